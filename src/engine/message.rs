@@ -1,0 +1,174 @@
+//! The one pair of enums that crosses the worker boundary.
+//!
+//! A message is posted as `[bytes, attachment …]`: `bytes` is the [postcard](https://docs.rs/postcard) form of the enum
+//! in a transferred buffer, attachments are JavaScript values that cannot be serialised (`File`s). The page never sees a
+//! tensor and the engine never sees an element.
+
+use serde::{Deserialize, Serialize};
+
+use crate::result::{Prediction, SpectrumView, Summary};
+use crate::spectrum::{Frame, Medium};
+
+/// Number of a batch of files, chosen by the page.
+pub type JobId = u32;
+
+/// Number of a spectrum, chosen by the engine, unique in its life.
+pub type SpectrumId = u32;
+
+/// What the user says about a spectrum, against or beyond what its file says. `None` leaves what the file says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Assumptions {
+    /// Medium of the file's wavelengths.
+    pub medium: Option<Medium>,
+    /// Velocity frame of the file's wavelengths.
+    pub frame: Option<Frame>,
+    /// Resolving power λ/FWHM near 4800 Å.
+    pub resolving_power: Option<f64>,
+}
+
+/// Page → engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Read files and predict. One `File` is attached for each path, in the same order.
+    Open {
+        /// Number of the job.
+        job: JobId,
+        /// Path of each file below what was dropped.
+        paths: Vec<String>,
+    },
+    /// Stop a job; what it has found stays.
+    Cancel {
+        /// Number of the job.
+        job: JobId,
+    },
+    /// Send the curves of a spectrum.
+    View {
+        /// Which.
+        spectrum: SpectrumId,
+    },
+    /// Read a spectrum under other assumptions and predict again.
+    Assume {
+        /// Which.
+        spectrum: SpectrumId,
+        /// What the user says.
+        assumptions: Assumptions,
+    },
+    /// Forget every spectrum.
+    Clear,
+}
+
+/// Where the engine computes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Backend {
+    /// For people: "CPU, 1 worker".
+    pub name: String,
+    /// Why it is not something faster.
+    pub reason: String,
+}
+
+/// What the page says about the model that answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    /// `lrs-mlp`.
+    pub name: String,
+    /// Version of its weights.
+    pub version: u32,
+    /// One sentence on what it was trained on.
+    pub trained_on: String,
+    /// Measured accuracy, one line a label, ready to show.
+    pub accuracy: Vec<String>,
+    /// Download size, bytes.
+    pub bytes: u64,
+}
+
+/// Engine → page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// The engine's weights are arriving.
+    Loading {
+        /// What is being fetched.
+        what: String,
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// The engine can answer.
+    Ready {
+        /// Where it computes.
+        backend: Backend,
+        /// What answers.
+        model: ModelCard,
+    },
+    /// The engine cannot start. Files can still be read and plotted.
+    Unavailable {
+        /// What failed and what to do.
+        reason: String,
+    },
+    /// A spectrum was read.
+    Found {
+        /// Job it belongs to.
+        job: JobId,
+        /// Its number from now on.
+        spectrum: SpectrumId,
+        /// What the table shows.
+        summary: Box<Summary>,
+    },
+    /// A file, or a part of it, was not used.
+    Skipped {
+        /// Job it belongs to.
+        job: JobId,
+        /// File, and the part of it.
+        what: String,
+        /// Why, and the cure.
+        why: String,
+    },
+    /// A network answered.
+    Predicted {
+        /// Which spectrum.
+        spectrum: SpectrumId,
+        /// The answer.
+        prediction: Box<Prediction>,
+    },
+    /// A spectrum was read but no network can answer for it.
+    Refused {
+        /// Which spectrum.
+        spectrum: SpectrumId,
+        /// Why, and the cure.
+        why: String,
+    },
+    /// The curves of a spectrum.
+    View {
+        /// Which spectrum.
+        spectrum: SpectrumId,
+        /// Its curves.
+        view: Box<SpectrumView>,
+    },
+    /// After [`Request::Assume`]: the facts changed; a new answer follows.
+    Changed {
+        /// Which spectrum.
+        spectrum: SpectrumId,
+        /// What the table shows now.
+        summary: Box<Summary>,
+    },
+    /// How far a job is.
+    Progress {
+        /// Which job.
+        job: JobId,
+        /// Files read.
+        files_done: u32,
+        /// Files in all.
+        files_total: u32,
+        /// Spectra answered or refused.
+        spectra_done: u32,
+        /// Spectra found so far.
+        spectra_total: u32,
+    },
+    /// A job ended.
+    Done {
+        /// Which job.
+        job: JobId,
+        /// True when the user stopped it.
+        cancelled: bool,
+    },
+}

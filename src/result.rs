@@ -1,0 +1,238 @@
+//! What the tasks answer, and the form in which it crosses the worker boundary: plain serde types, no tensors.
+
+use serde::{Deserialize, Serialize};
+
+use crate::spectrum::{Known, Meta};
+
+/// A stellar parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Label {
+    /// Effective temperature, K.
+    Teff,
+    /// Surface gravity, log10 of cm s⁻².
+    Logg,
+    /// [Fe/H], dex.
+    Feh,
+    /// [α/Fe], dex.
+    AlphaFe,
+    /// Barycentric radial velocity, km/s.
+    Rv,
+}
+
+impl Label {
+    /// All labels, in the order of tables.
+    pub const ALL: [Label; 5] = [Label::Teff, Label::Logg, Label::Feh, Label::AlphaFe, Label::Rv];
+
+    /// Column name: `teff`, `logg`, `feh`, `alpha_fe`, `rv`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Label::Teff => "teff",
+            Label::Logg => "logg",
+            Label::Feh => "feh",
+            Label::AlphaFe => "alpha_fe",
+            Label::Rv => "rv",
+        }
+    }
+
+    /// The label of a column name, if it is one.
+    pub fn from_name(name: &str) -> Option<Label> {
+        Label::ALL.into_iter().find(|l| l.name() == name)
+    }
+
+    /// As people write it: "Teff", "log g", "[Fe/H]".
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Label::Teff => "Teff",
+            Label::Logg => "log g",
+            Label::Feh => "[Fe/H]",
+            Label::AlphaFe => "[α/Fe]",
+            Label::Rv => "RV",
+        }
+    }
+
+    /// Unit, empty for log g by convention.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Label::Teff => "K",
+            Label::Logg => "",
+            Label::Feh | Label::AlphaFe => "dex",
+            Label::Rv => "km/s",
+        }
+    }
+}
+
+/// One predicted parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Which parameter.
+    pub label: Label,
+    /// The value, in the label's unit.
+    pub value: f64,
+    /// One standard deviation, calibrated on spectra that the model was not trained on.
+    pub error: f64,
+}
+
+impl Estimate {
+    /// Value and error as text; two significant digits of the error decide the decimals. `minus` is the sign to use
+    /// (U+2212 on screen, `-` in files).
+    pub fn text(&self, minus: char) -> (String, String) {
+        let decimals = if self.error.is_finite() && self.error > 0.0 {
+            (1 - self.error.log10().floor() as i32).clamp(0, 6) as usize
+        } else {
+            2
+        };
+        let sign = |s: String| s.replace('-', &minus.to_string());
+        (sign(format!("{:.decimals$}", self.value)), sign(format!("{:.decimals$}", self.error)))
+    }
+}
+
+/// Something the reader of a result must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Flag {
+    /// The survey's pipeline says this is not a star.
+    NotStar,
+    /// The spectrum lies outside of what the model was trained on.
+    OutOfTraining,
+    /// The predicted label lies at or beyond the edge of the training grid.
+    GridEdge,
+    /// S/N below 10 a pixel: errors are extrapolated.
+    LowSnr,
+    /// No errors in the file: S/N estimated from the scatter between pixels.
+    SnrEstimated,
+    /// Resolving power below the model's range.
+    ResolutionLow,
+    /// Resolving power estimated from the spectrum.
+    ResolutionEstimated,
+    /// More than 5 % of the model's pixels were masked and bridged.
+    ManyMasked,
+    /// Air or vacuum is assumed: RV may be off by 83 km/s.
+    MediumAssumed,
+    /// Velocity frame is assumed or has no barycentric correction: RV may be off by up to 30 km/s.
+    FrameAssumed,
+}
+
+impl Flag {
+    /// All flags, gravest first.
+    pub const ALL: [Flag; 10] = [
+        Flag::NotStar,
+        Flag::OutOfTraining,
+        Flag::GridEdge,
+        Flag::LowSnr,
+        Flag::SnrEstimated,
+        Flag::ResolutionLow,
+        Flag::ResolutionEstimated,
+        Flag::ManyMasked,
+        Flag::MediumAssumed,
+        Flag::FrameAssumed,
+    ];
+
+    /// The word in the `flags` column; several are joined by `|`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Flag::NotStar => "not_star",
+            Flag::OutOfTraining => "out_of_training",
+            Flag::GridEdge => "grid_edge",
+            Flag::LowSnr => "low_snr",
+            Flag::SnrEstimated => "snr_estimated",
+            Flag::ResolutionLow => "resolution_low",
+            Flag::ResolutionEstimated => "resolution_estimated",
+            Flag::ManyMasked => "many_masked",
+            Flag::MediumAssumed => "medium_assumed",
+            Flag::FrameAssumed => "frame_assumed",
+        }
+    }
+
+    /// What it means, in one sentence for the page.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Flag::NotStar => "The survey's pipeline classes this as something other than a star; stellar parameters mean nothing here.",
+            Flag::OutOfTraining => "The spectrum does not look like those the model was trained on; do not rely on its parameters.",
+            Flag::GridEdge => "The answer lies at the edge of the training grid and may be cut off there.",
+            Flag::LowSnr => "S/N below 10 a pixel: the errors are extrapolated.",
+            Flag::SnrEstimated => "The file gives no errors; S/N is estimated from the scatter between pixels.",
+            Flag::ResolutionLow => "The resolving power is below the range that the model was trained for.",
+            Flag::ResolutionEstimated => "The resolving power is estimated from the spectrum itself; set it if you know it.",
+            Flag::ManyMasked => "More than 5 % of the model's pixels are masked and were bridged.",
+            Flag::MediumAssumed => "The file does not say air or vacuum; if the assumption is wrong, RV is off by 83 km/s.",
+            Flag::FrameAssumed => "No barycentric correction is known; RV may be off by up to 30 km/s.",
+        }
+    }
+
+    /// True for flags that put the parameters themselves in doubt, false for remarks.
+    pub fn is_grave(self) -> bool {
+        matches!(self, Flag::NotStar | Flag::OutOfTraining | Flag::GridEdge | Flag::LowSnr | Flag::ResolutionLow)
+    }
+}
+
+/// A signal-to-noise ratio a pixel over the model's range, measured or estimated.
+pub type Snr = Known<f64>;
+
+/// The answer for one spectrum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Model name and version (`lrs-mlp 1`).
+    pub model: String,
+    /// Median S/N a pixel over the model's range.
+    pub snr: Option<Snr>,
+    /// One entry a label, in the order of [`Label::ALL`].
+    pub estimates: Vec<Estimate>,
+    /// What to know about it, gravest first.
+    pub flags: Vec<Flag>,
+}
+
+impl Prediction {
+    /// The estimate of one label.
+    pub fn get(&self, label: Label) -> Option<&Estimate> {
+        self.estimates.iter().find(|e| e.label == label)
+    }
+}
+
+/// One line of the preprocessing ledger: what was done to the samples, and with which numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    /// Name of the step ("continuum").
+    pub step: String,
+    /// What happened, in words with numbers and units.
+    pub did: String,
+    /// True when the step assumed or estimated something that the user can correct.
+    pub assumed: bool,
+}
+
+/// What the table shows of a spectrum before any network has seen it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Everything known about it but its samples.
+    pub meta: Meta,
+    /// Name of the file it came from.
+    pub file: String,
+    /// Number of pixels.
+    pub n_pixels: usize,
+    /// First vacuum wavelength, Å.
+    pub wave_min_aa: f64,
+    /// Last vacuum wavelength, Å.
+    pub wave_max_aa: f64,
+}
+
+/// The curves of one spectrum, for plotting.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpectrumView {
+    /// Vacuum wavelengths of the file's pixels, Å.
+    pub wave_vac_aa: Vec<f32>,
+    /// Flux as in the file.
+    pub flux: Vec<f32>,
+    /// σ of the flux; empty without inverse variances.
+    pub sigma: Vec<f32>,
+    /// Masked pixels as half-open index ranges.
+    pub masked: Vec<(u32, u32)>,
+    /// Vacuum wavelengths of the continuum, Å (in the frame of `wave_vac_aa`).
+    pub continuum_wave_vac_aa: Vec<f32>,
+    /// Continuum in the unit of `flux`.
+    pub continuum: Vec<f32>,
+    /// Vacuum wavelengths of the model's grid, Å, at rest; empty when preprocessing refused the spectrum.
+    pub model_wave_vac_aa: Vec<f32>,
+    /// What the model sees there: flux over continuum.
+    pub model_flux: Vec<f32>,
+    /// What was done to get there.
+    pub ledger: Vec<LedgerEntry>,
+}

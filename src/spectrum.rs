@@ -1,0 +1,323 @@
+//! One stellar spectrum, as every later step receives it.
+//!
+//! Readers bring wavelengths to **vacuum ångström** before they build a [`Spectrum`]; what the file said is kept in
+//! [`Meta::medium`], so that the assumption can be shown and changed. Whether the star's own velocity is still in the
+//! wavelengths is [`Meta::frame`].
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::preprocess::air_vacuum::{air_to_vacuum_aa, vacuum_to_air_aa};
+
+/// The instrument or survey a spectrum comes from, as recognised from the file's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Survey {
+    /// LAMOST low-resolution survey, R ≈ 1800, 3700–9100 Å.
+    LamostLrs,
+    /// SDSS or BOSS single-object spectrum, R ≈ 1500–2500.
+    Sdss,
+    /// MILES stellar library, FWHM 2.5 Å.
+    Miles,
+    /// Anything else with wavelengths and fluxes.
+    Other,
+}
+
+impl Survey {
+    /// Short name, as it stands in tables and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Survey::LamostLrs => "LAMOST LRS",
+            Survey::Sdss => "SDSS",
+            Survey::Miles => "MILES",
+            Survey::Other => "other",
+        }
+    }
+
+    /// Resolving power λ/FWHM near 4800 Å that the survey documents, where it does.
+    ///
+    /// LAMOST LRS: 1800 (Zhao et al. 2012). SDSS: 1850–2200 over 3800–9000 Å, about 1900 in the model's range (Smee et
+    /// al. 2013). MILES: FWHM 2.5 Å (Falcón-Barroso et al. 2011), 1900 at 4750 Å.
+    pub fn resolving_power(self) -> Option<f64> {
+        match self {
+            Survey::LamostLrs => Some(1800.0),
+            Survey::Sdss | Survey::Miles => Some(1900.0),
+            Survey::Other => None,
+        }
+    }
+}
+
+/// What the wavelengths of the file were measured in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Medium {
+    /// Standard air, 15 °C and 1 atm.
+    Air,
+    /// Vacuum.
+    Vacuum,
+}
+
+impl Medium {
+    /// `"air"` or `"vacuum"`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Medium::Air => "air",
+            Medium::Vacuum => "vacuum",
+        }
+    }
+}
+
+/// The velocity frame of the wavelengths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Frame {
+    /// As received, corrected for the Earth's motion: the star's radial velocity is still in it.
+    Barycentric,
+    /// As received, with no correction that the file speaks of.
+    Topocentric,
+    /// Shifted to the star's rest.
+    Rest,
+}
+
+impl Frame {
+    /// `"barycentric"`, `"topocentric"` or `"rest"`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Frame::Barycentric => "barycentric",
+            Frame::Topocentric => "topocentric",
+            Frame::Rest => "rest",
+        }
+    }
+}
+
+/// A fact about a spectrum together with how it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Known<T> {
+    /// The value.
+    pub value: T,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+impl<T> Known<T> {
+    /// A value with its source.
+    pub fn new(value: T, source: Source) -> Self {
+        Self { value, source }
+    }
+}
+
+/// How a fact about a spectrum is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// The file's header, column or axis name says it.
+    File,
+    /// The survey's documentation says it of all its spectra.
+    Survey,
+    /// Measured from the spectrum itself.
+    Estimated,
+    /// Nobody says it; the usual case is taken.
+    Assumed,
+    /// The user said it.
+    User,
+}
+
+impl Source {
+    /// One word for the table and the ledger.
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::File => "file",
+            Source::Survey => "survey",
+            Source::Estimated => "estimated",
+            Source::Assumed => "assumed",
+            Source::User => "user",
+        }
+    }
+}
+
+/// Everything known about a spectrum but its samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The bundle's id; else obsid or plate-mjd-fiber; else the file's stem.
+    pub id: String,
+    /// Where it comes from.
+    pub survey: Survey,
+    /// Layout that was recognised, for people ("LAMOST DR9+ table").
+    pub format: String,
+    /// Medium of the wavelengths **in the file**; those of the [`Spectrum`] are vacuum.
+    pub medium: Known<Medium>,
+    /// Velocity frame of the wavelengths.
+    pub frame: Known<Frame>,
+    /// Resolving power λ/FWHM near 4800 Å, where the file or the survey tells.
+    pub resolving_power: Option<Known<f64>>,
+    /// True when the file stored wavelengths as 32-bit floats: the published continuum fit depends on it
+    /// (MODEL_SPEC §0.7).
+    pub wave_is_f32: bool,
+    /// The survey pipeline's class ("STAR", "QSO", "GALAXY"), as the file spells it.
+    pub class: Option<String>,
+    /// The survey pipeline's subclass ("G7").
+    pub subclass: Option<String>,
+    /// The survey pipeline's redshift.
+    pub redshift: Option<f64>,
+    /// Right ascension, degrees.
+    pub ra_deg: Option<f64>,
+    /// Declination, degrees.
+    pub dec_deg: Option<f64>,
+    /// What the reader noticed and the user should know ("row 2 is a continuum, not wavelengths").
+    pub notes: Vec<String>,
+}
+
+impl Meta {
+    /// A record that claims nothing: survey unknown, vacuum and barycentric assumed.
+    pub fn unknown(id: impl Into<String>, format: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            survey: Survey::Other,
+            format: format.into(),
+            medium: Known::new(Medium::Vacuum, Source::Assumed),
+            frame: Known::new(Frame::Barycentric, Source::Assumed),
+            resolving_power: None,
+            wave_is_f32: false,
+            class: None,
+            subclass: None,
+            redshift: None,
+            ra_deg: None,
+            dec_deg: None,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// Why samples cannot be a spectrum.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[allow(missing_docs)]
+pub enum SpectrumError {
+    #[error("the wavelength axis has {wave} values but {what} has {other}; they must be equally long")]
+    Length { wave: usize, what: &'static str, other: usize },
+    #[error("only {0} pixels; a spectrum needs at least {MIN_PIXELS}")]
+    TooShort(usize),
+    #[error("wavelength {value} at pixel {pixel} is not a positive, finite number")]
+    Wavelength { pixel: usize, value: f64 },
+    #[error("wavelengths do not increase at pixel {pixel}: {before} is followed by {after}; sort the file by wavelength and drop repeated rows")]
+    Order { pixel: usize, before: f64, after: f64 },
+    #[error("not one pixel has a finite flux that is not masked")]
+    Empty,
+}
+
+/// Fewest pixels that can be called a spectrum.
+pub const MIN_PIXELS: usize = 10;
+
+/// A spectrum: strictly increasing vacuum wavelengths, a flux and a mask for each, inverse variances if known.
+///
+/// Fluxes of masked pixels are kept as they were in the file (they may be NaN); `ivar` is 0 there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spectrum {
+    /// What is known about it.
+    pub meta: Meta,
+    wave_vac_aa: Vec<f64>,
+    flux: Vec<f64>,
+    ivar: Option<Vec<f64>>,
+    masked: Vec<bool>,
+}
+
+impl Spectrum {
+    /// Checks the samples and builds a spectrum. `wave_aa` is in the medium that `meta.medium` names.
+    ///
+    /// A pixel is masked when `masked` says so, its flux is not finite, or its inverse variance is not a positive,
+    /// finite number. Wavelengths that only decrease are turned round, with everything that belongs to them.
+    pub fn new(
+        meta: Meta,
+        mut wave_aa: Vec<f64>,
+        mut flux: Vec<f64>,
+        mut ivar: Option<Vec<f64>>,
+        mut masked: Option<Vec<bool>>,
+    ) -> Result<Self, SpectrumError> {
+        let n = wave_aa.len();
+        let check = |what, other: usize| if other == n { Ok(()) } else { Err(SpectrumError::Length { wave: n, what, other }) };
+        check("the flux", flux.len())?;
+        check("the inverse variance", ivar.as_ref().map_or(n, Vec::len))?;
+        check("the mask", masked.as_ref().map_or(n, Vec::len))?;
+        if n < MIN_PIXELS {
+            return Err(SpectrumError::TooShort(n));
+        }
+        if let Some(pixel) = wave_aa.iter().position(|w| !w.is_finite() || *w <= 0.0) {
+            return Err(SpectrumError::Wavelength { pixel, value: wave_aa[pixel] });
+        }
+        if wave_aa.windows(2).all(|w| w[1] < w[0]) {
+            wave_aa.reverse();
+            flux.reverse();
+            ivar.iter_mut().for_each(|v| v.reverse());
+            masked.iter_mut().for_each(|v| v.reverse());
+        }
+        if let Some(i) = wave_aa.windows(2).position(|w| w[1] <= w[0]) {
+            return Err(SpectrumError::Order { pixel: i + 1, before: wave_aa[i], after: wave_aa[i + 1] });
+        }
+        let mut masked = masked.unwrap_or_else(|| vec![false; n]);
+        for (bad, f) in masked.iter_mut().zip(&flux) {
+            *bad |= !f.is_finite();
+        }
+        if let Some(ivar) = &mut ivar {
+            for (bad, v) in masked.iter_mut().zip(ivar.iter_mut()) {
+                *bad |= !(v.is_finite() && *v > 0.0);
+                if *bad {
+                    *v = 0.0;
+                }
+            }
+        }
+        if masked.iter().all(|bad| *bad) {
+            return Err(SpectrumError::Empty);
+        }
+        if meta.medium.value == Medium::Air {
+            wave_aa.iter_mut().for_each(|w| *w = air_to_vacuum_aa(*w));
+        }
+        Ok(Self { meta, wave_vac_aa: wave_aa, flux, ivar, masked })
+    }
+
+    /// Vacuum wavelengths in Å, strictly increasing.
+    pub fn wave_vac_aa(&self) -> &[f64] {
+        &self.wave_vac_aa
+    }
+
+    /// Flux in the file's unit.
+    pub fn flux(&self) -> &[f64] {
+        &self.flux
+    }
+
+    /// Inverse variance in 1/flux², 0 where masked; `None` when the file gives none.
+    pub fn ivar(&self) -> Option<&[f64]> {
+        self.ivar.as_deref()
+    }
+
+    /// True where a pixel must not be used.
+    pub fn masked(&self) -> &[bool] {
+        &self.masked
+    }
+
+    /// Number of pixels.
+    pub fn len(&self) -> usize {
+        self.wave_vac_aa.len()
+    }
+
+    /// Never true: a spectrum has at least [`MIN_PIXELS`] pixels.
+    pub fn is_empty(&self) -> bool {
+        self.wave_vac_aa.is_empty()
+    }
+
+    /// The same samples read as if the file's wavelengths were in `medium`.
+    pub fn with_medium(mut self, medium: Known<Medium>) -> Self {
+        match (self.meta.medium.value, medium.value) {
+            (Medium::Air, Medium::Vacuum) => self.wave_vac_aa.iter_mut().for_each(|w| *w = vacuum_to_air_aa(*w)),
+            (Medium::Vacuum, Medium::Air) => self.wave_vac_aa.iter_mut().for_each(|w| *w = air_to_vacuum_aa(*w)),
+            _ => {}
+        }
+        self.meta.medium = medium;
+        self
+    }
+
+    /// Median signal-to-noise ratio a pixel between two vacuum wavelengths, from `ivar`; `None` without it or without
+    /// an unmasked pixel there.
+    pub fn snr(&self, from_aa: f64, to_aa: f64) -> Option<f64> {
+        let ivar = self.ivar.as_ref()?;
+        let mut ratios: Vec<f64> = (0..self.len())
+            .filter(|&i| !self.masked[i] && (from_aa..=to_aa).contains(&self.wave_vac_aa[i]))
+            .map(|i| self.flux[i] * ivar[i].sqrt())
+            .collect();
+        crate::preprocess::stats::median(&mut ratios)
+    }
+}
