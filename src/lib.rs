@@ -7,7 +7,7 @@
 //! The modules stand in that order, and each imports only earlier ones.
 #![warn(missing_docs)]
 
-pub mod preprocess;
-pub mod spectrum;
-pub mod result;
 pub mod engine;
+pub mod preprocess;
+pub mod result;
+pub mod spectrum;

@@ -146,15 +146,23 @@ impl Flag {
     /// What it means, in one sentence for the page.
     pub fn meaning(self) -> &'static str {
         match self {
-            Flag::NotStar => "The survey's pipeline classes this as something other than a star; stellar parameters mean nothing here.",
-            Flag::OutOfTraining => "The spectrum does not look like those the model was trained on; do not rely on its parameters.",
+            Flag::NotStar => {
+                "The survey's pipeline classes this as something other than a star; stellar parameters mean nothing here."
+            }
+            Flag::OutOfTraining => {
+                "The spectrum does not look like those the model was trained on; do not rely on its parameters."
+            }
             Flag::GridEdge => "The answer lies at the edge of the training grid and may be cut off there.",
             Flag::LowSnr => "S/N below 10 a pixel: the errors are extrapolated.",
             Flag::SnrEstimated => "The file gives no errors; S/N is estimated from the scatter between pixels.",
             Flag::ResolutionLow => "The resolving power is below the range that the model was trained for.",
-            Flag::ResolutionEstimated => "The resolving power is estimated from the spectrum itself; set it if you know it.",
+            Flag::ResolutionEstimated => {
+                "The resolving power is estimated from the spectrum itself; set it if you know it."
+            }
             Flag::ManyMasked => "More than 5 % of the model's pixels are masked and were bridged.",
-            Flag::MediumAssumed => "The file does not say air or vacuum; if the assumption is wrong, RV is off by 83 km/s.",
+            Flag::MediumAssumed => {
+                "The file does not say air or vacuum; if the assumption is wrong, RV is off by 83 km/s."
+            }
             Flag::FrameAssumed => "No barycentric correction is known; RV may be off by up to 30 km/s.",
         }
     }

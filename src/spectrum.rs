@@ -194,7 +194,9 @@ pub enum SpectrumError {
     TooShort(usize),
     #[error("wavelength {value} at pixel {pixel} is not a positive, finite number")]
     Wavelength { pixel: usize, value: f64 },
-    #[error("wavelengths do not increase at pixel {pixel}: {before} is followed by {after}; sort the file by wavelength and drop repeated rows")]
+    #[error(
+        "wavelengths do not increase at pixel {pixel}: {before} is followed by {after}; sort the file by wavelength and drop repeated rows"
+    )]
     Order { pixel: usize, before: f64, after: f64 },
     #[error("not one pixel has a finite flux that is not masked")]
     Empty,
@@ -229,7 +231,8 @@ impl Spectrum {
         mut masked: Option<Vec<bool>>,
     ) -> Result<Self, SpectrumError> {
         let n = wave_aa.len();
-        let check = |what, other: usize| if other == n { Ok(()) } else { Err(SpectrumError::Length { wave: n, what, other }) };
+        let check =
+            |what, other: usize| if other == n { Ok(()) } else { Err(SpectrumError::Length { wave: n, what, other }) };
         check("the flux", flux.len())?;
         check("the inverse variance", ivar.as_ref().map_or(n, Vec::len))?;
         check("the mask", masked.as_ref().map_or(n, Vec::len))?;

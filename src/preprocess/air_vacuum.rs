@@ -19,7 +19,10 @@ pub fn air_to_vacuum_aa(wave_air_aa: f64) -> f64 {
     }
     let s2 = (1e4 / wave_air_aa).powi(2);
     wave_air_aa
-        * (1.0 + 8.336624212083e-5 + 2.408926869968e-2 / (130.1065924522 - s2) + 1.599740894897e-4 / (38.92568793293 - s2))
+        * (1.0
+            + 8.336624212083e-5
+            + 2.408926869968e-2 / (130.1065924522 - s2)
+            + 1.599740894897e-4 / (38.92568793293 - s2))
 }
 
 #[cfg(test)]
@@ -29,7 +32,9 @@ mod tests {
     /// Published pairs: NIST Atomic Spectra Database, observed vacuum and Ritz air wavelengths.
     #[test]
     fn agrees_with_published_pairs() {
-        for (name, vac, air) in [("Hβ", 4862.683, 4861.325), ("Na D2", 5891.583, 5889.951), ("Ca K", 3934.777, 3933.663)] {
+        for (name, vac, air) in
+            [("Hβ", 4862.683, 4861.325), ("Na D2", 5891.583, 5889.951), ("Ca K", 3934.777, 3933.663)]
+        {
             assert!((vacuum_to_air_aa(vac) - air).abs() < 2e-3, "{name}");
             assert!((air_to_vacuum_aa(air) - vac).abs() < 2e-3, "{name}");
         }
