@@ -1,5 +1,21 @@
-//! The border between the page and the compute worker.
+//! The border between the page and the compute worker, and what stands on each side of it.
+//!
+//! ```text
+//! page: client ──Request──▶ worker: worker ──▶ session ──▶ read · preprocess · model · task
+//!       client ◀──Event──── worker: worker ◀── session
+//! ```
+//!
+//! [`message`] is all that the two sides share. `session` is the engine's heart and knows no browser: it runs in native
+//! tests as it does in a worker. `worker` and `client` are the two ends of the wire.
 
+#[cfg(feature = "ui")]
+pub mod client;
 pub mod message;
+#[cfg(feature = "nn")]
+pub mod session;
+#[cfg(feature = "browser")]
+mod wire;
+#[cfg(feature = "engine")]
+pub mod worker;
 
 pub use message::{Assumptions, Backend, Event, JobId, ModelCard, Request, SpectrumId};

@@ -1,0 +1,32 @@
+//! How a message looks on the wire: a JavaScript array of its [postcard](https://docs.rs/postcard) bytes and then its
+//! attachments.
+
+use js_sys::{Array, Uint8Array};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::{JsCast, JsValue};
+
+/// A message ready to post, and the list of buffers to transfer rather than copy.
+pub(super) fn pack<T: Serialize>(
+    message: &T,
+    attachments: impl IntoIterator<Item = JsValue>,
+) -> Result<(Array, Array), String> {
+    let bytes = postcard::to_allocvec(message).map_err(|e| format!("a message could not be written: {e}"))?;
+    let bytes = Uint8Array::from(bytes.as_slice());
+    let transfer = Array::of1(&bytes.buffer());
+    let posted = Array::of1(&bytes);
+    attachments.into_iter().for_each(|a| {
+        posted.push(&a);
+    });
+    Ok((posted, transfer))
+}
+
+/// The message in what the other side posted, and its attachments.
+pub(super) fn unpack<T: DeserializeOwned>(data: &JsValue) -> Result<(T, Vec<JsValue>), String> {
+    let mut parts = data.dyn_ref::<Array>().ok_or("a message is not an array")?.iter();
+    let bytes: Uint8Array =
+        parts.next().and_then(|v| v.dyn_into().ok()).ok_or("a message does not begin with its bytes")?;
+    let message = postcard::from_bytes(&bytes.to_vec())
+        .map_err(|e| format!("a message could not be read ({e}); page and engine are of different versions: reload"))?;
+    Ok((message, parts.collect()))
+}

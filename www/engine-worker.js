@@ -1,0 +1,10 @@
+// Starts the compute engine (Trunk's output for the `engine` binary) in a module worker.
+//
+// Why not Trunk's own loader: it hides why an engine does not start. Here the reason is posted as a string, which the
+// page takes for the engine's last words (src/engine/client.rs).
+try {
+  const { default: init } = await import("./engine.js");
+  await init({ module_or_path: new URL("./engine_bg.wasm", import.meta.url) });
+} catch (error) {
+  postMessage(`The compute engine could not be loaded: ${error?.message ?? error}`);
+}
