@@ -1,0 +1,46 @@
+//! The browser tests in `tests/browser`: what they need, and running them.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::run::{cargo, command, root, run, target_dir};
+use crate::{page, serve, tools};
+
+fn dir() -> PathBuf {
+    root().join("tests/browser")
+}
+
+/// Runs every spec against the built page; `real` is the directory of real spectra, if there is one.
+pub fn test(real: Option<&PathBuf>) -> Result<()> {
+    run(cargo().args(["build", "--locked", "--bin", "specola"]))?;
+    let specs = dir().join("specs");
+    let mut node = node(&serve::in_background()?)?;
+    node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]);
+    // Named one by one: what `node --test` makes of a directory depends on its version.
+    let mut files: Vec<_> = std::fs::read_dir(specs)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.sort();
+    node.args(files.iter().filter(|path| path.to_string_lossy().ends_with(".test.js")));
+    match real {
+        Some(real) => node.env("SPECOLA_REAL", real),
+        None => node.env_remove("SPECOLA_REAL"),
+    };
+    run(&mut node)
+}
+
+/// Takes the picture of the README from the built page.
+pub fn screenshot() -> Result<()> {
+    page::build()?;
+    run(node(&serve::in_background()?)?.arg("screenshot.js").arg(root().join("www/screenshot.png")))
+}
+
+/// Node.js in the directory of the tests, told where everything is.
+fn node(url: &str) -> Result<Command> {
+    let chromium = tools::chromium()?;
+    tools::npm_packages(&dir())?;
+    let mut node = command("node");
+    node.current_dir(dir()).env("SPECOLA_URL", url).env("CHROME", chromium);
+    node.env("SPECOLA_BIN", target_dir().join("debug/specola"));
+    Ok(node)
+}

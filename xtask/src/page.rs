@@ -1,0 +1,94 @@
+//! Building the page: Trunk makes `dist/` of the two browser binaries, then the page's security policy is written.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use sha2::{Digest, Sha256};
+
+use crate::run::{cargo, command, root, run};
+use crate::tools;
+
+/// Where the built page lies.
+pub fn dist() -> PathBuf {
+    root().join("dist")
+}
+
+/// Builds the release page into `dist/`, which any static host may serve below any path.
+pub fn build() -> Result<PathBuf> {
+    tools::wasm_target()?;
+    let trunk = tools::trunk()?;
+    tools::wasm_bindgen()?;
+    // Trunk is told to stay off the network, so that it fetches no program behind our back, and tells cargo the same.
+    run(cargo().args(["fetch", "--locked"]))?;
+    let mut build = command(trunk);
+    build.args(["build", "--offline", "--skip-version-check"]).env("PATH", tools::path_with_tools()?);
+    // The binaries name source files in their panics: without the builder's home and working directory.
+    build.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths());
+    run(build.env_remove("NO_COLOR"))?;
+    let index = dist().join("index.html");
+    let html = std::fs::read_to_string(&index).context("reading the built index.html")?;
+    std::fs::write(&index, with_policy(&html)?).context("writing the page's security policy")?;
+    Ok(dist())
+}
+
+fn remapped_paths() -> String {
+    let cargo_home =
+        std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let remap = |from: &std::path::Path, to| format!("--remap-path-prefix={}={to}", from.display());
+    let home = cargo_home.map(|home| remap(&home, "cargo"));
+    home.into_iter().chain([remap(root(), "specola")]).collect::<Vec<_>>().join("\u{1f}")
+}
+
+/// The page may load and connect to nothing but its own origin, and run no script that the build did not put there.
+///
+/// It stands in a `meta` element, because static hosts let nobody set headers; what Trunk writes inline is named by hash.
+fn with_policy(html: &str) -> Result<String> {
+    ensure!(
+        !html.contains("Content-Security-Policy"),
+        "www/index.html has a security policy of its own; the build writes it, take it out there"
+    );
+    let mut scripts = String::from("'self' 'wasm-unsafe-eval'");
+    for script in inline_scripts(html)? {
+        scripts += &format!(" 'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(script)));
+    }
+    let policy = format!(
+        "default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; \
+         worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'"
+    );
+    let (before, after) = html.split_once("<head>").context("index.html has no <head>")?;
+    Ok(format!("{before}<head>\n<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">{after}"))
+}
+
+/// The contents of the script elements that have no `src`.
+fn inline_scripts(html: &str) -> Result<Vec<&str>> {
+    let mut found = Vec::new();
+    let mut rest = html;
+    while let Some((_, after)) = rest.split_once("<script") {
+        let Some((attributes, body)) = after.split_once('>') else {
+            bail!("index.html has a script element without an end");
+        };
+        let (inside, next) = body.split_once("</script>").context("index.html has a script without </script>")?;
+        if !attributes.contains("src=") {
+            found.push(inside);
+        }
+        rest = next;
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policy_names_inline_scripts_and_comes_first() {
+        let html = "<html><head><script src=\"a.js\"></script><script type=\"module\">go()</script></head></html>";
+        assert_eq!(inline_scripts(html).unwrap(), ["go()"]);
+        let page = with_policy(html).unwrap();
+        // printf 'go()' | openssl dgst -sha256 -binary | base64
+        assert!(page.contains("'sha256-5KYv+PUboo5h+0+YAtGRPbwv5d/QxzHslP4YGnUaxRw='"), "{page}");
+        assert!(page.find("Content-Security-Policy").unwrap() < page.find("<script").unwrap());
+        assert!(with_policy(&page).is_err(), "one policy only");
+    }
+}

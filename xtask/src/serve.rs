@@ -1,0 +1,173 @@
+//! Serving `dist/` on this machine.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use tiny_http::{Header, Method, Request, Response, Server};
+
+use crate::page;
+use crate::run::command;
+use crate::site::{Asset, Site};
+
+/// Taken first when none is asked for.
+const USUAL_PORT: u16 = 8417;
+
+/// Serves the built page until the process ends.
+pub fn serve(port: Option<u16>, open: bool) -> Result<()> {
+    let server = listen(port)?;
+    let url = address(&server)?;
+    println!("\nSpecola is at {url}  (Ctrl-C ends it)");
+    if open {
+        open_in_browser(&url);
+    }
+    answer(&server, &Arc::new(Site::new(&page::dist())?));
+    Ok(())
+}
+
+/// Serves the built page beside other work; the address is returned.
+pub fn in_background() -> Result<String> {
+    let server = listen(Some(0))?;
+    let url = address(&server)?;
+    let site = Arc::new(Site::new(&page::dist())?);
+    std::thread::spawn(move || answer(&server, &site));
+    Ok(url)
+}
+
+/// On the loopback address only: nobody else's machine is asked to trust this.
+fn listen(port: Option<u16>) -> Result<Server> {
+    let at =
+        |port: u16| Server::http(("127.0.0.1", port)).map_err(|error| anyhow!("listening on port {port}: {error}"));
+    match port {
+        Some(port) => at(port),
+        None => at(USUAL_PORT).or_else(|_| at(0)),
+    }
+}
+
+fn address(server: &Server) -> Result<String> {
+    let at = server.server_addr().to_ip().context("the server listens on no IP address")?;
+    Ok(format!("http://{at}/"))
+}
+
+fn answer(server: &Server, site: &Arc<Site>) {
+    for request in server.incoming_requests() {
+        let site = site.clone();
+        // A slow reader must not keep the others waiting.
+        std::thread::spawn(move || {
+            let response = respond(&request, &site);
+            // The browser may have gone away; there is nobody to tell.
+            request.respond(response).ok();
+        });
+    }
+}
+
+type Bytes = Response<std::io::Cursor<Vec<u8>>>;
+
+fn respond(request: &Request, site: &Site) -> Bytes {
+    if !matches!(request.method(), Method::Get | Method::Head) {
+        return plain(405, "Only GET and HEAD are answered here.\n").with_header(header("Allow", "GET, HEAD"));
+    }
+    let Some(asset) = site.get(request.url()) else {
+        return plain(404, "There is no such file.\n");
+    };
+    file(&asset, header_of(request, "If-None-Match"), header_of(request, "Accept-Encoding"))
+}
+
+fn file(asset: &Asset, known: Option<&str>, accepted: Option<&str>) -> Bytes {
+    let is_known =
+        known.is_some_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == asset.etag));
+    let takes_gzip = accepted.is_some_and(|codings| {
+        codings.split(',').any(|coding| {
+            coding.split(';').next().is_some_and(|name| name.trim() == "gzip") && !coding.ends_with("q=0")
+        })
+    });
+    let gzip = asset.gzip.as_ref().filter(|_| takes_gzip);
+    let (status, body) = match (is_known, gzip) {
+        (true, _) => (304, Vec::new()),
+        (false, Some(gzip)) => (200, gzip.clone()),
+        (false, None) => (200, asset.body.clone()),
+    };
+    let mut response = Response::from_data(body)
+        .with_status_code(status)
+        // tiny_http chunks long bodies by itself, and then tells no length.
+        .with_chunked_threshold(usize::MAX)
+        .with_header(header("Content-Type", asset.mime))
+        .with_header(header("Cache-Control", asset.caching))
+        .with_header(header("ETag", &asset.etag))
+        .with_header(header("Vary", "Accept-Encoding"))
+        .with_header(header("X-Content-Type-Options", "nosniff"));
+    if status == 200 && gzip.is_some() {
+        response = response.with_header(header("Content-Encoding", "gzip"));
+    }
+    response
+}
+
+fn plain(status: u16, text: &str) -> Bytes {
+    Response::from_data(text).with_status_code(status).with_header(header("Content-Type", "text/plain; charset=utf-8"))
+}
+
+fn header(name: &str, value: &str) -> Header {
+    Header::from_bytes(name, value).expect("header names and values here are plain ASCII")
+}
+
+fn header_of<'a>(request: &'a Request, name: &'static str) -> Option<&'a str> {
+    request.headers().iter().find(|header| header.field.equiv(name)).map(|header| header.value.as_str())
+}
+
+fn open_in_browser(url: &str) {
+    let program = if cfg!(target_os = "macos") {
+        "open"
+    } else if cfg!(windows) {
+        "explorer"
+    } else {
+        "xdg-open"
+    };
+    if command(program).arg(url).spawn().is_err() {
+        println!("(no {program} here: open it yourself)");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use super::*;
+
+    /// The head and the body of an answer to a request written by hand.
+    fn ask(address: &str, request: &str) -> (String, Vec<u8>) {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "{request}\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+        (String::from_utf8_lossy(&answer[..end]).to_lowercase(), answer[end + 4..].to_vec())
+    }
+
+    #[test]
+    fn answers_as_a_static_host_does() {
+        let dir = std::env::temp_dir().join(format!("specola-serve-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let script = "console.log('hello');\n".repeat(200);
+        std::fs::write(dir.join("app.js"), &script).unwrap();
+        let server = listen(Some(0)).unwrap();
+        let address = server.server_addr().to_ip().unwrap().to_string();
+        let site = Arc::new(Site::new(&dir).unwrap());
+        std::thread::spawn(move || answer(&server, &site));
+
+        let (head, body) = ask(&address, "GET /app.js HTTP/1.1");
+        assert!(head.starts_with("http/1.1 200") && head.contains("content-type: text/javascript"), "{head}");
+        assert_eq!(body, script.as_bytes());
+        let (head, body) = ask(&address, "GET /app.js HTTP/1.1\r\nAccept-Encoding: br, gzip");
+        assert!(head.contains("content-encoding: gzip"), "{head}");
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
+        assert_eq!(text, script);
+        let etag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
+        let (head, body) = ask(&address, &format!("GET /app.js HTTP/1.1\r\nIf-None-Match: {etag}"));
+        assert!(head.starts_with("http/1.1 304") && body.is_empty(), "{head}");
+        let (head, body) = ask(&address, "HEAD /app.js HTTP/1.1");
+        assert!(head.starts_with("http/1.1 200") && body.is_empty(), "{head}");
+        assert!(ask(&address, "GET /nothing HTTP/1.1").0.starts_with("http/1.1 404"));
+        assert!(ask(&address, "POST /app.js HTTP/1.1\r\nContent-Length: 0").0.starts_with("http/1.1 405"));
+    }
+}
