@@ -1,0 +1,161 @@
+// The page as a person meets it: what can be done on it and what it shows, by the names it gives its parts.
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+import { site } from "./site.js";
+
+/** The parameters of a row, by their column names. */
+export const LABELS = ["teff", "logg", "feh", "alpha_fe", "rv"];
+
+/** A guard against hanging, not a measure: machines differ. */
+export const PATIENCE_MS = 60_000;
+
+const FLAGS = [
+  "--no-sandbox",
+  "--enable-unsafe-webgpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+let browser;
+
+/** Ends the browser, if one was started. */
+export async function closeBrowser() {
+  await browser?.close();
+}
+
+/**
+ * Opens the page in a fresh profile.
+ * @param {object} [options] those of `site`, `viewport`, `colorScheme`
+ */
+export async function open({ viewport = { width: 1280, height: 800 }, colorScheme = "light", ...relay } = {}) {
+  const host = await site(relay);
+  // One browser for all visits of a spec file; every visit has a fresh profile in it.
+  browser ??= await chromium.launch({ executablePath: process.env.CHROME, headless: true, args: FLAGS });
+  const context = await browser.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
+  context.setDefaultTimeout(PATIENCE_MS);
+  const page = await context.newPage();
+  const visit = new Visit(page, host);
+  await page.goto(host.url);
+  await visit.part("drop-zone").waitFor();
+  return visit;
+}
+
+/** One person's visit. */
+export class Visit {
+  constructor(page, host) {
+    this.page = page;
+    this.host = host;
+    this.problems = [];
+    this.strangers = [];
+    const origin = new URL(host.url).origin;
+    page.on("console", (message) => {
+      if (["error", "warning", "assert"].includes(message.type())) this.problems.push(message.text());
+    });
+    page.on("pageerror", (error) => this.problems.push(`uncaught: ${error.message}`));
+    page.context().on("request", (request) => {
+      const { protocol, origin: of } = new URL(request.url());
+      if (!["blob:", "data:"].includes(protocol) && of !== origin) this.strangers.push(request.url());
+    });
+    page.context().on("requestfailed", (request) => {
+      if (!this.closing) this.problems.push(`${request.failure()?.errorText}: ${request.url()}`);
+    });
+  }
+
+  /** A part of the page by its test id. */
+  part(id) {
+    return this.page.getByTestId(id);
+  }
+
+  /** Waits until the engine answers. */
+  async ready() {
+    await this.page.waitForFunction(
+      () => document.querySelector('[data-testid="engine-status"]')?.dataset.state === "ready",
+    );
+  }
+
+  /** Chooses files through the file picker. */
+  async choose(files) {
+    await this.part("file-input").setInputFiles(files);
+  }
+
+  /** Drops files and folders of this machine, as the system's file manager does. */
+  async drop(paths) {
+    const cdp = await this.page.context().newCDPSession(this.page);
+    const box = await this.part("drop-zone").boundingBox();
+    const at = { x: box.x + box.width / 2, y: box.y + Math.min(box.height / 2, 100) };
+    const data = { items: [], files: paths, dragOperationsMask: 1 };
+    for (const type of ["dragEnter", "dragOver", "drop"]) {
+      await cdp.send("Input.dispatchDragEvent", { type, ...at, data });
+    }
+    await cdp.detach();
+  }
+
+  /** Presses the sample button and waits for the first answer. */
+  async sample() {
+    await this.ready();
+    await this.part("sample-button").click();
+    await this.answers(1);
+  }
+
+  /** Waits until at least `count` rows have all their parameters, and returns every row. */
+  async answers(count) {
+    await this.page.waitForFunction(
+      ([count, labels]) => {
+        const rows = [...document.querySelectorAll('[data-testid="row"]')];
+        const has = (row, label) => row.querySelector(`[data-testid="cell-${label}"]`)?.dataset.value !== undefined;
+        return rows.filter((row) => labels.every((label) => has(row, label))).length >= count;
+      },
+      [count, LABELS],
+    );
+    return this.rows();
+  }
+
+  /** Waits until no job runs. */
+  async idle() {
+    await this.page.waitForFunction(() => !document.querySelector('[data-testid="cancel"]'));
+  }
+
+  /**
+   * What the table shows: for each row its id, its text, its flags, and value and error of each parameter it has.
+   * Numbers are the unrounded ones that the cells carry beside their text.
+   */
+  rows() {
+    return this.page.evaluate((labels) => [...document.querySelectorAll('[data-testid="row"]')].map((row) => {
+      const values = {};
+      for (const label of labels) {
+        const cell = row.querySelector(`[data-testid="cell-${label}"]`);
+        if (cell?.dataset.value === undefined) continue;
+        const { value, error } = cell.dataset;
+        values[label] = { value: Number(value), error: Number(error), text: cell.textContent.trim() };
+      }
+      const flags = row.querySelector('[data-testid="flags"]')?.textContent.trim() ?? "";
+      return { id: row.dataset.id, text: row.textContent, flags, values };
+    }), LABELS);
+  }
+
+  /** Fails if the page wrote to the console, failed to load something, or asked another origin for anything. */
+  mustBeQuiet(expects = []) {
+    const unexpected = this.problems.filter((problem) => !expects.some((expected) => expected.test(problem)));
+    assert.deepEqual(unexpected, [], "the console stays empty and every request succeeds");
+    assert.deepEqual(this.strangers, [], "no request leaves the origin");
+  }
+
+  async close() {
+    this.closing = true;
+    await this.page.context().close();
+    this.host.close();
+  }
+}
+
+/** Fails unless a row has every parameter, with a finite value and a positive, finite error. */
+export function mustBeAnswered(row) {
+  for (const label of LABELS) {
+    const { value, error, text } = row.values[label] ?? {};
+    assert.ok(Number.isFinite(value), `${row.id}: ${label} is a number, not ${value}`);
+    assert.ok(Number.isFinite(error) && error > 0, `${row.id}: the error of ${label} is positive, not ${error}`);
+    assert.match(text, /\d/, `${row.id}: ${label} is shown`);
+  }
+}

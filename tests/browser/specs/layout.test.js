@@ -1,0 +1,56 @@
+// How it looks: no sideways scrolling on a phone, light and dark, and nothing that axe calls a serious hindrance.
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { LABELS } from "../page.js";
+import { scenario } from "../scenario.js";
+
+const PICTURES = fileURLToPath(new URL("../screenshots/", import.meta.url));
+mkdirSync(PICTURES, { recursive: true });
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** Fails if axe finds a serious or critical violation. */
+async function mustBeAccessible(visit, when) {
+  // Through the debugger: the page's own policy lets no other script in.
+  const cdp = await visit.page.context().newCDPSession(visit.page);
+  await cdp.send("Runtime.evaluate", { expression: AXE });
+  const violations = await visit.page.evaluate(async () => {
+    const { violations } = await window.axe.run(document, { resultTypes: ["violations"] });
+    return violations.map(({ id, impact, nodes }) => ({ id, impact, where: nodes.map((node) => node.html).slice(0, 3) }));
+  });
+  const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+  assert.deepEqual(serious, [], `axe, ${when}`);
+  for (const { id, impact } of violations) console.log(`axe, ${when}: ${id} (${impact})`);
+}
+
+const VIEWS = [
+  { name: "desktop-light", viewport: { width: 1280, height: 800 }, colorScheme: "light" },
+  { name: "desktop-dark", viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
+  { name: "phone-390-light", viewport: { width: 390, height: 844 }, colorScheme: "light" },
+  { name: "phone-360-dark", viewport: { width: 360, height: 740 }, colorScheme: "dark" },
+];
+
+for (const { name, ...look } of VIEWS) {
+  scenario(`${name}: fits, is accessible, empty and filled`, async (visit) => {
+    const check = async (when) => {
+      await visit.page.screenshot({ path: `${PICTURES}${name}-${when}.png`, fullPage: true });
+      const { page, window } = await visit.page.evaluate(() => ({
+        page: document.documentElement.scrollWidth,
+        window: document.documentElement.clientWidth,
+      }));
+      assert.ok(page <= window, `${when}: the page is ${page} px wide in a window of ${window}`);
+      await mustBeAccessible(visit, when);
+    };
+    await visit.ready();
+    await check("empty");
+    await visit.sample();
+    await visit.idle();
+    await visit.page.waitForTimeout(500);
+    await check("filled");
+    // Every parameter must be readable somewhere without scrolling sideways.
+    const text = await visit.page.locator("body").innerText();
+    for (const symbol of ["Teff", "log g", "[Fe/H]", "[α/Fe]", "RV"]) assert.ok(text.includes(symbol), `${symbol} is shown`);
+    assert.equal(LABELS.length, 5);
+  }, look);
+}

@@ -1,0 +1,53 @@
+// Opening the page: it paints and takes files before the engine is there, from any path of any host.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { open } from "../page.js";
+import { scenario } from "../scenario.js";
+
+const isEngine = (path) => path.startsWith("engine") || path.startsWith("models/");
+
+test("paints before the engine has arrived, and says when it has", async () => {
+  const visit = await open({ hold: isEngine });
+  try {
+    const paint = await visit.page.evaluate(() => new Promise((resolve) => {
+      const seen = () => performance.getEntriesByName("first-contentful-paint")[0]?.startTime;
+      const look = () => (seen() === undefined ? requestAnimationFrame(look) : resolve(seen()));
+      look();
+    }));
+    console.log(`first paint after ${paint.toFixed(0)} ms, the engine not yet there`);
+    assert.equal(await visit.part("engine-status").getAttribute("data-state"), "starting");
+    assert.ok(await visit.part("sample-button").isVisible());
+    const released = Date.now();
+    visit.host.release();
+    await visit.ready();
+    console.log(`engine ready ${Date.now() - released} ms after its files were let through`);
+    assert.match(await visit.part("engine-status").innerText(), /CPU|GPU/, "says where it computes");
+    visit.mustBeQuiet();
+  } finally {
+    await visit.close();
+  }
+});
+
+scenario("works below a path of a static host", async (visit) => {
+  await visit.sample();
+  for (const path of visit.host.requests) assert.ok(path.startsWith("/some/where/"), path);
+}, { below: "/some/where/" });
+
+scenario("sends nothing but its own GET requests", async (visit) => {
+  const methods = new Set();
+  visit.page.context().on("request", (request) => methods.add(request.method()));
+  await visit.sample();
+  assert.deepEqual([...methods].filter((method) => method !== "GET"), []);
+});
+
+scenario("forbids scripts and connections that the build did not put there", async (visit) => {
+  const blocked = await visit.page.evaluate(async () => {
+    const inline = document.createElement("script");
+    inline.textContent = "window.ran = true";
+    document.head.append(inline);
+    const elsewhere = await fetch("https://example.org/").then(() => false, () => true);
+    return { inline: window.ran !== true, elsewhere };
+  });
+  assert.deepEqual(blocked, { inline: true, elsewhere: true });
+  visit.strangers = visit.strangers.filter((url) => url !== "https://example.org/");
+}, { expects: [/Content Security Policy/, /example\.org/] });

@@ -1,0 +1,75 @@
+// The plots: read-out under the pointer, zoom by wheel, keys and double click, and export.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { scenario } from "../scenario.js";
+
+/** A canvas's pixels as one number that changes with them. */
+const picture = (visit, id) => visit.page.evaluate((id) => {
+  const part = document.querySelector(`[data-testid="${id}"]`);
+  const canvas = part.matches("canvas") ? part : part.querySelector("canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let sum = 0;
+  for (let i = 0; i < data.length; i += 1) sum = (Math.imul(sum, 31) + data[i]) | 0;
+  return sum;
+}, id);
+
+/** Waits until a canvas shows something else than before. */
+async function changed(visit, id, before) {
+  for (let i = 0; i < 100; i += 1) {
+    if ((await picture(visit, id)) !== before) return;
+    await visit.page.waitForTimeout(50);
+  }
+  assert.fail(`${id} stays the same`);
+}
+
+async function middle(visit, id) {
+  await visit.part(id).scrollIntoViewIfNeeded();
+  const box = await visit.part(id).boundingBox();
+  return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+}
+
+for (const id of ["plot-raw", "plot-model"]) {
+  scenario(`${id}: the pointer reads out, the wheel and the keys zoom`, async (visit) => {
+    await visit.sample();
+    await visit.idle();
+    const { x, y } = await middle(visit, id);
+    await visit.page.waitForTimeout(300);
+    await visit.page.mouse.move(x, y);
+    await visit.page.waitForFunction(() => /\d{4}/.test(document.querySelector('[data-testid="readout"]')?.textContent));
+    const there = await visit.part("readout").first().innerText();
+    assert.match(there, /Å/, "wavelength with its unit");
+    const whole = await picture(visit, id);
+    await visit.page.mouse.wheel(0, -400);
+    await changed(visit, id, whole);
+    const near = await picture(visit, id);
+    await visit.part(id).focus();
+    await visit.page.keyboard.press("+");
+    await changed(visit, id, near);
+    await visit.page.keyboard.press("0");
+    await visit.page.waitForTimeout(300);
+    assert.notEqual(await picture(visit, id), near, "0 shows the whole again");
+  });
+}
+
+scenario("the figure is exported as well-formed SVG", async (visit) => {
+  await visit.sample();
+  await visit.idle();
+  const download = visit.page.waitForEvent("download");
+  await visit.part("export-svg").first().click();
+  const file = await download;
+  assert.match(file.suggestedFilename(), /\.svg$/);
+  const svg = readFileSync(await file.path(), "utf8");
+  const found = await visit.page.evaluate((text) => {
+    const xml = new DOMParser().parseFromString(text, "image/svg+xml");
+    return {
+      error: xml.querySelector("parsererror")?.textContent,
+      root: xml.documentElement.tagName,
+      marks: xml.querySelectorAll("polyline, path, line, rect, text").length,
+      text: [...xml.querySelectorAll("text")].map((element) => element.textContent.trim()).join(" "),
+    };
+  }, svg);
+  assert.equal(found.error, undefined);
+  assert.equal(found.root, "svg");
+  assert.ok(found.marks > 10, `${found.marks} marks`);
+  assert.match(found.text, /Å/);
+});
