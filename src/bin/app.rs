@@ -1,1 +1,5 @@
-fn main() {}
+//! The page; [`specola::ui`] is all of it.
+
+fn main() {
+    specola::ui::start();
+}

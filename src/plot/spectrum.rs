@@ -1,0 +1,215 @@
+//! The figure of one spectrum: its flux with the continuum, and what the model sees.
+
+use plotters::backend::{DrawingBackend, SVGBackend};
+
+use super::{Figure, Layer, Paint, Panel, Scale, Theme};
+use crate::result::SpectrumView;
+
+/// Speed of light, km/s.
+const C_KMS: f64 = 299_792.458;
+
+/// Size of an exported figure in CSS pixels; 180 mm is two columns of the AAS journals.
+const EXPORT_PX: (f64, f64) = (900.0, 560.0);
+const EXPORT_WIDTH_MM: f64 = 180.0;
+
+/// Builds figures from the curves of one spectrum.
+#[derive(Debug, Clone, Copy)]
+pub struct SpectrumFigure<'a> {
+    /// The curves.
+    pub view: &'a SpectrumView,
+    /// Radial velocity that is still in the wavelengths of the file, km/s: the names of lines are shifted by it.
+    pub rv_kms: f64,
+    /// First and last wavelength shown, Å.
+    pub wave_range_aa: (f64, f64),
+}
+
+impl<'a> SpectrumFigure<'a> {
+    /// Range of wavelength that holds the whole spectrum, Å.
+    pub fn full_range(view: &SpectrumView) -> (f64, f64) {
+        match (view.wave_vac_aa.first(), view.wave_vac_aa.last()) {
+            (Some(first), Some(last)) if last > first => (f64::from(*first), f64::from(*last)),
+            _ => (0.0, 1.0),
+        }
+    }
+
+    /// Flux as in the file with ±1 σ, the continuum over it and masked pixels shaded.
+    pub fn raw(&self) -> Panel<'a> {
+        let view = self.view;
+        let mut layers = vec![Layer::Spans { ranges: self.masked_ranges(), paint: Paint::Masked }];
+        if !view.sigma.is_empty() {
+            layers.push(Layer::Band {
+                wave: &view.wave_vac_aa,
+                value: &view.flux,
+                half: &view.sigma,
+                paint: Paint::Sigma,
+            });
+        }
+        layers.push(Layer::Line { wave: &view.wave_vac_aa, value: &view.flux, paint: Paint::Data, width: 1.0 });
+        layers.push(Layer::Line {
+            wave: &view.continuum_wave_vac_aa,
+            value: &view.continuum,
+            paint: Paint::Continuum,
+            width: 1.75,
+        });
+        let continuum = self.values_in_range(&view.continuum_wave_vac_aa, &view.continuum, &[]);
+        let flux = self.values_in_range(&view.wave_vac_aa, &view.flux, &view.masked);
+        Panel {
+            y_label: "Flux (as in the file)".into(),
+            y_range: robust_range(flux, &continuum),
+            layers,
+            line_shift: 1.0 + self.rv_kms / C_KMS,
+        }
+    }
+
+    /// Flux over continuum on the model's grid, at rest.
+    pub fn model(&self) -> Panel<'a> {
+        let view = self.view;
+        let flux = self.values_in_range(&view.model_wave_vac_aa, &view.model_flux, &[]);
+        Panel {
+            y_label: "Flux / continuum".into(),
+            y_range: robust_range(flux, &[1.0]),
+            layers: vec![
+                Layer::Level(1.0),
+                Layer::Line { wave: &view.model_wave_vac_aa, value: &view.model_flux, paint: Paint::Model, width: 1.0 },
+            ],
+            line_shift: 1.0,
+        }
+    }
+
+    /// Both panels (the second only where the model saw anything) as an SVG document, 180 mm wide, on white.
+    pub fn to_svg(&self) -> String {
+        // Backend coordinates are whole numbers: eight to a pixel keep curves smooth in print.
+        const UNITS: f64 = 8.0;
+        let mut panels = vec![self.raw()];
+        if !self.view.model_flux.is_empty() {
+            panels.push(self.model());
+        }
+        let (width, height) = (EXPORT_PX.0 * UNITS, EXPORT_PX.1 * UNITS * panels.len() as f64 / 2.0);
+        let mut svg = String::new();
+        {
+            let mut backend = SVGBackend::with_string(&mut svg, (width as u32, height as u32));
+            let figure = Figure { panels, wave_range_aa: self.wave_range_aa };
+            let scale = Scale { units_per_px: UNITS, text: 1.24 };
+            // Writing into a string cannot fail.
+            let _ = figure.draw(&mut backend, &Theme::paper(), scale);
+            let _ = backend.present();
+        }
+        let height_mm = EXPORT_WIDTH_MM * height / width;
+        svg.replacen(
+            &format!("width=\"{width}\" height=\"{height}\""),
+            &format!("width=\"{EXPORT_WIDTH_MM}mm\" height=\"{height_mm:.1}mm\""),
+            1,
+        )
+    }
+
+    fn masked_ranges(&self) -> Vec<(f64, f64)> {
+        let wave = &self.view.wave_vac_aa;
+        let edge = |i: u32| wave.get((i as usize).min(wave.len().saturating_sub(1))).copied().unwrap_or(0.0);
+        self.view.masked.iter().map(|&(from, to)| (f64::from(edge(from)), f64::from(edge(to)))).collect()
+    }
+
+    fn values_in_range(&self, wave: &[f32], value: &[f32], masked: &[(u32, u32)]) -> Vec<f32> {
+        let (low, high) = self.wave_range_aa;
+        let from = wave.partition_point(|w| f64::from(*w) < low);
+        let to = wave.partition_point(|w| f64::from(*w) <= high).min(value.len());
+        let mut spans = masked.iter().peekable();
+        (from..to)
+            .filter(|&i| {
+                while spans.next_if(|s| (s.1 as usize) <= i).is_some() {}
+                !spans.peek().is_some_and(|s| (s.0 as usize) <= i)
+            })
+            .map(|i| value[i])
+            .filter(|v| v.is_finite())
+            .collect()
+    }
+}
+
+/// A range that shows all but the wildest values (cosmic rays) and all of `always`, with some air.
+fn robust_range(mut values: Vec<f32>, always: &[f32]) -> (f64, f64) {
+    let mut low = always.iter().copied().fold(f32::INFINITY, f32::min);
+    let mut high = always.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if !values.is_empty() {
+        let cut = values.len() / 400;
+        let last = values.len() - 1;
+        low = low.min(*values.select_nth_unstable_by(cut, f32::total_cmp).1);
+        high = high.max(*values.select_nth_unstable_by(last - cut, f32::total_cmp).1);
+    }
+    if !(low.is_finite() && high.is_finite()) {
+        return (0.0, 1.0);
+    }
+    let (low, high) = (f64::from(low), f64::from(high));
+    let air = match (high - low) * 0.06 {
+        air if air > 0.0 => air,
+        _ => low.abs().max(1e-30) * 0.1,
+    };
+    (low - air, high + air)
+}
+
+/// Index of the wavelength nearest to `at_aa`; `None` outside of the axis or on an empty one.
+pub fn nearest_index(wave: &[f32], at_aa: f64) -> Option<usize> {
+    let (first, last) = (f64::from(*wave.first()?), f64::from(*wave.last()?));
+    let after = wave.partition_point(|w| f64::from(*w) < at_aa);
+    let before = after.saturating_sub(1);
+    let nearest = match wave.get(after) {
+        Some(w) if (f64::from(*w) - at_aa).abs() < (f64::from(wave[before]) - at_aa).abs() => after,
+        _ => before,
+    };
+    // Half a step beyond the ends still belongs to the end pixels.
+    let step = (last - first) / wave.len() as f64;
+    (at_aa >= first - step && at_aa <= last + step).then_some(nearest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(n: usize) -> SpectrumView {
+        let wave: Vec<f32> = (0..n).map(|i| 4000.0 + i as f32).collect();
+        SpectrumView {
+            flux: wave.iter().map(|w| 1e-17 * (2.0 + (w / 50.0).sin())).collect(),
+            sigma: vec![1e-18; n],
+            masked: vec![(10, 12), (12, 20)],
+            continuum_wave_vac_aa: wave.clone(),
+            continuum: vec![3e-17; n],
+            model_wave_vac_aa: wave.clone(),
+            model_flux: vec![1.0; n],
+            wave_vac_aa: wave,
+            ledger: Vec::new(),
+        }
+    }
+
+    fn svg(view: &SpectrumView) -> String {
+        SpectrumFigure { view, rv_kms: 0.0, wave_range_aa: SpectrumFigure::full_range(view) }.to_svg()
+    }
+
+    #[test]
+    fn svg_has_both_panels_and_a_printed_width() {
+        let svg = svg(&view(1500));
+        assert!(svg.starts_with("<svg width=\"180mm\" height=\"112.0mm\""), "{}", &svg[..80]);
+        assert!(svg.contains("Flux (as in the file) / 10⁻¹⁷") && svg.contains("Flux / continuum"));
+        assert!(svg.contains("Hβ") && svg.trim_end().ends_with("</svg>"));
+    }
+
+    #[test]
+    fn nothing_to_draw_is_no_panic() {
+        let empty = SpectrumView { masked: vec![(0, 5)], ..view(0) };
+        assert!(svg(&empty).contains("Wavelength"));
+        let nan = SpectrumView { flux: vec![f32::NAN; 50], sigma: Vec::new(), ..view(50) };
+        assert!(svg(&nan).contains("Wavelength"));
+    }
+
+    #[test]
+    fn nearest_pixel() {
+        assert_eq!(nearest_index(&[1.0, 2.0, 3.0], 2.2), Some(1));
+        assert_eq!(nearest_index(&[1.0, 2.0, 3.0], 2.8), Some(2));
+        assert_eq!(nearest_index(&[1.0, 2.0, 3.0], 9.0), None);
+        assert_eq!(nearest_index(&[], 1.0), None);
+    }
+
+    #[test]
+    fn a_cosmic_ray_does_not_set_the_range() {
+        let mut values = vec![1.0f32; 4000];
+        values[7] = 1e6;
+        assert!(robust_range(values, &[]).1 < 2.0);
+    }
+}

@@ -1,0 +1,115 @@
+//! Where files come in. The whole page takes drops; this is the place that says so, with the pickers and the samples.
+
+use leptos::{ev, html, prelude::*, task::spawn_local};
+
+use super::files::{self, Dropped};
+use super::samples;
+use super::state::State;
+
+/// The drop zone: large on an empty page, a bar above the table on a full one.
+#[component]
+pub fn DropZone(large: Signal<bool>) -> impl IntoView {
+    let state = expect_context::<State>();
+    let over = RwSignal::new(false);
+    take_drops(state, over);
+    let file_input = NodeRef::<html::Input>::new();
+    let folder_input = NodeRef::<html::Input>::new();
+    let press = |input: NodeRef<html::Input>| {
+        move |_| {
+            if let Some(input) = input.get_untracked() {
+                input.click();
+            }
+        }
+    };
+    let picked = move |event: ev::Event| {
+        let input: web_sys::HtmlInputElement = event_target(&event);
+        let files = files::from_list(input.files());
+        // So that the same file can be picked again.
+        input.set_value("");
+        if !files.is_empty() {
+            state.open(files);
+        }
+    };
+    let sample = move |_| {
+        state.gathering.set(true);
+        spawn_local(async move {
+            let fetched = match samples::list().await {
+                Ok(list) => samples::fetch(&list).await,
+                Err(why) => Err(why),
+            };
+            match fetched {
+                Ok(files) => state.open(files),
+                Err(why) => state.skip("Samples", format!("{why}; drop a spectrum of your own instead")),
+            }
+        });
+    };
+    view! {
+        <section class="drop-zone" class:large=large class:over=over data-testid="drop-zone" aria-label="Open spectra">
+            <svg class="drop-mark" viewBox="0 0 64 64" aria-hidden="true">
+                <path class="dome" d="M8 44a24 24 0 0 1 48 0"/>
+                <path class="slit" d="M30 44V14.5M38 44V16"/>
+                <path class="dome" d="M4 44h56M10 44v10h44V44"/>
+                <path class="ray" d="M46 4 35 24"/>
+            </svg>
+            <div class="drop-text">
+                <h2>{move || if large.get() { "Drop spectra anywhere on this page" } else { "Drop more spectra" }}</h2>
+                <p>
+                    {move || if large.get() {
+                        "Files or whole folders: LAMOST, SDSS and BOSS FITS (also .gz), text tables, .npz bundles. "
+                    } else {
+                        "Anywhere on the page, or "
+                    }}
+                </p>
+            </div>
+            <div class="drop-buttons">
+                <button class="primary" on:click=press(file_input)>"Choose files…"</button>
+                <button on:click=press(folder_input)>"Choose a folder…"</button>
+                <button data-testid="sample-button" on:click=sample>"Try a sample"</button>
+            </div>
+            <input
+                class="hidden-input" type="file" multiple tabindex="-1" aria-label="Files with spectra"
+                data-testid="file-input" node_ref=file_input on:change=picked
+            />
+            <input
+                class="hidden-input" type="file" multiple tabindex="-1" aria-label="Folder with spectra"
+                prop:webkitdirectory=true data-testid="folder-input" node_ref=folder_input on:change=picked
+            />
+        </section>
+        <div class="drop-veil" class:shown=over aria-hidden="true"><p>"Let go to read them"</p></div>
+    }
+}
+
+/// Takes drops anywhere on the page.
+fn take_drops(state: State, over: RwSignal<bool>) {
+    let holds_files =
+        |event: &web_sys::DragEvent| event.data_transfer().is_some_and(|t| t.types().includes(&"Files".into(), 0));
+    let enter = window_event_listener(ev::dragover, move |event| {
+        if holds_files(&event) {
+            event.prevent_default();
+            over.set(true);
+        }
+    });
+    let leave = window_event_listener(ev::dragleave, move |event| {
+        // Left the window, and not only one element for another.
+        if event.related_target().is_none() {
+            over.set(false);
+        }
+    });
+    let drop = window_event_listener(ev::drop, move |event| {
+        over.set(false);
+        let Some(transfer) = event.data_transfer() else { return };
+        if !holds_files(&event) {
+            return;
+        }
+        event.prevent_default();
+        let dropped = Dropped::take(&transfer);
+        state.gathering.set(true);
+        spawn_local(async move {
+            match dropped.files().await {
+                Ok(files) => state.open(files),
+                Err(why) => state.skip("A dropped folder", format!("{why}; drop its files instead")),
+            }
+        });
+    });
+    on_cleanup(move || [enter, leave, drop].into_iter().for_each(|listener| listener.remove()));
+}

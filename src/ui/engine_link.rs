@@ -1,0 +1,124 @@
+//! The running engine as the page sees it: events gathered into batches, and one restart after a crash.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use gloo::timers::callback::Timeout;
+use leptos::prelude::Set;
+use web_sys::File;
+
+use super::state::{EngineStatus, State};
+use crate::engine::client::EngineClient;
+use crate::engine::{Event, Request};
+
+/// Where the engine's program lies, relative to the page.
+const WORKER_URL: &str = "./engine-worker.js";
+
+/// How long events are gathered before the page is changed, ms: about a frame. A bundle of thousands of spectra then
+/// redraws the table sixty times a second and not once a spectrum.
+const GATHER_MS: u32 = 16;
+
+/// The engine's client and how often it was started.
+pub struct EngineLink {
+    state: State,
+    client: RefCell<Option<EngineClient>>,
+    epoch: Cell<u32>,
+    queue: RefCell<Vec<(u32, Event)>>,
+    flush: RefCell<Option<Timeout>>,
+    /// True while a crash may still be answered by a restart without asking.
+    may_restart: Cell<bool>,
+}
+
+impl EngineLink {
+    /// Starts the first engine.
+    pub fn start(state: State) -> Rc<Self> {
+        let link = Rc::new(Self {
+            state,
+            client: RefCell::new(None),
+            epoch: Cell::new(0),
+            queue: RefCell::new(Vec::new()),
+            flush: RefCell::new(None),
+            may_restart: Cell::new(true),
+        });
+        link.spawn();
+        link
+    }
+
+    /// How many engines there were before this one.
+    pub fn epoch(&self) -> u32 {
+        self.epoch.get()
+    }
+
+    /// Sends a request; a request that cannot be sent is shown.
+    pub fn send(&self, request: &Request, files: &[File]) {
+        let sent = self.client.borrow().as_ref().map_or(Ok(()), |client| client.send(request, files));
+        if let Err(why) = sent {
+            self.state.notice.set(Some(format!("The engine could not be reached: {why}. Reload the page.")));
+        }
+    }
+
+    /// Starts another engine in place of the last one.
+    pub fn restart(self: &Rc<Self>) {
+        self.epoch.set(self.epoch.get() + 1);
+        self.spawn();
+    }
+
+    fn spawn(self: &Rc<Self>) {
+        self.state.engine.set(EngineStatus::Starting);
+        let epoch = self.epoch.get();
+        let on_event = {
+            let link = self.clone();
+            move |event| link.gather(epoch, event)
+        };
+        let on_crash = {
+            let link = self.clone();
+            // Not at once: the client that reports the crash is still on the stack.
+            move |why: String| {
+                let link = link.clone();
+                Timeout::new(0, move || link.crashed(epoch, why)).forget();
+            }
+        };
+        match EngineClient::spawn(WORKER_URL, on_event, on_crash) {
+            Ok(client) => drop(self.client.replace(Some(client))),
+            Err(why) => self.state.engine.set(EngineStatus::Stopped(why)),
+        }
+    }
+
+    fn gather(self: &Rc<Self>, epoch: u32, event: Event) {
+        if epoch != self.epoch.get() {
+            return;
+        }
+        self.queue.borrow_mut().push((epoch, event));
+        let mut flush = self.flush.borrow_mut();
+        if flush.is_none() {
+            let link = self.clone();
+            *flush = Some(Timeout::new(GATHER_MS, move || link.deliver()));
+        }
+    }
+
+    fn deliver(&self) {
+        self.flush.take();
+        for (epoch, event) in self.queue.take() {
+            // An engine that finished a job has recovered: the next crash is a new one.
+            if matches!(event, Event::Done { .. }) {
+                self.may_restart.set(true);
+            }
+            self.state.receive(epoch, event);
+        }
+    }
+
+    fn crashed(self: &Rc<Self>, epoch: u32, why: String) {
+        if epoch != self.epoch.get() {
+            return;
+        }
+        self.deliver();
+        self.state.lose_engine();
+        drop(self.client.take());
+        if self.may_restart.replace(false) {
+            self.restart();
+            self.state.notice.set(Some(format!("The engine stopped ({why}) and was started again.")));
+        } else {
+            self.state.engine.set(EngineStatus::Stopped(why));
+        }
+    }
+}

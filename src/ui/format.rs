@@ -1,0 +1,78 @@
+//! Numbers as the page and its table file show them.
+
+use super::state::Row;
+use crate::result::{Estimate, Label, Prediction, Snr};
+use crate::spectrum::Source;
+use leptos::prelude::*;
+
+/// Value and error for the page: `("−0.43", "0.05")`.
+pub fn estimate(estimate: &Estimate) -> (String, String) {
+    estimate.text('\u{2212}')
+}
+
+/// S/N for the page; a tilde says that it was estimated.
+pub fn snr(snr: Option<Snr>) -> String {
+    match snr {
+        Some(snr) if snr.source == Source::Estimated => format!("~{:.0}", snr.value),
+        Some(snr) => format!("{:.0}", snr.value),
+        None => "–".into(),
+    }
+}
+
+/// A number of bytes: `4.1 MB`.
+pub fn bytes(n: u64) -> String {
+    match n {
+        0..1_000 => format!("{n} B"),
+        1_000..1_000_000 => format!("{:.0} kB", n as f64 / 1e3),
+        _ => format!("{:.1} MB", n as f64 / 1e6),
+    }
+}
+
+/// A whole number with its noun: `1 spectrum`, `3 spectra`.
+pub fn count(n: usize, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
+
+/// A flux: plain where that is short, else with a power of ten.
+pub fn flux(value: f32) -> String {
+    let size = value.abs();
+    let text = if value == 0.0 || (0.01..1e5).contains(&size) {
+        let decimals = (3 - size.max(1e-9).log10().floor() as i32).clamp(0, 5) as usize;
+        format!("{value:.decimals$}")
+    } else {
+        format!("{value:.3e}")
+    };
+    text.replace('-', "\u{2212}")
+}
+
+/// The table as CSV, with the columns of `specola predict`.
+pub fn csv(rows: &[Row]) -> String {
+    let mut text = String::from("file,id,survey,snr");
+    for label in Label::ALL {
+        text += &format!(",{0},e_{0}", label.name());
+    }
+    text += ",flags\n";
+    for row in rows {
+        let summary = row.summary.get_untracked();
+        text += &[&summary.file, &summary.meta.id, summary.meta.survey.name()].map(field).join(",");
+        let answer = row.answer.get_untracked();
+        text += &csv_answer(answer.prediction());
+    }
+    text
+}
+
+fn csv_answer(prediction: Option<&Prediction>) -> String {
+    let snr = prediction.and_then(|p| p.snr).map_or(String::new(), |s| format!("{:.1}", s.value));
+    let mut text = format!(",{snr}");
+    for label in Label::ALL {
+        let (value, error) = prediction.and_then(|p| p.get(label)).map(|e| e.text('-')).unwrap_or_default();
+        text += &format!(",{value},{error}");
+    }
+    let flags: Vec<_> = prediction.into_iter().flat_map(|p| &p.flags).map(|f| f.code()).collect();
+    text + &format!(",{}\n", flags.join("|"))
+}
+
+/// A CSV field, quoted where it must be.
+fn field(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}

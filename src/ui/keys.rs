@@ -1,0 +1,58 @@
+//! Keys that work anywhere on the page, and the list of them.
+
+use leptos::{ev, html, prelude::*};
+use wasm_bindgen::JsCast;
+use web_sys::Element;
+
+use super::state::State;
+
+/// Listens for the page's keys.
+pub fn listen(state: State, help: RwSignal<bool>) {
+    let listener = window_event_listener(ev::keydown, move |event| {
+        let target = event.target().and_then(|t| t.dyn_into::<Element>().ok());
+        let typing = target.is_some_and(|t| matches!(t.tag_name().as_str(), "INPUT" | "SELECT" | "TEXTAREA"));
+        if typing || event.ctrl_key() || event.meta_key() || event.alt_key() {
+            return;
+        }
+        match event.key().as_str() {
+            "j" => state.select_by(1),
+            "k" => state.select_by(-1),
+            "?" => help.set(true),
+            _ => {}
+        }
+    });
+    on_cleanup(move || listener.remove());
+}
+
+const KEYS: [(&str, &str); 7] = [
+    ("j  k", "next, previous spectrum"),
+    ("↓  ↑  Home  End", "the same, in the table"),
+    ("←  →", "move along the spectrum, in a plot"),
+    ("+  −", "zoom in, out, in a plot"),
+    ("0", "the model's range, in a plot"),
+    ("9", "the whole spectrum, in a plot"),
+    ("?", "this list"),
+];
+
+/// The list of keys, in a dialogue.
+#[component]
+pub fn KeyHelp(open: RwSignal<bool>) -> impl IntoView {
+    let dialog = NodeRef::<html::Dialog>::new();
+    Effect::new(move |_| {
+        let Some(dialog) = dialog.get() else { return };
+        if open.get() && !dialog.open() {
+            // Fails only for a dialogue that is open already.
+            let _ = dialog.show_modal();
+        }
+    });
+    view! {
+        <dialog node_ref=dialog aria-labelledby="keys-title" on:close=move |_| open.set(false)>
+            <h2 id="keys-title">"Keys"</h2>
+            <dl class="keys">
+                {KEYS.map(|(keys, what)| view! { <div><dt><kbd>{keys}</kbd></dt><dd>{what}</dd></div> }).collect_view()}
+            </dl>
+            <p>"In a plot: drag to zoom into a range, Shift and drag to move, double click for the model's range."</p>
+            <form method="dialog"><button class="primary">"Close"</button></form>
+        </dialog>
+    }
+}

@@ -1,0 +1,74 @@
+//! The page: Leptos components, one panel a file, over the signals of [`state::State`].
+//!
+//! The page holds no tensor and reads no spectrum: it hands files to the engine ([`engine_link`]) and shows what comes
+//! back. It is its own small program, so that it paints before the engine has arrived.
+
+mod assumptions;
+mod detail;
+mod download;
+mod drop_zone;
+mod engine_link;
+mod files;
+mod format;
+mod keys;
+mod ledger;
+mod parameters;
+mod plot_canvas;
+mod samples;
+mod skipped;
+mod spectrum_plot;
+mod state;
+mod status;
+mod table;
+mod theme;
+mod welcome;
+
+use leptos::prelude::*;
+
+use detail::Detail;
+use drop_zone::DropZone;
+use keys::{KeyHelp, listen};
+use skipped::SkippedList;
+use state::State;
+use status::{Header, Notices, ProgressBar};
+use table::Table;
+use welcome::Welcome;
+
+/// Puts the page in the place of what `index.html` shows while it loads.
+pub fn start() {
+    console_error_panic_hook::set_once();
+    if let Some(placeholder) = document().get_element_by_id("placeholder") {
+        placeholder.remove();
+    }
+    leptos::mount::mount_to_body(App);
+}
+
+/// The whole page.
+#[component]
+fn App() -> impl IntoView {
+    let state = State::start();
+    provide_context(state);
+    theme::provide();
+    let help = RwSignal::new(false);
+    listen(state, help);
+    let is_empty = move || state.rows.with(Vec::is_empty) && state.skipped.with(Vec::is_empty);
+    view! {
+        <Header/>
+        <main id="main">
+            <Notices/>
+            <DropZone large=Signal::derive(is_empty)/>
+            <ProgressBar/>
+            <Show when=is_empty fallback=|| view! { <Table/> <SkippedList/> <Detail/> }>
+                <Welcome/>
+            </Show>
+        </main>
+        <footer>
+            <p>
+                "Specola " {env!("CARGO_PKG_VERSION")}
+                " · free software, MIT or Apache 2.0 · wavelengths in vacuum ångström, errors are 1 σ"
+            </p>
+            <button class="quiet" on:click=move |_| help.set(true)>"Keys " <kbd>"?"</kbd></button>
+        </footer>
+        <KeyHelp open=help/>
+    }
+}

@@ -1,0 +1,76 @@
+//! The answer for one spectrum, in large type, and what its flags mean.
+
+use std::sync::Arc;
+
+use leptos::prelude::*;
+
+use super::format;
+use super::state::{Answer, Row};
+use crate::result::{Flag, Label, Prediction};
+
+/// Parameters with errors, or why there are none.
+#[component]
+pub fn Parameters(row: Row) -> impl IntoView {
+    move || {
+        match row.answer.get() {
+        Answer::Waiting => view! { <p class="waiting" role="status">"Waiting for the network…"</p> }.into_any(),
+        Answer::Predicted(prediction) => view! { <Answered prediction/> }.into_any(),
+        Answer::Refused(why) => view! {
+            <div class="notice bad"><p><strong>"No parameters. "</strong>{why}</p></div>
+        }
+        .into_any(),
+        Answer::Lost => view! {
+            <div class="notice bad"><p>"The engine stopped before it answered for this spectrum. Read the file again."</p></div>
+        }
+        .into_any(),
+    }
+    }
+}
+
+#[component]
+fn Answered(prediction: Arc<Prediction>) -> impl IntoView {
+    let tiles = prediction.estimates.iter().map(|estimate| {
+        let (value, error) = format::estimate(estimate);
+        let unit = estimate.label.unit();
+        view! {
+            <div class="tile" data-testid=format!("parameter-{}", estimate.label.name())>
+                <dt><Symbol label=estimate.label/></dt>
+                <dd>
+                    <span class="value">{value}</span>
+                    <span class="error">"± " {error}</span>
+                    <span class="unit">{unit}</span>
+                </dd>
+            </div>
+        }
+    });
+    let flags = prediction.flags.iter().map(|flag| {
+        view! { <li><FlagChip flag=*flag explained=false/> <span>{flag.meaning()}</span></li> }
+    });
+    view! {
+        <dl class="tiles">{tiles.collect_view()}</dl>
+        {(!prediction.flags.is_empty()).then(|| view! { <ul class="flag-meanings">{flags.collect_view()}</ul> })}
+        <p class="muted">"By " {prediction.model.clone()} ", S/N " {format::snr(prediction.snr)} " a pixel"</p>
+    }
+}
+
+/// A parameter's name as astronomers set it.
+#[component]
+pub fn Symbol(label: Label) -> impl IntoView {
+    match label {
+        Label::Teff => view! { <i>"T"</i><sub>"eff"</sub> }.into_any(),
+        Label::Logg => view! { "log " <i>"g"</i> }.into_any(),
+        other => other.symbol().into_any(),
+    }
+}
+
+/// A flag as a small sign. `explained`: with its meaning for screen readers and on hovering.
+#[component]
+pub fn FlagChip(flag: Flag, explained: bool) -> impl IntoView {
+    let class = if flag.is_grave() { "chip grave" } else { "chip mild" };
+    view! {
+        <span class=class title=explained.then(|| flag.meaning())>
+            {flag.code().replace('_', " ")}
+            {explained.then(|| view! { <span class="for-readers">": " {flag.meaning()}</span> })}
+        </span>
+    }
+}

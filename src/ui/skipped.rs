@@ -1,0 +1,31 @@
+//! What was not used, and why.
+
+use leptos::prelude::*;
+
+use super::format;
+use super::state::State;
+
+/// The list of files, and parts of files, that gave no spectrum.
+#[component]
+pub fn SkippedList() -> impl IntoView {
+    let state = expect_context::<State>();
+    let n = Memo::new(move |_| state.skipped.with(Vec::len));
+    view! {
+        <Show when=move || { n.get() > 0 }>
+            <details class="skipped" data-testid="skipped" open>
+                <summary>
+                    <h2>{move || format::count(n.get(), "item was not used", "items were not used")}</h2>
+                </summary>
+                <ul>
+                    <For
+                        each=move || state.skipped.get().into_iter().enumerate()
+                        key=|(i, item)| (*i, item.what.clone())
+                        children=|(_, item)| view! {
+                            <li><strong>{item.what}</strong> <span>{item.why}</span></li>
+                        }
+                    />
+                </ul>
+            </details>
+        </Show>
+    }
+}

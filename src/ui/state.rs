@@ -1,0 +1,362 @@
+//! What the page knows: signals, and the methods that change them. Components only wire these to elements.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use leptos::prelude::*;
+
+use super::engine_link::EngineLink;
+use super::files::NamedFile;
+use crate::engine::{Assumptions, Backend, Event, JobId, ModelCard, Request, SpectrumId};
+use crate::result::{Prediction, SpectrumView, Summary};
+
+/// A spectrum's place on the page: the engine counts anew after a restart, so its number alone is not unique.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowKey {
+    /// How many engines there were before the one that found it.
+    pub epoch: u32,
+    /// The engine's number of it.
+    pub id: SpectrumId,
+}
+
+/// How far a spectrum's answer is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// Read, waiting for the network.
+    Waiting,
+    /// The network answered.
+    Predicted(Arc<Prediction>),
+    /// No network can answer, and why.
+    Refused(String),
+    /// The engine stopped before it answered.
+    Lost,
+}
+
+impl Answer {
+    /// The prediction, if there is one.
+    pub fn prediction(&self) -> Option<&Prediction> {
+        match self {
+            Answer::Predicted(prediction) => Some(prediction),
+            _ => None,
+        }
+    }
+}
+
+/// One row of the table. The row itself never changes; what it shows are signals, so that only its own cells redraw.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Its place.
+    pub key: RowKey,
+    /// What was read.
+    pub summary: RwSignal<Arc<Summary>>,
+    /// What was answered.
+    pub answer: RwSignal<Answer>,
+    /// What the user said about it.
+    pub assumptions: RwSignal<Assumptions>,
+}
+
+/// What was not used, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Skipped {
+    /// File, and the part of it.
+    pub what: String,
+    /// Reason and cure.
+    pub why: String,
+}
+
+/// Whether and where the page computes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EngineStatus {
+    /// The engine's program is on its way.
+    Starting,
+    /// Its weights are.
+    Loading {
+        /// What is being fetched.
+        what: String,
+        /// Bytes so far and in all.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// It answers.
+    Ready(Backend),
+    /// It reads and plots but cannot predict.
+    Unavailable(String),
+    /// It stopped and was not started again.
+    Stopped(String),
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Files read.
+    pub files_done: u32,
+    /// Files in all.
+    pub files_total: u32,
+    /// Spectra answered or refused.
+    pub spectra_done: u32,
+    /// Spectra found so far.
+    pub spectra_total: u32,
+}
+
+/// The page's state; a handle, copied freely.
+#[derive(Clone, Copy)]
+pub struct State {
+    /// Where the page computes.
+    pub engine: RwSignal<EngineStatus>,
+    /// The model that answers.
+    pub model: RwSignal<Option<ModelCard>>,
+    /// What happened to the engine, if the user should know.
+    pub notice: RwSignal<Option<String>>,
+    /// One entry a spectrum, in the order they were found.
+    pub rows: RwSignal<Vec<Row>>,
+    /// The row whose detail is shown.
+    pub selected: RwSignal<Option<RowKey>>,
+    /// The curves last received and whose they are.
+    pub view: RwSignal<Option<(RowKey, Arc<SpectrumView>)>>,
+    /// What was not used.
+    pub skipped: RwSignal<Vec<Skipped>>,
+    /// Jobs that run.
+    pub jobs: RwSignal<BTreeMap<JobId, Progress>>,
+    /// True between a drop and the moment when its files are known.
+    pub gathering: RwSignal<bool>,
+    index: StoredValue<BTreeMap<RowKey, Row>>,
+    next_job: StoredValue<JobId>,
+    /// What was opened, to read it again after a crash.
+    opened: StoredValue<Vec<NamedFile>, LocalStorage>,
+    link: StoredValue<Option<Rc<EngineLink>>, LocalStorage>,
+}
+
+impl State {
+    /// The state of a page just opened, with the engine starting.
+    pub fn start() -> Self {
+        let state = Self {
+            engine: RwSignal::new(EngineStatus::Starting),
+            model: RwSignal::new(None),
+            notice: RwSignal::new(None),
+            rows: RwSignal::new(Vec::new()),
+            selected: RwSignal::new(None),
+            view: RwSignal::new(None),
+            skipped: RwSignal::new(Vec::new()),
+            jobs: RwSignal::new(BTreeMap::new()),
+            gathering: RwSignal::new(false),
+            index: StoredValue::new(BTreeMap::new()),
+            next_job: StoredValue::new(0),
+            opened: StoredValue::new_local(Vec::new()),
+            link: StoredValue::new_local(None),
+        };
+        state.link.set_value(Some(EngineLink::start(state)));
+        state
+    }
+
+    /// Opens files: reads and predicts them.
+    pub fn open(&self, files: Vec<NamedFile>) {
+        self.gathering.set(false);
+        if files.is_empty() {
+            self.skip("What was dropped", "it holds no files; drop spectra, or a folder that holds some".into());
+            return;
+        }
+        self.opened.update_value(|opened| opened.extend(files.iter().cloned()));
+        let job = self.next_job.get_value();
+        self.next_job.set_value(job + 1);
+        let files_total = u32::try_from(files.len()).unwrap_or(u32::MAX);
+        self.jobs.update(|jobs| {
+            jobs.insert(job, Progress { files_total, ..Progress::default() });
+        });
+        let (paths, files) = files.into_iter().map(|f| (f.path, f.file)).unzip();
+        self.send(Request::Open { job, paths }, files);
+    }
+
+    /// Adds a line to what was not used.
+    pub fn skip(&self, what: impl Into<String>, why: String) {
+        self.gathering.set(false);
+        self.skipped.update(|list| list.push(Skipped { what: what.into(), why }));
+    }
+
+    /// Stops every running job; what was found stays.
+    pub fn cancel(&self) {
+        for job in self.jobs.with_untracked(|jobs| jobs.keys().copied().collect::<Vec<_>>()) {
+            self.send(Request::Cancel { job }, Vec::new());
+        }
+    }
+
+    /// Forgets every spectrum.
+    pub fn clear(&self) {
+        self.cancel();
+        self.send(Request::Clear, Vec::new());
+        self.opened.update_value(Vec::clear);
+        self.clear_table();
+        self.notice.set(None);
+    }
+
+    /// Selects a row and asks for its curves.
+    pub fn select(&self, key: RowKey) {
+        if self.selected.get_untracked() == Some(key) {
+            return;
+        }
+        self.selected.set(Some(key));
+        self.ask_for_view(key);
+    }
+
+    /// Selects the row `step` below (above, if negative) the selected one.
+    pub fn select_by(&self, step: isize) {
+        let rows = self.rows.read_untracked();
+        let now = self.selected.get_untracked().and_then(|key| rows.iter().position(|row| row.key == key));
+        let last = rows.len().saturating_sub(1);
+        let next = now.map_or(0, |i| i.saturating_add_signed(step).min(last));
+        if let Some(row) = rows.get(next) {
+            let key = row.key;
+            drop(rows);
+            self.select(key);
+        }
+    }
+
+    /// The selected row.
+    pub fn selected_row(&self) -> Option<Row> {
+        let key = self.selected.get()?;
+        self.row(key)
+    }
+
+    /// Reads a spectrum under other assumptions and predicts again.
+    pub fn assume(&self, row: Row, assumptions: Assumptions) {
+        row.assumptions.set(assumptions);
+        row.answer.set(Answer::Waiting);
+        self.send(Request::Assume { spectrum: row.key.id, assumptions }, Vec::new());
+    }
+
+    /// True when the engine that read this spectrum still runs.
+    pub fn is_current(&self, key: RowKey) -> bool {
+        key.epoch == self.epoch()
+    }
+
+    /// Starts a new engine after the last one stopped.
+    pub fn restart(&self) {
+        self.notice.set(None);
+        if let Some(link) = self.link.get_value() {
+            link.restart();
+        }
+    }
+
+    /// Reads again everything that was opened.
+    pub fn reopen(&self) {
+        let files = self.opened.get_value();
+        self.opened.update_value(Vec::clear);
+        self.clear_table();
+        if self.engine.with_untracked(|e| matches!(e, EngineStatus::Stopped(_))) {
+            self.restart();
+        }
+        self.notice.set(None);
+        self.open(files);
+    }
+
+    /// The engine died: what it was doing is lost, what it answered stays.
+    pub fn lose_engine(&self) {
+        self.jobs.update(BTreeMap::clear);
+        for row in self.rows.read_untracked().iter() {
+            if row.answer.with_untracked(|a| *a == Answer::Waiting) {
+                row.answer.set(Answer::Lost);
+            }
+        }
+    }
+
+    /// Takes in what the engine of `epoch` said.
+    pub fn receive(&self, epoch: u32, event: Event) {
+        let key = |id| RowKey { epoch, id };
+        match event {
+            Event::Loading { what, done, total } => self.engine.set(EngineStatus::Loading { what, done, total }),
+            Event::Ready { backend, model } => {
+                self.model.set(Some(model));
+                self.engine.set(EngineStatus::Ready(backend));
+            }
+            Event::Unavailable { reason } => self.engine.set(EngineStatus::Unavailable(reason)),
+            Event::Found { spectrum, summary, .. } => self.add(key(spectrum), *summary),
+            Event::Skipped { what, why, .. } => self.skip(what, why),
+            Event::Predicted { spectrum, prediction } => {
+                self.answer(key(spectrum), Answer::Predicted(Arc::new(*prediction)));
+            }
+            Event::Refused { spectrum, why } => self.answer(key(spectrum), Answer::Refused(why)),
+            Event::View { spectrum, view } => {
+                if self.selected.get_untracked() == Some(key(spectrum)) {
+                    self.view.set(Some((key(spectrum), Arc::new(*view))));
+                }
+            }
+            Event::Changed { spectrum, summary } => {
+                if let Some(row) = self.row(key(spectrum)) {
+                    row.summary.set(Arc::new(*summary));
+                }
+            }
+            Event::Progress { job, files_done, files_total, spectra_done, spectra_total } => {
+                let progress = Progress { files_done, files_total, spectra_done, spectra_total };
+                self.jobs.update(|jobs| {
+                    if let Some(known) = jobs.get_mut(&job) {
+                        *known = progress;
+                    }
+                });
+            }
+            Event::Done { job, .. } => self.jobs.update(|jobs| {
+                jobs.remove(&job);
+            }),
+        }
+    }
+
+    fn add(&self, key: RowKey, summary: Summary) {
+        let row = Row {
+            key,
+            summary: RwSignal::new(Arc::new(summary)),
+            answer: RwSignal::new(Answer::Waiting),
+            assumptions: RwSignal::new(Assumptions::default()),
+        };
+        self.index.update_value(|index| {
+            index.insert(key, row);
+        });
+        self.rows.update(|rows| rows.push(row));
+        if self.selected.get_untracked().is_none() {
+            self.select(key);
+        }
+    }
+
+    fn answer(&self, key: RowKey, answer: Answer) {
+        let Some(row) = self.row(key) else { return };
+        row.answer.set(answer);
+        // The answer brings the model's side of the curves and the end of the ledger with it.
+        if self.selected.get_untracked() == Some(key) {
+            self.ask_for_view(key);
+        }
+    }
+
+    fn row(&self, key: RowKey) -> Option<Row> {
+        self.index.with_value(|index| index.get(&key).copied())
+    }
+
+    fn ask_for_view(&self, key: RowKey) {
+        if self.is_current(key) {
+            self.send(Request::View { spectrum: key.id }, Vec::new());
+        }
+    }
+
+    fn clear_table(&self) {
+        self.jobs.update(BTreeMap::clear);
+        self.selected.set(None);
+        self.view.set(None);
+        self.skipped.update(Vec::clear);
+        let rows = self.rows.get_untracked();
+        self.rows.update(Vec::clear);
+        self.index.update_value(BTreeMap::clear);
+        for row in rows {
+            row.summary.dispose();
+            row.answer.dispose();
+            row.assumptions.dispose();
+        }
+    }
+
+    fn epoch(&self) -> u32 {
+        self.link.with_value(|link| link.as_ref().map_or(0, |l| l.epoch()))
+    }
+
+    fn send(&self, request: Request, files: Vec<web_sys::File>) {
+        if let Some(link) = self.link.get_value() {
+            link.send(&request, &files);
+        }
+    }
+}

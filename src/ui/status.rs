@@ -1,0 +1,199 @@
+//! The head of the page: what it is, where it computes, what answers, and what leaves the tab (nothing).
+
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+
+use super::format;
+use super::state::{EngineStatus, Progress, State};
+use crate::engine::ModelCard;
+
+/// Name, purpose and the state of the engine.
+#[component]
+pub fn Header() -> impl IntoView {
+    let state = expect_context::<State>();
+    view! {
+        <a class="skip-link" href="#main">"Skip to the spectra"</a>
+        <header>
+            <div class="fraunhofer" aria-hidden="true"></div>
+            <div class="head">
+                <div class="brand">
+                    <h1>"Specola"</h1>
+                    <p>"Stellar parameters from spectra, computed in this tab"</p>
+                </div>
+                <div class="facts">
+                    <EngineLine/>
+                    <details class="fact">
+                        <summary><span class="dot ok" aria-hidden="true"></span>"0 bytes uploaded"</summary>
+                        <div class="popover"><Privacy/></div>
+                    </details>
+                    {move || state.model.get().map(|card| view! { <Model card/> })}
+                </div>
+            </div>
+        </header>
+    }
+}
+
+#[component]
+fn EngineLine() -> impl IntoView {
+    let state = expect_context::<State>();
+    let tone = move || {
+        state.engine.with(|engine| match engine {
+            EngineStatus::Starting | EngineStatus::Loading { .. } => "busy",
+            EngineStatus::Ready(_) => "ok",
+            EngineStatus::Unavailable(_) | EngineStatus::Stopped(_) => "bad",
+        })
+    };
+    let line = move || match state.engine.get() {
+        EngineStatus::Starting => view! { <strong>"Engine starting"</strong> }.into_any(),
+        EngineStatus::Loading { what, done, total } => view! {
+            <strong>"Loading " {what}</strong>
+            <progress max=total.max(1) value=done aria-label="Download"></progress>
+            <span class="muted">{format::bytes(done)} " of " {format::bytes(total)}</span>
+        }
+        .into_any(),
+        EngineStatus::Ready(backend) => view! {
+            <strong>"Computing on " {backend.name}</strong>
+            <span class="muted">{backend.reason}</span>
+        }
+        .into_any(),
+        EngineStatus::Unavailable(reason) => view! {
+            <strong>"No predictions"</strong>
+            <span class="muted">{reason}</span>
+        }
+        .into_any(),
+        EngineStatus::Stopped(_) => view! { <strong>"Engine stopped"</strong> }.into_any(),
+    };
+    view! {
+        <div class="fact" data-testid="engine-status" role="status">
+            <span class=move || format!("dot {}", tone()) aria-hidden="true"></span>
+            {line}
+        </div>
+    }
+}
+
+#[component]
+fn Model(card: ModelCard) -> impl IntoView {
+    view! {
+        <details class="fact" data-testid="model-card">
+            <summary>"Model " <strong>{card.name}</strong> " " {card.version}</summary>
+            <div class="popover">
+                <p>{card.trained_on}</p>
+                <h2>"Measured accuracy"</h2>
+                <ul>{card.accuracy.into_iter().map(|line| view! { <li>{line}</li> }).collect_view()}</ul>
+                <p class="muted">"Download: " {format::bytes(card.bytes)}</p>
+            </div>
+        </details>
+    }
+}
+
+/// What lets a visitor check that nothing leaves the tab: the page's own policy and what the browser has fetched.
+#[component]
+fn Privacy() -> impl IntoView {
+    let policy = document()
+        .query_selector("meta[http-equiv='Content-Security-Policy']")
+        .ok()
+        .flatten()
+        .and_then(|meta| meta.get_attribute("content"));
+    let (fetched, elsewhere) = requests();
+    view! {
+        <p>
+            "Spectra are read and predicted by programs inside this tab; there is no server to send them to. You can check it: "
+            "go offline and drop a file, or watch the network panel of your browser's developer tools."
+        </p>
+        <p>{format!(
+            "So far this page fetched {} and {} elsewhere.",
+            format::count(fetched, "file from its own address", "files from its own address"),
+            if elsewhere == 0 { "nothing from".to_owned() } else { format!("{elsewhere} from") },
+        )}</p>
+        {match policy {
+            Some(policy) => view! {
+                <p>"Its content-security policy, which the browser enforces, allows connections to that address only:"</p>
+                <code class="policy">{policy}</code>
+            }.into_any(),
+            None => view! { <p>"This copy of the page carries no content-security policy."</p> }.into_any(),
+        }}
+    }
+}
+
+/// How many files the browser has fetched for this page, from its own origin and from others.
+fn requests() -> (usize, usize) {
+    let origin = window().location().origin().unwrap_or_default();
+    let Some(performance) = window().performance() else { return (0, 0) };
+    let entries = performance.get_entries_by_type("resource");
+    let own = entries
+        .iter()
+        .filter_map(|entry| js_sys::Reflect::get(entry.unchecked_ref(), &"name".into()).ok()?.as_string())
+        .filter(|name| name.starts_with(&origin))
+        .count();
+    (own, entries.length() as usize - own)
+}
+
+/// What went wrong with the engine, and the way out.
+#[component]
+pub fn Notices() -> impl IntoView {
+    let state = expect_context::<State>();
+    let reread = move || {
+        let has_lost = state.rows.with(|rows| rows.iter().any(|row| !state.is_current(row.key)));
+        has_lost.then(|| view! { <button on:click=move |_| state.reopen()>"Read the files again"</button> })
+    };
+    view! {
+        <div role="alert">
+            {move || state.engine.with(|engine| match engine {
+                EngineStatus::Stopped(why) => Some(view! {
+                    <div class="notice bad" data-testid="engine-stopped">
+                        <p><strong>"The engine stopped. "</strong>{why.clone()}</p>
+                        <button class="primary" on:click=move |_| state.restart()>"Start it again"</button>
+                    </div>
+                }),
+                _ => None,
+            })}
+            {move || state.notice.get().map(|text| view! {
+                <div class="notice" data-testid="notice">
+                    <p>{text}</p>
+                    {reread}
+                    <button class="quiet" on:click=move |_| state.notice.set(None)>"Dismiss"</button>
+                </div>
+            })}
+        </div>
+    }
+}
+
+/// How far the running jobs are, with Cancel.
+#[component]
+pub fn ProgressBar() -> impl IntoView {
+    let state = expect_context::<State>();
+    let total = Memo::new(move |_| {
+        state.jobs.with(|jobs| {
+            let sum = |field: fn(&Progress) -> u32| jobs.values().map(field).fold(0, u32::saturating_add);
+            (!jobs.is_empty()).then(|| Progress {
+                files_done: sum(|p| p.files_done),
+                files_total: sum(|p| p.files_total),
+                spectra_done: sum(|p| p.spectra_done),
+                spectra_total: sum(|p| p.spectra_total),
+            })
+        })
+    });
+    let is_running = Memo::new(move |_| total.with(Option::is_some));
+    let of = move |field: fn(&Progress) -> u32| total.with(|t| t.as_ref().map_or(0, field));
+    view! {
+        <Show when=move || state.gathering.get()>
+            <p class="progress-line" role="status">"Looking for files…"</p>
+        </Show>
+        <Show when=move || is_running.get()>
+            <div class="progress-line" data-testid="progress">
+                <span>
+                    {move || of(|p| p.files_done)} " of "
+                    {move || format::count(of(|p| p.files_total) as usize, "file", "files")} " read, "
+                    {move || of(|p| p.spectra_done)} " of "
+                    {move || format::count(of(|p| p.spectra_total) as usize, "spectrum", "spectra")} " answered"
+                </span>
+                <progress
+                    max=move || (of(|p| p.files_total) + of(|p| p.spectra_total)).max(1)
+                    value=move || of(|p| p.files_done) + of(|p| p.spectra_done)
+                    aria-label="Progress"
+                ></progress>
+                <button data-testid="cancel" on:click=move |_| state.cancel()>"Cancel"</button>
+            </div>
+        </Show>
+    }
+}

@@ -1,0 +1,48 @@
+//! The plots' colours, from the style sheet, and their change between day and night.
+
+use gloo::events::EventListener;
+use leptos::prelude::*;
+
+use crate::plot::{Rgb, Theme};
+
+/// The colours that plots have now.
+#[derive(Clone, Copy)]
+pub struct PlotTheme(pub RwSignal<Theme>);
+
+/// Provides a [`PlotTheme`] that follows the visitor's choice of light or dark.
+pub fn provide() {
+    let theme = RwSignal::new(read());
+    provide_context(PlotTheme(theme));
+    if let Ok(Some(query)) = window().match_media("(prefers-color-scheme: dark)") {
+        // For the life of the page.
+        EventListener::new(&query, "change", move |_| theme.set(read())).forget();
+    }
+}
+
+/// Reads the custom properties `--plot-…` of the style sheet; what is missing there stays as on paper.
+fn read() -> Theme {
+    let paper = Theme::paper();
+    let style = document().document_element().and_then(|root| window().get_computed_style(&root).ok().flatten());
+    let Some(style) = style else { return paper };
+    let text = |name: &str| style.get_property_value(name).unwrap_or_default().trim().to_owned();
+    let colour = |name: &str, default: Rgb| parse(&text(name)).unwrap_or(default);
+    let font = text("--plot-font");
+    Theme {
+        data: colour("--plot-data", paper.data),
+        continuum: colour("--plot-continuum", paper.continuum),
+        model: colour("--plot-model", paper.model),
+        sigma: colour("--plot-sigma", paper.sigma),
+        masked: colour("--plot-masked", paper.masked),
+        axis: colour("--plot-axis", paper.axis),
+        grid: colour("--plot-grid", paper.grid),
+        label: colour("--plot-label", paper.label),
+        font: if font.is_empty() { paper.font } else { font },
+    }
+}
+
+/// `#rrggbb`.
+fn parse(text: &str) -> Option<Rgb> {
+    let digits = text.strip_prefix('#').filter(|d| d.len() == 6)?;
+    let number = u32::from_str_radix(digits, 16).ok()?;
+    Some(((number >> 16) as u8, (number >> 8) as u8, number as u8))
+}

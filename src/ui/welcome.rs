@@ -1,0 +1,33 @@
+//! What an empty page says under the drop zone.
+
+use leptos::prelude::*;
+
+/// What the page reads, answers and keeps to itself.
+#[component]
+pub fn Welcome() -> impl IntoView {
+    view! {
+        <section class="welcome" aria-label="What this page does">
+            <article>
+                <h2>"Reads"</h2>
+                <p>
+                    "Low-resolution optical spectra of stars that cover 4000–5599 Å: LAMOST in every release's layout, SDSS and BOSS, "
+                    "two-column text, bundles of thousands. Files are told apart by content, whatever they are called."
+                </p>
+            </article>
+            <article>
+                <h2>"Answers"</h2>
+                <p>
+                    "T" <sub>"eff"</sub> ", log " <i>"g"</i> ", [Fe/H], [α/Fe] and radial velocity, each with an error that was "
+                    "calibrated on spectra the network had not seen, and a flag when a spectrum lies outside of what it was trained on."
+                </p>
+            </article>
+            <article>
+                <h2>"Shows its work"</h2>
+                <p>
+                    "Continuum, mask, resolution, air or vacuum, velocity frame: every step is on the page, and what was assumed "
+                    "you can correct. Your spectra never leave this tab."
+                </p>
+            </article>
+        </section>
+    }
+}
