@@ -45,6 +45,11 @@ pub fn KeyHelp(open: RwSignal<bool>) -> impl IntoView {
             let _ = dialog.show_modal();
         }
     });
+    let close = move |_| {
+        if let Some(dialog) = dialog.get_untracked() {
+            dialog.close();
+        }
+    };
     view! {
         <dialog node_ref=dialog aria-labelledby="keys-title" on:close=move |_| open.set(false)>
             <h2 id="keys-title">"Keys"</h2>
@@ -52,7 +57,7 @@ pub fn KeyHelp(open: RwSignal<bool>) -> impl IntoView {
                 {KEYS.map(|(keys, what)| view! { <div><dt><kbd>{keys}</kbd></dt><dd>{what}</dd></div> }).collect_view()}
             </dl>
             <p>"In a plot: drag to zoom into a range, Shift and drag to move, double click for the model's range."</p>
-            <form method="dialog"><button class="primary">"Close"</button></form>
+            <p><button class="primary" on:click=close>"Close"</button></p>
         </dialog>
     }
 }
