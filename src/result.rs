@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spectrum::{Known, Meta};
+use crate::spectrum::{Known, Meta, Spectrum};
 
 /// A stellar parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -220,6 +220,15 @@ pub struct Summary {
     pub wave_min_aa: f64,
     /// Last vacuum wavelength, Å.
     pub wave_max_aa: f64,
+}
+
+impl Summary {
+    /// The summary of a spectrum from a file.
+    pub fn of(file: &str, spectrum: &Spectrum) -> Self {
+        let wave = spectrum.wave_vac_aa();
+        let (wave_min_aa, wave_max_aa) = (wave[0], wave[wave.len() - 1]);
+        Self { meta: spectrum.meta.clone(), file: file.into(), n_pixels: spectrum.len(), wave_min_aa, wave_max_aa }
+    }
 }
 
 /// The curves of one spectrum, for plotting.

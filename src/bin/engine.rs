@@ -1,1 +1,5 @@
-fn main() {}
+//! The compute worker (`src/engine`).
+
+fn main() {
+    specola::engine::worker::start();
+}

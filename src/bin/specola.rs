@@ -1,1 +1,5 @@
-fn main() {}
+//! The native program (`src/cli`).
+
+fn main() -> std::process::ExitCode {
+    specola::cli::main()
+}

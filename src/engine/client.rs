@@ -14,7 +14,7 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ErrorEvent, File, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-use super::wire;
+use super::wire::{self, text_of};
 use super::{Event, Request};
 
 /// How long the engine may take from the start of its worker to its first word, in milliseconds. The download of the
@@ -149,9 +149,4 @@ impl Drop for EngineClient {
     fn drop(&mut self) {
         self.terminate();
     }
-}
-
-/// A JavaScript error as text.
-fn text_of(error: &JsValue) -> String {
-    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |e| String::from(e.message()))
 }

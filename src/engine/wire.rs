@@ -30,3 +30,8 @@ pub(super) fn unpack<T: DeserializeOwned>(data: &JsValue) -> Result<(T, Vec<JsVa
         .map_err(|e| format!("a message could not be read ({e}); page and engine are of different versions: reload"))?;
     Ok((message, parts.collect()))
 }
+
+/// A JavaScript error as text.
+pub(super) fn text_of(error: &JsValue) -> String {
+    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |e| String::from(e.message()))
+}

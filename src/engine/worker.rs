@@ -1,0 +1,158 @@
+//! The engine's end of the wire: runs a [`Session`] in a dedicated worker.
+//!
+//! Weights are fetched beside the session, so files are read while they come. Between any two steps the browser gets the
+//! worker back, so that messages (Cancel above all) come in.
+
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use gloo::events::EventListener;
+use js_sys::{Promise, Reflect, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent};
+
+use super::session::{Attachment, Session};
+use super::wire::{self, text_of};
+use super::{Backend, Event, Request};
+use crate::model::store::{Site, Store};
+use crate::task::predict::Predictor;
+
+/// Where the shipped models are, seen from the worker's script.
+const MODELS_FOLDER: &str = "models/";
+
+/// Bytes between two reports of a download.
+const PROGRESS_STEP_BYTES: u64 = 1 << 17;
+
+/// What reaches the session's loop.
+enum Mail {
+    Request(Request, Vec<File>),
+    Model(Box<Result<Predictor, String>>),
+}
+
+impl Attachment for File {
+    fn size(&self) -> u64 {
+        web_sys::Blob::size(self) as u64
+    }
+
+    async fn bytes(self) -> Result<Vec<u8>, String> {
+        let buffer = JsFuture::from(self.array_buffer()).await.map_err(|e| {
+            format!("the browser cannot read it ({}); if it was moved or changed, drop it again", text_of(&e))
+        })?;
+        Ok(Uint8Array::new(&buffer).to_vec())
+    }
+}
+
+/// Starts the engine in the worker that this is called in, and returns at once.
+pub fn start() {
+    report_crashes();
+    let (mail, inbox) = unbounded();
+    let to_inbox = mail.clone();
+    EventListener::new(&scope(), "message", move |event| {
+        let data = event.unchecked_ref::<MessageEvent>().data();
+        match wire::unpack::<Request>(&data) {
+            Ok((request, attachments)) => {
+                let files = attachments.into_iter().filter_map(|a| a.dyn_into().ok()).collect();
+                // The loop that receives lives as long as the worker.
+                let _ = to_inbox.unbounded_send(Mail::Request(request, files));
+            }
+            Err(why) => last_words(&why),
+        }
+    })
+    .forget();
+    // The first word: from here on the page may send.
+    post(&Event::Loading { what: "the list of models".into(), done: 0, total: 0 });
+    spawn_local(fetch_model(mail));
+    spawn_local(serve(inbox));
+}
+
+/// Does what the page asks, for ever.
+async fn serve(mut inbox: UnboundedReceiver<Mail>) {
+    let mut session = Session::new(|event| post(&event));
+    loop {
+        while let Ok(mail) = inbox.try_recv() {
+            deliver(&mut session, mail);
+        }
+        if session.step().await {
+            next_task().await;
+        } else if let Ok(mail) = inbox.recv().await {
+            deliver(&mut session, mail);
+        }
+    }
+}
+
+fn deliver<E: FnMut(Event)>(session: &mut Session<File, E>, mail: Mail) {
+    match mail {
+        Mail::Request(request, files) => session.request(request, files),
+        Mail::Model(model) => session.model(*model),
+    }
+}
+
+/// Fetches the default model, tells the page and hands it to the session.
+async fn fetch_model(mail: UnboundedSender<Mail>) {
+    let model = load_model().await;
+    if let Err(reason) = &model {
+        post(&Event::Unavailable { reason: reason.clone() });
+    }
+    let _ = mail.unbounded_send(Mail::Model(Box::new(model)));
+}
+
+async fn load_model() -> Result<Predictor, String> {
+    let store = Store::new(Site::beside(scope(), MODELS_FOLDER)?);
+    let manifest = store.manifest().await.map_err(|e| e.to_string())?;
+    let entry = manifest.default_model().ok_or("the list of models has no default; reload the page")?;
+    let what = format!("{} {}", entry.name, entry.version);
+    let mut reported = 0;
+    let progress = |done: u64, total: u64| {
+        if done == total || done.abs_diff(reported) >= PROGRESS_STEP_BYTES {
+            reported = done;
+            post(&Event::Loading { what: what.clone(), done, total });
+        }
+    };
+    let weights = store.weights(entry, progress).await.map_err(|e| e.to_string())?;
+    let predictor = Predictor::new(entry, &weights, &burn::tensor::Device::flex()).map_err(|e| e.to_string())?;
+    let backend =
+        Backend { name: "CPU, 1 worker".into(), reason: "this version of Specola does not use the GPU yet".into() };
+    post(&Event::Ready { backend, model: entry.card() });
+    Ok(predictor)
+}
+
+/// Lets the browser run what has come in. A promise alone would not: only a new task comes after waiting messages.
+async fn next_task() {
+    let promise = Promise::new(&mut |resolve, _| {
+        if scope().set_timeout_with_callback(&resolve).is_err() {
+            let _ = resolve.call0(&JsValue::NULL);
+        }
+    });
+    let _ = JsFuture::from(promise).await;
+}
+
+fn post(event: &Event) {
+    let posted = wire::pack(event, []).and_then(|(message, transfer)| {
+        scope().post_message_with_transfer(&message, &transfer).map_err(|e| text_of(&e))
+    });
+    if let Err(why) = posted {
+        last_words(&why);
+    }
+}
+
+/// Tells the page what a crash was: a panic, or an error that reaches the browser (memory used up, a trap), which for an
+/// asynchronous task it would keep to itself.
+fn report_crashes() {
+    std::panic::set_hook(Box::new(|info| {
+        console_error_panic_hook::hook(info);
+        last_words(&format!("internal error: {info}"));
+    }));
+    EventListener::new(&scope(), "unhandledrejection", |event| {
+        let reason = Reflect::get(event, &"reason".into()).unwrap_or_default();
+        last_words(&text_of(&reason));
+    })
+    .forget();
+}
+
+/// Posts a string, which the page takes for the engine's end.
+fn last_words(why: &str) {
+    let _ = scope().post_message(&why.into());
+}
+
+fn scope() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}

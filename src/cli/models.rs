@@ -1,0 +1,91 @@
+//! `specola models`: what is shipped.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::bail;
+use pollster::block_on;
+use serde_json::json;
+
+use super::{ModelsDir, Outcome, output};
+use crate::model::manifest::{Manifest, ModelEntry};
+use crate::model::store::{Folder, Store};
+use crate::task::predict::Predictor;
+
+/// List the models that are shipped: name, what they take and give, size, measured accuracy
+#[derive(Debug, clap::Args)]
+pub(super) struct Models {
+    /// One JSON object a model instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    models: ModelsDir,
+}
+
+impl Models {
+    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
+        let manifest = block_on(self.models.store().manifest())?;
+        let mut out = output::open(None)?;
+        for model in &manifest.models {
+            if self.json {
+                serde_json::to_writer(&mut out, &as_json(&manifest, model)).map_err(std::io::Error::from)?;
+                writeln!(out)?;
+            } else {
+                write_text(&mut out, &manifest, model)?;
+            }
+        }
+        out.flush()?;
+        Ok(Outcome::Complete)
+    }
+}
+
+fn as_json(manifest: &Manifest, model: &ModelEntry) -> serde_json::Value {
+    json!({
+        "name": model.name,
+        "version": model.version,
+        "default": model.name == manifest.default,
+        "modality": model.modality,
+        "labels": label_names(model),
+        "bytes": model.bytes,
+        "trained_on": model.trained_on,
+        "accuracy": model.card().accuracy,
+    })
+}
+
+fn write_text(out: &mut dyn Write, manifest: &Manifest, model: &ModelEntry) -> std::io::Result<()> {
+    let default = if model.name == manifest.default { " (the default)" } else { "" };
+    writeln!(out, "{}{default}", model.title())?;
+    writeln!(out, "  takes     {}", model.modality)?;
+    writeln!(out, "  gives     {}", label_names(model).join(", "))?;
+    writeln!(out, "  size      {:.1} MB", model.bytes as f64 / 1e6)?;
+    writeln!(out, "  trained   {}", model.trained_on)?;
+    for (i, line) in model.card().accuracy.iter().enumerate() {
+        writeln!(out, "  {:<9} {line}", if i == 0 { "accuracy" } else { "" })?;
+    }
+    Ok(())
+}
+
+fn label_names(model: &ModelEntry) -> Vec<&'static str> {
+    model.labels.iter().map(|l| l.name()).collect()
+}
+
+impl ModelsDir {
+    /// The shipped models.
+    pub(super) fn store(&self) -> Store<Folder> {
+        Store::new(self.folder.as_deref().map_or_else(Folder::find, |f: &Path| Folder::new(f)))
+    }
+
+    /// The model of a name, or the default, ready to answer.
+    pub(super) fn load(&self, name: Option<&str>) -> anyhow::Result<(ModelEntry, Predictor)> {
+        let store = self.store();
+        let manifest = block_on(store.manifest())?;
+        let name = name.unwrap_or(&manifest.default);
+        let Some(entry) = manifest.get(name) else {
+            let names: Vec<&str> = manifest.models.iter().map(|m| m.name.as_str()).collect();
+            bail!("there is no model {name:?}; shipped are {}", names.join(", "));
+        };
+        let weights = block_on(store.weights(entry, |_, _| {}))?;
+        let predictor = Predictor::new(entry, &weights, &burn::tensor::Device::flex())?;
+        Ok((entry.clone(), predictor))
+    }
+}
