@@ -1,0 +1,242 @@
+//! What the name and the unit of a column or an array say: wavelength (in which medium, unit and scale), flux, error.
+//!
+//! Shared by text, tables and bundles, so that `wave_vac`, `LOGLAM` or `log10_wavelength_air_aa` mean the same everywhere.
+
+use super::error::ReadError;
+use crate::spectrum::{Frame, Known, Medium, Meta, Source};
+
+/// The unit of a wavelength axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Angstrom,
+    Nanometre,
+    Micrometre,
+    Metre,
+}
+
+impl Unit {
+    fn in_aa(self) -> f64 {
+        match self {
+            Unit::Angstrom => 1.0,
+            Unit::Nanometre => 10.0,
+            Unit::Micrometre => 1e4,
+            Unit::Metre => 1e10,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Unit::Angstrom => "Å",
+            Unit::Nanometre => "nm",
+            Unit::Micrometre => "µm",
+            Unit::Metre => "m",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Unit> {
+        Some(match word {
+            "aa" | "a" | "å" | "ang" | "angs" | "angstrom" | "angstroms" | "ångström" | "ångstrom" => {
+                Unit::Angstrom
+            }
+            "nm" | "nanometer" | "nanometers" | "nanometre" | "nanometres" => Unit::Nanometre,
+            "um" | "µm" | "μm" | "mum" | "micron" | "microns" | "micrometer" | "micrometers" | "micrometre" => {
+                Unit::Micrometre
+            }
+            "m" | "meter" | "metre" => Unit::Metre,
+            _ => return None,
+        })
+    }
+}
+
+/// A wavelength axis, as far as its name and unit tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Axis {
+    /// Air or vacuum.
+    pub medium: Option<Medium>,
+    /// True when the values are log10 of the wavelength; `None` leaves it to the values.
+    pub log10: Option<bool>,
+    /// Unit of the wavelength.
+    pub unit: Option<Unit>,
+}
+
+/// The role of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Wavelength(Axis),
+    Flux,
+    Sigma,
+    Ivar,
+}
+
+/// The role that a column's name gives it, if any. `unit` may be empty.
+pub(crate) fn role(name: &str, unit: &str) -> Option<Role> {
+    let name = name.to_lowercase();
+    let words: Vec<&str> = name.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+    let has = |list: &[&str]| words.iter().any(|w| list.contains(w));
+    // Errors first: `flux_error` and `ivar_flux` are not fluxes, `e_wave` is not an axis.
+    if has(&["ivar", "invvar"]) || (has(&["inverse", "inv"]) && has(&["variance", "var"])) {
+        return Some(Role::Ivar);
+    }
+    if has(&[
+        "err",
+        "error",
+        "errors",
+        "sigma",
+        "std",
+        "stdev",
+        "noise",
+        "uncertainty",
+        "unc",
+        "e",
+        "eflux",
+        "fluxerr",
+        "dflux",
+    ]) {
+        return if has(&["wave", "wavelength", "lambda"]) { None } else { Some(Role::Sigma) };
+    }
+    let first = words.first().copied().unwrap_or("");
+    let stem = first.trim_start_matches("log10").trim_start_matches("log");
+    let is_log = stem.len() < first.len();
+    let is_axis = |w: &str| {
+        w.starts_with("wave")
+            || w.starts_with("lambda")
+            || ["wl", "lam", "wlen", "ll"].contains(&w)
+            || (w == "spectral" && has(&["axis"]))
+    };
+    let axis_word = if stem.is_empty() { words.get(1).copied().unwrap_or("") } else { stem };
+    if is_axis(axis_word) {
+        let medium = if has(&["air"]) || name.contains("waveair") || name.contains("wavelengthair") {
+            Some(Medium::Air)
+        } else if has(&["vac", "vacuum"]) || name.contains("wavevac") || name.contains("wavelengthvac") {
+            Some(Medium::Vacuum)
+        } else {
+            None
+        };
+        let stated = unit.to_lowercase();
+        let from_unit = stated.split(|c: char| !c.is_alphanumeric()).find_map(Unit::from_word);
+        let from_name = words.iter().skip(1).find_map(|w| Unit::from_word(w));
+        return Some(Role::Wavelength(Axis { medium, log10: is_log.then_some(true), unit: from_unit.or(from_name) }));
+    }
+    let is_flux = |w: &&str| {
+        w.starts_with("flux")
+            || w.starts_with("intensity")
+            || ["flx", "spec", "spectrum", "counts", "fλ", "flam"].contains(w)
+    };
+    words.iter().any(|w| is_flux(&w)).then_some(Role::Flux)
+}
+
+impl Axis {
+    /// The values in ångström, and a note when the scale or the unit had to be told from the values.
+    ///
+    /// By range: a last value below 30 is log10 of Å when all lie in 3–4.7 (1000 Å – 5 µm), else µm; below 2000 it is nm.
+    pub(crate) fn to_aa(self, mut values: Vec<f64>) -> (Vec<f64>, Option<String>) {
+        let (low, high) =
+            values.iter().filter(|v| v.is_finite()).fold((f64::INFINITY, 0.0_f64), |(l, h), &v| (l.min(v), h.max(v)));
+        let looks_log = low > 3.0 && high < 4.7;
+        let log10 = self.log10.unwrap_or(looks_log && self.unit.is_none_or(|u| u == Unit::Angstrom));
+        let unit = self.unit.unwrap_or(match high {
+            _ if log10 => Unit::Angstrom,
+            h if h < 30.0 => Unit::Micrometre,
+            h if h < 2000.0 => Unit::Nanometre,
+            _ => Unit::Angstrom,
+        });
+        let guessed_scale = log10 && self.log10.is_none();
+        let guessed_unit = self.unit.is_none() && unit != Unit::Angstrom;
+        for v in &mut values {
+            *v = if log10 { 10f64.powf(*v) } else { *v } * unit.in_aa();
+        }
+        let note = match (guessed_scale, guessed_unit) {
+            (true, _) => Some("wavelengths are taken as log10 of Å, by their range".to_string()),
+            (_, true) => Some(format!("wavelengths are taken as {}, by their range", unit.name())),
+            _ => None,
+        };
+        (values, note)
+    }
+}
+
+/// Inverse variances of standard deviations; 0 where σ is not a positive, finite number.
+pub(crate) fn ivar_of_sigma(sigma: Vec<f64>) -> Vec<f64> {
+    sigma.into_iter().map(|s| if s.is_finite() && s > 0.0 { (s * s).recip() } else { 0.0 }).collect()
+}
+
+/// Sets the medium to what the file says, else to `usual`, with a note that this is assumed.
+pub(crate) fn set_medium(meta: &mut Meta, said: Option<Medium>, usual: Medium) {
+    meta.medium = match said {
+        Some(medium) => Known::new(medium, Source::File),
+        None => {
+            meta.notes.push(format!("the file does not say air or vacuum; {} is assumed", usual.name()));
+            Known::new(usual, Source::Assumed)
+        }
+    };
+}
+
+/// Sets the frame to what the file says, else to barycentric, with a note that this is assumed.
+pub(crate) fn set_frame(meta: &mut Meta, said: Option<Frame>) {
+    meta.frame = match said {
+        Some(frame) => Known::new(frame, Source::File),
+        None => {
+            meta.notes.push("the file does not say the velocity frame; barycentric is assumed".to_string());
+            Known::new(Frame::Barycentric, Source::Assumed)
+        }
+    };
+}
+
+/// Refuses an axis and a flux of different lengths in the words of the reader, before a [`crate::spectrum::Spectrum`] is built.
+pub(crate) fn need<T>(value: Option<T>, place: &str, problem: &str) -> Result<T, ReadError> {
+    value.ok_or_else(|| ReadError::Layout { place: place.into(), problem: problem.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn axis(name: &str, unit: &str) -> Axis {
+        match role(name, unit) {
+            Some(Role::Wavelength(axis)) => axis,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn names_of_axes() {
+        let (air, vac) = (Some(Medium::Air), Some(Medium::Vacuum));
+        let (log, aa, nm, um) = (Some(true), Some(Unit::Angstrom), Some(Unit::Nanometre), Some(Unit::Micrometre));
+        for (name, unit, medium, log10, of) in [
+            ("wavelength_air_aa", "", air, None, aa),
+            ("log10_wavelength_vac_aa", "", vac, log, aa),
+            ("loglam_vac", "", vac, log, None),
+            ("LOGLAM", "", None, log, None),
+            ("log_lambda", "", None, log, None),
+            ("waveobs", "", None, None, None),
+            ("Wavelength [nm]", "", None, None, nm),
+            ("lambda(Angstrom)", "", None, None, aa),
+            ("WAVE_AIR", "micron", air, None, um),
+            ("wl", "", None, None, None),
+        ] {
+            assert_eq!(axis(name, unit), Axis { medium, log10, unit: of }, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_fluxes_and_errors() {
+        assert_eq!(role("FLUX_REDUCED", ""), Some(Role::Flux));
+        assert_eq!(role("intensity", ""), Some(Role::Flux));
+        assert_eq!(role("flux_error", ""), Some(Role::Sigma));
+        assert_eq!(role("e_flux", ""), Some(Role::Sigma));
+        assert_eq!(role("err", ""), Some(Role::Sigma));
+        assert_eq!(role("ivar", ""), Some(Role::Ivar));
+        assert_eq!(role("wave_error", ""), None);
+        assert_eq!(role("and_mask", ""), None);
+    }
+
+    #[test]
+    fn ranges_tell_the_unit() {
+        let bare = Axis::default();
+        assert_eq!(bare.to_aa(vec![3700.0, 9000.0]), (vec![3700.0, 9000.0], None));
+        assert_eq!(bare.to_aa(vec![514.0, 530.0]).0, [5140.0, 5300.0]);
+        assert_eq!(bare.to_aa(vec![0.4, 0.9]).0, [4000.0, 9000.0]);
+        assert!((bare.to_aa(vec![3.6, 4.0]).0[1] - 1e4).abs() < 1e-6);
+        let micrometres = Axis { unit: Some(Unit::Micrometre), ..bare };
+        assert_eq!(micrometres.to_aa(vec![3.5, 4.0]).0, [35_000.0, 40_000.0]);
+    }
+}

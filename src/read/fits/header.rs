@@ -1,0 +1,184 @@
+//! FITS headers: 80-byte cards to keywords and values (FITS standard 4.0, §4).
+
+use std::collections::BTreeMap;
+
+/// Length of a card, bytes.
+const CARD: usize = 80;
+
+/// More cards than any real header has; what goes on without `END` is not a header.
+const MAX_CARDS: usize = 20_000;
+
+/// The value of a keyword.
+#[derive(Debug, Clone, PartialEq)]
+enum Value {
+    Text(String),
+    Number(f64),
+    Integer(i64),
+    Logical(bool),
+}
+
+/// Keywords of one HDU. Of a keyword that comes twice, the first value counts.
+#[derive(Debug, Clone, Default)]
+pub struct Header {
+    values: BTreeMap<String, Value>,
+}
+
+impl Header {
+    /// Reads cards up to `END`. Gives the header and the number of bytes it took, or `None` when `END` never comes.
+    pub(super) fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
+        let mut header = Self::default();
+        // Keyword and text of a string that goes on in CONTINUE cards.
+        let mut open: Option<(String, String)> = None;
+        for (i, card) in bytes.chunks_exact(CARD).take(MAX_CARDS).enumerate() {
+            let card: String = card.iter().map(|&b| if b.is_ascii() { b as char } else { '?' }).collect();
+            let key = card[..8].trim_end();
+            if key == "CONTINUE"
+                && let Some((name, mut text)) = open.take()
+            {
+                text.pop();
+                if let Some(Value::Text(more)) = parse_value(&card[8..]) {
+                    text.push_str(&more);
+                }
+                header.store(name, Value::Text(text), &mut open);
+                continue;
+            }
+            if let Some((name, text)) = open.take() {
+                header.values.entry(name).or_insert(Value::Text(text));
+            }
+            if key == "END" {
+                return Some((header, (i + 1) * CARD));
+            }
+            let (name, rest) = match card.strip_prefix("HIERARCH ").and_then(|c| c.split_once('=')) {
+                Some((name, rest)) => (name.trim(), rest),
+                None if card[8..].starts_with("= ") => (key, &card[10..]),
+                None => continue,
+            };
+            if let Some(value) = parse_value(rest) {
+                header.store(name.to_string(), value, &mut open);
+            }
+        }
+        None
+    }
+
+    fn store(&mut self, name: String, value: Value, open: &mut Option<(String, String)>) {
+        match value {
+            Value::Text(text) if text.ends_with('&') => *open = Some((name, text)),
+            value => {
+                self.values.entry(name).or_insert(value);
+            }
+        }
+    }
+
+    /// True when the keyword is there with a value.
+    pub fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// A string value, without trailing blanks; `None` if absent or of another type.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match self.values.get(key)? {
+            Value::Text(text) => Some(text.trim_end()),
+            _ => None,
+        }
+    }
+
+    /// A number, also one that was written as a string; `None` if absent, not finite or not a number.
+    pub fn number(&self, key: &str) -> Option<f64> {
+        let value = match self.values.get(key)? {
+            Value::Number(v) => *v,
+            Value::Integer(v) => *v as f64,
+            Value::Text(text) => parse_number(text.trim())?,
+            Value::Logical(_) => return None,
+        };
+        value.is_finite().then_some(value)
+    }
+
+    /// An integer; `None` if absent or not a whole number.
+    pub fn integer(&self, key: &str) -> Option<i64> {
+        match self.values.get(key)? {
+            Value::Integer(v) => Some(*v),
+            Value::Number(v) if v.fract() == 0.0 && v.abs() < 9e15 => Some(*v as i64),
+            Value::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// A logical value; `None` if absent or of another type.
+    pub fn logical(&self, key: &str) -> Option<bool> {
+        match self.values.get(key)? {
+            Value::Logical(v) => Some(*v),
+            _ => None,
+        }
+    }
+}
+
+/// The value field of a card, without its comment; `None` when it is undefined or cannot be understood.
+fn parse_value(field: &str) -> Option<Value> {
+    let field = field.trim_start();
+    if let Some(quoted) = field.strip_prefix('\'') {
+        let mut text = String::new();
+        let mut chars = quoted.chars().peekable();
+        while let Some(c) = chars.next() {
+            if c != '\'' {
+                text.push(c);
+            } else if chars.next_if_eq(&'\'').is_some() {
+                text.push('\'');
+            } else {
+                break;
+            }
+        }
+        return Some(Value::Text(text.trim_end().to_string()));
+    }
+    let word = field.split('/').next()?.trim();
+    match word {
+        "T" => Some(Value::Logical(true)),
+        "F" => Some(Value::Logical(false)),
+        _ => word.parse().map(Value::Integer).ok().or_else(|| parse_number(word).map(Value::Number)),
+    }
+}
+
+/// A floating-point number; Fortran's `D` exponents are understood.
+pub(crate) fn parse_number(word: &str) -> Option<f64> {
+    if let Ok(value) = word.parse() {
+        return Some(value);
+    }
+    let mut mended = word.to_string();
+    let exponent = mended.find(['D', 'd'])?;
+    mended.replace_range(exponent..=exponent, "E");
+    mended.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(cards: &[&str]) -> Header {
+        let bytes: String = cards.iter().map(|c| format!("{c:<80}")).collect();
+        Header::parse(bytes.as_bytes()).map(|(header, _)| header).unwrap_or_default()
+    }
+
+    #[test]
+    fn values_of_every_kind() {
+        let h = header(&[
+            "SIMPLE  =                    T / comment",
+            "N       =                  -12 / comment",
+            "X       =            1.5D-03",
+            "QUOTE   = 'O''Neil / not a comment  ' / comment",
+            "LONG    = 'a long &'",
+            "CONTINUE  'string&'",
+            "CONTINUE  ' ends'",
+            "HIERARCH ESO TEL ALT = 45.5 / [deg]",
+            "N       =                   99",
+            "UNDEF   =                      / nothing",
+            "COMMENT = 5",
+            "END",
+        ]);
+        assert_eq!(h.logical("SIMPLE"), Some(true));
+        assert_eq!(h.integer("N"), Some(-12));
+        assert_eq!(h.number("X"), Some(1.5e-3));
+        assert_eq!(h.text("QUOTE"), Some("O'Neil / not a comment"));
+        assert_eq!(h.text("LONG"), Some("a long string ends"));
+        assert_eq!(h.number("ESO TEL ALT"), Some(45.5));
+        assert!(!h.has("UNDEF"));
+    }
+}

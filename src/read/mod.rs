@@ -1,0 +1,168 @@
+//! Bytes of a file → spectra. Files are recognised by what is in them, never by their name.
+//!
+//! [`read`] opens containers (`.gz`, `.zip`), asks each reader in turn, and gives everything that could be read together
+//! with what could not and why. One file a survey or format: [`lamost`], [`sdss`], [`one_d`], [`text`], [`npz`]; below them
+//! [`fits`] and [`npy`], and [`axis`] for what the names of columns say. [`labels`] reads tables of labels.
+//!
+//! Nothing here panics on any input, and nothing allocates by a number that a file claims without the bytes to show for it.
+
+mod axis;
+mod container;
+mod error;
+pub mod fits;
+mod foreign;
+pub mod labels;
+mod lamost;
+pub mod npy;
+mod npz;
+mod one_d;
+mod sdss;
+mod text;
+
+pub use error::ReadError;
+pub use labels::{LabelError, LabelTable};
+
+use crate::spectrum::Spectrum;
+use container::Zip;
+use npy::ArrayFile;
+
+/// What a file held.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Contents {
+    /// The spectra, in the order of the file.
+    pub spectra: Vec<Spectrum>,
+    /// Parts that gave none.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A part of a file that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Which part: an entry of a zip, a row of a bundle.
+    pub what: String,
+    /// Why, and the cure.
+    pub why: String,
+}
+
+/// How deep containers are opened: a zip of gzipped files, no further.
+const MAX_DEPTH: usize = 2;
+
+/// Reads a file. `name` gives the id of a spectrum that has none of its own; nothing else depends on it.
+///
+/// # Errors
+///
+/// When the file as a whole gives nothing. A zip or a bundle with some good parts succeeds and lists the bad ones in
+/// [`Contents::skipped`].
+pub fn read(name: &str, bytes: &[u8]) -> Result<Contents, ReadError> {
+    read_at(name, bytes, 0)
+}
+
+fn read_at(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
+    if bytes.is_empty() {
+        return Err(ReadError::Empty);
+    }
+    let packed = container::is_gzip(bytes) || container::is_zip(bytes);
+    if packed && depth >= MAX_DEPTH {
+        return Err(ReadError::Nested { part: name.to_string() });
+    }
+    if container::is_gzip(bytes) {
+        return read_at(name, &container::gunzip(bytes)?, depth + 1);
+    }
+    if container::is_zip(bytes) {
+        return read_zip(name, bytes, depth);
+    }
+    let one = |spectrum| Contents { spectra: vec![spectrum], skipped: Vec::new() };
+    if fits::Fits::identify(bytes) {
+        return read_fits(bytes, &stem(name)).map(one);
+    }
+    foreign::check_bytes(bytes)?;
+    if text::identify(bytes) {
+        foreign::check_text(&String::from_utf8_lossy(&bytes[..bytes.len().min(80_000)]))?;
+        return text::read(bytes, &stem(name)).map(one);
+    }
+    Err(ReadError::Unrecognised)
+}
+
+fn read_fits(bytes: &[u8], stem: &str) -> Result<Spectrum, ReadError> {
+    let fits = fits::Fits::parse(bytes)?;
+    foreign::check_fits(&fits)?;
+    if lamost::identify(&fits) {
+        lamost::read(&fits, stem)
+    } else if sdss::identify(&fits) {
+        sdss::read(&fits, stem)
+    } else {
+        one_d::read(&fits, stem)
+    }
+}
+
+/// The arrays of an `.npz` file, whatever they mean.
+pub fn arrays(bytes: &[u8]) -> Result<Vec<ArrayFile>, ReadError> {
+    let mut zip = Zip::open(bytes)?;
+    let files = zip.files();
+    unpack_arrays(&mut zip, &files)
+}
+
+fn unpack_arrays(zip: &mut Zip, files: &[(usize, String)]) -> Result<Vec<ArrayFile>, ReadError> {
+    let mut arrays = Vec::new();
+    for (index, file) in files {
+        arrays.push(ArrayFile { name: file.trim_end_matches(".npy").to_string(), bytes: zip.unpack(*index, file)? });
+    }
+    Ok(arrays)
+}
+
+/// A bundle of arrays when the entries are `.npy` files, else an archive of files.
+fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
+    let mut zip = Zip::open(bytes)?;
+    let files = zip.files();
+    if files.is_empty() {
+        return Err(ReadError::Empty);
+    }
+    if files.iter().all(|(_, file)| file.ends_with(".npy")) {
+        let mut arrays = Vec::new();
+        for (index, file) in &files {
+            arrays
+                .push(ArrayFile { name: file.trim_end_matches(".npy").to_string(), bytes: zip.unpack(*index, file)? });
+        }
+        return npz::read(&arrays, &stem(name));
+    }
+    let mut contents = Contents::default();
+    for (index, file) in files {
+        match zip.unpack(index, &file).and_then(|bytes| read_at(&file, &bytes, depth + 1)) {
+            Ok(inner) => {
+                contents.spectra.extend(inner.spectra);
+                let within = |s: Skipped| Skipped { what: format!("{file}: {}", s.what), why: s.why };
+                contents.skipped.extend(inner.skipped.into_iter().map(within));
+            }
+            Err(error) => contents.skipped.push(Skipped { what: file, why: error.to_string() }),
+        }
+    }
+    Ok(contents)
+}
+
+/// The last part of a path without the endings that files of spectra have.
+fn stem(name: &str) -> String {
+    let mut stem = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    for ending in
+        [".gz", ".fits", ".fit", ".fts", ".csv", ".txt", ".dat", ".ascii", ".asc", ".tsv", ".ecsv", ".npz", ".zip"]
+    {
+        let cut = stem.len().saturating_sub(ending.len());
+        if cut > 0 && stem.is_char_boundary(cut) && stem[cut..].eq_ignore_ascii_case(ending) {
+            stem = &stem[..cut];
+        }
+    }
+    stem.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stem;
+
+    #[test]
+    fn stems() {
+        assert_eq!(stem("a/b/spec-1123-52882-0065.fits.gz"), "spec-1123-52882-0065");
+        assert_eq!(stem("C:\\data\\star.CSV"), "star");
+        assert_eq!(stem(".fits"), ".fits");
+        assert_eq!(stem("m0505V"), "m0505V");
+        assert_eq!(stem("é.é"), "é.é");
+    }
+}

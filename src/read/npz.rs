@@ -1,0 +1,186 @@
+//! `.npz` bundles of many spectra on one wavelength axis, as `numpy.savez` writes them.
+//!
+//! Arrays: an axis whose name says what it is (`wavelength_air_aa`, `log10_wavelength_vac_aa`, `loglam_vac`, `wave_vac_nm` …), `flux`
+//! `[n, pixels]` or `[pixels]`, optional `ivar` or `sigma` of the same shape, optional `id` or `name` `[n]`. Surveys are recognised
+//! by their axis and the form of their ids.
+
+use super::axis::{Axis, Role, ivar_of_sigma, role, set_frame, set_medium};
+use super::error::ReadError;
+use super::npy::{Array, ArrayFile};
+use super::one_d::{is_miles_axis, miles};
+use super::{Contents, Skipped};
+use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
+
+/// Most pixels of all spectra together: what a browser tab can hold at once with room to compute.
+const MAX_PIXELS: usize = 40_000_000;
+
+/// Which survey the whole bundle is from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Origin {
+    Miles,
+    Lamost,
+    SdssTemplates,
+    SdssSpectra,
+    Unknown,
+}
+
+/// Reads all spectra of a bundle. `stem` names those without an id. Spectra that cannot be one are skipped, each with its id.
+pub(crate) fn read(arrays: &[ArrayFile], stem: &str) -> Result<Contents, ReadError> {
+    let bad = |array: &str, problem: &str| ReadError::Bundle { array: array.into(), problem: problem.into() };
+    let Some((axis_file, axis)) = arrays.iter().find_map(|a| match role(&a.name, "") {
+        Some(Role::Wavelength(axis)) => Some((a, axis)),
+        _ => None,
+    }) else {
+        let names: Vec<&str> = arrays.iter().map(|a| a.name.as_str()).collect();
+        let problem =
+            format!("no wavelength axis among {names:?}; name one wavelength_vac_aa, wavelength_air_aa or loglam_vac");
+        return Err(bad("(axis)", &problem));
+    };
+    let of = |wanted: Role| arrays.iter().find(|a| role(&a.name, "") == Some(wanted));
+    let flux_file = of(Role::Flux).ok_or_else(|| bad("flux", "it is missing; add flux [n, pixels]"))?;
+    let (axis_array, flux) = (axis_file.array()?, flux_file.array()?);
+    let pixels = axis_array.len();
+    let n = match flux.shape.as_slice() {
+        [p] if *p == pixels => 1,
+        [n, p] if *p == pixels && pixels > 0 => *n,
+        shape => {
+            return Err(bad(
+                &flux_file.name,
+                &format!("its shape is {shape:?}, not [n, {pixels}] as the axis needs; save it again"),
+            ));
+        }
+    };
+    if n.saturating_mul(pixels) > MAX_PIXELS {
+        return Err(bad(&flux_file.name, "more than 40 million pixels; cut the bundle into several"));
+    }
+    let error_file = of(Role::Ivar).or_else(|| of(Role::Sigma));
+    let error = error_file.map(ArrayFile::array).transpose()?;
+    if let (Some(error), Some(file)) = (&error, error_file)
+        && error.shape != flux.shape
+    {
+        return Err(bad(&file.name, "its shape is not that of the flux; save it again"));
+    }
+    let is_sigma = error_file.is_some_and(|f| role(&f.name, "") == Some(Role::Sigma));
+    let ids = ids(arrays, n, stem)?;
+    let stored = axis_array.numbers(0, pixels).ok_or_else(|| bad(&axis_file.name, "it does not hold numbers"))?;
+    let (wave_aa, note) = axis.to_aa(stored);
+    let origin = origin(&wave_aa, axis, &ids);
+    let wave_is_f32 = axis_array.is_f32() && axis.log10 != Some(true);
+
+    let mut contents = Contents::default();
+    for (i, id) in ids.into_iter().enumerate() {
+        let numbers = |array: &Array, name: &str| {
+            array.numbers(i * pixels, pixels).ok_or_else(|| bad(name, "it does not hold numbers; save it as floats"))
+        };
+        let row = numbers(&flux, &flux_file.name)?;
+        let ivar = match (&error, error_file) {
+            (Some(error), Some(file)) => {
+                let values = numbers(error, &file.name)?;
+                Some(if is_sigma { ivar_of_sigma(values) } else { values })
+            }
+            _ => None,
+        };
+        let mut meta = meta(&id, origin, axis);
+        meta.wave_is_f32 = wave_is_f32;
+        meta.notes.extend(note.clone());
+        match Spectrum::new(meta, wave_aa.clone(), row, ivar, None) {
+            Ok(spectrum) => contents.spectra.push(spectrum),
+            Err(error) => {
+                let why = ReadError::samples(format!("row {i} of the bundle"))(error).to_string();
+                contents.skipped.push(Skipped { what: id, why });
+            }
+        }
+    }
+    Ok(contents)
+}
+
+/// The ids in the bundle; else the stem, numbered where there are several.
+fn ids(arrays: &[ArrayFile], n: usize, stem: &str) -> Result<Vec<String>, ReadError> {
+    const NAMES: [&str; 10] =
+        ["id", "ids", "obsid", "source_id", "targetid", "name", "names", "object", "star", "designation"];
+    let file = NAMES.iter().find_map(|name| arrays.iter().find(|a| a.name.eq_ignore_ascii_case(name)));
+    let Some(file) = file else {
+        return Ok(if n == 1 { vec![stem.to_string()] } else { (0..n).map(|i| format!("{stem}-{i}")).collect() });
+    };
+    let words = file.array()?.words().filter(|w| w.len() == n);
+    words.ok_or_else(|| ReadError::Bundle {
+        array: file.name.clone(),
+        problem: format!("it is not a list of {n} strings or integers, one for each row of flux; save it again"),
+    })
+}
+
+fn origin(wave_aa: &[f64], axis: Axis, ids: &[String]) -> Origin {
+    let most = |test: fn(&str) -> bool| 2 * ids.iter().filter(|id| test(id)).count() > ids.len();
+    let survey_grid = axis.medium != Some(Medium::Air)
+        && wave_aa.windows(2).take(50).all(|w| ((w[1] / w[0]).log10() - 1e-4).abs() < 1e-6);
+    if is_miles_axis(wave_aa) && axis.medium != Some(Medium::Vacuum) && most(is_miles_id) {
+        Origin::Miles
+    } else if survey_grid && most(is_lamost_id) {
+        Origin::Lamost
+    } else if survey_grid && most(is_spectral_type) {
+        Origin::SdssTemplates
+    } else if survey_grid && most(is_plate_mjd_fiber) {
+        Origin::SdssSpectra
+    } else {
+        Origin::Unknown
+    }
+}
+
+/// `m0081V`: MILES stars.
+fn is_miles_id(id: &str) -> bool {
+    id.strip_prefix('m').is_some_and(|rest| {
+        let digits = rest.trim_end_matches(['V', 'v']);
+        (3..=5).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
+/// `spec-55862-B6212_sp06-005`: day, plan, spectrograph and fibre of a LAMOST low-resolution spectrum.
+fn is_lamost_id(id: &str) -> bool {
+    id.starts_with("spec-") && id.contains("_sp")
+}
+
+/// `F3_-2.0_Dwarf`, `A0`: the co-added types of the PyHammer templates (Kesseli et al. 2017).
+fn is_spectral_type(id: &str) -> bool {
+    let mut bytes = id.bytes();
+    bytes.next().is_some_and(|b| b"OBAFGKMLTdC".contains(&b))
+        && bytes.next().is_some_and(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+        && matches!(bytes.next(), None | Some(b'_' | b'.' | b'0'..=b'9'))
+}
+
+/// `1123-52882-0065`.
+fn is_plate_mjd_fiber(id: &str) -> bool {
+    let parts: Vec<&str> = id.trim_start_matches("spec-").split('-').collect();
+    parts.len() == 3
+        && parts[1].len() == 5
+        && parts.iter().all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn meta(id: &str, origin: Origin, axis: Axis) -> Meta {
+    let survey = |survey: Survey, frame, format| {
+        let mut meta = Meta::unknown(id, format);
+        meta.survey = survey;
+        let source = if axis.medium.is_some() { Source::File } else { Source::Survey };
+        meta.medium = Known::new(Medium::Vacuum, source);
+        meta.frame = Known::new(frame, Source::Survey);
+        meta.resolving_power = survey.resolving_power().map(|r| Known::new(r, Source::Survey));
+        meta
+    };
+    match origin {
+        Origin::Miles => {
+            let mut meta = miles(id, "bundle of MILES stars");
+            if axis.medium.is_some() {
+                meta.medium.source = Source::File;
+            }
+            meta
+        }
+        Origin::Lamost => survey(Survey::LamostLrs, Frame::Barycentric, "bundle of LAMOST spectra"),
+        Origin::SdssTemplates => survey(Survey::Sdss, Frame::Rest, "bundle of SDSS templates"),
+        Origin::SdssSpectra => survey(Survey::Sdss, Frame::Barycentric, "bundle of SDSS spectra"),
+        Origin::Unknown => {
+            let mut meta = Meta::unknown(id, "bundle of spectra");
+            set_medium(&mut meta, axis.medium, Medium::Vacuum);
+            set_frame(&mut meta, None);
+            meta
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Delimited text: two columns or two rows, with or without a header, comments, any usual separator.
+//!
+//! Without a header the first column is the wavelength and the second the flux; a third one is used only when a header names
+//! it (error, sigma, ivar). Two long rows are a wavelength row and a flux row. Commas as decimal marks are understood where
+//! the separator is a semicolon or a tab.
+
+use super::axis::{Axis, Role, ivar_of_sigma, role, set_frame, set_medium};
+use super::error::ReadError;
+use super::fits::parse_number;
+use super::labels;
+use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum};
+
+/// Characters that begin a comment line.
+const COMMENT: [char; 5] = ['#', '%', '!', ';', '\\'];
+
+/// One line of values.
+struct Row<'a> {
+    line: usize,
+    cells: Vec<&'a str>,
+    decimal_comma: bool,
+}
+
+/// Columns of numbers with their names, where they have any.
+struct Columns {
+    names: Vec<String>,
+    values: Vec<Vec<f64>>,
+    format: &'static str,
+}
+
+/// True for bytes that are text at all. Binary files have zeros and other control characters early on.
+pub(crate) fn identify(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(4096)];
+    let control = start.iter().filter(|b| **b < 32 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0c)).count();
+    control == 0 && start.iter().any(u8::is_ascii_digit)
+}
+
+/// Reads the one spectrum of a text file. `stem` becomes its id.
+pub(crate) fn read(bytes: &[u8], stem: &str) -> Result<Spectrum, ReadError> {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim_start_matches('\u{feff}');
+    let columns = columns(text)?;
+
+    let unit_hint = |i: usize| if i == 0 { unit_in_comments(text) } else { "" };
+    let roles: Vec<Option<Role>> = columns.names.iter().enumerate().map(|(i, n)| role(n, unit_hint(i))).collect();
+    let find = |wanted: fn(&Role) -> bool| roles.iter().position(|r| r.as_ref().is_some_and(wanted));
+    let wave = find(|r| matches!(r, Role::Wavelength(_)));
+    let flux = find(|r| *r == Role::Flux);
+    // A header with neither name says nothing about the order: the usual one is taken.
+    let (wave, flux) = match (wave, flux) {
+        (Some(wave), Some(flux)) => (wave, flux),
+        (Some(wave), None) => (wave, usize::from(wave == 0)),
+        (None, Some(flux)) => (usize::from(flux == 0), flux),
+        (None, None) => (0, 1),
+    };
+    let mut axis = match roles.get(wave) {
+        Some(Some(Role::Wavelength(axis))) => *axis,
+        _ => Axis::default(),
+    };
+    axis.medium = axis.medium.or_else(|| medium_in_comments(text));
+
+    let mut values: Vec<Option<Vec<f64>>> = columns.values.into_iter().map(Some).collect();
+    let mut take = |i: usize| {
+        values.get_mut(i).and_then(Option::take).ok_or(ReadError::Text {
+            line: 1,
+            problem: "there is only one column; give wavelength and flux, separated by comma, blank, tab or semicolon"
+                .into(),
+        })
+    };
+    let (wave_aa, note) = axis.to_aa(take(wave)?);
+    let flux_values = take(flux)?;
+    let ivar = match (find(|r| *r == Role::Ivar), find(|r| *r == Role::Sigma)) {
+        (Some(i), _) => Some(take(i)?),
+        (None, Some(i)) => Some(ivar_of_sigma(take(i)?)),
+        (None, None) => None,
+    };
+    let mut meta = Meta::unknown(stem, columns.format);
+    set_medium(&mut meta, axis.medium, Medium::Vacuum);
+    set_frame(&mut meta, None);
+    meta.notes.extend(note);
+    let unread = values.iter().flatten().count();
+    if unread > 0 {
+        meta.notes.push(format!("{unread} more columns are not read: no header calls them error, sigma or ivar"));
+    }
+    Spectrum::new(meta, wave_aa, flux_values, ivar, None).map_err(ReadError::samples("the text"))
+}
+
+/// Splits the text into named columns, whichever way it is laid out.
+fn columns(text: &str) -> Result<Columns, ReadError> {
+    let mut last_comment = None;
+    let mut rows = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let line_text = line.trim();
+        if line_text.starts_with(COMMENT) {
+            if rows.is_empty() {
+                last_comment = Some(line_text.trim_start_matches(COMMENT).trim());
+            }
+        } else if !line_text.is_empty() {
+            rows.push(split(line_text, i + 1));
+        }
+    }
+    if let Some(row) = rows.first() {
+        let names: Vec<String> = row.cells.iter().map(|c| c.to_string()).collect();
+        if labels::is_label_header(&names) {
+            return Err(ReadError::LabelTable);
+        }
+    }
+    let is_wide = |row: &Row| row.cells.len() > MIN_PIXELS;
+    if (2..=3).contains(&rows.len())
+        && rows.iter().all(is_wide)
+        && rows.iter().all(|r| r.cells.len() == rows[0].cells.len())
+    {
+        return two_rows(&rows);
+    }
+
+    let has_header = rows.first().is_some_and(|r| r.cells.iter().any(|c| number(c, r.decimal_comma).is_none()));
+    let (names, body) = match (has_header, rows.as_slice()) {
+        (_, []) => {
+            return Err(ReadError::Text {
+                line: 1,
+                problem: "there is not one line of numbers; give two columns, wavelength and flux".into(),
+            });
+        }
+        (true, [header, body @ ..]) => (header.cells.iter().map(|c| unquote(c).to_string()).collect::<Vec<_>>(), body),
+        (false, body) => (
+            last_comment
+                .map(|c| split(c, 0).cells.iter().map(|c| c.to_string()).collect::<Vec<_>>())
+                .unwrap_or_default(),
+            body,
+        ),
+    };
+    let Some(first) = body.first() else {
+        return Err(ReadError::Text {
+            line: rows[0].line,
+            problem: "no numbers follow the header; give two columns, wavelength and flux".into(),
+        });
+    };
+    let width = first.cells.len();
+    let mut values = vec![Vec::with_capacity(body.len()); width];
+    for row in body {
+        if row.cells.len() != width {
+            let problem =
+                format!("it has {} values where the lines before have {width}; remove or complete it", row.cells.len());
+            return Err(ReadError::Text { line: row.line, problem });
+        }
+        for (column, cell) in values.iter_mut().zip(&row.cells) {
+            column.push(parse(cell, row)?);
+        }
+    }
+    // A comment is a header only when it names every column.
+    let names = if names.len() == width { names } else { Vec::new() };
+    Ok(Columns { names, values, format: "text, one pixel a line" })
+}
+
+/// Two (or three) long rows: wavelength, flux and, if a first cell calls it so, an error.
+fn two_rows(rows: &[Row]) -> Result<Columns, ReadError> {
+    let labelled = rows.iter().all(|r| number(r.cells[0], r.decimal_comma).is_none());
+    let skip = usize::from(labelled);
+    let names = if labelled { rows.iter().map(|r| unquote(r.cells[0]).to_string()).collect() } else { Vec::new() };
+    let values = rows
+        .iter()
+        .map(|row| row.cells.iter().skip(skip).map(|cell| parse(cell, row)).collect())
+        .collect::<Result<Vec<Vec<f64>>, _>>()?;
+    Ok(Columns { names, values, format: "text, one row of wavelengths and one of fluxes" })
+}
+
+fn split(line: &str, number: usize) -> Row<'_> {
+    let line = line.trim().trim_end_matches([',', ';']);
+    let separator = [';', '\t', ','].into_iter().find(|s| line.contains(*s));
+    let cells: Vec<&str> = match separator {
+        Some(s) => line.split(s).map(|c| c.trim().trim_end_matches(if s == '\t' { ',' } else { ' ' })).collect(),
+        None => line.split_whitespace().collect(),
+    };
+    Row { line: number, cells, decimal_comma: matches!(separator, Some(';' | '\t')) }
+}
+
+/// A number or a word for a missing one; `None` for anything else.
+fn number(cell: &str, decimal_comma: bool) -> Option<f64> {
+    let cell = unquote(cell);
+    if cell.is_empty() || ["null", "none", "--", "n/a", "na", "indef"].contains(&cell.to_lowercase().as_str()) {
+        return Some(f64::NAN);
+    }
+    parse_number(cell).or_else(|| parse_number(&cell.replacen(',', ".", 1)).filter(|_| decimal_comma))
+}
+
+fn parse(cell: &str, row: &Row) -> Result<f64, ReadError> {
+    number(cell, row.decimal_comma).ok_or_else(|| {
+        let shown: String = cell.chars().take(30).collect();
+        ReadError::Text {
+            line: row.line,
+            problem: format!("“{shown}” is not a number; remove the line or begin it with #"),
+        }
+    })
+}
+
+fn unquote(cell: &str) -> &str {
+    cell.trim().trim_matches(['"', '\''])
+}
+
+/// The comment lines before the numbers, in lower case and not too many of them.
+fn comments(text: &str) -> String {
+    let lines = text.lines().take(200).map(str::trim).filter(|l| l.starts_with(COMMENT));
+    lines.flat_map(|l| l.chars().chain(['\n'])).flat_map(char::to_lowercase).collect()
+}
+
+/// "vacuum" or "air" in the comments, if they say one and not the other.
+fn medium_in_comments(text: &str) -> Option<Medium> {
+    let comments = comments(text);
+    let has = |wanted: &[&str]| comments.split(|c: char| !c.is_alphanumeric()).any(|w| wanted.contains(&w));
+    match (has(&["air"]), has(&["vacuum", "vac"])) {
+        (true, false) => Some(Medium::Air),
+        (false, true) => Some(Medium::Vacuum),
+        _ => None,
+    }
+}
+
+/// A unit of length in the comments, if they name one.
+fn unit_in_comments(text: &str) -> &'static str {
+    let comments = comments(text);
+    let has = |wanted: &[&str]| comments.split(|c: char| !c.is_alphanumeric()).any(|w| wanted.contains(&w));
+    match (
+        has(&["angstrom", "angstroms", "å"]),
+        has(&["nm", "nanometer", "nanometers"]),
+        has(&["micron", "microns", "um"]),
+    ) {
+        (true, false, false) => "angstrom",
+        (false, true, false) => "nm",
+        (false, false, true) => "um",
+        _ => "",
+    }
+}
