@@ -7,7 +7,22 @@
 //! The modules stand in that order, and each imports only earlier ones.
 #![warn(missing_docs)]
 
-pub mod engine;
-pub mod preprocess;
-pub mod result;
 pub mod spectrum;
+pub mod result;
+pub mod read;
+pub mod preprocess;
+#[cfg(feature = "nn")]
+pub mod nn;
+#[cfg(feature = "nn")]
+pub mod model;
+#[cfg(feature = "nn")]
+pub mod task;
+#[cfg(feature = "train")]
+pub mod train;
+#[cfg(any(feature = "ui", feature = "cli"))]
+pub mod plot;
+pub mod engine;
+#[cfg(feature = "ui")]
+pub mod ui;
+#[cfg(feature = "cli")]
+pub mod cli;

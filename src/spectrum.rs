@@ -4,10 +4,12 @@
 //! [`Meta::medium`], so that the assumption can be shown and changed. Whether the star's own velocity is still in the
 //! wavelengths is [`Meta::frame`].
 
+pub mod air_vacuum;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::preprocess::air_vacuum::{air_to_vacuum_aa, vacuum_to_air_aa};
+use self::air_vacuum::{air_to_vacuum_aa, vacuum_to_air_aa};
 
 /// The instrument or survey a spectrum comes from, as recognised from the file's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -311,16 +313,5 @@ impl Spectrum {
         }
         self.meta.medium = medium;
         self
-    }
-
-    /// Median signal-to-noise ratio a pixel between two vacuum wavelengths, from `ivar`; `None` without it or without
-    /// an unmasked pixel there.
-    pub fn snr(&self, from_aa: f64, to_aa: f64) -> Option<f64> {
-        let ivar = self.ivar.as_ref()?;
-        let mut ratios: Vec<f64> = (0..self.len())
-            .filter(|&i| !self.masked[i] && (from_aa..=to_aa).contains(&self.wave_vac_aa[i]))
-            .map(|i| self.flux[i] * ivar[i].sqrt())
-            .collect();
-        crate::preprocess::stats::median(&mut ratios)
     }
 }

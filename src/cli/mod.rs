@@ -14,6 +14,7 @@ mod inspect;
 mod models;
 mod output;
 mod predict;
+mod pretrain;
 
 /// Stellar parameters from spectra, computed on this machine.
 #[derive(Debug, Parser)]
@@ -28,6 +29,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Predict(predict::Predict),
     Models(models::Models),
+    Pretrain(pretrain::Pretrain),
 }
 
 /// Where the shipped models are, for every subcommand that uses one.
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => args.run(),
         Command::Predict(args) => args.run(),
         Command::Models(args) => args.run(),
+        Command::Pretrain(args) => args.run(),
     };
     match done {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,

@@ -22,8 +22,8 @@ pub enum StoreError {
     Get { what: String, place: String, why: String, cure: &'static str },
     #[error("{what} from {place} is damaged: sha256 {found}, the manifest says {expected}; {cure}")]
     Damaged { what: String, place: String, found: String, expected: String, cure: &'static str },
-    #[error("the list of models at {place} cannot be used: {why}; {cure}")]
-    Manifest { place: String, why: ManifestError, cure: &'static str },
+    #[error("the list of models at {place} cannot be used: {why}")]
+    Manifest { place: String, why: ManifestError },
 }
 
 /// A place that files can be had from by their path below it.
@@ -58,11 +58,7 @@ impl<S: Source> Store<S> {
             Ok(json) => json,
             Err(_) => get().await.map_err(|why| self.cannot_get("the list of models", MANIFEST, why))?,
         };
-        Manifest::parse(&json).map_err(|why| StoreError::Manifest {
-            place: self.source.place(MANIFEST),
-            why,
-            cure: S::CURE,
-        })
+        Manifest::parse(&json).map_err(|why| StoreError::Manifest { place: self.source.place(MANIFEST), why })
     }
 
     /// The weights of a model: the safetensors file that its chunks make up. `progress` hears bytes so far and in all.

@@ -14,3 +14,15 @@ pub fn median(values: &mut Vec<f64>) -> Option<f64> {
     }
     below.iter().copied().max_by(f64::total_cmp).map(|lower| 0.5 * (lower + upper))
 }
+
+/// Median of seven neighbours, zeros beyond the ends (`scipy.signal.medfilt`).
+pub fn median_filter_7(flux: &[f64]) -> Vec<f64> {
+    let at = |i: isize| usize::try_from(i).ok().and_then(|i| flux.get(i)).copied().unwrap_or(0.0);
+    (0..flux.len() as isize)
+        .map(|i| {
+            let mut window: [f64; 7] = std::array::from_fn(|k| at(i + k as isize - 3));
+            window.sort_unstable_by(f64::total_cmp);
+            window[3]
+        })
+        .collect()
+}

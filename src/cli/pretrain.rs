@@ -1,0 +1,89 @@
+//! `specola pretrain`: makes the models that are shipped.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Outcome;
+use crate::train::pretrain::{Plan, run};
+
+/// Train a model from the synthetic grid
+#[derive(Debug, Args)]
+pub struct Pretrain {
+    #[command(subcommand)]
+    network: Network,
+}
+
+#[derive(Debug, Subcommand)]
+enum Network {
+    Mlp(Mlp),
+}
+
+/// The regression networks lrs-mlp-synthetic and, with a library of real stars, lrs-mlp
+#[derive(Debug, Args)]
+struct Mlp {
+    /// The synthetic grid, spectra.npz
+    #[arg(long, value_name = "FILE")]
+    grid: PathBuf,
+    /// Labelled real stars to fine-tune on, miles.npz
+    #[arg(long, value_name = "FILE", requires = "labels")]
+    library: Option<PathBuf>,
+    /// Labels of the library, CSV
+    #[arg(long, value_name = "FILE", requires = "library")]
+    labels: Option<PathBuf>,
+    /// Folder for the networks of each stage; stages whose file is there are skipped
+    #[arg(long, value_name = "DIR", default_value = "target/pretrain")]
+    work: PathBuf,
+    /// Folder that the models are published in
+    #[arg(short, long, value_name = "DIR", default_value = "models")]
+    output: PathBuf,
+    /// Simulated observations of each node of the grid
+    #[arg(long, default_value_t = 12)]
+    draws: usize,
+    /// Passes over them
+    #[arg(long, default_value_t = 15)]
+    epochs: usize,
+    /// Simulated observations of each real star
+    #[arg(long, default_value_t = 60)]
+    real_draws: usize,
+    /// Passes over them
+    #[arg(long, default_value_t = 12)]
+    real_epochs: usize,
+    /// Folds of the cross-validation
+    #[arg(long, default_value_t = 5)]
+    folds: usize,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 20261121)]
+    seed: u64,
+}
+
+impl Pretrain {
+    /// Trains; each step is told on standard error.
+    pub fn run(&self) -> anyhow::Result<Outcome> {
+        let Network::Mlp(args) = &self.network;
+        let plan = Plan {
+            grid: args.grid.clone(),
+            library: args.library.clone().zip(args.labels.clone()),
+            work: args.work.clone(),
+            models: args.output.clone(),
+            draws: args.draws,
+            epochs: args.epochs,
+            real_draws: args.real_draws,
+            real_epochs: args.real_epochs,
+            folds: args.folds.max(2),
+            seed: args.seed,
+            command: command(args),
+        };
+        run(&plan, &mut |line| eprintln!("{line}"))?;
+        Ok(Outcome::Complete)
+    }
+}
+
+/// The command without the folders of this machine, as the manifest records it.
+fn command(args: &Mlp) -> String {
+    let library = if args.library.is_some() { " --library miles.npz --labels miles_labels.csv" } else { "" };
+    format!(
+        "specola pretrain mlp --grid spectra.npz{library} --draws {} --epochs {} --real-draws {} --real-epochs {} --folds {} --seed {}",
+        args.draws, args.epochs, args.real_draws, args.real_epochs, args.folds, args.seed
+    )
+}

@@ -1,0 +1,155 @@
+//! `models/manifest.json`: every shipped model, what it is made from and what it is worth.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::calibration::ErrorModel;
+use crate::engine::ModelCard;
+use crate::result::Label;
+
+/// The version of the manifest's layout that this program reads.
+pub const FORMAT: u32 = 1;
+
+/// Why a manifest cannot be used.
+#[derive(Debug, Error)]
+#[allow(missing_docs)]
+pub enum ManifestError {
+    #[error(
+        "the model manifest is not what this version expects ({0}); reload the page, or reinstall the models beside the program"
+    )]
+    Json(#[from] serde_json::Error),
+    #[error("the model manifest has layout {0}, this version reads {FORMAT}; update Specola")]
+    Format(u32),
+    #[error("the manifest's default model `{0}` is not in it")]
+    Default(String),
+}
+
+/// The list of shipped models.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Layout of this file.
+    pub format: u32,
+    /// Name of the model that answers unless another is asked for.
+    pub default: String,
+    /// All models.
+    pub models: Vec<ModelEntry>,
+}
+
+/// One shipped model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelEntry {
+    /// `lrs-mlp`.
+    pub name: String,
+    /// Goes up with every training.
+    pub version: u32,
+    /// `lrs`: low-resolution optical spectra.
+    pub modality: String,
+    /// What it predicts.
+    pub labels: Vec<Label>,
+    /// Name of the preprocessing it was trained behind.
+    pub recipe: String,
+    /// The spectra and labels it has seen, in a sentence.
+    pub trained_on: String,
+    /// The command that made it.
+    pub command: String,
+    /// Seed of its training.
+    pub seed: u64,
+    /// Licence of the weights.
+    pub license: String,
+    /// Bytes of the assembled safetensors file.
+    pub bytes: u64,
+    /// SHA-256 of the assembled file, lower-case hexadecimal.
+    pub sha256: String,
+    /// Pieces of the file, in order.
+    pub chunks: Vec<Chunk>,
+    /// Measured accuracy.
+    pub accuracy: Vec<Accuracy>,
+    /// Errors of its predictions.
+    pub errors: Vec<ErrorModel>,
+    /// Spectra further than this from the training subspace are flagged (continuum units).
+    pub max_distance: f64,
+    /// Labels outside of these are flagged as at the grid's edge: lowest and highest that was trained.
+    pub label_range: Vec<(Label, f64, f64)>,
+}
+
+/// A piece of a weights file, at most 4 MiB, named by its own hash.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// Path below `models/`.
+    pub file: String,
+    /// Size.
+    pub bytes: u64,
+    /// SHA-256, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// One measured figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// Label measured.
+    pub label: Label,
+    /// On what: "MILES, 5-fold by star and cluster".
+    pub on: String,
+    /// Number of stars.
+    pub n: usize,
+    /// Mean of predicted − catalogue after 3 σ clipping.
+    pub bias: f64,
+    /// Standard deviation after 3 σ clipping.
+    pub sigma: f64,
+    /// Coefficient of determination, all stars.
+    pub r2: f64,
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
+        let manifest: Manifest = serde_json::from_slice(json)?;
+        if manifest.format != FORMAT {
+            return Err(ManifestError::Format(manifest.format));
+        }
+        if manifest.get(&manifest.default).is_none() {
+            return Err(ManifestError::Default(manifest.default));
+        }
+        Ok(manifest)
+    }
+
+    /// The model of a name.
+    pub fn get(&self, name: &str) -> Option<&ModelEntry> {
+        self.models.iter().find(|m| m.name == name)
+    }
+
+    /// The model that answers unless another is asked for.
+    pub fn default_model(&self) -> Option<&ModelEntry> {
+        self.get(&self.default)
+    }
+}
+
+impl ModelEntry {
+    /// `lrs-mlp 1`, as it stands beside every result.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
+
+    /// What the page says about it.
+    pub fn card(&self) -> ModelCard {
+        ModelCard {
+            name: self.name.clone(),
+            version: self.version,
+            trained_on: self.trained_on.clone(),
+            accuracy: self
+                .accuracy
+                .iter()
+                .map(|a| {
+                    let decimals = if a.sigma >= 10.0 { 0 } else { 3 };
+                    let (symbol, unit) = (a.label.symbol(), a.label.unit());
+                    let space = if unit.is_empty() { "" } else { " " };
+                    format!(
+                        "{symbol}: σ {:.decimals$}{space}{unit}, bias {:+.decimals$}, N {} ({})",
+                        a.sigma, a.bias, a.n, a.on
+                    )
+                })
+                .collect(),
+            bytes: self.bytes,
+        }
+    }
+}

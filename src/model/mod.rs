@@ -1,0 +1,9 @@
+//! What is shipped, and how bytes become networks.
+
+pub mod calibration;
+pub mod manifest;
+#[cfg(feature = "train")]
+pub mod publish;
+pub mod regressor;
+pub mod store;
+pub mod weights;

@@ -1,0 +1,51 @@
+//! Writing weights as content-named chunks and entering them in the manifest.
+
+use std::io;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::manifest::{Chunk, FORMAT, Manifest, ModelEntry};
+
+/// Largest chunk: a broken download loses no more than this.
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// SHA-256 in lower-case hexadecimal.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Cuts `weights` into chunks below `models`, completes the entry's size, hash and chunks, puts it into the manifest in
+/// place of an older one and removes chunks that nothing names any more.
+pub fn publish(models: &Path, weights: &[u8], mut entry: ModelEntry, default: &str) -> io::Result<()> {
+    std::fs::create_dir_all(models)?;
+    entry.bytes = weights.len() as u64;
+    entry.sha256 = sha256_hex(weights);
+    entry.chunks = weights
+        .chunks(CHUNK_BYTES)
+        .map(|piece| {
+            let sha256 = sha256_hex(piece);
+            let file = format!("{}.bin", &sha256[..16]);
+            std::fs::write(models.join(&file), piece)?;
+            Ok(Chunk { file, bytes: piece.len() as u64, sha256 })
+        })
+        .collect::<io::Result<_>>()?;
+    let path = models.join("manifest.json");
+    let old = std::fs::read(&path).ok().and_then(|json| serde_json::from_slice::<Manifest>(&json).ok());
+    let mut list: Vec<ModelEntry> = old.map_or(Vec::new(), |m| m.models);
+    list.retain(|m| m.name != entry.name);
+    list.push(entry);
+    list.sort_by(|a, b| a.name.cmp(&b.name));
+    let manifest = Manifest { format: FORMAT, default: default.into(), models: list };
+    let mut json = serde_json::to_vec_pretty(&manifest)?;
+    json.push(b'\n');
+    std::fs::write(&path, json)?;
+    for file in std::fs::read_dir(models)?.flatten() {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let named = manifest.models.iter().flat_map(|m| &m.chunks).any(|c| c.file == name);
+        if name.ends_with(".bin") && !named {
+            std::fs::remove_file(file.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Named arrays in the safetensors format: 16- or 32-bit floats in the file, 32-bit in memory.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Tensor;
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use thiserror::Error;
+
+/// Why weights cannot be used.
+#[derive(Debug, Error)]
+#[allow(missing_docs)]
+pub enum WeightsError {
+    #[error("this is not a safetensors file ({0}); download it again")]
+    Container(#[from] safetensors::SafeTensorError),
+    #[error("the weights have no array `{0}`; they belong to another network or version")]
+    Missing(String),
+    #[error(
+        "array `{name}` has shape {found:?} where the network needs {expected:?}; the weights belong to another network or version"
+    )]
+    Shape { name: String, found: Vec<usize>, expected: Vec<usize> },
+    #[error("array `{name}` holds {dtype:?}; only F16, BF16 and F32 can be read")]
+    Type { name: String, dtype: Dtype },
+    #[error("array `{0}` could not be read back from the device")]
+    Device(String),
+    #[error("array `{0}` holds numbers that are not finite; the file is damaged")]
+    NotFinite(String),
+}
+
+/// Arrays by name.
+#[derive(Debug, Clone, Default)]
+pub struct Tensors {
+    arrays: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+}
+
+impl Tensors {
+    /// Reads a safetensors file.
+    pub fn parse(bytes: &[u8]) -> Result<Self, WeightsError> {
+        let file = SafeTensors::deserialize(bytes)?;
+        let mut arrays = BTreeMap::new();
+        for (name, view) in file.iter() {
+            let data = view.data();
+            let values: Vec<f32> = match view.dtype() {
+                Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+                Dtype::F16 => data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+                Dtype::BF16 => data.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+                dtype => return Err(WeightsError::Type { name: name.into(), dtype }),
+            };
+            if values.iter().any(|v| !v.is_finite()) {
+                return Err(WeightsError::NotFinite(name.into()));
+            }
+            arrays.insert(name.to_string(), (view.shape().to_vec(), values));
+        }
+        Ok(Self { arrays })
+    }
+
+    /// The file with every array as 16-bit floats.
+    pub fn to_f16_file(&self) -> Result<Vec<u8>, WeightsError> {
+        let halves: Vec<(&String, &[usize], Vec<u8>)> = self
+            .arrays
+            .iter()
+            .map(|(name, (shape, values))| {
+                (name, shape.as_slice(), values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect())
+            })
+            .collect();
+        let views: Result<Vec<_>, _> = halves
+            .iter()
+            .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F16, shape.to_vec(), bytes)?)))
+            .collect();
+        Ok(safetensors::serialize(views.map_err(WeightsError::Container)?, None)?)
+    }
+
+    /// An array that must have this shape.
+    pub fn get(&self, name: &str, shape: &[usize]) -> Result<&[f32], WeightsError> {
+        let (found, values) = self.arrays.get(name).ok_or_else(|| WeightsError::Missing(name.into()))?;
+        if found != shape {
+            let (name, found, expected) = (name.into(), found.clone(), shape.to_vec());
+            return Err(WeightsError::Shape { name, found, expected });
+        }
+        Ok(values)
+    }
+
+    /// Shape of an array.
+    pub fn shape(&self, name: &str) -> Result<&[usize], WeightsError> {
+        Ok(&self.arrays.get(name).ok_or_else(|| WeightsError::Missing(name.into()))?.0)
+    }
+
+    /// Adds an array.
+    pub fn insert(&mut self, name: &str, shape: &[usize], values: Vec<f32>) {
+        self.arrays.insert(name.into(), (shape.to_vec(), values));
+    }
+
+    /// Adds a tensor's values.
+    pub fn insert_tensor<const D: usize>(&mut self, name: &str, tensor: Tensor<D>) -> Result<(), WeightsError> {
+        let shape: Vec<usize> = tensor.dims().to_vec();
+        let values = tensor.into_data().try_to_vec::<f32>().map_err(|_| WeightsError::Device(name.into()))?;
+        self.insert(name, &shape, values);
+        Ok(())
+    }
+
+    /// The mean of sets that hold the same arrays; `None` of none.
+    pub fn mean(sets: &[Tensors]) -> Option<Tensors> {
+        let mut mean = sets.first()?.clone();
+        let n = sets.len() as f32;
+        for (name, (_, values)) in &mut mean.arrays {
+            for (i, value) in values.iter_mut().enumerate() {
+                *value = sets.iter().filter_map(|s| s.arrays.get(name)?.1.get(i)).sum::<f32>() / n;
+            }
+        }
+        Some(mean)
+    }
+}

@@ -1,0 +1,130 @@
+//! From a spectrum's own pixels to a grid's.
+
+use super::grid::STEP_DEX;
+
+/// Linear interpolation of `y(x)` at `x_new`; constant beyond the ends. `x` must increase strictly.
+pub fn linear(x: &[f64], y: &[f64], x_new: &[f64]) -> Vec<f64> {
+    let last = x.len().saturating_sub(1);
+    x_new
+        .iter()
+        .map(|&at| {
+            let above = x.partition_point(|v| *v <= at);
+            match above {
+                0 => y.first().copied().unwrap_or(f64::NAN),
+                i if i > last => y[last],
+                i => (y[i] - y[i - 1]) / (x[i] - x[i - 1]) * (at - x[i - 1]) + y[i - 1],
+            }
+        })
+        .collect()
+}
+
+/// How the flux between a spectrum's pixels is taken onto the grid.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kernel {
+    /// Straight lines between pixels: for pixels as wide as the grid's.
+    Linear,
+    /// Mean over a grid pixel: for finer pixels, so that no light is thrown away.
+    Box,
+    /// Gaussian of this width (σ) in log10 λ: to a lower resolving power.
+    Gaussian(f64),
+}
+
+impl Kernel {
+    /// The Gaussian that takes a resolving power `from` down to `to`, where the pixels of width `step_dex` can carry it.
+    pub fn to_resolution(from: f64, to: f64, step_dex: f64) -> Kernel {
+        let sigma_dex = (to.powi(-2) - from.powi(-2)).max(0.0).sqrt() / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
+        if sigma_dex > 0.6 * step_dex { Kernel::Gaussian(sigma_dex) } else { Kernel::without_change(step_dex) }
+    }
+
+    /// The kernel that keeps the resolving power.
+    pub fn without_change(step_dex: f64) -> Kernel {
+        if step_dex < 0.5 * STEP_DEX { Kernel::Box } else { Kernel::Linear }
+    }
+}
+
+/// FWHM of a Gaussian over its σ.
+pub const FWHM_OVER_SIGMA: f64 = 2.354_820_045;
+
+/// Resamples `y(x)` at `x_new` (all log10 λ). Points of `x_new` beyond `x` get the end's value.
+pub fn resample(x: &[f64], y: &[f64], x_new: &[f64], kernel: Kernel) -> Vec<f64> {
+    let (half_width, weight): (f64, Box<dyn Fn(f64) -> f64>) = match kernel {
+        Kernel::Linear => return linear(x, y, x_new),
+        Kernel::Box => (0.5 * STEP_DEX, Box::new(|_| 1.0)),
+        Kernel::Gaussian(sigma) => (4.0 * sigma, Box::new(move |d| (-0.5 * (d / sigma).powi(2)).exp())),
+    };
+    let widths = pixel_widths(x);
+    let fallback = linear(x, y, x_new);
+    x_new
+        .iter()
+        .zip(fallback)
+        .map(|(&at, fallback)| {
+            let (from, to) =
+                (x.partition_point(|v| *v < at - half_width), x.partition_point(|v| *v <= at + half_width));
+            let (mut sum, mut total) = (0.0, 0.0);
+            for i in from..to {
+                let w = weight(x[i] - at) * widths[i];
+                sum += w * y[i];
+                total += w;
+            }
+            if total > 0.0 { sum / total } else { fallback }
+        })
+        .collect()
+}
+
+/// Width of each pixel: half the distance between its neighbours.
+fn pixel_widths(x: &[f64]) -> Vec<f64> {
+    let last = x.len().saturating_sub(1);
+    (0..x.len())
+        .map(|i| {
+            let (left, right) = (x[i.saturating_sub(1)], x[(i + 1).min(last)]);
+            (right - left) / if i == 0 || i == last { 1.0 } else { 2.0 }
+        })
+        .collect()
+}
+
+/// `y` divided by its own running mean, a Gaussian of `sigma_pixels` cut at 3 σ and renormalised at the ends.
+pub fn divide_by_running_mean(y: &[f64], sigma_pixels: f64) -> Vec<f64> {
+    let half = (3.0 * sigma_pixels).ceil() as usize;
+    let taps: Vec<f64> = (0..=half).map(|k| (-0.5 * (k as f64 / sigma_pixels).powi(2)).exp()).collect();
+    (0..y.len())
+        .map(|i| {
+            let (from, to) = (i.saturating_sub(half), (i + half + 1).min(y.len()));
+            let (sum, total) = (from..to).fold((0.0, 0.0), |(sum, total), j| {
+                let w = taps[i.abs_diff(j)];
+                (sum + w * y[j], total + w)
+            });
+            let mean = sum / total;
+            if mean.abs() > 1e-6 { y[i] / mean } else { y[i] }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_smoothed_from_5000_to_1800_has_the_width_of_1800() {
+        let sigma = |r: f64| 1.0 / r / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
+        let x: Vec<f64> = (0..4000).map(|i| 3.69 + 5e-6 * f64::from(i)).collect();
+        let sharp: Vec<f64> =
+            x.iter().map(|x| 1.0 - 0.5 * (-0.5 * ((x - 3.70) / sigma(5000.0)).powi(2)).exp()).collect();
+        // Same area, larger width: depth falls with the ratio of the widths.
+        let ratio = sigma(5000.0) / sigma(1800.0);
+        let expected: Vec<f64> =
+            x.iter().map(|x| 1.0 - 0.5 * ratio * (-0.5 * ((x - 3.70) / sigma(1800.0)).powi(2)).exp()).collect();
+        let grid: Vec<f64> = (0..150).map(|i| 3.6925 + 1e-4 * f64::from(i)).collect();
+        let got = resample(&x, &sharp, &grid, Kernel::to_resolution(5000.0, 1800.0, 5e-6));
+        let want = linear(&x, &expected, &grid);
+        for (g, w) in got.iter().zip(&want) {
+            assert!((g - w).abs() < 2e-4, "{g} {w}");
+        }
+    }
+
+    #[test]
+    fn the_running_mean_takes_away_a_slope_and_keeps_a_line() {
+        let y: Vec<f64> = (0..1000).map(|i| (1.0 + 3e-4 * f64::from(i)) * if i == 500 { 0.4 } else { 1.0 }).collect();
+        let flat = divide_by_running_mean(&y, 60.0);
+        assert!((flat[300] - 1.0).abs() < 0.01 && (flat[500] - 0.4).abs() < 0.01);
+    }
+}

@@ -1,0 +1,3 @@
+//! What an astronomer asks for: plain inputs, plain results.
+
+pub mod predict;

@@ -1,0 +1,219 @@
+//! Stellar parameters of spectra.
+//!
+//! One network measures the radial velocity from the spectrum as it came; the other reads the remaining labels from the
+//! spectrum at rest. So the labels do not depend on the velocity, and teaching the second network new labels cannot make
+//! the velocity drift.
+
+use burn::tensor::Device;
+use thiserror::Error;
+
+use crate::model::calibration::Subspace;
+use crate::model::manifest::ModelEntry;
+use crate::model::regressor::Regressor;
+use crate::model::weights::{Tensors, WeightsError};
+use crate::preprocess::grid::{self, C_KMS};
+use crate::preprocess::recipe::{self, Opened, Prepared, Refusal};
+use crate::result::{Estimate, Flag, Label, LedgerEntry, Prediction, SpectrumView};
+use crate::spectrum::Spectrum;
+
+/// Why a model cannot be loaded.
+#[derive(Debug, Error)]
+#[allow(missing_docs)]
+pub enum ModelError {
+    #[error("model `{model}`: {source}")]
+    Weights { model: String, source: WeightsError },
+    #[error(
+        "model `{model}` was trained behind the recipe `{recipe}`, which this version does not have; update Specola"
+    )]
+    Recipe { model: String, recipe: String },
+    #[error(
+        "model `{model}`: its networks take {pixels} pixels and give {outputs} labels, which does not fit its manifest"
+    )]
+    Shape { model: String, pixels: usize, outputs: usize },
+}
+
+/// Why there is no prediction.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[allow(missing_docs)]
+pub enum NoPrediction {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("the compute device gave nothing back; reload the page")]
+    Device,
+}
+
+/// A loaded model.
+#[derive(Debug)]
+pub struct Predictor {
+    entry: ModelEntry,
+    rv: Regressor,
+    labels: Regressor,
+    /// Labels of the second network, in the order of its outputs.
+    outputs: Vec<Label>,
+    known: Subspace,
+    device: Device,
+}
+
+/// A spectrum on its way: opened, its velocity measured, at rest.
+struct AtRest {
+    opened: Opened,
+    rv_kms: f64,
+    prepared: Prepared,
+}
+
+impl Predictor {
+    /// Builds the networks from an assembled safetensors file.
+    pub fn new(entry: &ModelEntry, weights: &[u8], device: &Device) -> Result<Self, ModelError> {
+        let model = entry.name.clone();
+        if entry.recipe != recipe::NAME {
+            return Err(ModelError::Recipe { model, recipe: entry.recipe.clone() });
+        }
+        let load = || -> Result<_, WeightsError> {
+            let tensors = Tensors::parse(weights)?;
+            let rv = Regressor::load(&tensors, "rv.", device)?;
+            let labels = Regressor::load(&tensors, "labels.", device)?;
+            Ok((rv, labels, Subspace::load(&tensors, "known.")?))
+        };
+        let (rv, labels, known) = load().map_err(|source| ModelError::Weights { model: model.clone(), source })?;
+        let outputs: Vec<Label> = entry.labels.iter().copied().filter(|l| *l != Label::Rv).collect();
+        for (network, expected) in [(&rv, 1), (&labels, outputs.len())] {
+            let (pixels, outputs) = (network.input_mean.len(), network.n_outputs());
+            if pixels != grid::MODEL_PIXELS || outputs != expected {
+                return Err(ModelError::Shape { model, pixels, outputs });
+            }
+        }
+        Ok(Self { entry: entry.clone(), rv, labels, outputs, known, device: device.clone() })
+    }
+
+    /// A model that is not in any file yet, as training measures it.
+    pub fn from_parts(entry: &ModelEntry, rv: Regressor, labels: Regressor, known: Subspace, device: &Device) -> Self {
+        let outputs = entry.labels.iter().copied().filter(|l| *l != Label::Rv).collect();
+        Self { entry: entry.clone(), rv, labels, outputs, known, device: device.clone() }
+    }
+
+    /// The model's manifest entry.
+    pub fn entry(&self) -> &ModelEntry {
+        &self.entry
+    }
+
+    /// One answer a spectrum, in the same order.
+    pub async fn predict(&self, spectra: &[&Spectrum]) -> Vec<Result<Prediction, NoPrediction>> {
+        let ready = self.bring_to_rest(spectra).await;
+        let inputs: Vec<&[f32]> = ready.iter().flatten().map(|r| r.prepared.norm.as_slice()).collect();
+        let answers = self.labels.predict(&inputs, &self.device).await;
+        let mut answers = answers.map(Vec::into_iter);
+        ready
+            .into_iter()
+            .map(|ready| {
+                let ready = ready?;
+                let labels = answers.as_mut().and_then(Iterator::next).ok_or(NoPrediction::Device)?;
+                Ok(self.judge(&ready, &labels))
+            })
+            .collect()
+    }
+
+    /// The curves of one spectrum and the ledger of what was done to it.
+    pub async fn view(&self, spectrum: &Spectrum) -> SpectrumView {
+        match self.bring_to_rest(&[spectrum]).await.pop() {
+            Some(Ok(at_rest)) => {
+                let mut view = raw_view(spectrum);
+                let doppler = 1.0 + at_rest.rv_kms / C_KMS;
+                view.continuum_wave_vac_aa = grid::fit_wave_vac_aa().iter().map(|w| (w * doppler) as f32).collect();
+                view.continuum = at_rest.prepared.continuum.iter().map(|c| *c as f32).collect();
+                view.model_wave_vac_aa = grid::model_wave_vac_aa().iter().map(|w| *w as f32).collect();
+                view.model_flux = at_rest.prepared.norm;
+                view.ledger = at_rest.opened.ledger;
+                view.ledger.extend(at_rest.prepared.ledger);
+                view
+            }
+            Some(Err(why)) => {
+                let mut view = raw_view(spectrum);
+                view.ledger.push(LedgerEntry { step: "refused".into(), did: why.to_string(), assumed: false });
+                view
+            }
+            None => raw_view(spectrum),
+        }
+    }
+
+    /// Opens spectra, measures their velocities in one batch and shifts them to rest.
+    async fn bring_to_rest(&self, spectra: &[&Spectrum]) -> Vec<Result<AtRest, NoPrediction>> {
+        let observed: Vec<Result<(Opened, Prepared), NoPrediction>> = spectra
+            .iter()
+            .map(|spectrum| {
+                let opened = Opened::new(spectrum)?;
+                let prepared = opened.at_velocity(0.0)?;
+                Ok((opened, prepared))
+            })
+            .collect();
+        let inputs: Vec<&[f32]> = observed.iter().flatten().map(|(_, p)| p.norm.as_slice()).collect();
+        let velocities = self.rv.predict(&inputs, &self.device).await;
+        let mut velocities = velocities.map(Vec::into_iter);
+        observed
+            .into_iter()
+            .map(|observed| {
+                let (opened, _) = observed?;
+                let velocity = velocities.as_mut().and_then(Iterator::next).ok_or(NoPrediction::Device)?;
+                let rv_kms = velocity.first().copied().unwrap_or(0.0);
+                let prepared = opened.at_velocity(rv_kms)?;
+                Ok(AtRest { opened, rv_kms, prepared })
+            })
+            .collect()
+    }
+
+    /// Values, errors and flags from what the networks said.
+    fn judge(&self, star: &AtRest, outputs: &[f64]) -> Prediction {
+        let snr = star.opened.snr;
+        let feh = self.outputs.iter().zip(outputs).find(|(l, _)| **l == Label::Feh).map_or(0.0, |(_, v)| *v);
+        let value = |label: Label| match label {
+            Label::Rv => Some(star.rv_kms),
+            other => self.outputs.iter().position(|l| *l == other).and_then(|i| outputs.get(i)).copied(),
+        };
+        let estimates: Vec<Estimate> = self
+            .entry
+            .labels
+            .iter()
+            .filter_map(|&label| {
+                let errors = self.entry.errors.iter().find(|e| e.label == label);
+                let error = errors.map_or(f64::NAN, |e| e.sigma(feh, snr.map(|s| s.value)));
+                value(label).map(|value| Estimate { label, value, error })
+            })
+            .collect();
+        let mut flags = star.opened.flags.clone();
+        if self.known.distance(&star.prepared.norm, snr.map(|s| s.value)) > self.entry.max_distance {
+            flags.push(Flag::OutOfTraining);
+        }
+        let beyond = |&(label, low, high): &(Label, f64, f64)| value(label).is_some_and(|v| v < low || v > high);
+        if self.entry.label_range.iter().any(beyond) {
+            flags.push(Flag::GridEdge);
+        }
+        flags.sort_unstable();
+        flags.dedup();
+        Prediction { model: self.entry.title(), snr, estimates, flags }
+    }
+}
+
+/// The curves of a spectrum that no model has seen.
+pub fn raw_view(spectrum: &Spectrum) -> SpectrumView {
+    let narrow = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<f32>>();
+    let sigma = spectrum.ivar().map_or(Vec::new(), |ivar| {
+        ivar.iter().map(|v| if *v > 0.0 { (1.0 / v.sqrt()) as f32 } else { f32::NAN }).collect()
+    });
+    let mut masked: Vec<(u32, u32)> = Vec::new();
+    for (i, _) in spectrum.masked().iter().enumerate().filter(|(_, bad)| **bad) {
+        match masked.last_mut() {
+            Some((_, end)) if *end == i as u32 => *end += 1,
+            _ => masked.push((i as u32, i as u32 + 1)),
+        }
+    }
+    SpectrumView {
+        wave_vac_aa: narrow(spectrum.wave_vac_aa()),
+        flux: narrow(spectrum.flux()),
+        sigma,
+        masked,
+        continuum_wave_vac_aa: Vec::new(),
+        continuum: Vec::new(),
+        model_wave_vac_aa: Vec::new(),
+        model_flux: Vec::new(),
+        ledger: Vec::new(),
+    }
+}

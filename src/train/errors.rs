@@ -1,0 +1,90 @@
+//! Errors of predictions as a function of S/N, from residuals of spectra that were not trained on.
+
+use super::metrics::{mean_and_std, sigma_clip};
+use crate::model::calibration::{ErrorModel, Regime};
+use crate::result::Label;
+
+/// One prediction against the truth.
+#[derive(Debug, Clone, Copy)]
+pub struct Residual {
+    /// Star that it belongs to.
+    pub star: usize,
+    /// S/N a model pixel.
+    pub snr: f64,
+    /// Predicted − true.
+    pub value: f64,
+    /// Predicted [Fe/H]: what decides the regime when the model is used.
+    pub feh: f64,
+}
+
+/// Below this [Fe/H] lines are weak and errors larger.
+const METAL_POOR: f64 = -1.0;
+
+/// Fits σ² = floor² + (noise / S/N)² for metal-poor stars and for the rest; one fit for all where there are fewer than
+/// 25 metal-poor stars.
+pub fn fit(label: Label, residuals: &[Residual]) -> ErrorModel {
+    let poor: Vec<Residual> = residuals.iter().copied().filter(|r| r.feh < METAL_POOR).collect();
+    if count_stars(&poor) < 25 {
+        return ErrorModel { label, regimes: vec![regime(None, residuals)] };
+    }
+    let rest: Vec<Residual> = residuals.iter().copied().filter(|r| r.feh >= METAL_POOR).collect();
+    ErrorModel { label, regimes: vec![regime(Some(METAL_POOR), &poor), regime(None, &rest)] }
+}
+
+fn count_stars(residuals: &[Residual]) -> usize {
+    residuals.iter().map(|r| r.star).collect::<std::collections::BTreeSet<_>>().len()
+}
+
+fn regime(feh_below: Option<f64>, residuals: &[Residual]) -> Regime {
+    let mut sorted = residuals.to_vec();
+    sorted.retain(|r| r.value.is_finite());
+    sorted.sort_unstable_by(|a, b| a.snr.total_cmp(&b.snr));
+    // Ten bins of equal number; in each the root mean square about zero after clipping, so that bias counts.
+    let points: Vec<(f64, f64)> = sorted
+        .chunks(sorted.len().div_ceil(10).max(1))
+        .map(|bin| {
+            let kept = sigma_clip(&bin.iter().map(|r| r.value).collect::<Vec<_>>(), 3.0, 5);
+            let (mean, std) = mean_and_std(&kept);
+            let inverse_square = bin.iter().map(|r| 1.0 / (r.snr * r.snr)).sum::<f64>() / bin.len() as f64;
+            (inverse_square, mean * mean + std * std)
+        })
+        .collect();
+    // A straight line in (1/S/N², σ²), each bin weighted by 1/σ⁴ so that relative errors count alike.
+    let (mut s, mut sx, mut sy, mut sxx, mut sxy) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for (x, y) in &points {
+        let w = 1.0 / (y * y).max(f64::MIN_POSITIVE);
+        s += w;
+        sx += w * x;
+        sy += w * y;
+        sxx += w * x * x;
+        sxy += w * x * y;
+    }
+    let slope = ((s * sxy - sx * sy) / (s * sxx - sx * sx)).max(0.0);
+    let level = (sy - slope * sx) / s;
+    let smallest = points.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
+    let floor = level.max(0.25 * smallest).sqrt();
+    Regime { feh_below, floor, noise: slope.sqrt(), n: count_stars(residuals) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_distr::{Distribution, StandardNormal};
+
+    #[test]
+    fn a_known_floor_and_noise_come_back() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+        let residuals: Vec<Residual> = (0..20_000)
+            .map(|star| {
+                let snr = 10f64.powf(rng.random_range(1.0..2.5));
+                let unit: f64 = StandardNormal.sample(&mut rng);
+                Residual { star, snr, value: unit * 80f64.hypot(2000.0 / snr), feh: 0.0 }
+            })
+            .collect();
+        let fitted = fit(Label::Teff, &residuals);
+        let regime = &fitted.regimes[0];
+        assert!((regime.floor / 80.0 - 1.0).abs() < 0.05 && (regime.noise / 2000.0 - 1.0).abs() < 0.05, "{regime:?}");
+        assert!((fitted.sigma(0.0, Some(20.0)) / 128.0 - 1.0).abs() < 0.05);
+    }
+}

@@ -1,0 +1,11 @@
+//! Pretraining: native only. Inference never imports it.
+
+pub mod dataset;
+pub mod errors;
+pub mod fit;
+pub mod grid;
+pub mod library;
+pub mod metrics;
+pub mod pretrain;
+pub mod simulate;
+pub mod subspace;
