@@ -58,7 +58,7 @@ pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), ReadError> {
         )));
     }
     if start.starts_with("<?xml") || start.starts_with("<votable") {
-        return Err(refuse(if start.contains("gaia") { XP } else { VOTABLE }));
+        return Err(refuse(if start.contains("source_id") { XP } else { VOTABLE }));
     }
     Ok(())
 }

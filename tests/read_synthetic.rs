@@ -1,0 +1,171 @@
+//! Readers against the committed synthetic files; `fixtures/expected.json` holds what astropy and NumPy read from them
+//! (`fixtures/make.py`). The files in `golden/` come with the reference specification.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use specola::read::{Contents, ReadError, read};
+use specola::spectrum::air_vacuum::air_to_vacuum_aa;
+use specola::spectrum::{Medium, Spectrum};
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+fn bytes(path: &str) -> Vec<u8> {
+    std::fs::read(tests().join(path)).unwrap()
+}
+
+fn contents(path: &str) -> Contents {
+    read(path, &bytes(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+fn only(path: &str) -> Spectrum {
+    let mut contents = contents(path);
+    assert_eq!((contents.spectra.len(), contents.skipped.len()), (1, 0), "{path}");
+    contents.spectra.remove(0)
+}
+
+fn close(a: f64, b: &Value, what: &str) {
+    let b = b.as_f64().unwrap();
+    assert!((a - b).abs() <= 1e-12 * b.abs(), "{what}: {a} is not {b}");
+}
+
+fn compare(name: &str, spectrum: &Spectrum, want: &Value) {
+    let (meta, at) = (&spectrum.meta, |key: &str| want[key].as_array().unwrap());
+    assert_eq!(spectrum.len() as u64, want["n"].as_u64().unwrap(), "{name}");
+    let masked = spectrum.masked().iter().filter(|m| **m).count();
+    assert_eq!(masked as u64, want["masked"].as_u64().unwrap(), "{name} masked");
+    for (k, pixel) in at("pixels").iter().enumerate() {
+        let i = pixel.as_u64().unwrap() as usize;
+        let mut wave_aa = at("wave_aa")[k].as_f64().unwrap();
+        if meta.medium.value == Medium::Air {
+            wave_aa = air_to_vacuum_aa(wave_aa);
+        }
+        close(spectrum.wave_vac_aa()[i], &wave_aa.into(), &format!("{name} wavelength {i}"));
+        close(spectrum.flux()[i], &at("flux")[k], &format!("{name} flux {i}"));
+        match spectrum.ivar() {
+            Some(ivar) => close(ivar[i], &at("ivar")[k], &format!("{name} ivar {i}")),
+            None => assert!(want["ivar"].is_null(), "{name}"),
+        }
+    }
+    let text = |key: &str| want[key].as_str();
+    assert_eq!(Some(meta.survey.name()), text("survey"), "{name}");
+    assert_eq!(Some(meta.medium.value.name()), text("medium"), "{name}");
+    assert_eq!(Some(meta.frame.value.name()), text("frame"), "{name}");
+    assert_eq!(meta.resolving_power.map(|r| r.value), want["resolving_power"].as_f64(), "{name}");
+    assert_eq!(meta.wave_is_f32, want["wave_is_f32"].as_bool().unwrap_or(false), "{name}");
+    for (key, value) in [("class", &meta.class), ("subclass", &meta.subclass)] {
+        if let Some(expected) = text(key) {
+            assert_eq!(value.as_deref(), Some(expected), "{name} {key}");
+        }
+    }
+}
+
+#[test]
+fn every_fixture_agrees_with_astropy_and_numpy() {
+    let expected: Value = serde_json::from_slice(&bytes("fixtures/expected.json")).unwrap();
+    assert!(expected.as_object().unwrap().len() >= 19);
+    for (name, want) in expected.as_object().unwrap() {
+        let path = format!("fixtures/{name}");
+        match want["ids"].as_array() {
+            None => {
+                let spectrum = only(&path);
+                assert_eq!(Some(spectrum.meta.id.as_str()), want["id"].as_str());
+                compare(name, &spectrum, want);
+            }
+            Some(ids) => {
+                let contents = contents(&path);
+                let found: Vec<&str> = contents.spectra.iter().map(|s| s.meta.id.as_str()).collect();
+                let skipped: Vec<&str> = contents.skipped.iter().map(|s| s.what.as_str()).collect();
+                assert_eq!(serde_json::json!(found), serde_json::json!(ids), "{name}");
+                assert_eq!(serde_json::json!(skipped), want["skipped"], "{name}");
+                compare(name, &contents.spectra[1], want);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_user_should_know_is_noted() {
+    let notes = |name: &str| only(&format!("fixtures/{name}")).meta.notes.join("; ");
+    assert!(notes("lamost_dr1.fits").contains("row 2 is not a wavelength"));
+    assert!(notes("lamost_dr5.fits.gz").contains("1 pixels have an ANDMASK bit"));
+    assert!(notes("sdss_star.fits").contains("1 pixels have an and_mask bit"));
+    assert!(notes("two_rows.csv").contains("vacuum is assumed"));
+    assert!(notes("iraf_log.fits").contains("air is assumed"));
+    assert!(!notes("header.csv").contains("air or vacuum"));
+}
+
+#[test]
+fn known_formats_that_are_not_read_are_refused_in_words() {
+    for (name, word) in [("lamost_mrs.fits", "medium-resolution"), ("desi.fits", "DESI")] {
+        match read(name, &bytes(&format!("fixtures/{name}"))) {
+            Err(e @ ReadError::Foreign { .. }) => assert!(e.to_string().contains(word), "{e}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    for (start, word) in
+        [(&b"\x89PNG\r\n\x1a\n...."[..], "PNG"), (b"%PDF-1.7 ...", "PDF"), (b"<!DOCTYPE html><html>1", "web page")]
+    {
+        assert!(read("spectrum.fits", start).unwrap_err().to_string().contains(word));
+    }
+    assert_eq!(read("empty.fits", b"").unwrap_err(), ReadError::Empty);
+    assert_eq!(read("labels.csv", b"id,teff,e_teff\na,5000,50\n").unwrap_err(), ReadError::LabelTable);
+}
+
+#[test]
+fn a_bad_file_in_a_zip_does_not_lose_the_good_ones() {
+    let contents = contents("fixtures/mixed.zip");
+    let ids: Vec<&str> = contents.spectra.iter().map(|s| s.meta.id.as_str()).collect();
+    assert_eq!(ids, ["lamost_dr1", "101005001"]);
+    let skipped: Vec<&str> = contents.skipped.iter().map(|s| s.what.as_str()).collect();
+    assert_eq!(skipped, ["night/cut_short.fits", "night/notes.png"]);
+    assert!(contents.skipped[0].why.contains("HDU 0"), "{}", contents.skipped[0].why);
+}
+
+#[test]
+fn a_file_cut_in_the_data_says_how_much_is_missing() {
+    let whole = bytes("fixtures/lamost_dr10.fits");
+    let error = read("x", &whole[..whole.len() - 9000]).unwrap_err().to_string();
+    assert!(error.contains("HDU 1") && error.contains("cut short"), "{error}");
+    // Missing padding is no damage.
+    let table_end = 2 * 2880 + 6 * 640 * 4;
+    assert!(whole.len() > table_end && read("x", &whole[..table_end]).is_ok());
+}
+
+#[test]
+fn damage_behind_the_spectrum_does_no_harm() {
+    let whole = bytes("fixtures/sdss_star.fits");
+    let third = whole.windows(12).rposition(|w| w == b"B1-00022151'").unwrap();
+    assert!(read("x", &whole[..third]).is_ok());
+}
+
+#[test]
+fn text_errors_name_the_line() {
+    let cut = b"4000 1\n4001 2\n4002 x\n";
+    assert_eq!(
+        read("x", cut).unwrap_err().to_string(),
+        "reading line 3: “x” is not a number; remove the line or begin it with #"
+    );
+    assert!(read("x", b"4000 1\n4001\n").unwrap_err().to_string().starts_with("reading line 2"));
+}
+
+#[test]
+fn golden_files_of_the_reference() {
+    for name in ["tiny_header.csv", "tiny_two_cols.csv", "tiny_two_cols_ws.txt", "tiny_two_rows.csv"] {
+        let s = only(&format!("golden/{name}"));
+        assert_eq!((s.len(), s.wave_vac_aa()[1], s.flux()[2]), (12, 3700.8374, 1584.74719), "{name}");
+        assert!(!s.meta.wave_is_f32);
+    }
+    let matrix = only("golden/sample_matrix.fits.gz");
+    let structure = only("golden/sample_structure.fits.gz");
+    assert_eq!((matrix.len(), structure.len()), (3909, 3909));
+    assert_eq!(matrix.flux(), structure.flux());
+    assert!(!matrix.meta.wave_is_f32 && structure.meta.wave_is_f32);
+    for i in [0, 1000, 3908] {
+        let exact = 10f64.powf(3.5682 + 1e-4 * i as f64);
+        assert!((matrix.wave_vac_aa()[i] - exact).abs() < 1e-9);
+        assert_eq!(structure.wave_vac_aa()[i], f64::from(structure.wave_vac_aa()[i] as f32));
+    }
+}
