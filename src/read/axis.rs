@@ -1,6 +1,7 @@
 //! What the name and the unit of a column or an array say: wavelength (in which medium, unit and scale), flux, error.
 //!
-//! Shared by text, tables and bundles, so that `wave_vac`, `LOGLAM` or `log10_wavelength_air_aa` mean the same everywhere.
+//! Shared by text, tables and bundles, so that `wave_vac`, `LOGLAM` or `log10_wavelength_air_aa` mean the same
+//! everywhere.
 
 use super::error::ReadError;
 use crate::spectrum::{Frame, Known, Medium, Meta, Source};
@@ -71,58 +72,75 @@ pub(crate) enum Role {
 /// The role that a column's name gives it, if any. `unit` may be empty.
 pub(crate) fn role(name: &str, unit: &str) -> Option<Role> {
     let name = name.to_lowercase();
-    let words: Vec<&str> = name.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> = words(&name).collect();
     let has = |list: &[&str]| words.iter().any(|w| list.contains(w));
-    // Errors first: `flux_error` and `ivar_flux` are not fluxes, `e_wave` is not an axis.
+    // Errors first: `flux_error` and `ivar_flux` are not fluxes, `wave_error` is not an axis.
     if has(&["ivar", "invvar"]) || (has(&["inverse", "inv"]) && has(&["variance", "var"])) {
         return Some(Role::Ivar);
     }
-    if has(&[
-        "err",
-        "error",
-        "errors",
-        "sigma",
-        "std",
-        "stdev",
-        "noise",
-        "uncertainty",
-        "unc",
-        "e",
-        "eflux",
-        "fluxerr",
-        "dflux",
-    ]) {
-        return if has(&["wave", "wavelength", "lambda"]) { None } else { Some(Role::Sigma) };
+    if has(&ERROR_WORDS) {
+        return if words.iter().any(|w| is_axis_word(w)) { None } else { Some(Role::Sigma) };
     }
-    let first = words.first().copied().unwrap_or("");
-    let stem = first.trim_start_matches("log10").trim_start_matches("log");
-    let is_log = stem.len() < first.len();
-    let is_axis = |w: &str| {
-        w.starts_with("wave")
-            || w.starts_with("lambda")
-            || ["wl", "lam", "wlen", "ll"].contains(&w)
-            || (w == "spectral" && has(&["axis"]))
-    };
-    let axis_word = if stem.is_empty() { words.get(1).copied().unwrap_or("") } else { stem };
-    if is_axis(axis_word) {
-        let medium = if has(&["air"]) || name.contains("waveair") || name.contains("wavelengthair") {
+    if let Some(log10) = is_log10_axis(&words) {
+        let medium = if has(&["air"]) || words[0].ends_with("air") {
             Some(Medium::Air)
-        } else if has(&["vac", "vacuum"]) || name.contains("wavevac") || name.contains("wavelengthvac") {
+        } else if has(&["vac", "vacuum"]) || words[0].ends_with("vac") {
             Some(Medium::Vacuum)
         } else {
             None
         };
         let stated = unit.to_lowercase();
-        let from_unit = stated.split(|c: char| !c.is_alphanumeric()).find_map(Unit::from_word);
-        let from_name = words.iter().skip(1).find_map(|w| Unit::from_word(w));
-        return Some(Role::Wavelength(Axis { medium, log10: is_log.then_some(true), unit: from_unit.or(from_name) }));
+        let from_unit = self::words(&stated).find_map(Unit::from_word);
+        // A lone `m` in a name is more likely a label than a unit.
+        let from_name = || words.iter().skip(1).find_map(|w| Unit::from_word(w)).filter(|u| *u != Unit::Metre);
+        return Some(Role::Wavelength(Axis {
+            medium,
+            log10: log10.then_some(true),
+            unit: from_unit.or_else(from_name),
+        }));
     }
-    let is_flux = |w: &&str| {
-        w.starts_with("flux")
-            || w.starts_with("intensity")
-            || ["flx", "spec", "spectrum", "counts", "fλ", "flam"].contains(w)
-    };
-    words.iter().any(|w| is_flux(&w)).then_some(Role::Flux)
+    words.iter().any(|w| is_flux_word(w)).then_some(Role::Flux)
+}
+
+const ERROR_WORDS: [&str; 13] = [
+    "err",
+    "error",
+    "errors",
+    "sigma",
+    "std",
+    "stdev",
+    "noise",
+    "uncertainty",
+    "unc",
+    "e",
+    "eflux",
+    "fluxerr",
+    "dflux",
+];
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty())
+}
+
+fn is_axis_word(word: &str) -> bool {
+    word.starts_with("wave") || word.starts_with("lambda") || ["wl", "lam", "wlen"].contains(&word)
+}
+
+fn is_flux_word(word: &str) -> bool {
+    word.starts_with("flux")
+        || word.starts_with("intensity")
+        || ["flx", "flam", "spec", "spectrum", "counts"].contains(&word)
+}
+
+/// Whether a wavelength axis is logarithmic (`loglam`, `log10_wavelength`, `log lambda`); `None` when it is no axis.
+fn is_log10_axis(words: &[&str]) -> Option<bool> {
+    let first = words.first()?;
+    let stem = first.strip_prefix("log10").or_else(|| first.strip_prefix("log"));
+    match stem {
+        Some("") => words.get(1).is_some_and(|w| is_axis_word(w)).then_some(true),
+        Some(stem) => is_axis_word(stem).then_some(true),
+        None => is_axis_word(first).then_some(false),
+    }
 }
 
 impl Axis {
@@ -181,7 +199,7 @@ pub(crate) fn set_frame(meta: &mut Meta, said: Option<Frame>) {
     };
 }
 
-/// Refuses an axis and a flux of different lengths in the words of the reader, before a [`crate::spectrum::Spectrum`] is built.
+/// The value, or the error that something is wrong with `place`.
 pub(crate) fn need<T>(value: Option<T>, place: &str, problem: &str) -> Result<T, ReadError> {
     value.ok_or_else(|| ReadError::Layout { place: place.into(), problem: problem.into() })
 }

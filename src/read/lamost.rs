@@ -129,10 +129,14 @@ fn coadd_table<'a>(fits: &Fits<'a>) -> Option<(usize, Result<Table<'a>, ReadErro
 
 /// 10^(COEFF0 + COEFF1·i). CRVAL1 and CD1_1 serve as well where their values can only be logarithms, whatever CTYPE1 says.
 fn log10_axis(header: &Header, width: usize) -> Option<Vec<f64>> {
-    let first = header.number("COEFF0").or_else(|| header.number("CRVAL1"))?;
+    // COEFF0 always means the first pixel, CRVAL1 the one that CRPIX1 counts.
+    let (first, reference) = match header.number("COEFF0") {
+        Some(first) => (first, 1.0),
+        None => (header.number("CRVAL1")?, header.number("CRPIX1").unwrap_or(1.0)),
+    };
     let step = ["COEFF1", "CD1_1", "CDELT1"].iter().find_map(|key| header.number(key))?;
     let plausible = (3.0..4.5).contains(&first) && step > 0.0 && step < 1e-2;
-    plausible.then(|| (0..width).map(|i| 10f64.powf(first + step * i as f64)).collect())
+    plausible.then(|| (0..width).map(|i| 10f64.powf(first + step * (i as f64 + 1.0 - reference))).collect())
 }
 
 /// True for strictly increasing values in the range of the instrument. DR1 keeps a spectrum in this row.

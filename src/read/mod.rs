@@ -51,8 +51,8 @@ const MAX_DEPTH: usize = 2;
 ///
 /// # Errors
 ///
-/// When the file as a whole gives nothing. A zip or a bundle with some good parts succeeds and lists the bad ones in
-/// [`Contents::skipped`].
+/// When the file as a whole cannot be read. A zip or a bundle that can be opened succeeds, and lists those parts that gave
+/// nothing, which may be all of them, in [`Contents::skipped`].
 pub fn read(name: &str, bytes: &[u8]) -> Result<Contents, ReadError> {
     read_at(name, bytes, 0)
 }

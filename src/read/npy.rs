@@ -80,7 +80,7 @@ impl ArrayFile {
 
 impl Array<'_> {
     /// Number of elements.
-    pub fn len(&self) -> usize {
+    pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
 

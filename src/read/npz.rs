@@ -39,7 +39,7 @@ pub(crate) fn read(arrays: &[ArrayFile], stem: &str) -> Result<Contents, ReadErr
     let of = |wanted: Role| arrays.iter().find(|a| role(&a.name, "") == Some(wanted));
     let flux_file = of(Role::Flux).ok_or_else(|| bad("flux", "it is missing; add flux [n, pixels]"))?;
     let (axis_array, flux) = (axis_file.array()?, flux_file.array()?);
-    let pixels = axis_array.len();
+    let pixels = axis_array.elements();
     let n = match flux.shape.as_slice() {
         [p] if *p == pixels => 1,
         [n, p] if *p == pixels && pixels > 0 => *n,

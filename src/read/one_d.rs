@@ -66,7 +66,9 @@ fn read_table(fits: &Fits, hdu: &Hdu, table: &Table, stem: &str) -> Result<Optio
         (None, None) => None,
     };
     let layout = if vectors { "FITS table of vectors" } else { "FITS table, one row a pixel" };
-    let mut meta = meta(&[&hdu.header, fits.primary()], stem, layout, axis.medium);
+    // A column of log10 λ is the custom of SDSS, which is in vacuum.
+    let usual = if axis.log10 == Some(true) { Medium::Vacuum } else { Medium::Air };
+    let mut meta = meta(&[&hdu.header, fits.primary()], stem, layout, (axis.medium, usual));
     meta.notes.extend(note);
     meta.wave_is_f32 = wave.is_f32() && axis.log10 != Some(true);
     if vectors && table.rows > 1 {
@@ -90,7 +92,7 @@ fn read_image(fits: &Fits, hdu: &Hdu, image: &Image, stem: &str) -> Result<Optio
     let mut meta = if is_miles {
         miles(stem, "MILES star, one-dimensional FITS image")
     } else {
-        meta(&[header, fits.primary()], stem, "one-dimensional FITS image", medium)
+        meta(&[header, fits.primary()], stem, "one-dimensional FITS image", (medium, Medium::Air))
     };
     meta.notes.extend(note);
     if image.rows() > 1 {
@@ -132,8 +134,8 @@ fn image_axis(header: &Header, width: usize) -> Option<(Axis, Vec<f64>)> {
     let spans = values.last().zip(values.first()).is_some_and(|(a, b)| (a - b).abs() > 0.02);
     let positive = values.iter().all(|v| *v > 0.0 && v.is_finite());
     let unitless_pixels = kind.is_empty() && unit.is_none() && first <= 1.0 && step == 1.0;
-    let celestial = ["RA--", "DEC-", "GLON", "GLAT", "PIXE"].iter().any(|k| kind.starts_with(k));
-    (spans && positive && !unitless_pixels && !celestial).then_some((Axis { medium, log10, unit }, values))
+    let is_other = ["RA--", "DEC-", "GLON", "GLAT", "PIXE", "MULT"].iter().any(|k| kind.starts_with(k));
+    (spans && positive && !unitless_pixels && !is_other).then_some((Axis { medium, log10, unit }, values))
 }
 
 /// True for the axis of the MILES library: 3540.5 Å + 0.9 Å·i.
@@ -155,10 +157,10 @@ pub(crate) fn miles(id: &str, format: &str) -> Meta {
     meta
 }
 
-/// Facts from the headers; of the two, the HDU's own counts first.
-fn meta(headers: &[&Header; 2], stem: &str, format: &str, medium: Option<Medium>) -> Meta {
+/// Facts from the headers; of the two, the HDU's own counts first. `medium`: what the file says, and what is usual.
+fn meta(headers: &[&Header; 2], stem: &str, format: &str, medium: (Option<Medium>, Medium)) -> Meta {
     let mut meta = Meta::unknown(stem, format);
-    set_medium(&mut meta, medium, Medium::Air);
+    set_medium(&mut meta, medium.0, medium.1);
     set_frame(&mut meta, frame_in(headers));
     meta.resolving_power = resolution_in(headers).map(|r| Known::new(r, Source::File));
     let number = |key: &str| headers.iter().find_map(|h| h.number(key));

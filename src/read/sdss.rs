@@ -18,11 +18,15 @@ const LOG10_STEP: f64 = 1e-4;
 /// FWHM of a Gaussian in units of its σ.
 const FWHM_OF_SIGMA: f64 = 2.354_820_045;
 
-/// True for a file with the columns of the co-added spectrum in HDU 1.
+/// True for a file with the columns of the co-added spectrum in HDU 1, and the telescope or the HDU names of the survey.
 pub(crate) fn identify(fits: &Fits) -> bool {
     let Some(hdu) = fits.hdus.get(1) else { return false };
+    let is_named = hdu.name() == "COADD" || fits.named("SPECOBJ").or_else(|| fits.named("SPALL")).is_some();
     match hdu.table() {
-        Some(Ok(table)) => ["loglam", "flux", "ivar"].iter().all(|c| table.column(c).is_some()) && table.rows > 1,
+        Some(Ok(table)) => {
+            let has_columns = ["loglam", "flux", "ivar"].iter().all(|c| table.column(c).is_some());
+            has_columns && table.rows > 1 && (is_named || is_sdss(fits.primary()))
+        }
         Some(Err(_)) => is_sdss(fits.primary()) && hdu.name() == "COADD",
         None => false,
     }
