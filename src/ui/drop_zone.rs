@@ -1,6 +1,6 @@
 //! Where files come in. The whole page takes drops; this is the place that says so, with the pickers and the samples.
 
-use leptos::{ev, html, prelude::*, task::spawn_local};
+use leptos::{ev, prelude::*, task::spawn_local};
 
 use super::files::{self, Dropped};
 use super::samples;
@@ -12,15 +12,6 @@ pub fn DropZone(large: Signal<bool>) -> impl IntoView {
     let state = expect_context::<State>();
     let over = RwSignal::new(false);
     take_drops(state, over);
-    let file_input = NodeRef::<html::Input>::new();
-    let folder_input = NodeRef::<html::Input>::new();
-    let press = |input: NodeRef<html::Input>| {
-        move |_| {
-            if let Some(input) = input.get_untracked() {
-                input.click();
-            }
-        }
-    };
     let picked = move |event: ev::Event| {
         let input: web_sys::HtmlInputElement = event_target(&event);
         let files = files::from_list(input.files());
@@ -47,9 +38,9 @@ pub fn DropZone(large: Signal<bool>) -> impl IntoView {
         <section class="drop-zone" class:large=large class:over=over data-testid="drop-zone" aria-label="Open spectra">
             <svg class="drop-mark" viewBox="0 0 64 64" aria-hidden="true">
                 <path class="dome" d="M8 44a24 24 0 0 1 48 0"/>
-                <path class="slit" d="M30 44V14.5M38 44V16"/>
+                <path class="slit" d="M30 44V20.1M38 44V20.8"/>
                 <path class="dome" d="M4 44h56M10 44v10h44V44"/>
-                <path class="ray" d="M46 4 35 24"/>
+                <path class="ray" d="M46 3 34.5 33"/>
             </svg>
             <div class="drop-text">
                 <h2>{move || if large.get() { "Drop spectra anywhere on this page" } else { "Drop more spectra" }}</h2>
@@ -57,23 +48,26 @@ pub fn DropZone(large: Signal<bool>) -> impl IntoView {
                     {move || if large.get() {
                         "Files or whole folders: LAMOST, SDSS and BOSS FITS (also .gz), text tables, .npz bundles. "
                     } else {
-                        "Anywhere on the page, or "
+                        "Anywhere on this page, or"
                     }}
                 </p>
             </div>
             <div class="drop-buttons">
-                <button class="primary" on:click=press(file_input)>"Choose files…"</button>
-                <button on:click=press(folder_input)>"Choose a folder…"</button>
+                <label class="button primary">
+                    "Choose files…"
+                    <input
+                        class="hidden-input" type="file" multiple data-testid="file-input" on:change=picked
+                    />
+                </label>
+                <label class="button">
+                    "Choose a folder…"
+                    <input
+                        class="hidden-input" type="file" multiple prop:webkitdirectory=true
+                        data-testid="folder-input" on:change=picked
+                    />
+                </label>
                 <button data-testid="sample-button" on:click=sample>"Try a sample"</button>
             </div>
-            <input
-                class="hidden-input" type="file" multiple tabindex="-1" aria-label="Files with spectra"
-                data-testid="file-input" node_ref=file_input on:change=picked
-            />
-            <input
-                class="hidden-input" type="file" multiple tabindex="-1" aria-label="Folder with spectra"
-                prop:webkitdirectory=true data-testid="folder-input" node_ref=folder_input on:change=picked
-            />
         </section>
         <div class="drop-veil" class:shown=over aria-hidden="true"><p>"Let go to read them"</p></div>
     }

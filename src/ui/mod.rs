@@ -20,6 +20,7 @@ mod spectrum_plot;
 mod state;
 mod status;
 mod table;
+mod table_row;
 mod theme;
 mod welcome;
 
@@ -58,7 +59,7 @@ fn App() -> impl IntoView {
             <Notices/>
             <DropZone large=Signal::derive(is_empty)/>
             <ProgressBar/>
-            <Show when=is_empty fallback=|| view! { <Table/> <SkippedList/> <Detail/> }>
+            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <SkippedList/> }>
                 <Welcome/>
             </Show>
         </main>

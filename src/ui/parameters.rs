@@ -43,11 +43,12 @@ fn Answered(prediction: Arc<Prediction>) -> impl IntoView {
             </div>
         }
     });
+    let is_doubtful = prediction.flags.iter().any(|flag| flag.is_grave());
     let flags = prediction.flags.iter().map(|flag| {
         view! { <li><FlagChip flag=*flag explained=false/> <span>{flag.meaning()}</span></li> }
     });
     view! {
-        <dl class="tiles">{tiles.collect_view()}</dl>
+        <dl class="tiles" class:doubtful=is_doubtful>{tiles.collect_view()}</dl>
         {(!prediction.flags.is_empty()).then(|| view! { <ul class="flag-meanings">{flags.collect_view()}</ul> })}
         <p class="muted">"By " {prediction.model.clone()} ", S/N " {format::snr(prediction.snr)} " a pixel"</p>
     }

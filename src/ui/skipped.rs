@@ -12,7 +12,7 @@ pub fn SkippedList() -> impl IntoView {
     let n = Memo::new(move |_| state.skipped.with(Vec::len));
     view! {
         <Show when=move || { n.get() > 0 }>
-            <details class="skipped" data-testid="skipped" open>
+            <details class="skipped" id="not-used" data-testid="skipped" open>
                 <summary>
                     <h2>{move || format::count(n.get(), "item was not used", "items were not used")}</h2>
                 </summary>
@@ -21,7 +21,7 @@ pub fn SkippedList() -> impl IntoView {
                         each=move || state.skipped.get().into_iter().enumerate()
                         key=|(i, item)| (*i, item.what.clone())
                         children=|(_, item)| view! {
-                            <li><strong>{item.what}</strong> <span>{item.why}</span></li>
+                            <li><strong>{item.what}</strong><span>{item.why}</span></li>
                         }
                     />
                 </ul>

@@ -38,9 +38,11 @@ fn EngineLine() -> impl IntoView {
     let state = expect_context::<State>();
     let tone = move || {
         state.engine.with(|engine| match engine {
-            EngineStatus::Starting | EngineStatus::Loading { .. } => "busy",
-            EngineStatus::Ready(_) => "ok",
-            EngineStatus::Unavailable(_) | EngineStatus::Stopped(_) => "bad",
+            EngineStatus::Starting => ("starting", "busy"),
+            EngineStatus::Loading { .. } => ("loading", "busy"),
+            EngineStatus::Ready(_) => ("ready", "ok"),
+            EngineStatus::Unavailable(_) => ("unavailable", "bad"),
+            EngineStatus::Stopped(_) => ("stopped", "bad"),
         })
     };
     let line = move || match state.engine.get() {
@@ -61,11 +63,15 @@ fn EngineLine() -> impl IntoView {
             <span class="muted">{reason}</span>
         }
         .into_any(),
-        EngineStatus::Stopped(_) => view! { <strong>"Engine stopped"</strong> }.into_any(),
+        EngineStatus::Stopped(why) => view! {
+            <strong>"Engine stopped"</strong>
+            <span class="muted">{why}</span>
+        }
+        .into_any(),
     };
     view! {
-        <div class="fact" data-testid="engine-status" role="status">
-            <span class=move || format!("dot {}", tone()) aria-hidden="true"></span>
+        <div class="fact" data-testid="engine-status" data-state=move || tone().0 role="status">
+            <span class=move || format!("dot {}", tone().1) aria-hidden="true"></span>
             {line}
         </div>
     }

@@ -4,23 +4,66 @@ use leptos::{ev, html, prelude::*};
 
 use super::download::save_text;
 use super::format;
-use super::parameters::{FlagChip, Symbol};
-use super::state::{Answer, Row, State};
+use super::parameters::Symbol;
+use super::state::State;
+use super::table_row::TableRow;
 use crate::result::Label;
+
+/// Up to this many rows all are in the document; of more only those about the ones in sight.
+const WHOLE: usize = 300;
+
+/// Rows kept above and below those in sight, so that a quick turn of the wheel meets no gap.
+const MARGIN: usize = 40;
 
 /// The table of all spectra, with what can be done to all of them.
 #[component]
 pub fn Table() -> impl IntoView {
     let state = expect_context::<State>();
     let n = Memo::new(move |_| state.rows.with(Vec::len));
-    let answered =
-        move || state.rows.with(|rows| rows.iter().filter(|r| r.answer.with(|a| a.prediction().is_some())).count());
+    let n_skipped = Memo::new(move |_| state.skipped.with(Vec::len));
+    // Not while a job runs: a screen reader would speak without end.
+    let outcome = Memo::new(move |_| {
+        let is_done = state.jobs.with(|jobs| jobs.is_empty());
+        let has_answer = |row: &super::state::Row| row.answer.with(|a| a.prediction().is_some());
+        is_done.then(|| state.rows.with(|rows| rows.iter().filter(|r| has_answer(r)).count()))
+    });
     let save = move |_| {
         let text = format::csv(&state.rows.read_untracked());
         if let Err(why) = save_text("specola.csv", "text/csv", &text) {
             state.notice.set(Some(why));
         }
     };
+    view! {
+        <section class="results" aria-labelledby="results-title">
+            <div class="results-head">
+                <h2 id="results-title">{move || format::count(n.get(), "spectrum", "spectra")}</h2>
+                <p class="muted" role="status">
+                    {move || outcome.get().map(|answered| format!("{answered} with parameters"))}
+                    {move || (n.get() > 0 && n_skipped.get() > 0).then(|| view! {
+                        <a href="#not-used">{move || format::count(n_skipped.get(), "item not used", "items not used")}</a>
+                    })}
+                </p>
+                <button data-testid="save-csv" disabled=move || n.get() == 0 on:click=save>"Save CSV"</button>
+                <button data-testid="clear" on:click=move |_| state.clear()>"Clear all"</button>
+            </div>
+            <Show when=move || { n.get() > 0 }><Grid n/></Show>
+        </section>
+    }
+}
+
+/// The table itself, in a box that scrolls.
+#[component]
+fn Grid(n: Memo<usize>) -> impl IntoView {
+    let state = expect_context::<State>();
+    let sight = Sight { container: NodeRef::new(), top_px: RwSignal::new(0.0), row_px: RwSignal::new(46.0) };
+    let window = Memo::new(move |_| sight.window(n.get()));
+    Effect::new(move |_| {
+        let Some(key) = state.selected.get() else { return };
+        if let Some(index) = state.rows.with_untracked(|rows| rows.iter().position(|row| row.key == key)) {
+            sight.reveal(index);
+        }
+    });
+    let grab_focus = StoredValue::new(false);
     let on_key = move |event: ev::KeyboardEvent| {
         let step = match event.key().as_str() {
             "ArrowDown" => 1,
@@ -29,137 +72,104 @@ pub fn Table() -> impl IntoView {
             "PageUp" => -10,
             "Home" => isize::MIN / 2,
             "End" => isize::MAX / 2,
+            // The page's own keys, which come after; the focus goes with them.
+            "j" | "k" => return grab_focus.set_value(true),
             _ => return,
         };
         event.prevent_default();
+        grab_focus.set_value(true);
         state.select_by(step);
     };
-    let heads = || {
-        Label::ALL.map(|label| {
-            view! { <th scope="col" class="number"><Symbol label/> <span class="unit">{label.unit()}</span></th> }
-        })
+    let rows = move || {
+        let (from, to) = window.get();
+        state
+            .rows
+            .with(|rows| rows[from.min(rows.len())..to.min(rows.len())].iter().copied().zip(from..).collect::<Vec<_>>())
     };
+    let space = move |rows: usize| (rows > 0).then(|| view! { <Space rows row_px=sight.row_px/> });
     view! {
-        <section class="results" aria-labelledby="results-title">
-            <div class="results-head">
-                <h2 id="results-title">{move || format::count(n.get(), "spectrum", "spectra")}</h2>
-                <p class="muted" role="status">{move || format!("{} with parameters", answered())}</p>
-                <button data-testid="save-csv" disabled=move || n.get() == 0 on:click=save>"Save CSV"</button>
-                <button data-testid="clear" on:click=move |_| state.clear()>"Clear all"</button>
-            </div>
-            <Show when=move || { n.get() > 0 }>
-                <div class="table-box">
-                    <table role="grid" aria-labelledby="results-title" aria-rowcount=move || n.get() + 1>
-                        <thead>
-                            <tr>
-                                <th scope="col">"Status"</th>
-                                <th scope="col" class="id">"Spectrum"</th>
-                                <th scope="col">"Survey"</th>
-                                <th scope="col" class="number">"S/N"</th>
-                                {heads().collect_view()}
-                                <th scope="col">"Flags"</th>
-                            </tr>
-                        </thead>
-                        <tbody on:keydown=on_key>
-                            <For each=move || state.rows.get() key=|row| row.key children=|row| view! { <TableRow row/> }/>
-                        </tbody>
-                    </table>
-                </div>
-            </Show>
-        </section>
+        <div class="table-box" node_ref=sight.container on:scroll=move |_| sight.look()>
+            <table role="grid" aria-labelledby="results-title" aria-rowcount=move || n.get() + 1>
+                <thead>
+                    <tr>
+                        <th scope="col">"Status"</th>
+                        <th scope="col" class="id">"Spectrum"</th>
+                        <th scope="col">"Survey"</th>
+                        <th scope="col" class="number">"S/N"</th>
+                        {Label::ALL.map(|label| view! {
+                            <th scope="col" class="number"><Symbol label/> <span class="unit">{label.unit()}</span></th>
+                        }).collect_view()}
+                        <th scope="col">"Flags"</th>
+                    </tr>
+                </thead>
+                <tbody on:keydown=on_key>
+                    {move || space(window.get().0)}
+                    <For
+                        each=rows key=|(row, index)| (row.key, *index)
+                        children=move |(row, index)| view! { <TableRow row index grab_focus/> }
+                    />
+                    {move || space(n.get().saturating_sub(window.get().1))}
+                </tbody>
+            </table>
+        </div>
     }
 }
 
+/// The room of rows that are not in the document.
 #[component]
-fn TableRow(row: Row) -> impl IntoView {
-    let state = expect_context::<State>();
-    let element = NodeRef::<html::Tr>::new();
-    let is_selected = Memo::new(move |_| state.selected.get() == Some(row.key));
-    // The focus follows the selection when it is in the table; the row comes into sight either way.
-    Effect::new(move |before: Option<bool>| {
-        let selected = is_selected.get();
-        if selected
-            && before == Some(false)
-            && let Some(element) = element.get_untracked()
-        {
-            let in_table = document().active_element().is_some_and(|active| active.tag_name() == "TR");
-            if in_table {
-                let _ = element.focus();
-            }
-            let options = web_sys::ScrollIntoViewOptions::new();
-            options.set_block(web_sys::ScrollLogicalPosition::Nearest);
-            element.scroll_into_view_with_scroll_into_view_options(&options);
-        }
-        selected
-    });
+fn Space(rows: usize, row_px: RwSignal<f64>) -> impl IntoView {
     view! {
-        <tr
-            node_ref=element data-testid="row" data-id=move || row.summary.get().meta.id.clone()
-            tabindex=move || if is_selected.get() { "0" } else { "-1" }
-            aria-selected=move || is_selected.get().to_string()
-            on:click=move |_| state.select(row.key)
-            on:focus=move |_| state.select(row.key)
-        >
-            <td class="status" data-testid="cell-status">
-                {move || row.answer.with(|answer| {
-                    let (tone, text) = status(answer);
-                    view! { <span class=format!("dot {tone}") aria-hidden="true"></span>{text} }
-                })}
-            </td>
-            <th scope="row" class="id" data-testid="cell-id">
-                {move || row.summary.get().meta.id.clone()}
-                <small>{move || row.summary.get().file.clone()}</small>
-            </th>
-            <td data-testid="cell-survey">{move || row.summary.get().meta.survey.name()}</td>
-            <td class="number" data-testid="cell-snr">
-                {move || row.answer.with(|a| a.prediction().map_or("–".into(), |p| format::snr(p.snr)))}
-            </td>
-            {move || row.answer.with(answer_cells)}
+        <tr class="space" aria-hidden="true">
+            <td colspan="10"><div style:height=move || format!("{}px", rows as f64 * row_px.get())></div></td>
         </tr>
     }
 }
 
-fn status(answer: &Answer) -> (&'static str, &'static str) {
-    match answer {
-        Answer::Waiting => ("busy", "waiting"),
-        Answer::Predicted(p) if p.flags.iter().any(|f| f.is_grave()) => ("warn", "doubtful"),
-        Answer::Predicted(_) => ("ok", "done"),
-        Answer::Refused(_) => ("bad", "refused"),
-        Answer::Lost => ("bad", "lost"),
-    }
+/// Which part of the table is in sight.
+#[derive(Clone, Copy)]
+struct Sight {
+    container: NodeRef<html::Div>,
+    top_px: RwSignal<f64>,
+    row_px: RwSignal<f64>,
 }
 
-/// The five parameters and the flags, or the reason for their absence across all of them.
-fn answer_cells(answer: &Answer) -> AnyView {
-    match answer {
-        Answer::Predicted(prediction) => {
-            let cells = Label::ALL.map(|label| {
-                let text = prediction.get(label).map(format::estimate);
-                view! {
-                    <td class="number" data-testid=format!("cell-{}", label.name())>
-                        {match text {
-                            Some((value, error)) => view! { {value} <span class="error">" ± " {error}</span> }.into_any(),
-                            None => "–".into_any(),
-                        }}
-                    </td>
-                }
-            });
-            let flags = prediction.flags.iter().map(|flag| view! { <FlagChip flag=*flag explained=true/> });
-            view! { {cells.collect_view()} <td class="flags" data-testid="flags">{flags.collect_view()}</td> }
-                .into_any()
+impl Sight {
+    /// Indices from and to of the rows to have in the document.
+    fn window(&self, n: usize) -> (usize, usize) {
+        if n <= WHOLE {
+            return (0, n);
         }
-        Answer::Refused(why) => {
-            view! { <td class="reason" colspan="6" data-testid="cell-refused" title=why.clone()>{why.clone()}</td> }
-                .into_any()
+        let first = (self.top_px.get() / self.row_px.get()).max(0.0) as usize;
+        // In steps, so that not every line scrolled changes the document.
+        let from = first.saturating_sub(MARGIN) / 20 * 20;
+        (from.min(n), (from + 3 * MARGIN).min(n))
+    }
+
+    /// Takes in where the box is scrolled to and how high its rows are.
+    fn look(&self) {
+        let Some(container) = self.container.get_untracked() else { return };
+        self.top_px.set(f64::from(container.scroll_top()));
+        if let Ok(Some(row)) = container.query_selector("[data-testid=row]") {
+            let height = row.get_bounding_client_rect().height();
+            if height > 0.0 && height != self.row_px.get_untracked() {
+                self.row_px.set(height);
+            }
         }
-        Answer::Lost => {
-            view! { <td class="reason" colspan="6">"The engine stopped before it answered."</td> }.into_any()
-        }
-        Answer::Waiting => {
-            let cells = Label::ALL.map(|label| {
-                view! { <td class="number pending" data-testid=format!("cell-{}", label.name())>"·"</td> }
-            });
-            view! { {cells.collect_view()} <td data-testid="flags"></td> }.into_any()
+    }
+
+    /// Scrolls a row into sight, by as little as possible.
+    fn reveal(&self, index: usize) {
+        let Some(container) = self.container.get() else { return };
+        self.look();
+        let row_px = self.row_px.get_untracked();
+        let head = container.query_selector("thead").ok().flatten();
+        let head_px = head.map_or(0.0, |head| head.get_bounding_client_rect().height());
+        // Measured below the head, which stays.
+        let (top, height) = (index as f64 * row_px, f64::from(container.client_height()) - head_px);
+        let now = f64::from(container.scroll_top());
+        let wanted = if top < now { top } else { now.max(top + row_px - height) };
+        if wanted != now {
+            container.set_scroll_top(wanted.ceil() as i32);
         }
     }
 }

@@ -17,7 +17,7 @@ pub fn Welcome() -> impl IntoView {
             <article>
                 <h2>"Answers"</h2>
                 <p>
-                    "T" <sub>"eff"</sub> ", log " <i>"g"</i> ", [Fe/H], [α/Fe] and radial velocity, each with an error that was "
+                    <i>"T"</i><sub>"eff"</sub>", log " <i>"g"</i> ", [Fe/H], [α/Fe] and radial velocity, each with an error that was "
                     "calibrated on spectra the network had not seen, and a flag when a spectrum lies outside of what it was trained on."
                 </p>
             </article>
