@@ -4,8 +4,9 @@
 //! `SPALL`: one row of what the pipeline found. The HDUs behind them (line fits, 10–30 single exposures) are not looked at.
 //! Data model: data.sdss.org/datamodel, `spec`; heliocentric and vacuum by the survey's documentation.
 //!
-//! `and_mask` masks nothing: the pipeline itself sets ivar to 0 for its grave bits, and what is left in real files (BRIGHTSKY,
-//! BADSKYCHI, NEARBADPIXEL) marks pixels that are noisier than others, which their ivar tells too.
+//! `and_mask` masks nothing: the pipeline itself sets ivar to 0 for its grave bits (SDSS DR10, SPPIXMASK). Those left in real
+//! files are BRIGHTSKY, BADSKYCHI and NEARBADPIXEL, pixels that are noisier than others as their ivar tells, and bits of
+//! the whole fibre (WHOPPER, a bright star near by on the slit: 1734 of 3829 pixels of a good spectrum).
 
 use super::axis::need;
 use super::error::ReadError;
