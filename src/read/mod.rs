@@ -1,8 +1,8 @@
 //! Bytes of a file → spectra. Files are recognised by what is in them, never by their name.
 //!
-//! [`read`] opens containers (`.gz`, `.zip`), asks each reader in turn, and gives everything that could be read together
-//! with what could not and why. One file a survey or format: [`lamost`], [`sdss`], [`one_d`], [`text`], [`npz`]; below them
-//! [`fits`] and [`npy`], and [`axis`] for what the names of columns say. [`labels`] reads tables of labels.
+//! `read` opens containers (`.gz`, `.zip`), asks each reader in turn, and gives everything that could be read together
+//! with what could not and why. One file a survey or format: `lamost`, `sdss`, `one_d`, `text`, `npz`; below them
+//! `fits` and `npy`, and `axis` for what the names of columns say. `labels` reads tables of labels.
 //!
 //! Nothing here panics on any input, and nothing allocates by a number that a file claims without the bytes to show for it.
 
