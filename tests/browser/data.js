@@ -1,24 +1,25 @@
 // The spectra that specs drop: fixtures made by a program of this repository, and real ones where there are some.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures/", import.meta.url));
+const SAMPLES = fileURLToPath(new URL("../../www/samples/", import.meta.url));
 
 /** The directory of real spectra, if the tests were given one. */
 export const REAL = process.env.SPECOLA_REAL;
 
-/** A fixture's path. */
-export function fixture(name) {
-  return join(FIXTURES, name);
+/** Paths of every fixture of the readers' tests, sorted: most hold a few pixels and are read but not answered. */
+export function fixtures() {
+  const isSpectrum = (name) => !/\.(py|md|json)$/.test(name);
+  return readdirSync(FIXTURES).filter(isSpectrum).sort().map((name) => join(FIXTURES, name));
 }
 
-/** Paths of every fixture, sorted. */
-export function fixtures() {
-  if (!existsSync(FIXTURES)) return [];
-  return readdirSync(FIXTURES).filter((name) => !name.endsWith(".md")).sort().map(fixture);
+/** Paths of the samples that come with the page: every one of them is answered. */
+export function samples() {
+  return JSON.parse(readFileSync(join(SAMPLES, "index.json"), "utf8")).map(({ file }) => join(SAMPLES, file));
 }
 
 /** Paths of the real files of a survey, sorted. */

@@ -25,11 +25,26 @@ pub fn build() -> Result<PathBuf> {
     build.args(["build", "--offline", "--skip-version-check"]).env("PATH", tools::path_with_tools()?);
     // The binaries name source files in their panics: without the builder's home and working directory.
     build.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths());
+    // Trunk takes only "true" or "false" there, not the usual "1".
     run(build.env_remove("NO_COLOR"))?;
+    shrink()?;
     let index = dist().join("index.html");
     let html = std::fs::read_to_string(&index).context("reading the built index.html")?;
     std::fs::write(&index, with_policy(&html)?).context("writing the page's security policy")?;
     Ok(dist())
+}
+
+/// Runs wasm-opt over the page's own program: a quarter less to download before it paints, for seconds of work. The
+/// engine is left as it is: minutes of work made it no smaller under gzip.
+fn shrink() -> Result<()> {
+    let Some(wasm_opt) = tools::wasm_opt() else { return Ok(()) };
+    let mut files = std::fs::read_dir(dist())?.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_app = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("app") && name.ends_with(".wasm")
+    };
+    let app = files.find(is_app).context("Trunk built no app*.wasm")?;
+    run(command("node").arg(wasm_opt).arg("-Oz").arg(&app).arg("-o").arg(&app))
 }
 
 fn remapped_paths() -> String {

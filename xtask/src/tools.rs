@@ -24,8 +24,7 @@ fn tools_dir() -> PathBuf {
 /// `PATH` with our own tools in front, for Trunk, which looks for its helpers there.
 pub fn path_with_tools() -> Result<OsString> {
     let rest = env::var_os("PATH").unwrap_or_default();
-    let all = [tools_dir().join("bin"), root().join("xtask/node_modules/.bin")].into_iter();
-    Ok(env::join_paths(all.chain(env::split_paths(&rest)))?)
+    Ok(env::join_paths([tools_dir().join("bin")].into_iter().chain(env::split_paths(&rest)))?)
 }
 
 /// The standard library for WebAssembly.
@@ -48,7 +47,20 @@ pub fn trunk() -> Result<PathBuf> {
 
 /// The wasm-bindgen command line, which must be of the very version that the page is compiled with.
 pub fn wasm_bindgen() -> Result<PathBuf> {
-    cargo_tool("wasm-bindgen", "wasm-bindgen-cli", &locked_version("wasm-bindgen")?, &[])
+    cargo_tool("wasm-bindgen", "wasm-bindgen-cli", &locked_version("wasm-bindgen")?, &["--debug"])
+}
+
+/// A recent wasm-opt, from the npm package that `tests/browser` pins: systems' packages are years behind. `None`
+/// without Node.js, which only the tests insist on: the page is then larger, and works.
+pub fn wasm_opt() -> Option<PathBuf> {
+    let dir = root().join("tests/browser");
+    match npm_packages(&dir) {
+        Ok(()) => Some(dir.join("node_modules/binaryen/bin/wasm-opt")),
+        Err(why) => {
+            println!("Without wasm-opt the page is a third larger: {why:#}");
+            None
+        }
+    }
 }
 
 /// A program on the `PATH` or in our own directory if it has the version, else compiled into the latter.

@@ -45,9 +45,9 @@ for (const id of ["plot-raw", "plot-model"]) {
     await visit.part(id).focus();
     await visit.page.keyboard.press("+");
     await changed(visit, id, near);
-    await visit.page.keyboard.press("0");
-    await visit.page.waitForTimeout(300);
-    assert.notEqual(await picture(visit, id), near, "0 shows the whole again");
+    const nearer = await picture(visit, id);
+    await visit.page.keyboard.press("9");
+    await changed(visit, id, nearer);
   });
 }
 
