@@ -118,6 +118,7 @@ impl EngineLink {
             self.restart();
             self.state.notice.set(Some(format!("The engine stopped ({why}) and was started again.")));
         } else {
+            self.state.notice.set(None);
             self.state.engine.set(EngineStatus::Stopped(why));
         }
     }

@@ -50,6 +50,7 @@ fn App() -> impl IntoView {
     let state = State::start();
     provide_context(state);
     theme::provide();
+    plot_canvas::ChosenRange::provide();
     let help = RwSignal::new(false);
     listen(state, help);
     let is_empty = move || state.rows.with(Vec::is_empty) && state.skipped.with(Vec::is_empty);

@@ -24,6 +24,17 @@ pub enum Which {
     Model,
 }
 
+/// The range that the visitor chose, Å. It outlives the selection, so that one line can be followed from star to star.
+#[derive(Clone, Copy)]
+pub struct ChosenRange(RwSignal<Option<(f64, f64)>>);
+
+impl ChosenRange {
+    /// Provides it to the whole page, nothing chosen.
+    pub fn provide() {
+        provide_context(Self(RwSignal::new(None)));
+    }
+}
+
 /// The range of wavelengths and the pointer, shared by the plots of a spectrum.
 #[derive(Clone, Copy)]
 pub struct Zoom {
@@ -47,8 +58,13 @@ impl Zoom {
             let (low, high) = full.get();
             model.map_or((low, high), |(from, to)| (from.max(low), to.min(high))).ordered_or((low, high))
         });
-        let chosen = RwSignal::new(None);
-        let range = Memo::new(move |_| chosen.get().unwrap_or_else(|| preferred.get()));
+        let ChosenRange(chosen) = expect_context();
+        let range = Memo::new(move |_| {
+            let (first, last) = full.get();
+            let chosen = chosen.get().map(|(low, high)| (low.max(first), high.min(last)));
+            // A choice that this spectrum does not reach is none.
+            chosen.filter(|(low, high)| high - low >= NARROWEST_AA).unwrap_or_else(|| preferred.get())
+        });
         Self { chosen, range, hover: RwSignal::new(None), full }
     }
 
@@ -232,14 +248,17 @@ fn draw(canvas: &HtmlCanvasElement, figure: &Figure, theme: &Theme, (width, heig
     // plotters draws at whole pixels: at least two of them to a CSS pixel keep a slanting line smooth.
     let scale = window().device_pixel_ratio().ceil().clamp(2.0, 4.0);
     let (width, height) = ((width * scale) as u32, (height * scale) as u32);
-    // Setting the size clears the canvas and its transform.
-    canvas.set_width(width);
-    canvas.set_height(height);
+    if (canvas.width(), canvas.height()) != (width, height) {
+        canvas.set_width(width);
+        canvas.set_height(height);
+    }
     let context = canvas.get_context("2d").ok().flatten().and_then(|c| c.dyn_into::<CanvasRenderingContext2d>().ok());
     let (Some(context), Some(mut backend)) = (context, CanvasBackend::with_canvas_object(canvas.clone())) else {
         return;
     };
-    context.set_line_join("round");
+    context.clear_rect(0.0, 0.0, f64::from(width), f64::from(height));
+    // No spikes at sharp turns, and quick.
+    context.set_line_join("bevel");
     // A canvas refuses only text and circles of impossible size; the next frame draws again.
     let _ = figure.draw(&mut backend, theme, Scale { units_per_px: scale, text: 1.0 });
 }

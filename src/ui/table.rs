@@ -92,9 +92,9 @@ fn Grid(n: Memo<usize>) -> impl IntoView {
             <table role="grid" aria-labelledby="results-title" aria-rowcount=move || n.get() + 1>
                 <thead>
                     <tr>
-                        <th scope="col">"Status"</th>
+                        <th scope="col"><span class="status-word">"Status"</span></th>
                         <th scope="col" class="id">"Spectrum"</th>
-                        <th scope="col">"Survey"</th>
+                        <th scope="col" class="wide-only">"Survey"</th>
                         <th scope="col" class="number">"S/N"</th>
                         {Label::ALL.map(|label| view! {
                             <th scope="col" class="number"><Symbol label/> <span class="unit">{label.unit()}</span></th>

@@ -35,14 +35,14 @@ pub fn TableRow(row: Row, index: usize, grab_focus: StoredValue<bool>) -> impl I
             <td class="status" data-testid="cell-status">
                 {move || row.answer.with(|answer| {
                     let (tone, text) = status(answer);
-                    view! { <span class=format!("dot {tone}") aria-hidden="true"></span>{text} }
+                    view! { <span class=format!("dot {tone}") aria-hidden="true"></span><span class="status-word">{text}</span> }
                 })}
             </td>
             <th scope="row" class="id" data-testid="cell-id">
                 {move || row.summary.get().meta.id.clone()}
                 <small>{move || row.summary.get().file.clone()}</small>
             </th>
-            <td data-testid="cell-survey">{move || row.summary.get().meta.survey.name()}</td>
+            <td class="wide-only" data-testid="cell-survey">{move || row.summary.get().meta.survey.name()}</td>
             <td class="number" data-testid="cell-snr">
                 {move || row.answer.with(|a| a.prediction().map_or("–".into(), |p| format::snr(p.snr)))}
             </td>
