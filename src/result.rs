@@ -104,7 +104,9 @@ pub enum Flag {
     ResolutionLow,
     /// Resolving power estimated from the spectrum.
     ResolutionEstimated,
-    /// More than 5 % of the model's pixels were masked and bridged.
+    /// Less than 90 % of the model's range is there.
+    PartialCoverage,
+    /// More than 5 % of the model's pixels were masked.
     ManyMasked,
     /// Air or vacuum is assumed: RV may be off by 83 km/s.
     MediumAssumed,
@@ -114,7 +116,7 @@ pub enum Flag {
 
 impl Flag {
     /// All flags, gravest first.
-    pub const ALL: [Flag; 10] = [
+    pub const ALL: [Flag; 11] = [
         Flag::NotStar,
         Flag::OutOfTraining,
         Flag::GridEdge,
@@ -122,6 +124,7 @@ impl Flag {
         Flag::SnrEstimated,
         Flag::ResolutionLow,
         Flag::ResolutionEstimated,
+        Flag::PartialCoverage,
         Flag::ManyMasked,
         Flag::MediumAssumed,
         Flag::FrameAssumed,
@@ -137,6 +140,7 @@ impl Flag {
             Flag::SnrEstimated => "snr_estimated",
             Flag::ResolutionLow => "resolution_low",
             Flag::ResolutionEstimated => "resolution_estimated",
+            Flag::PartialCoverage => "partial_coverage",
             Flag::ManyMasked => "many_masked",
             Flag::MediumAssumed => "medium_assumed",
             Flag::FrameAssumed => "frame_assumed",
@@ -159,7 +163,10 @@ impl Flag {
             Flag::ResolutionEstimated => {
                 "The resolving power is estimated from the spectrum itself; set it if you know it."
             }
-            Flag::ManyMasked => "More than 5 % of the model's pixels are masked and were bridged.",
+            Flag::PartialCoverage => {
+                "Part of the model's range, 4000–5599 Å, is missing; the errors are larger for it."
+            }
+            Flag::ManyMasked => "More than 5 % of the model's pixels are masked.",
             Flag::MediumAssumed => {
                 "The file does not say air or vacuum; if the assumption is wrong, RV is off by 83 km/s."
             }

@@ -12,6 +12,8 @@ pub struct ErrorModel {
     pub label: Label,
     /// One a regime; the first whose condition holds applies.
     pub regimes: Vec<Regime>,
+    /// σ grows as the part of the model's pixels that are there to minus this power.
+    pub coverage_power: f64,
 }
 
 /// Errors for a part of the labels' range.
@@ -28,17 +30,20 @@ pub struct Regime {
 }
 
 impl ErrorModel {
-    /// One standard deviation at a S/N; with no S/N known, as at 30.
-    pub fn sigma(&self, feh: f64, snr: Option<f64>) -> f64 {
+    /// One standard deviation at a S/N, when `coverage` of the model's pixels are there; with no S/N known, as at 30.
+    pub fn sigma(&self, feh: f64, snr: Option<f64>, coverage: f64) -> f64 {
         let snr = snr.unwrap_or(30.0).max(1.0);
-        let regime = self.regimes.iter().find(|r| r.feh_below.is_none_or(|cut| feh < cut)).or(self.regimes.last());
-        regime.map_or(f64::NAN, |r| r.floor.hypot(r.noise / snr))
+        let full = self.regime(feh).map_or(f64::NAN, |r| r.floor.hypot(r.noise / snr));
+        full * coverage.clamp(0.01, 1.0).powf(-self.coverage_power)
     }
 
     /// The part of [`sigma`](Self::sigma) that differs between two exposures of one star.
     pub fn sigma_noise(&self, feh: f64, snr: f64) -> f64 {
-        let regime = self.regimes.iter().find(|r| r.feh_below.is_none_or(|cut| feh < cut)).or(self.regimes.last());
-        regime.map_or(f64::NAN, |r| r.noise / snr.max(1.0))
+        self.regime(feh).map_or(f64::NAN, |r| r.noise / snr.max(1.0))
+    }
+
+    fn regime(&self, feh: f64) -> Option<&Regime> {
+        self.regimes.iter().find(|r| r.feh_below.is_none_or(|cut| feh < cut)).or(self.regimes.last())
     }
 }
 
@@ -75,19 +80,33 @@ impl Subspace {
     }
 
     /// Root mean square of what the subspace cannot describe, in units of the continuum, with the part that white noise
-    /// of this S/N makes taken away in quadrature.
+    /// of this S/N makes taken away in quadrature. Missing pixels (NaN) are filled with what the subspace expects there.
     pub fn distance(&self, norm: &[f32], snr: Option<f64>) -> f64 {
-        let mut rest: Vec<f64> = norm.iter().zip(&self.mean).map(|(x, m)| f64::from(x - m)).collect();
-        for direction in &self.directions {
-            let along: f64 = rest.iter().zip(direction).map(|(r, d)| r * f64::from(*d)).sum();
-            rest.iter_mut().zip(direction).for_each(|(r, d)| *r -= along * f64::from(*d));
+        let there: Vec<usize> = (0..norm.len()).filter(|&i| norm[i].is_finite()).collect();
+        let mut centred: Vec<f64> =
+            norm.iter().zip(&self.mean).map(|(x, m)| if x.is_finite() { f64::from(x - m) } else { 0.0 }).collect();
+        let mut described = self.project(&centred);
+        if there.len() < norm.len() {
+            for _ in 0..30 {
+                (0..norm.len()).filter(|&i| norm[i].is_nan()).for_each(|i| centred[i] = described[i]);
+                described = self.project(&centred);
+            }
         }
         // A robust mean square: isolated spikes are a matter of the mask, not of the star.
-        let mut squares: Vec<f64> = rest.iter().map(|r| r * r).collect();
+        let mut squares: Vec<f64> = there.iter().map(|&i| (centred[i] - described[i]).powi(2)).collect();
         squares.sort_unstable_by(f64::total_cmp);
         let kept = &squares[..squares.len() - squares.len() / 50];
         let mean = kept.iter().sum::<f64>() / kept.len().max(1) as f64;
         let noise = snr.map_or(0.0, |s| 1.0 / s.max(1.0));
         (mean - noise * noise).max(0.0).sqrt()
+    }
+
+    fn project(&self, centred: &[f64]) -> Vec<f64> {
+        let mut described = vec![0.0; centred.len()];
+        for direction in &self.directions {
+            let along: f64 = centred.iter().zip(direction).map(|(c, d)| c * f64::from(*d)).sum();
+            described.iter_mut().zip(direction).for_each(|(v, d)| *v += along * f64::from(*d));
+        }
+        described
     }
 }

@@ -63,9 +63,10 @@ impl Regressor {
         self.output_mean.len()
     }
 
-    /// The standardised input of one spectrum, appended to a batch.
+    /// The standardised input of one spectrum, appended to a batch. A missing pixel (NaN) counts as an average one.
     pub fn standardise_into(&self, norm: &[f32], batch: &mut Vec<f32>) {
-        batch.extend(norm.iter().zip(&self.input_mean).map(|(x, mean)| (x - mean) / self.input_scale));
+        let standard = |(x, mean): (&f32, &f32)| if x.is_nan() { 0.0 } else { (x - mean) / self.input_scale };
+        batch.extend(norm.iter().zip(&self.input_mean).map(standard));
     }
 
     /// Labels of a batch of normalised spectra, each `[1462]`.

@@ -11,3 +11,4 @@ pub mod resample;
 pub mod resolution;
 pub mod snr;
 pub mod stats;
+pub mod xp;

@@ -16,7 +16,7 @@ use super::resample::{Kernel, divide_by_running_mean, linear, resample};
 use super::snr::{self, SNR_RANGE_AA, median_step_dex};
 use super::{resolution, stats};
 use crate::result::{Flag, LedgerEntry, Snr};
-use crate::spectrum::{Frame, Known, Medium, Source, Spectrum};
+use crate::spectrum::{Frame, Known, MIN_PIXELS, Medium, Meta, Source, Spectrum};
 
 /// Name of this recipe in the manifest; it changes whenever its numbers do.
 pub const NAME: &str = "specola-lrs-1";
@@ -38,15 +38,21 @@ const RUNNING_MEAN_PIXELS: f64 = 60.0;
 /// Normalised flux outside of this is a spike or a hole, not a line.
 const FLUX_LIMITS: (f64, f64) = (0.0, 1.6);
 
-/// Smallest part of 4000–5599 Å that must be there, unmasked.
-const LEAST_COVERAGE: f64 = 0.75;
+/// Smallest part of 4000–5599 Å that must be there, unmasked: 100 Å or so, as the networks have seen in training.
+const LEAST_COVERAGE: f64 = 0.06;
+
+/// Below this part the answer is marked as resting on an incomplete spectrum.
+const FULL_COVERAGE: f64 = 0.9;
+
+/// Masked runs longer than this are left out of the model's input instead of being bridged, log10 λ (20 pixels, 22 Å).
+const LONGEST_BRIDGE_DEX: f64 = 20.0 * grid::STEP_DEX;
 
 /// Why no network can answer for a spectrum.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[allow(missing_docs)]
 pub enum Refusal {
     #[error(
-        "only {percent:.0} % of 4000–5599 Å (vacuum) is there and unmasked, of which the model needs 75 %; this spectrum spans {first:.0}–{last:.0} Å. Use one that covers the range, or check the unit of its wavelengths"
+        "only {percent:.0} % of 4000–5599 Å (vacuum) is there and unmasked, of which the model needs 6 %; this spectrum spans {first:.0}–{last:.0} Å. Use one that covers the range, or check the unit of its wavelengths"
     )]
     Coverage { percent: f64, first: f64, last: f64 },
     #[error(
@@ -65,12 +71,10 @@ pub struct Opened {
     log10: Vec<f64>,
     flux: Vec<f64>,
     kernel: Kernel,
+    /// Masked stretches too long to bridge, log10 λ.
+    gaps: Vec<(f64, f64)>,
     /// S/N a model pixel.
     pub snr: Option<Snr>,
-    /// Resolving power after this recipe.
-    pub resolving_power: f64,
-    /// True when the wavelengths are already at rest.
-    pub at_rest: bool,
     /// Remarks that the preprocessing gives rise to.
     pub flags: Vec<Flag>,
     /// What was done.
@@ -80,13 +84,32 @@ pub struct Opened {
 /// The model's input and how it came about.
 #[derive(Debug, Clone)]
 pub struct Prepared {
-    /// Input of the networks, `[1462]`.
+    /// Input of the networks, `[1462]`; NaN where the spectrum has nothing.
     pub norm: Vec<f32>,
+    /// Part of the model's pixels that are there.
+    pub coverage: f64,
     /// The fitted continuum on the fitting grid, flux unit, `[1626]`; rest-frame wavelengths of it are
     /// [`grid::fit_wave_vac_aa`].
     pub continuum: Vec<f64>,
     /// Ledger of this step.
     pub ledger: Vec<LedgerEntry>,
+}
+
+/// Flags and ledger as they grow.
+#[derive(Default)]
+struct Log {
+    flags: Vec<Flag>,
+    ledger: Vec<LedgerEntry>,
+}
+
+impl Log {
+    fn note(&mut self, step: &str, did: String, assumed: bool) {
+        self.ledger.push(LedgerEntry { step: step.into(), did, assumed });
+    }
+}
+
+fn is_guess(source: Source) -> bool {
+    matches!(source, Source::Assumed | Source::Estimated)
 }
 
 impl Opened {
@@ -95,200 +118,196 @@ impl Opened {
         let (from, to) = SNR_RANGE_AA;
         let wave = spectrum.wave_vac_aa();
         let (first, last) = (wave[0], wave[wave.len() - 1]);
-        let mut flags = Vec::new();
-        let mut ledger = Vec::new();
-        let mut note =
-            |step: &str, did: String, assumed: bool| ledger.push(LedgerEntry { step: step.into(), did, assumed });
-
-        let meta = &spectrum.meta;
-        if let Some(class) = meta.class.as_deref().filter(|c| !c.trim().eq_ignore_ascii_case("star")) {
-            note("class", format!("the survey's pipeline says {}: not a star", class.trim()), false);
-            flags.push(Flag::NotStar);
-        }
-        let how = |source: Source| format!("({})", source.name());
-        let medium = meta.medium;
-        let is_guess = |s: Source| matches!(s, Source::Assumed | Source::Estimated);
-        note(
-            "wavelengths",
-            match medium.value {
-                Medium::Air => format!("air {} converted to vacuum", how(medium.source)),
-                Medium::Vacuum => format!("vacuum {} kept", how(medium.source)),
-            },
-            is_guess(medium.source),
-        );
-        if is_guess(medium.source) {
-            flags.push(Flag::MediumAssumed);
-        }
-        let frame = meta.frame;
-        note(
-            "frame",
-            match frame.value {
-                Frame::Rest => format!("already at the star's rest {}", how(frame.source)),
-                other => format!("{} {}: RV is measured and taken out", other.name(), how(frame.source)),
-            },
-            is_guess(frame.source),
-        );
-        if is_guess(frame.source) || frame.value == Frame::Topocentric {
-            flags.push(Flag::FrameAssumed);
-        }
+        let mut log = Log::default();
+        note_origin(&spectrum.meta, &mut log);
 
         let step_dex = median_step_dex(wave, from.max(first), to.min(last)).unwrap_or(f64::INFINITY);
         let inside: Vec<usize> = (0..spectrum.len()).filter(|&i| (from..=to).contains(&wave[i])).collect();
         let masked = inside.iter().filter(|&&i| spectrum.masked()[i]).count();
         let spanned = ((to.min(last) - from.max(first)) / (to - from)).max(0.0);
         let coverage = spanned * (1.0 - masked as f64 / inside.len().max(1) as f64);
-        if coverage < LEAST_COVERAGE || inside.is_empty() {
+        if coverage < LEAST_COVERAGE || inside.len() < MIN_PIXELS {
             return Err(Refusal::Coverage { percent: 100.0 * coverage, first, last });
         }
         let width_aa = 4800.0 * (10f64.powf(step_dex) - 1.0);
         if width_aa > 5.0 {
             return Err(Refusal::TooCoarse { width: width_aa });
         }
+        log.note("mask", format!("{masked} of {} pixels in 4000–5599 Å masked", inside.len()), false);
+        if masked as f64 > 0.05 * inside.len() as f64 {
+            log.flags.push(Flag::ManyMasked);
+        }
+        if coverage < FULL_COVERAGE {
+            log.note("coverage", format!("{:.0} % of 4000–5599 Å is there: errors grow", 100.0 * coverage), false);
+            log.flags.push(Flag::PartialCoverage);
+        }
 
         let good: Vec<usize> = (0..spectrum.len()).filter(|&i| !spectrum.masked()[i]).collect();
         let log10: Vec<f64> = good.iter().map(|&i| wave[i].log10()).collect();
-        let flux: Vec<f64> = good.iter().map(|&i| spectrum.flux()[i]).collect();
-        note(
-            "mask",
-            match masked {
-                0 => format!("none of the {} pixels in 4000–5599 Å masked", inside.len()),
-                n => format!("{n} of {} pixels in 4000–5599 Å masked and bridged by straight lines", inside.len()),
-            },
-            false,
-        );
-        if masked as f64 > 0.05 * inside.len() as f64 {
-            flags.push(Flag::ManyMasked);
-        }
-
-        let known = meta.resolving_power.or_else(|| {
-            flags.push(Flag::ResolutionEstimated);
-            resolution::estimate(spectrum).map(|r| Known::new(r, Source::Estimated))
-        });
-        let resolving_power = known.map_or(MODEL_RESOLVING_POWER, |r| r.value);
-        let source = known.map_or(Source::Assumed, |r| r.source);
-        let sharper = resolving_power > *TRAINED_RESOLVING_POWERS.end();
-        let kernel = if sharper {
-            Kernel::to_resolution(resolving_power, MODEL_RESOLVING_POWER, step_dex)
-        } else {
-            Kernel::without_change(step_dex)
-        };
-        if resolving_power < *TRAINED_RESOLVING_POWERS.start() {
-            flags.push(Flag::ResolutionLow);
-        }
-        note(
-            "resolution",
-            match (sharper, kernel) {
-                (true, Kernel::Gaussian(_)) => {
-                    format!("R {resolving_power:.0} {} smoothed to {MODEL_RESOLVING_POWER:.0}", how(source))
-                }
-                _ if resolving_power < *TRAINED_RESOLVING_POWERS.start() => {
-                    format!("R {resolving_power:.0} {} is below what the model was trained for (1450)", how(source))
-                }
-                _ => format!("R {resolving_power:.0} {} kept; the model takes 1450–2300", how(source)),
-            },
-            is_guess(source),
-        );
-
-        let snr = snr::estimate(spectrum);
-        match snr {
-            Some(snr) if snr.source == Source::Estimated => {
-                note(
-                    "S/N",
-                    format!(
-                        "{:.0} a pixel, estimated from the scatter between pixels: the file has no errors",
-                        snr.value
-                    ),
-                    true,
-                );
-                flags.push(Flag::SnrEstimated);
-            }
-            Some(snr) => note("S/N", format!("{:.0} a 69 km/s pixel (median over 4000–5599 Å)", snr.value), false),
-            None => note("S/N", "cannot be told from so few pixels".into(), true),
-        }
-        if snr.is_some_and(|s| s.value < 10.0) {
-            flags.push(Flag::LowSnr);
-        }
+        let longest = LONGEST_BRIDGE_DEX.max(3.0 * step_dex);
         Ok(Self {
+            kernel: settle_resolution(spectrum, step_dex, &mut log),
+            snr: settle_snr(spectrum, &mut log),
+            gaps: log10.windows(2).filter(|w| w[1] - w[0] > longest).map(|w| (w[0], w[1])).collect(),
+            flux: good.iter().map(|&i| spectrum.flux()[i]).collect(),
             log10,
-            flux,
-            kernel,
-            snr,
-            resolving_power: if sharper { MODEL_RESOLVING_POWER } else { resolving_power },
-            at_rest: frame.value == Frame::Rest,
-            flags,
-            ledger,
+            flags: log.flags,
+            ledger: log.ledger,
         })
     }
 
     /// The model's input with a radial velocity taken out.
     pub fn at_velocity(&self, rv_kms: f64) -> Result<Prepared, Refusal> {
         let shift = (1.0 + rv_kms / C_KMS).log10();
-        let grid: Vec<f64> = fit_log10().iter().map(|x| x + shift).collect();
-        let flux = resample(&self.log10, &self.flux, &grid, self.kernel);
+        let target: Vec<f64> = fit_log10().iter().map(|x| x + shift).collect();
+        let flux = resample(&self.log10, &self.flux, &target, self.kernel);
         let (first, last) = (self.log10[0], self.log10[self.log10.len() - 1]);
-        let from = grid.partition_point(|x| *x < first);
-        let to = grid.partition_point(|x| *x <= last);
-        let normalised = normalise(&flux, from..to).ok_or(Refusal::NoContinuum)?;
-        let mut ledger =
-            vec![LedgerEntry { step: "velocity".into(), did: format!("{rv_kms:+.1} km/s taken out"), assumed: false }];
-        let missing = FIT_PIXELS - (to - from);
-        ledger.push(LedgerEntry {
-            step: "grid".into(),
-            did: format!(
-                "{} onto {FIT_PIXELS} pixels of 1e-4 dex, 3912–5688 Å{}",
-                match self.kernel {
-                    Kernel::Linear => "interpolated",
-                    Kernel::Box => "averaged",
-                    Kernel::Gaussian(_) => "smoothed",
-                },
-                if missing > 0 {
-                    format!("; {missing} pixels beyond the spectrum's ends set to 1")
-                } else {
-                    String::new()
-                }
-            ),
-            assumed: false,
-        });
-        ledger.push(LedgerEntry {
-            step: "continuum".into(),
-            did: format!(
-                "polynomial of degree {CONTINUUM_DEGREE} lifted {CONTINUUM_LIFTS} times, then running mean (σ {RUNNING_MEAN_PIXELS:.0} pixels) divided out"
-            ),
-            assumed: false,
-        });
-        if normalised.clipped > 0 {
-            ledger.push(LedgerEntry {
-                step: "spikes".into(),
-                did: format!(
-                    "{} pixels outside {}–{} of the continuum cut",
-                    normalised.clipped, FLUX_LIMITS.0, FLUX_LIMITS.1
-                ),
-                assumed: false,
-            });
+        let from = target.partition_point(|x| *x < first);
+        let to = target.partition_point(|x| *x <= last);
+        let mut normalised = normalise(&flux, from..to).ok_or(Refusal::NoContinuum)?;
+        for (value, x) in normalised.norm.iter_mut().zip(&target[MARGIN_BLUE..]) {
+            if self.gaps.iter().any(|(a, b)| x > a && x < b) {
+                *value = f32::NAN;
+            }
         }
-        Ok(Prepared { norm: normalised.norm, continuum: normalised.continuum, ledger })
+        let there = normalised.norm.iter().filter(|v| v.is_finite()).count();
+
+        let mut log = Log::default();
+        log.note("velocity", format!("{rv_kms:+.1} km/s taken out"), false);
+        let how = match self.kernel {
+            Kernel::Linear => "interpolated",
+            Kernel::Box => "averaged",
+            Kernel::Gaussian(_) => "smoothed",
+        };
+        log.note(
+            "grid",
+            format!("{how} onto pixels of 1e-4 dex; {there} of the model's {MODEL_PIXELS} are there, the others count as average"),
+            false,
+        );
+        let degree = degree_for(to - from);
+        log.note(
+            "continuum",
+            format!("polynomial of degree {degree} lifted {CONTINUUM_LIFTS} times, then running mean (σ {RUNNING_MEAN_PIXELS:.0} pixels) divided out"),
+            false,
+        );
+        if normalised.clipped > 0 {
+            let (low, high) = FLUX_LIMITS;
+            log.note(
+                "spikes",
+                format!("{} pixels outside {low}–{high} of the continuum cut", normalised.clipped),
+                false,
+            );
+        }
+        Ok(Prepared {
+            norm: normalised.norm,
+            coverage: there as f64 / MODEL_PIXELS as f64,
+            continuum: normalised.continuum,
+            ledger: log.ledger,
+        })
     }
+}
+
+/// What the file says of itself: class, medium, frame.
+fn note_origin(meta: &Meta, log: &mut Log) {
+    if let Some(class) = meta.class.as_deref().filter(|c| !c.trim().eq_ignore_ascii_case("star")) {
+        log.note("class", format!("the survey's pipeline says {}: not a star", class.trim()), false);
+        log.flags.push(Flag::NotStar);
+    }
+    let source = meta.medium.source;
+    let did = match meta.medium.value {
+        Medium::Air => format!("air ({}) converted to vacuum", source.name()),
+        Medium::Vacuum => format!("vacuum ({}) kept", source.name()),
+    };
+    log.note("wavelengths", did, is_guess(source));
+    if is_guess(source) {
+        log.flags.push(Flag::MediumAssumed);
+    }
+    let source = meta.frame.source;
+    let did = match meta.frame.value {
+        Frame::Rest => {
+            format!("at the star's rest ({}); what velocity is left is measured and taken out", source.name())
+        }
+        other => format!("{} ({}); the radial velocity is measured and taken out", other.name(), source.name()),
+    };
+    log.note("frame", did, is_guess(source));
+    if is_guess(source) || meta.frame.value == Frame::Topocentric {
+        log.flags.push(Flag::FrameAssumed);
+    }
+}
+
+/// The kernel that brings the spectrum to a resolving power that the networks know.
+fn settle_resolution(spectrum: &Spectrum, step_dex: f64, log: &mut Log) -> Kernel {
+    let known = spectrum.meta.resolving_power.unwrap_or_else(|| {
+        log.flags.push(Flag::ResolutionEstimated);
+        resolution::estimate(spectrum)
+            .map_or(Known::new(MODEL_RESOLVING_POWER, Source::Assumed), |r| Known::new(r, Source::Estimated))
+    });
+    let (value, source) = (known.value, known.source.name());
+    let (low, high) = (*TRAINED_RESOLVING_POWERS.start(), *TRAINED_RESOLVING_POWERS.end());
+    let kernel = if value > high {
+        Kernel::to_resolution(value, MODEL_RESOLVING_POWER, step_dex)
+    } else {
+        Kernel::without_change(step_dex)
+    };
+    let did = match kernel {
+        Kernel::Gaussian(_) => format!("R {value:.0} ({source}) smoothed to {MODEL_RESOLVING_POWER:.0}"),
+        _ if value < low => {
+            format!("R {value:.0} ({source}) is below what the model was trained for, {low:.0}–{high:.0}")
+        }
+        _ => format!("R {value:.0} ({source}) kept; the model takes {low:.0}–{high:.0}"),
+    };
+    if value < low {
+        log.flags.push(Flag::ResolutionLow);
+    }
+    log.note("resolution", did, is_guess(known.source));
+    kernel
+}
+
+fn settle_snr(spectrum: &Spectrum, log: &mut Log) -> Option<Snr> {
+    let snr = snr::estimate(spectrum);
+    match snr {
+        Some(Known { value, source: Source::Estimated }) => {
+            let did = format!(
+                "{value:.0} a 69 km/s pixel, estimated from the scatter between pixels: the file has no errors"
+            );
+            log.note("S/N", did, true);
+            log.flags.push(Flag::SnrEstimated);
+        }
+        Some(Known { value, .. }) => {
+            log.note("S/N", format!("{value:.0} a 69 km/s pixel (median over 4000–5599 Å)"), false);
+        }
+        None => log.note("S/N", "cannot be told from so few pixels".into(), true),
+    }
+    if snr.is_some_and(|s| s.value < 10.0) {
+        log.flags.push(Flag::LowSnr);
+    }
+    snr
 }
 
 /// What [`normalise`] gives.
 pub struct Normalised {
-    /// Input of the networks, `[1462]`.
+    /// Input of the networks, `[1462]`; NaN for pixels that are not covered.
     pub norm: Vec<f32>,
-    /// Continuum, `[1626]`.
+    /// Continuum, `[1626]`; beyond the covered pixels it goes on level.
     pub continuum: Vec<f64>,
     /// Pixels of the model grid that were cut.
     pub clipped: usize,
 }
 
+/// Degree of the continuum for a part of the fitting grid: equally stiff for every length.
+fn degree_for(pixels: usize) -> usize {
+    (CONTINUUM_DEGREE * pixels).div_ceil(FIT_PIXELS).max(1)
+}
+
 /// Divides the continuum out of a flux on the fitting grid (`[1626]`) and cuts the model grid from it (`[1462]`).
-/// `covered` are the pixels that the spectrum reaches; the others become 1. `None` without a positive continuum.
+/// `covered` are the pixels that the spectrum reaches. `None` without a positive continuum or anything covered.
 pub fn normalise(flux: &[f64], covered: std::ops::Range<usize>) -> Option<Normalised> {
-    let seen = &flux[covered.clone()];
+    let seen = flux.get(covered.clone()).filter(|seen| seen.len() >= MIN_PIXELS)?;
     let partial;
     let basis = if covered.len() == FIT_PIXELS {
         full_basis()
     } else {
-        partial = PolynomialBasis::new(&fit_wave()[covered.clone()], CONTINUUM_DEGREE);
+        partial = PolynomialBasis::new(&fit_wave()[covered.clone()], degree_for(covered.len()));
         &partial
     };
     let mut upper = stats::median_filter_7(seen);
@@ -307,13 +326,13 @@ pub fn normalise(flux: &[f64], covered: std::ops::Range<usize>) -> Option<Normal
     let mut continuum = linear(&fit_log10()[covered.clone()], &fitted, fit_log10());
     continuum.iter_mut().for_each(|c| *c = c.max(1e-3 * scale));
     let ratio: Vec<f64> = covered.clone().map(|i| (flux[i] / continuum[i]).clamp(-1.0, 3.0)).collect();
-    let mut level = vec![1.0; FIT_PIXELS];
+    let mut level = vec![f64::NAN; FIT_PIXELS];
     level[covered].copy_from_slice(&divide_by_running_mean(&ratio, RUNNING_MEAN_PIXELS));
     let (low, high) = FLUX_LIMITS;
     let model = &level[MARGIN_BLUE..MARGIN_BLUE + MODEL_PIXELS];
     Some(Normalised {
         norm: model.iter().map(|v| v.clamp(low, high) as f32).collect(),
-        clipped: model.iter().filter(|v| !(low..=high).contains(*v)).count(),
+        clipped: model.iter().filter(|v| **v < low || **v > high).count(),
         continuum,
     })
 }

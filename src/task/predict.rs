@@ -174,7 +174,7 @@ impl Predictor {
             .iter()
             .filter_map(|&label| {
                 let errors = self.entry.errors.iter().find(|e| e.label == label);
-                let error = errors.map_or(f64::NAN, |e| e.sigma(feh, snr.map(|s| s.value)));
+                let error = errors.map_or(f64::NAN, |e| e.sigma(feh, snr.map(|s| s.value), star.prepared.coverage));
                 value(label).map(|value| Estimate { label, value, error })
             })
             .collect();

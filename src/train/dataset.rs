@@ -33,6 +33,8 @@ pub struct Dataset {
     pub star: Vec<usize>,
     /// S/N of each row.
     pub snr: Vec<f32>,
+    /// Part of the model's pixels that each row has.
+    pub coverage: Vec<f32>,
 }
 
 /// A real star of a library, at rest.
@@ -69,6 +71,8 @@ impl Dataset {
     }
 
     fn push(&mut self, input: Vec<f32>, targets: &[f64], star: usize, snr: f64) {
+        let there = input.iter().filter(|x| x.is_finite()).count();
+        self.coverage.push(there as f32 / MODEL_PIXELS as f32);
         self.inputs.extend(input);
         self.targets.extend(targets.iter().map(|t| if t.is_finite() { *t as f32 } else { 0.0 }));
         self.weights.extend(targets.iter().map(|t| if t.is_finite() { 1.0 } else { 0.0 }));
@@ -85,6 +89,7 @@ impl Dataset {
         self.weights.extend(other.weights);
         self.star.extend(other.star);
         self.snr.extend(other.snr);
+        self.coverage.extend(other.coverage);
     }
 
     /// The same rows with all labels but one hidden.
@@ -137,7 +142,9 @@ impl Dataset {
                 let mut part = Dataset::default();
                 for _ in 0..draws {
                     let how = subject.circumstances(purpose, &mut rng);
-                    if let Some(input) = observe(&subject.as_star(), &how, &mut rng) {
+                    if let Some(input) = observe(&subject.as_star(), &how, &mut rng)
+                        && input.iter().any(|x| x.is_finite())
+                    {
                         match purpose {
                             Purpose::Velocity => part.push(input, &[how.rv_kms], subject.star, how.snr),
                             Purpose::Labels => part.push(input, &subject.labels, subject.star, how.snr),

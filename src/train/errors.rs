@@ -15,20 +15,41 @@ pub struct Residual {
     pub value: f64,
     /// Predicted [Fe/H]: what decides the regime when the model is used.
     pub feh: f64,
+    /// Part of the model's pixels that were there.
+    pub coverage: f64,
 }
 
 /// Below this [Fe/H] lines are weak and errors larger.
 const METAL_POOR: f64 = -1.0;
 
-/// Fits σ² = floor² + (noise / S/N)² for metal-poor stars and for the rest; one fit for all where there are fewer than
-/// 25 metal-poor stars.
+/// Fits σ² = floor² + (noise / S/N)² to complete spectra, for metal-poor stars and for the rest (one fit for all where
+/// there are fewer than 25 metal-poor stars), then what a missing part of the spectrum costs.
 pub fn fit(label: Label, residuals: &[Residual]) -> ErrorModel {
-    let poor: Vec<Residual> = residuals.iter().copied().filter(|r| r.feh < METAL_POOR).collect();
-    if count_stars(&poor) < 25 {
-        return ErrorModel { label, regimes: vec![regime(None, residuals)] };
+    let (complete, partial): (Vec<Residual>, Vec<Residual>) = residuals.iter().partition(|r| r.coverage > 0.95);
+    let (poor, rest): (Vec<Residual>, Vec<Residual>) = complete.iter().partition(|r| r.feh < METAL_POOR);
+    let regimes = if count_stars(&poor) < 25 {
+        vec![regime(None, &complete)]
+    } else {
+        vec![regime(Some(METAL_POOR), &poor), regime(None, &rest)]
+    };
+    let mut fitted = ErrorModel { label, regimes, coverage_power: 0.0 };
+    fitted.coverage_power = coverage_power(&fitted, partial);
+    fitted
+}
+
+/// The power of coverage that the scatter of incomplete spectra follows, in units of what complete ones have.
+fn coverage_power(full: &ErrorModel, mut partial: Vec<Residual>) -> f64 {
+    partial.sort_unstable_by(|a, b| a.coverage.total_cmp(&b.coverage));
+    let (mut xx, mut xy) = (0.0, 0.0);
+    for bin in partial.chunks(partial.len().div_ceil(6).max(30)) {
+        let excess = |r: &Residual| r.value / full.sigma(r.feh, Some(r.snr), 1.0);
+        let kept = sigma_clip(&bin.iter().map(excess).collect::<Vec<_>>(), 3.0, 5);
+        let (mean, std) = mean_and_std(&kept);
+        let x = bin.iter().map(|r| r.coverage.ln()).sum::<f64>() / bin.len() as f64;
+        xx += x * x;
+        xy += x * mean.hypot(std).max(1.0).ln();
     }
-    let rest: Vec<Residual> = residuals.iter().copied().filter(|r| r.feh >= METAL_POOR).collect();
-    ErrorModel { label, regimes: vec![regime(Some(METAL_POOR), &poor), regime(None, &rest)] }
+    if xx > 0.0 { -xy / xx } else { 0.0 }
 }
 
 fn count_stars(residuals: &[Residual]) -> usize {
@@ -79,12 +100,12 @@ mod tests {
             .map(|star| {
                 let snr = 10f64.powf(rng.random_range(1.0..2.5));
                 let unit: f64 = StandardNormal.sample(&mut rng);
-                Residual { star, snr, value: unit * 80f64.hypot(2000.0 / snr), feh: 0.0 }
+                Residual { star, snr, value: unit * 80f64.hypot(2000.0 / snr), feh: 0.0, coverage: 1.0 }
             })
             .collect();
         let fitted = fit(Label::Teff, &residuals);
         let regime = &fitted.regimes[0];
         assert!((regime.floor / 80.0 - 1.0).abs() < 0.05 && (regime.noise / 2000.0 - 1.0).abs() < 0.05, "{regime:?}");
-        assert!((fitted.sigma(0.0, Some(20.0)) / 128.0 - 1.0).abs() < 0.05);
+        assert!((fitted.sigma(0.0, Some(20.0), 1.0) / 128.0 - 1.0).abs() < 0.05);
     }
 }

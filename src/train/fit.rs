@@ -37,15 +37,20 @@ pub struct FitConfig {
 
 /// A network's standardisation, from the data it will be fitted to.
 pub fn standardisation(data: &Dataset, hidden: &[usize], device: &Device) -> Regressor {
-    let n = data.len().max(1) as f64;
-    let mut mean = vec![0f64; MODEL_PIXELS];
+    let (mut mean, mut square, mut count) =
+        (vec![0f64; MODEL_PIXELS], vec![0f64; MODEL_PIXELS], vec![0f64; MODEL_PIXELS]);
     for row in 0..data.len() {
-        mean.iter_mut().zip(data.input(row)).for_each(|(m, x)| *m += f64::from(*x) / n);
+        for (i, x) in data.input(row).iter().enumerate().filter(|(_, x)| x.is_finite()) {
+            mean[i] += f64::from(*x);
+            square[i] += f64::from(x * x);
+            count[i] += 1.0;
+        }
     }
-    let variance: f64 = (0..data.len())
-        .map(|row| data.input(row).iter().zip(&mean).map(|(x, m)| (f64::from(*x) - m).powi(2)).sum::<f64>())
-        .sum::<f64>()
-        / (n * MODEL_PIXELS as f64);
+    let mut variance = 0.0;
+    for i in 0..MODEL_PIXELS {
+        mean[i] /= count[i].max(1.0);
+        variance += (square[i] / count[i].max(1.0) - mean[i] * mean[i]) / MODEL_PIXELS as f64;
+    }
     let (mut output_mean, mut output_scale) = (vec![0f32; data.k], vec![1f32; data.k]);
     for j in 0..data.k {
         let known: Vec<f64> = (0..data.len())
@@ -62,7 +67,7 @@ pub fn standardisation(data: &Dataset, hidden: &[usize], device: &Device) -> Reg
         mlp: MlpConfig::new(widths.clone()).init(device),
         widths,
         input_mean: mean.iter().map(|m| *m as f32).collect(),
-        input_scale: variance.sqrt().max(1e-6) as f32,
+        input_scale: variance.max(1e-12).sqrt() as f32,
         output_mean,
         output_scale,
     }
@@ -143,7 +148,7 @@ fn batch(
         if rng.random_bool(config.blank) {
             let width = rng.random_range(5..100);
             let from = rng.random_range(0..MODEL_PIXELS - width);
-            disturbed[from..from + width].copy_from_slice(&network.input_mean[from..from + width]);
+            disturbed[from..from + width].fill(f32::NAN);
         }
         network.standardise_into(&disturbed, &mut x);
         for j in 0..data.k {

@@ -41,11 +41,12 @@ impl Grid {
                 .with_context(|| format!("no array `{name}` in {}", path.display()))?;
             let array = file.array()?;
             let values =
-                array.numbers(0, array.len()).with_context(|| format!("array `{name}` does not hold numbers"))?;
+                array.numbers(0, array.shape.iter().product()).with_context(|| format!("array `{name}` does not hold numbers"))?;
             Ok((array.shape, values))
         };
         let (shape, labels) = array("labels")?;
-        let Some((n, columns)) = <[usize; 2]>::try_from(shape.clone()).ok().filter(|s| s[1] >= 4).map(|s| (s[0], s[1])) else {
+        let Some((n, columns)) = <[usize; 2]>::try_from(shape.clone()).ok().filter(|s| s[1] >= 4).map(|s| (s[0], s[1]))
+        else {
             bail!("`labels` has shape {shape:?}, expected [n, 4 or more]: teff, logg, feh, alpha_fe …");
         };
         let wave = array("wavelength_air_aa")?.1;

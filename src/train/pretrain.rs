@@ -283,6 +283,7 @@ fn residuals_of(network: &Regressor, data: &Dataset, device: &Device) -> Result<
             snr: f64::from(data.snr[i]).min(1000.0),
             value: answers[i][j] - f64::from(data.targets[i * data.k + j]),
             feh: answers[i][2],
+            coverage: f64::from(data.coverage[i]),
         });
         all.insert(label, one.collect());
     }
@@ -299,6 +300,7 @@ fn velocity_residuals(network: &Regressor, data: &Dataset, device: &Device) -> R
             snr: f64::from(data.snr[i]).min(1000.0),
             value: answers[i][0] - f64::from(data.targets[i]),
             feh: 0.0,
+            coverage: f64::from(data.coverage[i]),
         })
         .collect())
 }

@@ -41,6 +41,8 @@ pub struct Circumstances {
     pub bad_pixels: usize,
     /// Emission left at the sky line 5577 Å, in units of the continuum.
     pub sky_residual: f64,
+    /// Pixels of the fitting grid that the spectrum reaches.
+    pub covered: (usize, usize),
 }
 
 /// FWHM in Å at a wavelength, linear between two anchors at 4000 and 5600 Å.
@@ -83,7 +85,7 @@ pub fn observe(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Option<V
     }
     let shift = (1.0 + how.assumed_rv_kms / C_KMS).log10();
     let target: Vec<f64> = grid::fit_log10().iter().map(|x| x + shift).collect();
-    normalise(&linear(&pixels, &flux, &target), 0..FIT_PIXELS).map(|n| n.norm)
+    normalise(&linear(&pixels, &flux, &target), how.covered.0..how.covered.1).map(|n| n.norm)
 }
 
 /// The star's flux at the observer's pixels, smeared to the wanted line spread.
@@ -126,6 +128,14 @@ pub fn survey_like(rv_kms: f64, assumed_rv_kms: f64, rng: &mut impl Rng) -> Circ
     // R from 1500 to 2200 at 4800 Å, and any course between constant R and constant Å.
     let fwhm = 4800.0 / rng.random_range(1500.0..2200.0);
     let course: f64 = rng.random_range(-0.02..0.17);
+    // One in six reaches only a part of the grid, 90 pixels or more.
+    let covered = if rng.random_bool(1.0 / 6.0) {
+        let width = (90.0 * (FIT_PIXELS as f64 / 90.0).powf(rng.random())) as usize;
+        let start = rng.random_range(0..=FIT_PIXELS - width);
+        (start, start + width)
+    } else {
+        (0, FIT_PIXELS)
+    };
     Circumstances {
         rv_kms,
         assumed_rv_kms,
@@ -136,6 +146,7 @@ pub fn survey_like(rv_kms: f64, assumed_rv_kms: f64, rng: &mut impl Rng) -> Circ
         tilt: [normal(0.25, rng), normal(0.08, rng), normal(0.03, rng)],
         bad_pixels: if rng.random_bool(0.3) { rng.random_range(1..6) } else { 0 },
         sky_residual: if rng.random_bool(0.2) { normal(0.3, rng) } else { 0.0 },
+        covered,
     }
 }
 

@@ -12,9 +12,13 @@ use crate::preprocess::grid::MODEL_PIXELS;
 /// Directions kept.
 const DIRECTIONS: usize = 32;
 
-/// Principal directions of the rows with S/N above 60, up to 6000 of them.
+/// Principal directions of the complete rows with S/N above 60, up to 6000 of them.
 pub fn of(data: &Dataset, seed: u64) -> Subspace {
-    let rows: Vec<&[f32]> = (0..data.len()).filter(|i| data.snr[*i] > 60.0).take(6000).map(|i| data.input(i)).collect();
+    let rows: Vec<&[f32]> = (0..data.len())
+        .filter(|&i| data.snr[i] > 60.0 && data.coverage[i] > 0.999)
+        .take(6000)
+        .map(|i| data.input(i))
+        .collect();
     let n = rows.len().max(1) as f32;
     let mut mean = vec![0f32; MODEL_PIXELS];
     rows.iter().for_each(|row| mean.iter_mut().zip(*row).for_each(|(m, x)| *m += x / n));

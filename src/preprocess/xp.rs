@@ -1,0 +1,55 @@
+//! Gaia XP spectra as the published networks take them (MODEL_SPEC §1.6).
+
+use thiserror::Error;
+
+use super::resample::linear;
+
+/// Pixels of the XP grid: 336, 338 … 1020 nm.
+pub const XP_PIXELS: usize = 343;
+
+/// The pixel at exactly 550 nm, by whose flux the spectrum is divided.
+const PIXEL_550_NM: usize = 107;
+
+/// Why an XP spectrum cannot be normalised.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[allow(missing_docs)]
+pub enum XpError {
+    #[error("{wave} wavelengths but {flux} fluxes")]
+    Length { wave: usize, flux: usize },
+    #[error("wavelengths must be finite, positive and strictly increasing; they are not at sample {0}")]
+    Wavelength(usize),
+    #[error("the flux of sample {0} is not a finite number")]
+    Flux(usize),
+    #[error("the samples {first:.0}–{last:.0} nm do not cover 336–1020 nm; are the wavelengths in nanometres?")]
+    Range { first: f64, last: f64 },
+    #[error("the flux at 550 nm is zero, so nothing can be divided by it")]
+    ZeroAt550,
+}
+
+/// The XP grid in nm, `[343]`.
+pub fn grid_nm() -> Vec<f64> {
+    (0..XP_PIXELS).map(|i| 336.0 + 2.0 * i as f64).collect()
+}
+
+/// Linear interpolation in λ to the XP grid, divided by the flux at 550 nm: `[343]`.
+pub fn normalise(wave_nm: &[f64], flux: &[f64]) -> Result<Vec<f64>, XpError> {
+    if wave_nm.len() != flux.len() {
+        return Err(XpError::Length { wave: wave_nm.len(), flux: flux.len() });
+    }
+    let rises = |i: usize| i == 0 || wave_nm[i] > wave_nm[i - 1];
+    if let Some(i) = (0..wave_nm.len()).find(|&i| !(wave_nm[i].is_finite() && wave_nm[i] > 0.0 && rises(i))) {
+        return Err(XpError::Wavelength(i));
+    }
+    if let Some(i) = flux.iter().position(|f| !f.is_finite()) {
+        return Err(XpError::Flux(i));
+    }
+    let (first, last) = (wave_nm.first().copied().unwrap_or(0.0), wave_nm.last().copied().unwrap_or(0.0));
+    if first > 336.0 || last < 1020.0 {
+        return Err(XpError::Range { first, last });
+    }
+    let resampled = linear(wave_nm, flux, &grid_nm());
+    match resampled[PIXEL_550_NM] {
+        0.0 => Err(XpError::ZeroAt550),
+        level => Ok(resampled.into_iter().map(|f| f / level).collect()),
+    }
+}
