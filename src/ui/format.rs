@@ -19,6 +19,19 @@ pub fn snr(snr: Option<Snr>) -> String {
     }
 }
 
+/// Text of the engine with typographic minus signs, where a `-` is one: before a digit, at the start of a word.
+pub fn prose(text: &str) -> String {
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    let mut out = String::with_capacity(text.len() + 4);
+    while let Some(c) = rest.next() {
+        let is_minus = c == '-' && matches!(before, ' ' | '(' | '±') && rest.peek().is_some_and(char::is_ascii_digit);
+        out.push(if is_minus { '\u{2212}' } else { c });
+        before = c;
+    }
+    out
+}
+
 /// A number of bytes: `4.1 MB`.
 pub fn bytes(n: u64) -> String {
     match n {
@@ -75,4 +88,30 @@ fn csv_answer(prediction: Option<&Prediction>) -> String {
 /// A CSV field, quoted where it must be.
 fn field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minus_signs_only_before_numbers() {
+        assert_eq!(prose("bias -0.06 (-22 km/s), 5-fold, 1e-4, as-is"), "bias −0.06 (−22 km/s), 5-fold, 1e-4, as-is");
+        assert_eq!(prose("-3"), "−3");
+    }
+
+    #[test]
+    fn fluxes_and_bytes_are_short() {
+        assert_eq!(flux(1485.25), "1485");
+        assert_eq!(flux(-0.5), "−0.5000");
+        assert_eq!(flux(3.21e-17), "3.210e−17");
+        assert_eq!(bytes(6_300_000), "6.3 MB");
+        assert_eq!(count(1, "file", "files"), "1 file");
+    }
+
+    #[test]
+    fn csv_fields_are_quoted_where_they_must_be() {
+        assert_eq!(field("a,b\"c"), "\"a,b\"\"c\"");
+        assert_eq!(field("plain"), "plain");
+    }
 }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::format;
 use crate::result::LedgerEntry;
 
 /// The steps in their order; those that assumed something are marked.
@@ -14,8 +15,9 @@ pub fn Ledger(#[prop(into)] entries: Signal<Vec<LedgerEntry>>) -> impl IntoView 
                 {move || entries.get().into_iter().map(|entry| view! {
                     <li class:assumed=entry.assumed>
                         <strong>{entry.step}</strong>
+                        " "
                         {entry.assumed.then(|| view! { <span class="chip mild">"assumed"</span> })}
-                        <span>{entry.did}</span>
+                        <span>{format::prose(&entry.did)}</span>
                     </li>
                 }).collect_view()}
             </ol>

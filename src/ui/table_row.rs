@@ -5,7 +5,7 @@ use leptos::{html, prelude::*};
 use super::format;
 use super::parameters::FlagChip;
 use super::state::{Answer, Row, State};
-use crate::result::Label;
+use crate::result::{Flag, Label};
 
 /// A row. `index` counts from 0; `grab_focus` is true when a key has just moved the selection inside the table, and the
 /// row that is then selected takes the focus.
@@ -80,8 +80,7 @@ fn answer_cells(answer: &Answer) -> AnyView {
                     </td>
                 }
             });
-            let flags = prediction.flags.iter().map(|flag| view! { <FlagChip flag=*flag explained=true/> });
-            view! { {cells.collect_view()} <td class="flags" data-testid="flags">{flags.collect_view()}</td> }
+            view! { {cells.collect_view()} <td class="flags" data-testid="flags"><Flags flags=prediction.flags.clone()/></td> }
                 .into_any()
         }
         Answer::Refused(why) => {
@@ -98,4 +97,20 @@ fn answer_cells(answer: &Answer) -> AnyView {
             view! { {cells.collect_view()} <td data-testid="flags"></td> }.into_any()
         }
     }
+}
+
+/// The two gravest flags as chips, and how many more there are: all rows are one line high.
+#[component]
+fn Flags(flags: Vec<Flag>) -> impl IntoView {
+    let (first, more) = flags.split_at(flags.len().min(2));
+    let chips = first.iter().map(|flag| view! { <FlagChip flag=*flag explained=true/> }).collect_view();
+    let more = (!more.is_empty()).then(|| {
+        let codes: Vec<_> = more.iter().map(|flag| flag.code().replace('_', " ")).collect();
+        view! {
+            <span class="chip mild" title=codes.join(", ")>
+                "+" {more.len()} <span class="for-readers">" more: " {codes.join(", ")}</span>
+            </span>
+        }
+    });
+    view! { {chips} {more} }
 }
