@@ -8,6 +8,9 @@ use crate::result::SpectrumView;
 /// Speed of light, km/s.
 const C_KMS: f64 = 299_792.458;
 
+/// About the number of pixels from which the vertical range is found.
+const MOST_ASKED: usize = 20_000;
+
 /// Size of an exported figure in CSS pixels; 180 mm is two columns of the AAS journals.
 const EXPORT_PX: (f64, f64) = (900.0, 560.0);
 const EXPORT_WIDTH_MM: f64 = 180.0;
@@ -113,10 +116,13 @@ impl<'a> SpectrumFigure<'a> {
         let from = wave.partition_point(|w| f64::from(*w) < low);
         let to = wave.partition_point(|w| f64::from(*w) <= high).min(value.len());
         let mut spans = masked.iter().peekable();
+        // Enough to find a range by; of 200,000 pixels not every one is asked in every frame.
+        let step = (to.saturating_sub(from) / MOST_ASKED).max(1);
         (from..to)
+            .step_by(step)
             .filter(|&i| {
                 while spans.next_if(|s| (s.1 as usize) <= i).is_some() {}
-                !spans.peek().is_some_and(|s| (s.0 as usize) <= i)
+                spans.peek().is_none_or(|s| (s.0 as usize) > i)
             })
             .map(|i| value[i])
             .filter(|v| v.is_finite())
@@ -124,15 +130,23 @@ impl<'a> SpectrumFigure<'a> {
     }
 }
 
-/// A range that shows all but the wildest values (cosmic rays) and all of `always`, with some air.
+/// A range that shows all but the wildest values and all of `always`, with some air.
+///
+/// Wild (cosmic rays, dead pixels) is what lies further outside of the middle 99.5 % than those are wide: deep lines
+/// and strong emission stay in sight.
 fn robust_range(mut values: Vec<f32>, always: &[f32]) -> (f64, f64) {
     let mut low = always.iter().copied().fold(f32::INFINITY, f32::min);
     let mut high = always.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     if !values.is_empty() {
+        let lowest = values.iter().copied().fold(f32::INFINITY, f32::min);
+        let highest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let cut = values.len() / 400;
         let last = values.len() - 1;
-        low = low.min(*values.select_nth_unstable_by(cut, f32::total_cmp).1);
-        high = high.max(*values.select_nth_unstable_by(last - cut, f32::total_cmp).1);
+        let usual_low = *values.select_nth_unstable_by(cut, f32::total_cmp).1;
+        let usual_high = *values.select_nth_unstable_by(last - cut, f32::total_cmp).1;
+        let width = usual_high - usual_low;
+        low = low.min(if lowest >= usual_low - width { lowest } else { usual_low });
+        high = high.max(if highest <= usual_high + width { highest } else { usual_high });
     }
     if !(low.is_finite() && high.is_finite()) {
         return (0.0, 1.0);
@@ -211,5 +225,9 @@ mod tests {
         let mut values = vec![1.0f32; 4000];
         values[7] = 1e6;
         assert!(robust_range(values, &[]).1 < 2.0);
+
+        let mut values: Vec<f32> = (0..4000).map(|i| 1.0 + 0.4 * (i as f32).sin()).collect();
+        values[9] = 0.1;
+        assert!(robust_range(values, &[]).0 < 0.1, "a deep line does");
     }
 }
