@@ -18,6 +18,7 @@ pub fn ticks(low: f64, high: f64, target: usize) -> Vec<f64> {
 pub fn decimals_for(ticks: &[f64]) -> usize {
     match ticks {
         [a, b, ..] => (-((b - a).abs().log10() + 1e-9).floor()).clamp(0.0, 9.0) as usize,
+        [only] if only.fract() == 0.0 => 0,
         _ => 2,
     }
 }
@@ -25,9 +26,9 @@ pub fn decimals_for(ticks: &[f64]) -> usize {
 fn step(rough: f64) -> f64 {
     let power = 10f64.powf(rough.log10().floor());
     let nice = match rough / power {
-        r if r <= 1.0 => 1.0,
-        r if r <= 2.0 => 2.0,
-        r if r <= 5.0 => 5.0,
+        r if r < 1.5 => 1.0,
+        r if r < 3.5 => 2.0,
+        r if r < 7.5 => 5.0,
         _ => 10.0,
     };
     nice * power

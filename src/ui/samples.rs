@@ -22,9 +22,7 @@ pub struct Sample {
 /// What could not be fetched, and why.
 pub async fn list() -> Result<Vec<Sample>, String> {
     let url = "./samples/index.json";
-    let failed = |e: gloo::net::Error| format!("{url} could not be fetched: {e}");
-    let text = Request::get(url).send().await.map_err(failed)?.text().await.map_err(failed)?;
-    serde_json::from_str(&text).map_err(|e| format!("{url} is not a list of samples: {e}"))
+    serde_json::from_slice(&get(url).await?).map_err(|e| format!("{url} is not a list of samples: {e}"))
 }
 
 /// Fetches samples as files.
@@ -35,12 +33,16 @@ pub async fn fetch(samples: &[Sample]) -> Result<Vec<NamedFile>, String> {
     let mut files = Vec::new();
     for sample in samples {
         let url = format!("./samples/{}", sample.file);
-        let failed = |e: gloo::net::Error| format!("{url} could not be fetched: {e}");
-        let response = Request::get(&url).send().await.map_err(failed)?;
-        if !response.ok() {
-            return Err(format!("{url} could not be fetched: the server answered {}", response.status()));
-        }
-        files.push(from_bytes(&sample.file, &response.binary().await.map_err(failed)?)?);
+        files.push(from_bytes(&sample.file, &get(&url).await?)?);
     }
     Ok(files)
+}
+
+async fn get(url: &str) -> Result<Vec<u8>, String> {
+    let failed = |e: gloo::net::Error| format!("{url} could not be fetched: {e}");
+    let response = Request::get(url).send().await.map_err(failed)?;
+    if !response.ok() {
+        return Err(format!("{url} could not be fetched: the server answered {}", response.status()));
+    }
+    response.binary().await.map_err(failed)
 }
