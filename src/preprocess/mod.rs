@@ -4,6 +4,7 @@
 //! other modules are their steps.
 
 pub mod grid;
+pub mod log10_f32;
 pub mod polynomial;
 pub mod recipe;
 pub mod reference;

@@ -7,6 +7,7 @@
 use thiserror::Error;
 
 use super::grid;
+use super::log10_f32::log10_f32;
 use super::polynomial::PolynomialBasis;
 use super::stats;
 
@@ -58,7 +59,7 @@ pub fn normalise(wave_aa: &[f64], flux: &[f64], wave_is_f32: bool) -> Result<Ref
     let continuum = continuum(wave_aa, flux, wave_is_f32)?;
     let ratio: Vec<f64> = flux.iter().zip(&continuum).map(|(f, c)| f / c).collect();
     let log10: Vec<f64> = if wave_is_f32 {
-        wave_aa.iter().map(|w| f64::from((*w as f32).log10())).collect()
+        wave_aa.iter().map(|w| f64::from(log10_f32(*w as f32))).collect()
     } else {
         wave_aa.iter().map(|w| w.log10()).collect()
     };
@@ -91,7 +92,7 @@ fn continuum(wave_aa: &[f64], flux: &[f64], wave_is_f32: bool) -> Result<Vec<f64
         let fit = basis.fit(&upper);
         let peak = (0..fit.len()).fold(0, |best, i| if fit[i] > fit[best] { i } else { best });
         if x[peak] < 4500.0 {
-            upper = patch_hydrogen(wave_aa, x, &upper)?;
+            upper = patch_hydrogen(wave_aa, &upper)?;
         }
         for _ in 0..10 {
             let fit = basis.fit(&upper);
@@ -131,11 +132,11 @@ fn segment(wave_aa: &[f64], inside: impl Fn(f64) -> bool) -> std::ops::Range<usi
     start..start + count
 }
 
-/// Straight lines over the hydrogen windows of the blue segment `x`, between maxima near their edges.
+/// Straight lines over the hydrogen windows of the blue segment, between maxima near their edges.
 ///
 /// Indices come from the full array but are used in the blue segment, as in the published code: where the array starts
 /// below 3700 Å every window lands that many pixels too far to the red (MODEL_SPEC §0.8).
-fn patch_hydrogen(wave_aa: &[f64], x: &[f64], blue: &[f64]) -> Result<Vec<f64>, ReferenceError> {
+fn patch_hydrogen(wave_aa: &[f64], blue: &[f64]) -> Result<Vec<f64>, ReferenceError> {
     let within = |from: f64, to: f64| segment(wave_aa, |w| (from..=to).contains(&w));
     let anchor = |edge: f64| {
         let near = within(edge - 10.0, edge + 10.0);
@@ -153,7 +154,7 @@ fn patch_hydrogen(wave_aa: &[f64], x: &[f64], blue: &[f64]) -> Result<Vec<f64>, 
             return Err(ReferenceError::Window);
         }
         for i in window {
-            patched[i] = start + (end - start) * (x[i] - from) / (to - from);
+            patched[i] = start + (end - start) * (wave_aa[i] - from) / (to - from);
         }
     }
     Ok(patched)
