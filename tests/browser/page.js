@@ -69,11 +69,19 @@ export class Visit {
     return this.page.getByTestId(id);
   }
 
-  /** Waits until the engine answers. */
+  /** Waits until the engine answers; fails with the page's own words if it cannot. */
   async ready() {
-    await this.page.waitForFunction(
-      () => document.querySelector('[data-testid="engine-status"]')?.dataset.state === "ready",
-    );
+    const state = await this.engine("ready", "unavailable", "stopped");
+    assert.equal(state, "ready", await this.part("engine-status").innerText());
+  }
+
+  /** Waits until the engine is in one of these states, and returns it. */
+  async engine(...states) {
+    const found = await this.page.waitForFunction((states) => {
+      const { state } = document.querySelector('[data-testid="engine-status"]').dataset;
+      return states.includes(state) && state;
+    }, states);
+    return found.jsonValue();
   }
 
   /** Chooses files through the file picker. */

@@ -1,78 +1,54 @@
-//! What a visit may download, and what it does.
+//! What a visit may download until its first answer.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use crate::site::gzip;
 
-/// One share of the download, with its limit in bytes.
-struct Budget {
-    what: &'static str,
-    limit: usize,
-    /// Whether a static host would compress these.
-    is_compressed: bool,
-    /// Which files of the built page belong to it, by the path below it.
-    belongs: fn(&str) -> bool,
-}
+/// Limits in bytes; programs under gzip, as static hosts send them.
+const PAGE: usize = 600_000;
+const ENGINE: usize = 1_500_000;
+const WEIGHTS: usize = 10_000_000;
 
-const BUDGETS: [Budget; 3] = [
-    Budget {
-        what: "page (UI)",
-        limit: 600_000,
-        is_compressed: true,
-        belongs: |path| is_code(path) && !path.starts_with("engine"),
-    },
-    Budget {
-        what: "CPU engine",
-        limit: 1_500_000,
-        is_compressed: true,
-        belongs: |path| is_code(path) && path.starts_with("engine"),
-    },
-    Budget {
-        what: "weights",
-        limit: 10_000_000,
-        is_compressed: false,
-        belongs: |path| path.starts_with("models/") && !path.ends_with(".md"),
-    },
-];
-
-fn is_code(path: &str) -> bool {
-    !path.contains("models/")
-        && !path.contains("samples/")
-        && [".wasm", ".js", ".css", ".html"].iter().any(|e| path.ends_with(e))
-}
-
-/// Prints the size of each share of the page in `dist` and fails if one is over its limit, or empty.
+/// Prints the size of each share of the page in `dist` and fails if one is over its limit.
 pub fn check(dist: &Path) -> Result<()> {
-    let mut files = Vec::new();
-    list(dist, dist, &mut files).with_context(|| format!("reading {}; build first", dist.display()))?;
-    let mut over = Vec::new();
-    for Budget { what, limit, is_compressed, belongs } in BUDGETS {
-        let mut size = 0;
-        for (_, content) in files.iter().filter(|(path, _)| belongs(path)) {
-            size += if is_compressed { gzip(content).len() } else { content.len() };
-        }
-        let kb = |bytes: usize| bytes.div_ceil(1000);
-        let how = if is_compressed { " gzip" } else { "" };
-        println!("{what:<12} {:>6} kB{how} of {} kB", kb(size), kb(limit));
-        if size == 0 || size > limit {
-            over.push(what);
+    let mut page = 0;
+    let mut engine = 0;
+    for entry in std::fs::read_dir(dist).with_context(|| format!("reading {}; build first", dist.display()))? {
+        let path = entry?.path();
+        let is_program =
+            path.extension().is_some_and(|e| ["wasm", "js", "css", "html"].iter().any(|known| e == *known));
+        if is_program {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let share = if name.starts_with("engine") { &mut engine } else { &mut page };
+            *share += gzip(&std::fs::read(&path)?).len();
         }
     }
-    ensure!(over.is_empty(), "over its budget, or missing: {}", over.join(", "));
+    let shares = [
+        ("page", page, PAGE, " gzip"),
+        ("CPU engine", engine, ENGINE, " gzip"),
+        ("weights", weights(&dist.join("models"))?, WEIGHTS, ""),
+    ];
+    for (what, size, limit, how) in shares {
+        println!("{what:<10} {:>5} kB{how} of {} kB", size.div_ceil(1000), limit / 1000);
+    }
+    let over: Vec<_> = shares.iter().filter(|(_, size, limit, _)| size > limit).map(|(what, ..)| *what).collect();
+    ensure!(over.is_empty(), "over budget: {}", over.join(", "));
     Ok(())
 }
 
-fn list(dir: &Path, root: &Path, files: &mut Vec<(String, Vec<u8>)>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            list(&path, root, files)?;
-        } else {
-            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-            files.push((name, std::fs::read(&path)?));
-        }
+/// Bytes of the manifest and of the default model's chunks, which are what the first answer waits for.
+fn weights(models: &Path) -> Result<usize> {
+    let text = std::fs::read(models.join("manifest.json")).context("reading models/manifest.json of the built page")?;
+    let manifest: Value = serde_json::from_slice(&text).context("models/manifest.json is not JSON")?;
+    let model = manifest["models"].as_array().into_iter().flatten().find(|model| model["name"] == manifest["default"]);
+    let model = model.context("models/manifest.json does not hold its own default model")?;
+    let mut size = text.len();
+    for chunk in model["chunks"].as_array().context("the default model names no chunks")? {
+        let file = chunk["file"].as_str().context("a chunk of the default model has no file")?;
+        size += models.join(file).metadata().with_context(|| format!("models/{file} is missing"))?.len() as usize;
     }
-    Ok(())
+    Ok(size)
 }

@@ -6,8 +6,6 @@ import { REAL } from "../data.js";
 import { open } from "../page.js";
 import { scenario } from "../scenario.js";
 
-const status = (visit) => visit.part("engine-status").getAttribute("data-state");
-
 scenario("a big bundle can be stopped in the middle, and what was found stays", async (visit) => {
   await visit.ready();
   await visit.drop([join(REAL, "miles.npz")]);
@@ -34,9 +32,7 @@ scenario("an engine that dies is started again, and the page says so", async (vi
 }, { expects: [/struck by lightning/] });
 
 scenario("weights that cannot be fetched are told, and files are still read", async (visit) => {
-  await visit.page.waitForFunction(
-    () => ["unavailable", "stopped"].includes(document.querySelector('[data-testid="engine-status"]').dataset.state),
-  );
+  await visit.engine("unavailable");
   assert.match(await visit.part("engine-status").innerText(), /model|weights|404/i);
   await visit.part("sample-button").click();
   await visit.part("row").first().waitFor();
@@ -45,10 +41,7 @@ scenario("weights that cannot be fetched are told, and files are still read", as
 test("an engine whose program is missing is told in words", async () => {
   const visit = await open({ lose: (path) => path === "engine_bg.wasm" });
   try {
-    await visit.page.waitForFunction(
-      () => document.querySelector('[data-testid="engine-status"]').dataset.state === "stopped",
-    );
-    assert.equal(await status(visit), "stopped");
+    await visit.engine("stopped");
     assert.ok((await visit.part("engine-status").innerText()).length > 20);
   } finally {
     await visit.close();
