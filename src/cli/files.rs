@@ -84,7 +84,8 @@ impl Found {
     }
 }
 
-/// The files that a path names: itself, or all below it by name. Hidden files and linked folders are left out of folders.
+/// The files that a path names: itself, or all below it in the order of their names. Of what is in folders, hidden files,
+/// linked folders, pipes and devices are left out.
 fn walk(path: &Path) -> Vec<Found> {
     if !path.is_dir() {
         return vec![Found::new(path, None)];
@@ -96,8 +97,8 @@ fn walk(path: &Path) -> Vec<Found> {
     };
     entries.retain(|e| !e.file_name().to_string_lossy().starts_with('.'));
     entries.sort_by_key(|e| e.file_name());
-    let is_linked_folder = |p: &Path| p.is_symlink() && p.is_dir();
-    entries.iter().map(|e| e.path()).filter(|p| !is_linked_folder(p)).flat_map(|p| walk(&p)).collect()
+    let is_wanted = |p: &Path| if p.is_dir() { !p.is_symlink() } else { p.is_file() };
+    entries.iter().map(|e| e.path()).filter(|p| is_wanted(p)).flat_map(|p| walk(&p)).collect()
 }
 
 fn read_one(found: &Found) -> Result<read::Contents, String> {

@@ -1,0 +1,246 @@
+//! The native program as scripts use it: columns, exit statuses, what goes to which stream.
+
+mod support;
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use support::{Folder, star_csv, write_untrained_model};
+
+const HEADER: &str = "file,id,survey,snr,teff,e_teff,logg,e_logg,feh,e_feh,alpha_fe,e_alpha_fe,rv,e_rv,flags";
+
+/// The program in `folder`, whose `models` folder holds an untrained model.
+fn specola(folder: &Folder) -> Command {
+    let models = folder.path().join("models");
+    if !models.exists() {
+        std::fs::create_dir(&models).expect("a folder can be made");
+        write_untrained_model(&models);
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_specola"));
+    command.current_dir(folder.path()).env("SPECOLA_MODELS", models);
+    command
+}
+
+fn run(folder: &Folder, arguments: &[&str]) -> Output {
+    specola(folder).args(arguments).output().expect("the program starts")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("output is UTF-8")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("messages are UTF-8")
+}
+
+fn json_lines(output: &Output) -> Vec<Value> {
+    stdout(output).lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+/// Three stars, one of them below a folder, and a file that is none.
+fn stars(test: &str) -> Folder {
+    let folder = Folder::new(test);
+    let star = star_csv(3900.0, 5700.0);
+    folder.write("stars/b.csv", &star);
+    folder.write("stars/a.csv", &star);
+    folder.write("stars/deep/c.csv", &star);
+    folder.write("stars/.hidden", "not a spectrum");
+    folder.write("broken.fits", "SIMPLE  =                    T");
+    folder
+}
+
+#[test]
+fn wrong_use_is_status_2_and_says_what_works() {
+    let folder = stars("wrong-use");
+    for (arguments, said) in [
+        (vec![], "Usage"),
+        (vec!["predict"], "FILE"),
+        (vec!["predict", "stars", "--format", "votable"], "use csv or json"),
+        (vec!["predict", "stars", "--format", "xml"], "csv and json"),
+        (vec!["predict", "stars", "--labels", "teff,mass"], "alpha_fe"),
+        (vec!["predict", "stars", "--model", "no-such"], "shipped are untrained"),
+        (vec!["predict", "stars", "--models", "nowhere"], "--models"),
+        (vec!["predict", "stars", "-o", "no/such/folder.csv"], "no/such/folder.csv"),
+    ] {
+        let output = run(&folder, &arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(said), "{arguments:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn inspect_gives_an_object_a_line() {
+    let folder = stars("inspect");
+    let output = run(&folder, &["inspect", "stars"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(output.stderr.is_empty(), "no progress bar in a pipe");
+    let lines = json_lines(&output);
+    let files: Vec<&str> = lines.iter().filter_map(|l| l["file"].as_str()).collect();
+    assert_eq!(files, ["stars/a.csv", "stars/b.csv", "stars/deep/c.csv"]);
+    let first = &lines[0];
+    assert_eq!(first["id"], "a");
+    assert_eq!(first["n_pixels"], 1500);
+    assert_eq!(first["wave_min_aa"], 3900.0);
+    assert_eq!(first["wave_max_aa"], 5698.8);
+    for key in ["survey", "frame", "snr", "labels"] {
+        assert!(first.get(key).is_some(), "{key} is missing");
+    }
+}
+
+#[test]
+fn predict_writes_the_columns_of_the_contract() {
+    let folder = stars("predict");
+    let output = run(&folder, &["predict", "stars/b.csv", "stars/a.csv"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let table = stdout(&output);
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines[0], HEADER);
+    assert_eq!(lines.len(), 3);
+    for (line, file) in lines[1..].iter().zip(["stars/b.csv", "stars/a.csv"]) {
+        let cells: Vec<&str> = line.split(',').collect();
+        assert_eq!(cells.len(), 15);
+        assert_eq!(cells[0], file);
+        assert!(cells[3..14].iter().all(|c| c.parse::<f64>().is_ok_and(f64::is_finite)), "{line}");
+    }
+    assert!(table.is_ascii());
+}
+
+#[test]
+fn labels_are_the_ones_asked_for_in_that_order() {
+    let folder = stars("labels");
+    let output = run(&folder, &["predict", "stars/a.csv", "--labels", "feh,teff"]);
+    assert_eq!(stdout(&output).lines().next(), Some("file,id,survey,snr,feh,e_feh,teff,e_teff,flags"));
+}
+
+#[test]
+fn json_and_csv_hold_the_same_numbers() {
+    let folder = stars("json");
+    let csv = stdout(&run(&folder, &["predict", "stars"]));
+    let output = run(&folder, &["predict", "stars", "--format", "json", "-o", "-"]);
+    let columns: Vec<&str> = HEADER.split(',').collect();
+    let rows = json_lines(&output);
+    assert_eq!(rows.len(), 3);
+    for (row, line) in rows.iter().zip(csv.lines().skip(1)) {
+        for (name, cell) in columns.iter().zip(line.split(',')) {
+            match &row[name] {
+                Value::Number(n) => assert_eq!(n.as_f64(), cell.parse().ok(), "{name}"),
+                Value::String(s) => assert_eq!(s, cell),
+                Value::Array(flags) => {
+                    let flags: Vec<&str> = flags.iter().filter_map(Value::as_str).collect();
+                    assert_eq!(flags.join("|"), cell);
+                }
+                other => panic!("{name} is {other}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn bad_files_are_named_and_the_rest_is_written() {
+    let folder = stars("bad");
+    let output = run(&folder, &["predict", "broken.fits", "stars/a.csv", "missing.fits", "-o", "out.csv"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    let messages = stderr(&output);
+    let lines: Vec<&str> = messages.lines().collect();
+    assert_eq!(lines.len(), 2, "{messages}");
+    assert!(lines[0].starts_with("specola: broken.fits: "), "{messages}");
+    assert!(lines[1].starts_with("specola: missing.fits: "), "{messages}");
+    let table = std::fs::read_to_string(folder.path().join("out.csv")).expect("the table was written");
+    assert_eq!(table.lines().count(), 2);
+}
+
+#[test]
+fn a_refused_spectrum_keeps_its_row() {
+    let folder = Folder::new("refused");
+    folder.write("red.csv", star_csv(6000.0, 8000.0));
+    let output = run(&folder, &["predict", "red.csv"]);
+    assert_eq!(output.status.code(), Some(0), "the file was read");
+    assert!(stderr(&output).starts_with("specola: red.csv: "), "{}", stderr(&output));
+    let table = stdout(&output);
+    let row = table.lines().nth(1).expect("there is a row");
+    assert!(row.starts_with("red.csv,red,") && row.ends_with(",,,,,,,,,,refused"), "{row}");
+    let rows = json_lines(&run(&folder, &["predict", "red.csv", "--format", "json"]));
+    assert!(rows[0]["teff"].is_null() && rows[0]["refused"].is_string());
+}
+
+#[test]
+fn a_zip_is_opened_and_its_bad_part_named() {
+    let folder = Folder::new("zip");
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, content) in [("one.csv", star_csv(3900.0, 5700.0)), ("bad.csv", "wavelength,flux\n1,2\n".into())] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("a zip takes a file");
+        zip.write_all(content.as_bytes()).expect("a zip takes bytes");
+    }
+    folder.write("stars.zip", zip.finish().expect("a zip ends").into_inner());
+    let output = run(&folder, &["inspect", "stars.zip"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("stars.zip: bad.csv: "), "{}", stderr(&output));
+    assert_eq!(json_lines(&output).len(), 1);
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let folder = stars("pipe");
+    let mut child = specola(&folder)
+        .args(["predict", "stars"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("the program ends");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn damaged_weights_are_not_used() {
+    let folder = stars("damaged");
+    let models = folder.path().join("own");
+    std::fs::create_dir(&models).expect("a folder can be made");
+    let entry = write_untrained_model(&models);
+    let part = models.join(&entry.chunks[1].file);
+    let mut bytes = std::fs::read(&part).expect("the part is there");
+    bytes[100] ^= 1;
+    std::fs::write(&part, bytes).expect("the part can be written");
+    let output = run(&folder, &["predict", "stars", "--models", "own"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("is damaged"), "{}", stderr(&output));
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn models_lists_what_is_shipped() {
+    let folder = Folder::new("models");
+    let text = stdout(&run(&folder, &["models"]));
+    assert!(text.starts_with("untrained 1 (the default)\n"), "{text}");
+    let models = json_lines(&run(&folder, &["models", "--json"]));
+    assert_eq!(models[0]["name"], "untrained");
+    assert_eq!(models[0]["labels"], serde_json::json!(["teff", "logg", "feh", "alpha_fe", "rv"]));
+}
+
+/// The models in the repository, found without being named, and the default of them on a star of solar kind.
+#[test]
+fn the_shipped_models_are_found_and_answer() {
+    let folder = stars("shipped");
+    let shipped = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_specola"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("SPECOLA_MODELS").args(arguments);
+        command.output().expect("the program starts")
+    };
+    let models = json_lines(&shipped(&["models", "--json"]));
+    let names: Vec<&str> = models.iter().filter_map(|m| m["name"].as_str()).collect();
+    assert_eq!(names, ["lrs-mlp", "lrs-mlp-synthetic"]);
+    assert_eq!(models[0]["default"], true);
+    let star = folder.path().join("stars/a.csv").display().to_string();
+    for name in names {
+        let output = shipped(&["predict", &star, "--model", name, "--format", "json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let rows = json_lines(&output);
+        assert!(rows[0]["teff"].as_f64().is_some_and(|t| (3000.0..12_000.0).contains(&t)), "{}", rows[0]);
+        assert_eq!(rows[0]["model"].as_str().and_then(|m| m.split(' ').next()), Some(name));
+    }
+}

@@ -1,0 +1,220 @@
+//! The engine's session as a worker runs it, with real readers and a real (untrained) network.
+
+mod support;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use pollster::block_on;
+use specola::engine::session::Session;
+use specola::engine::{Assumptions, Event, Request};
+use specola::model::store::{Folder as ModelFolder, Store};
+use specola::spectrum::{Frame, Medium, Source};
+use specola::task::predict::Predictor;
+use support::{Folder, star_csv, write_untrained_model};
+
+/// A session and what it has said so far.
+struct Bench {
+    session: Session<Vec<u8>, Box<dyn FnMut(Event)>>,
+    heard: Rc<RefCell<Vec<Event>>>,
+}
+
+impl Bench {
+    /// A session that still waits for its model.
+    fn new() -> Self {
+        let heard = Rc::new(RefCell::new(Vec::new()));
+        let sink = heard.clone();
+        let session = Session::new(Box::new(move |event| sink.borrow_mut().push(event)) as Box<dyn FnMut(Event)>);
+        Self { session, heard }
+    }
+
+    /// A session with an untrained model.
+    fn ready(test: &str) -> Self {
+        let mut bench = Self::new();
+        bench.session.model(Ok(untrained(test)));
+        bench
+    }
+
+    fn open(&mut self, job: u32, files: &[(&str, &str)]) {
+        let paths = files.iter().map(|(path, _)| (*path).to_string()).collect();
+        let attachments = files.iter().map(|(_, content)| content.as_bytes().to_vec()).collect();
+        self.session.request(Request::Open { job, paths }, attachments);
+    }
+
+    fn ask(&mut self, request: Request) {
+        self.session.request(request, Vec::new());
+    }
+
+    /// Works until nothing is left, and gives what was said meanwhile.
+    fn finish(&mut self) -> Vec<Event> {
+        while block_on(self.session.step()) {}
+        self.heard.take()
+    }
+}
+
+fn untrained(test: &str) -> Predictor {
+    let folder = Folder::new(test);
+    let entry = write_untrained_model(folder.path());
+    let store = Store::new(ModelFolder::new(folder.path()));
+    let weights = block_on(store.weights(&entry, |_, _| {})).expect("the weights are there");
+    Predictor::new(&entry, &weights, &burn::tensor::Device::flex()).expect("the model is whole")
+}
+
+/// Kinds of events in order, with the number of the spectrum where they have one; progress is left out.
+fn kinds(events: &[Event]) -> Vec<String> {
+    let kind = |event: &Event| match event {
+        Event::Found { spectrum, .. } => Some(format!("found {spectrum}")),
+        Event::Predicted { spectrum, .. } => Some(format!("predicted {spectrum}")),
+        Event::Refused { spectrum, .. } => Some(format!("refused {spectrum}")),
+        Event::Changed { spectrum, .. } => Some(format!("changed {spectrum}")),
+        Event::View { spectrum, .. } => Some(format!("view {spectrum}")),
+        Event::Skipped { what, .. } => Some(format!("skipped {what}")),
+        Event::Done { job, cancelled } => Some(format!("done {job} {cancelled}")),
+        _ => None,
+    };
+    events.iter().filter_map(kind).collect()
+}
+
+#[test]
+fn the_first_answer_waits_for_no_other_file() {
+    let mut bench = Bench::ready("first-answer");
+    let star = star_csv(3900.0, 5700.0);
+    bench.open(7, &[("a.csv", &star), ("b.csv", &star), ("c.csv", &star)]);
+    let events = bench.finish();
+    assert_eq!(
+        kinds(&events),
+        ["found 0", "predicted 0", "found 1", "found 2", "predicted 1", "predicted 2", "done 7 false"]
+    );
+    let Some(Event::Progress { job: 7, files_done: 3, files_total: 3, spectra_done: 3, spectra_total: 3 }) =
+        events.iter().rev().find(|e| matches!(e, Event::Progress { .. }))
+    else {
+        panic!("the last progress is not of a finished job: {events:?}");
+    };
+    let Some(Event::Predicted { prediction, .. }) = events.iter().find(|e| matches!(e, Event::Predicted { .. })) else {
+        panic!("nothing was predicted");
+    };
+    assert_eq!(prediction.model, "untrained 1");
+    assert!(prediction.estimates.len() == 5 && prediction.estimates.iter().all(|e| e.value.is_finite()));
+}
+
+#[test]
+fn a_bad_file_stops_no_other() {
+    let mut bench = Bench::ready("bad-file");
+    let star = star_csv(3900.0, 5700.0);
+    bench.open(1, &[("bad.fits", "\u{89}PNG no spectrum"), ("good.csv", &star), ("empty.csv", ""), ("too.csv", &star)]);
+    let events = bench.finish();
+    assert_eq!(
+        kinds(&events),
+        ["skipped bad.fits", "found 0", "predicted 0", "skipped empty.csv", "found 1", "predicted 1", "done 1 false"]
+    );
+    assert!(events.iter().all(|e| !matches!(e, Event::Skipped { why, .. } if why.is_empty())));
+}
+
+#[test]
+fn a_file_without_content_is_named() {
+    let mut bench = Bench::ready("no-content");
+    bench.ask(Request::Open { job: 1, paths: vec!["lost.fits".into()] });
+    assert_eq!(kinds(&bench.finish()), ["skipped lost.fits", "done 1 false"]);
+}
+
+#[test]
+fn rows_do_not_wait_for_the_model_and_answers_follow_it() {
+    let mut bench = Bench::new();
+    let star = star_csv(3900.0, 5700.0);
+    bench.open(1, &[("a.csv", &star), ("b.csv", &star)]);
+    bench.ask(Request::View { spectrum: 0 });
+    assert_eq!(kinds(&bench.finish()), ["found 0", "found 1"]);
+    bench.ask(Request::View { spectrum: 0 });
+    assert_eq!(kinds(&bench.finish()), ["view 0"]);
+    bench.session.model(Ok(untrained("late-model")));
+    let events = bench.finish();
+    assert_eq!(kinds(&events), ["view 0", "predicted 0", "predicted 1", "done 1 false"]);
+    let Some(Event::View { view, .. }) = events.first() else { panic!("the view did not come again") };
+    assert!(!view.model_flux.is_empty() && !view.ledger.is_empty());
+}
+
+#[test]
+fn without_a_model_every_row_says_why() {
+    let mut bench = Bench::new();
+    bench.session.model(Err("the models are not there; reload".into()));
+    bench.open(1, &[("a.csv", &star_csv(3900.0, 5700.0))]);
+    let events = bench.finish();
+    assert_eq!(kinds(&events), ["found 0", "refused 0", "done 1 false"]);
+    assert!(events.contains(&Event::Refused { spectrum: 0, why: "the models are not there; reload".into() }));
+}
+
+#[test]
+fn a_spectrum_beyond_the_models_range_is_refused_in_words() {
+    let mut bench = Bench::ready("out-of-range");
+    bench.open(1, &[("red.csv", &star_csv(6000.0, 8000.0))]);
+    let events = bench.finish();
+    assert_eq!(kinds(&events), ["found 0", "refused 0", "done 1 false"]);
+    assert!(events.iter().any(|e| matches!(e, Event::Refused { why, .. } if why.contains("6000"))), "{events:?}");
+}
+
+#[test]
+fn cancel_stops_a_job_and_keeps_what_it_found() {
+    let mut bench = Bench::ready("cancel");
+    let star = star_csv(3900.0, 5700.0);
+    let names: Vec<String> = (0..40).map(|i| format!("{i}.csv")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), star.as_str())).collect();
+    bench.open(1, &files);
+    bench.open(2, &[("next.csv", &star)]);
+    for _ in 0..7 {
+        assert!(block_on(bench.session.step()));
+    }
+    let before = kinds(&bench.heard.take());
+    let found = before.iter().filter(|k| k.starts_with("found")).count() as u32;
+    assert!((1..40).contains(&found), "{before:?}");
+    bench.ask(Request::Cancel { job: 1 });
+    bench.ask(Request::View { spectrum: 0 });
+    bench.ask(Request::Cancel { job: 99 });
+    let next = found;
+    assert_eq!(
+        kinds(&bench.finish()),
+        [
+            "done 1 true".to_string(),
+            "view 0".into(),
+            format!("found {next}"),
+            format!("predicted {next}"),
+            "done 2 false".into()
+        ]
+    );
+}
+
+#[test]
+fn what_the_user_says_of_a_spectrum_is_taken_and_taken_back() {
+    let mut bench = Bench::ready("assume");
+    bench.open(1, &[("a.csv", &star_csv(3900.0, 5700.0))]);
+    let first = bench.finish();
+    let Some(Event::Found { summary: as_read, .. }) = first.first() else { panic!("{first:?}") };
+
+    let said = Assumptions { medium: Some(Medium::Air), frame: Some(Frame::Rest), resolving_power: Some(1500.0) };
+    bench.ask(Request::Assume { spectrum: 0, assumptions: said });
+    let events = bench.finish();
+    assert_eq!(kinds(&events), ["changed 0", "predicted 0"]);
+    let Some(Event::Changed { summary, .. }) = events.first() else { panic!("{events:?}") };
+    assert!((summary.wave_min_aa - as_read.wave_min_aa - 1.1).abs() < 0.1, "air to vacuum at 3900 Å is 1.1 Å");
+    assert_eq!((summary.meta.medium.value, summary.meta.medium.source), (Medium::Air, Source::User));
+    assert_eq!((summary.meta.frame.value, summary.meta.frame.source), (Frame::Rest, Source::User));
+    assert_eq!(summary.meta.resolving_power.map(|r| (r.value, r.source)), Some((1500.0, Source::User)));
+
+    bench.ask(Request::Assume { spectrum: 0, assumptions: Assumptions::default() });
+    let events = bench.finish();
+    let Some(Event::Changed { summary, .. }) = events.first() else { panic!("{events:?}") };
+    assert_eq!(summary.meta, as_read.meta);
+    assert!((summary.wave_min_aa - as_read.wave_min_aa).abs() < 1e-4);
+}
+
+#[test]
+fn after_clear_nothing_is_left() {
+    let mut bench = Bench::ready("clear");
+    bench.open(1, &[("a.csv", &star_csv(3900.0, 5700.0))]);
+    bench.finish();
+    bench.open(2, &[("b.csv", &star_csv(3900.0, 5700.0))]);
+    bench.ask(Request::View { spectrum: 0 });
+    bench.ask(Request::Clear);
+    bench.ask(Request::View { spectrum: 0 });
+    bench.ask(Request::Assume { spectrum: 0, assumptions: Assumptions::default() });
+    assert_eq!(kinds(&bench.finish()), ["done 2 true"]);
+}
