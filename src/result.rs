@@ -102,7 +102,7 @@ pub enum Flag {
     SnrEstimated,
     /// Resolving power below the model's range.
     ResolutionLow,
-    /// Resolving power estimated from the spectrum.
+    /// Resolving power estimated from the spectrum, or assumed.
     ResolutionEstimated,
     /// Less than 90 % of the model's range is there.
     PartialCoverage,
@@ -161,7 +161,7 @@ impl Flag {
             Flag::SnrEstimated => "The file gives no errors; S/N is estimated from the scatter between pixels.",
             Flag::ResolutionLow => "The resolving power is below the range that the model was trained for.",
             Flag::ResolutionEstimated => {
-                "The resolving power is estimated from the spectrum itself; set it if you know it."
+                "The file does not tell the resolving power: it is estimated from the spectrum, or taken as the model's where that fails; set it if you know it."
             }
             Flag::PartialCoverage => {
                 "Part of the model's range, 4000–5599 Å, is missing; the errors are larger for it."
