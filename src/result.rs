@@ -260,3 +260,18 @@ pub struct SpectrumView {
     /// What was done to get there.
     pub ledger: Vec<LedgerEntry>,
 }
+
+/// What the page says about the model that answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    /// `lrs-mlp`.
+    pub name: String,
+    /// Version of its weights.
+    pub version: u32,
+    /// One sentence on what it was trained on.
+    pub trained_on: String,
+    /// Measured accuracy, one line a label, ready to show.
+    pub accuracy: Vec<String>,
+    /// Download size, bytes.
+    pub bytes: u64,
+}

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod evaluate;
 mod files;
 mod inspect;
 mod models;
@@ -30,6 +31,7 @@ enum Command {
     Predict(predict::Predict),
     Models(models::Models),
     Pretrain(pretrain::Pretrain),
+    Evaluate(evaluate::Evaluate),
 }
 
 /// Where the shipped models are, for every subcommand that uses one.
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Predict(args) => args.run(),
         Command::Models(args) => args.run(),
         Command::Pretrain(args) => args.run(),
+        Command::Evaluate(args) => args.run(),
     };
     match done {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,

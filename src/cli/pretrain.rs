@@ -9,7 +9,7 @@ use crate::train::pretrain::{Plan, run};
 
 /// Train a model from the synthetic grid
 #[derive(Debug, Args)]
-pub struct Pretrain {
+pub(super) struct Pretrain {
     #[command(subcommand)]
     network: Network,
 }
@@ -59,7 +59,7 @@ struct Mlp {
 
 impl Pretrain {
     /// Trains; each step is told on standard error.
-    pub fn run(&self) -> anyhow::Result<Outcome> {
+    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let Network::Mlp(args) = &self.network;
         let plan = Plan {
             grid: args.grid.clone(),

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::result::{Prediction, SpectrumView, Summary};
+use crate::result::{ModelCard, Prediction, SpectrumView, Summary};
 use crate::spectrum::{Frame, Medium};
 
 /// Number of a batch of files, chosen by the page.
@@ -64,21 +64,6 @@ pub struct Backend {
     pub name: String,
     /// Why it is not something faster.
     pub reason: String,
-}
-
-/// What the page says about the model that answers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ModelCard {
-    /// `lrs-mlp`.
-    pub name: String,
-    /// Version of its weights.
-    pub version: u32,
-    /// One sentence on what it was trained on.
-    pub trained_on: String,
-    /// Measured accuracy, one line a label, ready to show.
-    pub accuracy: Vec<String>,
-    /// Download size, bytes.
-    pub bytes: u64,
 }
 
 /// Engine → page.

@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::calibration::ErrorModel;
-use crate::engine::ModelCard;
-use crate::result::Label;
+use crate::result::{Label, ModelCard};
 
 /// The version of the manifest's layout that this program reads.
 pub const FORMAT: u32 = 1;
@@ -96,6 +95,8 @@ pub struct Accuracy {
     pub bias: f64,
     /// Standard deviation after 3 σ clipping.
     pub sigma: f64,
+    /// Bootstrap standard error of it, whole groups drawn anew.
+    pub sigma_se: Option<f64>,
     /// Coefficient of determination, all stars.
     pub r2: f64,
 }

@@ -36,7 +36,9 @@ pub fn publish(models: &Path, weights: &[u8], mut entry: ModelEntry, default: &s
     list.retain(|m| m.name != entry.name);
     list.push(entry);
     list.sort_by(|a, b| a.name.cmp(&b.name));
-    let manifest = Manifest { format: FORMAT, default: default.into(), models: list };
+    // The wanted default may be a later stage of the same run.
+    let first = list.iter().find(|m| m.name == default).or(list.first()).map_or("", |m| &m.name);
+    let manifest = Manifest { format: FORMAT, default: first.to_string(), models: list };
     let mut json = serde_json::to_vec_pretty(&manifest)?;
     json.push(b'\n');
     std::fs::write(&path, json)?;

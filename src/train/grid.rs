@@ -40,8 +40,9 @@ impl Grid {
                 .find(|f| f.name == name)
                 .with_context(|| format!("no array `{name}` in {}", path.display()))?;
             let array = file.array()?;
-            let values =
-                array.numbers(0, array.shape.iter().product()).with_context(|| format!("array `{name}` does not hold numbers"))?;
+            let values = array
+                .numbers(0, array.shape.iter().product())
+                .with_context(|| format!("array `{name}` does not hold numbers"))?;
             Ok((array.shape, values))
         };
         let (shape, labels) = array("labels")?;

@@ -2,10 +2,12 @@
 
 pub mod dataset;
 pub mod errors;
+pub mod evaluate;
 pub mod fit;
 pub mod grid;
 pub mod library;
 pub mod metrics;
 pub mod pretrain;
+pub mod report;
 pub mod simulate;
 pub mod subspace;

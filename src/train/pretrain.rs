@@ -23,7 +23,7 @@ use super::errors::{self, Residual};
 use super::fit::{FitConfig, fit, standardisation};
 use super::grid::Grid;
 use super::library::{Labelled, read_labelled};
-use super::metrics::Metrics;
+use super::metrics::{Metrics, sigma_standard_error};
 use super::subspace;
 use crate::model::calibration::{ErrorModel, Subspace};
 use crate::model::manifest::{Accuracy, ModelEntry};
@@ -323,7 +323,7 @@ fn accuracy_of(
                 (0..count).map(truth).filter(|t| label != Label::Rv || t.abs() <= 400.0).collect();
             let pairs: Vec<(f64, f64)> = true_values.iter().zip(r).map(|(t, r)| (*t, t + r.value)).collect();
             let Metrics { n, bias, sigma, r2 } = Metrics::of(&pairs);
-            Accuracy { label, on: on.into(), n, bias, sigma, r2 }
+            Accuracy { label, on: on.into(), n, bias, sigma, sigma_se: None, r2 }
         })
         .collect()
 }
@@ -333,13 +333,17 @@ fn cross_validated(library: &Labelled, predicted: &BTreeMap<usize, Vec<f64>>, on
         .into_iter()
         .enumerate()
         .map(|(j, label)| {
-            let pairs: Vec<(f64, f64)> = predicted
+            let chosen: Vec<(&LibraryStar, f64)> = predicted
                 .iter()
-                .filter(|(s, _)| in_teff_range(library.stars[**s].labels[0]))
-                .map(|(s, values)| (library.stars[*s].labels[j], values[j]))
+                .map(|(s, values)| (&library.stars[*s], values[j]))
+                .filter(|(star, _)| in_teff_range(star.labels[0]) && star.labels[j].is_finite())
                 .collect();
+            let pairs: Vec<(f64, f64)> = chosen.iter().map(|(star, value)| (star.labels[j], *value)).collect();
+            let residuals: Vec<f64> = pairs.iter().map(|(t, p)| p - t).collect();
+            let groups: Vec<&str> = chosen.iter().map(|(star, _)| star.group.as_str()).collect();
             let Metrics { n, bias, sigma, r2 } = Metrics::of(&pairs);
-            Accuracy { label, on: on.into(), n, bias, sigma, r2 }
+            let sigma_se = Some(sigma_standard_error(&residuals, &groups, 1));
+            Accuracy { label, on: on.into(), n, bias, sigma, sigma_se, r2 }
         })
         .collect()
 }

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 
 use super::engine_link::EngineLink;
 use super::files::NamedFile;
-use crate::engine::{Assumptions, Backend, Event, JobId, ModelCard, Request, SpectrumId};
+use crate::engine::{Assumptions, Backend, Event, JobId, Request, SpectrumId};
 use crate::result::{Prediction, SpectrumView, Summary};
 
 /// A spectrum's place on the page: the engine counts anew after a restart, so its number alone is not unique.

@@ -5,7 +5,7 @@ use wasm_bindgen::JsCast;
 
 use super::format;
 use super::state::{EngineStatus, Progress, State};
-use crate::engine::ModelCard;
+use crate::result::ModelCard;
 
 /// Name, purpose and the state of the engine.
 #[component]

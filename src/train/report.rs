@@ -1,0 +1,186 @@
+//! `models/MODELS.md`: what every shipped model is and what it was measured to be worth.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::evaluate::{Judged, LabelScore, RepeatScore, join, predict_files, read_table, repeats, score, text, truth};
+use super::pretrain::{TEFF_RANGE_K, in_teff_range};
+use crate::model::manifest::{Manifest, ModelEntry};
+use crate::read::LabelTable;
+use crate::result::Label;
+use crate::task::predict::Predictor;
+
+/// Measures every model on the real spectra of a folder (`miles.npz`, `lamost_lrs.npz`, `sdss_templates.npz` and their
+/// label tables) and writes the page.
+pub fn write(manifest: &Manifest, load: impl Fn(&ModelEntry) -> Result<Predictor>, real: &Path) -> Result<String> {
+    let mut page = String::from(
+        "# Models\n\nMade by `specola evaluate --real DIR --report models/MODELS.md`, which measures every shipped model on real stars. \
+         Figures: N, mean offset (predicted − catalogue) and σ after 3 σ clipping, the bootstrap standard error of σ (whole stars or clusters \
+         drawn anew), R² without clipping, the median predicted error, and the pull: σ of (predicted − catalogue) / predicted error, 1 where \
+         the errors are right.\n",
+    );
+    for entry in &manifest.models {
+        let predictor = load(entry)?;
+        describe(&mut page, entry);
+        let (miles, table) = measure(&predictor, real, "miles")?;
+        miles_tables(&mut page, entry, &miles, &table);
+        let (lamost, table) = measure(&predictor, real, "lamost_lrs")?;
+        lamost_tables(&mut page, &predictor, &lamost, &table);
+        sdss_table(&mut page, &predictor, real)?;
+    }
+    Ok(page)
+}
+
+fn measure(predictor: &Predictor, real: &Path, name: &str) -> Result<(Vec<Judged>, LabelTable)> {
+    let table = read_table(&real.join(format!("{name}_labels.csv")))?;
+    let answers = predict_files(predictor, &[real.join(format!("{name}.npz"))])?;
+    Ok((join(answers, &table), table))
+}
+
+fn describe(page: &mut String, entry: &ModelEntry) {
+    let labels: Vec<&str> = entry.labels.iter().map(|l| l.name()).collect();
+    let _ = write!(
+        page,
+        "\n## {}\n\n- predicts {}\n- trained on {}\n- behind the preprocessing `{}`\n- made by `{}`\n- {:.1} MB, sha256 `{}`, {}\n\n",
+        entry.title(),
+        labels.join(", "),
+        entry.trained_on,
+        entry.recipe,
+        entry.command,
+        entry.bytes as f64 / 1e6,
+        entry.sha256,
+        entry.license
+    );
+    page.push_str(
+        "Recorded when it was trained:\n\n| label | on | N | offset | σ ± s.e. | R² |\n|---|---|---|---|---|---|\n",
+    );
+    for a in &entry.accuracy {
+        let d = decimals(a.label);
+        let se = a.sigma_se.map_or(String::new(), |se| format!(" ± {se:.d$}"));
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {:+.d$} | {:.d$}{se} | {:.3} |",
+            a.label.symbol(),
+            a.on,
+            a.n,
+            a.bias,
+            a.sigma,
+            a.r2
+        );
+    }
+    page.push_str(
+        "\nErrors of its predictions, σ² = floor² + (noise / S/N)², times coverage^−p for incomplete spectra:\n\n",
+    );
+    page.push_str("| label | for | floor | noise | stars | p |\n|---|---|---|---|---|---|\n");
+    for e in &entry.errors {
+        let d = decimals(e.label);
+        for r in &e.regimes {
+            let which = r.feh_below.map_or("all others".into(), |cut| format!("[Fe/H] < {cut}"));
+            let _ = writeln!(
+                page,
+                "| {} | {which} | {:.d$} | {:.d$} | {} | {:.2} |",
+                e.label.symbol(),
+                r.floor,
+                r.noise,
+                r.n,
+                e.coverage_power
+            );
+        }
+    }
+}
+
+fn miles_tables(page: &mut String, entry: &ModelEntry, judged: &[Judged], table: &LabelTable) {
+    let chosen: Vec<&Judged> =
+        judged.iter().filter(|j| truth(table, Label::Teff, j.row).is_some_and(in_teff_range)).collect();
+    let group = |j: &Judged| match text(table, "cluster", j.row) {
+        "" => j.id.clone(),
+        cluster => cluster.to_string(),
+    };
+    let (low, high) = TEFF_RANGE_K;
+    let seen = if entry.name.contains("synthetic") {
+        "none of them seen in training"
+    } else {
+        "**seen in training**: the cross-validated figures above are the ones to quote"
+    };
+    let _ = write!(page, "\n### MILES, {low:.0}–{high:.0} K ({seen})\n\n");
+    label_table(page, &score(&chosen, table, group));
+    for (name, keep) in [("[Fe/H] < −1", true), ("[Fe/H] ≥ −1", false)] {
+        let part: Vec<&Judged> = chosen
+            .iter()
+            .copied()
+            .filter(|j| truth(table, Label::Feh, j.row).is_some_and(|feh| (feh < -1.0) == keep))
+            .collect();
+        let _ = write!(page, "\n{name}:\n\n");
+        label_table(page, &score(&part, table, group));
+    }
+}
+
+fn lamost_tables(page: &mut String, predictor: &Predictor, judged: &[Judged], table: &LabelTable) {
+    let star = |j: &Judged| text(table, "star_group", j.row).to_string();
+    for (name, wanted) in [("LAMOST DR1, its own pipeline's values", true), ("other LAMOST labels", false)] {
+        let part: Vec<&Judged> = judged
+            .iter()
+            .filter(|j| text(table, "label_source", j.row).contains("DR1") == wanted)
+            .filter(|j| truth(table, Label::Teff, j.row).is_some_and(in_teff_range))
+            .collect();
+        let scores = score(&part, table, star);
+        if !scores.is_empty() {
+            let _ =
+                write!(page, "\n### {name} ({:.0}–{:.0} K; agreement, not truth)\n\n", TEFF_RANGE_K.0, TEFF_RANGE_K.1);
+            label_table(page, &scores);
+        }
+    }
+    page.push_str("\n### LAMOST repeats (the same star on different visits, S/N ≥ 30)\n\n");
+    page.push_str("Visits differ by noise alone, so the scatter belongs beside the noise part of the predicted error; the whole error also holds what is wrong for all visits alike.\n\n");
+    page.push_str("| label | stars | visits | scatter | noise part | ratio | whole error | ratio |\n|---|---|---|---|---|---|---|---|\n");
+    for RepeatScore { label, stars, visits, scatter, error, noise_error, ratio_to_noise, ratio } in
+        repeats(predictor, judged, table, "star_group")
+    {
+        let d = decimals(label);
+        let _ = writeln!(
+            page,
+            "| {} | {stars} | {visits} | {scatter:.d$} | {noise_error:.d$} | {ratio_to_noise:.2} | {error:.d$} | {ratio:.2} |",
+            label.symbol()
+        );
+    }
+}
+
+/// The templates have no labels of their own but a metallicity bin and mean parameters.
+fn sdss_table(page: &mut String, predictor: &Predictor, real: &Path) -> Result<()> {
+    let mut table = read_table(&real.join("sdss_templates.csv"))?;
+    let bins: Vec<Option<f64>> =
+        table.texts.get("feh_bin").map_or(Vec::new(), |c| c.iter().map(|v| v.trim().parse().ok()).collect());
+    table.labels.entry("feh").or_insert(bins);
+    let judged = join(predict_files(predictor, &[real.join("sdss_templates.npz")])?, &table);
+    let chosen: Vec<&Judged> =
+        judged.iter().filter(|j| truth(&table, Label::Teff, j.row).is_some_and(in_teff_range)).collect();
+    page.push_str("\n### SDSS templates (co-added dwarfs; [Fe/H] known by bins of 0.5 dex)\n\n");
+    label_table(page, &score(&chosen, &table, |j| j.id.clone()));
+    Ok(())
+}
+
+fn label_table(page: &mut String, scores: &[LabelScore]) {
+    page.push_str("| label | N | offset | σ ± s.e. | R² | error | pull |\n|---|---|---|---|---|---|---|\n");
+    for LabelScore { label, metrics: m, sigma_se, error, pull } in scores {
+        let d = decimals(*label);
+        let _ = writeln!(
+            page,
+            "| {} | {} | {:+.d$} | {:.d$} ± {sigma_se:.d$} | {:.3} | {error:.d$} | {pull:.2} |",
+            label.symbol(),
+            m.n,
+            m.bias,
+            m.sigma,
+            m.r2
+        );
+    }
+}
+
+fn decimals(label: Label) -> usize {
+    match label {
+        Label::Teff => 0,
+        Label::Rv => 1,
+        _ => 3,
+    }
+}
