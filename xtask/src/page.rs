@@ -23,7 +23,7 @@ pub fn build() -> Result<PathBuf> {
     run(cargo().args(["fetch", "--locked"]))?;
     let mut build = command(trunk);
     build.args(["build", "--offline", "--skip-version-check"]).env("PATH", tools::path_with_tools()?);
-    // The binaries name source files in their panics: without the builder's home and working directory.
+    // The binaries name source files in their panics: without the builder's home directory.
     build.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths());
     // Trunk takes only "true" or "false" there, not the usual "1".
     run(build.env_remove("NO_COLOR"))?;
@@ -48,11 +48,9 @@ fn shrink() -> Result<()> {
 }
 
 fn remapped_paths() -> String {
-    let cargo_home =
-        std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
-    let remap = |from: &std::path::Path, to| format!("--remap-path-prefix={}={to}", from.display());
-    let home = cargo_home.map(|home| remap(&home, "cargo"));
-    home.into_iter().chain([remap(root(), "specola")]).collect::<Vec<_>>().join("\u{1f}")
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
+    format!("--remap-path-prefix={}=cargo", home.display())
 }
 
 /// The page may load and connect to nothing but its own origin, and run no script that the build did not put there.
