@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Outcome;
-use crate::train::pretrain::{Plan, run};
+use crate::train::pretrain::{Amount, Plan, run};
 
 /// Train a model from the synthetic grid
 #[derive(Debug, Args)]
@@ -37,18 +37,27 @@ struct Mlp {
     /// Folder that the models are published in
     #[arg(short, long, value_name = "DIR", default_value = "models")]
     output: PathBuf,
-    /// Simulated observations of each node of the grid
-    #[arg(long, default_value_t = 12)]
+    /// Simulated observations of each node for the velocity network
+    #[arg(long, default_value_t = 8)]
+    rv_draws: usize,
+    /// Passes over them
+    #[arg(long, default_value_t = 10)]
+    rv_epochs: usize,
+    /// Simulated observations of each node for the label network
+    #[arg(long, default_value_t = 16)]
     draws: usize,
     /// Passes over them
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 14)]
     epochs: usize,
-    /// Simulated observations of each real star
-    #[arg(long, default_value_t = 60)]
+    /// Simulated observations of each real star, for each member
+    #[arg(long, default_value_t = 40)]
     real_draws: usize,
     /// Passes over them
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 10)]
     real_epochs: usize,
+    /// Fine-tuned networks whose weights are averaged
+    #[arg(long, default_value_t = 2)]
+    members: usize,
     /// Folds of the cross-validation
     #[arg(long, default_value_t = 5)]
     folds: usize,
@@ -66,10 +75,10 @@ impl Pretrain {
             library: args.library.clone().zip(args.labels.clone()),
             work: args.work.clone(),
             models: args.output.clone(),
-            draws: args.draws,
-            epochs: args.epochs,
-            real_draws: args.real_draws,
-            real_epochs: args.real_epochs,
+            rv: Amount { draws: args.rv_draws, epochs: args.rv_epochs },
+            labels: Amount { draws: args.draws, epochs: args.epochs },
+            real: Amount { draws: args.real_draws, epochs: args.real_epochs },
+            members: args.members.max(1),
             folds: args.folds.max(2),
             seed: args.seed,
             command: command(args),
@@ -83,7 +92,15 @@ impl Pretrain {
 fn command(args: &Mlp) -> String {
     let library = if args.library.is_some() { " --library miles.npz --labels miles_labels.csv" } else { "" };
     format!(
-        "specola pretrain mlp --grid spectra.npz{library} --draws {} --epochs {} --real-draws {} --real-epochs {} --folds {} --seed {}",
-        args.draws, args.epochs, args.real_draws, args.real_epochs, args.folds, args.seed
+        "specola pretrain mlp --grid spectra.npz{library} --rv-draws {} --rv-epochs {} --draws {} --epochs {} --real-draws {} --real-epochs {} --members {} --folds {} --seed {}",
+        args.rv_draws,
+        args.rv_epochs,
+        args.draws,
+        args.epochs,
+        args.real_draws,
+        args.real_epochs,
+        args.members,
+        args.folds,
+        args.seed
     )
 }

@@ -55,20 +55,29 @@ pub struct Plan {
     pub work: PathBuf,
     /// Where models are published.
     pub models: PathBuf,
-    /// Observations simulated of each node.
-    pub draws: usize,
-    /// Passes over them.
-    pub epochs: usize,
-    /// Observations simulated of each real star.
-    pub real_draws: usize,
-    /// Passes over those.
-    pub real_epochs: usize,
+    /// Observations simulated of each node for the velocity network, and passes over them.
+    pub rv: Amount,
+    /// The same for the label network.
+    pub labels: Amount,
+    /// The same of each real star, for each member of the average.
+    pub real: Amount,
+    /// Fine-tuned networks whose weights are averaged: steadier than one.
+    pub members: usize,
     /// Folds of the cross-validation.
     pub folds: usize,
     /// Seed of everything random.
     pub seed: u64,
     /// The command line, recorded in the manifest.
     pub command: String,
+}
+
+/// How much data and how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Amount {
+    /// Simulated observations of each star.
+    pub draws: usize,
+    /// Passes over them.
+    pub epochs: usize,
 }
 
 /// Runs what is missing. `say` gets a line for each step.
@@ -80,20 +89,20 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
     say(&format!("grid: {} nodes to learn from, {} held out", train.len(), held_out.len()));
 
     let rv = stage(plan, "rv", &device, say, |say| {
-        let data = Dataset::of_grid(&grid, &train, plan.draws, Purpose::Velocity, plan.seed + 1);
+        let data = Dataset::of_grid(&grid, &train, plan.rv.draws, Purpose::Velocity, plan.seed + 1);
         say(&format!("rv: {} simulated spectra", data.len()));
         let start = standardisation(&data, &HIDDEN, &device);
-        Ok(fit(&start, &data, &synthetic_fit(plan), progress("rv", plan.epochs, say))?)
+        Ok(fit(&start, &data, &synthetic_fit(plan.rv, plan.seed), progress("rv", plan.rv.epochs, say))?)
     })?;
     let known_path = plan.work.join("known.safetensors");
     let labels = stage(plan, "labels-synthetic", &device, say, |say| {
-        let data = Dataset::of_grid(&grid, &train, plan.draws, Purpose::Labels, plan.seed + 2);
+        let data = Dataset::of_grid(&grid, &train, plan.labels.draws, Purpose::Labels, plan.seed + 2);
         say(&format!("labels: {} simulated spectra", data.len()));
         let mut tensors = Tensors::default();
         subspace::of(&data, plan.seed).store(&mut tensors, "");
         std::fs::write(&known_path, tensors.to_f16_file()?)?;
         let start = standardisation(&data, &HIDDEN, &device);
-        Ok(fit(&start, &data, &synthetic_fit(plan), progress("labels", plan.epochs, say))?)
+        Ok(fit(&start, &data, &synthetic_fit(plan.labels, plan.seed), progress("labels", plan.labels.epochs, say))?)
     })?;
     let known = Subspace::load(&Tensors::parse(&std::fs::read(&known_path)?)?, "")?;
 
@@ -126,7 +135,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
     let library = read_labelled(spectra, table)?;
     let learned = grid_range(&library.stars);
     say(&format!("library: {} labelled stars in the grid's range", learned.len()));
-    let replay = Dataset::of_grid(&grid, &train, 1, Purpose::Labels, plan.seed + 5).only(3);
+    let replay = Dataset::of_grid(&grid, &train[..train.len().min(3000)], 1, Purpose::Labels, plan.seed + 5).only(3);
 
     let fold_of = folds(&library.stars, &learned, plan.folds, plan.seed);
     let mut out_of_fold: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
@@ -203,20 +212,21 @@ fn progress<'a>(name: &'a str, epochs: usize, say: &'a mut dyn FnMut(&str)) -> i
     move |epoch, loss| say(&format!("{name}: epoch {}/{epochs}, loss {loss:.5}", epoch + 1))
 }
 
-fn synthetic_fit(plan: &Plan) -> FitConfig {
+fn synthetic_fit(amount: Amount, seed: u64) -> FitConfig {
     FitConfig {
-        epochs: plan.epochs,
+        epochs: amount.epochs,
         batch: 256,
         lr: 1e-3,
         weight_decay: 1e-2,
         dropout: 0.1,
         line_depth: 0.1,
         blank: 0.3,
-        seed: plan.seed,
+        seed,
     }
 }
 
-/// Fine-tunes the label network on some stars of a library.
+/// Fine-tunes the label network on some stars of a library: the mean of several networks that start from the same weights
+/// and see other noise.
 fn fine_tune(
     plan: &Plan,
     start: &Regressor,
@@ -226,19 +236,28 @@ fn fine_tune(
     name: &str,
     say: &mut dyn FnMut(&str),
 ) -> Result<Regressor> {
-    let mut data = Dataset::of_library(stars, chosen, plan.real_draws, Purpose::Labels, plan.seed + 6);
-    data.extend(replay.clone());
-    let config = FitConfig {
-        epochs: plan.real_epochs,
-        batch: 128,
-        lr: 3e-4,
-        weight_decay: 1e-2,
-        dropout: 0.2,
-        line_depth: 0.05,
-        blank: 0.3,
-        seed: plan.seed,
-    };
-    Ok(fit(start, &data, &config, progress(name, plan.real_epochs, say))?)
+    let mut members = Vec::new();
+    for member in 0..plan.members as u64 {
+        let mut data =
+            Dataset::of_library(stars, chosen, plan.real.draws, Purpose::Labels, plan.seed + 6 + 1000 * member);
+        data.extend(replay.clone());
+        let config = FitConfig {
+            epochs: plan.real.epochs,
+            batch: 128,
+            lr: 3e-4,
+            weight_decay: 1e-2,
+            dropout: 0.3,
+            line_depth: 0.1,
+            blank: 0.3,
+            seed: plan.seed + member,
+        };
+        let name = format!("{name}, member {}", member + 1);
+        let mut weights = Tensors::default();
+        fit(start, &data, &config, progress(&name, plan.real.epochs, say))?.store(&mut weights, "")?;
+        members.push(weights);
+    }
+    let mean = Tensors::mean(&members).context("no member to average")?;
+    Ok(Regressor::load(&mean, "", &Device::flex())?)
 }
 
 fn split_nodes(n: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
