@@ -50,10 +50,10 @@ struct Mlp {
     #[arg(long, default_value_t = 14)]
     epochs: usize,
     /// Simulated observations of each real star, for each member
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 24)]
     real_draws: usize,
     /// Passes over them
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 9)]
     real_epochs: usize,
     /// Fine-tuned networks whose weights are averaged
     #[arg(long, default_value_t = 2)]

@@ -3,17 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use super::manifest::{Chunk, FORMAT, Manifest, ModelEntry};
+use super::store::sha256_hex;
 
 /// Largest chunk: a broken download loses no more than this.
 const CHUNK_BYTES: usize = 4 << 20;
-
-/// SHA-256 in lower-case hexadecimal.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
-}
 
 /// Cuts `weights` into chunks below `models`, completes the entry's size, hash and chunks, puts it into the manifest in
 /// place of an older one and removes chunks that nothing names any more.

@@ -94,17 +94,13 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
         let start = standardisation(&data, &HIDDEN, &device);
         Ok(fit(&start, &data, &synthetic_fit(plan.rv, plan.seed), progress("rv", plan.rv.epochs, say))?)
     })?;
-    let known_path = plan.work.join("known.safetensors");
     let labels = stage(plan, "labels-synthetic", &device, say, |say| {
         let data = Dataset::of_grid(&grid, &train, plan.labels.draws, Purpose::Labels, plan.seed + 2);
         say(&format!("labels: {} simulated spectra", data.len()));
-        let mut tensors = Tensors::default();
-        subspace::of(&data, plan.seed).store(&mut tensors, "");
-        std::fs::write(&known_path, tensors.to_f16_file()?)?;
         let start = standardisation(&data, &HIDDEN, &device);
         Ok(fit(&start, &data, &synthetic_fit(plan.labels, plan.seed), progress("labels", plan.labels.epochs, say))?)
     })?;
-    let known = Subspace::load(&Tensors::parse(&std::fs::read(&known_path)?)?, "")?;
+    let known = subspace::of(&Dataset::of_grid(&grid, &train, 3, Purpose::Labels, plan.seed + 9), plan.seed);
 
     let check = Dataset::of_grid(&grid, &held_out, 4, Purpose::Labels, plan.seed + 3);
     let check_rv = Dataset::of_grid(&grid, &held_out, 4, Purpose::Velocity, plan.seed + 4);

@@ -15,7 +15,7 @@ const DIRECTIONS: usize = 32;
 /// Principal directions of the complete rows with S/N above 60, up to 6000 of them.
 pub fn of(data: &Dataset, seed: u64) -> Subspace {
     let rows: Vec<&[f32]> = (0..data.len())
-        .filter(|&i| data.snr[i] > 60.0 && data.coverage[i] > 0.999)
+        .filter(|&i| data.snr[i] > 60.0 && data.coverage[i] >= 1.0)
         .take(6000)
         .map(|i| data.input(i))
         .collect();

@@ -1,0 +1,64 @@
+//! Networks and figures of merit against PyTorch, astropy and NumPy (`tests/golden`).
+#![cfg(feature = "cli")]
+
+use burn::tensor::{Device, Tensor, TensorData};
+use specola::model::weights::Tensors;
+use specola::nn::MlpConfig;
+use specola::read::npy::ArrayFile;
+use specola::train::metrics::{Metrics, mean_and_std, sigma_clip};
+
+fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"))).expect("the golden file")
+}
+
+fn numbers(files: &[ArrayFile], name: &str) -> Vec<f64> {
+    let file = files.iter().find(|f| f.name == name).unwrap_or_else(|| panic!("no array {name}"));
+    let array = file.array().expect("an array");
+    array.numbers(0, array.shape.iter().product()).expect("numbers")
+}
+
+/// The network of the papers in small: 72 → 32 → 16 → 8 → 1.
+#[test]
+fn the_mlp_gives_what_pytorch_gives() {
+    let io = specola::read::arrays(&bytes("mlp_tiny_io.npz")).expect("an npz");
+    let x: Vec<f32> = numbers(&io, "x").iter().map(|v| *v as f32).collect();
+    let device = Device::flex();
+    let weights = Tensors::parse(&bytes("mlp_plain_tiny.safetensors")).expect("weights");
+    let network = MlpConfig::new(vec![72, 32, 16, 8, 1]).load(&weights, "", &device).expect("the network");
+    let got = network.forward(Tensor::from_data(TensorData::new(x, [8, 72]), &device));
+    let got: Vec<f32> = got.into_data().try_to_vec().expect("numbers");
+    for (got, want) in got.iter().zip(numbers(&io, "out_plain_f64")) {
+        assert!((f64::from(*got) - want).abs() < 5e-6, "{got} instead of {want}");
+    }
+}
+
+#[test]
+fn weights_of_another_network_are_refused_in_words() {
+    let weights = Tensors::parse(&bytes("mlp_plain_tiny.safetensors")).expect("weights");
+    let error = MlpConfig::new(vec![72, 33, 16, 8, 1]).load(&weights, "", &Device::flex()).expect_err("another shape");
+    assert!(error.to_string().contains("network.0.weight"), "{error}");
+    assert!(Tensors::parse(b"not a safetensors file").is_err());
+}
+
+#[test]
+fn the_figures_of_merit_are_astropys() {
+    let files = specola::read::arrays(&bytes("metrics.npz")).expect("an npz");
+    let want: serde_json::Value = serde_json::from_slice(&bytes("metrics.json")).expect("JSON");
+    let pairs: Vec<(f64, f64)> = numbers(&files, "true").into_iter().zip(numbers(&files, "pred")).collect();
+    let near = |got: f64, want: &serde_json::Value| {
+        let want = want.as_f64().expect("a number");
+        assert!((got - want).abs() < 1e-12, "{got} instead of {want}");
+    };
+    let metrics = Metrics::of(&pairs);
+    near(metrics.r2, &want["r2"]);
+    near(metrics.sigma, &want["sigma_clip_default"]["std_ddof0"]);
+    near(metrics.bias, &want["sigma_clip_default"]["mean"]);
+    let part =
+        |poor: bool| Metrics::of(&pairs.iter().copied().filter(|(t, _)| (*t < -1.0) == poor).collect::<Vec<_>>());
+    near(part(true).r2, &want["r2_metal_poor"]);
+    near(part(false).r2, &want["r2_metal_rich"]);
+    let residuals: Vec<f64> = pairs.iter().map(|(t, p)| p - t).collect();
+    let kept = sigma_clip(&residuals, 3.0, 5);
+    assert_eq!(kept.len() as u64, want["sigma_clip_default"]["n_kept"].as_u64().expect("a count"));
+    near(mean_and_std(&sigma_clip(&residuals, 3.0, 100)).1, &want["sigma_clip_until_convergence"]["std_ddof0"]);
+}

@@ -1,0 +1,150 @@
+//! The models in `models/` on spectra whose labels are known from elsewhere.
+#![cfg(feature = "cli")]
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use pollster::block_on;
+use specola::model::store::{Folder, Store};
+use specola::result::{Flag, Label, Prediction};
+use specola::spectrum::{Known, Medium, Meta, Source, Spectrum};
+use specola::task::predict::{NoPrediction, Predictor};
+
+fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn predictors() -> Vec<Predictor> {
+    let store = Store::new(Folder::new(project("models")));
+    let manifest = block_on(store.manifest()).expect("the manifest");
+    let load = |entry| {
+        let weights = block_on(store.weights(entry, |_, _| {})).expect("weights");
+        Predictor::new(entry, &weights, &Device::flex()).expect("a model")
+    };
+    manifest.models.iter().map(load).collect()
+}
+
+fn answer(model: &Predictor, spectrum: &Spectrum) -> Result<Prediction, NoPrediction> {
+    block_on(model.predict(&[spectrum])).pop().expect("one answer for one spectrum")
+}
+
+fn read(path: &Path) -> Spectrum {
+    let bytes = std::fs::read(path).expect("the file");
+    specola::read::read(&path.to_string_lossy(), &bytes).expect("a spectrum").spectra.remove(0)
+}
+
+/// Folder of real spectra beside the project, if it is there.
+fn real() -> Option<PathBuf> {
+    let folder = std::env::var_os("SPECOLA_REAL").map_or_else(|| project("../shared/data/real"), PathBuf::from);
+    if !folder.is_dir() {
+        println!("real spectra are not at hand: this test did nothing");
+        return None;
+    }
+    Some(folder)
+}
+
+/// The samples are nodes of the synthetic grid, whose labels are known.
+#[test]
+fn the_samples_true_labels_lie_within_three_errors() {
+    let index = std::fs::read(project("www/samples/index.json")).expect("the list of samples");
+    let samples: serde_json::Value = serde_json::from_slice(&index).expect("JSON");
+    for model in predictors() {
+        for sample in samples.as_array().expect("a list") {
+            let file = sample["file"].as_str().expect("a name");
+            let got = answer(&model, &read(&project("www/samples").join(file))).expect("an answer");
+            for label in Label::ALL {
+                let (estimate, truth) = (got.get(label).expect("a label"), sample["truth"][label.name()].as_f64());
+                let off = (estimate.value - truth.expect("a number")) / estimate.error;
+                println!(
+                    "{} {file} {}: {:.3} ± {:.3}, {off:+.1} σ",
+                    got.model,
+                    label.name(),
+                    estimate.value,
+                    estimate.error
+                );
+                assert!(off.abs() < 3.0, "{file} {}: {off:.1} σ from the truth", label.name());
+            }
+        }
+    }
+}
+
+/// The Doppler shift of a whole spectrum goes into RV and into nothing else.
+#[test]
+fn a_shifted_spectrum_changes_its_velocity_alone() {
+    let star = read(&project("www/samples/g-dwarf.fits.gz"));
+    for model in predictors() {
+        let at = |rv_kms: f64| {
+            let wave = star.wave_vac_aa().iter().map(|w| w * (1.0 + rv_kms / 299_792.458)).collect();
+            let ivar = star.ivar().map(<[f64]>::to_vec);
+            let moved = Spectrum::new(star.meta.clone(), wave, star.flux().to_vec(), ivar, None).expect("a spectrum");
+            answer(&model, &moved).expect("an answer")
+        };
+        let (still, moving) = (at(0.0), at(150.0));
+        let change = |label: Label| {
+            let (a, b) = (still.get(label).expect("a label"), moving.get(label).expect("a label"));
+            (b.value - a.value, a.error)
+        };
+        let (rv, e_rv) = change(Label::Rv);
+        assert!((rv - 150.0).abs() < 2.0 * e_rv, "RV changes by {rv:.1}");
+        for label in [Label::Teff, Label::Logg, Label::Feh, Label::AlphaFe] {
+            let (off, error) = change(label);
+            assert!(off.abs() < error, "{} changes by {off:.3} where its error is {error:.3}", label.name());
+        }
+    }
+}
+
+#[test]
+fn what_is_no_star_of_the_grid_is_flagged_or_refused() {
+    let model = predictors().remove(0);
+    let wave: Vec<f64> = (0..2000).map(|i| 10f64.powf(3.59 + 1e-4 * f64::from(i))).collect();
+    let meta = || Meta { medium: Known::new(Medium::Vacuum, Source::File), ..Meta::unknown("test", "test") };
+    let spectrum = |flux: &dyn Fn(f64) -> f64| {
+        let flux = wave.iter().map(|w| flux(*w)).collect();
+        Spectrum::new(meta(), wave.clone(), flux, Some(vec![1e4; wave.len()]), None).expect("a spectrum")
+    };
+    // Broad emission lines, as of a quasar.
+    let quasar =
+        spectrum(&|w| 1.0 + 2.0 * (-((w - 4700.0) / 40.0).powi(2)).exp() + (-((w - 5200.0) / 25.0).powi(2)).exp());
+    let got = answer(&model, &quasar).expect("an answer");
+    assert!(got.flags.contains(&Flag::OutOfTraining), "{:?}", got.flags);
+    assert!(answer(&model, &spectrum(&|_| -1.0)).is_err(), "negative flux has no continuum");
+    let red: Vec<f64> = (0..500).map(|i| 6000.0 + f64::from(i)).collect();
+    let red = Spectrum::new(meta(), red, vec![1.0; 500], None, None).expect("a spectrum");
+    let refusal = answer(&model, &red).expect_err("nothing of the model's range").to_string();
+    assert!(refusal.contains("4000–5599"), "{refusal}");
+}
+
+/// A solar twin at R 32,000, and the same smoothed to R 1800 and written as text: Teff 5.8 kK, log g 4.4, [Fe/H] 0.0.
+#[test]
+fn resolution_does_not_change_the_answer() {
+    let Some(real) = real() else { return };
+    let sharp = read(&real.join("files/other1d/HARPS.Archive_18Sco_R32K.fits"));
+    let wave = sharp.wave_vac_aa();
+    let soft: Vec<f64> = wave
+        .iter()
+        .map(|at| {
+            let sigma = at * (1800f64.powi(-2) - 32_000f64.powi(-2)).sqrt() / 2.354_82;
+            let weights: Vec<f64> = wave.iter().map(|w| (-0.5 * ((w - at) / sigma).powi(2)).exp()).collect();
+            weights.iter().zip(sharp.flux()).map(|(w, f)| w * f).sum::<f64>() / weights.iter().sum::<f64>()
+        })
+        .collect();
+    let mut text = String::from("wavelength_vac,flux\n");
+    wave.iter().zip(&soft).for_each(|(w, f)| text.push_str(&format!("{w},{f}\n")));
+    let soft = specola::read::read("soft.csv", text.as_bytes()).expect("a spectrum").spectra.remove(0);
+    for model in predictors() {
+        let (sharp, soft) = (answer(&model, &sharp).expect("an answer"), answer(&model, &soft).expect("an answer"));
+        for (label, truth) in [(Label::Teff, 5800.0), (Label::Logg, 4.4), (Label::Feh, 0.0)] {
+            let (a, b) = (sharp.get(label).expect("a label"), soft.get(label).expect("a label"));
+            println!(
+                "{} {}: {:.3} ± {:.3} at R 32,000, {:.3} at R 1800",
+                sharp.model,
+                label.name(),
+                a.value,
+                a.error,
+                b.value
+            );
+            assert!((a.value - b.value).abs() < a.error, "{} depends on the resolution", label.name());
+            assert!((a.value - truth).abs() < 2.0 * a.error, "{} is not the star's", label.name());
+        }
+    }
+}
