@@ -50,13 +50,13 @@ struct Mlp {
     #[arg(long, default_value_t = 14)]
     epochs: usize,
     /// Simulated observations of each real star, for each member
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, default_value_t = 50)]
     real_draws: usize,
     /// Passes over them
-    #[arg(long, default_value_t = 9)]
+    #[arg(long, default_value_t = 10)]
     real_epochs: usize,
     /// Fine-tuned networks whose weights are averaged
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 1)]
     members: usize,
     /// Folds of the cross-validation
     #[arg(long, default_value_t = 5)]

@@ -52,8 +52,6 @@ pub struct LibraryStar {
     pub fwhm_aa: f64,
     /// Labels in the order of [`Grid::LABELS`]; NaN where not known.
     pub labels: [f64; 4],
-    /// How much the labels count: more where they come from high-resolution spectroscopy.
-    pub weight: f32,
 }
 
 impl Dataset {
@@ -72,12 +70,12 @@ impl Dataset {
         &self.inputs[row * MODEL_PIXELS..(row + 1) * MODEL_PIXELS]
     }
 
-    fn push(&mut self, input: Vec<f32>, targets: &[f64], weight: f32, star: usize, snr: f64) {
+    fn push(&mut self, input: Vec<f32>, targets: &[f64], star: usize, snr: f64) {
         let there = input.iter().filter(|x| x.is_finite()).count();
         self.coverage.push(there as f32 / MODEL_PIXELS as f32);
         self.inputs.extend(input);
         self.targets.extend(targets.iter().map(|t| if t.is_finite() { *t as f32 } else { 0.0 }));
-        self.weights.extend(targets.iter().map(|t| if t.is_finite() { weight } else { 0.0 }));
+        self.weights.extend(targets.iter().map(|t| if t.is_finite() { 1.0 } else { 0.0 }));
         self.k = targets.len();
         self.star.push(star);
         self.snr.push(snr as f32);
@@ -110,7 +108,6 @@ impl Dataset {
             flux: grid.flux(nodes[i]),
             line_spread: LineSpread::Constant(sigma_dex),
             labels: grid.labels[nodes[i]],
-            weight: 1.0,
             is_real: false,
         })
     }
@@ -125,7 +122,6 @@ impl Dataset {
                 flux: star.flux.clone(),
                 line_spread: LineSpread::ConstantAa(star.fwhm_aa),
                 labels: star.labels,
-                weight: star.weight,
                 is_real: true,
             }
         })
@@ -150,8 +146,8 @@ impl Dataset {
                         && input.iter().any(|x| x.is_finite())
                     {
                         match purpose {
-                            Purpose::Velocity => part.push(input, &[how.rv_kms], 1.0, subject.star, how.snr),
-                            Purpose::Labels => part.push(input, &subject.labels, subject.weight, subject.star, how.snr),
+                            Purpose::Velocity => part.push(input, &[how.rv_kms], subject.star, how.snr),
+                            Purpose::Labels => part.push(input, &subject.labels, subject.star, how.snr),
                         }
                     }
                 }
@@ -177,7 +173,6 @@ struct Subject<'a> {
     flux: Vec<f64>,
     line_spread: LineSpread,
     labels: [f64; 4],
-    weight: f32,
     is_real: bool,
 }
 

@@ -12,9 +12,6 @@ use crate::spectrum::Spectrum;
 /// MILES's line spread, Å FWHM (Falcón-Barroso et al. 2011).
 pub const MILES_FWHM_AA: f64 = 2.5;
 
-/// Sources of labels that rest on high-resolution spectra and fundamental data: the Gaia benchmark stars, SPOCS.
-const PRECISE_SOURCES: [&str; 2] = ["GBS", "SPOCS"];
-
 /// The pair of (true, predicted)-ready stars of a bundle: spectra that have at least one label.
 pub struct Labelled {
     /// The spectra as a user would drop them.
@@ -38,7 +35,6 @@ pub fn read_labelled(bundle: &Path, labels: &Path) -> Result<Labelled> {
         }
         let row = table.id.iter().position(|i| *i == id);
         let cluster = row.and_then(|row| table.texts.get("cluster")?.get(row)).map(|c| c.trim().to_string());
-        let source = row.and_then(|row| table.texts.get("label_source")?.get(row)).map_or("", |s| s.as_str());
         let good: Vec<usize> = (0..spectrum.len()).filter(|&i| !spectrum.masked()[i]).collect();
         joined.stars.push(LibraryStar {
             group: cluster.filter(|c| !c.is_empty()).unwrap_or_else(|| id.clone()),
@@ -47,7 +43,6 @@ pub fn read_labelled(bundle: &Path, labels: &Path) -> Result<Labelled> {
             flux: good.iter().map(|&i| spectrum.flux()[i]).collect(),
             fwhm_aa: MILES_FWHM_AA,
             labels,
-            weight: if PRECISE_SOURCES.iter().any(|s| source.starts_with(s)) { 2.0 } else { 1.0 },
         });
         joined.spectra.push(spectrum);
     }

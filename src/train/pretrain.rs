@@ -242,8 +242,8 @@ fn fine_tune(
             batch: 128,
             lr: 3e-4,
             weight_decay: 1e-2,
-            dropout: 0.3,
-            line_depth: 0.1,
+            dropout: 0.15,
+            line_depth: 0.05,
             blank: 0.3,
             seed: plan.seed + member,
         };

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 use super::engine_link::EngineLink;
 use super::files::NamedFile;
 use crate::engine::{Assumptions, Backend, Event, JobId, Request, SpectrumId};
-use crate::result::{Prediction, SpectrumView, Summary};
+use crate::result::{ModelCard, Prediction, SpectrumView, Summary};
 
 /// A spectrum's place on the page: the engine counts anew after a restart, so its number alone is not unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
