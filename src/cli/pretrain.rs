@@ -44,16 +44,16 @@ struct Mlp {
     #[arg(long, default_value_t = 10)]
     rv_epochs: usize,
     /// Simulated observations of each node for the label network
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 8)]
     draws: usize,
     /// Passes over them
-    #[arg(long, default_value_t = 14)]
+    #[arg(long, default_value_t = 10)]
     epochs: usize,
     /// Simulated observations of each real star, for each member
     #[arg(long, default_value_t = 50)]
     real_draws: usize,
     /// Passes over them
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 8)]
     real_epochs: usize,
     /// Fine-tuned networks whose weights are averaged
     #[arg(long, default_value_t = 1)]

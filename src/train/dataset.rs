@@ -206,7 +206,7 @@ impl Subject<'_> {
             how.broadening_kms = if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.0..40.0) };
             how.fwhm_aa = (0.0, 0.0);
             // Part of the observations as good as the library itself.
-            if rng.random_bool(0.25) {
+            if rng.random_bool(0.15) {
                 how.snr = f64::INFINITY;
             }
         }

@@ -131,7 +131,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
     let library = read_labelled(spectra, table)?;
     let learned = grid_range(&library.stars);
     say(&format!("library: {} labelled stars in the grid's range", learned.len()));
-    let replay = Dataset::of_grid(&grid, &train[..train.len().min(3000)], 1, Purpose::Labels, plan.seed + 5).only(3);
+    let replay = Dataset::of_grid(&grid, &train, 1, Purpose::Labels, plan.seed + 5).only(3);
 
     let fold_of = folds(&library.stars, &learned, plan.folds, plan.seed);
     let mut out_of_fold: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
@@ -242,7 +242,7 @@ fn fine_tune(
             batch: 128,
             lr: 3e-4,
             weight_decay: 1e-2,
-            dropout: 0.15,
+            dropout: 0.2,
             line_depth: 0.05,
             blank: 0.3,
             seed: plan.seed + member,
