@@ -16,7 +16,7 @@ C_KMS = 299_792.458
 STARS = [
     # file, title, wanted (teff, logg, feh, alpha_fe), rv km/s, S/N
     ("g-dwarf.fits.gz", "A star like the Sun", (5800, 4.4, 0.0, 0.0), -42.0, 60),
-    ("metal-poor-giant.fits.gz", "A metal-poor giant", (4800, 1.8, -2.0, 0.35), 118.0, 45),
+    ("halo-star.fits.gz", "A metal-poor star of the halo", (6000, 4.0, -1.6, 0.35), 218.0, 45),
     ("f-turnoff.fits.gz", "An F star at the turn-off", (6400, 4.0, -0.6, 0.2), 15.0, 25),
 ]
 
