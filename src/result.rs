@@ -150,9 +150,7 @@ impl Flag {
     /// What it means, in one sentence for the page.
     pub fn meaning(self) -> &'static str {
         match self {
-            Flag::NotStar => {
-                "The survey's pipeline classes this as something other than a star; stellar parameters mean nothing here."
-            }
+            Flag::NotStar => "Not a star, says the survey's pipeline; stellar parameters mean nothing here.",
             Flag::OutOfTraining => {
                 "The spectrum does not look like those the model was trained on; do not rely on its parameters."
             }

@@ -14,7 +14,7 @@ fn dir() -> PathBuf {
 
 /// Runs every spec against the built page; `real` is the directory of real spectra, if there is one.
 pub fn test(real: Option<&PathBuf>) -> Result<()> {
-    run(cargo().args(["build", "--locked", "--bin", "specola"]))?;
+    run(cargo().args(["build", "--locked", "--workspace", "--bin", "specola"]))?;
     let specs = dir().join("specs");
     let mut node = node(&serve::in_background()?)?;
     node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]);
