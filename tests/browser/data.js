@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const FIXTURES = fileURLToPath(new URL("../fixtures/", import.meta.url));
-const SAMPLES = fileURLToPath(new URL("../../www/samples/", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const FIXTURES = join(ROOT, "tests/fixtures");
+const SAMPLES = join(ROOT, "www/samples");
 
 /** The directory of real spectra, if the tests were given one. */
 export const REAL = process.env.SPECOLA_REAL;
@@ -40,6 +41,7 @@ export function predictions(files) {
   let table;
   try {
     table = execFileSync(process.env.SPECOLA_BIN, ["predict", ...files, "--format", "csv"], {
+      cwd: ROOT,
       encoding: "utf8",
       maxBuffer: 1 << 28,
       stdio: ["ignore", "pipe", "ignore"],

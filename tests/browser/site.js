@@ -30,6 +30,8 @@ export async function site({ below = "/", hold = () => false, lose = () => false
       answer.pipe(response);
     });
     relayed.on("error", (error) => response.destroy(error));
+    // A page that is closed in the middle of a download leaves nothing waiting behind.
+    response.on("close", () => relayed.destroy());
     request.pipe(relayed);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
