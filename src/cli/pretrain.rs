@@ -44,16 +44,16 @@ struct Mlp {
     #[arg(long, default_value_t = 10)]
     rv_epochs: usize,
     /// Simulated observations of each node for the label network
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 16)]
     draws: usize,
     /// Passes over them
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 14)]
     epochs: usize,
     /// Simulated observations of each real star, for each member
     #[arg(long, default_value_t = 50)]
     real_draws: usize,
-    /// Passes over them
-    #[arg(long, default_value_t = 8)]
+    /// Passes over them; more of them learn the library's stars by heart
+    #[arg(long, default_value_t = 3)]
     real_epochs: usize,
     /// Fine-tuned networks whose weights are averaged
     #[arg(long, default_value_t = 1)]

@@ -99,6 +99,13 @@ impl Dataset {
         self
     }
 
+    /// The same rows with each label's weight multiplied by a factor.
+    pub fn weighed(mut self, factors: [f32; 4]) -> Self {
+        let k = self.k;
+        self.weights.iter_mut().enumerate().for_each(|(i, w)| *w *= factors[i % k]);
+        self
+    }
+
     /// `draws` observations of every listed node of the grid.
     pub fn of_grid(grid: &Grid, nodes: &[usize], draws: usize, purpose: Purpose, seed: u64) -> Self {
         let sigma_dex = 1.0 / GRID_RESOLVING_POWER / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
