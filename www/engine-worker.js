@@ -2,6 +2,9 @@
 //
 // Why not Trunk's own loader: it hides why an engine does not start. Here the reason is posted as a string, which the
 // page takes for the engine's last words (src/engine/client.rs).
+//
+// The worker is started from a blob (src/engine/client.rs says why), so its own location says nothing about the site.
+self.scriptUrl = import.meta.url;
 try {
   const { default: init } = await import("./engine.js");
   await init({ module_or_path: new URL("./engine_bg.wasm", import.meta.url) });

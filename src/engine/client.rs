@@ -12,7 +12,7 @@ use gloo::events::EventListener;
 use gloo::timers::callback::Timeout;
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{ErrorEvent, File, MessageEvent, Worker, WorkerOptions, WorkerType};
+use web_sys::{Blob, BlobPropertyBag, ErrorEvent, File, MessageEvent, Url, Worker, WorkerOptions, WorkerType};
 
 use super::wire::{self, text_of};
 use super::{Event, Request};
@@ -57,9 +57,7 @@ impl EngineClient {
         on_event: impl Fn(Event) + 'static,
         on_crash: impl Fn(String) + 'static,
     ) -> Result<Self, String> {
-        let options = WorkerOptions::new();
-        options.set_type(WorkerType::Module);
-        let worker = Worker::new_with_options(url, &options)
+        let worker = worker_under_policy(url)
             .map_err(|e| format!("the browser did not start the compute worker {url}: {}", text_of(&e)))?;
         let state = Rc::new(State {
             alive: Cell::new(true),
@@ -143,6 +141,23 @@ impl EngineClient {
         self.state.end();
         self.worker.terminate();
     }
+}
+
+/// A module worker that runs the script at `url` under the page's own content-security policy.
+///
+/// A worker started from a URL has the policy of that URL's response headers, which on a static host is none: the engine,
+/// which alone sees the spectra, could connect anywhere. A worker started from a blob inherits the page's policy.
+fn worker_under_policy(url: &str) -> Result<Worker, JsValue> {
+    let base =
+        web_sys::window().and_then(|w| w.document()).and_then(|d| d.base_uri().ok().flatten()).unwrap_or_default();
+    let script = format!("import {};", js_sys::JSON::stringify(&Url::new_with_base(url, &base)?.href().into())?);
+    let kind = BlobPropertyBag::new();
+    kind.set_type("text/javascript");
+    let blob = Blob::new_with_str_sequence_and_options(&Array::of1(&script.into()), &kind)?;
+    let options = WorkerOptions::new();
+    options.set_type(WorkerType::Module);
+    // The blob, some dozens of bytes, stays: browsers differ in when a worker has read it.
+    Worker::new_with_options(&Url::create_object_url_with_blob(&blob)?, &options)
 }
 
 impl Drop for EngineClient {

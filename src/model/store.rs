@@ -191,9 +191,11 @@ mod site {
     }
 
     impl Site {
-        /// The folder `folder` (with its final slash) beside the worker's own script.
+        /// The folder `folder` (with its final slash) beside `www/engine-worker.js`, which leaves its own address in the
+        /// worker's `scriptUrl`: the worker's location is that of the blob it was started from.
         pub fn beside(scope: DedicatedWorkerGlobalScope, folder: &str) -> Result<Self, String> {
-            let url = web_sys::Url::new_with_base(folder, &scope.location().href()).map_err(text)?;
+            let script = js_sys::Reflect::get(&scope, &"scriptUrl".into()).ok().and_then(|url| url.as_string());
+            let url = web_sys::Url::new_with_base(folder, &script.unwrap_or_default()).map_err(text)?;
             Ok(Self { scope, base: url.href() })
         }
     }

@@ -56,6 +56,7 @@ fn remapped_paths() -> String {
 /// The page may load and connect to nothing but its own origin, and run no script that the build did not put there.
 ///
 /// It stands in a `meta` element, because static hosts let nobody set headers; what Trunk writes inline is named by hash.
+/// The worker is started from a blob, because only then it has this policy too (src/engine/client.rs).
 fn with_policy(html: &str) -> Result<String> {
     ensure!(
         !html.contains("Content-Security-Policy"),
@@ -67,7 +68,7 @@ fn with_policy(html: &str) -> Result<String> {
     }
     let policy = format!(
         "default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; \
-         worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'"
+         worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'"
     );
     let (before, after) = html.split_once("<head>").context("index.html has no <head>")?;
     Ok(format!("{before}<head>\n<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">{after}"))
