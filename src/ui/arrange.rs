@@ -50,7 +50,8 @@ impl State {
     /// Sorts by a column; by the same column again the other way round, then not at all.
     pub fn sort_by(&self, column: Column) {
         // Numbers are mostly wanted from the top, names from the beginning.
-        let first = if matches!(column, Column::Id | Column::Survey) { Direction::Ascending } else { Direction::Descending };
+        let first =
+            if matches!(column, Column::Id | Column::Survey) { Direction::Ascending } else { Direction::Descending };
         let second = if first == Direction::Ascending { Direction::Descending } else { Direction::Ascending };
         self.arrangement.order.update(|order| {
             *order = match *order {

@@ -15,7 +15,9 @@ pub fn FilterBar() -> impl IntoView {
     Effect::new(move |_| state.filter(Filter::parse(only.get(), &text.read())));
     let choose = move |event: ev::Event| {
         let value = event_target_value(&event);
-        only.set(CHOICES.into_iter().chain(flags()).find(|(_, name)| *name == value).map_or(Only::All, |(only, _)| only));
+        only.set(
+            CHOICES.into_iter().chain(flags()).find(|(_, name)| *name == value).map_or(Only::All, |(only, _)| only),
+        );
     };
     let found = Memo::new(move |_| (state.arrangement.shown.with(|rows| rows.len()), state.rows.with(Vec::len)));
     let is_filtered = Memo::new(move |_| state.arrangement.filter.with(|filter| !filter.keeps_all()));

@@ -54,7 +54,8 @@ pub fn Grid() -> impl IntoView {
     };
     let rows = move || {
         let (from, to) = window.get();
-        shown.with(|rows| rows[from.min(rows.len())..to.min(rows.len())].iter().copied().zip(from..).collect::<Vec<_>>())
+        shown
+            .with(|rows| rows[from.min(rows.len())..to.min(rows.len())].iter().copied().zip(from..).collect::<Vec<_>>())
     };
     let space = move |rows: usize| (rows > 0).then(|| view! { <Space rows row_px=sight.row_px/> });
     view! {
@@ -93,7 +94,8 @@ pub fn Grid() -> impl IntoView {
 fn Head(column: Column, class: &'static str, children: Children) -> impl IntoView {
     let state = expect_context::<State>();
     let direction = Memo::new(move |_| state.arrangement.order.get().filter(|(c, _)| *c == column).map(|(_, d)| d));
-    let aria = move || direction.get().map_or("none", |d| if d == Direction::Ascending { "ascending" } else { "descending" });
+    let aria =
+        move || direction.get().map_or("none", |d| if d == Direction::Ascending { "ascending" } else { "descending" });
     let mark = move || direction.get().map_or("", |d| if d == Direction::Ascending { "▲" } else { "▼" });
     view! {
         <th scope="col" class=class aria-sort=aria>
@@ -112,7 +114,10 @@ fn TickAll() -> impl IntoView {
     let is_all = move || {
         let ticked = state.ticked.read();
         // Cheap when few are ticked, which is nearly always.
-        state.arrangement.shown.with(|rows| rows.len() <= ticked.len() && rows.iter().all(|row| ticked.contains(&row.key)))
+        state
+            .arrangement
+            .shown
+            .with(|rows| rows.len() <= ticked.len() && rows.iter().all(|row| ticked.contains(&row.key)))
     };
     view! {
         <input

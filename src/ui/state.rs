@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::engine_link::EngineLink;
 use super::arrange::Arrangement;
+use super::engine_link::EngineLink;
 use super::files::NamedFile;
 use crate::engine::{Assumptions, Backend, Event, JobId, Request, SpectrumId};
 use crate::result::{ModelCard, Prediction, SpectrumView, Summary};
@@ -120,8 +120,8 @@ pub struct State {
     pub last_ticked: StoredValue<Option<RowKey>>,
     /// The row whose detail is shown.
     pub selected: RwSignal<Option<RowKey>>,
-    /// The curves last received and whose they are.
-    pub view: RwSignal<Option<(RowKey, Arc<SpectrumView>)>>,
+    /// The curves last received, or why there are none, and whose they are.
+    pub view: RwSignal<Option<(RowKey, Result<Arc<SpectrumView>, String>)>>,
     /// What was not used.
     pub skipped: RwSignal<Vec<Skipped>>,
     /// Jobs that run.
@@ -286,7 +286,12 @@ impl State {
             Event::Refused { spectrum, why } => self.answer(key(spectrum), Answer::Refused(why)),
             Event::View { spectrum, view } => {
                 if self.selected.get_untracked() == Some(key(spectrum)) {
-                    self.view.set(Some((key(spectrum), Arc::new(*view))));
+                    self.view.set(Some((key(spectrum), Ok(Arc::new(*view)))));
+                }
+            }
+            Event::NoView { spectrum, why } => {
+                if self.selected.get_untracked() == Some(key(spectrum)) {
+                    self.view.set(Some((key(spectrum), Err(why))));
                 }
             }
             Event::Changed { spectrum, summary } => {

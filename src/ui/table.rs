@@ -49,4 +49,3 @@ pub fn Table() -> impl IntoView {
         </section>
     }
 }
-
