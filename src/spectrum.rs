@@ -294,6 +294,11 @@ impl Spectrum {
         &self.masked
     }
 
+    /// Memory that its samples take, bytes.
+    pub fn bytes(&self) -> usize {
+        self.len() * (if self.ivar.is_some() { 3 } else { 2 } * size_of::<f64>() + size_of::<bool>())
+    }
+
     /// Number of pixels.
     pub fn len(&self) -> usize {
         self.wave_vac_aa.len()

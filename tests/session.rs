@@ -218,3 +218,64 @@ fn after_clear_nothing_is_left() {
     bench.ask(Request::Assume { spectrum: 0, assumptions: Assumptions::default() });
     assert_eq!(kinds(&bench.finish()), ["done 2 true"]);
 }
+
+#[test]
+fn samples_that_were_let_go_are_read_again() {
+    let mut bench = Bench::ready("let-go");
+    let files: Vec<(String, String)> =
+        (0..4).map(|i| (format!("{i}.csv"), star_csv(3900.0, 5700.0 + 12.0 * f64::from(i)))).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, csv)| (name.as_str(), csv.as_str())).collect();
+    let view_of = |bench: &mut Bench, spectrum| {
+        bench.ask(Request::View { spectrum });
+        match bench.finish().pop() {
+            Some(Event::View { view, .. }) => view,
+            other => panic!("no view: {other:?}"),
+        }
+    };
+    bench.open(1, &files);
+    bench.finish();
+    let all_kept: Vec<_> = (0..4).map(|id| view_of(&mut bench, id)).collect();
+
+    let mut bench = Bench::ready("let-go-again");
+    bench.session = bench.session.keeping(50_000);
+    bench.open(1, &files);
+    bench.finish();
+    // 1500 pixels of 25 bytes: one fits.
+    assert!(bench.session.kept_bytes() <= 50_000, "{} bytes kept", bench.session.kept_bytes());
+    for id in [0, 3, 1, 1] {
+        assert_eq!(view_of(&mut bench, id), all_kept[id as usize]);
+        assert!(bench.session.kept_bytes() <= 50_000);
+    }
+}
+
+#[test]
+fn files_of_a_zip_are_read_and_answered_one_by_one() {
+    let star = star_csv(3900.0, 5700.0);
+    let bytes =
+        zipped(&[("night/a.csv", star.as_bytes()), ("notes.bin", &[0, 159, 146]), ("night/b.csv", star.as_bytes())]);
+    let mut bench = Bench::ready("zip");
+    bench.session = bench.session.keeping(0);
+    bench.session.request(Request::Open { job: 1, paths: vec!["night.zip".into()] }, vec![bytes]);
+    bench.ask(Request::View { spectrum: 1 });
+    let events = bench.finish();
+    assert_eq!(
+        kinds(&events),
+        ["found 0", "predicted 0", "skipped night.zip: notes.bin", "found 1", "predicted 1", "done 1 false"]
+    );
+    assert!(events.iter().any(|e| matches!(e, Event::Progress { files_done: 1, files_total: 3, .. })));
+    // Only the newest stays: each of these is found in the zip again.
+    bench.ask(Request::View { spectrum: 0 });
+    bench.ask(Request::View { spectrum: 1 });
+    bench.ask(Request::Assume { spectrum: 0, assumptions: Assumptions::default() });
+    assert_eq!(kinds(&bench.finish()), ["view 0", "view 1", "changed 0", "predicted 0"]);
+}
+
+fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+    use std::io::Write;
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, content) in files {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default()).expect("a new entry");
+        zip.write_all(content).expect("memory takes it");
+    }
+    zip.finish().expect("memory takes it").into_inner()
+}

@@ -7,7 +7,8 @@
 self.scriptUrl = import.meta.url;
 try {
   const { default: init } = await import("./engine.js");
-  await init({ module_or_path: new URL("./engine_bg.wasm", import.meta.url) });
+  // Kept, so that the tests and whoever opens the developer tools see how much memory it has.
+  self.engine = await init({ module_or_path: new URL("./engine_bg.wasm", import.meta.url) });
 } catch (error) {
   postMessage(`The compute engine could not be loaded: ${error?.message ?? error}`);
 }

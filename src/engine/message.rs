@@ -129,6 +129,13 @@ pub enum Event {
         /// Its curves.
         view: Box<SpectrumView>,
     },
+    /// The curves of a spectrum cannot be had any more.
+    NoView {
+        /// Which spectrum.
+        spectrum: SpectrumId,
+        /// Why, and the cure.
+        why: String,
+    },
     /// After [`Request::Assume`]: the facts changed; a new answer follows.
     Changed {
         /// Which spectrum.

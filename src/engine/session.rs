@@ -4,13 +4,17 @@
 //! between, lets it work ([`Session::step`]). A step is one file read or one small batch predicted, so a request never
 //! waits long for its turn: that is how Cancel overtakes a thousand files. Files are read when their turn comes, rows are
 //! reported before any network runs, and reading does not wait for the model.
+//!
+//! Samples of answered spectra are kept up to a bound; those beyond it are read from their file again when asked for.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use super::{Assumptions, Event, JobId, Request, SpectrumId};
-use crate::read;
+use crate::read::{self, Archive, Contents};
 use crate::result::{Prediction, Summary};
-use crate::spectrum::{Frame, Known, Medium, Source, Spectrum};
+use crate::spectrum::{Known, Source, Spectrum};
 use crate::task::predict::{Predictor, raw_view};
 
 /// Most spectra that go through the network at once. Batches of a job grow to it from one, so that the first answer does
@@ -20,9 +24,12 @@ const MAX_BATCH: usize = 32;
 /// Largest file that is taken into memory, bytes. A worker has 4 GiB at most, and a file is there about twice.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// A file that is read when its turn comes.
+/// Most bytes of samples of answered spectra that are kept.
+const MAX_KEPT_BYTES: usize = 512 << 20;
+
+/// A file that is read when its turn comes, and may be read again.
 #[allow(async_fn_in_trait)] // One thread drives it: a browser's worker, or a test that blocks on it.
-pub trait Attachment {
+pub trait Attachment: Clone {
     /// Its size in bytes.
     fn size(&self) -> u64;
     /// Its content, or why it cannot be had.
@@ -52,6 +59,8 @@ enum Model {
 struct Job<F> {
     id: JobId,
     files: VecDeque<(String, Option<F>)>,
+    /// The zip that is being read, and which of its files is next.
+    archive: Option<(Archive<Vec<u8>>, Rc<File<F>>, usize)>,
     files_total: u32,
     /// Spectra that no network has seen yet.
     waiting: VecDeque<SpectrumId>,
@@ -65,10 +74,16 @@ impl<F> Job<F> {
         (1 + self.spectra_done as usize).min(MAX_BATCH)
     }
 
+    /// True when every file was read.
+    fn is_read(&self) -> bool {
+        self.files.is_empty() && self.archive.is_none()
+    }
+
     fn progress(&self) -> Event {
+        let in_archive = self.archive.as_ref().map_or(0, |(archive, _, next)| archive.len() - next);
         Event::Progress {
             job: self.id,
-            files_done: self.files_total - self.files.len() as u32,
+            files_done: self.files_total - (self.files.len() + in_archive) as u32,
             files_total: self.files_total,
             spectra_done: self.spectra_done,
             spectra_total: self.spectra_total,
@@ -76,41 +91,60 @@ impl<F> Job<F> {
     }
 }
 
-/// A spectrum and what its file said before the user said otherwise.
-struct Held {
-    file: String,
-    spectrum: Spectrum,
-    medium: Known<Medium>,
-    frame: Known<Frame>,
-    resolving_power: Option<Known<f64>>,
+/// A file as it was given.
+struct File<F> {
+    path: String,
+    content: F,
 }
 
-impl Held {
-    fn new(file: String, spectrum: Spectrum) -> Self {
-        let meta = &spectrum.meta;
-        let (medium, frame, resolving_power) = (meta.medium, meta.frame, meta.resolving_power);
-        Self { file, spectrum, medium, frame, resolving_power }
+/// Where a spectrum can be read again.
+struct Origin<F> {
+    file: Rc<File<F>>,
+    /// Which file of a zip.
+    entry: Option<usize>,
+    /// Which spectrum of that.
+    index: usize,
+}
+
+/// A spectrum, and what the user said about it.
+struct Held<F> {
+    origin: Origin<F>,
+    assumptions: Assumptions,
+    /// As it was read; `None` when its samples were let go.
+    spectrum: Option<Spectrum>,
+}
+
+impl<F> Held<F> {
+    /// The spectrum under what the user says, if its samples are there.
+    fn assumed(&self) -> Option<Cow<'_, Spectrum>> {
+        let spectrum = self.spectrum.as_ref()?;
+        let is_as_read = self.assumptions == Assumptions::default();
+        Some(if is_as_read { Cow::Borrowed(spectrum) } else { Cow::Owned(assume(spectrum.clone(), self.assumptions)) })
     }
 
-    /// The same spectrum under other assumptions; those that are `None` fall back on the file.
-    fn assume(self, assumptions: Assumptions) -> Self {
-        let user = |value| Known::new(value, Source::User);
-        let mut spectrum =
-            self.spectrum.with_medium(assumptions.medium.map_or(self.medium, |m| Known::new(m, Source::User)));
-        spectrum.meta.frame = assumptions.frame.map_or(self.frame, |f| Known::new(f, Source::User));
-        let stated = assumptions.resolving_power.filter(|r| r.is_finite() && *r > 0.0);
-        spectrum.meta.resolving_power = stated.map(user).or(self.resolving_power);
-        Self { spectrum, ..self }
+    fn bytes(&self) -> usize {
+        self.spectrum.as_ref().map_or(0, Spectrum::bytes)
     }
+}
 
-    fn summary(&self) -> Box<Summary> {
-        Box::new(Summary::of(&self.file, &self.spectrum))
+/// The spectrum under what the user says; what is `None` there stays as the file has it.
+fn assume(mut spectrum: Spectrum, assumptions: Assumptions) -> Spectrum {
+    if let Some(medium) = assumptions.medium {
+        spectrum = spectrum.with_medium(Known::new(medium, Source::User));
     }
+    if let Some(frame) = assumptions.frame {
+        spectrum.meta.frame = Known::new(frame, Source::User);
+    }
+    if let Some(resolving_power) = assumptions.resolving_power.filter(|r| r.is_finite() && *r > 0.0) {
+        spectrum.meta.resolving_power = Some(Known::new(resolving_power, Source::User));
+    }
+    spectrum
 }
 
 /// Something that a person waits for; it goes before all jobs.
 enum Errand {
     View(SpectrumId),
+    Assume(SpectrumId, Assumptions),
     Predict(SpectrumId),
 }
 
@@ -120,8 +154,12 @@ pub struct Session<F, E> {
     model: Model,
     jobs: VecDeque<Job<F>>,
     errands: VecDeque<Errand>,
-    spectra: BTreeMap<SpectrumId, Held>,
+    spectra: BTreeMap<SpectrumId, Held<F>>,
     next_spectrum: SpectrumId,
+    /// Answered spectra whose samples are there, longest there first, and the bytes of all samples.
+    kept: VecDeque<SpectrumId>,
+    kept_bytes: usize,
+    max_kept_bytes: usize,
     /// The last spectrum that was shown without the model's view of it.
     shown_raw: Option<SpectrumId>,
 }
@@ -136,8 +174,21 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             errands: VecDeque::new(),
             spectra: BTreeMap::new(),
             next_spectrum: 0,
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            max_kept_bytes: MAX_KEPT_BYTES,
             shown_raw: None,
         }
+    }
+
+    /// The same with another bound on the samples of answered spectra that are kept, bytes.
+    pub fn keeping(self, max_kept_bytes: usize) -> Self {
+        Self { max_kept_bytes, ..self }
+    }
+
+    /// Bytes of samples in memory.
+    pub fn kept_bytes(&self) -> usize {
+        self.kept_bytes
     }
 
     /// The model has arrived, or never will: then the text says why and what to do.
@@ -156,8 +207,9 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 let files_total = paths.len() as u32;
                 let mut attachments = attachments.into_iter();
                 let files = paths.into_iter().map(|path| (path, attachments.next())).collect();
-                let waiting = VecDeque::new();
-                self.jobs.push_back(Job { id: job, files, files_total, waiting, spectra_done: 0, spectra_total: 0 });
+                let (waiting, archive) = (VecDeque::new(), None);
+                let (spectra_done, spectra_total) = (0, 0);
+                self.jobs.push_back(Job { id: job, files, archive, files_total, waiting, spectra_done, spectra_total });
             }
             Request::Cancel { job } => {
                 if let Some(i) = self.jobs.iter().position(|j| j.id == job) {
@@ -165,13 +217,15 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 }
             }
             Request::View { spectrum } => self.errands.push_back(Errand::View(spectrum)),
-            Request::Assume { spectrum, assumptions } => self.assume(spectrum, assumptions),
+            Request::Assume { spectrum, assumptions } => self.errands.push_back(Errand::Assume(spectrum, assumptions)),
             Request::Clear => {
                 while !self.jobs.is_empty() {
                     self.end_job(0, true);
                 }
                 self.errands.clear();
                 self.spectra.clear();
+                self.kept.clear();
+                self.kept_bytes = 0;
                 self.shown_raw = None;
             }
         }
@@ -182,13 +236,14 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         if let Some(errand) = self.next_errand() {
             match errand {
                 Errand::View(id) => self.view(id).await,
+                Errand::Assume(id, assumptions) => self.assume(id, assumptions).await,
                 Errand::Predict(id) => {
                     self.predict(&[id]).await;
                 }
             }
             return true;
         }
-        if let Some(i) = self.jobs.iter().position(|j| j.files.is_empty() && j.waiting.is_empty()) {
+        if let Some(i) = self.jobs.iter().position(|j| j.is_read() && j.waiting.is_empty()) {
             self.end_job(i, false);
             return true;
         }
@@ -201,7 +256,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             (self.emit)(job.progress());
             return true;
         }
-        if let Some(i) = self.jobs.iter().position(|j| !j.files.is_empty()) {
+        if let Some(i) = self.jobs.iter().position(|j| !j.is_read()) {
             self.read_next(i).await;
             return true;
         }
@@ -211,7 +266,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     /// The first errand that can be run now: predictions wait for the model.
     fn next_errand(&mut self) -> Option<Errand> {
         let model_is_settled = !matches!(self.model, Model::Loading);
-        let can_run = |e: &Errand| model_is_settled || matches!(e, Errand::View(_));
+        let can_run = |e: &Errand| model_is_settled || !matches!(e, Errand::Predict(_));
         self.errands.iter().position(can_run).and_then(|i| self.errands.remove(i))
     }
 
@@ -220,7 +275,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         if matches!(self.model, Model::Loading) {
             return None;
         }
-        self.jobs.iter().position(|j| !j.waiting.is_empty() && (j.files.is_empty() || j.waiting.len() >= j.batch()))
+        self.jobs.iter().position(|j| !j.waiting.is_empty() && (j.is_read() || j.waiting.len() >= j.batch()))
     }
 
     fn end_job(&mut self, i: usize, cancelled: bool) {
@@ -229,72 +284,138 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         }
     }
 
-    /// Reads the next file of a job and reports what is in it.
+    /// Reads the next file of a job, or of its zip, and reports what is in it.
     async fn read_next(&mut self, i: usize) {
-        let Some((path, file)) = self.jobs[i].files.pop_front() else { return };
-        let job = self.jobs[i].id;
-        let contents = match load(file).await {
-            Ok(bytes) => read::read(&path, &bytes).map_err(|e| e.to_string()),
-            Err(why) => Err(why),
-        };
-        match contents {
-            Ok(contents) => {
-                for spectrum in contents.spectra {
-                    let id = self.next_spectrum;
-                    self.next_spectrum += 1;
-                    let held = Held::new(path.clone(), spectrum);
-                    (self.emit)(Event::Found { job, spectrum: id, summary: held.summary() });
-                    self.spectra.insert(id, held);
-                    self.jobs[i].waiting.push_back(id);
-                    self.jobs[i].spectra_total += 1;
-                }
-                for skipped in contents.skipped {
-                    let what = format!("{path}: {}", skipped.what);
-                    (self.emit)(Event::Skipped { job, what, why: skipped.why });
-                }
+        let job = &mut self.jobs[i];
+        if let Some((archive, file, next)) = &mut job.archive {
+            let (contents, file, entry) = (archive.read(*next), file.clone(), *next);
+            *next += 1;
+            if *next == archive.len() {
+                job.archive = None;
             }
-            Err(why) => (self.emit)(Event::Skipped { job, what: path, why }),
+            self.take_in(i, &file, Some(entry), contents);
+        } else if let Some((path, content)) = job.files.pop_front() {
+            let found = match open(&path, content).await {
+                Ok((Opened::Archive(archive), file)) => {
+                    job.files_total += archive.len() as u32 - 1;
+                    job.archive = Some((archive, file, 0));
+                    None
+                }
+                Ok((Opened::Contents(contents), file)) => Some((file, contents)),
+                Err(why) => {
+                    (self.emit)(Event::Skipped { job: job.id, what: path, why });
+                    None
+                }
+            };
+            if let Some((file, contents)) = found {
+                self.take_in(i, &file, None, contents);
+            }
         }
         (self.emit)(self.jobs[i].progress());
     }
 
+    fn take_in(&mut self, i: usize, file: &Rc<File<F>>, entry: Option<usize>, contents: Contents) {
+        let job = &mut self.jobs[i];
+        for (index, spectrum) in contents.spectra.into_iter().enumerate() {
+            let id = self.next_spectrum;
+            self.next_spectrum += 1;
+            let summary = Box::new(Summary::of(&file.path, &spectrum));
+            (self.emit)(Event::Found { job: job.id, spectrum: id, summary });
+            self.kept_bytes += spectrum.bytes();
+            let origin = Origin { file: file.clone(), entry, index };
+            self.spectra.insert(id, Held { origin, assumptions: Assumptions::default(), spectrum: Some(spectrum) });
+            job.waiting.push_back(id);
+            job.spectra_total += 1;
+        }
+        for skipped in contents.skipped {
+            let what = format!("{}: {}", file.path, skipped.what);
+            (self.emit)(Event::Skipped { job: job.id, what, why: skipped.why });
+        }
+    }
+
     /// Predicts and reports; spectra that were forgotten meanwhile are passed over.
     async fn predict(&mut self, batch: &[SpectrumId]) {
-        let (ids, spectra): (Vec<SpectrumId>, Vec<&Spectrum>) =
-            batch.iter().filter_map(|id| self.spectra.get(id).map(|held| (*id, &held.spectrum))).unzip();
+        let known = batch.iter().filter_map(|id| Some((*id, self.spectra.get(id)?.assumed()?)));
+        let (ids, spectra): (Vec<SpectrumId>, Vec<Cow<Spectrum>>) = known.unzip();
         let answers: Vec<Result<Prediction, String>> = match &self.model {
             Model::Ready(predictor) => {
-                let answers = predictor.predict(&spectra).await;
+                let answers = predictor.predict(&spectra.iter().map(AsRef::as_ref).collect::<Vec<_>>()).await;
                 answers.into_iter().map(|answer| answer.map_err(|why| why.to_string())).collect()
             }
             Model::Unavailable(why) => ids.iter().map(|_| Err(why.clone())).collect(),
             Model::Loading => return,
         };
-        for (spectrum, answer) in ids.into_iter().zip(answers) {
+        drop(spectra);
+        for (&spectrum, answer) in ids.iter().zip(answers) {
             (self.emit)(match answer {
                 Ok(prediction) => Event::Predicted { spectrum, prediction: Box::new(prediction) },
                 Err(why) => Event::Refused { spectrum, why },
             });
         }
+        self.keep(ids);
+    }
+
+    /// Puts answered spectra last in the line of those whose samples may go, and lets the first go while there are too
+    /// many.
+    fn keep(&mut self, ids: Vec<SpectrumId>) {
+        self.kept.retain(|id| !ids.contains(id));
+        let newest = ids.len();
+        self.kept.extend(ids);
+        while self.kept_bytes > self.max_kept_bytes && self.kept.len() > newest {
+            let Some(held) = self.kept.pop_front().and_then(|id| self.spectra.get_mut(&id)) else { continue };
+            self.kept_bytes -= held.bytes();
+            held.spectrum = None;
+        }
+    }
+
+    /// Reads a spectrum's samples again if they were let go.
+    async fn bring_back(&mut self, id: SpectrumId) -> Result<(), String> {
+        let Some(held) = self.spectra.get(&id) else { return Ok(()) };
+        if held.spectrum.is_some() {
+            return Ok(());
+        }
+        let (file, entry, index) = (held.origin.file.clone(), held.origin.entry, held.origin.index);
+        let mut contents = match open(&file.path, Some(file.content.clone())).await?.0 {
+            Opened::Archive(mut archive) => archive.read(entry.unwrap_or_default()),
+            Opened::Contents(contents) => contents,
+        };
+        if index >= contents.spectra.len() {
+            return Err(format!("{} was changed since it was dropped; drop it again", file.path));
+        }
+        let spectrum = contents.spectra.swap_remove(index);
+        self.kept_bytes += spectrum.bytes();
+        if let Some(held) = self.spectra.get_mut(&id) {
+            held.spectrum = Some(spectrum);
+        }
+        self.keep(vec![id]);
+        Ok(())
     }
 
     async fn view(&mut self, id: SpectrumId) {
-        let Some(Held { spectrum, .. }) = self.spectra.get(&id) else { return };
+        if let Err(why) = self.bring_back(id).await {
+            return (self.emit)(Event::NoView { spectrum: id, why });
+        }
+        let Some(spectrum) = self.spectra.get(&id).and_then(Held::assumed) else { return };
         let view = match &self.model {
-            Model::Ready(predictor) => predictor.view(spectrum).await,
+            Model::Ready(predictor) => predictor.view(&spectrum).await,
             Model::Loading | Model::Unavailable(_) => {
                 self.shown_raw = Some(id);
-                raw_view(spectrum)
+                raw_view(&spectrum)
             }
         };
         (self.emit)(Event::View { spectrum: id, view: Box::new(view) });
     }
 
-    fn assume(&mut self, id: SpectrumId, assumptions: Assumptions) {
-        let Some(held) = self.spectra.remove(&id) else { return };
-        let held = held.assume(assumptions);
-        (self.emit)(Event::Changed { spectrum: id, summary: held.summary() });
-        self.spectra.insert(id, held);
+    async fn assume(&mut self, id: SpectrumId, assumptions: Assumptions) {
+        if let Err(why) = self.bring_back(id).await {
+            return (self.emit)(Event::Refused { spectrum: id, why });
+        }
+        let Some(held) = self.spectra.get_mut(&id) else { return };
+        held.assumptions = assumptions;
+        if let Some(spectrum) = held.assumed() {
+            let summary = Box::new(Summary::of(&held.origin.file.path, &spectrum));
+            (self.emit)(Event::Changed { spectrum: id, summary });
+        }
         // One that still waits in its job is answered there, and counted.
         if !self.jobs.iter().any(|j| j.waiting.contains(&id)) {
             self.errands.push_back(Errand::Predict(id));
@@ -302,15 +423,29 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     }
 }
 
-/// The content of an attachment.
-async fn load(file: Option<impl Attachment>) -> Result<Vec<u8>, String> {
-    let file = file.ok_or("the page sent no content for this file; drop it again")?;
-    if file.size() > MAX_FILE_BYTES {
+/// What a file turned out to be.
+enum Opened {
+    /// A zip of files, to be read one by one.
+    Archive(Archive<Vec<u8>>),
+    /// Anything else.
+    Contents(Contents),
+}
+
+/// Opens a file that was given.
+async fn open<F: Attachment>(path: &str, content: Option<F>) -> Result<(Opened, Rc<File<F>>), String> {
+    let content = content.ok_or("the page sent no content for this file; drop it again")?;
+    if content.size() > MAX_FILE_BYTES {
         return Err(format!(
             "the file has {:.1} GiB; the page takes {} GiB at most. Split it, or use the command line",
-            file.size() as f64 / (1u64 << 30) as f64,
+            content.size() as f64 / (1u64 << 30) as f64,
             MAX_FILE_BYTES >> 30
         ));
     }
-    file.bytes().await
+    let bytes = content.clone().bytes().await?;
+    let opened = if Archive::<Vec<u8>>::identify(&bytes) {
+        Opened::Archive(Archive::open(bytes).map_err(|e| e.to_string())?)
+    } else {
+        Opened::Contents(read::read(path, &bytes).map_err(|e| e.to_string())?)
+    };
+    Ok((opened, Rc::new(File { path: path.to_owned(), content })))
 }

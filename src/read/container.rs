@@ -35,14 +35,14 @@ pub(crate) fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, ReadError> {
 }
 
 /// A zip archive, opened.
-pub(crate) struct Zip<'a> {
-    archive: ZipArchive<Cursor<&'a [u8]>>,
+pub(crate) struct Zip<T> {
+    archive: ZipArchive<Cursor<T>>,
     left: usize,
 }
 
-impl<'a> Zip<'a> {
+impl<T: AsRef<[u8]>> Zip<T> {
     /// Reads the archive's directory.
-    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, ReadError> {
+    pub(crate) fn open(bytes: T) -> Result<Self, ReadError> {
         let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| failed("the zip directory", &e))?;
         Ok(Self { archive, left: MAX_ZIP_UNPACKED })
     }
@@ -53,6 +53,12 @@ impl<'a> Zip<'a> {
             .filter_map(|i| Some((i, self.archive.name_for_index(i)?.ok()?.into_owned())))
             .filter(|(_, name)| !name.ends_with('/') && !name.starts_with("__MACOSX/") && !name.ends_with(".DS_Store"))
             .collect()
+    }
+
+    /// True when every file is a NumPy array: one bundle, and not an archive of files.
+    pub(crate) fn is_bundle(&self) -> bool {
+        let files = self.files();
+        !files.is_empty() && files.iter().all(|(_, file)| file.ends_with(".npy"))
     }
 
     /// Unpacks one entry.

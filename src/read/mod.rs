@@ -6,6 +6,7 @@
 //!
 //! Nothing here panics on any input, and nothing allocates by a number that a file claims without the bytes to show for it.
 
+mod archive;
 mod axis;
 mod container;
 mod error;
@@ -19,6 +20,7 @@ mod one_d;
 mod sdss;
 mod text;
 
+pub use archive::Archive;
 pub use error::ReadError;
 pub use labels::{LabelError, LabelTable};
 
@@ -102,7 +104,7 @@ pub fn arrays(bytes: &[u8]) -> Result<Vec<ArrayFile>, ReadError> {
     unpack_arrays(&mut zip, &files)
 }
 
-fn unpack_arrays(zip: &mut Zip, files: &[(usize, String)]) -> Result<Vec<ArrayFile>, ReadError> {
+fn unpack_arrays<T: AsRef<[u8]>>(zip: &mut Zip<T>, files: &[(usize, String)]) -> Result<Vec<ArrayFile>, ReadError> {
     let mut arrays = Vec::new();
     for (index, file) in files {
         arrays.push(ArrayFile { name: file.trim_end_matches(".npy").to_string(), bytes: zip.unpack(*index, file)? });
@@ -113,28 +115,16 @@ fn unpack_arrays(zip: &mut Zip, files: &[(usize, String)]) -> Result<Vec<ArrayFi
 /// A bundle of arrays when the entries are `.npy` files, else an archive of files.
 fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
     let mut zip = Zip::open(bytes)?;
-    let files = zip.files();
-    if files.is_empty() {
-        return Err(ReadError::Empty);
+    if zip.is_bundle() {
+        let files = zip.files();
+        return npz::read(&unpack_arrays(&mut zip, &files)?, &stem(name));
     }
-    if files.iter().all(|(_, file)| file.ends_with(".npy")) {
-        let mut arrays = Vec::new();
-        for (index, file) in &files {
-            arrays
-                .push(ArrayFile { name: file.trim_end_matches(".npy").to_string(), bytes: zip.unpack(*index, file)? });
-        }
-        return npz::read(&arrays, &stem(name));
-    }
+    let mut archive = Archive::at(zip, depth)?;
     let mut contents = Contents::default();
-    for (index, file) in files {
-        match zip.unpack(index, &file).and_then(|bytes| read_at(&file, &bytes, depth + 1)) {
-            Ok(inner) => {
-                contents.spectra.extend(inner.spectra);
-                let within = |s: Skipped| Skipped { what: format!("{file}: {}", s.what), why: s.why };
-                contents.skipped.extend(inner.skipped.into_iter().map(within));
-            }
-            Err(error) => contents.skipped.push(Skipped { what: file, why: error.to_string() }),
-        }
+    for position in 0..archive.len() {
+        let inner = archive.read(position);
+        contents.spectra.extend(inner.spectra);
+        contents.skipped.extend(inner.skipped);
     }
     Ok(contents)
 }

@@ -19,13 +19,14 @@ pub fn Detail() -> impl IntoView {
 #[component]
 fn Selected(row: Row) -> impl IntoView {
     let state = expect_context::<State>();
-    let view = Memo::new(move |_| state.view.get().filter(|(key, _)| *key == row.key).map(|(_, view)| view));
+    let received = move || state.view.get().filter(|(key, _)| *key == row.key).map(|(_, view)| view);
+    let view = Memo::new(move |_| received().and_then(Result::ok));
     let ledger = Signal::derive(move || view.get().map_or(Vec::new(), |v| v.ledger.clone()));
     let missing = move || {
         if state.is_current(row.key) {
-            "Fetching its curves…"
+            received().and_then(Result::err).unwrap_or("Fetching its curves…".into())
         } else {
-            "Its curves went with the engine that read it. Read the files again."
+            "Its curves went with the engine that read it. Read the files again.".into()
         }
     };
     view! {

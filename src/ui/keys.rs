@@ -24,9 +24,10 @@ pub fn listen(state: State, help: RwSignal<bool>) {
     on_cleanup(move || listener.remove());
 }
 
-const KEYS: [(&str, &str); 7] = [
+const KEYS: [(&str, &str); 8] = [
     ("j  k", "next, previous spectrum"),
     ("↓  ↑  Home  End", "the same, in the table"),
+    ("Space", "tick a spectrum for export, in the table"),
     ("←  →", "move along the spectrum, in a plot"),
     ("+  −", "zoom in, out, in a plot"),
     ("0", "the model's range, in a plot"),

@@ -3,15 +3,19 @@
 //! The page holds no tensor and reads no spectrum: it hands files to the engine ([`engine_link`]) and shows what comes
 //! back. It is its own small program, so that it paints before the engine has arrived.
 
+mod arrange;
 mod assumptions;
 mod detail;
 mod download;
 mod drop_zone;
 mod engine_link;
 mod files;
+mod filter_bar;
 mod format;
+mod grid;
 mod keys;
 mod ledger;
+mod order;
 mod parameters;
 mod plot_canvas;
 mod samples;

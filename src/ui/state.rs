@@ -1,11 +1,12 @@
 //! What the page knows: signals, and the methods that change them. Components only wire these to elements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use leptos::prelude::*;
 
+use super::arrange::Arrangement;
 use super::engine_link::EngineLink;
 use super::files::NamedFile;
 use crate::engine::{Assumptions, Backend, Event, JobId, Request, SpectrumId};
@@ -111,10 +112,16 @@ pub struct State {
     pub notice: RwSignal<Option<String>>,
     /// One entry a spectrum, in the order they were found.
     pub rows: RwSignal<Vec<Row>>,
+    /// Which of them the table shows, and in which order.
+    pub arrangement: Arrangement,
+    /// The rows ticked for export.
+    pub ticked: RwSignal<BTreeSet<RowKey>>,
+    /// The row ticked last, from which a range goes.
+    pub last_ticked: StoredValue<Option<RowKey>>,
     /// The row whose detail is shown.
     pub selected: RwSignal<Option<RowKey>>,
-    /// The curves last received and whose they are.
-    pub view: RwSignal<Option<(RowKey, Arc<SpectrumView>)>>,
+    /// The curves last received, or why there are none, and whose they are.
+    pub view: RwSignal<Option<(RowKey, Result<Arc<SpectrumView>, String>)>>,
     /// What was not used.
     pub skipped: RwSignal<Vec<Skipped>>,
     /// Jobs that run.
@@ -136,6 +143,9 @@ impl State {
             model: RwSignal::new(None),
             notice: RwSignal::new(None),
             rows: RwSignal::new(Vec::new()),
+            arrangement: Arrangement::new(),
+            ticked: RwSignal::new(BTreeSet::new()),
+            last_ticked: StoredValue::new(None),
             selected: RwSignal::new(None),
             view: RwSignal::new(None),
             skipped: RwSignal::new(Vec::new()),
@@ -201,14 +211,12 @@ impl State {
 
     /// Selects the row `step` below (above, if negative) the selected one.
     pub fn select_by(&self, step: isize) {
-        let rows = self.rows.read_untracked();
+        let rows = self.arrangement.shown.get_untracked();
         let now = self.selected.get_untracked().and_then(|key| rows.iter().position(|row| row.key == key));
         let last = rows.len().saturating_sub(1);
         let next = now.map_or(0, |i| i.saturating_add_signed(step).min(last));
         if let Some(row) = rows.get(next) {
-            let key = row.key;
-            drop(rows);
-            self.select(key);
+            self.select(row.key);
         }
     }
 
@@ -278,7 +286,12 @@ impl State {
             Event::Refused { spectrum, why } => self.answer(key(spectrum), Answer::Refused(why)),
             Event::View { spectrum, view } => {
                 if self.selected.get_untracked() == Some(key(spectrum)) {
-                    self.view.set(Some((key(spectrum), Arc::new(*view))));
+                    self.view.set(Some((key(spectrum), Ok(Arc::new(*view)))));
+                }
+            }
+            Event::NoView { spectrum, why } => {
+                if self.selected.get_untracked() == Some(key(spectrum)) {
+                    self.view.set(Some((key(spectrum), Err(why))));
                 }
             }
             Event::Changed { spectrum, summary } => {
@@ -311,6 +324,7 @@ impl State {
             index.insert(key, row);
         });
         self.rows.update(|rows| rows.push(row));
+        self.rearrange_soon();
         if self.selected.get_untracked().is_none() {
             self.select(key);
         }
@@ -319,6 +333,7 @@ impl State {
     fn answer(&self, key: RowKey, answer: Answer) {
         let Some(row) = self.row(key) else { return };
         row.answer.set(answer);
+        self.rearrange_soon();
         // The answer brings the model's side of the curves and the end of the ledger with it.
         if self.selected.get_untracked() == Some(key) {
             self.ask_for_view(key);
@@ -342,6 +357,8 @@ impl State {
         self.skipped.update(Vec::clear);
         let rows = self.rows.get_untracked();
         self.rows.update(Vec::clear);
+        self.ticked.update(BTreeSet::clear);
+        self.rearrange();
         self.index.update_value(BTreeMap::clear);
         for row in rows {
             row.summary.dispose();

@@ -1,6 +1,6 @@
 //! One row of the table and its cells.
 
-use leptos::{html, prelude::*};
+use leptos::{ev, html, prelude::*};
 
 use super::format;
 use super::parameters::FlagChip;
@@ -24,6 +24,17 @@ pub fn TableRow(row: Row, index: usize, grab_focus: StoredValue<bool>) -> impl I
             let _ = element.focus_with_options(&options);
         }
     });
+    let is_ticked = Memo::new(move |_| state.ticked.with(|ticked| ticked.contains(&row.key)));
+    let tick = move |event: ev::MouseEvent| {
+        // A tick does not change which spectrum is shown below.
+        event.stop_propagation();
+        let on = event_target_checked(&event);
+        match state.last_ticked.get_value().filter(|_| event.shift_key()) {
+            Some(from) => state.tick_range(from, row.key, on),
+            None => state.tick([row.key], on),
+        }
+        state.last_ticked.set_value(Some(row.key));
+    };
     view! {
         <tr
             node_ref=element data-testid="row" data-id=move || row.summary.get().meta.id.clone()
@@ -32,6 +43,12 @@ pub fn TableRow(row: Row, index: usize, grab_focus: StoredValue<bool>) -> impl I
             on:click=move |_| state.select(row.key)
             on:focus=move |_| state.select(row.key)
         >
+            <td class="tick">
+                <input
+                    type="checkbox" tabindex="-1" data-testid="tick" prop:checked=is_ticked on:click=tick
+                    aria-label=move || format!("Tick {}", row.summary.get().meta.id)
+                />
+            </td>
             <td class="status" data-testid="cell-status">
                 {move || row.answer.with(|answer| {
                     let (tone, text) = status(answer);

@@ -95,7 +95,8 @@ fn clippy() -> Result<()> {
 
 fn native(real: Option<&PathBuf>) -> Result<()> {
     let mut test = cargo();
-    test.args(["test", "--locked", "--workspace"]);
+    // `ui` for the unit tests of the page's plain logic, which need no browser.
+    test.args(["test", "--locked", "--workspace", "--features", "ui"]);
     match real {
         Some(dir) => test.env("SPECOLA_REAL", dir),
         None => test.env_remove("SPECOLA_REAL"),

@@ -1,0 +1,141 @@
+// Ten thousand spectra: the page stays responsive, and what is sought is found among them.
+import assert from "node:assert/strict";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { zipSync } from "fflate";
+import { samples, scratch } from "../data.js";
+import { scenario } from "../scenario.js";
+
+const COUNT = 10_000;
+
+/** Pixels of each made spectrum: the model's range, log-linear, a pixel of 1.2e-4 dex. */
+const PIXELS = 1460;
+
+/** Longest task that the main thread may run while spectra come in, ms: beyond it a person feels the page stick. */
+const LONGEST_TASK_MS = 200;
+
+/** A reproducible noise in [-1, 1). */
+function noise(seed) {
+  let state = seed >>> 0 || 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 31 - 1;
+  };
+}
+
+/** Flux of one of the spectra: lines of a depth that is its own, and noise. */
+function flux(i) {
+  const lines = [4102.9, 4227.9, 4341.7, 4384.8, 4862.7, 5168.7, 5174.1, 5185.0, 5270.0, 5329.0];
+  const random = noise(i + 1);
+  const depths = lines.map(() => 0.35 + 0.2 * random());
+  return Float32Array.from({ length: PIXELS }, (_, k) => {
+    const wave = wavelength(k);
+    const depth = lines.reduce((sum, line, j) => sum + depths[j] * Math.exp(-(((wave - line) / 4) ** 2)), 0);
+    return 1000 * (1.3 - wave / 15_000) * (1 - Math.min(depth, 0.9)) * (1 + 0.02 * random());
+  });
+}
+
+function wavelength(k) {
+  return 10 ** (3.594 + 1.1e-4 * k);
+}
+
+function npy(descr, shape, data) {
+  const bare = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape.join(", ")},), }`;
+  const head = `${bare.padEnd(64 * Math.ceil((bare.length + 11) / 64) - 11)}\n`;
+  const start = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, head.length & 255, head.length >> 8]);
+  return Buffer.concat([start, Buffer.from(head), Buffer.from(data.buffer, data.byteOffset, data.byteLength)]);
+}
+
+function bundle(path) {
+  const all = new Float32Array(COUNT * PIXELS);
+  for (let i = 0; i < COUNT; i += 1) all.set(flux(i), i * PIXELS);
+  const wave = Float64Array.from({ length: PIXELS }, (_, k) => wavelength(k));
+  writeFileSync(path, zipSync({
+    "wave_vac_aa.npy": npy("<f8", [PIXELS], wave),
+    "flux.npy": npy("<f4", [COUNT, PIXELS], all),
+  }, { level: 0 }));
+}
+
+function archive(path) {
+  const files = {};
+  const waves = Array.from({ length: PIXELS }, (_, k) => wavelength(k).toFixed(3));
+  for (let i = 0; i < COUNT; i += 1) {
+    const rows = Array.from(flux(i), (f, k) => `${waves[k]},${f.toFixed(2)}`);
+    files[`night/${String(i).padStart(5, "0")}.csv`] = Buffer.from(`wavelength_vac_aa,flux\n${rows.join("\n")}\n`);
+  }
+  writeFileSync(path, zipSync(files, { level: 1 }));
+}
+
+/** Watches the main thread for tasks that a person would feel. */
+async function watchTasks(visit) {
+  await visit.page.evaluate(() => {
+    self.longest = 0;
+    new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) self.longest = Math.max(self.longest, duration);
+    }).observe({ entryTypes: ["longtask"] });
+  });
+}
+
+for (const [what, make] of [["an npz bundle", bundle], ["a zip of CSV files", archive]]) {
+  scenario(`${COUNT} spectra in ${what} leave the page responsive`, async (visit) => {
+    const path = join(scratch(), make === bundle ? "bundle.npz" : "archive.zip");
+    make(path);
+    await visit.ready();
+    await watchTasks(visit);
+    const begun = Date.now();
+    await visit.choose([path]);
+    await visit.part("row").first().waitFor();
+    const first = Date.now() - begun;
+    await visit.page.getByText(`${COUNT} spectra`, { exact: true }).waitFor({ timeout: 300_000 });
+    // Sorting and filtering work while answers come in.
+    await visit.page.getByRole("button", { name: "Spectrum" }).click();
+    await visit.part("filter-text").fill("00042");
+    await visit.part("filter-reset").click();
+    await visit.part("cancel").click({ trial: true });
+    await visit.page.waitForFunction(() => !document.querySelector('[data-testid="progress"]'), null, { timeout: 300_000 });
+    const all = Date.now() - begun;
+    const inDocument = await visit.part("row").count();
+    assert.ok(inDocument < 400, `${inDocument} of ${COUNT} rows are in the document`);
+    const { longest, heap } = await visit.page.evaluate(() => ({
+      longest: self.longest, heap: performance.memory.usedJSHeapSize,
+    }));
+    const memory = await visit.page.workers()[0].evaluate(() => self.engine.memory.buffer.byteLength);
+    const mb = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`;
+    console.log(`${COUNT} spectra in ${what} (${mb(statSync(path).size)}): first row after ${first} ms, all answered after `
+      + `${(all / 1000).toFixed(1)} s; longest main-thread task ${longest.toFixed(0)} ms; page ${mb(heap)}, engine ${mb(memory)}`);
+    assert.ok(longest <= LONGEST_TASK_MS, `the main thread was busy for ${longest} ms`);
+  }, { patience: 3 });
+}
+
+scenario("the table is sorted, filtered and ticked, and exports what is left", async (visit) => {
+  await visit.ready();
+  await visit.choose(samples());
+  await visit.answers(3);
+  await visit.idle();
+  const teffs = async () => (await visit.rows()).map((row) => row.values.teff.value);
+  const sortTeff = visit.page.getByRole("columnheader").filter({ hasText: "Teff" }).getByRole("button");
+
+  const found = await teffs();
+  await sortTeff.click();
+  assert.deepEqual(await teffs(), [...found].sort((a, b) => b - a));
+  await sortTeff.click();
+  assert.deepEqual(await teffs(), [...found].sort((a, b) => a - b));
+  await sortTeff.click();
+  assert.deepEqual(await teffs(), found);
+
+  const limit = found.toSorted((a, b) => a - b)[1];
+  await visit.part("filter-text").fill(`teff>=${limit}`);
+  await visit.page.getByText("2 of 3 spectra").waitFor();
+  assert.deepEqual((await teffs()).toSorted(), found.filter((teff) => teff >= limit).toSorted());
+  await visit.part("filter-text").fill("no such star");
+  await visit.page.getByText("0 of 3 spectra").waitFor();
+  await visit.part("filter-reset").click();
+
+  await visit.part("tick").nth(1).click();
+  const [download] = await Promise.all([visit.page.waitForEvent("download"), visit.part("save-csv").click()]);
+  const lines = readFileSync(await download.path(), "utf8").trim().split("\n");
+  assert.equal(lines.length, 2, "the head and the one that is ticked");
+  assert.ok(lines[1].includes((await visit.rows())[1].id));
+});
