@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod evaluate;
+mod experiment;
 mod files;
 mod inspect;
 mod models;
@@ -32,6 +33,7 @@ enum Command {
     Models(models::Models),
     Pretrain(pretrain::Pretrain),
     Evaluate(evaluate::Evaluate),
+    Experiment(experiment::Experiment),
 }
 
 /// Where the shipped models are, for every subcommand that uses one.
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Models(args) => args.run(),
         Command::Pretrain(args) => args.run(),
         Command::Evaluate(args) => args.run(),
+        Command::Experiment(args) => args.run(),
     };
     match done {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,

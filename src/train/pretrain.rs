@@ -42,7 +42,7 @@ pub const HIDDEN: [usize; 3] = [1024, 512, 64];
 pub const TEFF_RANGE_K: (f64, f64) = (4200.0, 7200.0);
 
 /// Labels that the label network gives, and the order of its outputs.
-const LABELS: [Label; 4] = Grid::LABELS;
+pub(super) const LABELS: [Label; 4] = Grid::LABELS;
 
 /// How much each label of a real star counts in fine-tuning. Catalogue gravities are uncertain by a fifth of their spread,
 /// several times more than temperatures and metallicities are of theirs: taken as seriously, they are learned by heart.
@@ -212,7 +212,7 @@ fn progress<'a>(name: &'a str, epochs: usize, say: &'a mut dyn FnMut(&str)) -> i
     move |epoch, loss| say(&format!("{name}: epoch {}/{epochs}, loss {loss:.5}", epoch + 1))
 }
 
-fn synthetic_fit(amount: Amount, seed: u64) -> FitConfig {
+pub(super) fn synthetic_fit(amount: Amount, seed: u64) -> FitConfig {
     FitConfig {
         epochs: amount.epochs,
         batch: 256,
@@ -246,7 +246,7 @@ fn fine_tune(
             batch: 128,
             lr: 3e-4,
             weight_decay: 1e-2,
-            dropout: 0.2,
+            dropout: 0.1,
             line_depth: 0.05,
             blank: 0.3,
             seed: plan.seed + member,
@@ -260,7 +260,7 @@ fn fine_tune(
     Ok(Regressor::load(&mean, "", &Device::flex())?)
 }
 
-fn split_nodes(n: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
+pub(super) fn split_nodes(n: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let mut nodes: Vec<usize> = (0..n).collect();
     nodes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     let held_out = nodes.split_off(n - n / 10);
@@ -268,7 +268,7 @@ fn split_nodes(n: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
 }
 
 /// Stars whose temperature and gravity the grid covers.
-fn grid_range(stars: &[LibraryStar]) -> Vec<usize> {
+pub(super) fn grid_range(stars: &[LibraryStar]) -> Vec<usize> {
     (0..stars.len()).filter(|&i| (3900.0..=7600.0).contains(&stars[i].labels[0])).collect()
 }
 
@@ -282,7 +282,7 @@ fn folds(stars: &[LibraryStar], chosen: &[usize], count: usize, seed: u64) -> BT
     chosen.iter().map(|&s| (s, place[stars[s].group.as_str()])).collect()
 }
 
-fn predict_all(network: &Regressor, data: &Dataset, device: &Device) -> Result<Vec<Vec<f64>>> {
+pub(super) fn predict_all(network: &Regressor, data: &Dataset, device: &Device) -> Result<Vec<Vec<f64>>> {
     let rows: Vec<usize> = (0..data.len()).collect();
     let mut answers = Vec::with_capacity(rows.len());
     for some in rows.chunks(512) {
