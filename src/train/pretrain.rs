@@ -160,7 +160,9 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
         far.extend(distances(&known, &noisy));
     }
     let moving = Dataset::of_library(&library.stars, &learned, 16, Purpose::Velocity, plan.seed + 8);
-    residuals.insert(Label::Rv, velocity_residuals(&rv, &moving, &device)?);
+    let velocities = velocity_residuals(&rv, &moving, &device)?;
+    let rv_accuracy = velocity_accuracy(&velocities, &moving, "MILES stars moved by up to 400 km/s, S/N 10–300");
+    residuals.insert(Label::Rv, velocities);
 
     let tuned = stage(plan, "labels", &device, say, |say| {
         fine_tune(plan, &labels, &library.stars, &learned, &replay, "all", say)
@@ -171,7 +173,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
             "lrs-mlp-synthetic, then {} labelled stars of the MILES library with survey-like noise and velocities added",
             learned.len()
         ),
-        accuracy: cross_validated(&library, &out_of_fold, &on),
+        accuracy: cross_validated(&library, &out_of_fold, &on).into_iter().chain([rv_accuracy]).collect(),
         errors: residuals.iter().map(|(label, r)| errors::fit(*label, r)).collect(),
         max_distance: quantile(far, 0.995),
         ..entry("lrs-mlp", plan)
@@ -330,21 +332,26 @@ fn accuracy_of(
     velocities: &Dataset,
     on: &str,
 ) -> Vec<Accuracy> {
-    residuals
-        .iter()
-        .map(|(&label, r)| {
-            let truth = |i: usize| match LABELS.iter().position(|l| *l == label) {
-                Some(j) => f64::from(labels.targets[i * labels.k + j]),
-                None => f64::from(velocities.targets[i]),
-            };
-            let count = if label == Label::Rv { velocities.len() } else { labels.len() };
-            let true_values: Vec<f64> =
-                (0..count).map(truth).filter(|t| label != Label::Rv || t.abs() <= 400.0).collect();
-            let pairs: Vec<(f64, f64)> = true_values.iter().zip(r).map(|(t, r)| (*t, t + r.value)).collect();
-            let Metrics { n, bias, sigma, r2 } = Metrics::of(&pairs);
-            Accuracy { label, on: on.into(), n, bias, sigma, sigma_se: None, r2 }
-        })
-        .collect()
+    let of_label = |(&label, residuals): (&Label, &Vec<Residual>)| match LABELS.iter().position(|l| *l == label) {
+        Some(j) => {
+            let truth = (0..labels.len()).map(|i| f64::from(labels.targets[i * labels.k + j]));
+            accuracy(label, truth, residuals, on)
+        }
+        None => velocity_accuracy(residuals, velocities, on),
+    };
+    residuals.iter().map(of_label).collect()
+}
+
+/// Accuracy of velocities within ±400 km/s, for the residuals of [`velocity_residuals`].
+fn velocity_accuracy(residuals: &[Residual], data: &Dataset, on: &str) -> Accuracy {
+    let truth = (0..data.len()).map(|i| f64::from(data.targets[i])).filter(|t| t.abs() <= 400.0);
+    accuracy(Label::Rv, truth, residuals, on)
+}
+
+fn accuracy(label: Label, truth: impl Iterator<Item = f64>, residuals: &[Residual], on: &str) -> Accuracy {
+    let pairs: Vec<(f64, f64)> = truth.zip(residuals).map(|(t, r)| (t, t + r.value)).collect();
+    let Metrics { n, bias, sigma, r2 } = Metrics::of(&pairs);
+    Accuracy { label, on: on.into(), n, bias, sigma, sigma_se: None, r2 }
 }
 
 fn cross_validated(library: &Labelled, predicted: &BTreeMap<usize, Vec<f64>>, on: &str) -> Vec<Accuracy> {

@@ -71,9 +71,9 @@ function archive(path) {
 /** Watches the main thread for tasks that a person would feel. */
 async function watchTasks(visit) {
   await visit.page.evaluate(() => {
-    self.longest = 0;
+    self.longest = { duration: 0, startTime: 0 };
     new PerformanceObserver((list) => {
-      for (const { duration } of list.getEntries()) self.longest = Math.max(self.longest, duration);
+      for (const task of list.getEntries()) if (task.duration > self.longest.duration) self.longest = task;
     }).observe({ entryTypes: ["longtask"] });
   });
 }
@@ -85,6 +85,7 @@ for (const [what, make] of [["an npz bundle", bundle], ["a zip of CSV files", ar
     await visit.ready();
     await watchTasks(visit);
     const begun = Date.now();
+    const startTime = await visit.page.evaluate(() => performance.now());
     await visit.choose([path]);
     await visit.part("row").first().waitFor();
     const first = Date.now() - begun;
@@ -100,13 +101,14 @@ for (const [what, make] of [["an npz bundle", bundle], ["a zip of CSV files", ar
     const inDocument = await visit.part("row").count();
     assert.ok(inDocument < 400, `${inDocument} of ${COUNT} rows are in the document`);
     const { longest, heap } = await visit.page.evaluate(() => ({
-      longest: self.longest, heap: performance.memory.usedJSHeapSize,
+      longest: { duration: self.longest.duration, startTime: self.longest.startTime }, heap: performance.memory.usedJSHeapSize,
     }));
     const memory = await visit.page.workers()[0].evaluate(() => self.engine.memory.buffer.byteLength);
     const mb = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`;
     console.log(`${COUNT} spectra in ${what} (${mb(statSync(path).size)}): first row after ${first} ms, all answered after `
-      + `${(all / 1000).toFixed(1)} s; longest main-thread task ${longest.toFixed(0)} ms; page ${mb(heap)}, engine ${mb(memory)}`);
-    assert.ok(longest <= LONGEST_TASK_MS, `the main thread was busy for ${longest} ms`);
+      + `${(all / 1000).toFixed(1)} s; longest main-thread task ${longest.duration.toFixed(0)} ms`
+      + ` (${((longest.startTime - startTime) / 1000).toFixed(1)} s after the drop); page ${mb(heap)}, engine ${mb(memory)}`);
+    assert.ok(longest.duration <= LONGEST_TASK_MS, `the main thread was busy for ${longest.duration} ms`);
   }, { patience: 3 });
 }
 
