@@ -13,6 +13,7 @@ mod files;
 mod filter_bar;
 mod format;
 mod grid;
+mod kept_models;
 mod keys;
 mod ledger;
 mod order;
