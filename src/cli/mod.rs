@@ -16,6 +16,7 @@ mod models;
 mod output;
 mod predict;
 mod pretrain;
+mod verify;
 
 /// Stellar parameters from spectra, computed on this machine.
 #[derive(Debug, Parser)]
@@ -32,6 +33,7 @@ enum Command {
     Models(models::Models),
     Pretrain(pretrain::Pretrain),
     Evaluate(evaluate::Evaluate),
+    Verify(verify::Verify),
 }
 
 /// Where the shipped models are, for every subcommand that uses one.
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Models(args) => args.run(),
         Command::Pretrain(args) => args.run(),
         Command::Evaluate(args) => args.run(),
+        Command::Verify(args) => args.run(),
     };
     match done {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,
