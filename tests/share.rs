@@ -132,7 +132,8 @@ fn hostile_payloads_under_a_good_checksum_give_a_message() {
     let seal = |plain: &[u8]| {
         let mut crc = flate2::Crc::new();
         crc.update(plain);
-        let mut deflate = flate2::write::DeflateEncoder::new(crc.sum().to_le_bytes().to_vec(), flate2::Compression::best());
+        let mut deflate =
+            flate2::write::DeflateEncoder::new(crc.sum().to_le_bytes().to_vec(), flate2::Compression::best());
         deflate.write_all(plain).expect("memory takes bytes");
         format!("s1.{}", BASE64.encode(deflate.finish().expect("memory takes bytes")))
     };

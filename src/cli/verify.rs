@@ -86,7 +86,11 @@ impl Verify {
         let name = named.map(|m| m.title.rsplit_once(' ').map_or(m.title.as_str(), |(name, _)| name));
         let (entry, predictor) = self.models.load(name).context("the link's model cannot be had")?;
         if let Some(named) = named.filter(|m| m.sha256 != entry.sha256) {
-            say(&format!("the link was made with {}, other weights than today's {}; differences are expected", named.title, entry.title()));
+            say(&format!(
+                "the link was made with {}, other weights than today's {}; differences are expected",
+                named.title,
+                entry.title()
+            ));
         }
         Ok(predictor)
     }
@@ -105,7 +109,8 @@ fn place_of(loaded: &Loaded, shared: &[Shared], found: &[bool]) -> Option<usize>
 fn compare(shared: &Shared, now: &Record, view: &SpectrumView) -> Value {
     let then = &shared.record;
     let mut differences = Vec::new();
-    let mut differ = |what: &str, link: Value, now: Value| differences.push(json!({ "what": what, "link": link, "now": now }));
+    let mut differ =
+        |what: &str, link: Value, now: Value| differences.push(json!({ "what": what, "link": link, "now": now }));
     match (&then.answer, &now.answer) {
         (Answer::Predicted(then), Answer::Predicted(now)) => {
             if then.model_sha256 != now.model_sha256 {
@@ -123,7 +128,8 @@ fn compare(shared: &Shared, now: &Record, view: &SpectrumView) -> Value {
                     _ => false,
                 };
                 if !same {
-                    let said = |p: Option<&crate::result::Estimate>| p.map_or(Value::Null, |e| json!([e.value, e.error]));
+                    let said =
+                        |p: Option<&crate::result::Estimate>| p.map_or(Value::Null, |e| json!([e.value, e.error]));
                     differ(label.name(), said(a), said(b));
                 }
             }

@@ -79,8 +79,11 @@ impl Curve {
             .take(MAX_SAMPLES)
             .map(|part| {
                 let mean = part.iter().sum::<f32>() / part.len() as f32;
-                let quanta =
-                    if mean.is_finite() { ((mean / QUANTUM).round() as i32).clamp(-MOST_QUANTA, MOST_QUANTA) } else { GAP };
+                let quanta = if mean.is_finite() {
+                    ((mean / QUANTUM).round() as i32).clamp(-MOST_QUANTA, MOST_QUANTA)
+                } else {
+                    GAP
+                };
                 quanta - std::mem::replace(&mut before, quanta)
             })
             .collect();

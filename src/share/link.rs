@@ -18,6 +18,9 @@ use super::curve::{Axis, Curve};
 use super::wire::{MAX_ROWS, Payload};
 use crate::result::SpectrumView;
 
+/// Most results in a link.
+pub const MOST_RESULTS: usize = MAX_ROWS;
+
 /// What fragments of this version begin with, after the `#`.
 const PREFIX: &str = "s1.";
 

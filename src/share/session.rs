@@ -68,7 +68,11 @@ pub struct Writer {
 
 impl Writer {
     /// Begins a session file with its results.
-    pub fn new(records: &[Record], skipped: Vec<(String, String)>, selected: Option<usize>) -> Result<Self, SessionError> {
+    pub fn new(
+        records: &[Record],
+        skipped: Vec<(String, String)>,
+        selected: Option<usize>,
+    ) -> Result<Self, SessionError> {
         let software = format!("Specola {}", env!("CARGO_PKG_VERSION"));
         let table = ecsv::table(records, &Label::ALL);
         let contents = Contents { format: FORMAT, software, records: records.to_vec(), skipped, selected };
@@ -151,7 +155,11 @@ fn cbor<T: Serialize>(what: &T) -> Result<Vec<u8>, SessionError> {
     Ok(bytes)
 }
 
-fn read<T: DeserializeOwned>(zip: &mut ZipArchive<impl Read + Seek>, part: &str, limit: u64) -> Result<T, SessionError> {
+fn read<T: DeserializeOwned>(
+    zip: &mut ZipArchive<impl Read + Seek>,
+    part: &str,
+    limit: u64,
+) -> Result<T, SessionError> {
     let failed = |why: String| SessionError::Part { part: part.into(), why };
     let file = zip.by_name(part).map_err(|e| failed(e.to_string()))?;
     let mut bytes = Vec::new();

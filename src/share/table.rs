@@ -170,8 +170,10 @@ fn describe(label: Label) -> (&'static str, &'static str, &'static str) {
 
 /// Remarks on the whole table, as name and value: who wrote it, how many rows, by which models.
 pub(super) fn remarks(records: &[Record]) -> Vec<(String, String)> {
-    let mut remarks =
-        vec![("software".into(), format!("Specola {}", env!("CARGO_PKG_VERSION"))), ("rows".into(), records.len().to_string())];
+    let mut remarks = vec![
+        ("software".into(), format!("Specola {}", env!("CARGO_PKG_VERSION"))),
+        ("rows".into(), records.len().to_string()),
+    ];
     for model in models_of(records) {
         remarks.push(("model".into(), format!("{}, sha256 {}", model.title, model.sha256)));
     }

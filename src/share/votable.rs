@@ -50,9 +50,11 @@ fn document<W: Write>(writer: &mut Writer<W>, records: &[Record], columns: &[Col
 }
 
 fn field<W: Write>(writer: &mut Writer<W>, column: &Column) -> std::io::Result<()> {
-    let mut element = writer
-        .create_element("FIELD")
-        .with_attributes([("ID", column.name.as_str()), ("name", &column.name), ("ucd", &column.ucd)]);
+    let mut element = writer.create_element("FIELD").with_attributes([
+        ("ID", column.name.as_str()),
+        ("name", &column.name),
+        ("ucd", &column.ucd),
+    ]);
     element = match column.kind {
         // File names and ledgers may hold any letter.
         Kind::Text => element.with_attributes([("datatype", "unicodeChar"), ("arraysize", "*")]),

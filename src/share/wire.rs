@@ -113,7 +113,10 @@ impl Payload {
     }
 
     fn word(&self, word: Word) -> Result<&str, Wrong> {
-        self.words.get(usize::from(word)).map(String::as_str).ok_or_else(|| "it refers to a word it does not hold".into())
+        self.words
+            .get(usize::from(word))
+            .map(String::as_str)
+            .ok_or_else(|| "it refers to a word it does not hold".into())
     }
 
     /// The thing that a word names, of those that this version knows.
@@ -137,7 +140,10 @@ impl WireRow {
         let answer = match &record.answer {
             Answer::Predicted(p) => WireAnswer::Predicted {
                 model: models.iter().position(|m| m.title == p.model && m.sha256 == p.model_sha256).unwrap_or(0) as u16,
-                snr: p.snr.filter(|s| s.value.is_finite()).map(|s| ((s.value * 100.0).round() as i64, words.word(s.source.name()))),
+                snr: p
+                    .snr
+                    .filter(|s| s.value.is_finite())
+                    .map(|s| ((s.value * 100.0).round() as i64, words.word(s.source.name()))),
                 estimates: p.estimates.iter().filter_map(|e| WireEstimate::new(e, words)).collect(),
                 flags: p.flags.iter().map(|f| words.word(f.code())).collect(),
             },
@@ -163,8 +169,10 @@ impl WireRow {
         let mut meta = Meta::unknown(sound(&self.id)?, sound(payload.word(self.format)?)?);
         // A survey that this version has no reader for is still a name.
         meta.survey = Survey::from_name(payload.word(self.survey)?).unwrap_or(Survey::Other);
-        meta.medium =
-            Known::new(payload.named("medium", self.medium.0, &[Medium::Air, Medium::Vacuum], Medium::name)?, source(self.medium.1)?);
+        meta.medium = Known::new(
+            payload.named("medium", self.medium.0, &[Medium::Air, Medium::Vacuum], Medium::name)?,
+            source(self.medium.1)?,
+        );
         meta.frame = Known::new(payload.named("frame", self.frame.0, &FRAMES, Frame::name)?, source(self.frame.1)?);
         let summary = Summary {
             meta,
@@ -186,7 +194,14 @@ impl WireRow {
                 let estimates = estimates.iter().map(|e| e.estimate(payload)).collect::<Result<_, _>>()?;
                 let flag = |word: &Word| payload.named("flag", *word, &Flag::ALL, Flag::code);
                 let flags = flags.iter().take(Flag::ALL.len()).map(flag).collect::<Result<_, _>>()?;
-                Answer::Predicted(Prediction { model: title, model_sha256: sha256, snr, estimates, flags, ledger: Vec::new() })
+                Answer::Predicted(Prediction {
+                    model: title,
+                    model_sha256: sha256,
+                    snr,
+                    estimates,
+                    flags,
+                    ledger: Vec::new(),
+                })
             }
             WireAnswer::Refused(why) => Answer::Refused(sound(why)?),
             WireAnswer::Open => Answer::Open,

@@ -47,14 +47,20 @@ fn ledger() -> Vec<LedgerEntry> {
 
 /// A result; every third is refused.
 pub fn record(i: usize) -> Record {
-    const NAMES: [&str; 3] = ["spec-55859-F5902_sp01-034.fits.gz", "mit Umlaut ä, \"quoted\" & <odd>.fits", "M67/star 7.csv"];
+    const NAMES: [&str; 3] =
+        ["spec-55859-F5902_sp01-034.fits.gz", "mit Umlaut ä, \"quoted\" & <odd>.fits", "M67/star 7.csv"];
     let mut meta = Meta::unknown((5_853_498_713_190_525_696u64 + i as u64).to_string(), "LAMOST DR9+ table");
     meta.survey = [Survey::LamostLrs, Survey::Sdss, Survey::Other][i % 3];
     meta.medium = Known::new(Medium::Vacuum, Source::Survey);
     meta.frame = Known::new([Frame::Barycentric, Frame::Rest][i % 2], Source::File);
     (meta.ra_deg, meta.dec_deg) = if i % 2 == 0 { (Some(132.825 + i as f64 / 7.0), Some(-11.8)) } else { (None, None) };
-    let summary =
-        Summary { meta, file: NAMES[i % 3].into(), n_pixels: 3909, wave_min_aa: 3690.0 + i as f64, wave_max_aa: 9100.1 };
+    let summary = Summary {
+        meta,
+        file: NAMES[i % 3].into(),
+        n_pixels: 3909,
+        wave_min_aa: 3690.0 + i as f64,
+        wave_max_aa: 9100.1,
+    };
     if i % 3 == 2 {
         let why = "only 40 % of 4000–5599 Å is there; it needs 60 %";
         return Record { summary, answer: Answer::Refused(why.into()), snr: Some(12.345) };
