@@ -81,7 +81,7 @@ pub fn TakeAway() -> impl IntoView {
             <div class="choices" role="group" aria-label="Tables">
                 <h3>"Table"</h3>
                 {Format::ALL.map(|format| view! {
-                    <button data-testid=format!("save-{}", format.name()) disabled=is_busy on:click=move |_| table(format)>
+                    <button data-testid=format!("table-{}", format.name()) disabled=is_busy on:click=move |_| table(format)>
                         {match format { Format::Csv => "CSV", Format::Ecsv => "ECSV", Format::VoTable => "VOTable", Format::Fits => "FITS" }}
                     </button>
                 }).collect_view()}

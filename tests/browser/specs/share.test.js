@@ -53,7 +53,7 @@ const shown = async (visit) => (await visit.rows()).map(({ id, flags, values }) 
 scenario("every table, the spectra and the figures are saved and say what they hold", async (visit) => {
   await dialogue(visit);
   const n = (await visit.rows()).length;
-  for (const [id, begins] of [["save-ecsv", "# %ECSV"], ["save-votable", "<?xml"], ["save-fits", "SIMPLE"]]) {
+  for (const [id, begins] of [["table-ecsv", "# %ECSV"], ["table-votable", "<?xml"], ["table-fits", "SIMPLE"]]) {
     const { bytes, said } = await saved(visit, id);
     assert.equal(bytes.subarray(0, begins.length).toString(), begins);
     assert.match(said, new RegExp(`: ${n} rows by lrs-mlp \\d+`), said);
@@ -73,8 +73,8 @@ scenario("every table, the spectra and the figures are saved and say what they h
 scenario("the dialogue is worked by keyboard", async (visit) => {
   await dialogue(visit);
   const coming = visit.page.waitForEvent("download");
-  await visit.part("save-csv").last().focus();
-  await visit.part("save-votable").focus();
+  await visit.part("table-csv").focus();
+  await visit.part("table-votable").focus();
   await visit.page.keyboard.press("Enter");
   assert.match((await coming).suggestedFilename(), /\.vot$/);
   await visit.page.keyboard.press("Escape");
