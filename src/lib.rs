@@ -21,6 +21,7 @@ pub mod task;
 pub mod train;
 #[cfg(any(feature = "ui", feature = "cli"))]
 pub mod plot;
+pub mod share;
 pub mod engine;
 #[cfg(feature = "ui")]
 pub mod ui;

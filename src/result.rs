@@ -186,12 +186,16 @@ pub type Snr = Known<f64>;
 pub struct Prediction {
     /// Model name and version (`lrs-mlp 1`).
     pub model: String,
+    /// SHA-256 of the model's weights, lower-case hexadecimal.
+    pub model_sha256: String,
     /// Median S/N a pixel over the model's range.
     pub snr: Option<Snr>,
     /// One entry a label, in the order of [`Label::ALL`].
     pub estimates: Vec<Estimate>,
     /// What to know about it, gravest first.
     pub flags: Vec<Flag>,
+    /// What was done to the spectrum before the model saw it.
+    pub ledger: Vec<LedgerEntry>,
 }
 
 impl Prediction {
@@ -237,7 +241,7 @@ impl Summary {
 }
 
 /// The curves of one spectrum, for plotting.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SpectrumView {
     /// Vacuum wavelengths of the file's pixels, Å.
     pub wave_vac_aa: Vec<f32>,
@@ -266,6 +270,8 @@ pub struct ModelCard {
     pub name: String,
     /// Version of its weights.
     pub version: u32,
+    /// SHA-256 of its weights, lower-case hexadecimal.
+    pub sha256: String,
     /// One sentence on what it was trained on.
     pub trained_on: String,
     /// Measured accuracy, one line a label, ready to show.

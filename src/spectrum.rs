@@ -25,6 +25,14 @@ pub enum Survey {
 }
 
 impl Survey {
+    /// All surveys.
+    pub const ALL: [Survey; 4] = [Survey::LamostLrs, Survey::Sdss, Survey::Miles, Survey::Other];
+
+    /// The survey of a name.
+    pub fn from_name(name: &str) -> Option<Survey> {
+        Survey::ALL.into_iter().find(|s| s.name() == name)
+    }
+
     /// Short name, as it stands in tables and files.
     pub fn name(self) -> &'static str {
         match self {

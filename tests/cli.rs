@@ -56,8 +56,10 @@ fn wrong_use_is_status_2_and_says_what_works() {
     for (arguments, said) in [
         (vec![], "Usage"),
         (vec!["predict"], "FILE"),
-        (vec!["predict", "stars", "--format", "votable"], "use csv or json"),
-        (vec!["predict", "stars", "--format", "xml"], "csv and json"),
+        (vec!["predict", "stars", "--format", "xml"], "csv, json, ecsv, votable and fits"),
+        (vec!["verify", "#s1.AAAA"], "FILE"),
+        (vec!["verify", "#s1.AAAA", "stars"], "is damaged"),
+        (vec!["verify", "no-link", "stars"], "copy the whole link"),
         (vec!["predict", "stars", "--labels", "teff,mass"], "alpha_fe"),
         (vec!["predict", "stars", "--model", "no-such"], "shipped are untrained"),
         (vec!["predict", "stars", "--models", "nowhere"], "--models"),

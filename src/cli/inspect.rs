@@ -66,7 +66,7 @@ struct Inspected {
 
 impl Inspected {
     fn of(loaded: &Loaded) -> Self {
-        let snr = snr::estimate(&loaded.spectrum).and_then(|snr| output::rounded(snr.value, 2));
+        let snr = snr::estimate(&loaded.spectrum).and_then(|snr| crate::share::rounded(snr.value, 2));
         Self { summary: Summary::of(&loaded.file, &loaded.spectrum), snr }
     }
 
@@ -82,8 +82,8 @@ impl Inspected {
             survey: meta.survey.name(),
             id: &meta.id,
             n_pixels: self.summary.n_pixels,
-            wave_min_aa: output::rounded(self.summary.wave_min_aa, 4),
-            wave_max_aa: output::rounded(self.summary.wave_max_aa, 4),
+            wave_min_aa: crate::share::rounded(self.summary.wave_min_aa, 4),
+            wave_max_aa: crate::share::rounded(self.summary.wave_max_aa, 4),
             frame: meta.frame.value.name(),
             snr: self.snr,
             labels: known.into_iter().filter_map(|(k, v)| Some((k, v?))).collect(),

@@ -17,6 +17,7 @@ mod models;
 mod output;
 mod predict;
 mod pretrain;
+mod verify;
 
 /// Stellar parameters from spectra, computed on this machine.
 #[derive(Debug, Parser)]
@@ -34,6 +35,7 @@ enum Command {
     Pretrain(pretrain::Pretrain),
     Evaluate(evaluate::Evaluate),
     Experiment(experiment::Experiment),
+    Verify(verify::Verify),
 }
 
 /// Where the shipped models are, for every subcommand that uses one.
@@ -63,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Pretrain(args) => args.run(),
         Command::Evaluate(args) => args.run(),
         Command::Experiment(args) => args.run(),
+        Command::Verify(args) => args.run(),
     };
     match done {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,

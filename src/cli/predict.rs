@@ -9,11 +9,12 @@ use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use super::files::{Loaded, for_each_part};
-use super::output::{Format, cell, csv_line, numbers, rounded};
+use super::output::Format;
 use super::{ModelsDir, Outcome, output};
 use crate::model::manifest::ModelEntry;
 use crate::preprocess::snr;
-use crate::result::{Label, Prediction};
+use crate::result::{Label, Prediction, Summary};
+use crate::share::{self, Answer, Record, csv};
 use crate::task::predict::{NoPrediction, Predictor};
 
 /// Spectra that go through the network at once, on each core.
@@ -31,7 +32,7 @@ pub(super) struct Predict {
     /// Parameters to give, in this order: teff, logg, feh, alpha_fe, rv [default: all that the model has]
     #[arg(long, value_name = "LABELS", value_delimiter = ',', value_parser = parse_label)]
     labels: Vec<Label>,
-    /// Form of the table: csv or json (one object a line)
+    /// Form of the table: csv, json (one object a line), ecsv, votable or fits
     #[arg(long, value_name = "FORMAT", default_value = "csv", value_parser = Format::parse)]
     format: Format,
     /// Where to write; `-` is standard output
@@ -46,23 +47,33 @@ impl Predict {
         let (entry, predictor) = self.models.load(self.model.as_deref())?;
         let labels = self.labels_of(&entry)?;
         let mut out = output::open(self.output.as_deref())?;
-        if self.format == Format::Csv {
-            out.write_all(header(&labels).as_bytes())?;
+        if self.format == Format::Table(share::Format::Csv) {
+            out.write_all(csv::header(&labels).as_bytes())?;
         }
+        // These formats begin with what only their end knows, the number of rows for one.
+        let mut whole = Vec::new();
         let outcome = for_each_part(&self.files, |part, report| {
             for (loaded, answer) in part.iter().zip(answer_all(&predictor, &part)) {
                 if let Err(refusal) = &answer {
                     report.remark(&loaded.file, &format!("{}: {refusal}", loaded.spectrum.meta.id));
                 }
-                let row = Row { loaded, answer: &answer, labels: &labels };
+                let record = record(loaded, answer);
                 let line = match self.format {
-                    Format::Csv => row.csv(),
-                    Format::Json => row.json(),
+                    Format::Table(share::Format::Csv) => csv::line(&record, &labels),
+                    Format::Json => json(&record, &labels),
+                    Format::Table(_) => {
+                        whole.push(record);
+                        continue;
+                    }
                 };
                 report.aside(|| out.write_all(line.as_bytes()))?;
             }
             Ok(())
         })?;
+        match self.format {
+            Format::Json | Format::Table(share::Format::Csv) => {}
+            Format::Table(format) => out.write_all(&share::write(format, &whole, &labels))?,
+        }
         out.flush()?;
         Ok(outcome)
     }
@@ -80,10 +91,10 @@ impl Predict {
     }
 }
 
-type Answer = Result<Prediction, NoPrediction>;
+pub(super) type Predicted = Result<Prediction, NoPrediction>;
 
 /// Answers in the order of the spectra, computed on all cores.
-fn answer_all(predictor: &Predictor, part: &[Loaded]) -> Vec<Answer> {
+pub(super) fn answer_all(predictor: &Predictor, part: &[Loaded]) -> Vec<Predicted> {
     let share = part.len().div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
     part.par_chunks(share)
         .flat_map_iter(|batch| {
@@ -93,71 +104,33 @@ fn answer_all(predictor: &Predictor, part: &[Loaded]) -> Vec<Answer> {
         .collect()
 }
 
-/// One line of the table.
-struct Row<'a> {
-    loaded: &'a Loaded,
-    answer: &'a Answer,
-    labels: &'a [Label],
+/// A spectrum and its answer as a row of results.
+pub(super) fn record(loaded: &Loaded, answer: Predicted) -> Record {
+    let snr = answer.is_err().then(|| snr::estimate(&loaded.spectrum)).flatten().map(|s| s.value);
+    let answer = answer.map_or_else(|refusal| Answer::Refused(refusal.to_string()), Answer::Predicted);
+    Record { summary: Summary::of(&loaded.file, &loaded.spectrum), answer, snr }
 }
 
-impl Row<'_> {
-    /// S/N a pixel: the prediction's, or what the spectrum itself shows when the model refused it.
-    fn snr(&self) -> Option<f64> {
-        let snr = match self.answer {
-            Ok(prediction) => prediction.snr,
-            Err(_) => snr::estimate(&self.loaded.spectrum),
-        };
-        snr.and_then(|snr| rounded(snr.value, 2))
+/// One line of JSON.
+fn json(record: &Record, labels: &[Label]) -> String {
+    let meta = &record.summary.meta;
+    let mut row = Map::new();
+    row.insert("file".into(), record.summary.file.as_str().into());
+    row.insert("id".into(), meta.id.as_str().into());
+    row.insert("survey".into(), meta.survey.name().into());
+    row.insert("snr".into(), record.snr().into());
+    for &label in labels {
+        let (value, error) = record.numbers(label);
+        row.insert(label.name().into(), value.into());
+        row.insert(format!("e_{}", label.name()), error.into());
     }
-
-    /// Value and error of a label; none when the model refused the spectrum or cannot tell this one.
-    fn numbers(&self, label: Label) -> (Option<f64>, Option<f64>) {
-        self.answer.as_ref().ok().and_then(|p| p.get(label)).map_or((None, None), numbers)
-    }
-
-    /// The codes of the flags; `refused` stands alone.
-    fn flags(&self) -> Vec<&'static str> {
-        match self.answer {
-            Ok(prediction) => prediction.flags.iter().map(|f| f.code()).collect(),
-            Err(_) => vec!["refused"],
-        }
-    }
-
-    fn csv(&self) -> String {
-        let meta = &self.loaded.spectrum.meta;
-        let mut cells = vec![self.loaded.file.clone(), meta.id.clone(), meta.survey.name().into(), cell(self.snr())];
-        for &label in self.labels {
-            let (value, error) = self.numbers(label);
-            cells.extend([cell(value), cell(error)]);
-        }
-        cells.push(self.flags().join("|"));
-        csv_line(cells)
-    }
-
-    fn json(&self) -> String {
-        let meta = &self.loaded.spectrum.meta;
-        let mut row = Map::new();
-        row.insert("file".into(), self.loaded.file.as_str().into());
-        row.insert("id".into(), meta.id.as_str().into());
-        row.insert("survey".into(), meta.survey.name().into());
-        row.insert("snr".into(), self.snr().into());
-        for &label in self.labels {
-            let (value, error) = self.numbers(label);
-            row.insert(label.name().into(), value.into());
-            row.insert(format!("e_{}", label.name()), error.into());
-        }
-        row.insert("flags".into(), self.flags().into());
-        match self.answer {
-            Ok(prediction) => row.insert("model".into(), prediction.model.as_str().into()),
-            Err(refusal) => row.insert("refused".into(), refusal.to_string().into()),
-        };
-        format!("{}\n", Value::Object(row))
-    }
-}
-
-fn header(labels: &[Label]) -> String {
-    let columns = labels.iter().flat_map(|l| [l.name().to_owned(), format!("e_{}", l.name())]);
-    csv_line(["file", "id", "survey", "snr"].map(String::from).into_iter().chain(columns).chain(["flags".into()]))
+    row.insert("flags".into(), record.flags().into());
+    match &record.answer {
+        Answer::Predicted(prediction) => row.insert("model".into(), prediction.model.as_str().into()),
+        Answer::Refused(why) => row.insert("refused".into(), why.as_str().into()),
+        Answer::Open => None,
+    };
+    format!("{}\n", Value::Object(row))
 }
 
 fn parse_label(name: &str) -> Result<Label, String> {

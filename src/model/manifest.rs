@@ -136,6 +136,7 @@ impl ModelEntry {
         ModelCard {
             name: self.name.clone(),
             version: self.version,
+            sha256: self.sha256.clone(),
             trained_on: self.trained_on.clone(),
             accuracy: self
                 .accuracy

@@ -11,9 +11,11 @@ const C_KMS: f64 = 299_792.458;
 /// About the number of pixels from which the vertical range is found.
 const MOST_ASKED: usize = 20_000;
 
-/// Size of an exported figure in CSS pixels; 180 mm is two columns of the AAS journals.
-const EXPORT_PX: (f64, f64) = (900.0, 560.0);
-const EXPORT_WIDTH_MM: f64 = 180.0;
+/// CSS pixels to a millimetre of an exported figure: its text has the size of a journal's captions.
+const PX_A_MM: f64 = 5.0;
+
+/// Height of each panel of an exported figure, CSS pixels.
+const PANEL_PX: f64 = 280.0;
 
 /// Builds figures from the curves of one spectrum.
 #[derive(Debug, Clone, Copy)]
@@ -29,9 +31,21 @@ pub struct SpectrumFigure<'a> {
 impl<'a> SpectrumFigure<'a> {
     /// Range of wavelength that holds the whole spectrum, Å.
     pub fn full_range(view: &SpectrumView) -> (f64, f64) {
-        match (view.wave_vac_aa.first(), view.wave_vac_aa.last()) {
+        // Results in a link have no flux as it was in the file.
+        let wave = if view.wave_vac_aa.is_empty() { &view.model_wave_vac_aa } else { &view.wave_vac_aa };
+        match (wave.first(), wave.last()) {
             (Some(first), Some(last)) if last > first => (f64::from(*first), f64::from(*last)),
             _ => (0.0, 1.0),
+        }
+    }
+
+    /// What the model used of a spectrum, Å; all of it if it used none.
+    pub fn model_range(view: &SpectrumView) -> (f64, f64) {
+        let (low, high) = Self::full_range(view);
+        let wave = &view.continuum_wave_vac_aa;
+        match (wave.first(), wave.last()) {
+            (Some(from), Some(to)) if to > from => (f64::from(*from).max(low), f64::from(*to).min(high)),
+            _ => (low, high),
         }
     }
 
@@ -79,28 +93,41 @@ impl<'a> SpectrumFigure<'a> {
         }
     }
 
-    /// Both panels (the second only where the model saw anything) as an SVG document, 180 mm wide, on white.
-    pub fn to_svg(&self) -> String {
-        // Backend coordinates are whole numbers: eight to a pixel keep curves smooth in print.
-        const UNITS: f64 = 8.0;
-        let mut panels = vec![self.raw()];
+    /// Both panels, each only where there is something to show in it.
+    pub fn figure(&self) -> Figure<'a> {
+        let mut panels = Vec::new();
+        if !self.view.wave_vac_aa.is_empty() || self.view.model_flux.is_empty() {
+            panels.push(self.raw());
+        }
         if !self.view.model_flux.is_empty() {
             panels.push(self.model());
         }
-        let (width, height) = (EXPORT_PX.0 * UNITS, EXPORT_PX.1 * UNITS * panels.len() as f64 / 2.0);
+        Figure { panels, wave_range_aa: self.wave_range_aa }
+    }
+
+    /// Width and height of the exported figure in CSS pixels, for a width in print.
+    pub fn size_px(&self, width_mm: f64) -> (f64, f64) {
+        (width_mm * PX_A_MM, PANEL_PX * self.figure().panels.len() as f64)
+    }
+
+    /// The figure as an SVG document on white.
+    pub fn to_svg(&self, width_mm: f64) -> String {
+        // Backend coordinates are whole numbers: eight to a pixel keep curves smooth in print.
+        const UNITS: f64 = 8.0;
+        let (width_px, height_px) = self.size_px(width_mm);
+        let (width, height) = ((width_px * UNITS) as u32, (height_px * UNITS) as u32);
         let mut svg = String::new();
         {
-            let mut backend = SVGBackend::with_string(&mut svg, (width as u32, height as u32));
-            let figure = Figure { panels, wave_range_aa: self.wave_range_aa };
+            let mut backend = SVGBackend::with_string(&mut svg, (width, height));
             let scale = Scale { units_per_px: UNITS, text: 1.24 };
             // Writing into a string cannot fail.
-            let _ = figure.draw(&mut backend, &Theme::paper(), scale);
+            let _ = self.figure().draw(&mut backend, &Theme::paper(), scale);
             let _ = backend.present();
         }
-        let height_mm = EXPORT_WIDTH_MM * height / width;
+        let height_mm = height_px / PX_A_MM;
         svg.replacen(
             &format!("width=\"{width}\" height=\"{height}\""),
-            &format!("width=\"{EXPORT_WIDTH_MM}mm\" height=\"{height_mm:.1}mm\""),
+            &format!("width=\"{width_mm}mm\" height=\"{height_mm:.1}mm\""),
             1,
         )
     }
@@ -193,7 +220,7 @@ mod tests {
     }
 
     fn svg(view: &SpectrumView) -> String {
-        SpectrumFigure { view, rv_kms: 0.0, wave_range_aa: SpectrumFigure::full_range(view) }.to_svg()
+        SpectrumFigure { view, rv_kms: 0.0, wave_range_aa: SpectrumFigure::full_range(view) }.to_svg(180.0)
     }
 
     #[test]

@@ -188,7 +188,9 @@ impl Predictor {
         }
         flags.sort_unstable();
         flags.dedup();
-        Prediction { model: self.entry.title(), snr, estimates, flags }
+        let ledger = star.opened.ledger.iter().chain(&star.prepared.ledger).cloned().collect();
+        let (model, model_sha256) = (self.entry.title(), self.entry.sha256.clone());
+        Prediction { model, model_sha256, snr, estimates, flags, ledger }
     }
 }
 

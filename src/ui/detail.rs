@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::assumptions::AssumptionControls;
+use super::kept::KEPT_EPOCH;
 use super::ledger::Ledger;
 use super::parameters::Parameters;
 use super::spectrum_plot::SpectrumPlots;
@@ -22,8 +23,9 @@ fn Selected(row: Row) -> impl IntoView {
     let received = move || state.view.get().filter(|(key, _)| *key == row.key).map(|(_, view)| view);
     let view = Memo::new(move |_| received().and_then(Result::ok));
     let ledger = Signal::derive(move || view.get().map_or(Vec::new(), |v| v.ledger.clone()));
+    let is_kept = row.key.epoch == KEPT_EPOCH;
     let missing = move || {
-        if state.is_current(row.key) {
+        if state.is_current(row.key) || row.key.epoch == KEPT_EPOCH {
             received().and_then(Result::err).unwrap_or("Fetching its curves…".into())
         } else {
             "Its curves went with the engine that read it. Read the files again.".into()
@@ -44,7 +46,8 @@ fn Selected(row: Row) -> impl IntoView {
                     </Show>
                 </div>
                 <aside class="side" aria-label="Preprocessing">
-                    <AssumptionControls row/>
+                    // Nothing can be read anew of what came without its file.
+                    {(!is_kept).then(|| view! { <AssumptionControls row/> })}
                     <Show when=move || !ledger.with(Vec::is_empty)><Ledger entries=ledger/></Show>
                 </aside>
             </div>

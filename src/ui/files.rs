@@ -14,6 +14,24 @@ pub struct NamedFile {
     pub file: File,
 }
 
+impl NamedFile {
+    /// True when its name is that of a session file. Whether it is one its content says; but to look into each of ten
+    /// thousand files for it would keep them waiting.
+    pub fn may_be_session(&self) -> bool {
+        self.path.ends_with(".specola")
+    }
+}
+
+/// The content of a file.
+///
+/// # Errors
+/// What the browser says.
+pub async fn bytes_of(file: &File) -> Result<Vec<u8>, String> {
+    let buffer =
+        JsFuture::from(file.array_buffer()).await.map_err(|e| format!("it could not be read: {}", text_of(&e)))?;
+    Ok(js_sys::Uint8Array::new(&buffer).to_vec())
+}
+
 /// What a drop holds, taken while its event lasts: afterwards the browser empties it.
 pub struct Dropped {
     entries: Vec<FileSystemEntry>,

@@ -1,9 +1,7 @@
-//! Numbers as the page and its table file show them.
+//! Numbers as the page shows them.
 
-use super::state::Row;
-use crate::result::{Estimate, Label, Prediction, Snr};
+use crate::result::{Estimate, Snr};
 use crate::spectrum::Source;
-use leptos::prelude::*;
 
 /// Value and error for the page: `("−0.43", "0.05")`.
 pub fn estimate(estimate: &Estimate) -> (String, String) {
@@ -58,38 +56,6 @@ pub fn flux(value: f32) -> String {
     text.replace('-', "\u{2212}")
 }
 
-/// The table as CSV, with the columns of `specola predict`.
-pub fn csv(rows: &[Row]) -> String {
-    let mut text = String::from("file,id,survey,snr");
-    for label in Label::ALL {
-        text += &format!(",{0},e_{0}", label.name());
-    }
-    text += ",flags\n";
-    for row in rows {
-        let summary = row.summary.get_untracked();
-        text += &[&summary.file, &summary.meta.id, summary.meta.survey.name()].map(field).join(",");
-        let answer = row.answer.get_untracked();
-        text += &csv_answer(answer.prediction());
-    }
-    text
-}
-
-fn csv_answer(prediction: Option<&Prediction>) -> String {
-    let snr = prediction.and_then(|p| p.snr).map_or(String::new(), |s| format!("{:.1}", s.value));
-    let mut text = format!(",{snr}");
-    for label in Label::ALL {
-        let (value, error) = prediction.and_then(|p| p.get(label)).map(|e| e.text('-')).unwrap_or_default();
-        text += &format!(",{value},{error}");
-    }
-    let flags: Vec<_> = prediction.into_iter().flat_map(|p| &p.flags).map(|f| f.code()).collect();
-    text + &format!(",{}\n", flags.join("|"))
-}
-
-/// A CSV field, quoted where it must be.
-fn field(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,11 +73,5 @@ mod tests {
         assert_eq!(flux(3.21e-17), "3.210e−17");
         assert_eq!(bytes(6_300_000), "6.3 MB");
         assert_eq!(count(1, "file", "files"), "1 file");
-    }
-
-    #[test]
-    fn csv_fields_are_quoted_where_they_must_be() {
-        assert_eq!(field("a,b\"c"), "\"a,b\"\"c\"");
-        assert_eq!(field("plain"), "plain");
     }
 }

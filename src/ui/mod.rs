@@ -5,15 +5,19 @@
 
 mod arrange;
 mod assumptions;
+mod autosave;
+mod curves;
 mod detail;
 mod download;
 mod drop_zone;
 mod engine_link;
+mod figure_file;
 mod files;
 mod filter_bar;
 mod format;
 mod grid;
 mod kept_models;
+mod kept;
 mod keys;
 mod ledger;
 mod order;
@@ -26,13 +30,16 @@ mod state;
 mod status;
 mod table;
 mod table_row;
+mod take_away;
 mod theme;
 mod welcome;
 
 use leptos::prelude::*;
 
+use autosave::RestoreQuestion;
 use detail::Detail;
 use drop_zone::DropZone;
+use kept::Origins;
 use keys::{KeyHelp, listen};
 use skipped::SkippedList;
 use state::State;
@@ -58,11 +65,15 @@ fn App() -> impl IntoView {
     plot_canvas::ChosenRange::provide();
     let help = RwSignal::new(false);
     listen(state, help);
+    kept::listen(state);
+    autosave::look(state);
     let is_empty = move || state.rows.with(Vec::is_empty) && state.skipped.with(Vec::is_empty);
     view! {
         <Header/>
         <main id="main">
             <Notices/>
+            <RestoreQuestion/>
+            <Origins/>
             <DropZone large=Signal::derive(is_empty)/>
             <ProgressBar/>
             <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <SkippedList/> }>
@@ -74,6 +85,7 @@ fn App() -> impl IntoView {
                 "Specola " {env!("CARGO_PKG_VERSION")}
                 " · free software, MIT or Apache 2.0 · wavelengths in vacuum ångström, errors are 1 σ"
             </p>
+            <button class="quiet" data-testid="forget" on:click=move |_| autosave::forget(state)>"Forget everything"</button>
             <button class="quiet" on:click=move |_| help.set(true)>"Keys " <kbd>"?"</kbd></button>
         </footer>
         <KeyHelp open=help/>

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::download::save_text;
+use super::figure_file::{self, Width};
 use super::format;
 use super::plot_canvas::{PlotCanvas, Which, Zoom};
 use super::state::{Row, State};
-use crate::plot::{SpectrumFigure, nearest_index};
+use crate::plot::nearest_index;
 use crate::result::{Label, SpectrumView};
 use crate::spectrum::Frame;
 
@@ -18,6 +18,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
     let state = expect_context::<State>();
     let zoom = Zoom::new(view);
     let has_model = Memo::new(move |_| view.with(|v| v.as_ref().is_some_and(|v| !v.model_flux.is_empty())));
+    let has_raw = Memo::new(move |_| view.with(|v| v.as_ref().is_some_and(|v| !v.wave_vac_aa.is_empty())));
     let rv_kms = Memo::new(move |_| rv_in_wavelengths(row));
     let readout = move || {
         view.with(|view| match (view, zoom.hover.get()) {
@@ -27,10 +28,8 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
     };
     let export = move |_| {
         let Some(view) = view.get_untracked() else { return };
-        let figure =
-            SpectrumFigure { view: &view, rv_kms: rv_kms.get_untracked(), wave_range_aa: zoom.range.get_untracked() };
-        let name = file_stem(&row.summary.get_untracked().meta.id);
-        if let Err(why) = save_text(&format!("{name}.svg"), "image/svg+xml", &figure.to_svg()) {
+        let range = Some(zoom.range.get_untracked());
+        if let Err(why) = figure_file::save(row, &view, range, Width::Double, false) {
             state.notice.set(Some(why));
         }
     };
@@ -47,6 +46,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
                 <button data-testid="export-svg" on:click=export>"Save SVG"</button>
             </div>
         </div>
+        <Show when=move || has_raw.get()>
         <figure>
             <figcaption>
                 <span class="key data">"flux"</span>
@@ -60,6 +60,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
             </figcaption>
             <PlotCanvas which=Which::Raw view zoom rv_kms/>
         </figure>
+        </Show>
         <Show when=move || has_model.get()>
             <figure>
                 <figcaption><span class="key model">"what the model sees: flux / continuum on its grid, at rest"</span></figcaption>
@@ -70,7 +71,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
 }
 
 /// The star's velocity that is still in the wavelengths of the file, km/s.
-fn rv_in_wavelengths(row: Row) -> f64 {
+pub(super) fn rv_in_wavelengths(row: Row) -> f64 {
     if row.summary.get().meta.frame.value == Frame::Rest {
         return 0.0;
     }
@@ -104,7 +105,7 @@ fn read_at(view: &SpectrumView, wave_aa: f64) -> String {
 }
 
 /// An id as the name of a file.
-fn file_stem(id: &str) -> String {
+pub(super) fn file_stem(id: &str) -> String {
     let stem: String = id.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
     if stem.is_empty() { "spectrum".into() } else { stem }
 }

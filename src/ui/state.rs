@@ -7,10 +7,14 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::arrange::Arrangement;
+use super::autosave::{self, Saved};
+use super::curves::Awaited;
 use super::engine_link::EngineLink;
-use super::files::NamedFile;
+use super::files::{self, NamedFile};
+use super::kept::Kept;
 use crate::engine::{Assumptions, Backend, Event, JobId, Request, SpectrumId};
 use crate::result::{ModelCard, Prediction, SpectrumView, Summary};
+use crate::share::session::Session;
 
 /// A spectrum's place on the page: the engine counts anew after a restart, so its number alone is not unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +132,12 @@ pub struct State {
     pub jobs: RwSignal<BTreeMap<JobId, Progress>>,
     /// True between a drop and the moment when its files are known.
     pub gathering: RwSignal<bool>,
+    /// Rows that came with a link or a session file.
+    pub kept: Kept,
+    /// Who waits for curves.
+    pub awaited: Awaited,
+    /// What an earlier visit left.
+    pub saved: Saved,
     index: StoredValue<BTreeMap<RowKey, Row>>,
     next_job: StoredValue<JobId>,
     /// What was opened, to read it again after a crash.
@@ -151,6 +161,9 @@ impl State {
             skipped: RwSignal::new(Vec::new()),
             jobs: RwSignal::new(BTreeMap::new()),
             gathering: RwSignal::new(false),
+            kept: Kept::new(),
+            awaited: Awaited::new(),
+            saved: Saved::new(),
             index: StoredValue::new(BTreeMap::new()),
             next_job: StoredValue::new(0),
             opened: StoredValue::new_local(Vec::new()),
@@ -168,6 +181,12 @@ impl State {
             return;
         }
         self.opened.update_value(|opened| opened.extend(files.iter().cloned()));
+        autosave::save(self.opened.get_value());
+        let (sessions, files) = files.into_iter().partition::<Vec<_>, _>(NamedFile::may_be_session);
+        self.open_sessions(sessions);
+        if files.is_empty() {
+            return;
+        }
         let job = self.next_job.get_value();
         self.next_job.set_value(job + 1);
         let files_total = u32::try_from(files.len()).unwrap_or(u32::MAX);
@@ -196,6 +215,7 @@ impl State {
         self.cancel();
         self.send(Request::Clear, Vec::new());
         self.opened.update_value(Vec::clear);
+        autosave::save(Vec::new());
         self.clear_table();
         self.notice.set(None);
     }
@@ -261,6 +281,7 @@ impl State {
     /// The engine died: what it was doing is lost, what it answered stays.
     pub fn lose_engine(&self) {
         self.jobs.update(BTreeMap::clear);
+        self.awaited.give_up();
         for row in self.rows.read_untracked().iter() {
             if row.answer.with_untracked(|a| *a == Answer::Waiting) {
                 row.answer.set(Answer::Lost);
@@ -278,22 +299,14 @@ impl State {
                 self.engine.set(EngineStatus::Ready(backend));
             }
             Event::Unavailable { reason } => self.engine.set(EngineStatus::Unavailable(reason)),
-            Event::Found { spectrum, summary, .. } => self.add(key(spectrum), *summary),
+            Event::Found { spectrum, summary, .. } => self.add_row(key(spectrum), *summary, Answer::Waiting),
             Event::Skipped { what, why, .. } => self.skip(what, why),
             Event::Predicted { spectrum, prediction } => {
                 self.answer(key(spectrum), Answer::Predicted(Arc::new(*prediction)));
             }
             Event::Refused { spectrum, why } => self.answer(key(spectrum), Answer::Refused(why)),
-            Event::View { spectrum, view } => {
-                if self.selected.get_untracked() == Some(key(spectrum)) {
-                    self.view.set(Some((key(spectrum), Ok(Arc::new(*view)))));
-                }
-            }
-            Event::NoView { spectrum, why } => {
-                if self.selected.get_untracked() == Some(key(spectrum)) {
-                    self.view.set(Some((key(spectrum), Err(why))));
-                }
-            }
+            Event::View { spectrum, view } => self.take_view(key(spectrum), Ok(Arc::new(*view))),
+            Event::NoView { spectrum, why } => self.take_view(key(spectrum), Err(why)),
             Event::Changed { spectrum, summary } => {
                 if let Some(row) = self.row(key(spectrum)) {
                     row.summary.set(Arc::new(*summary));
@@ -313,11 +326,36 @@ impl State {
         }
     }
 
-    fn add(&self, key: RowKey, summary: Summary) {
+    fn take_view(&self, key: RowKey, view: Result<Arc<SpectrumView>, String>) {
+        self.awaited.deliver(key, &view);
+        if self.selected.get_untracked() == Some(key) {
+            self.view.set(Some((key, view)));
+        }
+    }
+
+    /// Opens what may be session files; those that are none go the way of other files.
+    fn open_sessions(&self, files: Vec<NamedFile>) {
+        let state = *self;
+        for named in files {
+            leptos::task::spawn_local(async move {
+                let opened = match files::bytes_of(&named.file).await {
+                    Ok(bytes) => Session::open(bytes).map_err(|e| e.to_string()),
+                    Err(why) => Err(why),
+                };
+                match opened {
+                    Ok(session) => state.show_session(session),
+                    Err(why) => state.skip(named.path, why),
+                }
+            });
+        }
+    }
+
+    /// Adds a row.
+    pub fn add_row(&self, key: RowKey, summary: Summary, answer: Answer) {
         let row = Row {
             key,
             summary: RwSignal::new(Arc::new(summary)),
-            answer: RwSignal::new(Answer::Waiting),
+            answer: RwSignal::new(answer),
             assumptions: RwSignal::new(Assumptions::default()),
         };
         self.index.update_value(|index| {
@@ -345,15 +383,24 @@ impl State {
     }
 
     fn ask_for_view(&self, key: RowKey) {
-        if self.is_current(key) {
-            self.send(Request::View { spectrum: key.id }, Vec::new());
+        if let Some(kept) = self.kept.curves(key) {
+            self.view.set(Some((key, kept.get())));
+        } else if self.is_current(key) {
+            self.request_view(key);
         }
+    }
+
+    /// Asks the engine for curves.
+    pub(super) fn request_view(&self, key: RowKey) {
+        self.send(Request::View { spectrum: key.id }, Vec::new());
     }
 
     fn clear_table(&self) {
         self.jobs.update(BTreeMap::clear);
         self.selected.set(None);
         self.view.set(None);
+        self.kept.clear();
+        self.awaited.give_up();
         self.skipped.update(Vec::clear);
         let rows = self.rows.get_untracked();
         self.rows.update(Vec::clear);

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
 use super::format;
+use super::kept::KEPT_EPOCH;
 use super::kept_models::KeptModels;
 use super::state::{EngineStatus, Progress, State};
 use crate::result::ModelCard;
@@ -141,7 +142,8 @@ fn requests() -> (usize, usize) {
 pub fn Notices() -> impl IntoView {
     let state = expect_context::<State>();
     let reread = move || {
-        let has_lost = state.rows.with(|rows| rows.iter().any(|row| !state.is_current(row.key)));
+        let has_lost =
+            state.rows.with(|rows| rows.iter().any(|row| row.key.epoch != KEPT_EPOCH && !state.is_current(row.key)));
         has_lost.then(|| view! { <button on:click=move |_| state.reopen()>"Read the files again"</button> })
     };
     view! {

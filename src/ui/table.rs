@@ -2,11 +2,12 @@
 
 use leptos::prelude::*;
 
-use super::download::save_text;
 use super::filter_bar::FilterBar;
 use super::format;
 use super::grid::Grid;
 use super::state::State;
+use super::take_away::{TakeAway, save_table};
+use crate::share::Format;
 
 /// The table of all spectra, with what can be done to all of them.
 #[component]
@@ -22,8 +23,7 @@ pub fn Table() -> impl IntoView {
         is_done.then(|| state.rows.with(|rows| rows.iter().filter(|r| has_answer(r)).count()))
     });
     let save = move |_| {
-        let text = format::csv(&untrack(|| state.taken()));
-        if let Err(why) = save_text("specola.csv", "text/csv", &text) {
+        if let Err(why) = save_table(&untrack(|| state.taken()), Format::Csv) {
             state.notice.set(Some(why));
         }
     };
@@ -43,6 +43,7 @@ pub fn Table() -> impl IntoView {
                         ticked => format!("Save CSV of {ticked}"),
                     }}
                 </button>
+                <TakeAway/>
                 <button data-testid="clear" on:click=move |_| state.clear()>"Clear all"</button>
             </div>
             <Show when=move || { n.get() > 1 }><FilterBar/></Show>

@@ -1,0 +1,139 @@
+//! A FITS file with one binary table (FITS Standard 4.0, §7.3).
+
+use super::table::{Cell, Column, Kind, ascii, full, remarks};
+use super::{Record, models_of};
+use crate::result::Label;
+
+const BLOCK: usize = 2880;
+const CARD: usize = 80;
+
+/// The whole file.
+pub fn table(records: &[Record], labels: &[Label]) -> Vec<u8> {
+    let columns = full(labels);
+    let rows: Vec<Vec<Cell>> = records.iter().map(|r| columns.iter().map(|c| plain(c.cell(r))).collect()).collect();
+    let widths: Vec<usize> = (0..columns.len()).map(|i| rows.iter().map(|r| width(&r[i])).max().unwrap_or(1)).collect();
+
+    let mut file = primary();
+    file.extend(header(records, &columns, &widths));
+    for row in &rows {
+        for (cell, width) in row.iter().zip(&widths) {
+            match cell {
+                Cell::Text(text) => {
+                    file.extend_from_slice(text.as_bytes());
+                    file.resize(file.len() + width - text.len(), 0);
+                }
+                Cell::Number(number) => file.extend(number.unwrap_or(f64::NAN).to_be_bytes()),
+            }
+        }
+    }
+    pad(&mut file, 0);
+    file
+}
+
+fn plain(cell: Cell) -> Cell {
+    match cell {
+        Cell::Text(text) => Cell::Text(ascii(&text)),
+        number => number,
+    }
+}
+
+/// Bytes of a cell; a text column is at least one wide.
+fn width(cell: &Cell) -> usize {
+    match cell {
+        Cell::Text(text) => text.len().max(1),
+        Cell::Number(_) => size_of::<f64>(),
+    }
+}
+
+fn primary() -> Vec<u8> {
+    let mut cards = Cards::default();
+    cards.plain("SIMPLE", "T", "FITS standard 4.0");
+    cards.plain("BITPIX", "8", "");
+    cards.plain("NAXIS", "0", "the table is in the first extension");
+    cards.plain("EXTEND", "T", "");
+    cards.end()
+}
+
+fn header(records: &[Record], columns: &[Column], widths: &[usize]) -> Vec<u8> {
+    let mut cards = Cards::default();
+    cards.text("XTENSION", "BINTABLE", "binary table");
+    cards.plain("BITPIX", "8", "");
+    cards.plain("NAXIS", "2", "");
+    cards.plain("NAXIS1", &widths.iter().sum::<usize>().to_string(), "bytes a row");
+    cards.plain("NAXIS2", &records.len().to_string(), "rows");
+    cards.plain("PCOUNT", "0", "");
+    cards.plain("GCOUNT", "1", "");
+    cards.plain("TFIELDS", &columns.len().to_string(), "columns");
+    for (i, (column, width)) in columns.iter().zip(widths).enumerate() {
+        let n = i + 1;
+        cards.text(&format!("TTYPE{n}"), &column.name, &column.about);
+        let form = match column.kind {
+            Kind::Text => format!("{width}A"),
+            Kind::Number => "D".into(),
+        };
+        cards.text(&format!("TFORM{n}"), &form, "");
+        if !column.unit.is_empty() {
+            cards.text(&format!("TUNIT{n}"), column.unit, "");
+        }
+        cards.text(&format!("TUCD{n}"), &column.ucd, "");
+    }
+    cards.text("EXTNAME", "SPECOLA", "");
+    cards.text("CREATOR", &format!("Specola {}", env!("CARGO_PKG_VERSION")), "");
+    for (i, model) in models_of(records).into_iter().enumerate() {
+        cards.text(&format!("MODEL{}", i + 1), &model.title, "model and version");
+        cards.text(&format!("MODSHA{}", i + 1), &model.sha256, "");
+    }
+    for (name, value) in remarks(records) {
+        cards.comment(&format!("{name}: {value}"));
+    }
+    cards.end()
+}
+
+/// Header cards of 80 bytes.
+#[derive(Default)]
+struct Cards(Vec<u8>);
+
+impl Cards {
+    fn push(&mut self, card: &str) {
+        let mut bytes = card.as_bytes().to_vec();
+        bytes.resize(CARD, b' ');
+        self.0.extend(bytes);
+    }
+
+    /// A number or a truth value, right-justified to column 30.
+    fn plain(&mut self, key: &str, value: &str, comment: &str) {
+        self.with_comment(format!("{key:<8}= {value:>20}"), comment);
+    }
+
+    /// A string. Those that do not fit into a card are cut: none that Specola writes is that long but a model's name.
+    fn text(&mut self, key: &str, value: &str, comment: &str) {
+        let mut value = ascii(value).replace('\'', "''");
+        value.truncate(CARD - 12);
+        self.with_comment(format!("{key:<8}= '{value:<8}'"), comment);
+    }
+
+    fn with_comment(&mut self, mut card: String, comment: &str) {
+        // A comment that does not fit is left out: it repeats what the column's name says.
+        if !comment.is_empty() && card.len() + 3 + comment.len() <= CARD {
+            card += &format!(" / {comment}");
+        }
+        self.push(&card);
+    }
+
+    /// Free text, over as many cards as it needs.
+    fn comment(&mut self, text: &str) {
+        for part in ascii(text).as_bytes().chunks(CARD - 10) {
+            self.push(&format!("COMMENT   {}", String::from_utf8_lossy(part)));
+        }
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.push("END");
+        pad(&mut self.0, b' ');
+        self.0
+    }
+}
+
+fn pad(bytes: &mut Vec<u8>, with: u8) {
+    bytes.resize(bytes.len().div_ceil(BLOCK) * BLOCK, with);
+}

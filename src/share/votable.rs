@@ -1,0 +1,91 @@
+//! VOTable 1.4 (IVOA recommendation of 2019-10-21) with its data as text.
+
+use std::io::Write;
+
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
+
+use super::Record;
+use super::table::{Cell, Column, Kind, full, remarks};
+use crate::result::Label;
+
+const NAMESPACE: &str = "http://www.ivoa.net/xml/VOTable/v1.3";
+
+/// The whole document.
+pub fn table(records: &[Record], labels: &[Label]) -> Vec<u8> {
+    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 1);
+    // Writing into memory cannot fail.
+    let _ = document(&mut writer, records, &full(labels));
+    let mut bytes = writer.into_inner();
+    bytes.push(b'\n');
+    bytes
+}
+
+fn document<W: Write>(writer: &mut Writer<W>, records: &[Record], columns: &[Column]) -> std::io::Result<()> {
+    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    // The namespace of version 1.4 is that of 1.3, says the recommendation.
+    let root = writer.create_element("VOTABLE").with_attributes([("version", "1.4"), ("xmlns", NAMESPACE)]);
+    root.write_inner_content(|w| {
+        w.create_element("RESOURCE").with_attribute(("type", "results")).write_inner_content(|w| {
+            for (name, value) in remarks(records) {
+                let attributes = [("name", name.as_str()), ("value", &clean(&value))];
+                w.create_element("INFO").with_attributes(attributes).write_empty()?;
+            }
+            let rows = records.len().to_string();
+            let table = w.create_element("TABLE").with_attributes([("name", "specola"), ("nrows", rows.as_str())]);
+            table.write_inner_content(|w| {
+                columns.iter().try_for_each(|column| field(w, column))?;
+                w.create_element("DATA").write_inner_content(|w| {
+                    w.create_element("TABLEDATA")
+                        .write_inner_content(|w| records.iter().try_for_each(|record| row(w, columns, record)))?;
+                    Ok(())
+                })?;
+                Ok(())
+            })?;
+            Ok(())
+        })?;
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn field<W: Write>(writer: &mut Writer<W>, column: &Column) -> std::io::Result<()> {
+    let mut element = writer.create_element("FIELD").with_attributes([
+        ("ID", column.name.as_str()),
+        ("name", &column.name),
+        ("ucd", &column.ucd),
+    ]);
+    element = match column.kind {
+        // File names and ledgers may hold any letter.
+        Kind::Text => element.with_attributes([("datatype", "unicodeChar"), ("arraysize", "*")]),
+        Kind::Number => element.with_attribute(("datatype", "double")),
+    };
+    if !column.unit.is_empty() {
+        element = element.with_attribute(("unit", column.unit));
+    }
+    element.write_inner_content(|w| {
+        w.create_element("DESCRIPTION").write_text_content(BytesText::new(&column.about))?;
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn row<W: Write>(writer: &mut Writer<W>, columns: &[Column], record: &Record) -> std::io::Result<()> {
+    writer.create_element("TR").write_inner_content(|w| {
+        for column in columns {
+            let text = match column.cell(record) {
+                Cell::Text(text) => clean(&text),
+                Cell::Number(number) => number.map_or_else(String::new, |n| n.to_string()),
+            };
+            w.create_element("TD").write_text_content(BytesText::new(&text))?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Text without the characters that XML 1.0 cannot hold.
+fn clean(text: &str) -> String {
+    let is_allowed = |c: char| !matches!(c, '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
+    text.chars().map(|c| if is_allowed(c) { c } else { '\u{fffd}' }).collect()
+}

@@ -1,0 +1,154 @@
+//! What was open is kept in the browser's own database, so that a closed tab loses nothing: the files themselves and
+//! what the user said about them. On the next visit the page asks before it restores, and "forget everything" does.
+//!
+//! Results are not kept but computed again: the answers are then today's model's, and links and session files are what
+//! keeps an answer as it was.
+
+use idb::{Database, DatabaseEvent, Factory, ObjectStoreParams, Query, TransactionMode};
+use js_sys::{Array, Object, Reflect};
+use leptos::{prelude::*, task::spawn_local};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::File;
+
+use super::files::NamedFile;
+use super::format;
+use super::state::State;
+
+const DATABASE: &str = "specola";
+const STORE: &str = "session";
+const KEY: &str = "files";
+
+/// More than this is not kept: a browser would throw it out, or other sites' data for it.
+const MOST_BYTES: f64 = 512.0 * 1024.0 * 1024.0;
+
+/// What an earlier visit left, while the page asks about it.
+#[derive(Clone, Copy)]
+pub struct Saved(RwSignal<Option<Vec<NamedFile>>, LocalStorage>);
+
+impl Saved {
+    /// Nothing known yet.
+    pub fn new() -> Self {
+        Self(RwSignal::new_local(None))
+    }
+}
+
+/// Looks for what an earlier visit left.
+pub fn look(state: State) {
+    spawn_local(async move {
+        // A browser that keeps no database for this page has kept nothing.
+        if let Ok(files) = load().await {
+            if !files.is_empty() && state.rows.with_untracked(Vec::is_empty) {
+                state.saved.0.set(Some(files));
+            }
+        }
+    });
+}
+
+/// Keeps the files that are open now, in place of what was kept before.
+pub fn save(files: Vec<NamedFile>) {
+    spawn_local(async move {
+        let bytes: f64 = files.iter().map(|f| f.file.size()).sum();
+        // What cannot be kept is only not restored; the page says nothing of it now and asks nothing on the next visit.
+        let _ = if bytes > MOST_BYTES || files.is_empty() { remove().await } else { store(&files).await };
+    });
+}
+
+async fn open() -> Result<Database, idb::Error> {
+    let mut request = Factory::new()?.open(DATABASE, Some(1))?;
+    request.on_upgrade_needed(|event| {
+        // Fails only where the database cannot be had at all, which the request itself reports.
+        let _ = event.database().and_then(|db| db.create_object_store(STORE, ObjectStoreParams::new()));
+    });
+    request.await
+}
+
+async fn store(files: &[NamedFile]) -> Result<(), idb::Error> {
+    let list = Array::new();
+    for NamedFile { path, file } in files {
+        let entry = Object::new();
+        // Setting a property of a plain object cannot fail.
+        let _ = Reflect::set(&entry, &"path".into(), &path.as_str().into());
+        let _ = Reflect::set(&entry, &"file".into(), file);
+        list.push(&entry);
+    }
+    let database = open().await?;
+    let transaction = database.transaction(&[STORE], TransactionMode::ReadWrite)?;
+    transaction.object_store(STORE)?.put(&list, Some(&KEY.into()))?.await?;
+    transaction.commit()?.await?;
+    database.close();
+    Ok(())
+}
+
+async fn load() -> Result<Vec<NamedFile>, idb::Error> {
+    let database = open().await?;
+    let transaction = database.transaction(&[STORE], TransactionMode::ReadOnly)?;
+    let found = transaction.object_store(STORE)?.get(Query::Key(KEY.into()))?.await?;
+    database.close();
+    let list: Array = found.and_then(|list| list.dyn_into().ok()).unwrap_or_default();
+    let entry = |entry: JsValue| {
+        let path = Reflect::get(&entry, &"path".into()).ok()?.as_string()?;
+        Some(NamedFile { path, file: Reflect::get(&entry, &"file".into()).ok()?.dyn_into::<File>().ok()? })
+    };
+    Ok(list.iter().filter_map(entry).collect())
+}
+
+async fn remove() -> Result<(), idb::Error> {
+    let database = open().await?;
+    let transaction = database.transaction(&[STORE], TransactionMode::ReadWrite)?;
+    transaction.object_store(STORE)?.clear()?.await?;
+    transaction.commit()?.await?;
+    database.close();
+    Ok(())
+}
+
+/// Asks whether to restore what an earlier visit left.
+#[component]
+pub fn RestoreQuestion() -> impl IntoView {
+    let state = expect_context::<State>();
+    let saved = state.saved.0;
+    let restore = move |_| {
+        if let Some(files) = saved.get_untracked() {
+            saved.set(None);
+            state.open(files);
+        }
+    };
+    let forget = move |_| forget(state);
+    view! {
+        {move || saved.with(|s| s.as_ref().map(|files| {
+            let bytes: f64 = files.iter().map(|f| f.file.size()).sum();
+            view! {
+                <div class="notice" role="status" data-testid="restore">
+                    <p>{format!(
+                        "On your last visit {} ({}) had been opened; they are still in this browser, and nowhere else.",
+                        format::count(files.len(), "file", "files"), format::bytes(bytes as u64),
+                    )}</p>
+                    <button class="primary" data-testid="restore-yes" on:click=restore>"Open them again"</button>
+                    <button data-testid="restore-no" on:click=forget>"Forget them"</button>
+                </div>
+            }
+        }))}
+    }
+}
+
+/// Clears the page and everything that it keeps in this browser.
+pub fn forget(state: State) {
+    state.clear();
+    state.saved.0.set(None);
+    // The results in a link stand in the address.
+    if let (Ok(history), Ok(page)) = (window().history(), window().location().href()) {
+        let bare = page.split('#').next().unwrap_or_default();
+        let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(bare));
+    }
+    spawn_local(async move {
+        let done = async {
+            let delete = Factory::new()?.delete(DATABASE)?;
+            delete.await
+        };
+        state.notice.set(Some(match done.await {
+            Ok(()) => "Everything that this page kept in this browser is forgotten.".into(),
+            Err(why) => format!(
+                "The browser did not delete what this page kept: {why}. Delete this site's data in its settings."
+            ),
+        }));
+    });
+}
