@@ -245,7 +245,7 @@ impl Summary {
 pub struct SpectrumView {
     /// Vacuum wavelengths of the file's pixels, Å.
     pub wave_vac_aa: Vec<f32>,
-    /// Flux as in the file.
+    /// Flux as in the file; NaN where it is masked and 0, which is how surveys write that nothing was measured.
     pub flux: Vec<f32>,
     /// σ of the flux; empty without inverse variances.
     pub sigma: Vec<f32>,

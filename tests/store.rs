@@ -3,6 +3,7 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fs;
 
 use pollster::block_on;
@@ -62,13 +63,79 @@ fn a_part_that_fails_or_is_damaged_once_is_asked_for_again() {
 fn a_part_that_keeps_failing_is_named_with_its_place_and_a_cure() {
     let folder = Folder::new("store-fail");
     let entry = write_untrained_model(folder.path());
-    let error = block_on(flaky(&folder, 2, false).weights(&entry, |_, _| {})).expect_err("twice is enough");
+    let error = block_on(flaky(&folder, 3, false).weights(&entry, |_, _| {})).expect_err("three times is enough");
     let text = error.to_string();
     for said in ["part 1 of", "model untrained", &entry.chunks[0].file, "the line is down", "try again"] {
         assert!(text.contains(said), "{text}");
     }
-    let error = block_on(flaky(&folder, 2, true).weights(&entry, |_, _| {})).expect_err("damaged twice");
+    let error = block_on(flaky(&folder, 3, true).weights(&entry, |_, _| {})).expect_err("damaged three times");
     assert!(matches!(error, StoreError::Damaged { .. }));
+}
+
+/// A folder beside a cache, which counts what the folder was asked for.
+struct Caching {
+    folder: ModelFolder,
+    cache: RefCell<BTreeMap<String, Vec<u8>>>,
+    asked: RefCell<Vec<String>>,
+    lost: Cell<Option<&'static str>>,
+}
+
+impl Source for Caching {
+    const CURE: &'static str = "try again";
+
+    fn place(&self, path: &str) -> String {
+        self.folder.place(path)
+    }
+
+    async fn get(&self, path: &str, limit: u64, on_bytes: &mut dyn FnMut(u64)) -> Result<Vec<u8>, String> {
+        self.asked.borrow_mut().push(path.into());
+        match self.lost.get() {
+            Some(lost) if path.contains(lost) => Err("the line is down".into()),
+            _ => self.folder.get(path, limit, on_bytes).await,
+        }
+    }
+
+    async fn kept(&self, path: &str) -> Option<Vec<u8>> {
+        self.cache.borrow().get(path).cloned()
+    }
+
+    async fn keep(&self, path: &str, bytes: &[u8]) {
+        self.cache.borrow_mut().insert(path.into(), bytes.to_vec());
+    }
+}
+
+#[test]
+fn a_download_goes_on_where_it_broke_and_is_not_repeated() {
+    let folder = Folder::new("store-cache");
+    let entry = write_untrained_model(folder.path());
+    let last: &'static str = entry.chunks.last().expect("there are parts").file.clone().leak();
+    let store = Store::new(Caching {
+        folder: ModelFolder::new(folder.path()),
+        cache: RefCell::default(),
+        asked: RefCell::default(),
+        lost: Cell::new(Some(last)),
+    });
+    let asked = || store.source().asked.take();
+    let files = |chunks: &[specola::model::manifest::Chunk]| chunks.iter().map(|c| c.file.clone()).collect::<Vec<_>>();
+
+    block_on(store.weights(&entry, |_, _| {})).expect_err("the last part does not come");
+    assert_eq!(asked().len(), entry.chunks.len() - 1 + 3);
+    store.source().lost.set(None);
+    assert!(block_on(store.weights(&entry, |_, _| {})).is_ok());
+    assert_eq!(asked(), [last], "only what was missing");
+    assert!(block_on(store.weights(&entry, |_, _| {})).is_ok());
+    assert!(asked().is_empty(), "all of it was kept");
+
+    // A kept part that was damaged since is never used.
+    store.source().cache.borrow_mut().get_mut(last).expect("it was kept")[3] ^= 1;
+    let weights = block_on(store.weights(&entry, |_, _| {})).expect("it is fetched again");
+    assert_eq!(sha256_hex(&weights), entry.sha256);
+    assert_eq!(asked(), files(&entry.chunks[entry.chunks.len() - 1..]));
+
+    // Offline, the list of the last visit serves.
+    assert!(block_on(store.manifest()).is_ok());
+    store.source().lost.set(Some(""));
+    assert!(block_on(store.manifest()).is_ok_and(|m| m.models.len() == 1));
 }
 
 #[test]

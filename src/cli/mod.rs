@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod evaluate;
+mod experiment;
 mod files;
 mod inspect;
 mod models;
@@ -34,6 +35,7 @@ enum Command {
     Pretrain(pretrain::Pretrain),
     Evaluate(evaluate::Evaluate),
     Verify(verify::Verify),
+    Experiment(experiment::Experiment),
 }
 
 /// Where the shipped models are, for every subcommand that uses one.
@@ -63,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Pretrain(args) => args.run(),
         Command::Evaluate(args) => args.run(),
         Command::Verify(args) => args.run(),
+        Command::Experiment(args) => args.run(),
     };
     match done {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,

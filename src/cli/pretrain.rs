@@ -56,7 +56,7 @@ struct Mlp {
     #[arg(long, default_value_t = 3)]
     real_epochs: usize,
     /// Fine-tuned networks whose weights are averaged
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 3)]
     members: usize,
     /// Folds of the cross-validation
     #[arg(long, default_value_t = 5)]

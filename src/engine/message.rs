@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::result::{ModelCard, Prediction, SpectrumView, Summary};
 use crate::spectrum::{Frame, Medium};
 
+/// Name of the browser's cache in which the engine keeps weights, and which the page lists and empties.
+pub const MODELS_CACHE: &str = "specola-models";
+
 /// Number of a batch of files, chosen by the page.
 pub type JobId = u32;
 

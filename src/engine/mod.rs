@@ -18,4 +18,4 @@ mod wire;
 #[cfg(feature = "engine")]
 pub mod worker;
 
-pub use message::{Assumptions, Backend, Event, JobId, Request, SpectrumId};
+pub use message::{Assumptions, Backend, Event, JobId, MODELS_CACHE, Request, SpectrumId};

@@ -59,13 +59,20 @@ enum Model {
 struct Job<F> {
     id: JobId,
     files: VecDeque<(String, Option<F>)>,
-    /// The zip that is being read, and which of its files is next.
-    archive: Option<(Archive<Vec<u8>>, Rc<File<F>>, usize)>,
+    archive: Option<OpenArchive<F>>,
     files_total: u32,
     /// Spectra that no network has seen yet.
     waiting: VecDeque<SpectrumId>,
     spectra_done: u32,
     spectra_total: u32,
+}
+
+/// A zip that is being read.
+struct OpenArchive<F> {
+    archive: Archive<Vec<u8>>,
+    file: Rc<File<F>>,
+    /// Position of the file to read next.
+    next: usize,
 }
 
 impl<F> Job<F> {
@@ -80,7 +87,7 @@ impl<F> Job<F> {
     }
 
     fn progress(&self) -> Event {
-        let in_archive = self.archive.as_ref().map_or(0, |(archive, _, next)| archive.len() - next);
+        let in_archive = self.archive.as_ref().map_or(0, |open| open.archive.len() - open.next);
         Event::Progress {
             job: self.id,
             files_done: self.files_total - (self.files.len() + in_archive) as u32,
@@ -287,10 +294,10 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     /// Reads the next file of a job, or of its zip, and reports what is in it.
     async fn read_next(&mut self, i: usize) {
         let job = &mut self.jobs[i];
-        if let Some((archive, file, next)) = &mut job.archive {
-            let (contents, file, entry) = (archive.read(*next), file.clone(), *next);
-            *next += 1;
-            if *next == archive.len() {
+        if let Some(open) = &mut job.archive {
+            let (contents, file, entry) = (open.archive.read(open.next), open.file.clone(), open.next);
+            open.next += 1;
+            if open.next == open.archive.len() {
                 job.archive = None;
             }
             self.take_in(i, &file, Some(entry), contents);
@@ -298,7 +305,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             let found = match open(&path, content).await {
                 Ok((Opened::Archive(archive), file)) => {
                     job.files_total += archive.len() as u32 - 1;
-                    job.archive = Some((archive, file, 0));
+                    job.archive = Some(OpenArchive { archive, file, next: 0 });
                     None
                 }
                 Ok((Opened::Contents(contents), file)) => Some((file, contents)),

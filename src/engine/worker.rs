@@ -12,7 +12,7 @@ use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent};
 
 use super::session::{Attachment, Session};
 use super::wire::{self, text_of};
-use super::{Backend, Event, Request};
+use super::{Backend, Event, MODELS_CACHE, Request};
 use crate::model::store::{Site, Store};
 use crate::task::predict::Predictor;
 
@@ -96,7 +96,7 @@ async fn fetch_model(mail: UnboundedSender<Mail>) {
 }
 
 async fn load_model() -> Result<Predictor, String> {
-    let store = Store::new(Site::beside(scope(), MODELS_FOLDER)?);
+    let store = Store::new(Site::beside(scope(), MODELS_FOLDER, MODELS_CACHE)?);
     let manifest = store.manifest().await.map_err(|e| e.to_string())?;
     let entry = manifest.default_model().ok_or("the list of models has no default; reload the page")?;
     let what = format!("{} {}", entry.name, entry.version);

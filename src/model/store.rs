@@ -1,7 +1,8 @@
 //! Where the shipped weights come from: a folder natively, the page's own site in a browser.
 //!
-//! Weights travel as chunks of at most 4 MiB (`manifest.rs`). Each is checked by size and sha256 before it is used and
-//! asked for once more when it is missing or damaged; the assembled file is checked again as a whole.
+//! Weights travel as chunks of at most 4 MiB (`manifest.rs`). Each is checked by size and sha256 before it is used, asked
+//! for again a few times when it is missing or damaged, and then kept where the source can keep it: a download that broke
+//! off goes on where it was, and a second visit fetches nothing. The assembled file is checked again as a whole.
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -13,6 +14,9 @@ pub const MANIFEST: &str = "manifest.json";
 
 /// Largest manifest that is read, bytes.
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+
+/// How often a file is asked for before it is given up.
+const TRIES: u32 = 3;
 
 /// Why shipped weights cannot be had.
 #[derive(Debug, Error)]
@@ -37,6 +41,17 @@ pub trait Source {
 
     /// The bytes of a file, an error when there are more than `limit`. `on_bytes` hears how many have come so far.
     async fn get(&self, path: &str, limit: u64, on_bytes: &mut dyn FnMut(u64)) -> Result<Vec<u8>, String>;
+
+    /// The bytes of a file that was kept; nobody has checked them since.
+    async fn kept(&self, _path: &str) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Keeps a file for later, if it can: a full disk is no error.
+    async fn keep(&self, _path: &str, _bytes: &[u8]) {}
+
+    /// Waits before a file is asked for again; `tries` counts how often it was.
+    async fn pause(&self, _tries: u32) {}
 }
 
 /// The models that are shipped at a source.
@@ -51,12 +66,30 @@ impl<S: Source> Store<S> {
         Self { source }
     }
 
+    /// Where it takes its files from.
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
     /// What is shipped.
     pub async fn manifest(&self) -> Result<Manifest, StoreError> {
-        let get = async || self.source.get(MANIFEST, MAX_MANIFEST_BYTES, &mut |_| {}).await;
-        let json = match get().await {
-            Ok(json) => json,
-            Err(_) => get().await.map_err(|why| self.cannot_get("the list of models", MANIFEST, why))?,
+        let mut tries = 0;
+        let json = loop {
+            match self.source.get(MANIFEST, MAX_MANIFEST_BYTES, &mut |_| {}).await {
+                Ok(json) => {
+                    self.source.keep(MANIFEST, &json).await;
+                    break json;
+                }
+                Err(_) if tries + 1 < TRIES => {
+                    tries += 1;
+                    self.source.pause(tries).await;
+                }
+                // Offline: the list of the last visit, whose chunks are kept too.
+                Err(why) => match self.source.kept(MANIFEST).await {
+                    Some(json) => break json,
+                    None => return Err(self.cannot_get("the list of models", MANIFEST, why)),
+                },
+            }
         };
         Manifest::parse(&json).map_err(|why| StoreError::Manifest { place: self.source.place(MANIFEST), why })
     }
@@ -69,18 +102,38 @@ impl<S: Source> Store<S> {
             let what = format!("part {} of {} of the model {}", i + 1, entry.chunks.len(), entry.name);
             let before = weights.len() as u64;
             let mut on_bytes = |n| progress(before + n, total);
-            let part = match self.chunk(&what, chunk, &mut on_bytes).await {
-                Ok(part) => part,
-                Err(_) => self.chunk(&what, chunk, &mut on_bytes).await?,
-            };
-            weights.extend_from_slice(&part);
+            weights.extend(self.chunk(&what, chunk, &mut on_bytes).await?);
         }
         self.check(&format!("the model {}", entry.name), MANIFEST, &weights, &entry.sha256)?;
         Ok(weights)
     }
 
-    /// One chunk, once, checked.
+    /// One chunk: the kept one if it is whole, else fetched, checked and kept.
     async fn chunk(&self, what: &str, chunk: &Chunk, on_bytes: &mut dyn FnMut(u64)) -> Result<Vec<u8>, StoreError> {
+        if let Some(bytes) = self.source.kept(&chunk.file).await
+            && sha256_hex(&bytes) == chunk.sha256
+        {
+            on_bytes(chunk.bytes);
+            return Ok(bytes);
+        }
+        let mut tries = 0;
+        loop {
+            match self.fetch(what, chunk, on_bytes).await {
+                Ok(bytes) => {
+                    self.source.keep(&chunk.file, &bytes).await;
+                    return Ok(bytes);
+                }
+                Err(_) if tries + 1 < TRIES => {
+                    tries += 1;
+                    self.source.pause(tries).await;
+                }
+                Err(why) => return Err(why),
+            }
+        }
+    }
+
+    /// One chunk, fetched once, checked.
+    async fn fetch(&self, what: &str, chunk: &Chunk, on_bytes: &mut dyn FnMut(u64)) -> Result<Vec<u8>, StoreError> {
         let bytes = self
             .source
             .get(&chunk.file, chunk.bytes, on_bytes)
@@ -176,10 +229,12 @@ pub use site::Site;
 
 #[cfg(all(target_arch = "wasm32", feature = "engine"))]
 mod site {
-    use js_sys::{Reflect, Uint8Array};
+    use js_sys::{Promise, Reflect, Uint8Array};
     use wasm_bindgen::{JsCast, JsValue};
     use wasm_bindgen_futures::JsFuture;
-    use web_sys::{DedicatedWorkerGlobalScope, ReadableStreamDefaultReader, Response};
+    use web_sys::{
+        Cache, DedicatedWorkerGlobalScope, ReadableStreamDefaultReader, RequestCache, RequestInit, Response,
+    };
 
     use super::Source;
 
@@ -188,15 +243,24 @@ mod site {
     pub struct Site {
         scope: DedicatedWorkerGlobalScope,
         base: String,
+        /// Name of the browser's cache that keeps its files.
+        cache: &'static str,
     }
 
     impl Site {
         /// The folder `folder` (with its final slash) beside `www/engine-worker.js`, which leaves its own address in the
         /// worker's `scriptUrl`: the worker's location is that of the blob it was started from.
-        pub fn beside(scope: DedicatedWorkerGlobalScope, folder: &str) -> Result<Self, String> {
+        /// Its files are kept in the browser's cache named `cache`.
+        pub fn beside(scope: DedicatedWorkerGlobalScope, folder: &str, cache: &'static str) -> Result<Self, String> {
             let script = js_sys::Reflect::get(&scope, &"scriptUrl".into()).ok().and_then(|url| url.as_string());
             let url = web_sys::Url::new_with_base(folder, &script.unwrap_or_default()).map_err(text)?;
-            Ok(Self { scope, base: url.href() })
+            Ok(Self { scope, base: url.href(), cache })
+        }
+
+        /// The browser's cache, where it has one: not in a private window of some, and only on a secure origin.
+        async fn cache(&self) -> Option<Cache> {
+            let opening = self.scope.caches().ok()?.open(self.cache);
+            JsFuture::from(opening).await.ok()?.dyn_into().ok()
         }
     }
 
@@ -208,7 +272,12 @@ mod site {
         }
 
         async fn get(&self, path: &str, limit: u64, on_bytes: &mut dyn FnMut(u64)) -> Result<Vec<u8>, String> {
-            let answer = JsFuture::from(self.scope.fetch_with_str(&self.place(path))).await.map_err(text)?;
+            // Past the browser's own store of answers: what arrived damaged would come from there for ever, and what
+            // arrived well would be on the disk twice.
+            let how = RequestInit::new();
+            how.set_cache(RequestCache::NoStore);
+            let asked = self.scope.fetch_with_str_and_init(&self.place(path), &how);
+            let answer = JsFuture::from(asked).await.map_err(text)?;
             let answer: Response = answer.dyn_into().map_err(text)?;
             if !answer.ok() {
                 return Err(format!("the server answers {} {}", answer.status(), answer.status_text()));
@@ -226,6 +295,32 @@ mod site {
                 }
                 on_bytes(bytes.len() as u64);
             }
+        }
+
+        async fn kept(&self, path: &str) -> Option<Vec<u8>> {
+            let found = self.cache().await?.match_with_str(&self.place(path));
+            let answer: Response = JsFuture::from(found).await.ok()?.dyn_into().ok()?;
+            let buffer = JsFuture::from(answer.array_buffer().ok()?).await.ok()?;
+            Some(Uint8Array::new(&buffer).to_vec())
+        }
+
+        async fn keep(&self, path: &str, bytes: &[u8]) {
+            let Some(cache) = self.cache().await else { return };
+            let Ok(answer) = Response::new_with_opt_js_u8_array(Some(&Uint8Array::from(bytes))) else { return };
+            // Fails where the disk is full: then it is fetched again next time.
+            let _ = JsFuture::from(cache.put_with_str(&self.place(path), &answer)).await;
+        }
+
+        async fn pause(&self, tries: u32) {
+            let wait_ms = (300 * tries * tries) as i32;
+            let promise = Promise::new(&mut |resolve, _| {
+                // A browser that sets no timer gets no pause.
+                let set = self.scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, wait_ms);
+                if set.is_err() {
+                    let _ = resolve.call0(&JsValue::NULL);
+                }
+            });
+            let _ = JsFuture::from(promise).await;
         }
     }
 

@@ -19,12 +19,20 @@ pub enum WeightsError {
         "array `{name}` has shape {found:?} where the network needs {expected:?}; the weights belong to another network or version"
     )]
     Shape { name: String, found: Vec<usize>, expected: Vec<usize> },
-    #[error("array `{name}` holds {dtype:?}; only F16, BF16 and F32 can be read")]
+    #[error("array `{name}` holds {dtype:?}; only F16, BF16, F32, F64 and I64 can be read")]
     Type { name: String, dtype: Dtype },
+    #[error(
+        "array `{name}` holds the index {index}, not distinct whole numbers from 0 to below {end}; the file is damaged"
+    )]
+    Index { name: String, index: f32, end: usize },
     #[error("array `{0}` could not be read back from the device")]
     Device(String),
     #[error("array `{0}` holds numbers that are not finite; the file is damaged")]
     NotFinite(String),
+}
+
+fn eight(b: &[u8]) -> [u8; 8] {
+    [b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]
 }
 
 /// Arrays by name.
@@ -44,6 +52,9 @@ impl Tensors {
                 Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
                 Dtype::F16 => data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
                 Dtype::BF16 => data.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+                Dtype::F64 => data.chunks_exact(8).map(|b| f64::from_le_bytes(eight(b)) as f32).collect(),
+                // Orders of features and counts of batches: small, so exact.
+                Dtype::I64 => data.chunks_exact(8).map(|b| i64::from_le_bytes(eight(b)) as f32).collect(),
                 dtype => return Err(WeightsError::Type { name: name.into(), dtype }),
             };
             if values.iter().any(|v| !v.is_finite()) {
@@ -78,6 +89,11 @@ impl Tensors {
             return Err(WeightsError::Shape { name, found, expected });
         }
         Ok(values)
+    }
+
+    /// Names of all arrays, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.arrays.keys().map(String::as_str)
     }
 
     /// Shape of an array.

@@ -1,11 +1,15 @@
-//! The papers' regression network: linear layers with ReLU and dropout between (MODEL_SPEC §3.1, without BatchNorm).
+//! The regression network of both papers: linear layers with ReLU and dropout between (MODEL_SPEC §3.1).
+//!
+//! The published heads have BatchNorm between each hidden layer and its ReLU; our own have none.
 
 use burn::config::Config;
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
+use super::batch_norm::{BatchNorm, BatchNormConfig};
+use super::keyed::{Keyed, Transfer};
 use crate::model::weights::{Tensors, WeightsError};
 
 /// Configuration of an [`Mlp`].
@@ -16,12 +20,16 @@ pub struct MlpConfig {
     /// Dropout after each hidden layer, while training.
     #[config(default = 0.0)]
     pub dropout: f64,
+    /// BatchNorm after each hidden layer, before its ReLU, as in the published heads.
+    #[config(default = false)]
+    pub batch_norm: bool,
 }
 
-/// Linear → ReLU → dropout for each hidden layer, then one linear layer.
+/// Linear → (BatchNorm →) ReLU → dropout for each hidden layer, then one linear layer.
 #[derive(Module, Debug)]
 pub struct Mlp {
     layers: Vec<Linear>,
+    norms: Vec<BatchNorm>,
     dropout: Dropout,
 }
 
@@ -29,26 +37,21 @@ impl MlpConfig {
     /// A network with burn's Kaiming-uniform weights.
     pub fn init(&self, device: &Device) -> Mlp {
         let layers = self.widths.windows(2).map(|w| LinearConfig::new(w[0], w[1]).init(device)).collect();
-        Mlp { layers, dropout: DropoutConfig::new(self.dropout).init() }
+        let hidden = self.widths.get(1..self.widths.len().saturating_sub(1)).unwrap_or_default();
+        let normed = if self.batch_norm { hidden } else { &[] };
+        Mlp {
+            layers,
+            norms: normed.iter().map(|width| BatchNormConfig::new(*width).init(device)).collect(),
+            dropout: DropoutConfig::new(self.dropout).init(),
+        }
     }
 
-    /// A network with the weights stored under `{prefix}network.{0, 2, 4 …}` in PyTorch's layout (out, in).
+    /// A network with the weights stored under `{prefix}network.` in PyTorch's layout: linear layers at 0, 2, 4 … without
+    /// BatchNorm, at 0, 4, 8 … with it.
     ///
     /// The widths of the configuration must be those of the file.
     pub fn load(&self, tensors: &Tensors, prefix: &str, device: &Device) -> Result<Mlp, WeightsError> {
-        let mut network = self.init(device);
-        for (i, (layer, width)) in network.layers.iter_mut().zip(self.widths.windows(2)).enumerate() {
-            let name = format!("{prefix}network.{}", 2 * i);
-            let weight = tensors.get(&format!("{name}.weight"), &[width[1], width[0]])?;
-            let bias = tensors.get(&format!("{name}.bias"), &[width[1]])?;
-            // PyTorch keeps (out, in), burn (in, out).
-            let turned = (0..width[0] * width[1]).map(|k| weight[k % width[1] * width[0] + k / width[1]]).collect();
-            let weight = Tensor::from_data(TensorData::new::<f32, _>(turned, [width[0], width[1]]), device);
-            layer.weight = Param::from_tensor(weight);
-            let bias = Tensor::from_data(TensorData::new(bias.to_vec(), [width[1]]), device);
-            layer.bias = Some(Param::from_tensor(bias));
-        }
-        Ok(network)
+        self.init(device).loaded(tensors, prefix, device)
     }
 }
 
@@ -56,20 +59,55 @@ impl Mlp {
     /// # Shapes
     /// `[batch, widths[0]]` → `[batch, widths[last]]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.forward_with(x, |_, layer, x| layer.forward(x))
+    }
+
+    /// The forward pass with each linear layer done by `linear(index, layer, input)`: where an adapter comes in.
+    ///
+    /// # Shapes
+    /// `[batch, widths[0]]` → `[batch, widths[last]]`
+    pub fn forward_with(&self, x: Tensor<2>, linear: impl Fn(usize, &Linear, Tensor<2>) -> Tensor<2>) -> Tensor<2> {
         let last = self.layers.len().saturating_sub(1);
         self.layers.iter().enumerate().fold(x, |x, (i, layer)| {
-            let y = layer.forward(x);
-            if i == last { y } else { self.dropout.forward(relu(y)) }
+            let y = linear(i, layer, x);
+            if i == last {
+                return y;
+            }
+            let y = self.norms.get(i).map_or_else(|| y.clone(), |norm| norm.forward(y.clone()));
+            self.dropout.forward(relu(y))
         })
     }
 
-    /// Adds the weights to `tensors` under `{prefix}network.{0, 2, 4 …}`, in PyTorch's layout.
+    /// This network with BatchNorm held at its running statistics also while training: the base of an adapter.
+    pub fn with_frozen_statistics(mut self) -> Self {
+        self.norms.iter_mut().for_each(|norm| norm.uses_batch = false);
+        self
+    }
+
+    /// Width of every layer, input first.
+    pub fn widths(&self) -> Vec<usize> {
+        let shapes = self.layers.iter().map(|layer| layer.weight.lazy_shape().dims::<2>());
+        shapes.enumerate().flat_map(|(i, [a, b])| if i == 0 { vec![a, b] } else { vec![b] }).collect()
+    }
+
+    /// Where linear layer `i` stands in PyTorch's `Sequential`.
+    pub(super) fn position(&self, i: usize) -> usize {
+        i * if self.norms.is_empty() { 2 } else { 4 }
+    }
+
+    /// Adds the weights to `tensors` under `{prefix}network.`, in PyTorch's layout.
     pub fn store(&self, tensors: &mut Tensors, prefix: &str) -> Result<(), WeightsError> {
-        for (i, layer) in self.layers.iter().enumerate() {
-            let name = format!("{prefix}network.{}", 2 * i);
-            tensors.insert_tensor(&format!("{name}.weight"), layer.weight.val().transpose())?;
-            if let Some(bias) = &layer.bias {
-                tensors.insert_tensor(&format!("{name}.bias"), bias.val())?;
+        Keyed::store(self, tensors, prefix)
+    }
+}
+
+impl Keyed for Mlp {
+    fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
+        for i in 0..self.layers.len() {
+            let position = self.position(i);
+            self.layers[i].exchange(&format!("{prefix}network.{position}."), transfer)?;
+            if let Some(norm) = self.norms.get_mut(i) {
+                norm.exchange(&format!("{prefix}network.{}.", position + 1), transfer)?;
             }
         }
         Ok(())

@@ -1,5 +1,29 @@
-//! Networks, one a file: configuration → `init` → forward.
+//! Networks, one a file: configuration → `init` → forward. Names and numbers are PyTorch's (see [`keyed`]).
 
+use burn::nn::{Initializer, Linear, LinearConfig};
+use burn::tensor::Device;
+
+pub mod autoencoder;
+pub mod batch_norm;
+pub mod clip;
+pub mod cross_attention;
+pub mod decoder;
+pub mod flow;
+pub mod keyed;
+pub mod lora;
+pub mod masked_transformer;
 mod mlp;
+pub mod projection;
+pub mod residual_head;
+pub mod self_attention;
+pub mod tokens;
 
 pub use mlp::{Mlp, MlpConfig};
+
+/// A linear layer with normal weights and no bias at first.
+fn linear(input: usize, output: usize, std: f64, device: &Device) -> Linear {
+    let mut linear =
+        LinearConfig::new(input, output).with_initializer(Initializer::Normal { mean: 0.0, std }).init(device);
+    linear.bias = Some(Initializer::Zeros.init([output], device));
+    linear
+}

@@ -197,6 +197,9 @@ impl Predictor {
 /// The curves of a spectrum that no model has seen.
 pub fn raw_view(spectrum: &Spectrum) -> SpectrumView {
     let narrow = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<f32>>();
+    // Surveys write 0 where nothing was measured: a gap in the curve, not a line down to 0.
+    let measured = |(v, bad): (&f64, &bool)| if *bad && *v == 0.0 { f32::NAN } else { *v as f32 };
+    let flux = spectrum.flux().iter().zip(spectrum.masked()).map(measured).collect();
     let sigma = spectrum.ivar().map_or(Vec::new(), |ivar| {
         ivar.iter().map(|v| if *v > 0.0 { (1.0 / v.sqrt()) as f32 } else { f32::NAN }).collect()
     });
@@ -209,7 +212,7 @@ pub fn raw_view(spectrum: &Spectrum) -> SpectrumView {
     }
     SpectrumView {
         wave_vac_aa: narrow(spectrum.wave_vac_aa()),
-        flux: narrow(spectrum.flux()),
+        flux,
         sigma,
         masked,
         continuum_wave_vac_aa: Vec::new(),

@@ -99,6 +99,12 @@ impl Dataset {
         self
     }
 
+    /// The same rows with one label as the only target.
+    pub fn column(self, label: usize) -> Self {
+        let one = |all: &[f32]| all.iter().skip(label).step_by(self.k).copied().collect();
+        Self { targets: one(&self.targets), weights: one(&self.weights), k: 1, ..self }
+    }
+
     /// The same rows with each label's weight multiplied by a factor.
     pub fn weighed(mut self, factors: [f32; 4]) -> Self {
         let k = self.k;

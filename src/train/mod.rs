@@ -3,6 +3,7 @@
 pub mod dataset;
 pub mod errors;
 pub mod evaluate;
+pub mod experiment;
 pub mod fit;
 pub mod grid;
 pub mod library;

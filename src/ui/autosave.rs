@@ -159,6 +159,7 @@ pub fn forget(state: State) {
         let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(bare));
     }
     spawn_local(async move {
+        super::kept_models::delete_all().await;
         let done = async {
             let delete = Factory::new()?.delete(DATABASE)?;
             delete.await

@@ -17,6 +17,7 @@ mod filter_bar;
 mod format;
 mod grid;
 mod kept;
+mod kept_models;
 mod keys;
 mod ledger;
 mod order;

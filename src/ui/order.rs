@@ -219,7 +219,8 @@ mod tests {
 
     fn prediction(feh: f64, flags: Vec<Flag>) -> Prediction {
         let estimates = vec![Estimate { label: Label::Feh, value: feh, error: 0.1 }];
-        Prediction { model: "m 1".into(), snr: None, estimates, flags }
+        let (model, model_sha256) = ("m 1".into(), String::new());
+        Prediction { model, model_sha256, snr: None, estimates, flags, ledger: Vec::new() }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use wasm_bindgen::JsCast;
 
 use super::format;
 use super::kept::KEPT_EPOCH;
+use super::kept_models::KeptModels;
 use super::state::{EngineStatus, Progress, State};
 use crate::result::ModelCard;
 
@@ -87,7 +88,8 @@ fn Model(card: ModelCard) -> impl IntoView {
                 <p>{card.trained_on}</p>
                 <h2>"Measured accuracy"</h2>
                 <ul>{card.accuracy.into_iter().map(|line| view! { <li>{format::prose(&line)}</li> }).collect_view()}</ul>
-                <p class="muted">"Download: " {format::bytes(card.bytes)}</p>
+                <p class="muted">"Download: " {format::bytes(card.bytes)} " · MIT or Apache 2.0"</p>
+                <KeptModels/>
             </div>
         </details>
     }

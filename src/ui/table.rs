@@ -18,7 +18,8 @@ pub fn Table() -> impl IntoView {
     // Not while a job runs: a screen reader would speak without end.
     let outcome = Memo::new(move |_| {
         let is_done = state.jobs.with(|jobs| jobs.is_empty());
-        let has_answer = |row: &super::state::Row| row.answer.with(|a| a.prediction().is_some());
+        // Untracked: ten thousand rows would be as many subscriptions, and only the end of a job is told.
+        let has_answer = |row: &super::state::Row| row.answer.with_untracked(|a| a.prediction().is_some());
         is_done.then(|| state.rows.with(|rows| rows.iter().filter(|r| has_answer(r)).count()))
     });
     let save = move |_| {

@@ -10,8 +10,10 @@ const upstream = new URL(process.env.SPECOLA_URL ?? "http://127.0.0.1:8417/");
  * @param {string} [options.below] path that the page is served below
  * @param {(path: string) => boolean} [options.hold] files that wait until `release` is called
  * @param {(path: string) => boolean} [options.lose] files that are not found
+ * @param {(path: string) => "break" | "damage" | undefined} [options.spoil] files that break off in the middle, or arrive
+ *   with a bit turned
  */
-export async function site({ below = "/", hold = () => false, lose = () => false } = {}) {
+export async function site({ below = "/", hold = () => false, lose = () => false, spoil = () => {} } = {}) {
   const requests = [];
   let release;
   const released = new Promise((resolve) => { release = resolve; });
@@ -27,7 +29,17 @@ export async function site({ below = "/", hold = () => false, lose = () => false
     const { method, headers } = request;
     const relayed = http.request(new URL(path, upstream), { method, headers }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
-      answer.pipe(response);
+      const harm = spoil(path);
+      if (!harm) return answer.pipe(response);
+      answer.once("data", (piece) => {
+        if (harm === "break") {
+          response.write(piece, () => response.destroy());
+        } else {
+          piece[0] ^= 1;
+          response.write(piece);
+          answer.pipe(response);
+        }
+      });
     });
     relayed.on("error", (error) => response.destroy(error));
     // A page that is closed in the middle of a download leaves nothing waiting behind.

@@ -3,6 +3,8 @@
 
 #![allow(dead_code)] // Each test program uses its own part.
 
+pub mod golden;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,121 @@
+//! One learned query that attends to all tokens: PyTorch's `nn.MultiheadAttention`, scaled once.
+
+use burn::config::Config;
+use burn::module::{Module, Param};
+use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor};
+
+use super::keyed::{Keyed, Transfer, parameter, turned};
+use crate::model::weights::WeightsError;
+
+/// Configuration of a [`CrossAttention`].
+#[derive(Config, Debug)]
+pub struct CrossAttentionConfig {
+    /// Width of a token.
+    pub token_width: usize,
+    /// Width of query and output.
+    pub width: usize,
+    /// Number of heads; it divides the width.
+    pub heads: usize,
+}
+
+/// Attention of a learned query over tokens, then LayerNorm; no residual from the query.
+#[derive(Module, Debug)]
+pub struct CrossAttention {
+    query: Param<Tensor<3>>,
+    projections: Projections,
+    bias: Param<Tensor<1>>,
+    out_proj: Linear,
+    layernorm: LayerNorm,
+    heads: usize,
+}
+
+/// PyTorch keeps the three projections in one matrix when the token is as wide as the query, and apart when it is not.
+#[derive(Module, Debug)]
+enum Projections {
+    Packed(Param<Tensor<2>>),
+    Separate(Separate),
+}
+
+#[derive(Module, Debug)]
+struct Separate {
+    q: Param<Tensor<2>>,
+    k: Param<Tensor<2>>,
+    v: Param<Tensor<2>>,
+}
+
+impl CrossAttentionConfig {
+    /// Xavier-uniform projections, a normal query.
+    pub fn init(&self, device: &Device) -> CrossAttention {
+        let (token, width) = (self.token_width, self.width);
+        let xavier = Initializer::XavierUniform { gain: 1.0 };
+        let matrix = |input, output| xavier.init_with([input, output], Some(input), Some(output), device);
+        let projections = if token == width {
+            Projections::Packed(matrix(width, 3 * width))
+        } else {
+            Projections::Separate(Separate {
+                q: matrix(width, width),
+                k: matrix(token, width),
+                v: matrix(token, width),
+            })
+        };
+        CrossAttention {
+            query: Initializer::Normal { mean: 0.0, std: 1.0 }.init([1, 1, width], device),
+            projections,
+            bias: Initializer::Zeros.init([3 * width], device),
+            out_proj: LinearConfig::new(width, width).init(device),
+            layernorm: LayerNormConfig::new(width).init(device),
+            heads: self.heads.max(1),
+        }
+    }
+}
+
+impl CrossAttention {
+    /// # Shapes
+    /// `[batch, tokens, token_width]` → `[batch, width]`
+    pub fn forward(&self, tokens: Tensor<3>) -> Tensor<2> {
+        self.layernorm.forward(self.attend(tokens))
+    }
+
+    /// What the attention gives before its LayerNorm.
+    ///
+    /// # Shapes
+    /// `[batch, tokens, token_width]` → `[batch, width]`
+    pub fn attend(&self, tokens: Tensor<3>) -> Tensor<2> {
+        let [batch, n, _] = tokens.dims();
+        let [_, _, width] = self.query.lazy_shape().dims();
+        let (depth, heads) = (width / self.heads, self.heads);
+        let part = |matrix: &Param<Tensor<2>>, i: usize| matrix.val().narrow(1, i * width, width);
+        let [q, k, v] = match &self.projections {
+            Projections::Packed(all) => [part(all, 0), part(all, 1), part(all, 2)],
+            Projections::Separate(each) => [each.q.val(), each.k.val(), each.v.val()],
+        };
+        let bias = |i: usize| self.bias.val().narrow(0, i * width, width).reshape([1, 1, width]);
+        let split = |t: Tensor<3>, n: usize, batch: usize| t.reshape([batch, n, heads, depth]).swap_dims(1, 2);
+        let q = split(self.query.val().matmul(q.unsqueeze_dim(0)) + bias(0), 1, 1) * (depth as f64).sqrt().recip();
+        let k = split(tokens.clone().matmul(k.unsqueeze_dim(0)) + bias(1), n, batch);
+        let v = split(tokens.matmul(v.unsqueeze_dim(0)) + bias(2), n, batch);
+        let q = q.expand([batch, heads, 1, depth]);
+        let attended = softmax(q.matmul(k.swap_dims(2, 3)), 3).matmul(v);
+        self.out_proj.forward(attended.reshape([batch, width]))
+    }
+}
+
+impl Keyed for CrossAttention {
+    fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
+        parameter(&mut self.query, &format!("{prefix}query"), transfer)?;
+        let at = format!("{prefix}multihead_attn.");
+        match &mut self.projections {
+            Projections::Packed(all) => turned(all, &format!("{at}in_proj_weight"), transfer)?,
+            Projections::Separate(each) => {
+                turned(&mut each.q, &format!("{at}q_proj_weight"), transfer)?;
+                turned(&mut each.k, &format!("{at}k_proj_weight"), transfer)?;
+                turned(&mut each.v, &format!("{at}v_proj_weight"), transfer)?;
+            }
+        }
+        parameter(&mut self.bias, &format!("{at}in_proj_bias"), transfer)?;
+        self.out_proj.exchange(&format!("{at}out_proj."), transfer)?;
+        self.layernorm.exchange(&format!("{prefix}layernorm."), transfer)
+    }
+}

@@ -1,0 +1,55 @@
+//! The residual head of fine-tuning: a small correction beside a frozen network (MODEL_SPEC §4).
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+
+use super::keyed::{Keyed, Transfer};
+use crate::model::weights::WeightsError;
+
+/// Configuration of a [`ResidualHead`].
+#[derive(Config, Debug)]
+pub struct ResidualHeadConfig {
+    /// Width of the input.
+    pub input: usize,
+    /// Width between.
+    #[config(default = 384)]
+    pub hidden: usize,
+    /// Number of labels.
+    #[config(default = 1)]
+    pub outputs: usize,
+}
+
+/// Linear → ReLU → linear; its output is added to that of the frozen base.
+#[derive(Module, Debug)]
+pub struct ResidualHead {
+    first: Linear,
+    last: Linear,
+}
+
+impl ResidualHeadConfig {
+    /// burn's Kaiming-uniform weights.
+    pub fn init(&self, device: &Device) -> ResidualHead {
+        ResidualHead {
+            first: LinearConfig::new(self.input, self.hidden).init(device),
+            last: LinearConfig::new(self.hidden, self.outputs).init(device),
+        }
+    }
+}
+
+impl ResidualHead {
+    /// # Shapes
+    /// `[batch, input]` → `[batch, outputs]`, to be added to the base's output
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.last.forward(relu(self.first.forward(x)))
+    }
+}
+
+impl Keyed for ResidualHead {
+    fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
+        self.first.exchange(&format!("{prefix}0."), transfer)?;
+        self.last.exchange(&format!("{prefix}2."), transfer)
+    }
+}

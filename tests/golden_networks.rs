@@ -1,0 +1,252 @@
+//! The published networks in small, with PyTorch's weights, against PyTorch's numbers (`tests/golden`).
+//!
+//! The traps of the published code have tests of their own names: each compares with the right answer and shows that the
+//! wrong one is far away.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use burn::tensor::{Device, Tensor};
+use specola::nn::autoencoder::{AutoencoderConfig, StatisticsConfig};
+use specola::nn::clip::{Clip, ClipConfig, DecodersConfig, contrastive_loss, lrs_flux};
+use specola::nn::keyed::{Keyed, count_parameters};
+use specola::nn::masked_transformer::{MaskedTransformer, MaskedTransformerConfig};
+use specola::nn::projection::{LrsProjectionConfig, XpProjectionConfig};
+use specola::nn::tokens::{SliceConfig, TokensConfig};
+use support::golden::{Io, distance, near, values, weights};
+
+fn lrs_tiny(width: usize, heads: usize, positions: usize) -> MaskedTransformerConfig {
+    MaskedTransformerConfig::lrs()
+        .with_embed_dim(width)
+        .with_num_layers(2)
+        .with_num_heads(heads)
+        .with_max_len(positions)
+}
+
+fn lrs_encoder(device: &Device) -> MaskedTransformer {
+    let network = lrs_tiny(48, 3, 150).init(device);
+    network.loaded(&weights("lrs_mt_tiny"), "", device).expect("the network")
+}
+
+#[test]
+fn the_lrs_transformer_gives_what_pytorch_gives() {
+    let (device, io) = (Device::flex(), Io::new("lrs_mt_tiny_io"));
+    let network = lrs_encoder(&device);
+    let tokens = network.tokens(io.tensor("x", &device));
+    near(tokens.clone(), &io.numbers("tokens"), 5e-5);
+    let embedding = network.forward(tokens.clone());
+    near(embedding.clone(), &io.numbers("embedding"), 5e-5);
+    near(network.reconstruct(embedding.clone().narrow(0, 0, 1)), &io.numbers("recon_s0"), 5e-5);
+    near(network.embed(io.tensor("x", &device)), &io.numbers("mean_embedding64"), 5e-5);
+}
+
+#[test]
+fn attention_is_scaled_twice() {
+    let (device, io) = (Device::flex(), Io::new("lrs_mt_tiny_io"));
+    let got = values(lrs_encoder(&device).embed(io.tensor("x", &device)));
+    assert!(distance(&got, &io.numbers("mean_embedding")) < 5e-5);
+    assert!(distance(&got, &io.numbers("mean_embedding_if_single_scaled")) > 0.01);
+}
+
+#[test]
+fn a_spectrum_is_146_tokens_and_the_last_two_pixels_are_in_none() {
+    let device = Device::flex();
+    let tokens = TokensConfig::Slices(SliceConfig::new());
+    assert_eq!((tokens.count(1462), tokens.count(52), TokensConfig::Pixels.count(343)), (146, 5, 344));
+    let x: Tensor<2> = Io::new("lrs_mt_tiny_io").tensor("x", &device);
+    let t = tokens.forward(x);
+    assert_eq!(t.dims(), [2, 146, 21]);
+    assert_eq!(lrs_encoder(&device).forward(t).dims(), [2, 146, 48]);
+    assert_eq!(TokensConfig::Pixels.forward(Tensor::ones([1, 343], &device)).dims(), [1, 344, 3]);
+}
+
+#[test]
+fn a_spectrum_shorter_than_a_slice_is_the_special_token_alone() {
+    for pixels in [2, 9, 10, 19, 20, 21, 30, 31] {
+        let x = Tensor::<2>::ones([1, pixels], &Device::flex());
+        let tokens = TokensConfig::Slices(SliceConfig::new());
+        assert_eq!(tokens.forward(x).dims(), [1, tokens.count(pixels), 21]);
+    }
+}
+
+#[test]
+fn the_xp_transformer_gives_what_pytorch_gives() {
+    let (device, io) = (Device::flex(), Io::new("xp_mt_tiny_io"));
+    let config = MaskedTransformerConfig::xp().with_embed_dim(24).with_num_layers(2).with_num_heads(3);
+    let network = config.init(&device).loaded(&weights("xp_mt_tiny"), "", &device).expect("the network");
+    let x: Tensor<2> = io.tensor("x", &device);
+    let tokens = network.tokens(x.clone().narrow(0, 0, 1));
+    near(tokens.clone(), &io.numbers("tokens_s0"), 3e-5);
+    let embedding = network.forward(tokens);
+    near(embedding.clone(), &io.numbers("embedding_s0"), 3e-5);
+    near(network.reconstruct(embedding), &io.numbers("recon_s0"), 3e-5);
+    near(network.embed(x), &io.numbers("mean_embedding64"), 3e-5);
+}
+
+#[test]
+fn the_autoencoders_give_what_pytorch_gives() {
+    let device = Device::flex();
+    for (name, config) in [
+        ("xp_oae_tiny", AutoencoderConfig::new(StatisticsConfig::MeanStd, 343, 20).with_bottleneck_dim(48)),
+        ("lrs_oae_tiny", AutoencoderConfig::new(StatisticsConfig::LogStd, 72, 16).with_bottleneck_dim(24)),
+    ] {
+        let io = Io::new(&format!("{name}_io"));
+        let network = config.init(&device).loaded(&weights(name), "", &device).expect(name);
+        let x: Tensor<2> = io.tensor("x", &device);
+        near(network.input(x.clone()), &io.numbers("pre"), 3e-5);
+        let latent = network.embed(x);
+        near(latent.clone(), &io.numbers("latent64"), 3e-5);
+        near(network.reconstruct(latent), &io.numbers("recon"), 3e-5);
+    }
+}
+
+fn clip_tiny(widths: Vec<usize>, heads: Vec<usize>) -> ClipConfig {
+    ClipConfig::new(
+        lrs_tiny(16, 2, 12),
+        AutoencoderConfig::new(StatisticsConfig::MeanStd, 11, 12).with_bottleneck_dim(16),
+        LrsProjectionConfig::new(16, widths.clone(), heads),
+        XpProjectionConfig::new(16, widths).with_inner_width(24),
+    )
+}
+
+fn decoders(xp: &[usize], lrs: &[usize]) -> Option<DecodersConfig> {
+    Some(DecodersConfig::new(xp.to_vec(), lrs.to_vec()).with_lrs_pixels(52))
+}
+
+fn clip(name: &str, config: &ClipConfig, device: &Device) -> Clip {
+    config.init(device).loaded(&weights(name), "", device).expect(name)
+}
+
+#[test]
+fn the_base_model_gives_what_pytorch_gives() {
+    let (device, io) = (Device::flex(), Io::new("clip_base_tiny_io"));
+    let model = clip("clip_base_tiny", &clip_tiny(vec![16], vec![4]), &device);
+    let (x_lrs, x_xp): (Tensor<2>, Tensor<2>) = (io.tensor("x_lrs", &device), io.tensor("x_xp", &device));
+    near(model.xp.embed(x_xp.clone()), &io.numbers("xp_backbone_latent"), 5e-5);
+    near(model.lrs.forward(model.lrs.tokens(x_lrs.clone())), &io.numbers("lrs_backbone_embedding"), 5e-5);
+    near(model.attend_lrs(x_lrs.clone()).expect("a branch"), &io.numbers("xattn_raw"), 5e-5);
+    let (xp, lrs) = (model.embed_xp(x_xp), model.embed_lrs(x_lrs));
+    near(xp.clone(), &io.numbers("gaia_f64"), 5e-5);
+    near(lrs.clone(), &io.numbers("lamost_f64"), 5e-5);
+    near(contrastive_loss(xp, lrs), &io.numbers("clip_loss_f64"), 5e-5);
+    assert!(model.decoders().is_none());
+}
+
+fn check_decoders(model: &Clip, io: &Io, device: &Device) {
+    let (x_lrs, x_xp): (Tensor<2>, Tensor<2>) = (io.tensor("x_lrs", device), io.tensor("x_xp", device));
+    let (xp, lrs) = (model.embed_xp(x_xp), model.embed_lrs(x_lrs.clone()));
+    let decoders = model.decoders().expect("decoders");
+    near(decoders.xp(xp.clone()), &io.numbers("gaia_recon_f64"), 5e-5);
+    let standardised = decoders.lrs_standardised(lrs.clone());
+    near(standardised.clone(), &io.numbers("lamost_recon_standardised_f64"), 5e-5);
+    near(lrs_flux(standardised, x_lrs), &io.numbers("lamost_recon_flux_f64"), 5e-5);
+    near(model.xp_from_lrs(lrs.clone()).expect("a decoder"), &io.numbers("gaia_from_lamost_f64"), 5e-5);
+    near(model.lrs_from_xp(xp.clone()).expect("a decoder"), &io.numbers("lamost_from_gaia_f64"), 5e-5);
+    near(contrastive_loss(model.shared(xp), model.shared(lrs)), &io.numbers("clip_loss_f64"), 5e-5);
+}
+
+#[test]
+fn the_pr_model_gives_what_pytorch_gives() {
+    let (device, io) = (Device::flex(), Io::new("clip_pr_tiny_io"));
+    let config = clip_tiny(vec![16], vec![4]).with_decoders(decoders(&[64, 32, 16], &[64; 3]));
+    let model = clip("clip_pr_tiny", &config, &device);
+    near(model.embed_xp(io.tensor("x_xp", &device)), &io.numbers("gaia_f64"), 5e-5);
+    near(model.embed_lrs(io.tensor("x_lrs", &device)), &io.numbers("lamost_f64"), 5e-5);
+    check_decoders(&model, &io, &device);
+}
+
+fn split_config() -> ClipConfig {
+    clip_tiny(vec![12, 4], vec![4, 2]).with_decoders(decoders(&[48, 24, 12], &[48; 3]))
+}
+
+#[test]
+fn the_split_model_gives_what_pytorch_gives() {
+    let (device, io) = (Device::flex(), Io::new("clip_split_tiny_io"));
+    let model = clip("clip_split_tiny", &split_config(), &device);
+    let (x_lrs, x_xp): (Tensor<2>, Tensor<2>) = (io.tensor("x_lrs", &device), io.tensor("x_xp", &device));
+    near(model.embed_lrs(x_lrs.clone()), &io.numbers("concat_lamost"), 5e-5);
+    near(model.attend_lrs(x_lrs).expect("a branch"), &io.numbers("xattn_shared_raw"), 5e-5);
+    let xp = model.embed_xp(x_xp);
+    near(model.shared(xp.clone()), &io.numbers("gaia_shared_f64"), 5e-5);
+    near(xp.narrow(1, 12, 4), &io.numbers("gaia_private_f64"), 5e-5);
+    check_decoders(&model, &io, &device);
+}
+
+/// Base keeps query, key and value in one matrix, split in three: neither loads as the other.
+#[test]
+fn projections_are_packed_in_base_and_separate_in_split() {
+    let device = Device::flex();
+    let base = clip_tiny(vec![16], vec![4]).init(&device);
+    let names: Vec<String> = base.slots("").into_iter().map(|s| s.name).collect();
+    assert!(names.contains(&"lamost_lrs_encoder.cross_attention.multihead_attn.in_proj_weight".into()));
+    assert!(!names.iter().any(|n| n.contains("k_proj_weight")));
+    let split = split_config().init(&device);
+    let names: Vec<String> = split.slots("").into_iter().map(|s| s.name).collect();
+    for part in ["q", "k", "v"] {
+        let name = format!("lamost_lrs_encoder.private_attention.multihead_attn.{part}_proj_weight");
+        assert!(names.contains(&name), "{name}");
+    }
+    assert!(!names.iter().any(|n| n.ends_with("in_proj_weight")));
+    let error = base.loaded(&weights("clip_split_tiny"), "", &device).expect_err("another model");
+    assert!(error.to_string().contains("gaia_xp_encoder.projection.weight"), "{error}");
+}
+
+#[test]
+fn every_key_of_the_files_is_known() {
+    let device = Device::flex();
+    let pr = clip_tiny(vec![16], vec![4]).with_decoders(decoders(&[64, 32, 16], &[64; 3]));
+    for (name, slots) in [
+        ("clip_base_tiny", clip_tiny(vec![16], vec![4]).init(&device).slots("")),
+        ("clip_pr_tiny", pr.init(&device).slots("")),
+        ("clip_split_tiny", split_config().init(&device).slots("")),
+        ("lrs_mt_tiny", lrs_tiny(48, 3, 150).init(&device).slots("")),
+    ] {
+        let known: Vec<&str> = slots.iter().map(|s| s.name.as_str()).collect();
+        let tensors = weights(name);
+        let unknown: Vec<&str> =
+            tensors.names().filter(|n| !known.contains(n) && !n.ends_with("num_batches_tracked")).collect();
+        assert!(unknown.is_empty(), "{name}: {unknown:?}");
+    }
+}
+
+#[test]
+fn full_size_networks_have_the_published_numbers_of_parameters() {
+    let device = Device::flex();
+    let count = |slots: Vec<_>| count_parameters(&slots);
+    assert_eq!(count(MaskedTransformerConfig::lrs().init(&device).slots("")), 42_677_013);
+    assert_eq!(count(MaskedTransformerConfig::xp().init(&device).slots("")), 42_802_947);
+    assert_eq!(count(AutoencoderConfig::xp().init(&device).slots("")), 42_846_129);
+    assert_eq!(count(AutoencoderConfig::lrs().init(&device).slots("")), 42_791_927);
+    assert_eq!(count(LrsProjectionConfig::base().init(&device).slots("")), 7_087_104);
+    assert_eq!(count(LrsProjectionConfig::split().init(&device).slots("")), 4_465_664);
+    assert_eq!(count(XpProjectionConfig::base().init(&device).slots("")), 7_100_568);
+    assert_eq!(count(XpProjectionConfig::split().init(&device).slots("")), 5_006_896);
+    assert_eq!(count(ClipConfig::base().init(&device).slots("")), 99_710_814);
+    let pr = ClipConfig::pr().init(&device).slots("");
+    let split = ClipConfig::split().init(&device).slots("");
+    let part = |slots: &[_], prefix: &str| {
+        let slots: &[specola::nn::keyed::Slot] = slots;
+        count_parameters(&slots.iter().filter(|s| s.name.starts_with(prefix)).cloned().collect::<Vec<_>>())
+    };
+    assert_eq!(part(&pr, "gaia_xp_decoder."), 8_537_431);
+    assert_eq!(part(&pr, "gaia_xp_cross_decoder."), 8_537_431);
+    assert_eq!(part(&pr, "lamost_lrs_decoder."), 25_754_038);
+    assert_eq!(part(&split, "lamost_lrs_decoder."), 13_954_790);
+    assert_eq!(part(&split, "gaia_xp_decoder."), 971_033);
+    assert_eq!(part(&split, "lamost_lrs_cross_decoder."), 12_451_254);
+    assert_eq!(part(&split, "gaia_xp_cross_decoder."), 3_856_727);
+    assert_eq!((count(pr), count(split)), (168_293_752, 126_229_506));
+}
+
+/// Weights stored and loaded again give the same network.
+#[test]
+fn stored_weights_are_pytorchs_again() {
+    let device = Device::flex();
+    let read = weights("clip_split_tiny");
+    let mut written = specola::model::weights::Tensors::default();
+    let model = split_config().init(&device).loaded(&read, "", &device).expect("the network");
+    model.store(&mut written, "").expect("stored");
+    for slot in model.slots("") {
+        assert_eq!(written.get(&slot.name, &slot.shape).ok(), read.get(&slot.name, &slot.shape).ok(), "{}", slot.name);
+    }
+}
