@@ -32,7 +32,7 @@ fn run(folder: &Folder, arguments: &[&str]) -> Output {
 
 /// A link to some of the stars, made by the library as the page makes it.
 fn link(folder: &Folder, names: &[&str]) -> String {
-    let store = Store::new(Models::new(&folder.path().join("models")));
+    let store = Store::new(Models::new(folder.path().join("models")));
     let manifest = block_on(store.manifest()).expect("there is a manifest");
     let entry = &manifest.models[0];
     let weights = block_on(store.weights(entry, |_, _| {})).expect("there are weights");
@@ -74,7 +74,7 @@ fn tables_hold_every_row_and_say_so() {
         let bytes = std::fs::read(folder.path().join("out")).expect("the table was written");
         let text = String::from_utf8_lossy(&bytes).into_owned();
         assert!(text.contains(sign), "{format}: {}", &text[..text.len().min(600)]);
-        assert_eq!(bytes.len() % 2880 == 0, format == "fits");
+        assert_eq!(bytes.len().is_multiple_of(2880), format == "fits");
         let two = run(&folder, &["predict", "stars", "--format", format, "--labels", "feh", "-o", "-"]);
         assert!(!String::from_utf8_lossy(&two.stdout).contains("teff"), "{format}");
     }

@@ -34,8 +34,8 @@ enum Command {
     Models(models::Models),
     Pretrain(pretrain::Pretrain),
     Evaluate(evaluate::Evaluate),
-    Experiment(experiment::Experiment),
     Verify(verify::Verify),
+    Experiment(experiment::Experiment),
 }
 
 /// Where the shipped models are, for every subcommand that uses one.
@@ -64,8 +64,8 @@ pub fn main() -> ExitCode {
         Command::Models(args) => args.run(),
         Command::Pretrain(args) => args.run(),
         Command::Evaluate(args) => args.run(),
-        Command::Experiment(args) => args.run(),
         Command::Verify(args) => args.run(),
+        Command::Experiment(args) => args.run(),
     };
     match done {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,

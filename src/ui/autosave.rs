@@ -4,6 +4,8 @@
 //! Results are not kept but computed again: the answers are then today's model's, and links and session files are what
 //! keeps an answer as it was.
 
+use std::collections::BTreeMap;
+
 use idb::{Database, DatabaseEvent, Factory, ObjectStoreParams, Query, TransactionMode};
 use js_sys::{Array, Object, Reflect};
 use leptos::{prelude::*, task::spawn_local};
@@ -13,17 +15,24 @@ use web_sys::File;
 use super::files::NamedFile;
 use super::format;
 use super::state::State;
+use crate::engine::Assumptions;
 
 const DATABASE: &str = "specola";
 const STORE: &str = "session";
 const KEY: &str = "files";
+
+/// The key of what the user said.
+const SAID: &str = "assumptions";
+
+/// What the user said of spectra, by file and id.
+pub type Remembered = BTreeMap<(String, String), Assumptions>;
 
 /// More than this is not kept: a browser would throw it out, or other sites' data for it.
 const MOST_BYTES: f64 = 512.0 * 1024.0 * 1024.0;
 
 /// What an earlier visit left, while the page asks about it.
 #[derive(Clone, Copy)]
-pub struct Saved(RwSignal<Option<Vec<NamedFile>>, LocalStorage>);
+pub struct Saved(RwSignal<Option<(Vec<NamedFile>, Remembered)>, LocalStorage>);
 
 impl Saved {
     /// Nothing known yet.
@@ -36,20 +45,21 @@ impl Saved {
 pub fn look(state: State) {
     spawn_local(async move {
         // A browser that keeps no database for this page has kept nothing.
-        if let Ok(files) = load().await {
-            if !files.is_empty() && state.rows.with_untracked(Vec::is_empty) {
-                state.saved.0.set(Some(files));
-            }
+        if let Ok((files, said)) = load().await
+            && !files.is_empty()
+            && state.rows.with_untracked(Vec::is_empty)
+        {
+            state.saved.0.set(Some((files, said)));
         }
     });
 }
 
-/// Keeps the files that are open now, in place of what was kept before.
-pub fn save(files: Vec<NamedFile>) {
+/// Keeps the files that are open now and what was said of them, in place of what was kept before.
+pub fn save(files: Vec<NamedFile>, said: Remembered) {
     spawn_local(async move {
         let bytes: f64 = files.iter().map(|f| f.file.size()).sum();
         // What cannot be kept is only not restored; the page says nothing of it now and asks nothing on the next visit.
-        let _ = if bytes > MOST_BYTES || files.is_empty() { remove().await } else { store(&files).await };
+        let _ = if bytes > MOST_BYTES || files.is_empty() { remove().await } else { store(&files, &said).await };
     });
 }
 
@@ -62,7 +72,7 @@ async fn open() -> Result<Database, idb::Error> {
     request.await
 }
 
-async fn store(files: &[NamedFile]) -> Result<(), idb::Error> {
+async fn store(files: &[NamedFile], said: &Remembered) -> Result<(), idb::Error> {
     let list = Array::new();
     for NamedFile { path, file } in files {
         let entry = Object::new();
@@ -73,23 +83,31 @@ async fn store(files: &[NamedFile]) -> Result<(), idb::Error> {
     }
     let database = open().await?;
     let transaction = database.transaction(&[STORE], TransactionMode::ReadWrite)?;
-    transaction.object_store(STORE)?.put(&list, Some(&KEY.into()))?.await?;
+    // Pairs, because JSON has no keys of two parts. Texts and plain numbers always become JSON.
+    let said = serde_json::to_string(&said.iter().collect::<Vec<_>>()).unwrap_or_default();
+    let place = transaction.object_store(STORE)?;
+    place.put(&list, Some(&KEY.into()))?.await?;
+    place.put(&said.into(), Some(&SAID.into()))?.await?;
     transaction.commit()?.await?;
     database.close();
     Ok(())
 }
 
-async fn load() -> Result<Vec<NamedFile>, idb::Error> {
+async fn load() -> Result<(Vec<NamedFile>, Remembered), idb::Error> {
     let database = open().await?;
     let transaction = database.transaction(&[STORE], TransactionMode::ReadOnly)?;
-    let found = transaction.object_store(STORE)?.get(Query::Key(KEY.into()))?.await?;
+    let place = transaction.object_store(STORE)?;
+    let found = place.get(Query::Key(KEY.into()))?.await?;
+    let said = place.get(Query::Key(SAID.into()))?.await?.and_then(|said| said.as_string()).unwrap_or_default();
     database.close();
     let list: Array = found.and_then(|list| list.dyn_into().ok()).unwrap_or_default();
     let entry = |entry: JsValue| {
         let path = Reflect::get(&entry, &"path".into()).ok()?.as_string()?;
         Some(NamedFile { path, file: Reflect::get(&entry, &"file".into()).ok()?.dyn_into::<File>().ok()? })
     };
-    Ok(list.iter().filter_map(entry).collect())
+    // What an older version wrote otherwise is as if it had not been said.
+    let said: Vec<((String, String), Assumptions)> = serde_json::from_str(&said).unwrap_or_default();
+    Ok((list.iter().filter_map(entry).collect(), said.into_iter().collect()))
 }
 
 async fn remove() -> Result<(), idb::Error> {
@@ -107,14 +125,15 @@ pub fn RestoreQuestion() -> impl IntoView {
     let state = expect_context::<State>();
     let saved = state.saved.0;
     let restore = move |_| {
-        if let Some(files) = saved.get_untracked() {
+        if let Some((files, said)) = saved.get_untracked() {
             saved.set(None);
+            state.remembered.set_value(said);
             state.open(files);
         }
     };
     let forget = move |_| forget(state);
     view! {
-        {move || saved.with(|s| s.as_ref().map(|files| {
+        {move || saved.with(|s| s.as_ref().map(|(files, _)| {
             let bytes: f64 = files.iter().map(|f| f.file.size()).sum();
             view! {
                 <div class="notice" role="status" data-testid="restore">
@@ -140,6 +159,7 @@ pub fn forget(state: State) {
         let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(bare));
     }
     spawn_local(async move {
+        super::kept_models::delete_all().await;
         let done = async {
             let delete = Factory::new()?.delete(DATABASE)?;
             delete.await

@@ -1,20 +1,16 @@
 //! Curves of rows other than the one on show, for files and links.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use futures_channel::oneshot::{Sender, channel};
 use leptos::prelude::*;
 
-use super::state::{Answer, Row, RowKey, State};
-use crate::result::SpectrumView;
+use super::state::{Answer, Curves, Row, RowKey, State};
 use crate::share::{self, Record};
-
-type Received = Result<Arc<SpectrumView>, String>;
 
 /// Who waits for which curves.
 #[derive(Clone, Copy)]
-pub struct Awaited(StoredValue<BTreeMap<RowKey, Vec<Sender<Received>>>, LocalStorage>);
+pub struct Awaited(StoredValue<BTreeMap<RowKey, Vec<Sender<Curves>>>, LocalStorage>);
 
 impl Awaited {
     /// Nobody.
@@ -23,7 +19,7 @@ impl Awaited {
     }
 
     /// Hands received curves to whoever waits for them.
-    pub fn deliver(&self, key: RowKey, received: &Received) {
+    pub fn deliver(&self, key: RowKey, received: &Curves) {
         let waiting = self.0.try_update_value(|waiting| waiting.remove(&key)).flatten();
         // Who does not wait any more needs nothing.
         waiting.into_iter().flatten().for_each(|sender| drop(sender.send(received.clone())));
@@ -37,7 +33,7 @@ impl Awaited {
 
 impl State {
     /// The curves of a row, from where they are.
-    pub async fn curves(&self, row: Row) -> Received {
+    pub async fn curves(&self, row: Row) -> Curves {
         if let Some(kept) = self.kept.curves(row.key) {
             return kept.get();
         }

@@ -15,6 +15,14 @@ struct Kept {
     bytes: u64,
 }
 
+/// Deletes what is kept.
+pub async fn delete_all() {
+    if let Ok(caches) = window().caches() {
+        // Fails for no name: what is not there is deleted.
+        let _ = JsFuture::from(caches.delete(MODELS_CACHE)).await;
+    }
+}
+
 /// How much is kept, with a button that deletes it.
 #[component]
 pub fn KeptModels() -> impl IntoView {
@@ -23,10 +31,7 @@ pub fn KeptModels() -> impl IntoView {
     look();
     let delete = move |_| {
         spawn_local(async move {
-            if let Ok(caches) = window().caches() {
-                // Fails for no name: what is not there is deleted.
-                let _ = JsFuture::from(caches.delete(MODELS_CACHE)).await;
-            }
+            delete_all().await;
             look();
         });
     };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::arrange::Arrangement;
-use super::autosave::{self, Saved};
+use super::autosave::{self, Remembered, Saved};
 use super::curves::Awaited;
 use super::engine_link::EngineLink;
 use super::files::{self, NamedFile};
@@ -105,6 +105,9 @@ pub struct Progress {
     pub spectra_total: u32,
 }
 
+/// The curves of a spectrum, or why there are none.
+pub type Curves = Result<Arc<SpectrumView>, String>;
+
 /// The page's state; a handle, copied freely.
 #[derive(Clone, Copy)]
 pub struct State {
@@ -125,7 +128,7 @@ pub struct State {
     /// The row whose detail is shown.
     pub selected: RwSignal<Option<RowKey>>,
     /// The curves last received, or why there are none, and whose they are.
-    pub view: RwSignal<Option<(RowKey, Result<Arc<SpectrumView>, String>)>>,
+    pub view: RwSignal<Option<(RowKey, Curves)>>,
     /// What was not used.
     pub skipped: RwSignal<Vec<Skipped>>,
     /// Jobs that run.
@@ -138,6 +141,8 @@ pub struct State {
     pub awaited: Awaited,
     /// What an earlier visit left.
     pub saved: Saved,
+    /// What the user said, by file and id: it holds when the same spectrum is read again.
+    pub remembered: StoredValue<Remembered>,
     index: StoredValue<BTreeMap<RowKey, Row>>,
     next_job: StoredValue<JobId>,
     /// What was opened, to read it again after a crash.
@@ -164,6 +169,7 @@ impl State {
             kept: Kept::new(),
             awaited: Awaited::new(),
             saved: Saved::new(),
+            remembered: StoredValue::new(Remembered::new()),
             index: StoredValue::new(BTreeMap::new()),
             next_job: StoredValue::new(0),
             opened: StoredValue::new_local(Vec::new()),
@@ -181,7 +187,7 @@ impl State {
             return;
         }
         self.opened.update_value(|opened| opened.extend(files.iter().cloned()));
-        autosave::save(self.opened.get_value());
+        self.autosave();
         let (sessions, files) = files.into_iter().partition::<Vec<_>, _>(NamedFile::may_be_session);
         self.open_sessions(sessions);
         if files.is_empty() {
@@ -215,7 +221,8 @@ impl State {
         self.cancel();
         self.send(Request::Clear, Vec::new());
         self.opened.update_value(Vec::clear);
-        autosave::save(Vec::new());
+        self.remembered.update_value(Remembered::clear);
+        self.autosave();
         self.clear_table();
         self.notice.set(None);
     }
@@ -250,7 +257,17 @@ impl State {
     pub fn assume(&self, row: Row, assumptions: Assumptions) {
         row.assumptions.set(assumptions);
         row.answer.set(Answer::Waiting);
+        let summary = row.summary.get_untracked();
+        let name = (summary.file.clone(), summary.meta.id.clone());
+        self.remembered.update_value(|known| {
+            known.insert(name, assumptions);
+        });
+        self.autosave();
         self.send(Request::Assume { spectrum: row.key.id, assumptions }, Vec::new());
+    }
+
+    fn autosave(&self) {
+        autosave::save(self.opened.get_value(), self.remembered.get_value());
     }
 
     /// True when the engine that read this spectrum still runs.
@@ -326,7 +343,7 @@ impl State {
         }
     }
 
-    fn take_view(&self, key: RowKey, view: Result<Arc<SpectrumView>, String>) {
+    fn take_view(&self, key: RowKey, view: Curves) {
         self.awaited.deliver(key, &view);
         if self.selected.get_untracked() == Some(key) {
             self.view.set(Some((key, view)));
@@ -365,6 +382,23 @@ impl State {
         self.rearrange_soon();
         if self.selected.get_untracked().is_none() {
             self.select(key);
+        }
+        if self.is_current(key) {
+            self.assume_again(row);
+        }
+    }
+
+    /// What the user said of a spectrum before it was read anew.
+    fn assume_again(&self, row: Row) {
+        let said = self.remembered.with_value(|known| {
+            if known.is_empty() {
+                return None;
+            }
+            let summary = row.summary.get_untracked();
+            known.get(&(summary.file.clone(), summary.meta.id.clone())).copied()
+        });
+        if let Some(said) = said {
+            self.assume(row, said);
         }
     }
 

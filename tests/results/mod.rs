@@ -53,7 +53,8 @@ pub fn record(i: usize) -> Record {
     meta.survey = [Survey::LamostLrs, Survey::Sdss, Survey::Other][i % 3];
     meta.medium = Known::new(Medium::Vacuum, Source::Survey);
     meta.frame = Known::new([Frame::Barycentric, Frame::Rest][i % 2], Source::File);
-    (meta.ra_deg, meta.dec_deg) = if i % 2 == 0 { (Some(132.825 + i as f64 / 7.0), Some(-11.8)) } else { (None, None) };
+    (meta.ra_deg, meta.dec_deg) =
+        if i.is_multiple_of(2) { (Some(132.825 + i as f64 / 7.0), Some(-11.8)) } else { (None, None) };
     let summary = Summary {
         meta,
         file: NAMES[i % 3].into(),

@@ -145,6 +145,16 @@ scenario("the next visit offers what was open, and forgets it when told", async 
   await visit.choose(samples());
   await visit.answers(2);
   await visit.idle();
+  // What was said of a spectrum comes back with it.
+  const before = await shown(visit);
+  await visit.part("assume-medium").selectOption("air");
+  await visit.page.waitForFunction(
+    (was) => {
+      const cell = document.querySelector('[data-testid="row"] [data-testid="cell-rv"]');
+      return cell.dataset.value !== undefined && cell.textContent.trim() !== was;
+    },
+    before[0].values.rv,
+  );
   const there = await shown(visit);
   await visit.page.reload();
   await visit.part("restore").waitFor();
