@@ -78,9 +78,9 @@ fn batch_norm_comes_before_relu_in_heads_and_after_gelu_in_decoders() {
     let (model, io) = (weights("clip_pr_tiny"), Io::new("clip_pr_tiny_io"));
     let embedding = io.tensor::<2>("gaia", &device);
     let at = |i: usize| format!("lamost_lrs_cross_decoder.decoder.{i}");
-    let wrong = [0, 4, 8].iter().fold(embedding.clone(), |x, i| {
-        gelu(batch_norm(&model, &at(i + 2), linear(&model, &at(*i), x)))
-    });
+    let wrong = [0, 4, 8]
+        .iter()
+        .fold(embedding.clone(), |x, i| gelu(batch_norm(&model, &at(i + 2), linear(&model, &at(*i), x))));
     let wrong = values(linear(&model, &at(12), wrong));
     assert!(distance(&wrong, &io.numbers("lamost_from_gaia_f64")) > 0.01);
     let decoder: Decoder = DecoderConfig::new(vec![16, 64, 64, 64, 52]).init(&device);
@@ -101,13 +101,21 @@ fn batch_norm_trains_on_pytorchs_statistics() {
     for layer in [1, 5, 9] {
         for part in ["running_mean", "running_var"] {
             let name = format!("network.{layer}.{part}");
-            let got: Vec<f64> =
-                after.get(&name, after.shape(&name).expect("stored")).expect("stored").iter().map(|v| f64::from(*v)).collect();
+            let got: Vec<f64> = after
+                .get(&name, after.shape(&name).expect("stored"))
+                .expect("stored")
+                .iter()
+                .map(|v| f64::from(*v))
+                .collect();
             assert!(distance(&got, &io.numbers(&format!("buf1::{name}"))) < 1e-5, "{name}");
         }
     }
     let frozen = bn_config().load(&weights("mlp_bn_tiny"), "", &device).expect("the network").with_frozen_statistics();
-    near(frozen.forward(Io::new("mlp_tiny_io").tensor("x", &device)), &Io::new("mlp_tiny_io").numbers("out_bn_f64"), 5e-6);
+    near(
+        frozen.forward(Io::new("mlp_tiny_io").tensor("x", &device)),
+        &Io::new("mlp_tiny_io").numbers("out_bn_f64"),
+        5e-6,
+    );
 }
 
 #[test]
@@ -153,8 +161,7 @@ fn the_adapters_agree_with_burns_own() {
     let mut stored = Tensors::default();
     base.store(&mut stored, "").expect("stored");
     let weight = array::<2>(&stored, "network.0.weight", &device).transpose();
-    let want = x.clone().matmul(theirs.apply(weight))
-        + array::<1>(&stored, "network.0.bias", &device).unsqueeze_dim(0);
+    let want = x.clone().matmul(theirs.apply(weight)) + array::<1>(&stored, "network.0.bias", &device).unsqueeze_dim(0);
     near(ours.forward(&base, x), &values(want), 1e-5);
 }
 

@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 mod evaluate;
 mod experiment;
 mod files;
+mod import;
 mod inspect;
 mod models;
 mod output;
@@ -33,6 +34,7 @@ enum Command {
     Models(models::Models),
     Pretrain(pretrain::Pretrain),
     Evaluate(evaluate::Evaluate),
+    Import(import::Import),
     Experiment(experiment::Experiment),
 }
 
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Models(args) => args.run(),
         Command::Pretrain(args) => args.run(),
         Command::Evaluate(args) => args.run(),
+        Command::Import(args) => args.run(),
         Command::Experiment(args) => args.run(),
     };
     match done {
