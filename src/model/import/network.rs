@@ -19,6 +19,8 @@ use crate::nn::tokens::{SliceConfig, TokensConfig};
 
 /// A network that was recognised.
 #[derive(Config, Debug)]
+// A handful exist at a time, and a box would only add an indirection.
+#[allow(clippy::large_enum_variant)]
 pub enum NetworkConfig {
     /// A masked transformer of either survey.
     MaskedTransformer(MaskedTransformerConfig),

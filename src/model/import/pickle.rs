@@ -181,8 +181,12 @@ impl Reader<'_> {
     fn step(&mut self) -> Result<Option<Id>, ImportError> {
         let operation = self.number(1)? as u8;
         match operation {
-            0x80 => drop(self.take(1)?),
-            0x95 => drop(self.take(8)?),
+            0x80 => {
+                self.take(1)?;
+            }
+            0x95 => {
+                self.take(8)?;
+            }
             b'N' | 0x88 | 0x89 => self.push(Node::Other)?,
             b'K' => self.int(1)?,
             b'M' => self.int(2)?,
