@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 mod evaluate;
 mod experiment;
 mod files;
+mod import;
 mod inspect;
 mod models;
 mod output;
@@ -35,6 +36,7 @@ enum Command {
     Pretrain(pretrain::Pretrain),
     Evaluate(evaluate::Evaluate),
     Verify(verify::Verify),
+    Import(import::Import),
     Experiment(experiment::Experiment),
 }
 
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Pretrain(args) => args.run(),
         Command::Evaluate(args) => args.run(),
         Command::Verify(args) => args.run(),
+        Command::Import(args) => args.run(),
         Command::Experiment(args) => args.run(),
     };
     match done {

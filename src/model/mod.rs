@@ -1,6 +1,7 @@
 //! What is shipped, and how bytes become networks.
 
 pub mod calibration;
+pub mod import;
 pub mod manifest;
 #[cfg(feature = "train")]
 pub mod publish;

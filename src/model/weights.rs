@@ -81,6 +81,22 @@ impl Tensors {
         Ok(safetensors::serialize(views.map_err(WeightsError::Container)?, None)?)
     }
 
+    /// The file with every array as 32-bit floats.
+    pub fn to_f32_file(&self) -> Result<Vec<u8>, WeightsError> {
+        let floats: Vec<(&String, &[usize], Vec<u8>)> = self
+            .arrays
+            .iter()
+            .map(|(name, (shape, values))| {
+                (name, shape.as_slice(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            })
+            .collect();
+        let views: Result<Vec<_>, _> = floats
+            .iter()
+            .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
+            .collect();
+        Ok(safetensors::serialize(views.map_err(WeightsError::Container)?, None)?)
+    }
+
     /// An array that must have this shape.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<&[f32], WeightsError> {
         let (found, values) = self.arrays.get(name).ok_or_else(|| WeightsError::Missing(name.into()))?;

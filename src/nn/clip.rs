@@ -115,6 +115,8 @@ pub struct Decoders {
 }
 
 #[derive(Module, Debug)]
+// A handful exist at a time, and a box would only add an indirection.
+#[allow(clippy::large_enum_variant)]
 enum Within {
     Whole(Decoder),
     Split(SplitDecoder),

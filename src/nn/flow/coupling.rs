@@ -22,6 +22,8 @@ pub(super) struct Coupling {
 }
 
 #[derive(Module, Debug)]
+// A handful exist at a time, and a box would only add an indirection.
+#[allow(clippy::large_enum_variant)]
 enum Conditioner {
     /// Of a single feature: of the context only.
     Context(Vec<Linear>),

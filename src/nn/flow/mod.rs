@@ -58,6 +58,8 @@ pub struct Flow {
 }
 
 #[derive(Module, Debug)]
+// A handful exist at a time, and a box would only add an indirection.
+#[allow(clippy::large_enum_variant)]
 enum Step {
     Affine(MaskedAffine),
     Permutation(Permutation),

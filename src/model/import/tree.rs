@@ -1,0 +1,290 @@
+//! What a pickle's tree says: entries of dictionaries, attributes of objects, tensors and where their numbers lie.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::error::ImportError;
+use super::pickle::{self, Id, Node};
+
+/// Most tensors and modules of one file: a hostile file may hang the same module into the tree again and again.
+const MAX_VISITS: usize = 200_000;
+const MAX_DEPTH: usize = 40;
+
+/// Kinds of number in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Type {
+    F16,
+    BF16,
+    F32,
+    F64,
+    I64,
+    I32,
+    U8,
+}
+
+impl Type {
+    pub(super) fn size(self) -> u64 {
+        match self {
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::I32 => 4,
+            Self::F16 | Self::BF16 => 2,
+            Self::U8 => 1,
+        }
+    }
+
+    fn of_storage(name: &str) -> Option<Self> {
+        Some(match name {
+            "HalfStorage" => Self::F16,
+            "BFloat16Storage" => Self::BF16,
+            "FloatStorage" => Self::F32,
+            "DoubleStorage" => Self::F64,
+            "LongStorage" => Self::I64,
+            "IntStorage" => Self::I32,
+            "ByteStorage" | "BoolStorage" => Self::U8,
+            _ => return None,
+        })
+    }
+}
+
+/// Where the numbers of tensors lie.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Place {
+    /// Under this key of the container, of so many numbers.
+    Key(String, u64),
+    /// In a torch file of its own, at these bytes of the pickle.
+    Embedded(Range<usize>),
+}
+
+/// A tensor as a pickle describes it.
+#[derive(Debug, Clone)]
+pub(super) struct Described {
+    /// Known for a keyed place.
+    pub(super) dtype: Option<Type>,
+    pub(super) place: Place,
+    pub(super) offset: u64,
+    pub(super) shape: Vec<usize>,
+    pub(super) stride: Vec<u64>,
+}
+
+/// A pickle and its values.
+#[derive(Debug)]
+pub(super) struct Tree {
+    bytes: Vec<u8>,
+    nodes: Vec<Node>,
+    pub(super) root: Id,
+}
+
+impl Tree {
+    /// Reads the pickle at `start`; also gives where it ends.
+    pub(super) fn read(bytes: Vec<u8>, start: usize) -> Result<(Self, usize), ImportError> {
+        let mut nodes = Vec::new();
+        let (root, end) = pickle::read(&bytes, start, &mut nodes)?;
+        Ok((Self { bytes, nodes, root }, end))
+    }
+
+    fn node(&self, id: Id) -> Option<&Node> {
+        self.nodes.get(id as usize)
+    }
+
+    pub(super) fn text(&self, id: Id) -> Option<&str> {
+        match self.node(id)? {
+            Node::Text(range) => std::str::from_utf8(self.bytes.get(range.clone())?).ok(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn int(&self, id: Id) -> Option<i64> {
+        match self.node(id)? {
+            Node::Int(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn bytes_of(&self, id: Id) -> Option<Range<usize>> {
+        match self.node(id)? {
+            Node::Bytes(range) => Some(range.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// A tuple or list.
+    pub(super) fn members(&self, id: Id) -> Option<&[Id]> {
+        match self.node(id)? {
+            Node::Tuple(ids) | Node::List(ids) => Some(ids),
+            _ => None,
+        }
+    }
+
+    /// Entries of a dictionary, or of an object that is like one.
+    pub(super) fn items(&self, id: Id) -> &[(Id, Id)] {
+        match self.node(id) {
+            Some(Node::Dict(items) | Node::Object { items, .. }) => items,
+            _ => &[],
+        }
+    }
+
+    fn entry(&self, id: Id, key: &str) -> Option<Id> {
+        self.items(id).iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|(_, value)| *value)
+    }
+
+    /// An entry of a dictionary, an attribute of an object or a part of a module.
+    pub(super) fn get(&self, id: Id, key: &str) -> Option<Id> {
+        if let Some(value) = self.entry(id, key) {
+            return Some(value);
+        }
+        let state = self.state(id)?;
+        self.entry(state, key).or_else(|| self.entry(self.entry(state, "_modules")?, key))
+    }
+
+    /// [`Self::get`] step by step from the root.
+    pub(super) fn at(&self, path: &[&str]) -> Option<Id> {
+        path.iter().try_fold(self.root, |id, key| self.get(id, key))
+    }
+
+    /// What an object was filled with.
+    fn state(&self, id: Id) -> Option<Id> {
+        match self.node(id)? {
+            Node::Object { state, .. } => *state,
+            _ => None,
+        }
+    }
+
+    /// Module and name of a class.
+    fn class(&self, id: Id) -> Option<(&str, &str)> {
+        match self.node(id)? {
+            Node::Class(module, name) => {
+                let text = |range: &Range<usize>| std::str::from_utf8(self.bytes.get(range.clone())?).ok();
+                Some((text(module)?, text(name)?))
+            }
+            _ => None,
+        }
+    }
+
+    /// What was called for an object, and with what.
+    fn call(&self, id: Id) -> Option<((&str, &str), &[Id])> {
+        match self.node(id)? {
+            Node::Object { class, args, .. } => Some((self.class(*class)?, self.members(*args)?)),
+            _ => None,
+        }
+    }
+
+    /// The tensor that a value is, if it is one.
+    pub(super) fn tensor(&self, mut id: Id) -> Option<Described> {
+        for _ in 0..4 {
+            let ((module, name), args) = self.call(id)?;
+            match (module, name) {
+                ("torch._utils", "_rebuild_parameter") => id = *args.first()?,
+                ("torch._utils", "_rebuild_tensor_v2") => return self.described(args),
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn described(&self, args: &[Id]) -> Option<Described> {
+        let [storage, offset, shape, stride, ..] = args else { return None };
+        let unsigned = |id: &Id| self.int(*id).and_then(|n| u64::try_from(n).ok());
+        let (place, dtype) = self.place(*storage)?;
+        Some(Described {
+            dtype,
+            place,
+            offset: unsigned(offset)?,
+            shape: self.members(*shape)?.iter().map(|n| Some(unsigned(n)? as usize)).collect::<Option<_>>()?,
+            stride: self.members(*stride)?.iter().map(unsigned).collect::<Option<_>>()?,
+        })
+    }
+
+    fn place(&self, storage: Id) -> Option<(Place, Option<Type>)> {
+        if let Some(Node::Persistent(id)) = self.node(storage) {
+            let (dtype, key, n) = self.keyed(*id)?;
+            return Some((Place::Key(key, n), Some(dtype)));
+        }
+        let (("torch.storage", "_load_from_bytes"), args) = self.call(storage)? else { return None };
+        Some((Place::Embedded(self.bytes_of(*args.first()?)?), None))
+    }
+
+    /// ('storage', class, key, device, number of numbers).
+    pub(super) fn keyed(&self, id: Id) -> Option<(Type, String, u64)> {
+        let [_, class, key, _, n, ..] = self.members(id)? else { return None };
+        let dtype = Type::of_storage(self.class(*class)?.1)?;
+        Some((dtype, self.text(*key)?.to_string(), u64::try_from(self.int(*n)?).ok()?))
+    }
+
+    /// The kind of every storage that is named anywhere.
+    pub(super) fn storage_types(&self) -> BTreeMap<String, Type> {
+        let of = |node: &Node| match node {
+            Node::Persistent(id) => self.keyed(*id).map(|(dtype, key, _)| (key, dtype)),
+            _ => None,
+        };
+        self.nodes.iter().filter_map(of).collect()
+    }
+
+    /// The persistent id that the root is.
+    pub(super) fn root_storage(&self) -> Option<(Type, String, u64)> {
+        match self.node(self.root)? {
+            Node::Persistent(id) => self.keyed(*id),
+            _ => None,
+        }
+    }
+
+    /// All tensors of a dictionary.
+    pub(super) fn tensors(&self, dict: Id) -> BTreeMap<String, Described> {
+        let named = |(key, value): &(Id, Id)| Some((self.text(*key)?.to_string(), self.tensor(*value)?));
+        self.items(dict).iter().filter_map(named).collect()
+    }
+
+    /// All parameters and buffers of a module and of its parts, named as PyTorch names them.
+    pub(super) fn module_tensors(&self, module: Id) -> BTreeMap<String, Described> {
+        let mut found = BTreeMap::new();
+        let mut open = vec![(module, String::new(), 0)];
+        let mut visits = 0;
+        while let Some((module, prefix, depth)) = open.pop() {
+            visits += 1;
+            let Some(state) = self.state(module).filter(|_| visits < MAX_VISITS && depth < MAX_DEPTH) else { continue };
+            for part in ["_parameters", "_buffers"] {
+                let Some(dict) = self.entry(state, part) else { continue };
+                for (name, tensor) in self.tensors(dict) {
+                    visits += 1;
+                    if visits < MAX_VISITS {
+                        found.insert(format!("{prefix}{name}"), tensor);
+                    }
+                }
+            }
+            let parts = self.entry(state, "_modules").map(|dict| self.items(dict)).unwrap_or_default();
+            for (name, part) in parts.iter().take(MAX_VISITS - visits.min(MAX_VISITS)) {
+                if let Some(name) = self.text(*name).filter(|name| name.len() < 200) {
+                    open.push((*part, format!("{prefix}{name}."), depth + 1));
+                }
+            }
+            if open.len() > MAX_VISITS {
+                break;
+            }
+        }
+        found
+    }
+
+    /// A number, or the numbers of a small NumPy array.
+    pub(super) fn numbers(&self, id: Id) -> Option<Vec<f32>> {
+        match self.node(id)? {
+            Node::Int(number) => return Some(vec![*number as f32]),
+            Node::Float(number) => return Some(vec![*number as f32]),
+            _ => {}
+        }
+        let (_, function) = self.call(id)?.0;
+        if function != "_reconstruct" {
+            return None;
+        }
+        let [_, _, dtype, _, bytes] = self.members(self.state(id)?)? else { return None };
+        let kind = self.text(*self.call(*dtype)?.1.first()?)?;
+        let data = self.bytes.get(self.bytes_of(*bytes)?)?;
+        match kind {
+            "f4" => Some(data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
+            "f8" => Some(data.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect()),
+            _ => None,
+        }
+    }
+}

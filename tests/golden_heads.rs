@@ -1,0 +1,252 @@
+//! Regression heads, adapters and flows with PyTorch's weights against PyTorch's numbers (`tests/golden`).
+#![cfg(feature = "cli")]
+
+mod support;
+
+use burn::module::{LoraAdapter, Module, Param, Reparameterization};
+use burn::tensor::activation::{gelu, relu};
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
+use specola::model::weights::Tensors;
+use specola::nn::decoder::{Decoder, DecoderConfig};
+use specola::nn::flow::{Flow, FlowConfig, FlowKind};
+use specola::nn::keyed::{Keyed, count_parameters};
+use specola::nn::lora::LoraConfig;
+use specola::nn::residual_head::ResidualHeadConfig;
+use specola::nn::{Mlp, MlpConfig};
+use support::golden::{Io, distance, near, values, weights};
+
+fn bn_config() -> MlpConfig {
+    MlpConfig::new(vec![72, 32, 16, 8, 1]).with_batch_norm(true)
+}
+
+fn bn_head(device: &Device) -> Mlp {
+    bn_config().load(&weights("mlp_bn_tiny"), "", device).expect("the network")
+}
+
+#[test]
+fn the_published_heads_give_what_pytorch_gives() {
+    let (device, io) = (Device::flex(), Io::new("mlp_tiny_io"));
+    let head = bn_head(&device);
+    near(head.forward(io.tensor("x", &device)), &io.numbers("out_bn_f64"), 5e-6);
+    near(head.forward(io.tensor("x_standardised", &device)), &io.numbers("out_bn_standardised_input"), 5e-6);
+}
+
+#[test]
+fn the_published_heads_have_the_published_numbers_of_parameters() {
+    for (input, batch_norm, want) in
+        [(768, true, 1_348_353), (1462, true, 2_059_009), (343, true, 913_153), (1462, false, 2_055_809)]
+    {
+        let config = MlpConfig::new(vec![input, 1024, 512, 64, 1]).with_batch_norm(batch_norm);
+        assert_eq!(count_parameters(&config.init(&Device::flex()).slots("")), want);
+    }
+    let device = Device::flex();
+    let base = MlpConfig::new(vec![1462, 1024, 512, 64, 1]).init(&device);
+    assert_eq!(count_parameters(&LoraConfig::new().init(&base, &device).slots("")), 588_544);
+    assert_eq!(count_parameters(&LoraConfig::new().with_output_layer(true).init(&base, &device).slots("")), 596_864);
+    assert_eq!(count_parameters(&ResidualHeadConfig::new(1462).init(&device).slots("")), 562_177);
+}
+
+fn array<const D: usize>(tensors: &Tensors, name: &str, device: &Device) -> Tensor<D> {
+    let shape: [usize; D] = tensors.shape(name).expect(name).try_into().expect("so many axes");
+    Tensor::from_data(TensorData::new(tensors.get(name, &shape).expect(name).to_vec(), shape), device)
+}
+
+fn linear(tensors: &Tensors, at: &str, x: Tensor<2>) -> Tensor<2> {
+    let device = x.device();
+    x.matmul(array::<2>(tensors, &format!("{at}.weight"), &device).transpose())
+        + array::<1>(tensors, &format!("{at}.bias"), &device).unsqueeze_dim(0)
+}
+
+fn batch_norm(tensors: &Tensors, at: &str, x: Tensor<2>) -> Tensor<2> {
+    let device = x.device();
+    let of = |part: &str| array::<1>(tensors, &format!("{at}.{part}"), &device).unsqueeze_dim::<2>(0);
+    (x - of("running_mean")) / (of("running_var") + 1e-5).sqrt() * of("weight") + of("bias")
+}
+
+/// With the order of norm and activation turned round, the answer is another.
+#[test]
+fn batch_norm_comes_before_relu_in_heads_and_after_gelu_in_decoders() {
+    let (device, io) = (Device::flex(), Io::new("mlp_tiny_io"));
+    let (head, x) = (weights("mlp_bn_tiny"), io.tensor::<2>("x", &device));
+    let wrong = [0, 4, 8].iter().fold(x.clone(), |x, i| {
+        batch_norm(&head, &format!("network.{}", i + 1), relu(linear(&head, &format!("network.{i}"), x)))
+    });
+    let wrong = values(linear(&head, "network.12", wrong));
+    assert!(distance(&wrong, &io.numbers("out_bn_f64")) > 0.01);
+    near(bn_head(&device).forward(x), &io.numbers("out_bn_f64"), 5e-6);
+
+    let (model, io) = (weights("clip_pr_tiny"), Io::new("clip_pr_tiny_io"));
+    let embedding = io.tensor::<2>("gaia", &device);
+    let at = |i: usize| format!("lamost_lrs_cross_decoder.decoder.{i}");
+    let wrong = [0, 4, 8]
+        .iter()
+        .fold(embedding.clone(), |x, i| gelu(batch_norm(&model, &at(i + 2), linear(&model, &at(*i), x))));
+    let wrong = values(linear(&model, &at(12), wrong));
+    assert!(distance(&wrong, &io.numbers("lamost_from_gaia_f64")) > 0.01);
+    let decoder: Decoder = DecoderConfig::new(vec![16, 64, 64, 64, 52]).init(&device);
+    let decoder = decoder.loaded(&model, "lamost_lrs_cross_decoder.", &device).expect("the decoder");
+    near(decoder.forward(embedding), &io.numbers("lamost_from_gaia_f64"), 5e-5);
+}
+
+/// PyTorch's step-by-step batch statistics: unbiased variance into the running one.
+#[test]
+fn batch_norm_trains_on_pytorchs_statistics() {
+    let device = Device::flex().autodiff();
+    let (data, io) = (Io::new("train_data"), Io::new("train_full_bn_train_frozenprebias_tiny"));
+    let head = bn_config().load(&weights("mlp_bn_tiny"), "", &device).expect("the network");
+    let batch = data.tensor::<2>("X", &device).narrow(0, 0, 8);
+    near(head.forward(batch), &io.numbers("pred_step1"), 5e-6);
+    let mut after = Tensors::default();
+    head.valid().store(&mut after, "").expect("stored");
+    for layer in [1, 5, 9] {
+        for part in ["running_mean", "running_var"] {
+            let name = format!("network.{layer}.{part}");
+            let got: Vec<f64> = after
+                .get(&name, after.shape(&name).expect("stored"))
+                .expect("stored")
+                .iter()
+                .map(|v| f64::from(*v))
+                .collect();
+            assert!(distance(&got, &io.numbers(&format!("buf1::{name}"))) < 1e-5, "{name}");
+        }
+    }
+    let frozen = bn_config().load(&weights("mlp_bn_tiny"), "", &device).expect("the network").with_frozen_statistics();
+    near(
+        frozen.forward(Io::new("mlp_tiny_io").tensor("x", &device)),
+        &Io::new("mlp_tiny_io").numbers("out_bn_f64"),
+        5e-6,
+    );
+}
+
+#[test]
+fn the_residual_head_gives_what_pytorch_gives() {
+    let (device, io) = (Device::flex(), Io::new("mlp_residual_tiny_io"));
+    let head = ResidualHeadConfig::new(72).with_hidden(12).init(&device);
+    let head = head.loaded(&weights("mlp_residual_head_tiny"), "", &device).expect("the head");
+    let x: Tensor<2> = io.tensor("x", &device);
+    near(head.forward(x.clone()), &io.numbers("head_out"), 5e-6);
+    near(bn_head(&device).forward(x.clone()) + head.forward(x), &io.numbers("out_f64"), 5e-6);
+}
+
+#[test]
+fn the_adapters_give_what_pytorch_gives() {
+    let device = Device::flex();
+    for (name, output_layer) in [("mlp_lora_all4", true), ("mlp_lora_hidden3", false)] {
+        let io = Io::new(&format!("{name}_tiny_io"));
+        let base = bn_head(&device);
+        let config = LoraConfig::new().with_rank(4).with_alpha(8.0).with_output_layer(output_layer);
+        let lora = config.init(&base, &device);
+        let x: Tensor<2> = io.tensor("x", &device);
+        near(lora.forward(&base, x.clone()), &values(base.forward(x.clone())), 1e-9);
+        let lora = lora.loaded(&weights(&format!("{name}_tiny")), "", &device).expect(name);
+        near(lora.forward(&base, x.clone()), &io.numbers("unmerged_f64"), 5e-6);
+        near(lora.forward(&base, x), &io.numbers("merged"), 5e-6);
+    }
+}
+
+/// burn multiplies B·A out and adds it to the weights; ours stays on the activation side.
+#[test]
+fn the_adapters_agree_with_burns_own() {
+    let device = Device::flex();
+    device.seed(7);
+    let random = |rows, columns| Tensor::<2>::random([rows, columns], Distribution::Default, &device);
+    let base = MlpConfig::new(vec![12, 4]).init(&device);
+    let (a, b, x) = (random(12, 3), random(3, 4), random(5, 12));
+    let mut weights = Tensors::default();
+    weights.insert_tensor("network.0.lora_A", a.clone().transpose()).expect("stored");
+    weights.insert_tensor("network.0.lora_B", b.clone().transpose()).expect("stored");
+    let ours = LoraConfig::new().with_rank(3).with_alpha(6.0).with_output_layer(true).init(&base, &device);
+    let ours = ours.loaded(&weights, "", &device).expect("the adapters");
+    let theirs = LoraAdapter { a: Param::from_tensor(a), b: Param::from_tensor(b), scale: 2.0 };
+    let mut stored = Tensors::default();
+    base.store(&mut stored, "").expect("stored");
+    let weight = array::<2>(&stored, "network.0.weight", &device).transpose();
+    let want = x.clone().matmul(theirs.apply(weight)) + array::<1>(&stored, "network.0.bias", &device).unsqueeze_dim(0);
+    near(ours.forward(&base, x), &values(want), 1e-5);
+}
+
+fn flow(name: &str, kind: FlowKind, features: usize, device: &Device) -> Flow {
+    let config = FlowConfig::new(kind, features, 24).with_hidden(10);
+    config.init(device).loaded(&weights(name), "net.", device).expect(name)
+}
+
+fn repeat(x: Tensor<2>, times: usize) -> Tensor<2> {
+    let [n, width] = x.dims();
+    x.unsqueeze_dim::<3>(1).expand([n, times, width]).reshape([n * times, width])
+}
+
+#[test]
+fn the_flows_give_what_pytorch_gives() {
+    let device = Device::flex();
+    for (name, kind, features) in [
+        ("maf1d_tiny", FlowKind::Maf, 1),
+        ("maf3d_tiny", FlowKind::Maf, 3),
+        ("nsf1d_tiny", FlowKind::Nsf, 1),
+        ("nsf3d_tiny", FlowKind::Nsf, 3),
+    ] {
+        let io = Io::new(&format!("{name}_io"));
+        let flow = flow(name, kind, features, &device);
+        let x: Tensor<2> = io.tensor("x", &device);
+        near(flow.embed_context(x.clone()), &io.numbers("embedded_context"), 1e-5);
+        let theta = io.tensor::<2>("theta", &device).unsqueeze_dim::<3>(0).expand([3, 6, features]);
+        let theta = theta.reshape([18, features]);
+        near(flow.log_prob(theta.clone(), repeat(x.clone(), 6)), &io.numbers("log_prob_f64"), 2e-4);
+        near(flow.noise(theta, repeat(x.clone(), 6)).0, &io.numbers("noise_f64"), 1e-4);
+        let z = io.tensor::<2>("z", &device).unsqueeze_dim::<3>(0).expand([3, 8, features]).reshape([24, features]);
+        let (samples, log_det) = flow.inverse(z.clone(), repeat(x.clone(), 8));
+        near(samples.clone(), &io.numbers("samples_from_z_f64"), 1e-4);
+        near(log_det.clone(), &io.numbers("inverse_logabsdet_f64"), 2e-4);
+        let (back, forth) = flow.noise(samples, repeat(x, 8));
+        near(back, &values(z), 2e-3);
+        near(forth + log_det, &[0.0; 24], 2e-3);
+    }
+}
+
+/// A posterior written by `sbi`: median and spread of its samples are those of 2,000 of sbi's own, within their noise.
+#[test]
+fn samples_are_distributed_as_sbis() {
+    let device = Device::flex();
+    device.seed(11);
+    for (name, kind) in [("sbi_maf_0233", FlowKind::Maf), ("sbi_nsf_0233", FlowKind::Nsf)] {
+        let io = Io::new(&format!("{name}_io"));
+        let flow = flow(name, kind, 1, &device);
+        let x: Tensor<2> = io.tensor::<1>("x", &device).unsqueeze_dim(0);
+        let theta: Tensor<2> = io.tensor("theta", &device);
+        near(flow.log_prob(theta, repeat(x.clone(), 4)), &io.numbers("posterior_log_prob"), 2e-4);
+        let mut samples = values(flow.sample(x, 4000));
+        samples.sort_by(f64::total_cmp);
+        let (median, std) = (io.numbers("posterior_median_2000")[0], io.numbers("posterior_std_2000")[0]);
+        assert!((samples[2000] - median).abs() < 0.15 * std, "{name}: {} instead of {median}", samples[2000]);
+        let mean = samples.iter().sum::<f64>() / 4000.0;
+        let spread = (samples.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / 4000.0).sqrt();
+        assert!((spread / std - 1.0).abs() < 0.15, "{name}: {spread} instead of {std}");
+    }
+}
+
+#[test]
+fn full_size_flows_have_the_published_numbers_of_parameters() {
+    for (kind, want) in [(FlowKind::Maf, 107_404), (FlowKind::Nsf, 103_138)] {
+        let flow = FlowConfig::new(kind, 1, 768).init(&Device::flex());
+        assert_eq!(count_parameters(&flow.slots("")), want, "{kind:?}");
+    }
+}
+
+/// A new flow (not loaded) is invertible, and its density integrates to one.
+#[test]
+fn a_new_flow_is_a_density() {
+    let device = Device::flex();
+    device.seed(3);
+    for kind in [FlowKind::Maf, FlowKind::Nsf] {
+        let flow = FlowConfig::new(kind, 1, 4).with_hidden(8).init(&device);
+        let grid: Vec<f32> = (0..2001).map(|i| -10.0 + 0.01 * i as f32).collect();
+        let theta = Tensor::<2>::from_data(TensorData::new(grid, [2001, 1]), &device);
+        let density = flow.log_prob(theta, Tensor::ones([2001, 4], &device)).exp();
+        let total: f64 = values(density).iter().sum::<f64>() * 0.01;
+        assert!((total - 1.0).abs() < 1e-3, "{kind:?}: {total}");
+        let flow = FlowConfig::new(kind, 5, 4).with_hidden(8).init(&device);
+        let z = Tensor::<2>::random([50, 5], Distribution::Normal(0.0, 1.0), &device);
+        let x = Tensor::<2>::ones([50, 4], &device);
+        let (theta, _) = flow.inverse(z.clone(), x.clone());
+        near(flow.noise(theta, x).0, &values(z), 1e-3);
+    }
+}
