@@ -22,11 +22,13 @@ pub enum Survey {
     Miles,
     /// Anything else with wavelengths and fluxes.
     Other,
+    /// DESI, R ≈ 2000–5500, 3600–9824 Å.
+    Desi,
 }
 
 impl Survey {
     /// All surveys.
-    pub const ALL: [Survey; 4] = [Survey::LamostLrs, Survey::Sdss, Survey::Miles, Survey::Other];
+    pub const ALL: [Survey; 5] = [Survey::LamostLrs, Survey::Sdss, Survey::Miles, Survey::Other, Survey::Desi];
 
     /// The survey of a name.
     pub fn from_name(name: &str) -> Option<Survey> {
@@ -40,6 +42,7 @@ impl Survey {
             Survey::Sdss => "SDSS",
             Survey::Miles => "MILES",
             Survey::Other => "other",
+            Survey::Desi => "DESI",
         }
     }
 
@@ -47,10 +50,12 @@ impl Survey {
     ///
     /// LAMOST LRS: 1800 (Zhao et al. 2012). SDSS: 1850–2200 over 3800–9000 Å, about 1900 in the model's range (Smee et
     /// al. 2013). MILES: FWHM 2.5 Å (Falcón-Barroso et al. 2011), 1900 at 4750 Å.
+    /// DESI: 2000–3200 over 3600–5550 Å (DESI Collaboration 2022), about 2600 here.
     pub fn resolving_power(self) -> Option<f64> {
         match self {
             Survey::LamostLrs => Some(1800.0),
             Survey::Sdss | Survey::Miles => Some(1900.0),
+            Survey::Desi => Some(2600.0),
             Survey::Other => None,
         }
     }

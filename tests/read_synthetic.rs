@@ -53,7 +53,10 @@ fn compare(name: &str, spectrum: &Spectrum, want: &Value) {
     assert_eq!(Some(meta.survey.name()), text("survey"), "{name}");
     assert_eq!(Some(meta.medium.value.name()), text("medium"), "{name}");
     assert_eq!(Some(meta.frame.value.name()), text("frame"), "{name}");
-    assert_eq!(meta.resolving_power.map(|r| r.value), want["resolving_power"].as_f64(), "{name}");
+    match meta.resolving_power {
+        Some(r) => close(r.value, &want["resolving_power"], &format!("{name} resolving power")),
+        None => assert!(want["resolving_power"].is_null(), "{name}"),
+    }
     assert_eq!(meta.wave_is_f32, want["wave_is_f32"].as_bool().unwrap_or(false), "{name}");
     for (key, value) in [("class", &meta.class), ("subclass", &meta.subclass)] {
         if let Some(expected) = text(key) {
@@ -99,11 +102,9 @@ fn what_the_user_should_know_is_noted() {
 
 #[test]
 fn known_formats_that_are_not_read_are_refused_in_words() {
-    for (name, word) in [("lamost_mrs.fits", "medium-resolution"), ("desi.fits", "DESI")] {
-        match read(name, &bytes(&format!("fixtures/{name}"))) {
-            Err(e @ ReadError::Foreign { .. }) => assert!(e.to_string().contains(word), "{e}"),
-            other => panic!("{name}: {other:?}"),
-        }
+    match read("x", &bytes("fixtures/lamost_mrs.fits")) {
+        Err(e @ ReadError::Foreign { .. }) => assert!(e.to_string().contains("medium-resolution"), "{e}"),
+        other => panic!("{other:?}"),
     }
     for (start, word) in
         [(&b"\x89PNG\r\n\x1a\n...."[..], "PNG"), (b"%PDF-1.7 ...", "PDF"), (b"<!DOCTYPE html><html>1", "web page")]

@@ -4,10 +4,6 @@ use super::error::ReadError;
 use super::fits::Fits;
 use super::{lamost, sdss};
 
-const DESI: (&str, &str) = (
-    "a DESI coadd, spectra or zbest file",
-    "it is to come in a later version; until then, export a target as text with wavelength_vac, flux and ivar columns",
-);
 const XP: (&str, &str) = (
     "a Gaia XP spectrum",
     "models for it are to come in a later version; until then, give a LAMOST or SDSS spectrum of the star",
@@ -75,10 +71,6 @@ pub(crate) fn check_text(text: &str) -> Result<(), ReadError> {
 
 /// Refuses FITS files of instruments and layouts that are known and not read.
 pub(crate) fn check_fits(fits: &Fits) -> Result<(), ReadError> {
-    let has = |name: &str| fits.named(name).is_some();
-    if ["B", "R", "Z"].iter().any(|arm| has(&format!("{arm}_WAVELENGTH"))) || has("FIBERMAP") {
-        return Err(refuse(DESI));
-    }
     let gaia_column = fits.hdus.iter().any(|hdu| {
         let of = |key: &str| hdu.header.text(key).unwrap_or("").to_lowercase();
         of("PUBLISHE").contains("gaia") || (1..=60).any(|i| of(&format!("TTYPE{i}")) == "bp_coefficients")

@@ -1,7 +1,7 @@
 //! Bytes of a file → spectra. Files are recognised by what is in them, never by their name.
 //!
 //! `read` opens containers (`.gz`, `.zip`), asks each reader in turn, and gives everything that could be read together
-//! with what could not and why. One file a survey or format: `lamost`, `sdss`, `one_d`, `text`, `npz`; below them
+//! with what could not and why. One file a survey or format: `lamost`, `sdss`, `desi`, `one_d`, `text`, `npz`; below them
 //! `fits` and `npy`, and `axis` for what the names of columns say. `labels` reads tables of labels.
 //!
 //! Nothing here panics on any input, and nothing allocates by a number that a file claims without the bytes to show for it.
@@ -9,6 +9,7 @@
 mod archive;
 mod axis;
 mod container;
+mod desi;
 mod error;
 pub mod fits;
 mod foreign;
@@ -35,6 +36,13 @@ pub struct Contents {
     pub spectra: Vec<Spectrum>,
     /// Parts that gave none.
     pub skipped: Vec<Skipped>,
+}
+
+impl Contents {
+    /// A file that held one spectrum.
+    fn of(spectrum: Spectrum) -> Self {
+        Self { spectra: vec![spectrum], skipped: Vec::new() }
+    }
 }
 
 /// A part of a file that could not be used.
@@ -73,28 +81,31 @@ fn read_at(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError
     if container::is_zip(bytes) {
         return read_zip(name, bytes, depth);
     }
-    let one = |spectrum| Contents { spectra: vec![spectrum], skipped: Vec::new() };
     if fits::Fits::identify(bytes) {
-        return read_fits(bytes, &stem(name)).map(one);
+        return read_fits(bytes, &stem(name));
     }
     foreign::check_bytes(bytes)?;
     if text::identify(bytes) {
         foreign::check_text(&String::from_utf8_lossy(&bytes[..bytes.len().min(80_000)]))?;
-        return text::read(bytes, &stem(name)).map(one);
+        return text::read(bytes, &stem(name)).map(Contents::of);
     }
     Err(ReadError::Unrecognised)
 }
 
-fn read_fits(bytes: &[u8], stem: &str) -> Result<Spectrum, ReadError> {
+fn read_fits(bytes: &[u8], stem: &str) -> Result<Contents, ReadError> {
     let fits = fits::Fits::parse(bytes)?;
     foreign::check_fits(&fits)?;
-    if lamost::identify(&fits) {
+    if desi::identify(&fits) {
+        return desi::read(&fits);
+    }
+    let spectrum = if lamost::identify(&fits) {
         lamost::read(&fits, stem)
     } else if sdss::identify(&fits) {
         sdss::read(&fits, stem)
     } else {
         one_d::read(&fits, stem)
-    }
+    };
+    spectrum.map(Contents::of)
 }
 
 /// The arrays of an `.npz` file, whatever they mean.

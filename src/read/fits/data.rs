@@ -281,6 +281,28 @@ impl<'a> Table<'a> {
         values.first().copied().filter(|v| v.is_finite())
     }
 
+    /// The data of the whole table, its heap included.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Length and place in the heap of what a named column points to in a row.
+    pub(super) fn pointer(&self, row: usize, name: &str) -> Option<(usize, usize)> {
+        let cell = self.cell(row, self.column(name)?)?;
+        let number = if cell.len() == 8 { Number::I32 } else { Number::I64 };
+        let half = |b: &[u8]| usize::try_from(number.integer(b)?).ok();
+        Some((half(cell.get(..cell.len() / 2)?)?, half(cell.get(cell.len() / 2..)?)?))
+    }
+
+    /// The whole number of a named column in a row, to its last digit; `None` if absent, missing or no whole number.
+    pub fn integer(&self, row: usize, name: &str) -> Option<i64> {
+        let column = self.column(name)?;
+        let Cell::Numbers(number) = column.cell else { return None };
+        let stored = number.integer(self.cell(row, column)?.get(..number.width())?)?;
+        let is_plain = column.scaling.scale == 1.0 && column.scaling.zero == 0.0;
+        (is_plain && column.scaling.blank != Some(stored)).then_some(stored)
+    }
+
     /// Text of a named column in a row, trimmed; `None` if absent, empty or no text.
     pub fn text(&self, row: usize, name: &str) -> Option<String> {
         let column = self.column(name).filter(|c| c.cell == Cell::Text)?;

@@ -7,10 +7,12 @@
 
 mod data;
 mod header;
+mod tiles;
 
 pub use data::{Column, Image, Table};
 pub use header::Header;
 pub(crate) use header::parse_number;
+pub use tiles::Tiles;
 
 use super::error::ReadError;
 
