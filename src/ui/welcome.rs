@@ -10,7 +10,7 @@ pub fn Welcome() -> impl IntoView {
             <article>
                 <h2>"Reads"</h2>
                 <p>
-                    "Low-resolution optical spectra of stars that cover 4000–5599 Å: LAMOST in every release's layout, SDSS and BOSS, "
+                    "Low-resolution optical spectra of stars that cover 4000–5599 Å: LAMOST in every release's layout, SDSS and BOSS, DESI coadds, "
                     "two-column text, bundles of thousands. Files are told apart by content, whatever they are called."
                 </p>
             </article>
