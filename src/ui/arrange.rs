@@ -11,7 +11,10 @@ use super::state::{Answer, Row, RowKey, State};
 use crate::result::Summary;
 
 /// Shortest time between two arrangements while answers come in, ms: ten thousand answers are not ten thousand sorts.
-const PAUSE_MS: u32 = 120;
+const PAUSE_MS: f64 = 120.0;
+
+/// Up to this many rows there is no pause.
+const FEW: usize = 300;
 
 /// How the table is arranged, and what came of it.
 #[derive(Debug, Clone, Copy)]
@@ -82,12 +85,18 @@ impl State {
     /// Filters and sorts now, or soon if that was done just before.
     pub fn rearrange_soon(&self) {
         let pace = self.arrangement.pace;
+        if self.rows.with_untracked(Vec::len) <= FEW {
+            return self.rearrange();
+        }
         match pace.get_value() {
             Pace::Idle => {
+                let began = js_sys::Date::now();
                 self.rearrange();
+                // Most of the time is the page's for other things, however many rows there are.
+                let pause_ms = PAUSE_MS.max(4.0 * (js_sys::Date::now() - began));
                 pace.set_value(Pace::Pausing { has_changed: false });
                 let state = *self;
-                Timeout::new(PAUSE_MS, move || {
+                Timeout::new(pause_ms as u32, move || {
                     let has_changed = pace.get_value() == Pace::Pausing { has_changed: true };
                     pace.set_value(Pace::Idle);
                     if has_changed {

@@ -71,26 +71,25 @@ impl Column {
     }
 }
 
-/// Ids compared as people count: `spec-9` before `spec-10`.
+/// Ids compared as people count: `spec-9` before `spec-10`. By bytes, which order UTF-8 as its characters do.
 fn natural(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a, b);
+    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {
-        let digits = |s: &str| s.bytes().take_while(u8::is_ascii_digit).count();
-        let (in_a, in_b) = (digits(a), digits(b));
-        if in_a > 0 && in_b > 0 {
-            let (x, y) = (a[..in_a].trim_start_matches('0'), b[..in_b].trim_start_matches('0'));
-            let ordering = x.len().cmp(&y.len()).then_with(|| x.cmp(y));
-            if ordering.is_ne() {
-                return ordering;
+        let digits = |s: &[u8]| s.iter().take_while(|c| c.is_ascii_digit()).count();
+        match (digits(a), digits(b)) {
+            (0, _) | (_, 0) => match (a.split_first(), b.split_first()) {
+                (Some((x, rest_a)), Some((y, rest_b))) if x == y => (a, b) = (rest_a, rest_b),
+                (x, y) => return x.map(|(x, _)| x).cmp(&y.map(|(y, _)| y)),
+            },
+            (in_a, in_b) => {
+                let number = |s: &[u8]| s.iter().position(|c| *c != b'0').unwrap_or(s.len());
+                let (x, y) = (&a[number(&a[..in_a])..in_a], &b[number(&b[..in_b])..in_b]);
+                let ordering = x.len().cmp(&y.len()).then_with(|| x.cmp(y));
+                if ordering.is_ne() {
+                    return ordering;
+                }
+                (a, b) = (&a[in_a..], &b[in_b..]);
             }
-            (a, b) = (&a[in_a..], &b[in_b..]);
-            continue;
-        }
-        match (a.chars().next(), b.chars().next()) {
-            (None, None) => return Ordering::Equal,
-            (x, y) if x != y => return x.cmp(&y),
-            (Some(x), _) => (a, b) = (&a[x.len_utf8()..], &b[x.len_utf8()..]),
-            (None, _) => return Ordering::Less,
         }
     }
 }
@@ -256,6 +255,10 @@ mod tests {
         let (a, b) = (facts(&nine, Some(&poor)), facts(&ten, Some(&rich)));
         let feh = Column::Parameter(Label::Feh);
         assert_eq!(Column::Id.compare(Direction::Ascending, a, b), Ordering::Less);
+        assert_eq!(natural("star-007b", "star-7b"), Ordering::Equal);
+        assert_eq!(natural("a", "ab"), Ordering::Less);
+        assert_eq!(natural("10", "a"), Ordering::Less);
+        assert_eq!(natural("39627866878514742", "39627866878514741"), Ordering::Greater);
         assert_eq!(Column::Id.compare(Direction::Descending, a, b), Ordering::Greater);
         assert_eq!(feh.compare(Direction::Ascending, a, b), Ordering::Less);
         for direction in [Direction::Ascending, Direction::Descending] {

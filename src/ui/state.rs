@@ -337,9 +337,13 @@ impl State {
                     }
                 });
             }
-            Event::Done { job, .. } => self.jobs.update(|jobs| {
-                jobs.remove(&job);
-            }),
+            Event::Done { job, .. } => {
+                // When the progress goes, everything it told of is there.
+                self.rearrange();
+                self.jobs.update(|jobs| {
+                    jobs.remove(&job);
+                });
+            }
         }
     }
 
