@@ -1,6 +1,6 @@
 //! The one pair of enums that crosses the worker boundary.
 //!
-//! A message is posted as `[bytes, attachment …]`: `bytes` is the [postcard](https://docs.rs/postcard) form of the enum
+//! A message is posted as `[bytes, attachment …]`: `bytes` is the postcard form of the enum
 //! in a transferred buffer, attachments are JavaScript values that cannot be serialised (`File`s). The page never sees a
 //! tensor and the engine never sees an element.
 

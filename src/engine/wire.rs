@@ -1,4 +1,4 @@
-//! How a message looks on the wire: a JavaScript array of its [postcard](https://docs.rs/postcard) bytes and then its
+//! How a message looks on the wire: a JavaScript array of its postcard bytes and then its
 //! attachments.
 
 use js_sys::{Array, Uint8Array};

@@ -2,7 +2,7 @@
 //!
 //! A fragment is `#s1.` and then, in base64url without padding, the CRC-32 of the payload (four bytes, least first) and
 //! the payload itself, deflated. The `1` is the version of the format; the payload is `wire.rs`, as
-//! [postcard](https://docs.rs/postcard).
+//! postcard.
 
 use std::io::{Read, Write};
 
