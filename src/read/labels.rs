@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
+pub use super::join::join;
+
 /// Why a label table could not be read.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[allow(missing_docs)]

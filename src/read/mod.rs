@@ -13,6 +13,7 @@ mod desi;
 mod error;
 pub mod fits;
 mod foreign;
+mod join;
 pub mod labels;
 mod lamost;
 pub mod npy;
@@ -23,6 +24,7 @@ mod text;
 
 pub use archive::Archive;
 pub use error::ReadError;
+pub use join::{Ambiguous, By, Joined, Match, Named};
 pub use labels::{LabelError, LabelTable};
 
 use crate::spectrum::Spectrum;
