@@ -36,6 +36,8 @@ use npy::ArrayFile;
 pub struct Contents {
     /// The spectra, in the order of the file.
     pub spectra: Vec<Spectrum>,
+    /// Tables of labels, each with the name of its file.
+    pub labels: Vec<(String, LabelTable)>,
     /// Parts that gave none.
     pub skipped: Vec<Skipped>,
 }
@@ -43,7 +45,7 @@ pub struct Contents {
 impl Contents {
     /// A file that held one spectrum.
     fn of(spectrum: Spectrum) -> Self {
-        Self { spectra: vec![spectrum], skipped: Vec::new() }
+        Self { spectra: vec![spectrum], ..Self::default() }
     }
 }
 
@@ -70,6 +72,16 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Contents, ReadError> {
 }
 
 fn read_at(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
+    match read_one(name, bytes, depth) {
+        Err(ReadError::LabelTable) => {
+            let table = LabelTable::read(bytes).map_err(ReadError::Labels)?;
+            Ok(Contents { labels: vec![(name.to_string(), table)], ..Contents::default() })
+        }
+        other => other,
+    }
+}
+
+fn read_one(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
     if bytes.is_empty() {
         return Err(ReadError::Empty);
     }
@@ -137,6 +149,7 @@ fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadErro
     for position in 0..archive.len() {
         let inner = archive.read(position);
         contents.spectra.extend(inner.spectra);
+        contents.labels.extend(inner.labels);
         contents.skipped.extend(inner.skipped);
     }
     Ok(contents)
