@@ -25,7 +25,7 @@ pub enum ReadError {
     LabelTable,
 
     #[error("reading the table of labels: {0}")]
-    Labels(super::LabelError),
+    Labels(Box<super::LabelError>),
 
     #[error("unpacking {part}: {problem}; download the file again, or unpack it yourself and give the contents")]
     Unpack { part: String, problem: String },

@@ -80,7 +80,7 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Contents, ReadError> {
 fn read_at(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
     match read_one(name, bytes, depth) {
         Err(ReadError::LabelTable) => {
-            let table = LabelTable::read(bytes).map_err(ReadError::Labels)?;
+            let table = LabelTable::read(bytes).map_err(|e| ReadError::Labels(Box::new(e)))?;
             Ok(Contents { labels: vec![(name.to_string(), table)], ..Contents::default() })
         }
         other => other,
