@@ -9,6 +9,7 @@
 
 mod archive;
 mod axis;
+pub mod by_hand;
 mod columns;
 mod container;
 mod desi;
@@ -29,6 +30,7 @@ mod table;
 mod text;
 
 pub use archive::Archive;
+pub use by_hand::{preview, read_by_hand};
 pub use error::ReadError;
 pub use join::{Ambiguous, By, Joined, Match, Named};
 pub use labels::{LabelError, LabelTable};
