@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::axis::{self, Axis, Role, Stated, ivar_of_sigma, role};
-use super::error::ReadError;
+use super::error::{ReadError, shown};
 use super::table::{self, Column, Table};
 use super::{Contents, Skipped, facts, gaia_xp, labels, sparcl};
 use crate::spectrum::{MIN_PIXELS, Medium, Spectrum, Survey};
@@ -148,7 +148,7 @@ pub(crate) fn none_found(tables: &[Table]) -> ReadError {
         return ReadError::LabelTable;
     }
     let place = tables.first().map_or_else(|| "the VOTable".to_string(), |t| t.place.clone());
-    let names: Vec<&str> = tables.iter().flat_map(|t| &t.columns).take(12).map(|c| c.name.as_str()).collect();
+    let names: Vec<String> = tables.iter().flat_map(|t| &t.columns).take(12).map(|c| shown(&c.name)).collect();
     let found = if names.is_empty() { "no columns".to_string() } else { format!("the columns {}", names.join(", ")) };
     ReadError::Layout {
         place,
@@ -226,7 +226,8 @@ fn spectrum(
                     place: table.place.clone(),
                     problem: format!(
                         "“{}”, the unit of {}, is not one of wavelength; give Å, nm, µm or m",
-                        heading.unit, heading.name
+                        shown(&heading.unit),
+                        shown(&heading.name)
                     ),
                 });
             }
@@ -279,7 +280,7 @@ fn spectrum(
         let layout = if layout.arrays { "arrays" } else { "one row a pixel" };
         let mut meta = facts::meta(&table.params, id, &format!("{}, {layout}", table.kind), (axis.medium, usual));
         if !unit.is_empty() {
-            meta.notes.push(format!("flux in {unit}"));
+            meta.notes.push(format!("flux in {}", shown(unit)));
         }
         meta
     };

@@ -18,7 +18,7 @@ pub(crate) use number::{Number, Scaling};
 pub use table::{Column, Table};
 pub use tiles::Tiles;
 
-use super::error::ReadError;
+use super::error::{ReadError, shown};
 
 /// Headers and data come in blocks of this many bytes.
 const BLOCK: usize = 2880;
@@ -150,7 +150,7 @@ impl<'a> Hdu<'a> {
         };
         match self.name() {
             "" => kind.to_string(),
-            name => format!("{kind} “{name}”"),
+            name => format!("{kind} “{}”", shown(name)),
         }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use delimited::peek;
 pub(crate) use params::Params;
 pub(crate) use votable::identify as is_votable;
 
-use super::error::ReadError;
+use super::error::{ReadError, shown};
 use super::fits;
 use stream::Stream;
 use text_cells::TextCells;
@@ -171,8 +171,7 @@ impl<'a> Table<'a> {
                     return Ok(f64::NAN);
                 }
                 text_cells::number(&cell).map(|v| self.as_declared(column, v)).ok_or_else(|| {
-                    let shown: String = cell.chars().take(30).collect();
-                    self.bad_cell(row, column, format!("“{shown}” is not a number; mend it or leave it empty"))
+                    self.bad_cell(row, column, format!("“{}” is not a number; mend it or leave it empty", shown(&cell)))
                 })
             }
             _ => Ok(self.array(row, column)?.first().copied().unwrap_or(f64::NAN)),
@@ -204,7 +203,7 @@ impl<'a> Table<'a> {
     fn bad_cell(&self, row: usize, column: usize, problem: String) -> ReadError {
         ReadError::Cell {
             place: self.place.clone(),
-            column: self.columns.get(column).map_or_else(String::new, |c| c.name.clone()),
+            column: self.columns.get(column).map_or_else(String::new, |c| shown(&c.name)),
             row: self.row_name(row),
             problem,
         }

@@ -14,7 +14,7 @@ use super::super::fits::Number;
 use super::stream::{Count, Primitive, Stream};
 use super::text_cells::TextCells;
 use super::{BadRow, Cells, Column, Params, Table};
-use crate::read::error::ReadError;
+use crate::read::error::{ReadError, shown};
 
 /// What these tables are called.
 pub(super) const KIND: &str = "VOTable";
@@ -35,7 +35,9 @@ pub(super) fn read(text: &str) -> Result<Vec<Table<'static>>, ReadError> {
     loop {
         let at = reader.buffer_position();
         let bad = |problem: String| ReadError::Layout { place: format!("the XML near byte {at}"), problem };
-        let event = reader.read_event().map_err(|e| bad(format!("{e}; the file is damaged, download it again")))?;
+        let event = reader
+            .read_event()
+            .map_err(|e| bad(format!("{}; the file is damaged, download it again", shown(&e.to_string()))))?;
         match event {
             Event::Start(element) => {
                 document.begin(&element).map_err(bad)?;
@@ -240,8 +242,9 @@ fn field(element: &BytesStart) -> Result<Field, String> {
     let of = |name: &str| attribute(element, name).unwrap_or_default();
     let name = attribute(element, "name").unwrap_or_else(|| of("ID"));
     let datatype = of("datatype");
-    let primitive = Primitive::of(&datatype)
-        .ok_or_else(|| format!("FIELD {name} has the datatype “{datatype}”, which VOTable does not have; mend it"))?;
+    let primitive = Primitive::of(&datatype).ok_or_else(|| {
+        format!("FIELD {} has the datatype “{}”; no VOTable has that: mend it", shown(&name), shown(&datatype))
+    })?;
     let count = Count::of(&of("arraysize"));
     let is_array = !primitive.is_text() && count != Some(Count::Fixed(1));
     let is_f32 = primitive == Primitive::Numbers(Number::F32);
