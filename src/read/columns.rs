@@ -137,6 +137,11 @@ pub(crate) fn has_columns(text: &str) -> bool {
         || has(&["bp_coefficients", "rp_coefficients"])
 }
 
+/// True for a table without a damaged row whose names say what is wavelength and what is flux.
+pub(crate) fn is_named(table: &Table) -> bool {
+    table.bad_rows.is_empty() && Layout::of(table).is_some_and(|layout| layout.wave.is_some())
+}
+
 /// True for a table that names stars and labels.
 pub(crate) fn is_labels(table: &Table) -> bool {
     labels::is_label_header(table.columns.iter().map(|c| c.name.as_str()))
@@ -191,10 +196,10 @@ fn stars(table: &Table, layout: &Layout) -> Vec<(Option<String>, Vec<usize>)> {
             stars.len() - 1
         });
         stars[place].1.push(row);
-    }
-    // A column that numbers the pixels is no id.
-    if stars.len() * MIN_PIXELS > table.rows {
-        return vec![(None, (0..table.rows).collect())];
+        // A column that numbers the pixels is no id.
+        if stars.len() > 1 && stars.len() * MIN_PIXELS > table.rows {
+            return vec![(None, (0..table.rows).collect())];
+        }
     }
     stars
 }
@@ -240,8 +245,13 @@ fn spectrum(
             return Err(ReadError::Layout {
                 place: table.place.clone(),
                 problem: format!(
-                    "a spectrum has {} fluxes and no wavelengths; add a column of wavelengths, with its unit",
-                    flux.len()
+                    "a spectrum has {} fluxes and no wavelengths; {}",
+                    flux.len(),
+                    if is_gaia {
+                        "let GaiaXPy write FITS, ECSV or XML, which carry its sampling"
+                    } else {
+                        "add a column of wavelengths, with its unit"
+                    }
                 ),
             });
         }

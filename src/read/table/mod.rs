@@ -21,6 +21,12 @@ use super::fits;
 use stream::Stream;
 use text_cells::TextCells;
 
+/// Most columns of a table in text form, whose names cost more than the letters in the file.
+const MAX_COLUMNS: usize = 5000;
+
+/// Most rows of the wrong length that are kept for the message.
+const MAX_BAD_ROWS: usize = 1000;
+
 /// The numbers of a cell, or what is wrong with it.
 pub(crate) type Cell = Result<Vec<f64>, String>;
 
@@ -96,7 +102,7 @@ impl<'a> Table<'a> {
     }
 
     /// A FITS binary table, with the keywords of its header before those of the primary one; `None` when the HDU is none.
-    pub(crate) fn of_fits(file: &fits::Fits<'a>, hdu: &fits::Hdu<'a>) -> Option<Result<Self, ReadError>> {
+    fn of_fits(hdu: &fits::Hdu<'a>, primary: &Params) -> Option<Result<Self, ReadError>> {
         let table = match hdu.table()? {
             Ok(table) => table,
             Err(error) => return Some(Err(error)),
@@ -116,7 +122,7 @@ impl<'a> Table<'a> {
             columns: table.columns.iter().map(heading).collect(),
             rows: table.rows,
             bad_rows: Vec::new(),
-            params: Params::of_headers(&[&hdu.header, file.primary()]),
+            params: Params::of_headers(&hdu.header, primary),
             cells: Cells::Fits(table),
         }))
     }
@@ -243,7 +249,8 @@ pub(crate) fn place_of(hdu: &fits::Hdu) -> String {
 /// The tables of a FITS file that can be read, and the first error of those that cannot.
 pub(crate) fn of_fits<'a>(file: &fits::Fits<'a>) -> (Vec<Table<'a>>, Option<ReadError>) {
     let (mut tables, mut damaged) = (Vec::new(), None);
-    for table in file.hdus.iter().filter_map(|hdu| Table::of_fits(file, hdu)) {
+    let primary = Params::of_header(file.primary());
+    for table in file.hdus.iter().filter_map(|hdu| Table::of_fits(hdu, &primary)) {
         match table {
             Ok(table) => tables.push(table),
             Err(error) => {

@@ -13,7 +13,7 @@ use quick_xml::{Reader, XmlVersion};
 use super::super::fits::Number;
 use super::stream::{Count, Primitive, Stream};
 use super::text_cells::TextCells;
-use super::{BadRow, Cells, Column, Params, Table};
+use super::{BadRow, Cells, Column, MAX_BAD_ROWS, MAX_COLUMNS, Params, Table};
 use crate::read::error::{ReadError, shown};
 
 /// What these tables are called.
@@ -125,6 +125,7 @@ impl Document {
                     return Err(format!("it has more than {MAX_TABLES} tables; take out the one with spectra"));
                 }
             }
+            "FIELD" if self.fields.len() >= MAX_COLUMNS => return Err("a table has more than 5000 columns".into()),
             "FIELD" => self.fields.push(field(element)?),
             "VALUES" => {
                 if let Some(field) = self.fields.last_mut() {
@@ -137,7 +138,7 @@ impl Document {
                 if name == "QUERY_STATUS" && value == "ERROR" {
                     self.failure = Some("the query failed; ask again".into());
                 }
-                if self.in_table { &mut self.own_params } else { &mut self.params }.add(&name, value);
+                if self.in_table { &mut self.own_params } else { &mut self.params }.add(&name, &value);
             }
             "TR" => {
                 self.row_start = self.lines.len().saturating_mul(self.fields.len());
@@ -179,7 +180,9 @@ impl Document {
                     self.lines.push(self.rows);
                 } else {
                     self.places.truncate(self.row_start);
-                    self.bad_rows.push(BadRow { line: self.rows as usize, found });
+                    if self.bad_rows.len() < MAX_BAD_ROWS {
+                        self.bad_rows.push(BadRow { line: self.rows as usize, found });
+                    }
                 }
             }
             "STREAM" => self.keeps_text = false,
