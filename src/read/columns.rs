@@ -285,7 +285,7 @@ fn spectrum(
     } else {
         let axis = layout.wave.map(|w| w.1).unwrap_or_default();
         // A column of log10 λ is the custom of SDSS, which is in vacuum.
-        let is_air = axis.log10 != Some(true) && table.kind == "FITS table" && !is_gaia;
+        let is_air = axis.log10 != Some(true) && table.kind == table::FITS && !is_gaia;
         let usual = if is_air { Medium::Air } else { Medium::Vacuum };
         let layout = if layout.arrays { "arrays" } else { "one row a pixel" };
         let mut meta = facts::meta(&table.params, id, &format!("{}, {layout}", table.kind), (axis.medium, usual));

@@ -6,7 +6,7 @@ use std::path::Path;
 use zip::ZipArchive;
 
 /// Formats with the beginnings of the names of their files. Every fixture belongs to the first that fits.
-const FORMATS: [(&str, &[&str]); 26] = [
+const FORMATS: [(&str, &[&str]); 27] = [
     ("LAMOST images", &["lamost_dr1.", "lamost_dr2", "sample_matrix"]),
     ("LAMOST packed images", &["lamost_dr5"]),
     ("LAMOST tables", &["lamost_dr10", "lamost_mrs", "sample_structure"]),
@@ -14,6 +14,7 @@ const FORMATS: [(&str, &[&str]); 26] = [
     ("DESI", &["desi"]),
     ("one-dimensional images", &["image_", "iraf_"]),
     ("FITS tables of pixels", &["table_scaled", "table_log"]),
+    ("FITS tables in text form", &["table_ascii"]),
     ("FITS tables of vectors", &["table_rows.fits", "eso_phase3"]),
     ("text", &["blank", "commented", "decimal", "downwards", "header.csv", "loglam", "two_rows", "tiny_"]),
     ("bundles", &["air.npz", "log.npz", "bundle"]),

@@ -133,7 +133,7 @@ impl<'a> Hdu<'a> {
     }
 
     /// All promised bytes, or the error that some are missing.
-    fn data(&self) -> Result<&'a [u8], ReadError> {
+    pub(crate) fn data(&self) -> Result<&'a [u8], ReadError> {
         if self.bytes.len() as u64 == self.promised {
             return Ok(self.bytes);
         }

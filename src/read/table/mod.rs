@@ -6,6 +6,7 @@
 
 mod delimited;
 mod ecsv;
+mod fits_text;
 mod ipac;
 mod params;
 mod stream;
@@ -20,6 +21,9 @@ use super::error::{ReadError, shown};
 use super::fits;
 use stream::Stream;
 use text_cells::TextCells;
+
+/// What the tables of FITS files are called.
+pub(super) const FITS: &str = "FITS table";
 
 /// Most columns of a table in text form, whose names cost more than the letters in the file.
 const MAX_COLUMNS: usize = 5000;
@@ -117,7 +121,7 @@ impl<'a> Table<'a> {
             null: None,
         };
         Some(Ok(Self {
-            kind: "FITS table",
+            kind: FITS,
             place: place_of(hdu),
             columns: table.columns.iter().map(heading).collect(),
             rows: table.rows,
@@ -201,7 +205,9 @@ impl<'a> Table<'a> {
     /// Where a row is, for messages.
     pub(crate) fn row_name(&self, row: usize) -> String {
         match &self.cells {
-            Cells::Text(cells) if self.kind != votable::KIND => format!("line {}", cells.line(row)),
+            Cells::Text(cells) if self.kind != votable::KIND && self.kind != FITS => {
+                format!("line {}", cells.line(row))
+            }
             _ => format!("row {}", row + 1),
         }
     }
@@ -250,7 +256,8 @@ pub(crate) fn place_of(hdu: &fits::Hdu) -> String {
 pub(crate) fn of_fits<'a>(file: &fits::Fits<'a>) -> (Vec<Table<'a>>, Option<ReadError>) {
     let (mut tables, mut damaged) = (Vec::new(), None);
     let primary = Params::of_header(file.primary());
-    for table in file.hdus.iter().filter_map(|hdu| Table::of_fits(hdu, &primary)) {
+    let read = |hdu| Table::of_fits(hdu, &primary).or_else(|| fits_text::read(hdu, &primary));
+    for table in file.hdus.iter().filter_map(read) {
         match table {
             Ok(table) => tables.push(table),
             Err(error) => {
