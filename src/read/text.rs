@@ -5,7 +5,7 @@
 //! the separator is a semicolon or a tab.
 
 use super::axis::{Axis, Role, ivar_of_sigma, role, set_frame, set_medium};
-use super::error::ReadError;
+use super::error::{ReadError, shown};
 use super::fits::parse_number;
 use super::{gaia_xp, labels};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum};
@@ -183,12 +183,9 @@ pub(super) fn number(cell: &str, decimal_comma: bool) -> Option<f64> {
 }
 
 fn parse(cell: &str, row: &Row) -> Result<f64, ReadError> {
-    number(cell, row.decimal_comma).ok_or_else(|| {
-        let shown: String = cell.chars().take(30).collect();
-        ReadError::Text {
-            line: row.line,
-            problem: format!("“{shown}” is not a number; remove the line or begin it with #"),
-        }
+    number(cell, row.decimal_comma).ok_or_else(|| ReadError::Text {
+        line: row.line,
+        problem: format!("“{}” is not a number; remove the line or begin it with #", shown(cell)),
     })
 }
 
