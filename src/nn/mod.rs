@@ -17,6 +17,7 @@ pub mod projection;
 pub mod residual_head;
 pub mod self_attention;
 pub mod tokens;
+pub mod tower;
 
 pub use mlp::{Mlp, MlpConfig};
 
