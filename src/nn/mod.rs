@@ -12,6 +12,7 @@ pub mod flow;
 pub mod keyed;
 pub mod lora;
 pub mod masked_transformer;
+pub mod masking;
 mod mlp;
 pub mod projection;
 pub mod residual_head;

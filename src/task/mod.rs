@@ -2,3 +2,4 @@
 
 pub mod predict;
 pub mod published;
+pub mod teach;
