@@ -304,6 +304,22 @@ fn what_the_published_recipe_refuses_is_refused() {
     assert!(matches!(Input::xp(&[336.0, 1019.0], &[1.0, 1.0]), Err(Refused::Xp(_))));
 }
 
+/// A model for spectra of eleven pixels in XP's place answers none of 343.
+#[test]
+fn a_model_for_other_spectra_answers_none() {
+    let folder = unpacked("published-length");
+    folder.write("system/specclip/specclip_model_predrecon_mlp.ckpt", bytes("clip_pr_tiny.ckpt"));
+    let mut system = system(&folder, &[]);
+    let got = measure(&mut system, &[xp(), Input::normalised(Modality::Lrs, vec![1.0; 3])]);
+    let names = |parameters: Vec<Parameter>| parameters.into_iter().map(Parameter::name).collect::<Vec<_>>();
+    assert_eq!(names(got[0].values.iter().map(|m| m.parameter).collect()), ["teff", "logg"]);
+    assert_eq!(names(got[0].failed.clone()), ["a_fe", "c_fe", "n_fe", "fe_h", "e_bp_rp"]);
+    assert!(got[1].values.is_empty() && got[1].failed.len() == 23);
+    // A flat spectrum has no standard deviation to divide by.
+    let flat = measure(&mut system, &[Input::normalised(Modality::Lrs, vec![1.0; 1462])]).remove(0);
+    assert!(flat.values.is_empty() && flat.failed.len() == 23, "{flat:?}");
+}
+
 fn specola(folder: &Folder, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_specola"));
     command.current_dir(folder.path()).args(arguments).output().expect("the program starts")

@@ -76,9 +76,16 @@ fn remarks(system: &mut System<Folder>, answer: &Answered) -> Vec<String> {
         Ok((input, _)) if system.labels(input.modality()).is_empty() => {
             vec![format!("no head for its kind of spectrum, {}, can be used", input.modality().name())]
         }
-        Ok((_, m)) => {
-            m.failed.iter().map(|p| format!("{} came out as no finite number; it is left out", p.name())).collect()
-        }
+        Ok((_, m)) => m
+            .failed
+            .iter()
+            .map(|p| {
+                format!(
+                    "{} is left out: its numbers are not finite, or its model takes spectra of another length",
+                    p.name()
+                )
+            })
+            .collect(),
     }
 }
 

@@ -77,12 +77,12 @@ fn is_xp(wave_aa: &[f64]) -> bool {
     *first <= 3360.0 && *last >= 10_200.0 && last - first > XP_PIXEL_AA * wave_aa.len() as f64
 }
 
-/// The values of one spectrum, in the order of the catalogue, and the labels whose numbers were not finite.
+/// The values of one spectrum, in the order of the catalogue, and the labels that came to nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Measurements {
     /// What the heads gave.
     pub values: Vec<Measured>,
-    /// Which heads gave no finite number.
+    /// Which heads gave no finite number, or cannot have any because their model takes spectra of another length.
     pub failed: Vec<Parameter>,
 }
 
@@ -255,22 +255,28 @@ impl Side {
         let mut answers = vec![Measurements::default(); inputs.len()];
         let pixels = inputs.first().map_or(0, |x| x.len());
         let x = || Tensor::<2>::from_data(TensorData::new(inputs.concat(), [inputs.len(), pixels]), device);
-        let encoded = self.pr.as_ref().map(|tower| tower.encode(x()));
-        let pr = match (&self.pr, &encoded) {
-            (Some(tower), Some(encoded)) => rows(tower.project(encoded.clone())).await?,
-            _ => Vec::new(),
+        let (pr, split) = (self.pr.as_ref(), self.split.as_ref());
+        let [pr, split] = [pr, split].map(|tower| tower.filter(|tower| tower.takes(pixels)));
+        let encoded = pr.map(|tower| tower.encode(x()));
+        let of_pr = match (pr, &encoded) {
+            (Some(tower), Some(encoded)) => Some(rows(tower.project(encoded.clone())).await?),
+            _ => None,
         };
-        let split = match &self.split {
+        let of_split = match split {
             Some(tower) => {
-                let is_shared = self.pr.as_ref().is_some_and(|pr| pr.shares_encoder(tower));
+                let is_shared = pr.is_some_and(|pr| pr.shares_encoder(tower));
                 let encoded = encoded.filter(|_| is_shared).unwrap_or_else(|| tower.encode(x()));
-                rows(tower.project(encoded)).await?
+                Some(rows(tower.project(encoded)).await?)
             }
-            None => Vec::new(),
+            None => None,
         };
         for (route, head) in &self.heads {
-            let embeddings = if route.embedding == Embedding::Pr { &pr } else { &split };
-            for (answer, got) in answers.iter_mut().zip(head.answer(embeddings).await?) {
+            let embeddings = if route.embedding == Embedding::Pr { &of_pr } else { &of_split };
+            let got = match embeddings {
+                Some(embeddings) => head.answer(embeddings).await?,
+                None => vec![None; inputs.len()],
+            };
+            for (answer, got) in answers.iter_mut().zip(got) {
                 let Route { parameter, method, .. } = *route;
                 match got {
                     Some((value, error)) => answer.values.push(Measured { parameter, value, error, method }),

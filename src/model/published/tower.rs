@@ -1,6 +1,7 @@
 //! The part of a CLIP checkpoint that embeds one survey's spectra.
 
 use std::io::{Read, Seek};
+use std::ops::RangeInclusive;
 
 use burn::tensor::{Device, Tensor};
 use sha2::{Digest, Sha256};
@@ -8,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::model::import::{Checkpoint, ImportError, NetworkConfig};
 use crate::model::weights::Tensors;
 use crate::nn::keyed::{Keyed, Slot};
+use crate::nn::tokens::TokensConfig;
 use crate::nn::tower::{Encoder, Projection, prefix};
 use crate::result::catalogue::Modality;
 
@@ -17,6 +19,7 @@ pub struct Tower {
     encoder: Encoder,
     projection: Projection,
     width: usize,
+    pixels: RangeInclusive<usize>,
     /// Of the encoder's arrays.
     digest: [u8; 32],
 }
@@ -38,6 +41,12 @@ impl Tower {
             Modality::Xp => &config.xp_head.widths,
         };
         let width = widths.iter().sum();
+        let pixels = match (modality, &config.lrs.tokens) {
+            (Modality::Xp, _) => config.xp.seq_len..=config.xp.seq_len,
+            // Any length that gives a token; what lies beyond the learned positions is not seen.
+            (Modality::Lrs, TokensConfig::Slices(slice)) => 2 * slice.length..=usize::MAX,
+            (Modality::Lrs, TokensConfig::Pixels) => 2..=usize::MAX,
+        };
         let (encoder, projection) = config.tower(modality, device);
         let prefix = prefix(modality);
         let backbone = format!("{prefix}backbone.");
@@ -51,7 +60,12 @@ impl Tower {
         drop(arrays);
         let arrays = file.arrays(&projection.slots(prefix), |_| {})?;
         let projection = projection.loaded(&arrays, prefix, device)?;
-        Ok(Self { encoder, projection, width, digest })
+        Ok(Self { encoder, projection, width, pixels, digest })
+    }
+
+    /// Whether it can take spectra of so many pixels.
+    pub fn takes(&self, pixels: usize) -> bool {
+        self.pixels.contains(&pixels)
     }
 
     /// Whether both have the same encoder.

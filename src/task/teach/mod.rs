@@ -24,6 +24,8 @@ pub struct Pupil {
 
 /// What is taught beside a frozen base.
 #[derive(Module, Debug)]
+// One exists at a time, and a box would only add an indirection.
+#[allow(clippy::large_enum_variant)]
 pub enum Adapter {
     /// Low-rank corrections of its linear layers.
     Lora(Lora),
