@@ -24,11 +24,14 @@ pub enum Survey {
     Other,
     /// DESI, R ≈ 2000–5500, 3600–9824 Å.
     Desi,
+    /// Gaia BP and RP, sampled, R ≈ 30–100, 3360–10200 Å.
+    GaiaXp,
 }
 
 impl Survey {
     /// All surveys.
-    pub const ALL: [Survey; 5] = [Survey::LamostLrs, Survey::Sdss, Survey::Miles, Survey::Other, Survey::Desi];
+    pub const ALL: [Survey; 6] =
+        [Survey::LamostLrs, Survey::Sdss, Survey::Miles, Survey::Other, Survey::Desi, Survey::GaiaXp];
 
     /// The survey of a name.
     pub fn from_name(name: &str) -> Option<Survey> {
@@ -43,6 +46,7 @@ impl Survey {
             Survey::Miles => "MILES",
             Survey::Other => "other",
             Survey::Desi => "DESI",
+            Survey::GaiaXp => "Gaia XP",
         }
     }
 
@@ -50,13 +54,14 @@ impl Survey {
     ///
     /// LAMOST LRS: 1800 (Zhao et al. 2012). SDSS: 1850–2200 over 3800–9000 Å, about 1900 in the model's range (Smee et
     /// al. 2013). MILES: FWHM 2.5 Å (Falcón-Barroso et al. 2011), 1900 at 4750 Å.
-    /// DESI: 2000–3200 over 3600–5550 Å (DESI Collaboration 2022), about 2600 here.
+    /// DESI: 2000–3200 over 3600–5550 Å (DESI Collaboration 2022), about 2600 here. That of Gaia XP changes too much along
+    /// the spectrum to be one number.
     pub fn resolving_power(self) -> Option<f64> {
         match self {
             Survey::LamostLrs => Some(1800.0),
             Survey::Sdss | Survey::Miles => Some(1900.0),
             Survey::Desi => Some(2600.0),
-            Survey::Other => None,
+            Survey::Other | Survey::GaiaXp => None,
         }
     }
 }
@@ -149,7 +154,7 @@ impl Source {
 /// Everything known about a spectrum but its samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
-    /// The bundle's id; else obsid or plate-mjd-fiber; else the file's stem.
+    /// The bundle's id; else obsid, plate-mjd-fiber, TARGETID or source_id; else the file's stem.
     pub id: String,
     /// Where it comes from.
     pub survey: Survey,

@@ -101,12 +101,37 @@ fn desi_targets_have_every_digit_and_sky_is_counted() {
 }
 
 #[test]
-fn what_is_not_read_yet_is_said_in_words() {
+fn gaia_xp_sampled_agrees_with_astropy() {
     let Some(real) = real() else { return };
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(real.join("files/gaia_xp")).unwrap().map(|e| e.unwrap().path()).collect();
+    let expected: Value = serde_json::from_slice(&std::fs::read(real.join("files/expected.json")).unwrap()).unwrap();
+    let sampled = |name: &str| name.starts_with("gaia_xp/XP_SAMPLED");
+    let mut compared = 0;
+    for (name, want) in expected.as_object().unwrap().iter().filter(|(name, _)| sampled(name)) {
+        let star = only(&real.join("files").join(name));
+        let of = |key: &str| want[key].as_f64().unwrap();
+        let (wave, flux, ivar) = (star.wave_vac_aa(), star.flux(), star.ivar().unwrap());
+        assert_eq!(star.meta.id, "5937083312263887616", "{name}");
+        assert_eq!((star.meta.survey, star.len() as u64), (Survey::GaiaXp, want["rows"].as_u64().unwrap()), "{name}");
+        assert_eq!((wave[0], wave[342]), (10.0 * of("wave_first_nm"), 10.0 * of("wave_last_nm")), "{name}");
+        // 500 nm is the 83rd sample. The ECSV and the VOTable declare 32 bits, the CSV nothing.
+        // The JSON reader may be one last bit off.
+        assert_eq!(wave[82], 5000.0, "{name}");
+        assert!((flux[82] / of("flux_at_500nm") - 1.0).abs() < 1e-12, "{name}");
+        assert!((ivar[82].powf(-0.5) / of("flux_err_at_500nm") - 1.0).abs() < 1e-12, "{name}");
+        assert!(star.masked().iter().all(|bad| !bad), "{name}");
+        println!("{name}: {:?}", star.meta.notes);
+        compared += 1;
+    }
+    assert_eq!(compared, 4);
+}
+
+#[test]
+fn what_is_not_read_is_said_in_words() {
+    let Some(real) = real() else { return };
+    let xp = std::fs::read_dir(real.join("files/gaia_xp")).unwrap().map(|e| e.unwrap().path());
+    let mut files: Vec<PathBuf> = xp.filter(|f| f.to_string_lossy().contains("CONTINUOUS")).collect();
     files.push(real.join("files/lamost/MRS_med-58625-TD192102N424113K01_sp12-076.fits.gz"));
-    assert_eq!(files.len(), 8);
+    assert_eq!(files.len(), 4);
     for file in files {
         match read("x", &std::fs::read(&file).unwrap()) {
             Err(e @ ReadError::Foreign { .. }) => println!("{}: {e}", file.display()),
@@ -131,7 +156,7 @@ fn bundles_with_their_labels() {
             assert_eq!((meta.survey, meta.medium.value, meta.frame.value), (survey, medium, frame), "{bundle}");
             assert!(table.id.contains(&meta.id), "{bundle} {}", meta.id);
         }
-        assert!(matches!(read(labels, &std::fs::read(real.join(labels)).unwrap()), Err(ReadError::LabelTable)));
+        assert_eq!(read(labels, &std::fs::read(real.join(labels)).unwrap()).unwrap().labels.len(), 1, "{labels}");
         println!("{bundle}: {:?}", contents.spectra[0].meta);
     }
     let miles = LabelTable::read(&std::fs::read(real.join("miles_labels.csv")).unwrap()).unwrap();

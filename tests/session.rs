@@ -279,3 +279,53 @@ fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
     }
     zip.finish().expect("memory takes it").into_inner()
 }
+
+#[test]
+fn labels_find_their_spectra_whichever_comes_first() {
+    let mut bench = Bench::ready("labels");
+    let star = star_csv(3900.0, 5700.0);
+    let table = "id,teff,e_teff,feh,cluster\na,5700,80,-0.4,\nb.csv,6000,,,M 67\nnobody,1,1,1,\nc,5,,,\nc,6,,,\n";
+    bench.open(1, &[("labels.csv", table), ("night/a.csv", &star), ("night/b.csv", &star), ("x.csv", &star)]);
+    let labelled = |events: &[Event]| -> Vec<(u32, Vec<(String, f64, bool)>)> {
+        let values = events.iter().filter_map(|e| match e {
+            Event::Labelled { values } => Some(values.clone()),
+            _ => None,
+        });
+        let plain = |e: &specola::result::Estimate| (e.label.name().to_string(), e.value, e.error.is_finite());
+        values.flatten().map(|(id, all)| (id, all.iter().map(plain).collect())).collect()
+    };
+    let report = |events: &[Event]| {
+        events.iter().rev().find_map(|e| match e {
+            Event::Tables { tables } => Some(tables.clone()),
+            _ => None,
+        })
+    };
+    let events = bench.finish();
+    assert_eq!(
+        labelled(&events),
+        [
+            (0, vec![("teff".into(), 5700.0, true), ("feh".into(), -0.4, false)]),
+            (1, vec![("teff".into(), 6000.0, false)])
+        ]
+    );
+    let tables = report(&events).expect("the table is reported");
+    let one = &tables[0];
+    assert_eq!((one.name.as_str(), one.rows, one.matched, one.unnamed, one.unmatched), ("labels.csv", 5, 2, 1, 3));
+    assert_eq!(one.unmatched_rows, ["nobody", "c", "c"]);
+
+    // A spectrum that comes later finds its rows: two of them, so neither counts. Nothing is told twice.
+    bench.open(2, &[("c.csv", &star)]);
+    let events = bench.finish();
+    assert_eq!(labelled(&events), []);
+    assert_eq!(report(&events).expect("a new report")[0].ambiguous, ["c"]);
+
+    // A later table counts before an earlier one; the same one again changes nothing.
+    bench.open(3, &[("better.csv", "id,teff\na,5650\n"), ("labels.csv", table)]);
+    let events = bench.finish();
+    assert_eq!(labelled(&events), [(0, vec![("teff".into(), 5650.0, false)])]);
+    assert_eq!(report(&events).expect("a new report").len(), 2);
+
+    bench.ask(Request::Clear);
+    bench.open(4, &[("night/a.csv", &star)]);
+    assert_eq!(labelled(&bench.finish()), [], "forgotten with the spectra");
+}

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+use super::catalogue::Catalogue;
 use super::{Assumptions, Event, JobId, Request, SpectrumId};
 use crate::read::{self, Archive, Contents};
 use crate::result::{Prediction, Summary};
@@ -115,6 +116,8 @@ struct Origin<F> {
 
 /// A spectrum, and what the user said about it.
 struct Held<F> {
+    /// Its own name, from its file.
+    name: String,
     origin: Origin<F>,
     assumptions: Assumptions,
     /// As it was read; `None` when its samples were let go.
@@ -162,6 +165,7 @@ pub struct Session<F, E> {
     jobs: VecDeque<Job<F>>,
     errands: VecDeque<Errand>,
     spectra: BTreeMap<SpectrumId, Held<F>>,
+    catalogue: Catalogue,
     next_spectrum: SpectrumId,
     /// Answered spectra whose samples are there, longest there first, and the bytes of all samples.
     kept: VecDeque<SpectrumId>,
@@ -180,6 +184,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             jobs: VecDeque::new(),
             errands: VecDeque::new(),
             spectra: BTreeMap::new(),
+            catalogue: Catalogue::default(),
             next_spectrum: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
@@ -231,6 +236,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 }
                 self.errands.clear();
                 self.spectra.clear();
+                self.catalogue = Catalogue::default();
                 self.kept.clear();
                 self.kept_bytes = 0;
                 self.shown_raw = None;
@@ -287,6 +293,8 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
 
     fn end_job(&mut self, i: usize, cancelled: bool) {
         if let Some(job) = self.jobs.remove(i) {
+            let named = self.spectra.iter().map(|(id, held)| (*id, held.name.as_str(), held.origin.file.path.as_str()));
+            self.catalogue.join(named, &mut self.emit);
             (self.emit)(Event::Done { job: job.id, cancelled });
         }
     }
@@ -330,10 +338,13 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             (self.emit)(Event::Found { job: job.id, spectrum: id, summary });
             self.kept_bytes += spectrum.bytes();
             let origin = Origin { file: file.clone(), entry, index };
-            self.spectra.insert(id, Held { origin, assumptions: Assumptions::default(), spectrum: Some(spectrum) });
+            let name = spectrum.meta.id.clone();
+            let assumptions = Assumptions::default();
+            self.spectra.insert(id, Held { name, origin, assumptions, spectrum: Some(spectrum) });
             job.waiting.push_back(id);
             job.spectra_total += 1;
         }
+        self.catalogue.add(contents.labels);
         for skipped in contents.skipped {
             let what = format!("{}: {}", file.path, skipped.what);
             (self.emit)(Event::Skipped { job: job.id, what, why: skipped.why });

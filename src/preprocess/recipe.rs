@@ -16,7 +16,7 @@ use super::resample::{Kernel, divide_by_running_mean, linear, resample};
 use super::snr::{self, SNR_RANGE_AA, median_step_dex};
 use super::{resolution, stats};
 use crate::result::{Flag, LedgerEntry, Snr};
-use crate::spectrum::{Frame, Known, MIN_PIXELS, Medium, Meta, Source, Spectrum};
+use crate::spectrum::{Frame, Known, MIN_PIXELS, Medium, Meta, Source, Spectrum, Survey};
 
 /// Name of this recipe in the manifest; it changes whenever its numbers do.
 pub const NAME: &str = "specola-lrs-1";
@@ -51,6 +51,10 @@ const LONGEST_BRIDGE_DEX: f64 = 20.0 * grid::STEP_DEX;
 #[derive(Debug, Clone, PartialEq, Error)]
 #[allow(missing_docs)]
 pub enum Refusal {
+    #[error(
+        "no model for {survey} spectra yet; it is shown as it is. For stellar parameters, give a LAMOST, SDSS or DESI spectrum of the star"
+    )]
+    NoModel { survey: &'static str },
     #[error(
         "only {percent:.0} % of 4000–5599 Å (vacuum) is there and unmasked, of which the model needs 6 %; this spectrum spans {first:.0}–{last:.0} Å. Use one that covers the range, or check the unit of its wavelengths"
     )]
@@ -115,6 +119,10 @@ fn is_guess(source: Source) -> bool {
 impl Opened {
     /// Checks a spectrum, bridges its masked pixels, settles its resolving power and S/N.
     pub fn new(spectrum: &Spectrum) -> Result<Self, Refusal> {
+        let survey = spectrum.meta.survey;
+        if survey == Survey::GaiaXp {
+            return Err(Refusal::NoModel { survey: survey.name() });
+        }
         let (from, to) = SNR_RANGE_AA;
         let wave = spectrum.wave_vac_aa();
         let (first, last) = (wave[0], wave[wave.len() - 1]);

@@ -49,6 +49,39 @@ impl Unit {
     }
 }
 
+/// What a unit says of a wavelength axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stated {
+    /// There is none.
+    Nothing,
+    /// A unit of length; `true` when the values are its log10.
+    Length(Unit, bool),
+    /// It is no unit of length.
+    Other,
+}
+
+/// Understands the units in use: `Angstrom`, `0.1nm`, `10**-10 m`, `log10(Angstrom)`, `dex(nm)`, `microns`.
+pub(crate) fn stated_unit(text: &str) -> Stated {
+    let text = text.trim().to_lowercase();
+    if text.is_empty() || ["none", "null", "-"].contains(&text.as_str()) {
+        return Stated::Nothing;
+    }
+    let is_log = text.contains("log") || text.contains("dex");
+    let close: String = text.chars().filter(|c| !c.is_whitespace() && *c != '*' && *c != '^').collect();
+    let scaled = match close.as_str() {
+        "0.1nm" | "10-1nm" | "1e-1nm" | "1e-10m" | "10-10m" => Some(Unit::Angstrom),
+        "1e-9m" | "10-9m" => Some(Unit::Nanometre),
+        "1e-6m" | "10-6m" => Some(Unit::Micrometre),
+        _ => None,
+    };
+    // Behind "log10(0.1" stands "nm", which alone would be ten times as much.
+    let tenth = close.contains("(0.1nm)").then_some(Unit::Angstrom);
+    match scaled.or(tenth).or_else(|| words(&text).find_map(Unit::from_word)) {
+        Some(unit) => Stated::Length(unit, is_log),
+        None => Stated::Other,
+    }
+}
+
 /// A wavelength axis, as far as its name and unit tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Axis {
@@ -89,13 +122,15 @@ pub(crate) fn role(name: &str, unit: &str) -> Option<Role> {
         } else {
             None
         };
-        let stated = unit.to_lowercase();
-        let from_unit = self::words(&stated).find_map(Unit::from_word);
+        let (from_unit, log_unit) = match stated_unit(unit) {
+            Stated::Length(unit, is_log) => (Some(unit), is_log),
+            _ => (None, false),
+        };
         // A lone `m` in a name is more likely a label than a unit.
         let from_name = || words.iter().skip(1).find_map(|w| Unit::from_word(w)).filter(|u| *u != Unit::Metre);
         return Some(Role::Wavelength(Axis {
             medium,
-            log10: log10.then_some(true),
+            log10: (log10 || log_unit).then_some(true),
             unit: from_unit.or_else(from_name),
         }));
     }
@@ -123,7 +158,13 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_axis_word(word: &str) -> bool {
-    word.starts_with("wave") || word.starts_with("lambda") || ["wl", "lam", "wlen"].contains(&word)
+    word.starts_with("wave") || word.starts_with("lambda") || ["wl", "lam", "wlen", "dispersion"].contains(&word)
+}
+
+/// True for the name of an error that is an error of the flux: `flux_error`, `sigma`, `e_flux`, but not `redshift_err`.
+pub(crate) fn is_flux_error(name: &str) -> bool {
+    let name = name.to_lowercase();
+    words(&name).all(|w| ERROR_WORDS.contains(&w) || is_flux_word(w))
 }
 
 fn is_flux_word(word: &str) -> bool {
@@ -137,6 +178,8 @@ fn is_log10_axis(words: &[&str]) -> Option<bool> {
     let first = words.first()?;
     let stem = first.strip_prefix("log10").or_else(|| first.strip_prefix("log"));
     match stem {
+        // specutils calls it so.
+        None if words == ["spectral", "axis"] => Some(false),
         Some("") => words.get(1).is_some_and(|w| is_axis_word(w)).then_some(true),
         Some(stem) => is_axis_word(stem).then_some(true),
         None => is_axis_word(first).then_some(false),
@@ -236,7 +279,34 @@ mod tests {
     }
 
     #[test]
+    fn units_in_use() {
+        for (text, unit) in [
+            ("Angstrom", Unit::Angstrom),
+            ("0.1 nm", Unit::Angstrom),
+            ("10**-10 m", Unit::Angstrom),
+            ("1E-10 m", Unit::Angstrom),
+            ("AA", Unit::Angstrom),
+            ("nm", Unit::Nanometre),
+            ("[um]", Unit::Micrometre),
+            ("m", Unit::Metre),
+        ] {
+            assert_eq!(stated_unit(text), Stated::Length(unit, false), "{text}");
+        }
+        for text in ["log10(Angstrom)", "dex(Angstrom)", "log(AA)", "log10(0.1 nm)", "Log Angstrom"] {
+            assert!(matches!(stated_unit(text), Stated::Length(_, true)), "{text}");
+        }
+        for text in ["Hz", "eV", "pixel", "cm-1", "km/s"] {
+            assert_eq!(stated_unit(text), Stated::Other, "{text}");
+        }
+        assert_eq!(stated_unit(" "), Stated::Nothing);
+        assert_eq!(axis("lambda", "log10(Angstrom)").log10, Some(true));
+        assert_eq!(axis("spectral_axis", "nm").unit, Some(Unit::Nanometre));
+    }
+
+    #[test]
     fn names_of_fluxes_and_errors() {
+        assert!(is_flux_error("flux_error") && is_flux_error("E_FLUX") && is_flux_error("sigma"));
+        assert!(!is_flux_error("redshift_err") && !is_flux_error("ra_error"));
         assert_eq!(role("FLUX_REDUCED", ""), Some(Role::Flux));
         assert_eq!(role("intensity", ""), Some(Role::Flux));
         assert_eq!(role("flux_error", ""), Some(Role::Sigma));

@@ -13,8 +13,8 @@ pub enum ReadError {
     Empty,
 
     #[error(
-        "not a format that Specola reads; it takes LAMOST, SDSS and one-dimensional FITS, text with a wavelength and a flux \
-         column, and .npz bundles, each also in .gz or .zip"
+        "not a format that Specola reads; it takes LAMOST, SDSS, DESI and one-dimensional FITS, Gaia XP and SPARCL tables, \
+         columns of wavelength and flux in text, FITS, ECSV, VOTable or IPAC, and .npz bundles, each also in .gz or .zip"
     )]
     Unrecognised,
 
@@ -23,6 +23,9 @@ pub enum ReadError {
 
     #[error("this is a table of labels, not a spectrum; give it as the label table (command line: --labels)")]
     LabelTable,
+
+    #[error("reading the table of labels: {0}")]
+    Labels(Box<super::LabelError>),
 
     #[error("unpacking {part}: {problem}; download the file again, or unpack it yourself and give the contents")]
     Unpack { part: String, problem: String },
@@ -44,6 +47,11 @@ pub enum ReadError {
     FitsKeyword { hdu: usize, keyword: String, problem: String },
 
     #[error(
+        "reading the FITS file: it has more than {limit} HDUs, as no file of spectra has; take out the ones with spectra"
+    )]
+    TooManyHdus { limit: usize },
+
+    #[error(
         "reading the data of HDU {hdu}: its header promises {promised} bytes but {present} follow; the file is cut short, download it again"
     )]
     FitsTruncated { hdu: usize, promised: u64, present: u64 },
@@ -61,6 +69,9 @@ pub enum ReadError {
 
     #[error("reading {place}: {problem}")]
     Layout { place: String, problem: String },
+
+    #[error("reading column {column} of {place}, {row}: {problem}")]
+    Cell { place: String, column: String, row: String, problem: String },
 
     #[error("reading line {line}: {problem}")]
     Text { line: usize, problem: String },

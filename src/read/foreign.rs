@@ -2,14 +2,8 @@
 
 use super::error::ReadError;
 use super::fits::Fits;
+use super::table::is_votable;
 use super::{lamost, sdss};
-
-const XP: (&str, &str) = (
-    "a Gaia XP spectrum",
-    "models for it are to come in a later version; until then, give a LAMOST or SDSS spectrum of the star",
-);
-const VOTABLE: (&str, &str) =
-    ("a VOTable or another XML file", "save the table as CSV with wavelength and flux columns");
 
 /// Formats by their first bytes.
 const MAGIC: [(&[u8], &str, &str); 14] = [
@@ -53,31 +47,14 @@ pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), ReadError> {
             "the download may have failed or need a login; download the spectrum again",
         )));
     }
-    if start.starts_with("<?xml") || start.starts_with("<votable") {
-        return Err(refuse(if start.contains("source_id") { XP } else { VOTABLE }));
+    if start.starts_with("<?xml") && !is_votable(&start.to_uppercase()) {
+        return Err(refuse(("an XML file that is no VOTable", "save the table as VOTable, FITS or CSV")));
     }
     Ok(())
 }
 
-/// Refuses text whose header shows Gaia XP spectra.
-pub(crate) fn check_text(text: &str) -> Result<(), ReadError> {
-    let start: String = text.chars().take(20_000).flat_map(char::to_lowercase).collect();
-    let is_xp = start.contains("bp_coefficients")
-        || (start.contains("source_id") && start.contains("flux_error") && start.contains("wavelength"))
-        || (start.contains("source_id")
-            && (start.contains("bp_flux") || start.contains("rp_flux") || start.contains("bp + rp")));
-    if is_xp { Err(refuse(XP)) } else { Ok(()) }
-}
-
 /// Refuses FITS files of instruments and layouts that are known and not read.
 pub(crate) fn check_fits(fits: &Fits) -> Result<(), ReadError> {
-    let gaia_column = fits.hdus.iter().any(|hdu| {
-        let of = |key: &str| hdu.header.text(key).unwrap_or("").to_lowercase();
-        of("PUBLISHE").contains("gaia") || (1..=60).any(|i| of(&format!("TTYPE{i}")) == "bp_coefficients")
-    });
-    if gaia_column {
-        return Err(refuse(XP));
-    }
     if lamost::is_medium_resolution(fits) {
         return Err(refuse((
             "a LAMOST medium-resolution spectrum (R ≈ 7500, 4950–5350 and 6300–6800 Å)",

@@ -1,26 +1,34 @@
-//! Label tables: CSV with a header, one star a line, as astronomers hand them to each other.
+//! Label tables: one star a row, as astronomers hand them to each other, in CSV, TSV, ECSV, IPAC, VOTable or FITS.
 //!
 //! Columns are recognised by name in any case, under the aliases of the surveys' own catalogues; an empty cell is a missing
-//! value, and so are `nan` and −9999.
+//! value, and so are `nan`, −9999 and what the format itself calls missing. Ids are kept as text, to the last digit.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use thiserror::Error;
+
+use super::error::ReadError;
+pub use super::join::join;
+use super::table::{self, Table};
+use super::{container, fits};
 
 /// Why a label table could not be read.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[allow(missing_docs)]
 pub enum LabelError {
-    #[error("the label table is empty; give a CSV file with a header line")]
+    #[error("the label table is empty; give a table with a line of names and a row for each star")]
     Empty,
-    #[error("no column of the label table names the stars; call one id, obsid, source_id, targetid or name")]
+    #[error("no column of the label table names the stars; call one id, obsid, source_id, targetid, name or file")]
     NoId,
     #[error(
         "line {line} of the label table has {found} cells, the header {expected}; complete it or quote cells with commas"
     )]
     Ragged { line: usize, found: usize, expected: usize },
-    #[error("line {line} of the label table: {column} is “{cell}”, not a number; mend it or leave it empty")]
-    NotANumber { line: usize, column: String, cell: String },
+    #[error("{row} of the label table: {column} is “{cell}”, not a number; mend it or leave it empty")]
+    NotANumber { row: String, column: String, cell: String },
+    #[error("the label table: {0}")]
+    Unreadable(#[from] ReadError),
 }
 
 /// Labels of stars, by column.
@@ -45,8 +53,17 @@ const ALIASES: [(&str, &[&str]); 5] = [
     ("rv", &["rv", "vrad", "radialvelocity", "vhelio", "rvkms"]),
 ];
 
-/// Names of the column of ids, the best first.
-const IDS: [&str; 8] = ["id", "specid", "obsid", "sourceid", "targetid", "name", "star", "object"];
+/// Names, bare, of a column that tells stars or spectra apart, the best first.
+const IDS: [&str; 10] =
+    ["id", "specid", "obsid", "sourceid", "targetid", "sparclid", "name", "star", "object", "designation"];
+
+/// Names, bare, of a column that tells them apart by their files.
+const FILES: [&str; 4] = ["file", "filename", "path", "spectrum"];
+
+/// The column that tells spectra apart.
+pub(crate) fn id_column<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
+    IDS.iter().find_map(|id| names.clone().position(|name| bare(name) == *id))
+}
 
 /// What a header cell means.
 enum Meaning {
@@ -56,54 +73,69 @@ enum Meaning {
 }
 
 /// True for a header that names stars and labels, as no spectrum's does.
-pub(crate) fn is_label_header(cells: &[String]) -> bool {
-    let has_id = cells.iter().any(|c| IDS.contains(&bare(c).as_str()));
-    has_id && cells.iter().any(|c| matches!(meaning(c), Meaning::Value(_)))
+pub(crate) fn is_label_header<'a>(names: impl Iterator<Item = &'a str> + Clone) -> bool {
+    id_column(names.clone()).is_some() && names.into_iter().any(|name| matches!(meaning(name), Meaning::Value(_)))
 }
 
 impl LabelTable {
-    /// Reads a table. Separator: the first of tab, semicolon and comma that the header has; cells may be quoted.
+    /// Reads a table of any of the formats, recognised by content; it may be packed as `.gz`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read as a table, no column names the stars, or a label is not a number.
     pub fn read(bytes: &[u8]) -> Result<Self, LabelError> {
+        if container::is_gzip(bytes) {
+            return Self::read(&container::gunzip(bytes)?);
+        }
+        if fits::Fits::identify(bytes) {
+            let file = fits::Fits::parse(bytes)?;
+            let (tables, damaged) = table::of_fits(&file);
+            return match (best(&tables), damaged) {
+                (Some(table), _) => Self::of(table),
+                (None, Some(error)) => Err(error.into()),
+                (None, None) => Err(LabelError::Empty),
+            };
+        }
         let text = String::from_utf8_lossy(bytes);
         let text = text.trim_start_matches('\u{feff}');
-        let mut lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty() && !l.starts_with('#'));
-        let (_, header) = lines.next().ok_or(LabelError::Empty)?;
-        let separator = ['\t', ';'].into_iter().find(|s| header.contains(*s)).unwrap_or(',');
-        let header = cells(header, separator);
-        let id = IDS.iter().find_map(|name| header.iter().position(|c| bare(c) == *name)).ok_or(LabelError::NoId)?;
-
-        let mut table = Self::default();
-        for (i, line) in lines {
-            let row = cells(line, separator);
-            if row.len() != header.len() {
-                return Err(LabelError::Ragged { line: i + 1, found: row.len(), expected: header.len() });
-            }
-            table.push(i + 1, &header, row, id)?;
+        if text.lines().all(|l| l.trim().is_empty() || l.starts_with('#')) {
+            return Err(LabelError::Empty);
         }
-        Ok(table)
+        if table::is_votable(text) {
+            return Self::of(best(&table::of_votable(text)?).ok_or(LabelError::Empty)?);
+        }
+        Self::of(&table::of_text(text)?)
     }
 
-    fn push(&mut self, line: usize, header: &[String], row: Vec<String>, id: usize) -> Result<(), LabelError> {
-        let before = self.id.len();
-        for (i, (name, cell)) in header.iter().zip(row).enumerate() {
-            let number = |cell: &str| match parse(cell) {
-                Some(value) => Ok(value),
-                None => {
-                    Err(LabelError::NotANumber { line, column: name.clone(), cell: cell.chars().take(30).collect() })
+    fn of(table: &Table) -> Result<Self, LabelError> {
+        if let Some(bad) = table.bad_rows.first() {
+            return Err(LabelError::Ragged { line: bad.line, found: bad.found, expected: table.columns.len() });
+        }
+        let names = table.columns.iter().map(|c| c.name.as_str());
+        let of_file = || FILES.iter().find_map(|file| names.clone().position(|name| bare(name) == *file));
+        let id = id_column(names.clone()).or_else(of_file).ok_or(LabelError::NoId)?;
+        let texts = |column| (0..table.rows).map(|row| table.text(row, column).unwrap_or_default()).collect();
+        let numbers = |column| (0..table.rows).map(|row| value(table, row, column)).collect::<Result<Vec<_>, _>>();
+        let mut labels = Self { id: texts(id), ..Self::default() };
+        for (i, column) in table.columns.iter().enumerate().filter(|(i, _)| *i != id) {
+            // Of two columns with one meaning (TEFF and teff_gspphot) the first counts.
+            match meaning(&column.name) {
+                Meaning::Value(label) => {
+                    if let Entry::Vacant(place) = labels.labels.entry(label) {
+                        place.insert(numbers(i)?);
+                    }
                 }
-            };
-            if i == id {
-                self.id.push(cell);
-                continue;
-            }
-            match meaning(name) {
-                // Of two columns with one meaning (TEFF and teff_gspphot) the first counts.
-                Meaning::Value(label) => push_first(self.labels.entry(label).or_default(), before, number(&cell)?),
-                Meaning::Error(label) => push_first(self.errors.entry(label).or_default(), before, number(&cell)?),
-                Meaning::Text => push_first(self.texts.entry(name.clone()).or_default(), before, cell),
+                Meaning::Error(label) => {
+                    if let Entry::Vacant(place) = labels.errors.entry(label) {
+                        place.insert(numbers(i)?);
+                    }
+                }
+                Meaning::Text => {
+                    labels.texts.entry(column.name.clone()).or_insert_with(|| texts(i));
+                }
             }
         }
-        Ok(())
+        Ok(labels)
     }
 
     /// Number of rows.
@@ -123,9 +155,21 @@ impl LabelTable {
     }
 }
 
-fn push_first<T>(column: &mut Vec<T>, before: usize, value: T) {
-    if column.len() == before {
-        column.push(value);
+/// The first table that names stars and labels, else the first.
+fn best<'a, 'b>(tables: &'b [Table<'a>]) -> Option<&'b Table<'a>> {
+    tables.iter().find(|t| is_label_header(t.columns.iter().map(|c| c.name.as_str()))).or(tables.first())
+}
+
+/// A label's value; `None` where it is missing.
+fn value(table: &Table, row: usize, column: usize) -> Result<Option<f64>, LabelError> {
+    let Some(cell) = table.text(row, column) else { return Ok(None) };
+    match fits::parse_number(&cell) {
+        Some(value) => Ok((value.is_finite() && value > -9999.0).then_some(value)),
+        None => Err(LabelError::NotANumber {
+            row: table.row_name(row),
+            column: table.columns[column].name.clone(),
+            cell: cell.chars().take(30).collect(),
+        }),
     }
 }
 
@@ -148,39 +192,11 @@ fn meaning(name: &str) -> Meaning {
         return Meaning::Value(label);
     }
     let separated = name.trim().to_lowercase().starts_with("e_");
-    let of = ["uncertainty", "error", "err", "sigma"]
+    let of = ["uncertainty", "unc", "error", "err", "sigma", "std"]
         .iter()
         .find_map(|end| bare.strip_suffix(end).or_else(|| bare.strip_prefix(end)));
     let of = of.or_else(|| bare.strip_prefix('e').filter(|_| separated));
     of.and_then(label).map_or(Meaning::Text, Meaning::Error)
-}
-
-/// `Some(None)` for a missing value, `None` for a cell that is no number.
-fn parse(cell: &str) -> Option<Option<f64>> {
-    let missing = ["", "nan", "null", "none", "--", "n/a", "-9999"];
-    if missing.contains(&cell.trim().to_lowercase().as_str()) {
-        return Some(None);
-    }
-    let value: f64 = cell.trim().parse().ok()?;
-    Some((value.is_finite() && value > -9999.0).then_some(value))
-}
-
-/// Splits a line; a cell in double quotes may contain the separator, and a doubled quote stands for one.
-fn cells(line: &str, separator: char) -> Vec<String> {
-    let mut cells = Vec::new();
-    let mut cell = String::new();
-    let mut quoted = false;
-    let mut chars = line.trim_end_matches('\r').chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' if quoted && chars.next_if_eq(&'"').is_some() => cell.push('"'),
-            '"' => quoted = !quoted,
-            c if c == separator && !quoted => cells.push(std::mem::take(&mut cell).trim().to_string()),
-            c => cell.push(c),
-        }
-    }
-    cells.push(cell.trim().to_string());
-    cells
 }
 
 #[cfg(test)]

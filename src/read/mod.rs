@@ -1,28 +1,36 @@
 //! Bytes of a file → spectra. Files are recognised by what is in them, never by their name.
 //!
 //! `read` opens containers (`.gz`, `.zip`), asks each reader in turn, and gives everything that could be read together
-//! with what could not and why. One file a survey or format: `lamost`, `sdss`, `desi`, `one_d`, `text`, `npz`; below them
-//! `fits` and `npy`, and `axis` for what the names of columns say. `labels` reads tables of labels.
+//! with what could not and why. One file a survey or format: `lamost`, `sdss`, `desi`, `gaia_xp`, `sparcl`, `one_d`,
+//! `text`, `npz`. Tables of any format come as one (`table`), and `columns` takes spectra from them; below are `fits` and `npy`,
+//! and `axis` and `facts` for what the names of columns and keywords say. `labels` reads tables of labels.
 //!
 //! Nothing here panics on any input, and nothing allocates by a number that a file claims without the bytes to show for it.
 
 mod archive;
 mod axis;
+mod columns;
 mod container;
 mod desi;
 mod error;
+mod facts;
 pub mod fits;
 mod foreign;
+mod gaia_xp;
+mod join;
 pub mod labels;
 mod lamost;
 pub mod npy;
 mod npz;
 mod one_d;
 mod sdss;
+mod sparcl;
+mod table;
 mod text;
 
 pub use archive::Archive;
 pub use error::ReadError;
+pub use join::{Ambiguous, By, Joined, Match, Named};
 pub use labels::{LabelError, LabelTable};
 
 use crate::spectrum::Spectrum;
@@ -34,6 +42,8 @@ use npy::ArrayFile;
 pub struct Contents {
     /// The spectra, in the order of the file.
     pub spectra: Vec<Spectrum>,
+    /// Tables of labels, each with the name of its file.
+    pub labels: Vec<(String, LabelTable)>,
     /// Parts that gave none.
     pub skipped: Vec<Skipped>,
 }
@@ -41,7 +51,7 @@ pub struct Contents {
 impl Contents {
     /// A file that held one spectrum.
     fn of(spectrum: Spectrum) -> Self {
-        Self { spectra: vec![spectrum], skipped: Vec::new() }
+        Self { spectra: vec![spectrum], ..Self::default() }
     }
 }
 
@@ -68,6 +78,16 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Contents, ReadError> {
 }
 
 fn read_at(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
+    match read_one(name, bytes, depth) {
+        Err(ReadError::LabelTable) => {
+            let table = LabelTable::read(bytes).map_err(|e| ReadError::Labels(Box::new(e)))?;
+            Ok(Contents { labels: vec![(name.to_string(), table)], ..Contents::default() })
+        }
+        other => other,
+    }
+}
+
+fn read_one(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
     if bytes.is_empty() {
         return Err(ReadError::Empty);
     }
@@ -85,11 +105,28 @@ fn read_at(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError
         return read_fits(bytes, &stem(name));
     }
     foreign::check_bytes(bytes)?;
-    if text::identify(bytes) {
-        foreign::check_text(&String::from_utf8_lossy(&bytes[..bytes.len().min(80_000)]))?;
-        return text::read(bytes, &stem(name)).map(Contents::of);
+    if !text::identify(bytes) {
+        return Err(ReadError::Unrecognised);
     }
-    Err(ReadError::Unrecognised)
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim_start_matches('\u{feff}');
+    if table::is_votable(text) {
+        return read_tables(&table::of_votable(text)?, &stem(name));
+    }
+    if table::is_declared(text) || columns::has_columns(text) {
+        return read_tables(&[table::of_text(text)?], &stem(name));
+    }
+    text::read(text, &stem(name)).map(Contents::of)
+}
+
+/// The spectra of the first table that has any.
+fn read_tables(tables: &[table::Table], stem: &str) -> Result<Contents, ReadError> {
+    for table in tables {
+        if let Some(contents) = columns::read(table, tables, stem)? {
+            return Ok(contents);
+        }
+    }
+    Err(columns::none_found(tables))
 }
 
 fn read_fits(bytes: &[u8], stem: &str) -> Result<Contents, ReadError> {
@@ -98,14 +135,13 @@ fn read_fits(bytes: &[u8], stem: &str) -> Result<Contents, ReadError> {
     if desi::identify(&fits) {
         return desi::read(&fits);
     }
-    let spectrum = if lamost::identify(&fits) {
-        lamost::read(&fits, stem)
+    if lamost::identify(&fits) {
+        lamost::read(&fits, stem).map(Contents::of)
     } else if sdss::identify(&fits) {
-        sdss::read(&fits, stem)
+        sdss::read(&fits, stem).map(Contents::of)
     } else {
         one_d::read(&fits, stem)
-    };
-    spectrum.map(Contents::of)
+    }
 }
 
 /// The arrays of an `.npz` file, whatever they mean.
@@ -135,6 +171,7 @@ fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadErro
     for position in 0..archive.len() {
         let inner = archive.read(position);
         contents.spectra.extend(inner.spectra);
+        contents.labels.extend(inner.labels);
         contents.skipped.extend(inner.skipped);
     }
     Ok(contents)
@@ -143,9 +180,10 @@ fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadErro
 /// The last part of a path without the endings that files of spectra have.
 fn stem(name: &str) -> String {
     let mut stem = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    for ending in
-        [".gz", ".fits", ".fit", ".fts", ".csv", ".txt", ".dat", ".ascii", ".asc", ".tsv", ".ecsv", ".npz", ".zip"]
-    {
+    for ending in [
+        ".gz", ".fits", ".fit", ".fts", ".csv", ".txt", ".dat", ".ascii", ".asc", ".tsv", ".ecsv", ".npz", ".zip",
+        ".tbl", ".vot", ".votable", ".xml",
+    ] {
         let cut = stem.len().saturating_sub(ending.len());
         if cut > 0 && stem.is_char_boundary(cut) && stem[cut..].eq_ignore_ascii_case(ending) {
             stem = &stem[..cut];

@@ -5,76 +5,41 @@
 //! (DC-FLAG), ESO Science Data Products Standard (SPEC_RES; UCD `em.wl;obs.atmos` for air), MILES: Sánchez-Blázquez et al. (2006)
 //! and Falcón-Barroso et al. (2011).
 
-use super::axis::{Axis, Role, ivar_of_sigma, need, role, set_frame, set_medium};
+use super::axis::{Axis, Role, need, role};
 use super::error::ReadError;
-use super::fits::{Column, Fits, Hdu, Header, Image, Table};
+use super::fits::{Fits, Hdu, Header, Image};
+use super::table::{self, Params};
+use super::{Contents, columns, facts};
 use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// FWHM of the MILES library, Å.
 const MILES_FWHM_AA: f64 = 2.5;
 
-/// Wavelength near which a resolving power is quoted, Å.
-const REFERENCE_AA: f64 = 4800.0;
-
-/// Reads the first HDU that holds a spectrum.
-pub(crate) fn read(fits: &Fits, stem: &str) -> Result<Spectrum, ReadError> {
-    let mut damaged = None;
+/// Reads the first HDU that holds spectra.
+pub(crate) fn read(fits: &Fits, stem: &str) -> Result<Contents, ReadError> {
+    let (tables, mut damaged) = table::of_fits(fits);
+    let mut next_table = tables.iter().peekable();
     for hdu in &fits.hdus {
-        let answer = match (hdu.table(), hdu.image()) {
-            (Some(table), _) => table.and_then(|t| read_table(fits, hdu, &t, stem)),
-            (None, Some(image)) => image.and_then(|i| read_image(fits, hdu, &i, stem)),
-            (None, None) => continue,
+        let answer = match hdu.image() {
+            Some(image) => image.and_then(|i| read_image(fits, hdu, &i, stem)).map(|s| s.map(Contents::of)),
+            None => match next_table.next_if(|t| t.place == table::place_of(hdu)) {
+                Some(table) => columns::read(table, &tables, stem),
+                None => continue,
+            },
         };
         match answer {
-            Ok(Some(spectrum)) => return Ok(spectrum),
+            Ok(Some(contents)) => return Ok(contents),
             Ok(None) => {}
+            Err(error @ ReadError::Foreign { .. }) => return Err(error),
             Err(error) => {
                 damaged.get_or_insert(error);
             }
         }
     }
+    if damaged.is_none() && tables.iter().any(columns::is_labels) {
+        return Err(ReadError::LabelTable);
+    }
     Err(damaged.unwrap_or_else(|| fits.nothing_found()))
-}
-
-/// `Ok(None)` when the table has no wavelength or no flux column.
-fn read_table(fits: &Fits, hdu: &Hdu, table: &Table, stem: &str) -> Result<Option<Spectrum>, ReadError> {
-    let of = |wanted: fn(&Role) -> bool| {
-        table
-            .columns
-            .iter()
-            .filter(|c| c.is_numeric())
-            .find_map(|c| role(&c.name, &c.unit).filter(wanted).map(|r| (c, r)))
-    };
-    let (Some((wave, Role::Wavelength(mut axis))), Some((flux, _))) =
-        (of(|r| matches!(r, Role::Wavelength(_))), of(|r| *r == Role::Flux))
-    else {
-        return Ok(None);
-    };
-    let place = format!("the table in HDU {}", hdu.index);
-    // One row of vectors, or one pixel a row.
-    let vectors = wave.repeat > 1;
-    let values = |column: &Column| if vectors { table.vector(0, column) } else { table.numbers(column) };
-    if axis.medium.is_none() && wave.ucd.starts_with("em.wl") {
-        axis.medium = Some(if wave.ucd.contains("obs.atmos") { Medium::Air } else { Medium::Vacuum });
-    }
-    axis.medium = axis.medium.or(medium_in(&[&hdu.header, fits.primary()]));
-
-    let (wave_aa, note) = axis.to_aa(values(wave)?);
-    let ivar = match (of(|r| *r == Role::Ivar), of(|r| *r == Role::Sigma)) {
-        (Some((column, _)), _) => Some(values(column)?),
-        (None, Some((column, _))) => Some(ivar_of_sigma(values(column)?)),
-        (None, None) => None,
-    };
-    let layout = if vectors { "FITS table of vectors" } else { "FITS table, one row a pixel" };
-    // A column of log10 λ is the custom of SDSS, which is in vacuum.
-    let usual = if axis.log10 == Some(true) { Medium::Vacuum } else { Medium::Air };
-    let mut meta = meta(&[&hdu.header, fits.primary()], stem, layout, (axis.medium, usual));
-    meta.notes.extend(note);
-    meta.wave_is_f32 = wave.is_f32() && axis.log10 != Some(true);
-    if vectors && table.rows > 1 {
-        meta.notes.push(format!("the table has {} rows; only the first is read", table.rows));
-    }
-    Spectrum::new(meta, wave_aa, values(flux)?, ivar, None).map(Some).map_err(ReadError::samples(place))
 }
 
 /// `Ok(None)` when the image has no linear or logarithmic axis of wavelengths.
@@ -87,12 +52,12 @@ fn read_image(fits: &Fits, hdu: &Hdu, image: &Image, stem: &str) -> Result<Optio
     let place = format!("the image in HDU {}", hdu.index);
     let flux = need(image.row(0), &place, "it has no row of fluxes; export it again")?;
     let is_miles = header.text("TPLLIB").is_some_and(|l| l.eq_ignore_ascii_case("MILES")) || is_miles_axis(&values);
-    let medium = axis.medium.or(medium_in(&[header, fits.primary()]));
+    let params = Params::of_headers(&[header, fits.primary()]);
     let (wave_aa, note) = axis.to_aa(values);
     let mut meta = if is_miles {
         miles(stem, "MILES star, one-dimensional FITS image")
     } else {
-        meta(&[header, fits.primary()], stem, "one-dimensional FITS image", (medium, Medium::Air))
+        facts::meta(&params, stem, "one-dimensional FITS image", (axis.medium, Medium::Air))
     };
     meta.notes.extend(note);
     if image.rows() > 1 {
@@ -155,48 +120,4 @@ pub(crate) fn miles(id: &str, format: &str) -> Meta {
     meta.notes
         .push(format!("MILES has a constant FWHM of {MILES_FWHM_AA} Å: its resolving power grows with wavelength"));
     meta
-}
-
-/// Facts from the headers; of the two, the HDU's own counts first. `medium`: what the file says, and what is usual.
-fn meta(headers: &[&Header; 2], stem: &str, format: &str, medium: (Option<Medium>, Medium)) -> Meta {
-    let mut meta = Meta::unknown(stem, format);
-    set_medium(&mut meta, medium.0, medium.1);
-    set_frame(&mut meta, frame_in(headers));
-    meta.resolving_power = resolution_in(headers).map(|r| Known::new(r, Source::File));
-    let number = |key: &str| headers.iter().find_map(|h| h.number(key));
-    meta.ra_deg = number("RA").filter(|v| (0.0..=360.0).contains(v));
-    meta.dec_deg = number("DEC").filter(|v| (-90.0..=90.0).contains(v));
-    meta
-}
-
-fn medium_in(headers: &[&Header]) -> Option<Medium> {
-    let flag = |key: &str| headers.iter().find_map(|h| h.logical(key));
-    let word = ["AIRORVAC", "WAVEMED", "MEDIUM"].iter().find_map(|key| headers.iter().find_map(|h| h.text(key)));
-    match (flag("VACUUM"), word.map(str::to_lowercase)) {
-        (Some(true), _) => Some(Medium::Vacuum),
-        (Some(false), _) => Some(Medium::Air),
-        (None, Some(word)) if word.starts_with("air") => Some(Medium::Air),
-        (None, Some(word)) if word.starts_with("vac") => Some(Medium::Vacuum),
-        _ => None,
-    }
-}
-
-fn frame_in(headers: &[&Header]) -> Option<Frame> {
-    let frame = headers.iter().find_map(|h| h.text("SPECSYS"))?.to_uppercase();
-    match frame.get(..3)? {
-        "BAR" | "HEL" => Some(Frame::Barycentric),
-        "TOP" => Some(Frame::Topocentric),
-        "SOU" => Some(Frame::Rest),
-        _ => None,
-    }
-}
-
-/// λ/FWHM from the keywords in use; a FWHM in Å is brought to it at the reference wavelength.
-fn resolution_in(headers: &[&Header]) -> Option<f64> {
-    let number = |key: &str| headers.iter().find_map(|h| h.number(key));
-    ["SPEC_RES", "SPECRES", "RESOLUTI", "RESOLUTION", "RESOLVE", "RESPOWER", "R"]
-        .iter()
-        .find_map(|key| number(key))
-        .filter(|r| (100.0..1e6).contains(r))
-        .or_else(|| number("FWHM").filter(|f| (0.01..20.0).contains(f)).map(|f| REFERENCE_AA / f))
 }

@@ -7,7 +7,7 @@
 use super::axis::{Axis, Role, ivar_of_sigma, role, set_frame, set_medium};
 use super::error::ReadError;
 use super::fits::parse_number;
-use super::labels;
+use super::{gaia_xp, labels};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum};
 
 /// Characters that begin a comment line.
@@ -35,9 +35,7 @@ pub(crate) fn identify(bytes: &[u8]) -> bool {
 }
 
 /// Reads the one spectrum of a text file. `stem` becomes its id.
-pub(crate) fn read(bytes: &[u8], stem: &str) -> Result<Spectrum, ReadError> {
-    let text = String::from_utf8_lossy(bytes);
-    let text = text.trim_start_matches('\u{feff}');
+pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
     let columns = columns(text)?;
 
     let unit_hint = |i: usize| if i == 0 { unit_in_comments(text) } else { "" };
@@ -73,9 +71,14 @@ pub(crate) fn read(bytes: &[u8], stem: &str) -> Result<Spectrum, ReadError> {
         (None, Some(i)) => Some(ivar_of_sigma(take(i)?)),
         (None, None) => None,
     };
-    let mut meta = Meta::unknown(stem, columns.format);
-    set_medium(&mut meta, axis.medium, Medium::Vacuum);
-    set_frame(&mut meta, None);
+    let mut meta = if gaia_xp::is_grid(&wave_aa) && axis.medium.is_none() {
+        gaia_xp::meta(stem, "", false)
+    } else {
+        let mut meta = Meta::unknown(stem, columns.format);
+        set_medium(&mut meta, axis.medium, Medium::Vacuum);
+        set_frame(&mut meta, None);
+        meta
+    };
     meta.notes.extend(note);
     let unread = values.iter().flatten().count();
     if unread > 0 {
@@ -98,11 +101,8 @@ fn columns(text: &str) -> Result<Columns, ReadError> {
             rows.push(split(line_text, i + 1));
         }
     }
-    if let Some(row) = rows.first() {
-        let names: Vec<String> = row.cells.iter().map(|c| c.to_string()).collect();
-        if labels::is_label_header(&names) {
-            return Err(ReadError::LabelTable);
-        }
+    if rows.first().is_some_and(|row| labels::is_label_header(row.cells.iter().map(|c| unquote(c)))) {
+        return Err(ReadError::LabelTable);
     }
     let is_wide = |row: &Row| row.cells.len() > MIN_PIXELS;
     if (2..=3).contains(&rows.len())

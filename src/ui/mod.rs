@@ -19,6 +19,7 @@ mod grid;
 mod kept;
 mod kept_models;
 mod keys;
+mod label_tables;
 mod ledger;
 mod order;
 mod parameters;
@@ -41,6 +42,7 @@ use detail::Detail;
 use drop_zone::DropZone;
 use kept::Origins;
 use keys::{KeyHelp, listen};
+use label_tables::LabelTables;
 use skipped::SkippedList;
 use state::State;
 use status::{Header, Notices, ProgressBar};
@@ -67,7 +69,8 @@ fn App() -> impl IntoView {
     listen(state, help);
     kept::listen(state);
     autosave::look(state);
-    let is_empty = move || state.rows.with(Vec::is_empty) && state.skipped.with(Vec::is_empty);
+    let is_empty =
+        move || state.rows.with(Vec::is_empty) && state.skipped.with(Vec::is_empty) && state.tables.with(Vec::is_empty);
     view! {
         <Header/>
         <main id="main">
@@ -76,7 +79,7 @@ fn App() -> impl IntoView {
             <Origins/>
             <DropZone large=Signal::derive(is_empty)/>
             <ProgressBar/>
-            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <SkippedList/> }>
+            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <LabelTables/> <SkippedList/> }>
                 <Welcome/>
             </Show>
         </main>

@@ -12,8 +12,8 @@ use super::curves::Awaited;
 use super::engine_link::EngineLink;
 use super::files::{self, NamedFile};
 use super::kept::Kept;
-use crate::engine::{Assumptions, Backend, Event, JobId, Request, SpectrumId};
-use crate::result::{ModelCard, Prediction, SpectrumView, Summary};
+use crate::engine::{Assumptions, Backend, Event, JobId, LabelTableReport, Request, SpectrumId};
+use crate::result::{Estimate, ModelCard, Prediction, SpectrumView, Summary};
 use crate::share::session::Session;
 
 /// A spectrum's place on the page: the engine counts anew after a restart, so its number alone is not unique.
@@ -59,6 +59,8 @@ pub struct Row {
     pub answer: RwSignal<Answer>,
     /// What the user said about it.
     pub assumptions: RwSignal<Assumptions>,
+    /// What a table of labels says of it.
+    pub catalogue: RwSignal<Vec<Estimate>>,
 }
 
 /// What was not used, and why.
@@ -129,6 +131,8 @@ pub struct State {
     pub selected: RwSignal<Option<RowKey>>,
     /// The curves last received, or why there are none, and whose they are.
     pub view: RwSignal<Option<(RowKey, Curves)>>,
+    /// Tables of labels, and how they fit.
+    pub tables: RwSignal<Vec<LabelTableReport>>,
     /// What was not used.
     pub skipped: RwSignal<Vec<Skipped>>,
     /// Jobs that run.
@@ -163,6 +167,7 @@ impl State {
             last_ticked: StoredValue::new(None),
             selected: RwSignal::new(None),
             view: RwSignal::new(None),
+            tables: RwSignal::new(Vec::new()),
             skipped: RwSignal::new(Vec::new()),
             jobs: RwSignal::new(BTreeMap::new()),
             gathering: RwSignal::new(false),
@@ -329,6 +334,14 @@ impl State {
                     row.summary.set(Arc::new(*summary));
                 }
             }
+            Event::Labelled { values } => {
+                for (id, values) in values {
+                    if let Some(row) = self.row(key(id)) {
+                        row.catalogue.set(values);
+                    }
+                }
+            }
+            Event::Tables { tables } => self.tables.set(tables),
             Event::Progress { job, files_done, files_total, spectra_done, spectra_total } => {
                 let progress = Progress { files_done, files_total, spectra_done, spectra_total };
                 self.jobs.update(|jobs| {
@@ -378,6 +391,7 @@ impl State {
             summary: RwSignal::new(Arc::new(summary)),
             answer: RwSignal::new(answer),
             assumptions: RwSignal::new(Assumptions::default()),
+            catalogue: RwSignal::new(Vec::new()),
         };
         self.index.update_value(|index| {
             index.insert(key, row);
@@ -439,6 +453,7 @@ impl State {
         self.view.set(None);
         self.kept.clear();
         self.awaited.give_up();
+        self.tables.update(Vec::clear);
         self.skipped.update(Vec::clear);
         let rows = self.rows.get_untracked();
         self.rows.update(Vec::clear);
@@ -449,6 +464,7 @@ impl State {
             row.summary.dispose();
             row.answer.dispose();
             row.assumptions.dispose();
+            row.catalogue.dispose();
         }
     }
 

@@ -74,6 +74,19 @@ impl Header {
         self.values.contains_key(key)
     }
 
+    /// All keywords with their values as text.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, String)> {
+        self.values.iter().map(|(key, value)| {
+            let text = match value {
+                Value::Text(text) => text.clone(),
+                Value::Number(v) => v.to_string(),
+                Value::Integer(v) => v.to_string(),
+                Value::Logical(v) => v.to_string(),
+            };
+            (key.as_str(), text)
+        })
+    }
+
     /// A string value, without trailing blanks; `None` if absent or of another type.
     pub fn text(&self, key: &str) -> Option<&str> {
         match self.values.get(key)? {

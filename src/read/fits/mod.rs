@@ -5,13 +5,17 @@
 //! shorter spectrum, and scaling (BSCALE, TSCAL, …) and missing values (BLANK, TNULL) are applied. A file that is damaged
 //! behind its first HDUs keeps those.
 
-mod data;
 mod header;
+mod image;
+mod number;
+mod table;
 mod tiles;
 
-pub use data::{Column, Image, Table};
 pub use header::Header;
 pub(crate) use header::parse_number;
+pub use image::Image;
+pub(crate) use number::{Number, Scaling};
+pub use table::{Column, Table};
 pub use tiles::Tiles;
 
 use super::error::ReadError;
@@ -21,6 +25,9 @@ const BLOCK: usize = 2880;
 
 /// More axes than any spectrum has.
 const MAX_AXES: i64 = 9;
+
+/// More HDUs than any file of spectra has: SDSS keeps some 30, LAMOST's medium resolution up to 60.
+const MAX_HDUS: usize = 1000;
 
 /// A FITS file, cut into its HDUs.
 #[derive(Debug)]
@@ -58,6 +65,9 @@ impl<'a> Fits<'a> {
         let mut at = 0;
         // Between HDUs there may be nothing but headers; what follows the last one and is none of these is padding.
         while at < bytes.len() && (hdus.is_empty() || bytes[at..].starts_with(b"XTENSION")) {
+            if hdus.len() == MAX_HDUS {
+                return Err(ReadError::TooManyHdus { limit: MAX_HDUS });
+            }
             match Hdu::parse(hdus.len(), &bytes[at..]) {
                 Ok((hdu, length)) => {
                     hdus.push(hdu);

@@ -8,7 +8,7 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 
 use super::Hdu;
-use super::data::Table;
+use super::table::Table;
 
 /// Most pixels in a row: a spectrum has thousands.
 const MAX_WIDTH: usize = 1 << 20;
@@ -19,7 +19,6 @@ pub struct Tiles<'a> {
     /// Pixels in a row.
     pub width: usize,
     table: Table<'a>,
-    heap: &'a [u8],
     method: Method,
     pixel_bytes: usize,
     zero: i64,
@@ -54,10 +53,8 @@ impl<'a> Tiles<'a> {
             "GZIP_2" => Method::ShuffledGzip,
             _ => return None,
         };
-        let heap_at = size("THEAP").unwrap_or(table.rows.checked_mul(size("NAXIS1")?)?);
-        let heap = table.bytes().get(heap_at..)?;
         let zero = header.number("BZERO").unwrap_or(0.0) as i64;
-        is_by_rows.then_some(Self { width, table, heap, method, pixel_bytes, zero })
+        is_by_rows.then_some(Self { width, table, method, pixel_bytes, zero })
     }
 
     /// Number of rows.
@@ -67,8 +64,7 @@ impl<'a> Tiles<'a> {
 
     /// The pixels of a row; `None` beyond the last, or when they cannot be unpacked.
     pub fn row(&self, row: usize) -> Option<Vec<i64>> {
-        let (length, start) = self.table.pointer(row, "COMPRESSED_DATA")?;
-        let packed = self.heap.get(start..start.checked_add(length)?)?;
+        let packed = self.table.pointed(row, "COMPRESSED_DATA")?;
         let mut pixels = match self.method {
             Method::Rice { block } => rice(packed, self.width, self.pixel_bytes, block)?,
             Method::Gzip | Method::ShuffledGzip => self.gunzip(packed)?,

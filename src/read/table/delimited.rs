@@ -1,0 +1,204 @@
+//! Values with separators below a line of names: CSV, TSV, semicolons, blanks.
+//!
+//! Cells in double quotes may hold separators and line ends, as those do that NumPy prints arrays into; an array in
+//! brackets may do without the quotes. Lines that begin with `#` are comments.
+
+use std::borrow::Cow;
+
+use super::text_cells::{TextCells, is_array, unquote};
+use super::{BadRow, Column, Table};
+use crate::read::error::ReadError;
+
+/// Most rows of the wrong length that are kept for the message.
+const MAX_BAD_ROWS: usize = 1000;
+
+/// Reads a table; the line of names tells the separator.
+pub(super) fn read(text: &str) -> Result<Table<'_>, ReadError> {
+    let separator = separator(text);
+    let kind = match separator {
+        b'\t' => "TSV table",
+        b',' => "CSV table",
+        _ => "text table",
+    };
+    read_with(text, separator, kind)
+}
+
+/// The names in the first line, and whether a cell of the second is an array; `None` without a line.
+pub(crate) fn peek(text: &str) -> Option<(Vec<String>, bool)> {
+    let mut rows = Rows { text, at: 0, line: 1, separator: separator(text) };
+    let (mut names, mut first) = (Vec::new(), Vec::new());
+    let cell = |&(from, to): &(u32, u32)| text.get(from as usize..to as usize).unwrap_or("").trim();
+    rows.next(&mut names)?;
+    rows.next(&mut first);
+    let names = names.iter().map(|place| unquote(cell(place)).into_owned()).collect();
+    Some((names, first.iter().any(|place| is_array(cell(place)))))
+}
+
+/// The first of tab, semicolon and comma that the line of names has, else a blank.
+fn separator(text: &str) -> u8 {
+    let names = text.lines().find(|l| is_data(l)).unwrap_or("");
+    [b'\t', b';', b','].into_iter().find(|s| names.as_bytes().contains(s)).unwrap_or(b' ')
+}
+
+/// Reads a table with a known separator.
+pub(super) fn read_with<'a>(text: &'a str, separator: u8, kind: &'static str) -> Result<Table<'a>, ReadError> {
+    let bad = |problem: &str| ReadError::Layout { place: format!("the {kind}"), problem: problem.into() };
+    u32::try_from(text.len()).map_err(|_| bad("it is larger than 4 GiB; cut it into several"))?;
+    let mut rows = Rows { text, at: 0, line: 1, separator };
+    let mut names = Vec::new();
+    rows.next(&mut names).ok_or_else(|| bad("it is empty; give a line of names and a row for each star"))?;
+    let columns: Vec<Column> = names
+        .iter()
+        .map(|&(from, to)| unquote(&text[from as usize..to as usize]).into_owned())
+        .map(|name| Column { name, ..Column::default() })
+        .collect();
+
+    let (mut places, mut lines, mut bad_rows) = (Vec::new(), Vec::new(), Vec::new());
+    loop {
+        let start = places.len();
+        let Some(line) = rows.next(&mut places) else { break };
+        let found = places.len() - start;
+        if found == columns.len() {
+            lines.push(line);
+        } else {
+            places.truncate(start);
+            if bad_rows.len() < MAX_BAD_ROWS {
+                bad_rows.push(BadRow { line: line as usize, found });
+            }
+        }
+    }
+    let cells = TextCells::new(Cow::Borrowed(text), places, columns.len(), lines.clone());
+    let mut table = Table::of_text(kind, columns, lines.len(), cells);
+    table.bad_rows = bad_rows;
+    Ok(table)
+}
+
+/// True for a line that is neither empty nor a comment.
+fn is_data(line: &str) -> bool {
+    let line = line.trim();
+    !line.is_empty() && !line.starts_with('#')
+}
+
+/// Rows of a text, from where `at` is.
+struct Rows<'a> {
+    text: &'a str,
+    at: usize,
+    line: u32,
+    separator: u8,
+}
+
+impl Rows<'_> {
+    /// Adds the places of the next row's cells and gives its line; `None` at the end.
+    fn next(&mut self, places: &mut Vec<(u32, u32)>) -> Option<u32> {
+        let bytes = self.text.as_bytes();
+        loop {
+            let rest = self.text.get(self.at..)?;
+            let end = rest.find('\n').map_or(rest.len(), |n| n + 1);
+            if end == 0 {
+                return None;
+            }
+            if is_data(&rest[..end]) {
+                break;
+            }
+            self.at += end;
+            self.line += 1;
+        }
+        let line = self.line;
+        let start = self.at;
+        // A bracket that is not closed on the line stands for itself; looking for its end again and again would be slow.
+        let mut unclosed = false;
+        if self.separator == b' ' {
+            self.skip_blanks();
+        }
+        loop {
+            let from = self.at;
+            self.skip_blanks();
+            match bytes.get(self.at) {
+                Some(b'"') => self.skip_quoted(),
+                Some(open @ (b'[' | b'(')) if !unclosed => {
+                    let close = if *open == b'[' { b']' } else { b')' };
+                    let ends = |b: &u8| *b == close || *b == b'\n';
+                    match bytes[self.at..].iter().position(ends).filter(|n| bytes[self.at + n] == close) {
+                        Some(n) => self.at += n,
+                        None => unclosed = true,
+                    }
+                }
+                _ => {}
+            }
+            let is_end = |b: &u8| *b == self.separator || *b == b'\n';
+            let length = bytes[self.at..].iter().position(is_end).unwrap_or(bytes.len() - self.at);
+            self.at += length;
+            places.push((from as u32, self.at as u32));
+            if self.separator == b' ' {
+                self.skip_blanks();
+            }
+            match bytes.get(self.at) {
+                Some(b'\n') => {
+                    self.at += 1;
+                    break;
+                }
+                None => break,
+                Some(_) if self.separator == b' ' => {}
+                Some(_) => self.at += 1,
+            }
+        }
+        self.line += bytes[start..self.at].iter().filter(|b| **b == b'\n').count() as u32;
+        Some(line)
+    }
+
+    fn skip_blanks(&mut self) {
+        while self.text.as_bytes().get(self.at).is_some_and(|b| matches!(b, b' ' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// To behind the closing quote, or to the end of the text.
+    fn skip_quoted(&mut self) {
+        let bytes = self.text.as_bytes();
+        self.at += 1;
+        while let Some(n) = bytes[self.at..].iter().position(|b| *b == b'"') {
+            self.at += n + 1;
+            if bytes.get(self.at) != Some(&b'"') {
+                return;
+            }
+            self.at += 1;
+        }
+        self.at = bytes.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(text: &str) -> Vec<Vec<String>> {
+        let Ok(table) = read(text) else { return Vec::new() };
+        (0..table.rows)
+            .map(|r| (0..table.columns.len()).map(|c| table.text(r, c).unwrap_or_default()).collect())
+            .collect()
+    }
+
+    #[test]
+    fn quotes_brackets_and_line_ends() {
+        let text = "# note\na,\"b, c\",d\r\n1,\"say \"\"so\"\"\",[1, 2]\r\n\n# between\n 2 ,\"(3\n 4)\",\r\n";
+        assert_eq!(cells(text), [["1", "say \"so\"", "[1, 2]"], ["2", "(3\n 4)", ""]]);
+        let table = read(text).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(table.columns[1].name, "b, c");
+        assert_eq!((table.row_name(0), table.row_name(1)), ("line 3".into(), "line 6".into()));
+        assert!(table.columns[2].is_array && !table.columns[0].is_array);
+    }
+
+    #[test]
+    fn other_separators() {
+        assert_eq!(cells("a\tb\n1\t\n"), [["1", ""]]);
+        assert_eq!(cells("a;b\n1;x y"), [["1", "x y"]]);
+        assert_eq!(cells("  a   b  \n  1   \"x y\"  \n 2 [3, 4]\n"), [["1", "x y"], ["2", "[3, 4]"]]);
+    }
+
+    #[test]
+    fn bad_rows_are_left_out_and_named() {
+        let table = read("a,b\n1,2\n3\n4,5,6\n7,8\n").unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((table.rows, table.bad_rows), (2, vec![BadRow { line: 3, found: 1 }, BadRow { line: 4, found: 3 }]));
+        assert!(read("").is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! IPAC tables: fixed columns between the bars of up to four header lines (names, types, units, nulls), keywords behind
+//! backslashes.
+
+use std::borrow::Cow;
+
+use super::text_cells::TextCells;
+use super::{Column, Params, Table};
+use crate::read::error::ReadError;
+
+/// True for text that begins with bars, after keywords and comments at most.
+pub(super) fn identify(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim_end).skip_while(|l| l.is_empty() || l.starts_with('\\'));
+    lines.next().is_some_and(|l| l.starts_with('|') && l.ends_with('|') && l.len() > 2)
+}
+
+pub(super) fn read(text: &str) -> Result<Table<'_>, ReadError> {
+    let bad = |problem: &str| ReadError::Layout { place: "the IPAC table".into(), problem: problem.into() };
+    u32::try_from(text.len()).map_err(|_| bad("it is larger than 4 GiB; cut it into several"))?;
+    let mut params = Params::default();
+    let mut bars: Vec<usize> = Vec::new();
+    let mut columns: Vec<Column> = Vec::new();
+    let (mut places, mut lines) = (Vec::new(), Vec::new());
+    let mut headers = 0;
+    let mut at = 0;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let start = at;
+        at += line.len();
+        let line = line.trim_end_matches(['\n', '\r']);
+        if let Some(keyword) = line.strip_prefix('\\') {
+            if let Some((name, value)) = keyword.split_once('=') {
+                params.add(name, value.trim().trim_matches(['\'', '"']));
+            }
+        } else if let Some(words) = line.strip_prefix('|') {
+            if headers == 0 {
+                bars = line.bytes().enumerate().filter(|(_, b)| *b == b'|').map(|(i, _)| i).collect();
+                columns = vec![Column::default(); bars.len().saturating_sub(1)];
+            }
+            for (column, word) in columns.iter_mut().zip(words.split('|').map(str::trim)) {
+                match headers {
+                    0 => column.name = word.into(),
+                    1 => column.is_f32 = matches!(word, "real" | "float" | "r"),
+                    2 => column.unit = word.into(),
+                    _ => column.null = (!word.is_empty()).then(|| word.to_string()),
+                }
+            }
+            headers += 1;
+        } else if !line.trim().is_empty() && !columns.is_empty() {
+            for (i, pair) in bars.windows(2).enumerate() {
+                // What stands under a bar belongs to the column on its left; the last one may go on behind it.
+                let from = if i == 0 { 0 } else { pair[0] + 1 }.min(line.len());
+                let to = if i + 2 == bars.len() { line.len() } else { (pair[1] + 1).min(line.len()) }.max(from);
+                if !(line.is_char_boundary(from) && line.is_char_boundary(to)) {
+                    return Err(ReadError::Text {
+                        line: number + 1,
+                        problem: "a letter that is not ASCII stands across two columns; remove it".into(),
+                    });
+                }
+                places.push(((start + from) as u32, (start + to) as u32));
+            }
+            lines.push(number as u32 + 1);
+        }
+    }
+    let (width, rows) = (columns.len(), lines.len());
+    let cells = TextCells::new(Cow::Borrowed(text), places, width, lines);
+    let mut table = Table::of_text("IPAC table", columns, rows, cells);
+    table.params = params;
+    Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_units_and_nulls() {
+        let text = "\\fixlen = T\n\\OBJECT = 'star 1'\n|  wave |flux  |\n| double|real  |\n|     um|Jy    |\n|   null|-99   |\n   0.51  1.5   \n   0.52  -99  \n";
+        let table = read(text).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(table.params.text("object"), Some("star 1"));
+        assert_eq!((table.rows, table.columns[0].name.as_str(), table.columns[0].unit.as_str()), (2, "wave", "um"));
+        assert_eq!((table.scalar(0, 0).ok(), table.scalar(0, 1).ok()), (Some(0.51), Some(1.5)));
+        assert!(table.scalar(1, 1).is_ok_and(f64::is_nan) && table.columns[1].is_f32);
+        assert_eq!(table.row_name(1), "line 8");
+    }
+}

@@ -1,0 +1,127 @@
+//! Cells of tables in text form: where each stands in the text, and what a number, a missing value or an array looks like.
+
+use std::borrow::Cow;
+
+use super::super::fits::parse_number;
+
+/// Words for a missing value.
+const MISSING: [&str; 11] = ["", "nan", "null", "none", "--", "-", "n/a", "na", "masked", "indef", "<na>"];
+
+/// Cells as places in a text, row by row: 8 bytes each, whatever they hold.
+#[derive(Debug)]
+pub(crate) struct TextCells<'a> {
+    text: Cow<'a, str>,
+    places: Vec<(u32, u32)>,
+    width: usize,
+    /// The line of each row.
+    lines: Vec<u32>,
+}
+
+impl<'a> TextCells<'a> {
+    /// `places` are `rows × width` byte ranges of the text, on character boundaries; `lines` the line of each row, from 1.
+    pub(crate) fn new(text: Cow<'a, str>, places: Vec<(u32, u32)>, width: usize, lines: Vec<u32>) -> Self {
+        Self { text, places, width, lines }
+    }
+
+    /// A cell without its quotes and outer blanks; empty if there is none.
+    pub(crate) fn cell(&self, row: usize, column: usize) -> Cow<'_, str> {
+        let place = self.places.get(row * self.width + column);
+        unquote(place.and_then(|&(from, to)| self.text.get(from as usize..to as usize)).unwrap_or(""))
+    }
+
+    /// Bytes of the text.
+    pub(crate) fn size(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The line, from 1, on which a row begins.
+    pub(crate) fn line(&self, row: usize) -> usize {
+        self.lines.get(row).map_or(0, |line| *line as usize)
+    }
+}
+
+/// Without outer blanks and double quotes; within quotes a doubled one stands for one.
+pub(crate) fn unquote(cell: &str) -> Cow<'_, str> {
+    let cell = cell.trim();
+    match cell.strip_prefix('"').and_then(|c| c.strip_suffix('"')) {
+        Some(inner) if inner.contains("\"\"") => Cow::Owned(inner.replace("\"\"", "\"").trim().to_string()),
+        Some(inner) => Cow::Borrowed(inner.trim()),
+        None => Cow::Borrowed(cell),
+    }
+}
+
+/// True for a word that stands for no value.
+pub(crate) fn is_missing(word: &str) -> bool {
+    let word = word.trim();
+    word.len() < 8 && MISSING.contains(&word.to_lowercase().as_str())
+}
+
+/// A number, NaN for a missing one; `None` for anything else.
+pub(crate) fn number(word: &str) -> Option<f64> {
+    parse_number(word).or_else(|| is_missing(word).then_some(f64::NAN))
+}
+
+/// True for a cell that is an array in brackets.
+pub(crate) fn is_array(cell: &str) -> bool {
+    let cell = cell.trim_start_matches(['"', ' ']);
+    let inner = cell.strip_prefix(['[', '(']).map(|c| c.trim_start_matches(['[', '(', ' ']));
+    inner.is_some_and(|c| c.starts_with(|c: char| c.is_ascii_digit() || "-+.])nN".contains(c)))
+}
+
+/// The numbers of an array: in square or round brackets or none, between commas or blanks, `null` and `nan` as NaN.
+///
+/// # Errors
+///
+/// What is wrong with it, and the cure.
+pub(crate) fn array(cell: &str) -> Result<Vec<f64>, String> {
+    let is_between = |c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']' | '(' | ')');
+    let mut values = Vec::new();
+    for word in cell.split(is_between) {
+        match number(word) {
+            _ if word.is_empty() => {}
+            Some(value) => values.push(value),
+            // NumPy 2 prints a list of its numbers as `np.float64(1.5)`.
+            None if word.starts_with("np.") => {}
+            None if word == "..." || word == "…" => {
+                return Err(
+                    "the array was cut short with “...” by the program that printed it; export the table as FITS or ECSV"
+                        .into(),
+                );
+            }
+            None => {
+                let shown: String = word.chars().take(30).collect();
+                return Err(format!("“{shown}” is not a number; mend it, or export the table as FITS"));
+            }
+        }
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_in_every_dress() {
+        for cell in [
+            "[1.5, 2, -3e-4]",
+            "(1.5,2.0,-0.0003)",
+            "[1.5  2.\n -3.0D-4]",
+            "1.5 2 -3E-4",
+            "(np.float64(1.5), np.float64(2.0), np.float64(-0.0003))",
+        ] {
+            assert_eq!(array(cell), Ok(vec![1.5, 2.0, -3e-4]), "{cell}");
+        }
+        let gaps = array("[1, null, NaN, None, --]").unwrap_or_default();
+        assert!(gaps.len() == 5 && gaps[0] == 1.0 && gaps[1..].iter().all(|v| v.is_nan()), "{gaps:?}");
+        assert!(array("[1 2 ... 9]").is_err_and(|e| e.contains("cut short")));
+        assert!(array("[1, two]").is_err_and(|e| e.contains("two")));
+        assert_eq!(array("[]"), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_an_array() {
+        assert!(is_array("\"[1,2]\"") && is_array("(1.0, 2)") && is_array("[nan]") && is_array("[-1]"));
+        assert!(!is_array("[Fe/H]") && !is_array("1.5") && !is_array("") && !is_array("star (a)"));
+    }
+}

@@ -1,0 +1,260 @@
+//! VOTable 1.x: tables in XML, their rows as elements (TABLEDATA) or as a stream of bytes in base64 (BINARY, BINARY2).
+//!
+//! IVOA recommendation VOTable 1.4. Entities other than XML's own five stand for themselves, so a document cannot unfold
+//! into more than it is.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
+
+use super::super::fits::Number;
+use super::stream::{Count, Primitive, Stream};
+use super::text_cells::TextCells;
+use super::{BadRow, Cells, Column, Params, Table};
+use crate::read::error::ReadError;
+
+/// What these tables are called.
+pub(super) const KIND: &str = "VOTable";
+
+/// Most tables of a document; services give one or a few.
+const MAX_TABLES: usize = 1000;
+
+/// True for the beginning of an XML document whose root is a VOTable.
+pub(crate) fn identify(start: &str) -> bool {
+    let start = start.trim_start_matches('\u{feff}').trim_start();
+    start.starts_with('<') && (start.contains("<VOTABLE") || start.contains(":VOTABLE"))
+}
+
+/// Reads all tables that have rows.
+pub(super) fn read(text: &str) -> Result<Vec<Table<'static>>, ReadError> {
+    let mut reader = Reader::from_str(text);
+    let mut document = Document::default();
+    loop {
+        let at = reader.buffer_position();
+        let bad = |problem: String| ReadError::Layout { place: format!("the XML near byte {at}"), problem };
+        let event = reader.read_event().map_err(|e| bad(format!("{e}; the file is damaged, download it again")))?;
+        match event {
+            Event::Start(element) => {
+                document.begin(&element).map_err(bad)?;
+                document.depth += 1;
+            }
+            Event::Empty(element) => {
+                document.begin(&element).map_err(bad)?;
+                document.end(element.local_name().as_ref()).map_err(bad)?;
+            }
+            Event::End(element) => {
+                document.depth = document.depth.saturating_sub(1);
+                document.end(element.local_name().as_ref()).map_err(bad)?;
+            }
+            Event::Text(text) => document.text(&text.xml_content(XmlVersion::Implicit1_0)),
+            Event::CData(text) => document.text(&text.xml_content(XmlVersion::Implicit1_0)),
+            Event::GeneralRef(name) => {
+                let letter = name.resolve_char_ref().ok().flatten();
+                let known = match &name.xml_content(XmlVersion::Implicit1_0)[..] {
+                    "lt" => Some('<'),
+                    "gt" => Some('>'),
+                    "amp" => Some('&'),
+                    "apos" => Some('\''),
+                    "quot" => Some('"'),
+                    _ => None,
+                };
+                document.text(letter.or(known).unwrap_or('?').encode_utf8(&mut [0; 4]));
+            }
+            Event::Eof if document.depth > 0 => {
+                return Err(bad(
+                    "it ends before its elements are closed; the file is cut short, download it again".into()
+                ));
+            }
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    match document.failure {
+        Some(said) if document.tables.is_empty() => Err(ReadError::Layout {
+            place: "the VOTable".into(),
+            problem: format!("the service that made it says: {said}"),
+        }),
+        _ => Ok(document.tables),
+    }
+}
+
+/// A FIELD.
+struct Field {
+    column: Column,
+    primitive: Primitive,
+    count: Option<Count>,
+}
+
+/// The document so far.
+#[derive(Default)]
+struct Document {
+    depth: usize,
+    tables: Vec<Table<'static>>,
+    /// PARAMs and INFOs outside of a table, and of the table being read.
+    params: Params,
+    own_params: Params,
+    in_table: bool,
+    fields: Vec<Field>,
+    /// Text of cells, or of a stream.
+    text: String,
+    /// Set while text is part of the data.
+    keeps_text: bool,
+    places: Vec<(u32, u32)>,
+    row_start: usize,
+    rows: u32,
+    lines: Vec<u32>,
+    bad_rows: Vec<BadRow>,
+    /// `Some(true)` in BINARY2.
+    binary: Option<bool>,
+    failure: Option<String>,
+}
+
+impl Document {
+    fn begin(&mut self, element: &BytesStart) -> Result<(), String> {
+        match element.local_name().as_ref() {
+            "TABLE" => {
+                let tables = std::mem::take(&mut self.tables);
+                let (params, failure, depth) = (std::mem::take(&mut self.params), self.failure.take(), self.depth);
+                *self = Self { tables, params, failure, depth, in_table: true, ..Self::default() };
+                if self.tables.len() >= MAX_TABLES {
+                    return Err(format!("it has more than {MAX_TABLES} tables; take out the one with spectra"));
+                }
+            }
+            "FIELD" => self.fields.push(field(element)?),
+            "VALUES" => {
+                if let Some(field) = self.fields.last_mut() {
+                    field.column.null = attribute(element, "null").or(field.column.null.take());
+                }
+            }
+            "PARAM" | "INFO" => {
+                let value = attribute(element, "value").unwrap_or_default();
+                let name = attribute(element, "name").or_else(|| attribute(element, "ID")).unwrap_or_default();
+                if name == "QUERY_STATUS" && value == "ERROR" {
+                    self.failure = Some("the query failed; ask again".into());
+                }
+                if self.in_table { &mut self.own_params } else { &mut self.params }.add(&name, value);
+            }
+            "TR" => {
+                self.row_start = self.lines.len().saturating_mul(self.fields.len());
+                self.places.truncate(self.row_start);
+            }
+            "TD" => {
+                self.keeps_text = true;
+                let at = self.offset()?;
+                self.places.push((at, at));
+            }
+            "BINARY" => self.binary = Some(false),
+            "BINARY2" => self.binary = Some(true),
+            "STREAM" if self.binary.is_some() => {
+                let encoding = attribute(element, "encoding").unwrap_or_default();
+                if attribute(element, "href").is_some() || encoding != "base64" {
+                    return Err("its data are not in the file as base64; save the table as TABLEDATA".into());
+                }
+                self.keeps_text = true;
+            }
+            "FITS" => return Err("its data are in a FITS file; give that file, or save the table as TABLEDATA".into()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, name: &str) -> Result<(), String> {
+        match name {
+            "TD" => {
+                self.keeps_text = false;
+                let at = self.offset()?;
+                if let Some(place) = self.places.last_mut() {
+                    place.1 = at;
+                }
+            }
+            "TR" => {
+                self.rows += 1;
+                let found = self.places.len() - self.row_start.min(self.places.len());
+                if found == self.fields.len() {
+                    self.lines.push(self.rows);
+                } else {
+                    self.places.truncate(self.row_start);
+                    self.bad_rows.push(BadRow { line: self.rows as usize, found });
+                }
+            }
+            "STREAM" => self.keeps_text = false,
+            "TABLE" => {
+                self.in_table = false;
+                self.finish()?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) {
+        if self.keeps_text {
+            self.text.push_str(text);
+        }
+    }
+
+    fn offset(&self) -> Result<u32, String> {
+        u32::try_from(self.text.len()).map_err(|_| "it is larger than 4 GiB; cut it into several".into())
+    }
+
+    /// Makes a table of what was gathered.
+    fn finish(&mut self) -> Result<(), String> {
+        let fields = std::mem::take(&mut self.fields);
+        let text = std::mem::take(&mut self.text);
+        let (primitives, columns): (Vec<(Primitive, Option<Count>)>, Vec<Column>) =
+            fields.into_iter().map(|f| ((f.primitive, f.count), f.column)).unzip();
+        let mut table = match self.binary {
+            None => {
+                let (places, lines) = (std::mem::take(&mut self.places), std::mem::take(&mut self.lines));
+                let rows = lines.len();
+                let cells = TextCells::new(Cow::Owned(text), places, columns.len(), lines);
+                Table::of_text(KIND, columns, rows, cells)
+            }
+            Some(nulls) => {
+                let packed: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'=').collect();
+                let bytes = STANDARD_NO_PAD.decode(packed).map_err(|e| format!("its base64 is damaged: {e}"))?;
+                let counted: Option<Vec<(Primitive, Count)>> =
+                    primitives.iter().map(|(primitive, count)| Some((*primitive, (*count)?))).collect();
+                let counted = counted.ok_or("the arraysize of a FIELD is not understood; save it as TABLEDATA")?;
+                let blanks = columns.iter().map(|c| c.null.as_ref()?.trim().parse().ok()).collect();
+                let (stream, rows) = Stream::cut(bytes, &counted, blanks, nulls)?;
+                let mut table =
+                    Table::of_text(KIND, columns, 0, TextCells::new(Cow::Borrowed(""), Vec::new(), 0, Vec::new()));
+                (table.rows, table.cells) = (rows, Cells::Stream(stream));
+                table
+            }
+        };
+        table.params = std::mem::take(&mut self.own_params);
+        table.params.fill(&self.params);
+        table.bad_rows = std::mem::take(&mut self.bad_rows);
+        self.tables.push(table);
+        Ok(())
+    }
+}
+
+/// A FIELD's heading and what its cells store.
+fn field(element: &BytesStart) -> Result<Field, String> {
+    let of = |name: &str| attribute(element, name).unwrap_or_default();
+    let name = attribute(element, "name").unwrap_or_else(|| of("ID"));
+    let datatype = of("datatype");
+    let primitive = Primitive::of(&datatype)
+        .ok_or_else(|| format!("FIELD {name} has the datatype “{datatype}”, which VOTable does not have; mend it"))?;
+    let count = Count::of(&of("arraysize"));
+    let is_array = !primitive.is_text() && count != Some(Count::Fixed(1));
+    let is_f32 = primitive == Primitive::Numbers(Number::F32);
+    let is_text = !matches!(primitive, Primitive::Numbers(_));
+    let column = Column { name, unit: of("unit"), ucd: of("ucd"), is_array, is_f32, is_text, null: None };
+    Ok(Field { column, primitive, count })
+}
+
+/// An attribute's value with its entities resolved; unknown ones stand for themselves.
+fn attribute(element: &BytesStart, name: &str) -> Option<String> {
+    let attribute = element.attributes().flatten().find(|a| a.key.local_name().as_ref() == name)?;
+    match attribute.normalized_value(XmlVersion::Implicit1_0) {
+        Ok(value) => Some(value.trim().to_string()),
+        Err(_) => Some(attribute.value.trim().to_string()),
+    }
+}

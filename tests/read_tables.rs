@@ -1,0 +1,158 @@
+//! Tables against the committed files: what is refused, what is noted, and labels in every format
+//! (`fixtures/expected_labels.json` holds what astropy read from them).
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use specola::preprocess::recipe::{Opened, Refusal};
+use specola::read::{LabelError, LabelTable, Named, ReadError, labels, read};
+use specola::spectrum::{Source, Survey};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(fixtures().join(name)).unwrap()
+}
+
+#[test]
+fn coefficients_are_refused_with_the_way_to_samples() {
+    for ending in ["csv", "ecsv", "fits", "vot"] {
+        match read("x", &bytes(&format!("xp_continuous.{ending}"))) {
+            Err(ReadError::Foreign { what, instead }) => {
+                assert!(
+                    what.contains("XP_CONTINUOUS") && instead.contains("XP_SAMPLED"),
+                    "{ending}: {what}; {instead}"
+                );
+                assert!(instead.contains("calibrate()"));
+            }
+            other => panic!("{ending}: {other:?}"),
+        }
+    }
+    let error = |text: &str| read("x", text.as_bytes()).unwrap_err().to_string();
+    assert!(error("pos\n\"(336.0, 338.0)\"\n").contains("sampling"));
+    assert!(error("source_id,xp,flux,flux_error\n1,BP,\"(1.0, 2.0)\",\"(1.0, 1.0)\"\n").contains("pseudo-wavelengths"));
+}
+
+#[test]
+fn xp_spectra_say_what_is_assumed() {
+    let star = |name: &str| read(name, &bytes(name)).unwrap().spectra.remove(0);
+    let wide = star("xp_wide.fits");
+    let notes = wide.meta.notes.join("; ");
+    assert!(
+        notes.contains("336–1020 nm in steps of 2 nm, is assumed") && notes.contains("flux in W.m**-2.nm**-1"),
+        "{notes}"
+    );
+    assert_eq!((wide.meta.survey, wide.meta.medium.source), (Survey::GaiaXp, Source::Assumed));
+    let long = star("xp_long.csv");
+    let notes = long.meta.notes.join("; ");
+    assert!(!notes.contains("steps of 2 nm") && notes.contains("W m⁻² nm⁻¹ is assumed"), "{notes}");
+    assert_eq!((star("xp_arrays.csv").meta.ra_deg, star("xp_wide.ecsv").meta.dec_deg), (Some(251.5), Some(-51.5)));
+    let own = star("xp_gaiaxpy.ecsv");
+    assert_eq!((own.wave_vac_aa()[0], own.wave_vac_aa()[40], own.len()), (4000.0, 8000.0, 41));
+
+    let rounded = "source_id,flux,flux_error\n5.937083312263888e+18,".to_string();
+    let cell = format!("\"{:?}\"", vec![1.0; 343]);
+    let contents = read("x", (rounded + &cell + "," + &cell + "\n").as_bytes()).unwrap();
+    assert!(
+        contents.spectra[0].meta.notes.iter().any(|n| n.contains("digits are lost")),
+        "{:?}",
+        contents.spectra[0].meta
+    );
+}
+
+#[test]
+fn no_network_is_fed_an_xp_spectrum() {
+    let refusal = Opened::new(&read("x", &bytes("xp_wide.fits")).unwrap().spectra[0]).unwrap_err();
+    assert_eq!(refusal, Refusal::NoModel { survey: "Gaia XP" });
+    assert!(refusal.to_string().starts_with("no model for Gaia XP spectra yet"), "{refusal}");
+}
+
+#[test]
+fn a_radial_velocity_spectrum_of_gaia_is_none_of_xp() {
+    let rows: String = (0..200).map(|i| format!("42,{},1.0,0.1\n", 846.0 + 0.1 * f64::from(i))).collect();
+    let contents = read("x", format!("source_id,wavelength,flux,flux_error\n{rows}").as_bytes()).unwrap();
+    let meta = &contents.spectra[0].meta;
+    assert_eq!((meta.survey, meta.id.as_str()), (Survey::Other, "42"));
+    assert_eq!(contents.spectra[0].wave_vac_aa()[0], 8460.0);
+}
+
+#[test]
+fn a_bad_row_of_arrays_loses_only_itself() {
+    let contents = read("x", &bytes("sparcl.csv")).unwrap();
+    assert_eq!((contents.spectra.len(), contents.skipped.len()), (2, 1));
+    assert!(contents.skipped[0].why.contains("cut short with “...”"), "{:?}", contents.skipped);
+    // The and_mask of SDSS masks nothing.
+    assert!(contents.spectra[0].masked().iter().all(|bad| !bad));
+    assert!(contents.spectra[0].meta.notes[0].contains("1 pixels have a mask bit"));
+    assert_eq!(contents.spectra[0].meta.survey, Survey::Sdss);
+}
+
+#[test]
+fn what_is_no_wavelength_is_not_guessed() {
+    let row = |i: i32| format!("{} 1.0\n", 400 + i);
+    let rows: String = (0..20).map(row).collect();
+    let table = |unit: &str| {
+        format!(
+            "# %ECSV 1.0\n# ---\n# datatype:\n# - {{name: wavelength, unit: {unit}, datatype: float64}}\n# - {{name: flux, datatype: float64}}\nwavelength flux\n{rows}"
+        )
+    };
+    assert_eq!(read("x", table("nm").as_bytes()).unwrap().spectra[0].wave_vac_aa()[0], 4000.0);
+    assert!(read("x", table("THz").as_bytes()).unwrap_err().to_string().contains("“THz”"));
+    let nothing = "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: a, datatype: int64}\na\n1\n";
+    assert!(read("x", nothing.as_bytes()).unwrap_err().to_string().contains("the columns a"));
+}
+
+#[test]
+fn xml_is_not_unfolded_and_says_where_it_breaks() {
+    let bomb = "<?xml version='1.0'?><!DOCTYPE VOTABLE [<!ENTITY a 'xxxxxxxxxx'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'>]>\
+        <VOTABLE><RESOURCE><TABLE><FIELD name='id' datatype='char' arraysize='*'/><FIELD name='teff' datatype='double'/>\
+        <DATA><TABLEDATA><TR><TD>&b;&b;</TD><TD>5000</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>";
+    let table = LabelTable::read(bomb.as_bytes()).unwrap();
+    assert_eq!((table.id, table.labels["teff"].clone()), (vec!["??".to_string()], vec![Some(5000.0)]));
+    assert_eq!(read("x", bomb.as_bytes()).unwrap_err(), ReadError::LabelTable);
+    let whole = bytes("xp_tabledata.vot");
+    let error = read("x", &whole[..whole.len() / 2]).unwrap_err().to_string();
+    assert!(error.contains("near byte") && error.contains("download it again"), "{error}");
+    assert!(read("x", b"<?xml version='1.0'?><note>1</note>").unwrap_err().to_string().contains("no VOTable"));
+    let failed = b"<?xml version='1.0'?><VOTABLE><RESOURCE><INFO name='QUERY_STATUS' value='ERROR'>no such table</INFO></RESOURCE></VOTABLE>";
+    assert!(read("x", failed).unwrap_err().to_string().contains("the query failed"));
+}
+
+#[test]
+fn labels_of_every_format_agree_with_astropy() {
+    let expected: Value = serde_json::from_slice(&bytes("expected_labels.json")).unwrap();
+    assert_eq!(expected.as_object().unwrap().len(), 6);
+    for (file, want) in expected.as_object().unwrap() {
+        let table = LabelTable::read(&bytes(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let texts = |name: &str| json!(table.texts[name]);
+        assert_eq!(json!(table.id), want["id"], "{file}");
+        assert_eq!(json!(table.labels["teff"]), want["teff"], "{file}");
+        assert_eq!(json!(table.errors["teff"]), want["e_teff"], "{file}");
+        assert_eq!(json!(table.labels["feh"]), want["feh"], "{file}");
+        assert_eq!(texts("cluster"), want["cluster"], "{file}");
+        assert_eq!(texts("n_obs"), json!(["3", "", "5"]), "{file}");
+        assert!(matches!(read(file, &bytes(file)), Err(ReadError::LabelTable)), "{file}");
+    }
+}
+
+#[test]
+fn labels_join_the_spectra_of_a_file() {
+    let spectra = read("xp_wide.fits", &bytes("xp_wide.fits")).unwrap().spectra;
+    let named: Vec<Named> = spectra.iter().map(|s| Named { id: &s.meta.id, file: "xp_wide.fits" }).collect();
+    let joined = labels::join(&LabelTable::read(&bytes("labels.fits")).unwrap(), &named);
+    assert_eq!(joined.matched.iter().map(|m| (m.spectrum, m.row)).collect::<Vec<_>>(), [(0, 0), (1, 1)]);
+    assert_eq!(joined.rows_without_spectrum, [2]);
+}
+
+#[test]
+fn label_errors_say_which_row() {
+    assert_eq!(LabelTable::read(b"# only a comment\n\n"), Err(LabelError::Empty));
+    assert_eq!(LabelTable::read(b"x\ty\n1\t2\n"), Err(LabelError::NoId));
+    assert_eq!(LabelTable::read(b"id,teff\n\na,1,2"), Err(LabelError::Ragged { line: 3, found: 3, expected: 2 }));
+    assert_eq!(
+        LabelTable::read(b"id,teff\na,hot").unwrap_err().to_string(),
+        "line 2 of the label table: teff is “hot”, not a number; mend it or leave it empty"
+    );
+}
