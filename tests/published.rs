@@ -343,7 +343,7 @@ fn catalogue(csv: &str) -> BTreeMap<(String, String), [String; 3]> {
         .collect()
 }
 
-/// LAMOST in both layouts, whose wavelengths differ in their number type, and XP as two rows of text.
+/// LAMOST in both layouts, whose wavelengths differ in their number type, and XP as two rows of text and as the archive's.
 #[test]
 fn the_command_line_gives_the_catalogue() {
     let folder = unpacked("published-cli");
@@ -352,15 +352,19 @@ fn the_command_line_gives_the_catalogue() {
     let io = Io::new("preprocess_xp");
     let row = |name: &str| io.numbers(name).iter().map(f64::to_string).collect::<Vec<_>>().join(",");
     folder.write("xp star.csv", format!("{}\n{}\n", row("wave_nm"), row("flux")));
+    // As the archive's XP_SAMPLED is.
+    let (grid, flux) = (io.numbers("grid_nm"), io.numbers("resampled"));
+    let samples = grid.iter().zip(&flux).map(|(w, f)| format!("{w},{f:e},{:e}\n", f / 100.0));
+    folder.write("gaia.csv", format!("wavelength,flux,flux_error\n{}", samples.collect::<String>()));
     folder.write("short.csv", support::star_csv(4100.0, 5000.0));
-    let files = ["matrix.fits.gz", "structure.fits.gz", "xp star.csv", "short.csv"];
+    let files = ["matrix.fits.gz", "structure.fits.gz", "xp star.csv", "gaia.csv", "short.csv"];
     let output = specola(&folder, &[&["predict", "--model", "system"], &files[..]].concat());
     let (csv, said) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("short.csv: short: refused as a LAMOST spectrum"), "{said}");
     assert!(!said.contains("system"), "{said}");
     let rows = catalogue(&csv);
-    assert_eq!(rows.len(), 2 * 23 + 7, "{csv}");
+    assert_eq!(rows.len(), 2 * 23 + 2 * 7, "{csv}");
     let want = expected();
     let close = |got: &str, want: &Value, scale: f64| {
         let (got, want) = (got.parse::<f64>().expect("a number"), want.as_f64().expect("a number"));
@@ -370,6 +374,7 @@ fn the_command_line_gives_the_catalogue() {
         ("matrix", &want["lrs"]["solar_f64"]["values"]),
         ("structure", &want["lrs"]["solar_f32wave"]["values"]),
         ("xp star", &want["xp"]["values"]),
+        ("gaia", &want["xp"]["values"]),
     ] {
         for (name, numbers) in want.as_object().expect("values") {
             let [value, error, method] = &rows[&(id.to_string(), name.clone())];

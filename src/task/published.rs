@@ -12,7 +12,7 @@ use crate::model::published::{Embedding, Files, Head, Layout, NotPublished, ROUT
 use crate::preprocess::reference::{self, ReferenceError};
 use crate::preprocess::xp::{self, XpError};
 use crate::result::catalogue::{Measured, Method, Modality, Parameter};
-use crate::spectrum::Spectrum;
+use crate::spectrum::{Spectrum, Survey};
 
 /// Spectra that are encoded at once: more would only take more memory.
 const BATCH: usize = 8;
@@ -56,10 +56,11 @@ impl Input {
         Ok(Self::normalised(Modality::Xp, norm.into_iter().map(|v| v as f32).collect()))
     }
 
-    /// Any spectrum: what is sampled as coarsely as XP over all of XP's range is XP, all else is taken as LAMOST.
+    /// Any spectrum. What is sampled as coarsely as XP over all of XP's range is XP also where its file does not say so, like
+    /// the published sample of two rows of text. All else is taken as LAMOST.
     pub fn of(spectrum: &Spectrum) -> Result<Self, Refused> {
         let (wave, flux) = (spectrum.wave_vac_aa(), spectrum.flux());
-        if is_xp(wave) {
+        if spectrum.meta.survey == Survey::GaiaXp || is_xp(wave) {
             let wave_nm: Vec<f64> = wave.iter().map(|w| w / 10.0).collect();
             return Self::xp(&wave_nm, flux);
         }
