@@ -16,7 +16,7 @@ use specola::nn::keyed::Keyed;
 use specola::nn::lora::{Lora, LoraConfig};
 use specola::nn::masked_transformer::MaskedTransformerConfig;
 use specola::nn::masking::Masking;
-use specola::nn::residual_head::ResidualHeadConfig;
+use specola::nn::residual_head::{ResidualHead, ResidualHeadConfig};
 use specola::nn::tokens::{SliceConfig, TokensConfig};
 use specola::nn::{Mlp, MlpConfig};
 use specola::task::teach::{Adapter, Pupil, Teacher, WarmupCosine, adamw, landscape, squared_error};
@@ -180,17 +180,17 @@ fn lora(base: &Mlp, device: &Device) -> Lora {
     config.init(base, device).loaded(&first, "", device).expect("the adapters")
 }
 
+fn residual_head(device: &Device) -> ResidualHead {
+    let head = ResidualHeadConfig::new(72).with_hidden(12).init(device);
+    head.loaded(&stored(&Io::new("train_residual_tiny"), "init::"), "head.", device).expect("the head")
+}
+
 #[test]
 fn adapters_learn_as_in_pytorch_and_their_base_stays() {
     let device = Device::flex().autodiff();
     let adapted = || Pupil::adapted(normed(&device), Adapter::Lora(lora(&normed(&device), &device)));
     learns_as_pytorch("train_lora_all4_tiny", adapted, RATE, &[]);
-    let first = stored(&Io::new("train_residual_tiny"), "init::");
-    let head = || {
-        let head = ResidualHeadConfig::new(72).with_hidden(12).init(&device);
-        Adapter::Residual(head.loaded(&first, "head.", &device).expect("the head"))
-    };
-    let residual = || Pupil::adapted(normed(&device), head());
+    let residual = || Pupil::adapted(normed(&device), Adapter::Residual(residual_head(&device)));
     learns_as_pytorch("train_residual_tiny", residual, RATE, &[]);
 
     for make in [&adapted as &dyn Fn() -> Pupil, &residual] {
@@ -238,15 +238,10 @@ fn merged_adapters_are_the_adapted_network() {
 #[test]
 fn the_optimisers_moments_are_pytorchs() {
     let device = Device::flex().autodiff();
-    let residual = || {
-        let head = ResidualHeadConfig::new(72).with_hidden(12).init(&device);
-        let first = stored(&Io::new("train_residual_tiny"), "init::");
-        Pupil::adapted(normed(&device), Adapter::Residual(head.loaded(&first, "head.", &device).expect("the head")))
-    };
     for (name, mut pupil) in [
         ("train_full_plain_tiny", Pupil::full(plain(&device))),
         ("train_lora_all4_tiny", Pupil::adapted(normed(&device), Adapter::Lora(lora(&normed(&device), &device)))),
-        ("train_residual_tiny", residual()),
+        ("train_residual_tiny", Pupil::adapted(normed(&device), Adapter::Residual(residual_head(&device)))),
     ] {
         let mut steps =
             Steps { optimiser: adamw(DECAY).build(), gradients: GradientsParams::new(), states: HashMap::new() };
