@@ -169,6 +169,22 @@ fn a_refused_spectrum_keeps_its_row() {
 }
 
 #[test]
+fn a_survey_without_a_model_gets_a_row_that_says_so() {
+    let folder = Folder::new("xp");
+    let samples: String = (0..343).map(|i| format!("{},1e-17\n", 336 + 2 * i)).collect();
+    folder.write("xp.csv", format!("wavelength,flux\n{samples}"));
+    let output = run(&folder, &["predict", "xp.csv", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let row = &json_lines(&output)[0];
+    assert_eq!(row["survey"], "Gaia XP");
+    assert!(
+        row["teff"].is_null()
+            && row["refused"].as_str().is_some_and(|w| w.starts_with("no model for Gaia XP spectra yet")),
+        "{row}"
+    );
+}
+
+#[test]
 fn a_zip_is_opened_and_its_bad_part_named() {
     let folder = Folder::new("zip");
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));

@@ -90,6 +90,54 @@ fn a_bad_row_of_arrays_loses_only_itself() {
 }
 
 #[test]
+fn several_tables_are_several_spectra() {
+    let whole = String::from_utf8(bytes("xp_gaiaxpy.xml")).unwrap();
+    let (from, to) = (whole.find("<TABLE").unwrap(), whole.find("</TABLE>").unwrap() + 8);
+    let table = &whole[from..to];
+    let other = table.replace("5937083312263887616", "11").replace("5937083312263887617", "12");
+    let notes = "<TABLE><FIELD name='note' datatype='char' arraysize='*'/><DATA><TABLEDATA><TR><TD>x</TD></TR></TABLEDATA></DATA></TABLE>";
+    let contents = read("x", whole.replace(table, &format!("{notes}{table}{other}")).as_bytes()).unwrap();
+    let ids: Vec<&str> = contents.spectra.iter().map(|s| s.meta.id.as_str()).collect();
+    assert_eq!(ids, ["5937083312263887616", "5937083312263887617", "11", "12"]);
+    assert!(contents.skipped.is_empty());
+    // Of FITS files, too.
+    let one = bytes("xp_wide.fits");
+    let twice = [&one[..], &one[2880..]].concat();
+    assert_eq!(read("x", &twice).unwrap().spectra.len(), 4);
+}
+
+#[test]
+fn words_beside_the_numbers_do_no_harm() {
+    let rows: String = (0..20).map(|i| format!("{},1.5,good pixel,0.1\n", 4000 + i)).collect();
+    let contents = read("x", format!("wavelength,flux,quality,flux_error\n{rows}").as_bytes()).unwrap();
+    assert_eq!((contents.spectra[0].len(), contents.spectra[0].flux()[3]), (20, 1.5));
+    assert!((contents.spectra[0].ivar().unwrap()[3] - 100.0).abs() < 1e-9);
+    // A word among the fluxes is still an error with its line.
+    let error = read(
+        "x",
+        format!("wavelength,flux\n{}", rows.replace(",good pixel,0.1", "").replace("4009,1.5", "4009,bad")).as_bytes(),
+    );
+    assert!(error.unwrap_err().to_string().starts_with("reading line 11: “bad”"));
+}
+
+#[test]
+fn desi_arms_that_are_joined_already_are_read() {
+    let mut file = bytes("desi.fits");
+    for (name, joined) in
+        [("'B_FLUX  '", "'BRZ_FLUX'"), ("'B_IVAR  '", "'BRZ_IVAR'"), ("'B_WAVELENGTH'  ", "'BRZ_WAVELENGTH'")]
+    {
+        let at = file.windows(name.len()).position(|w| w == name.as_bytes()).unwrap();
+        file[at..at + joined.len()].copy_from_slice(joined.as_bytes());
+    }
+    for arm in ["R", "Z"] {
+        let name = format!("'{arm}_WAVELENGTH'");
+        let at = file.windows(name.len()).position(|w| w == name.as_bytes()).unwrap();
+        file[at + 1] = b'X';
+    }
+    assert_eq!(read("x", &file).unwrap().spectra[0].len(), 400);
+}
+
+#[test]
 fn what_is_no_wavelength_is_not_guessed() {
     let row = |i: i32| format!("{} 1.0\n", 400 + i);
     let rows: String = (0..20).map(row).collect();

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::read::by_hand::{Columns, Preview};
 use crate::result::{Estimate, Label, ModelCard, Prediction, SpectrumView, Summary};
 use crate::spectrum::{Frame, Medium};
 
@@ -27,6 +28,8 @@ pub struct Assumptions {
     pub frame: Option<Frame>,
     /// Resolving power λ/FWHM near 4800 Å.
     pub resolving_power: Option<f64>,
+    /// Which columns of a text to read.
+    pub columns: Option<Columns>,
 }
 
 /// How a table of labels fits the spectra that are there.
@@ -59,6 +62,13 @@ pub enum Request {
         job: JobId,
         /// Path of each file below what was dropped.
         paths: Vec<String>,
+        /// Which columns to read, where the user says it of these files.
+        columns: Option<Columns>,
+    },
+    /// Send the first lines of a text. The one `File` is attached.
+    Preview {
+        /// Its path.
+        path: String,
     },
     /// Stop a job; what it has found stays.
     Cancel {
@@ -166,6 +176,13 @@ pub enum Event {
         spectrum: SpectrumId,
         /// What the table shows now.
         summary: Box<Summary>,
+    },
+    /// The first lines of a text, or why there are none.
+    Preview {
+        /// Its path.
+        path: String,
+        /// What to show.
+        preview: Result<Box<Preview>, String>,
     },
     /// Values of tables of labels for spectra; an empty list where there are none any more.
     Labelled {

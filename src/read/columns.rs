@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::axis::{self, Axis, Role, Stated, ivar_of_sigma, role};
-use super::error::ReadError;
+use super::error::{ReadError, shown};
 use super::table::{self, Column, Table};
 use super::{Contents, Skipped, facts, gaia_xp, labels, sparcl};
 use crate::spectrum::{MIN_PIXELS, Medium, Spectrum, Survey};
@@ -137,6 +137,11 @@ pub(crate) fn has_columns(text: &str) -> bool {
         || has(&["bp_coefficients", "rp_coefficients"])
 }
 
+/// True for a table without a damaged row whose names say what is wavelength and what is flux.
+pub(crate) fn is_named(table: &Table) -> bool {
+    table.bad_rows.is_empty() && Layout::of(table).is_some_and(|layout| layout.wave.is_some())
+}
+
 /// True for a table that names stars and labels.
 pub(crate) fn is_labels(table: &Table) -> bool {
     labels::is_label_header(table.columns.iter().map(|c| c.name.as_str()))
@@ -148,7 +153,7 @@ pub(crate) fn none_found(tables: &[Table]) -> ReadError {
         return ReadError::LabelTable;
     }
     let place = tables.first().map_or_else(|| "the VOTable".to_string(), |t| t.place.clone());
-    let names: Vec<&str> = tables.iter().flat_map(|t| &t.columns).take(12).map(|c| c.name.as_str()).collect();
+    let names: Vec<String> = tables.iter().flat_map(|t| &t.columns).take(12).map(|c| shown(&c.name)).collect();
     let found = if names.is_empty() { "no columns".to_string() } else { format!("the columns {}", names.join(", ")) };
     ReadError::Layout {
         place,
@@ -191,10 +196,10 @@ fn stars(table: &Table, layout: &Layout) -> Vec<(Option<String>, Vec<usize>)> {
             stars.len() - 1
         });
         stars[place].1.push(row);
-    }
-    // A column that numbers the pixels is no id.
-    if stars.len() * MIN_PIXELS > table.rows {
-        return vec![(None, (0..table.rows).collect())];
+        // A column that numbers the pixels is no id.
+        if stars.len() > 1 && stars.len() * MIN_PIXELS > table.rows {
+            return vec![(None, (0..table.rows).collect())];
+        }
     }
     stars
 }
@@ -226,7 +231,8 @@ fn spectrum(
                     place: table.place.clone(),
                     problem: format!(
                         "“{}”, the unit of {}, is not one of wavelength; give Å, nm, µm or m",
-                        heading.unit, heading.name
+                        shown(&heading.unit),
+                        shown(&heading.name)
                     ),
                 });
             }
@@ -239,8 +245,13 @@ fn spectrum(
             return Err(ReadError::Layout {
                 place: table.place.clone(),
                 problem: format!(
-                    "a spectrum has {} fluxes and no wavelengths; add a column of wavelengths, with its unit",
-                    flux.len()
+                    "a spectrum has {} fluxes and no wavelengths; {}",
+                    flux.len(),
+                    if is_gaia {
+                        "let GaiaXPy write FITS, ECSV or XML, which carry its sampling"
+                    } else {
+                        "add a column of wavelengths, with its unit"
+                    }
                 ),
             });
         }
@@ -274,12 +285,12 @@ fn spectrum(
     } else {
         let axis = layout.wave.map(|w| w.1).unwrap_or_default();
         // A column of log10 λ is the custom of SDSS, which is in vacuum.
-        let is_air = axis.log10 != Some(true) && table.kind == "FITS table" && !is_gaia;
+        let is_air = axis.log10 != Some(true) && table.kind == table::FITS && !is_gaia;
         let usual = if is_air { Medium::Air } else { Medium::Vacuum };
         let layout = if layout.arrays { "arrays" } else { "one row a pixel" };
         let mut meta = facts::meta(&table.params, id, &format!("{}, {layout}", table.kind), (axis.medium, usual));
         if !unit.is_empty() {
-            meta.notes.push(format!("flux in {unit}"));
+            meta.notes.push(format!("flux in {}", shown(unit)));
         }
         meta
     };

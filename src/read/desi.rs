@@ -10,8 +10,8 @@ use super::fits::{Fits, Hdu, Image, Table, Tiles};
 use super::{Contents, Skipped};
 use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
 
-/// Arms from blue to red.
-const ARMS: [&str; 3] = ["B", "R", "Z"];
+/// Arms from blue to red, and all three when they have been joined already (`desispec.coaddition.coadd_cameras`).
+const ARMS: [&str; 4] = ["B", "R", "Z", "BRZ"];
 
 /// Pixels of two arms that are nearer than this are one pixel, Å: the arms share a grid of 0.8 Å where they overlap.
 const SAME_PIXEL_AA: f64 = 0.1;

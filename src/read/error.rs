@@ -83,6 +83,15 @@ pub enum ReadError {
     Samples { place: String, source: SpectrumError },
 }
 
+/// What a file says, short enough for a message.
+pub(crate) fn shown(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_string(),
+    }
+}
+
 impl ReadError {
     /// [`ReadError::Samples`] for a place in the file.
     pub(crate) fn samples(place: impl Into<String>) -> impl FnOnce(SpectrumError) -> ReadError {

@@ -5,7 +5,7 @@
 //! the VOTable PARAM or the ECSV metadata `sampling`; beside CSV in a second file, whose default is the archive's.
 
 use super::axis::set_medium;
-use super::error::ReadError;
+use super::error::{ReadError, shown};
 use super::table::{Params, Table, text_cells};
 use crate::spectrum::{Medium, Meta, Survey};
 
@@ -59,7 +59,7 @@ pub(crate) fn meta(id: &str, unit: &str, grid_is_assumed: bool) -> Meta {
     set_medium(&mut meta, None, Medium::Vacuum);
     meta.notes.push(match unit {
         "" => "the file does not name the unit of the flux; W m⁻² nm⁻¹ is assumed, as in the archive".into(),
-        unit => format!("flux in {unit}"),
+        unit => format!("flux in {}", shown(unit)),
     });
     if grid_is_assumed {
         meta.notes

@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 
 use thiserror::Error;
 
-use super::error::ReadError;
+use super::error::{ReadError, shown};
 pub use super::join::join;
 use super::table::{self, Table};
 use super::{container, fits};
@@ -84,9 +84,8 @@ impl LabelTable {
     ///
     /// When the file cannot be read as a table, no column names the stars, or a label is not a number.
     pub fn read(bytes: &[u8]) -> Result<Self, LabelError> {
-        if container::is_gzip(bytes) {
-            return Self::read(&container::gunzip(bytes)?);
-        }
+        let unpacked = if container::is_gzip(bytes) { Some(container::gunzip(bytes)?) } else { None };
+        let bytes = unpacked.as_deref().unwrap_or(bytes);
         if fits::Fits::identify(bytes) {
             let file = fits::Fits::parse(bytes)?;
             let (tables, damaged) = table::of_fits(&file);
@@ -167,8 +166,8 @@ fn value(table: &Table, row: usize, column: usize) -> Result<Option<f64>, LabelE
         Some(value) => Ok((value.is_finite() && value > -9999.0).then_some(value)),
         None => Err(LabelError::NotANumber {
             row: table.row_name(row),
-            column: table.columns[column].name.clone(),
-            cell: cell.chars().take(30).collect(),
+            column: shown(&table.columns[column].name),
+            cell: shown(&cell),
         }),
     }
 }

@@ -9,6 +9,7 @@
 
 mod archive;
 mod axis;
+pub mod by_hand;
 mod columns;
 mod container;
 mod desi;
@@ -29,6 +30,7 @@ mod table;
 mod text;
 
 pub use archive::Archive;
+pub use by_hand::{preview, read_by_hand};
 pub use error::ReadError;
 pub use join::{Ambiguous, By, Joined, Match, Named};
 pub use labels::{LabelError, LabelTable};
@@ -52,6 +54,12 @@ impl Contents {
     /// A file that held one spectrum.
     fn of(spectrum: Spectrum) -> Self {
         Self { spectra: vec![spectrum], ..Self::default() }
+    }
+
+    fn add(&mut self, more: Contents) {
+        self.spectra.extend(more.spectra);
+        self.labels.extend(more.labels);
+        self.skipped.extend(more.skipped);
     }
 }
 
@@ -116,17 +124,32 @@ fn read_one(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadErro
     if table::is_declared(text) || columns::has_columns(text) {
         return read_tables(&[table::of_text(text)?], &stem(name));
     }
-    text::read(text, &stem(name)).map(Contents::of)
+    let stem = stem(name);
+    text::read(text, &stem).map(Contents::of).or_else(|error| match table::of_text(text) {
+        // Beside columns of numbers there may be others, which only the reader of tables leaves alone.
+        Ok(table) if columns::is_named(&table) => read_tables(&[table], &stem).map_err(|_| error),
+        _ => Err(error),
+    })
 }
 
-/// The spectra of the first table that has any.
+/// The spectra of all tables that have any: archives put several sources into one VOTable, a table for each.
 fn read_tables(tables: &[table::Table], stem: &str) -> Result<Contents, ReadError> {
-    for table in tables {
-        if let Some(contents) = columns::read(table, tables, stem)? {
-            return Ok(contents);
+    let mut all = Contents::default();
+    let mut found = false;
+    for (i, table) in tables.iter().enumerate() {
+        match columns::read(table, tables, stem) {
+            Ok(contents) => {
+                found |= contents.is_some();
+                all.add(contents.unwrap_or_default());
+            }
+            Err(error) if tables.len() == 1 => return Err(error),
+            Err(error) => {
+                all.skipped.push(Skipped { what: format!("table {}", i + 1), why: error.to_string() });
+                found = true;
+            }
         }
     }
-    Err(columns::none_found(tables))
+    if found { Ok(all) } else { Err(columns::none_found(tables)) }
 }
 
 fn read_fits(bytes: &[u8], stem: &str) -> Result<Contents, ReadError> {
@@ -170,9 +193,7 @@ fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadErro
     let mut contents = Contents::default();
     for position in 0..archive.len() {
         let inner = archive.read(position);
-        contents.spectra.extend(inner.spectra);
-        contents.labels.extend(inner.labels);
-        contents.skipped.extend(inner.skipped);
+        contents.add(inner);
     }
     Ok(contents)
 }

@@ -5,7 +5,7 @@
 //! by their axis and the form of their ids.
 
 use super::axis::{Axis, Role, ivar_of_sigma, role, set_frame, set_medium};
-use super::error::ReadError;
+use super::error::{ReadError, shown};
 use super::npy::{Array, ArrayFile};
 use super::one_d::{is_miles_axis, miles};
 use super::{Contents, Skipped};
@@ -31,7 +31,7 @@ pub(crate) fn read(arrays: &[ArrayFile], stem: &str) -> Result<Contents, ReadErr
         Some(Role::Wavelength(axis)) => Some((a, axis)),
         _ => None,
     }) else {
-        let names: Vec<&str> = arrays.iter().map(|a| a.name.as_str()).collect();
+        let names: Vec<String> = arrays.iter().take(12).map(|a| shown(&a.name)).collect();
         let problem =
             format!("no wavelength axis among {names:?}; name one wavelength_vac_aa, wavelength_air_aa or loglam_vac");
         return Err(bad("(axis)", &problem));

@@ -28,7 +28,15 @@ pub(crate) fn read(fits: &Fits, stem: &str) -> Result<Contents, ReadError> {
             },
         };
         match answer {
-            Ok(Some(contents)) => return Ok(contents),
+            Ok(Some(mut contents)) => {
+                // The archive puts several XP sources into one file, an HDU for each; of other files the first HDU counts.
+                if contents.spectra.iter().all(|s| s.meta.survey == Survey::GaiaXp) {
+                    for table in next_table {
+                        contents.add(columns::read(table, &tables, stem)?.unwrap_or_default());
+                    }
+                }
+                return Ok(contents);
+            }
             Ok(None) => {}
             Err(error @ ReadError::Foreign { .. }) => return Err(error),
             Err(error) => {
@@ -52,7 +60,7 @@ fn read_image(fits: &Fits, hdu: &Hdu, image: &Image, stem: &str) -> Result<Optio
     let place = format!("the image in HDU {}", hdu.index);
     let flux = need(image.row(0), &place, "it has no row of fluxes; export it again")?;
     let is_miles = header.text("TPLLIB").is_some_and(|l| l.eq_ignore_ascii_case("MILES")) || is_miles_axis(&values);
-    let params = Params::of_headers(&[header, fits.primary()]);
+    let params = Params::of_headers(header, &Params::of_header(fits.primary()));
     let (wave_aa, note) = axis.to_aa(values);
     let mut meta = if is_miles {
         miles(stem, "MILES star, one-dimensional FITS image")

@@ -6,6 +6,7 @@
 mod arrange;
 mod assumptions;
 mod autosave;
+mod columns;
 mod curves;
 mod detail;
 mod download;
@@ -38,6 +39,7 @@ mod welcome;
 use leptos::prelude::*;
 
 use autosave::RestoreQuestion;
+use columns::ColumnsDialog;
 use detail::Detail;
 use drop_zone::DropZone;
 use kept::Origins;
@@ -91,6 +93,7 @@ fn App() -> impl IntoView {
             <button class="quiet" data-testid="forget" on:click=move |_| autosave::forget(state)>"Forget everything"</button>
             <button class="quiet" on:click=move |_| help.set(true)>"Keys " <kbd>"?"</kbd></button>
         </footer>
+        <ColumnsDialog/>
         <KeyHelp open=help/>
     }
 }

@@ -8,11 +8,13 @@ use leptos::prelude::*;
 
 use super::arrange::Arrangement;
 use super::autosave::{self, Remembered, Saved};
+use super::columns::Question;
 use super::curves::Awaited;
 use super::engine_link::EngineLink;
 use super::files::{self, NamedFile};
 use super::kept::Kept;
 use crate::engine::{Assumptions, Backend, Event, JobId, LabelTableReport, Request, SpectrumId};
+use crate::read::by_hand::Columns;
 use crate::result::{Estimate, ModelCard, Prediction, SpectrumView, Summary};
 use crate::share::session::Session;
 
@@ -133,6 +135,8 @@ pub struct State {
     pub view: RwSignal<Option<(RowKey, Curves)>>,
     /// Tables of labels, and how they fit.
     pub tables: RwSignal<Vec<LabelTableReport>>,
+    /// The file whose columns are asked about.
+    pub columns: RwSignal<Option<Question>>,
     /// What was not used.
     pub skipped: RwSignal<Vec<Skipped>>,
     /// Jobs that run.
@@ -168,6 +172,7 @@ impl State {
             selected: RwSignal::new(None),
             view: RwSignal::new(None),
             tables: RwSignal::new(Vec::new()),
+            columns: RwSignal::new(None),
             skipped: RwSignal::new(Vec::new()),
             jobs: RwSignal::new(BTreeMap::new()),
             gathering: RwSignal::new(false),
@@ -198,6 +203,19 @@ impl State {
         if files.is_empty() {
             return;
         }
+        let said = |file: &NamedFile| self.remembered.with_value(|known| known.get(&of_file(&file.path))?.columns);
+        let (chosen, files) = files.into_iter().partition::<Vec<_>, _>(|file| said(file).is_some());
+        for file in chosen {
+            let columns = said(&file);
+            self.read(vec![file], columns);
+        }
+        if !files.is_empty() {
+            self.read(files, None);
+        }
+    }
+
+    /// Sends files to the engine.
+    fn read(&self, files: Vec<NamedFile>, columns: Option<Columns>) {
         let job = self.next_job.get_value();
         self.next_job.set_value(job + 1);
         let files_total = u32::try_from(files.len()).unwrap_or(u32::MAX);
@@ -205,7 +223,39 @@ impl State {
             jobs.insert(job, Progress { files_total, ..Progress::default() });
         });
         let (paths, files) = files.into_iter().map(|f| (f.path, f.file)).unzip();
-        self.send(Request::Open { job, paths }, files);
+        self.send(Request::Open { job, paths, columns }, files);
+    }
+
+    /// Asks the user which columns of a file to read: of a spectrum that it gave, or of one that it did not give.
+    pub fn ask_columns(&self, path: String, row: Option<Row>) {
+        let file = self.file(&path);
+        let preview = file.is_none().then(|| Err("The file is not open any more; drop it again.".to_string()));
+        self.columns.set(Some(Question { path: path.clone(), row, preview }));
+        if let Some(file) = file {
+            self.send(Request::Preview { path }, vec![file.file]);
+        }
+    }
+
+    /// Reads the file that was asked about by these columns, or again as it says itself.
+    pub fn read_columns(&self, columns: Option<Columns>) {
+        let Some(question) = self.columns.get_untracked() else { return };
+        self.columns.set(None);
+        if let Some(row) = question.row {
+            let said = row.assumptions.get_untracked();
+            return self.assume(row, Assumptions { columns, ..said });
+        }
+        let Some(file) = self.file(&question.path) else { return };
+        self.remembered.update_value(|known| {
+            known.insert(of_file(&question.path), Assumptions { columns, ..Assumptions::default() });
+        });
+        self.autosave();
+        self.skipped.update(|list| list.retain(|item| item.what != question.path));
+        self.read(vec![file], columns);
+    }
+
+    /// A file that was opened.
+    fn file(&self, path: &str) -> Option<NamedFile> {
+        self.opened.with_value(|opened| opened.iter().rev().find(|file| file.path == path).cloned())
     }
 
     /// Adds a line to what was not used.
@@ -341,6 +391,11 @@ impl State {
                     }
                 }
             }
+            Event::Preview { path, preview } => self.columns.update(|question| {
+                if let Some(question) = question.as_mut().filter(|question| question.path == path) {
+                    question.preview = Some(preview);
+                }
+            }),
             Event::Tables { tables } => self.tables.set(tables),
             Event::Progress { job, files_done, files_total, spectra_done, spectra_total } => {
                 let progress = Progress { files_done, files_total, spectra_done, spectra_total };
@@ -477,4 +532,9 @@ impl State {
             link.send(&request, &files);
         }
     }
+}
+
+/// Under what the word of the user about a whole file is remembered.
+fn of_file(path: &str) -> (String, String) {
+    (path.to_owned(), String::new())
 }

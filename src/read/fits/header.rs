@@ -74,16 +74,13 @@ impl Header {
         self.values.contains_key(key)
     }
 
-    /// All keywords with their values as text.
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, String)> {
-        self.values.iter().map(|(key, value)| {
-            let text = match value {
-                Value::Text(text) => text.clone(),
-                Value::Number(v) => v.to_string(),
-                Value::Integer(v) => v.to_string(),
-                Value::Logical(v) => v.to_string(),
-            };
-            (key.as_str(), text)
+    /// A value of any type as text.
+    pub(crate) fn shown(&self, key: &str) -> Option<String> {
+        Some(match self.values.get(key)? {
+            Value::Text(text) => text.clone(),
+            Value::Number(v) => v.to_string(),
+            Value::Integer(v) => v.to_string(),
+            Value::Logical(v) => v.to_string(),
         })
     }
 

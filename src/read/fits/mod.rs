@@ -18,7 +18,7 @@ pub(crate) use number::{Number, Scaling};
 pub use table::{Column, Table};
 pub use tiles::Tiles;
 
-use super::error::ReadError;
+use super::error::{ReadError, shown};
 
 /// Headers and data come in blocks of this many bytes.
 const BLOCK: usize = 2880;
@@ -133,7 +133,7 @@ impl<'a> Hdu<'a> {
     }
 
     /// All promised bytes, or the error that some are missing.
-    fn data(&self) -> Result<&'a [u8], ReadError> {
+    pub(crate) fn data(&self) -> Result<&'a [u8], ReadError> {
         if self.bytes.len() as u64 == self.promised {
             return Ok(self.bytes);
         }
@@ -150,7 +150,7 @@ impl<'a> Hdu<'a> {
         };
         match self.name() {
             "" => kind.to_string(),
-            name => format!("{kind} “{name}”"),
+            name => format!("{kind} “{}”", shown(name)),
         }
     }
 }

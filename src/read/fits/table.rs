@@ -1,6 +1,6 @@
 //! Binary tables: cells to numbers and texts where asked, variable-length arrays included (FITS standard 4.0, §7.3).
 
-use super::super::error::ReadError;
+use super::super::error::{ReadError, shown};
 use super::Hdu;
 use super::number::{Number, Scaling};
 
@@ -137,7 +137,7 @@ impl<'a> Table<'a> {
     pub fn vector(&self, row: usize, column: &Column) -> Result<Vec<f64>, ReadError> {
         let problem = |problem: &str| ReadError::FitsColumn {
             hdu: self.hdu,
-            column: column.name.clone(),
+            column: shown(&column.name),
             problem: problem.into(),
         };
         let cell = self.cell(row, column).ok_or_else(|| problem("the table has no such row"))?;

@@ -6,11 +6,8 @@
 use std::borrow::Cow;
 
 use super::text_cells::{TextCells, is_array, unquote};
-use super::{BadRow, Column, Table};
+use super::{BadRow, Column, MAX_BAD_ROWS, MAX_COLUMNS, Table};
 use crate::read::error::ReadError;
-
-/// Most rows of the wrong length that are kept for the message.
-const MAX_BAD_ROWS: usize = 1000;
 
 /// Reads a table; the line of names tells the separator.
 pub(super) fn read(text: &str) -> Result<Table<'_>, ReadError> {
@@ -23,12 +20,15 @@ pub(super) fn read(text: &str) -> Result<Table<'_>, ReadError> {
     read_with(text, separator, kind)
 }
 
-/// The names in the first line, and whether a cell of the second is an array; `None` without a line.
+/// The names in the first line, and whether a cell of the second is an array; `None` without a line of a sensible length.
 pub(crate) fn peek(text: &str) -> Option<(Vec<String>, bool)> {
     let mut rows = Rows { text, at: 0, line: 1, separator: separator(text) };
     let (mut names, mut first) = (Vec::new(), Vec::new());
     let cell = |&(from, to): &(u32, u32)| text.get(from as usize..to as usize).unwrap_or("").trim();
     rows.next(&mut names)?;
+    if names.len() > MAX_COLUMNS {
+        return None;
+    }
     rows.next(&mut first);
     let names = names.iter().map(|place| unquote(cell(place)).into_owned()).collect();
     Some((names, first.iter().any(|place| is_array(cell(place)))))
@@ -47,6 +47,9 @@ pub(super) fn read_with<'a>(text: &'a str, separator: u8, kind: &'static str) ->
     let mut rows = Rows { text, at: 0, line: 1, separator };
     let mut names = Vec::new();
     rows.next(&mut names).ok_or_else(|| bad("it is empty; give a line of names and a row for each star"))?;
+    if names.len() > MAX_COLUMNS {
+        return Err(bad("it has more than 5000 columns; put each star or pixel into a row"));
+    }
     let columns: Vec<Column> = names
         .iter()
         .map(|&(from, to)| unquote(&text[from as usize..to as usize]).into_owned())

@@ -3,7 +3,7 @@
 //! Of YAML only what such headers are made of is read: a list of columns, each as indented `key: value` lines or as one
 //! `{key: value, …}`, and metadata of which plain values are kept. Format: Astropy Proposal for Enhancement 6.
 
-use super::{Column, Params, Table, delimited};
+use super::{Column, MAX_COLUMNS, Params, Table, delimited};
 use crate::read::error::ReadError;
 
 /// True for text that begins like ECSV.
@@ -39,7 +39,7 @@ impl Header {
         for entry in (Entries { lines: comments }) {
             let (indent, line) = (entry.len() - entry.trim_start().len(), entry.trim());
             let starts_item = line == "-" || line.starts_with("- ");
-            if in_columns && starts_item {
+            if in_columns && starts_item && header.columns.len() < MAX_COLUMNS {
                 header.columns.push(Column::default());
             } else if indent <= 1 && !starts_item {
                 in_columns = line.starts_with("datatype:");
@@ -54,7 +54,7 @@ impl Header {
                 match header.columns.last_mut().filter(|_| in_columns) {
                     Some(column) => set(column, key, &value),
                     None if key == "delimiter" => header.separator = value.bytes().next().unwrap_or(b' '),
-                    None => header.params.add(key, value),
+                    None => header.params.add(key, &value),
                 }
             }
         }

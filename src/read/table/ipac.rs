@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::text_cells::TextCells;
-use super::{Column, Params, Table};
+use super::{Column, MAX_COLUMNS, Params, Table};
 use crate::read::error::ReadError;
 
 /// True for text that begins with bars, after keywords and comments at most.
@@ -33,6 +33,9 @@ pub(super) fn read(text: &str) -> Result<Table<'_>, ReadError> {
         } else if let Some(words) = line.strip_prefix('|') {
             if headers == 0 {
                 bars = line.bytes().enumerate().filter(|(_, b)| *b == b'|').map(|(i, _)| i).collect();
+                if bars.len() > MAX_COLUMNS {
+                    return Err(bad("it has more than 5000 columns; put each star or pixel into a row"));
+                }
                 columns = vec![Column::default(); bars.len().saturating_sub(1)];
             }
             for (column, word) in columns.iter_mut().zip(words.split('|').map(str::trim)) {
@@ -73,9 +76,9 @@ mod tests {
 
     #[test]
     fn columns_units_and_nulls() {
-        let text = "\\fixlen = T\n\\OBJECT = 'star 1'\n|  wave |flux  |\n| double|real  |\n|     um|Jy    |\n|   null|-99   |\n   0.51  1.5   \n   0.52  -99  \n";
+        let text = "\\fixlen = T\n\\SPECSYS = 'BARYCENT'\n|  wave |flux  |\n| double|real  |\n|     um|Jy    |\n|   null|-99   |\n   0.51  1.5   \n   0.52  -99  \n";
         let table = read(text).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(table.params.text("object"), Some("star 1"));
+        assert_eq!(table.params.text("specsys"), Some("BARYCENT"));
         assert_eq!((table.rows, table.columns[0].name.as_str(), table.columns[0].unit.as_str()), (2, "wave", "um"));
         assert_eq!((table.scalar(0, 0).ok(), table.scalar(0, 1).ok()), (Some(0.51), Some(1.5)));
         assert!(table.scalar(1, 1).is_ok_and(f64::is_nan) && table.columns[1].is_f32);

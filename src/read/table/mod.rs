@@ -6,6 +6,7 @@
 
 mod delimited;
 mod ecsv;
+mod fits_text;
 mod ipac;
 mod params;
 mod stream;
@@ -16,10 +17,19 @@ pub(crate) use delimited::peek;
 pub(crate) use params::Params;
 pub(crate) use votable::identify as is_votable;
 
-use super::error::ReadError;
+use super::error::{ReadError, shown};
 use super::fits;
 use stream::Stream;
 use text_cells::TextCells;
+
+/// What the tables of FITS files are called.
+pub(super) const FITS: &str = "FITS table";
+
+/// Most columns of a table in text form, whose names cost more than the letters in the file.
+const MAX_COLUMNS: usize = 5000;
+
+/// Most rows of the wrong length that are kept for the message.
+const MAX_BAD_ROWS: usize = 1000;
 
 /// The numbers of a cell, or what is wrong with it.
 pub(crate) type Cell = Result<Vec<f64>, String>;
@@ -96,7 +106,7 @@ impl<'a> Table<'a> {
     }
 
     /// A FITS binary table, with the keywords of its header before those of the primary one; `None` when the HDU is none.
-    pub(crate) fn of_fits(file: &fits::Fits<'a>, hdu: &fits::Hdu<'a>) -> Option<Result<Self, ReadError>> {
+    fn of_fits(hdu: &fits::Hdu<'a>, primary: &Params) -> Option<Result<Self, ReadError>> {
         let table = match hdu.table()? {
             Ok(table) => table,
             Err(error) => return Some(Err(error)),
@@ -111,12 +121,12 @@ impl<'a> Table<'a> {
             null: None,
         };
         Some(Ok(Self {
-            kind: "FITS table",
+            kind: FITS,
             place: place_of(hdu),
             columns: table.columns.iter().map(heading).collect(),
             rows: table.rows,
             bad_rows: Vec::new(),
-            params: Params::of_headers(&[&hdu.header, file.primary()]),
+            params: Params::of_headers(&hdu.header, primary),
             cells: Cells::Fits(table),
         }))
     }
@@ -171,8 +181,7 @@ impl<'a> Table<'a> {
                     return Ok(f64::NAN);
                 }
                 text_cells::number(&cell).map(|v| self.as_declared(column, v)).ok_or_else(|| {
-                    let shown: String = cell.chars().take(30).collect();
-                    self.bad_cell(row, column, format!("“{shown}” is not a number; mend it or leave it empty"))
+                    self.bad_cell(row, column, format!("“{}” is not a number; mend it or leave it empty", shown(&cell)))
                 })
             }
             _ => Ok(self.array(row, column)?.first().copied().unwrap_or(f64::NAN)),
@@ -196,7 +205,9 @@ impl<'a> Table<'a> {
     /// Where a row is, for messages.
     pub(crate) fn row_name(&self, row: usize) -> String {
         match &self.cells {
-            Cells::Text(cells) if self.kind != votable::KIND => format!("line {}", cells.line(row)),
+            Cells::Text(cells) if self.kind != votable::KIND && self.kind != FITS => {
+                format!("line {}", cells.line(row))
+            }
             _ => format!("row {}", row + 1),
         }
     }
@@ -204,7 +215,7 @@ impl<'a> Table<'a> {
     fn bad_cell(&self, row: usize, column: usize, problem: String) -> ReadError {
         ReadError::Cell {
             place: self.place.clone(),
-            column: self.columns.get(column).map_or_else(String::new, |c| c.name.clone()),
+            column: self.columns.get(column).map_or_else(String::new, |c| shown(&c.name)),
             row: self.row_name(row),
             problem,
         }
@@ -244,7 +255,9 @@ pub(crate) fn place_of(hdu: &fits::Hdu) -> String {
 /// The tables of a FITS file that can be read, and the first error of those that cannot.
 pub(crate) fn of_fits<'a>(file: &fits::Fits<'a>) -> (Vec<Table<'a>>, Option<ReadError>) {
     let (mut tables, mut damaged) = (Vec::new(), None);
-    for table in file.hdus.iter().filter_map(|hdu| Table::of_fits(file, hdu)) {
+    let primary = Params::of_header(file.primary());
+    let read = |hdu| Table::of_fits(hdu, &primary).or_else(|| fits_text::read(hdu, &primary));
+    for table in file.hdus.iter().filter_map(read) {
         match table {
             Ok(table) => tables.push(table),
             Err(error) => {

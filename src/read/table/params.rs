@@ -1,38 +1,78 @@
 //! What a file says beside its columns: header keywords, VOTable PARAMs, ECSV metadata.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::fits::{Header, parse_number};
 
+/// Names that some reader asks for, in lower case. Others are not kept: headers may have tens of thousands, and every table
+/// of a file has those of the whole file.
+const KNOWN: [&str; 22] = [
+    "airorvac",
+    "dec",
+    "fwhm",
+    "medium",
+    "pos",
+    "publishe",
+    "publisher",
+    "r",
+    "ra",
+    "resoluti",
+    "resolution",
+    "resolve",
+    "respower",
+    "sampling",
+    "source_id",
+    "sourceid",
+    "spatiallocation",
+    "spec_res",
+    "specres",
+    "specsys",
+    "vacuum",
+    "wavemed",
+];
+
 /// Named values as text, found by their name in any case. Of a name that comes twice, the first value counts.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Params(BTreeMap<String, String>);
+pub(crate) struct Params(BTreeMap<&'static str, Arc<str>>);
 
 impl Params {
-    /// Adds a value unless its name is there already.
-    pub(crate) fn add(&mut self, name: &str, value: impl Into<String>) {
-        self.0.entry(name.trim().to_lowercase()).or_insert_with(|| value.into());
+    /// Adds a value unless its name is there already, or nobody asks for it.
+    pub(crate) fn add(&mut self, name: &str, value: &str) {
+        if let Some(name) = known(name) {
+            self.0.entry(name).or_insert_with(|| value.into());
+        }
     }
 
     /// Takes over what is not there yet.
     pub(crate) fn fill(&mut self, others: &Params) {
         for (name, value) in &others.0 {
-            self.add(name, value.as_str());
+            self.0.entry(name).or_insert_with(|| value.clone());
         }
     }
 
-    /// The keywords of headers; where two have the same, that of the first counts.
-    pub(crate) fn of_headers(headers: &[&Header]) -> Self {
+    /// The keywords of a header.
+    pub(crate) fn of_header(header: &Header) -> Self {
         let mut params = Self::default();
-        for (name, value) in headers.iter().flat_map(|h| h.pairs()) {
-            params.add(name, value);
+        for name in KNOWN {
+            if let Some(value) = header.shown(&name.to_uppercase()) {
+                params.add(name, &value);
+            }
         }
+        params
+    }
+
+    /// The keywords of an HDU, then those of the file.
+    pub(crate) fn of_headers(own: &Header, primary: &Params) -> Self {
+        let mut params = Self::of_header(own);
+        params.fill(primary);
         params
     }
 
     /// A value, trimmed; `None` if absent or empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(&name.to_lowercase()).map(|v| v.trim()).filter(|v| !v.is_empty())
+        debug_assert!(known(name).is_some(), "{name} is not kept");
+        self.0.get(known(name)?).map(|v| v.trim()).filter(|v| !v.is_empty())
     }
 
     /// The first of several names that has a finite number.
@@ -48,4 +88,8 @@ impl Params {
             _ => None,
         }
     }
+}
+
+fn known(name: &str) -> Option<&'static str> {
+    KNOWN.into_iter().find(|known| known.eq_ignore_ascii_case(name.trim()))
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::super::error::shown;
 use super::super::fits::parse_number;
 
 /// Words for a missing value.
@@ -89,8 +90,7 @@ pub(crate) fn array(cell: &str) -> Result<Vec<f64>, String> {
                 );
             }
             None => {
-                let shown: String = word.chars().take(30).collect();
-                return Err(format!("“{shown}” is not a number; mend it, or export the table as FITS"));
+                return Err(format!("“{}” is not a number; mend it, or export the table as FITS", shown(word)));
             }
         }
     }

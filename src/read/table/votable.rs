@@ -13,8 +13,8 @@ use quick_xml::{Reader, XmlVersion};
 use super::super::fits::Number;
 use super::stream::{Count, Primitive, Stream};
 use super::text_cells::TextCells;
-use super::{BadRow, Cells, Column, Params, Table};
-use crate::read::error::ReadError;
+use super::{BadRow, Cells, Column, MAX_BAD_ROWS, MAX_COLUMNS, Params, Table};
+use crate::read::error::{ReadError, shown};
 
 /// What these tables are called.
 pub(super) const KIND: &str = "VOTable";
@@ -35,7 +35,9 @@ pub(super) fn read(text: &str) -> Result<Vec<Table<'static>>, ReadError> {
     loop {
         let at = reader.buffer_position();
         let bad = |problem: String| ReadError::Layout { place: format!("the XML near byte {at}"), problem };
-        let event = reader.read_event().map_err(|e| bad(format!("{e}; the file is damaged, download it again")))?;
+        let event = reader
+            .read_event()
+            .map_err(|e| bad(format!("{}; the file is damaged, download it again", shown(&e.to_string()))))?;
         match event {
             Event::Start(element) => {
                 document.begin(&element).map_err(bad)?;
@@ -123,6 +125,7 @@ impl Document {
                     return Err(format!("it has more than {MAX_TABLES} tables; take out the one with spectra"));
                 }
             }
+            "FIELD" if self.fields.len() >= MAX_COLUMNS => return Err("a table has more than 5000 columns".into()),
             "FIELD" => self.fields.push(field(element)?),
             "VALUES" => {
                 if let Some(field) = self.fields.last_mut() {
@@ -135,7 +138,7 @@ impl Document {
                 if name == "QUERY_STATUS" && value == "ERROR" {
                     self.failure = Some("the query failed; ask again".into());
                 }
-                if self.in_table { &mut self.own_params } else { &mut self.params }.add(&name, value);
+                if self.in_table { &mut self.own_params } else { &mut self.params }.add(&name, &value);
             }
             "TR" => {
                 self.row_start = self.lines.len().saturating_mul(self.fields.len());
@@ -177,7 +180,9 @@ impl Document {
                     self.lines.push(self.rows);
                 } else {
                     self.places.truncate(self.row_start);
-                    self.bad_rows.push(BadRow { line: self.rows as usize, found });
+                    if self.bad_rows.len() < MAX_BAD_ROWS {
+                        self.bad_rows.push(BadRow { line: self.rows as usize, found });
+                    }
                 }
             }
             "STREAM" => self.keeps_text = false,
@@ -240,8 +245,9 @@ fn field(element: &BytesStart) -> Result<Field, String> {
     let of = |name: &str| attribute(element, name).unwrap_or_default();
     let name = attribute(element, "name").unwrap_or_else(|| of("ID"));
     let datatype = of("datatype");
-    let primitive = Primitive::of(&datatype)
-        .ok_or_else(|| format!("FIELD {name} has the datatype “{datatype}”, which VOTable does not have; mend it"))?;
+    let primitive = Primitive::of(&datatype).ok_or_else(|| {
+        format!("FIELD {} has the datatype “{}”; no VOTable has that: mend it", shown(&name), shown(&datatype))
+    })?;
     let count = Count::of(&of("arraysize"));
     let is_array = !primitive.is_text() && count != Some(Count::Fixed(1));
     let is_f32 = primitive == Primitive::Numbers(Number::F32);
