@@ -4,8 +4,11 @@
 
 mod support;
 
-use burn::module::{Module, ModuleMapper, Param};
-use burn::optim::GradientsParams;
+use std::any::Any;
+use std::collections::HashMap;
+
+use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::optim::{AdamW, AdamWState, GradientsParams, Optimizer};
 use burn::tensor::{Device, Tensor};
 use pollster::block_on;
 use specola::model::weights::Tensors;
@@ -13,10 +16,10 @@ use specola::nn::keyed::Keyed;
 use specola::nn::lora::{Lora, LoraConfig};
 use specola::nn::masked_transformer::MaskedTransformerConfig;
 use specola::nn::masking::Masking;
-use specola::nn::residual_head::ResidualHeadConfig;
+use specola::nn::residual_head::{ResidualHead, ResidualHeadConfig};
 use specola::nn::tokens::{SliceConfig, TokensConfig};
 use specola::nn::{Mlp, MlpConfig};
-use specola::task::teach::{Adapter, Pupil, Teacher, WarmupCosine, landscape, squared_error};
+use specola::task::teach::{Adapter, Pupil, Teacher, WarmupCosine, adamw, landscape, squared_error};
 use support::golden::{Io, bytes, distance, near, values, weights};
 
 /// Training's tolerance in golden/README.md; gradients relative to their largest.
@@ -177,17 +180,17 @@ fn lora(base: &Mlp, device: &Device) -> Lora {
     config.init(base, device).loaded(&first, "", device).expect("the adapters")
 }
 
+fn residual_head(device: &Device) -> ResidualHead {
+    let head = ResidualHeadConfig::new(72).with_hidden(12).init(device);
+    head.loaded(&stored(&Io::new("train_residual_tiny"), "init::"), "head.", device).expect("the head")
+}
+
 #[test]
 fn adapters_learn_as_in_pytorch_and_their_base_stays() {
     let device = Device::flex().autodiff();
     let adapted = || Pupil::adapted(normed(&device), Adapter::Lora(lora(&normed(&device), &device)));
     learns_as_pytorch("train_lora_all4_tiny", adapted, RATE, &[]);
-    let first = stored(&Io::new("train_residual_tiny"), "init::");
-    let head = || {
-        let head = ResidualHeadConfig::new(72).with_hidden(12).init(&device);
-        Adapter::Residual(head.loaded(&first, "head.", &device).expect("the head"))
-    };
-    let residual = || Pupil::adapted(normed(&device), head());
+    let residual = || Pupil::adapted(normed(&device), Adapter::Residual(residual_head(&device)));
     learns_as_pytorch("train_residual_tiny", residual, RATE, &[]);
 
     for make in [&adapted as &dyn Fn() -> Pupil, &residual] {
@@ -228,6 +231,68 @@ fn merged_adapters_are_the_adapted_network() {
         let config = MlpConfig::new(vec![72, 32, 16, 8, 1]).with_batch_norm(true);
         let merged = config.load(&weights(&format!("{name}_merged_tiny")), "", &device).expect("the network");
         near(merged.forward(io.tensor("x", &device)), &io.numbers("unmerged_f64"), 5e-6);
+    }
+}
+
+/// PyTorch's first and second moments after ten steps, from burn's optimiser taken array by array.
+#[test]
+fn the_optimisers_moments_are_pytorchs() {
+    let device = Device::flex().autodiff();
+    for (name, mut pupil) in [
+        ("train_full_plain_tiny", Pupil::full(plain(&device))),
+        ("train_lora_all4_tiny", Pupil::adapted(normed(&device), Adapter::Lora(lora(&normed(&device), &device)))),
+        ("train_residual_tiny", Pupil::adapted(normed(&device), Adapter::Residual(residual_head(&device)))),
+    ] {
+        let mut steps =
+            Steps { optimiser: adamw(DECAY).build(), gradients: GradientsParams::new(), states: HashMap::new() };
+        for k in 0..10 {
+            let (x, y) = batch(k, &device);
+            let loss = squared_error(pupil.forward(x), y);
+            steps.gradients = GradientsParams::from_grads(loss.backward(), &pupil);
+            pupil = pupil.map(&mut steps);
+        }
+        let io = Io::new(name);
+        agree(name, &taught(&pupil), &io, "after10::", TOLERANCE, &[]);
+        for (second, prefix) in [(false, "exp_avg10::"), (true, "exp_avg_sq10::")] {
+            let moments = pupil.clone().map(&mut Moments { states: &steps.states, second });
+            agree(name, &taught(&moments), &io, prefix, GRADIENT, &[]);
+        }
+    }
+}
+
+/// The optimiser's state of every array.
+type States = HashMap<ParamId, Box<dyn Any>>;
+
+/// One step of the optimiser on every array that has a gradient.
+struct Steps {
+    optimiser: AdamW,
+    gradients: GradientsParams,
+    states: States,
+}
+
+impl ModuleMapper for Steps {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(gradient) = self.gradients.get::<D>(param.id) else { return param };
+        let state = self.states.remove(&param.id).and_then(|s| s.downcast::<AdamWState<D>>().ok()).map(|s| *s);
+        let (stepped, state) = self.optimiser.step(RATE, param.val().inner(), gradient, state);
+        self.states.insert(param.id, Box::new(state.expect("a state")));
+        Param::initialized(param.id, Tensor::from_inner(stepped).require_grad())
+    }
+}
+
+/// Arrays replaced by their first or second moment.
+struct Moments<'a> {
+    states: &'a States,
+    second: bool,
+}
+
+impl ModuleMapper for Moments<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(state) = self.states.get(&param.id).and_then(|s| s.downcast_ref::<AdamWState<D>>()) else {
+            return param;
+        };
+        let moment = if self.second { &state.momentum.moment_2 } else { &state.momentum.moment_1 };
+        Param::initialized(param.id, Tensor::from_inner(moment.clone()))
     }
 }
 

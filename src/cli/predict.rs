@@ -31,7 +31,8 @@ pub(super) struct Predict {
     /// SpecCLIP system [default: the shipped default]
     #[arg(long, value_name = "NAME|DIR")]
     model: Option<String>,
-    /// Parameters to give, in this order: teff, logg, feh, alpha_fe, rv [default: all that the model has]
+    /// Parameters to give, in this order: teff, logg, feh, alpha_fe, rv; the published system has more [default: all
+    /// that the model has]
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     pub(super) labels: Vec<String>,
     /// Form of the table: csv, json (one object a line), ecsv, votable or fits

@@ -74,7 +74,10 @@ fn remarks(system: &mut System<Folder>, answer: &Answered) -> Vec<String> {
     match answer {
         Err(refused) => vec![format!("refused {refused}")],
         Ok((input, _)) if system.labels(input.modality()).is_empty() => {
-            vec![format!("no head for its kind of spectrum, {}, can be used", input.modality().name())]
+            vec![format!(
+                "nothing that was asked for can be given for its kind of spectrum, {}",
+                input.modality().name()
+            )]
         }
         Ok((_, m)) => m
             .failed

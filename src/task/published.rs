@@ -78,7 +78,7 @@ fn is_xp(wave_aa: &[f64]) -> bool {
     *first <= 3360.0 && *last >= 10_200.0 && last - first > XP_PIXEL_AA * wave_aa.len() as f64
 }
 
-/// The values of one spectrum, in the order of the catalogue, and the labels that came to nothing.
+/// The values of one spectrum, in the order of the catalogue or as they were asked for, and the labels that came to nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Measurements {
     /// What the heads gave.
@@ -108,7 +108,8 @@ struct Side {
 }
 
 impl<F: Files> System<F> {
-    /// Recognises the published folder. Of its labels only those in `wanted` are given, or all of them if it is empty.
+    /// Recognises the published folder. Of its labels those in `wanted` are given, in that order; all of them, in the
+    /// catalogue's, if it is empty.
     pub fn open(files: F, wanted: &[Parameter], device: &Device) -> Result<Self, NotPublished> {
         let mut layout = Layout::find(&files)?;
         let warnings = std::mem::take(&mut layout.warnings);
@@ -159,7 +160,8 @@ impl<F: Files> System<F> {
     fn read(&mut self, modality: Modality) -> Side {
         let is_wanted =
             |r: &&Route| r.modality == modality && (self.wanted.is_empty() || self.wanted.contains(&r.parameter));
-        let routes: Vec<Route> = ROUTES.iter().filter(is_wanted).copied().collect();
+        let mut routes: Vec<Route> = ROUTES.iter().filter(is_wanted).copied().collect();
+        routes.sort_by_key(|route| self.wanted.iter().position(|wanted| *wanted == route.parameter));
         let mut side = Side::default();
         for embedding in [Embedding::Pr, Embedding::Split] {
             let routes: Vec<&Route> = routes.iter().filter(|r| r.embedding == embedding).collect();

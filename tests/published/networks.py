@@ -180,3 +180,9 @@ def standard_normal(seed, n):
     u = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 2.0**53 + 2.0**-53
     radius, angle = np.sqrt(-2 * np.log(u[0::2])), 2 * np.pi * u[1::2]
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).ravel()[:n].astype("f4").astype(float)
+
+
+def noise(seed, n):
+    """Half of them drawn, each followed by its mirror image."""
+    half = standard_normal(seed, n // 2)
+    return np.stack([half, -half], 1).ravel()

@@ -109,11 +109,12 @@ def checkpoint(value):
     KeyedPickler(pickled).dump(with_tensors(value, tensor))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("archive/data.pkl", pickled.getvalue())
-        archive.writestr("archive/byteorder", "little")
+        write = lambda name, data: archive.writestr(zipfile.ZipInfo(f"archive/{name}"), data)
+        write("data.pkl", pickled.getvalue())
+        write("byteorder", "little")
         for key, array in enumerate(stored):
-            archive.writestr(f"archive/data/{key}", array.tobytes())
-        archive.writestr("archive/version", "3\n")
+            write(f"data/{key}", array.tobytes())
+        write("version", "3\n")
     return out.getvalue()
 
 

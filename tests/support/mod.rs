@@ -4,6 +4,7 @@
 #![allow(dead_code)] // Each test program uses its own part.
 
 pub mod golden;
+pub mod published;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -74,7 +74,7 @@ pub struct Teacher {
 impl Teacher {
     /// The pupil must be on a device with gradients; `weight_decay` is 1e-4 in the paper.
     pub fn new(pupil: Pupil, weight_decay: f32) -> Self {
-        Self { pupil, optimiser: adamw(weight_decay) }
+        Self { pupil, optimiser: adamw(weight_decay).init() }
     }
 
     /// One step of the mean square error down this learning rate. Gives the loss before the step, still on the device.
@@ -106,8 +106,8 @@ impl std::fmt::Debug for Teacher {
 }
 
 /// AdamW as PyTorch has it; burn's own epsilon is a thousand times larger.
-pub fn adamw(weight_decay: f32) -> ModuleOptimizer {
-    AdamWConfig::new().with_weight_decay(weight_decay).with_epsilon(1e-8).init()
+pub fn adamw(weight_decay: f32) -> AdamWConfig {
+    AdamWConfig::new().with_weight_decay(weight_decay).with_epsilon(1e-8)
 }
 
 /// Mean square error.
