@@ -286,13 +286,16 @@ fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
     zip.finish().expect("memory takes it").into_inner()
 }
 
+/// A label's name and value, and whether its error is known.
+type Said = (String, f64, bool);
+
 #[test]
 fn labels_find_their_spectra_whichever_comes_first() {
     let mut bench = Bench::ready("labels");
     let star = star_csv(3900.0, 5700.0);
     let table = "id,teff,e_teff,feh,cluster\na,5700,80,-0.4,\nb.csv,6000,,,M 67\nnobody,1,1,1,\nc,5,,,\nc,6,,,\n";
     bench.open(1, &[("labels.csv", table), ("night/a.csv", &star), ("night/b.csv", &star), ("x.csv", &star)]);
-    let labelled = |events: &[Event]| -> Vec<(u32, Vec<(String, f64, bool)>)> {
+    let labelled = |events: &[Event]| -> Vec<(u32, Vec<Said>)> {
         let values = events.iter().filter_map(|e| match e {
             Event::Labelled { values } => Some(values.clone()),
             _ => None,

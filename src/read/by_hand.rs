@@ -139,7 +139,7 @@ pub fn read_by_hand(name: &str, bytes: &[u8], columns: &Columns) -> Result<Conte
             _ => passed_over += 1,
         }
     }
-    let mut meta = Meta::unknown(&stem(name), "text, columns as you said");
+    let mut meta = Meta::unknown(stem(name), "text, columns as you said");
     let (wave_aa, _) = columns.unit.axis().to_aa(wave);
     set_medium(&mut meta, None, Medium::Vacuum);
     set_frame(&mut meta, None);

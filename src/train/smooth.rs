@@ -77,7 +77,7 @@ mod tests {
     fn offsets_stay_and_noise_is_halved() {
         let n = 400;
         let truth = |i: usize| i as f64 / n as f64 * 20.0 - 10.0;
-        let noise = |i: usize| if (i * 7919) % 2 == 0 { 0.1 } else { -0.1 };
+        let noise = |i: usize| if (i * 7919).is_multiple_of(2) { 0.1 } else { -0.1 };
         let mut data = Dataset { k: 1, snr: vec![100.0; n], ..Dataset::default() };
         let mut predicted = Vec::new();
         for i in 0..n {

@@ -85,7 +85,7 @@ pub fn ColumnsDialog() -> impl IntoView {
             {move || match state.columns.get()?.preview.clone() {
                 None => Some(view! { <p class="waiting">"Reading its first lines…"</p> }.into_any()),
                 Some(Err(why)) => Some(view! { <p class="error" role="alert">{why}</p> }.into_any()),
-                Some(Ok(preview)) => Some(view! { <Choices preview/> }.into_any()),
+                Some(Ok(preview)) => Some(view! { <Choices preview=*preview/> }.into_any()),
             }}
             <Show when=move || !state.columns.with(|q| matches!(q, Some(Question { preview: Some(Ok(_)), .. })))>
                 <p><button on:click=move |_| state.columns.set(None)>"Close"</button></p>
@@ -95,7 +95,7 @@ pub fn ColumnsDialog() -> impl IntoView {
 }
 
 #[component]
-fn Choices(preview: Box<Preview>) -> impl IntoView {
+fn Choices(preview: Preview) -> impl IntoView {
     let state = expect_context::<State>();
     let said = state.columns.with_untracked(|q| q.as_ref()?.row?.assumptions.get_untracked().columns);
     let first = said.unwrap_or(preview.guess);

@@ -463,13 +463,18 @@ impl State {
 
     /// What the user said of a spectrum before it was read anew.
     fn assume_again(&self, row: Row) {
-        let said = self.remembered.with_value(|known| {
+        let (of_file, said) = self.remembered.with_value(|known| {
             if known.is_empty() {
-                return None;
+                return (None, None);
             }
             let summary = row.summary.get_untracked();
-            known.get(&(summary.file.clone(), summary.meta.id.clone())).copied()
+            let of_file = known.get(&of_file(&summary.file)).copied();
+            (of_file, known.get(&(summary.file.clone(), summary.meta.id.clone())).copied())
         });
+        if let Some(said) = of_file {
+            // The engine was told with the file.
+            row.assumptions.set(said);
+        }
         if let Some(said) = said {
             self.assume(row, said);
         }
