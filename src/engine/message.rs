@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::read::by_hand::{Columns, Preview};
+use crate::result::catalogue::{Measured, Modality};
 use crate::result::{Estimate, Label, ModelCard, Prediction, SpectrumView, Summary};
 use crate::spectrum::{Frame, Medium};
 
@@ -53,6 +54,36 @@ pub struct LabelTableReport {
     pub ambiguous: Vec<String>,
 }
 
+/// A checkpoint that was dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedNetwork {
+    /// Its file.
+    pub path: String,
+    /// What it is, the number of its parameters and that of the published one; or why it cannot be read.
+    pub what: Result<(String, u64, u64), String>,
+}
+
+/// Published networks that were dropped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworksReport {
+    /// Checkpoints that were dropped without their folder.
+    pub networks: Vec<ImportedNetwork>,
+    /// True when the published system is there and answers.
+    pub is_system: bool,
+    /// Else, what it lacks.
+    pub not_system: String,
+    /// The kinds of spectra whose networks were read.
+    pub read: Vec<Modality>,
+    /// What is missing or done otherwise.
+    pub warnings: Vec<String>,
+    /// What is being done that takes long.
+    pub busy: Option<String>,
+    /// Spectra answered or refused.
+    pub done: u32,
+    /// Spectra in all.
+    pub total: u32,
+}
+
 /// Page → engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
@@ -75,6 +106,13 @@ pub enum Request {
         /// Number of the job.
         job: JobId,
     },
+    /// Take in published networks: checkpoints, or their whole folder. One `File` is attached for each path.
+    Networks {
+        /// Path of each file below what was dropped.
+        paths: Vec<String>,
+    },
+    /// Forget the published networks.
+    ForgetNetworks,
     /// Send the curves of a spectrum.
     View {
         /// Which.
@@ -193,6 +231,18 @@ pub enum Event {
     Tables {
         /// In the order in which they were opened.
         tables: Vec<LabelTableReport>,
+    },
+    /// What became of published networks that were dropped.
+    Networks {
+        /// All of it.
+        report: Box<NetworksReport>,
+    },
+    /// The published system's answer for a spectrum, or why there is none.
+    Measured {
+        /// Which spectrum.
+        spectrum: SpectrumId,
+        /// The values, in the order of the catalogue.
+        values: Result<Vec<Measured>, String>,
     },
     /// How far a job is.
     Progress {

@@ -8,11 +8,15 @@
 //! [`message`] is all that the two sides share. `session` is the engine's heart and knows no browser: it runs in native
 //! tests as it does in a worker. `worker` and `client` are the two ends of the wire.
 
+#[cfg(feature = "engine")]
+mod blob;
 #[cfg(feature = "nn")]
 mod catalogue;
 #[cfg(feature = "ui")]
 pub mod client;
 pub mod message;
+#[cfg(feature = "nn")]
+mod networks;
 #[cfg(feature = "nn")]
 pub mod session;
 #[cfg(feature = "browser")]
@@ -20,4 +24,7 @@ mod wire;
 #[cfg(feature = "engine")]
 pub mod worker;
 
-pub use message::{Assumptions, Backend, Event, JobId, LabelTableReport, MODELS_CACHE, Request, SpectrumId};
+pub use message::{
+    Assumptions, Backend, Event, ImportedNetwork, JobId, LabelTableReport, MODELS_CACHE, NetworksReport, Request,
+    SpectrumId,
+};

@@ -9,9 +9,11 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
+use std::io::{Cursor, Read, Seek};
 use std::rc::Rc;
 
 use super::catalogue::Catalogue;
+use super::networks::Networks;
 use super::{Assumptions, Event, JobId, Request, SpectrumId};
 use crate::read::by_hand::Columns;
 use crate::read::{self, Archive, Contents};
@@ -36,6 +38,10 @@ pub trait Attachment: Clone {
     fn size(&self) -> u64;
     /// Its content, or why it cannot be had.
     async fn bytes(self) -> Result<Vec<u8>, String>;
+    /// What reads parts of it.
+    type Reader: Read + Seek;
+    /// Opens it for reading parts.
+    fn reader(&self) -> Self::Reader;
 }
 
 impl Attachment for Vec<u8> {
@@ -45,6 +51,12 @@ impl Attachment for Vec<u8> {
 
     async fn bytes(self) -> Result<Vec<u8>, String> {
         Ok(self)
+    }
+
+    type Reader = Cursor<Vec<u8>>;
+
+    fn reader(&self) -> Self::Reader {
+        Cursor::new(self.clone())
     }
 }
 
@@ -163,13 +175,14 @@ enum Errand<F> {
 }
 
 /// All that the engine remembers. `F` is the kind of file it is given, `E` takes its events.
-pub struct Session<F, E> {
+pub struct Session<F: Attachment, E> {
     emit: E,
     model: Model,
     jobs: VecDeque<Job<F>>,
     errands: VecDeque<Errand<F>>,
     spectra: BTreeMap<SpectrumId, Held<F>>,
     catalogue: Catalogue,
+    networks: Networks<F>,
     next_spectrum: SpectrumId,
     /// Answered spectra whose samples are there, longest there first, and the bytes of all samples.
     kept: VecDeque<SpectrumId>,
@@ -189,6 +202,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             errands: VecDeque::new(),
             spectra: BTreeMap::new(),
             catalogue: Catalogue::default(),
+            networks: Networks::default(),
             next_spectrum: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
@@ -242,6 +256,11 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 }
             }
             Request::Preview { path } => self.errands.push_back(Errand::Preview(path, attachments.into_iter().next())),
+            Request::Networks { paths } => {
+                let files = paths.into_iter().zip(attachments).collect();
+                self.networks.add(files, self.spectra.keys().copied(), &mut self.emit);
+            }
+            Request::ForgetNetworks => self.networks = Networks::default(),
             Request::View { spectrum } => self.errands.push_back(Errand::View(spectrum)),
             Request::Assume { spectrum, assumptions } => self.errands.push_back(Errand::Assume(spectrum, assumptions)),
             Request::Clear => {
@@ -251,6 +270,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 self.errands.clear();
                 self.spectra.clear();
                 self.catalogue = Catalogue::default();
+                self.networks.forget_spectra(&mut self.emit);
                 self.kept.clear();
                 self.kept_bytes = 0;
                 self.shown_raw = None;
@@ -288,7 +308,29 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             self.read_next(i).await;
             return true;
         }
+        if self.networks.has_unread() {
+            self.networks.read_next(&mut self.emit);
+            return true;
+        }
+        let ids = self.networks.next();
+        if !ids.is_empty() {
+            self.measure(ids).await;
+            return true;
+        }
         false
+    }
+
+    /// Lets the published networks answer for spectra.
+    async fn measure(&mut self, ids: Vec<SpectrumId>) {
+        let mut spectra = Vec::new();
+        for id in ids {
+            if let Err(why) = self.bring_back(id).await {
+                spectra.push((id, Err(why)));
+            } else if let Some(spectrum) = self.spectra.get(&id).and_then(Held::assumed) {
+                spectra.push((id, Ok(spectrum.into_owned())));
+            }
+        }
+        self.networks.measure(spectra, &mut self.emit).await;
     }
 
     /// The first errand that can be run now: predictions wait for the model.
@@ -357,6 +399,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             let assumptions = Assumptions { columns: job.columns, ..Assumptions::default() };
             self.spectra.insert(id, Held { name, origin, assumptions, spectrum: Some(spectrum) });
             job.waiting.push_back(id);
+            self.networks.wait(id);
             job.spectra_total += 1;
         }
         self.catalogue.add(contents.labels);
@@ -468,6 +511,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             let summary = Box::new(Summary::of(&held.origin.file.path, &spectrum));
             (self.emit)(Event::Changed { spectrum: id, summary });
         }
+        self.networks.wait(id);
         // One that still waits in its job is answered there, and counted.
         if !self.jobs.iter().any(|j| j.waiting.contains(&id)) {
             self.errands.push_back(Errand::Predict(id));

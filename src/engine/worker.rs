@@ -10,6 +10,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent};
 
+use super::blob::FileReader;
 use super::session::{Attachment, Session};
 use super::wire::{self, text_of};
 use super::{Backend, Event, MODELS_CACHE, Request};
@@ -38,6 +39,12 @@ impl Attachment for File {
             format!("the browser cannot read it ({}); if it was moved or changed, drop it again", text_of(&e))
         })?;
         Ok(Uint8Array::new(&buffer).to_vec())
+    }
+
+    type Reader = FileReader;
+
+    fn reader(&self) -> Self::Reader {
+        FileReader::new(self)
     }
 }
 

@@ -13,8 +13,9 @@ use super::curves::Awaited;
 use super::engine_link::EngineLink;
 use super::files::{self, NamedFile};
 use super::kept::Kept;
-use crate::engine::{Assumptions, Backend, Event, JobId, LabelTableReport, Request, SpectrumId};
+use crate::engine::{Assumptions, Backend, Event, JobId, LabelTableReport, NetworksReport, Request, SpectrumId};
 use crate::read::by_hand::Columns;
+use crate::result::catalogue::Measured;
 use crate::result::{Estimate, ModelCard, Prediction, SpectrumView, Summary};
 use crate::share::session::Session;
 
@@ -63,6 +64,8 @@ pub struct Row {
     pub assumptions: RwSignal<Assumptions>,
     /// What a table of labels says of it.
     pub catalogue: RwSignal<Vec<Estimate>>,
+    /// What the published system says of it, if it was dropped, or why it says nothing.
+    pub measured: RwSignal<Option<Result<Vec<Measured>, String>>>,
 }
 
 /// What was not used, and why.
@@ -135,6 +138,8 @@ pub struct State {
     pub view: RwSignal<Option<(RowKey, Curves)>>,
     /// Tables of labels, and how they fit.
     pub tables: RwSignal<Vec<LabelTableReport>>,
+    /// Published networks that were dropped.
+    pub networks: RwSignal<Option<NetworksReport>>,
     /// The file whose columns are asked about.
     pub columns: RwSignal<Option<Question>>,
     /// What was not used.
@@ -172,6 +177,7 @@ impl State {
             selected: RwSignal::new(None),
             view: RwSignal::new(None),
             tables: RwSignal::new(Vec::new()),
+            networks: RwSignal::new(None),
             columns: RwSignal::new(None),
             skipped: RwSignal::new(Vec::new()),
             jobs: RwSignal::new(BTreeMap::new()),
@@ -194,6 +200,18 @@ impl State {
         self.gathering.set(false);
         if files.is_empty() {
             self.skip("What was dropped", "it holds no files; drop spectra, or a folder that holds some".into());
+            return;
+        }
+        let has_networks = files.iter().any(NamedFile::may_be_network);
+        let is_of_networks = |file: &NamedFile| has_networks && (file.may_be_network() || file.may_go_with_networks());
+        let (networks, files) = files.into_iter().partition::<Vec<_>, _>(is_of_networks);
+        if has_networks {
+            // Not kept for the next visit: the published folder has gigabytes.
+            let (paths, networks) = networks.into_iter().map(|f| (f.path, f.file)).unzip();
+            self.networks.update(|known| *known = Some(known.take().unwrap_or_default()));
+            self.send(Request::Networks { paths }, networks);
+        }
+        if files.is_empty() {
             return;
         }
         self.opened.update_value(|opened| opened.extend(files.iter().cloned()));
@@ -224,6 +242,15 @@ impl State {
         });
         let (paths, files) = files.into_iter().map(|f| (f.path, f.file)).unzip();
         self.send(Request::Open { job, paths, columns }, files);
+    }
+
+    /// Forgets the published networks.
+    pub fn forget_networks(&self) {
+        self.send(Request::ForgetNetworks, Vec::new());
+        self.networks.set(None);
+        for row in self.rows.read_untracked().iter() {
+            row.measured.set(None);
+        }
     }
 
     /// Asks the user which columns of a file to read: of a spectrum that it gave, or of one that it did not give.
@@ -354,6 +381,8 @@ impl State {
     pub fn lose_engine(&self) {
         self.jobs.update(BTreeMap::clear);
         self.awaited.give_up();
+        // They went with the engine that had read them.
+        self.networks.set(None);
         for row in self.rows.read_untracked().iter() {
             if row.answer.with_untracked(|a| *a == Answer::Waiting) {
                 row.answer.set(Answer::Lost);
@@ -396,6 +425,19 @@ impl State {
                     question.preview = Some(preview);
                 }
             }),
+            Event::Networks { report } => {
+                // One that was removed meanwhile stays so.
+                self.networks.update(|known| {
+                    if let Some(known) = known {
+                        *known = *report;
+                    }
+                });
+            }
+            Event::Measured { spectrum, values } => {
+                if let Some(row) = self.row(key(spectrum)).filter(|_| self.networks.with_untracked(Option::is_some)) {
+                    row.measured.set(Some(values));
+                }
+            }
             Event::Tables { tables } => self.tables.set(tables),
             Event::Progress { job, files_done, files_total, spectra_done, spectra_total } => {
                 let progress = Progress { files_done, files_total, spectra_done, spectra_total };
@@ -447,6 +489,7 @@ impl State {
             answer: RwSignal::new(answer),
             assumptions: RwSignal::new(Assumptions::default()),
             catalogue: RwSignal::new(Vec::new()),
+            measured: RwSignal::new(None),
         };
         self.index.update_value(|index| {
             index.insert(key, row);
@@ -525,6 +568,7 @@ impl State {
             row.answer.dispose();
             row.assumptions.dispose();
             row.catalogue.dispose();
+            row.measured.dispose();
         }
     }
 
