@@ -107,6 +107,16 @@ fn several_tables_are_several_spectra() {
 }
 
 #[test]
+fn bars_around_every_row_are_no_ipac_table() {
+    let rows: String = (0..12).map(|i| format!("| {} | 1.5 |\n", 4000 + i)).collect();
+    assert_eq!(read("x", format!("| wave | flux |\n{rows}").as_bytes()).unwrap().spectra[0].len(), 12);
+    let table = LabelTable::read(b"|  id | teff |\n| a b | 5000 |\n").unwrap();
+    assert_eq!((table.get("a b", "teff"), table.len()), (Some(5000.0), 1));
+    let empty = "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: wave, datatype: float64}\n# - {name: flux, datatype: float64}\nwave flux\n";
+    assert!(read("x", empty.as_bytes()).unwrap_err().to_string().contains("no rows"));
+}
+
+#[test]
 fn words_beside_the_numbers_do_no_harm() {
     let rows: String = (0..20).map(|i| format!("{},1.5,good pixel,0.1\n", 4000 + i)).collect();
     let contents = read("x", format!("wavelength,flux,quality,flux_error\n{rows}").as_bytes()).unwrap();
@@ -171,7 +181,7 @@ fn xml_is_not_unfolded_and_says_where_it_breaks() {
 #[test]
 fn labels_of_every_format_agree_with_astropy() {
     let expected: Value = serde_json::from_slice(&bytes("expected_labels.json")).unwrap();
-    assert_eq!(expected.as_object().unwrap().len(), 6);
+    assert_eq!(expected.as_object().unwrap().len(), 7);
     for (file, want) in expected.as_object().unwrap() {
         let table = LabelTable::read(&bytes(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
         let texts = |name: &str| json!(table.texts[name]);

@@ -94,6 +94,10 @@ pub(crate) fn read(table: &Table, others: &[Table], stem: &str) -> Result<Option
     let Some(layout) = Layout::of(table) else { return Ok(None) };
     let shared = if layout.wave.is_some() { None } else { shared_axis(table, others)? };
     let stars = stars(table, &layout);
+    if stars.is_empty() && table.bad_rows.is_empty() {
+        let problem = "it has no rows; export it again".into();
+        return Err(ReadError::Layout { place: table.place.clone(), problem });
+    }
     let limit = MAX_PIXELS.min(table.size());
     let mut contents = Contents::default();
     let mut pixels = 0usize;
