@@ -1,12 +1,15 @@
 //! Tables against the committed files: what is refused, what is noted, and labels in every format
 //! (`fixtures/expected_labels.json` holds what astropy read from them).
 
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use specola::preprocess::recipe::{Opened, Refusal};
-use specola::read::{LabelError, LabelTable, Named, ReadError, labels, read};
+use specola::read::{LabelError, LabelTable, Named, ReadError, labels, read, read_beside, sampling_name, spectra_name};
 use specola::spectrum::{Source, Survey};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
@@ -60,6 +63,38 @@ fn xp_spectra_say_what_is_assumed() {
         "{:?}",
         contents.spectra[0].meta
     );
+}
+
+#[test]
+fn wavelengths_may_be_in_the_file_beside() {
+    let values: Vec<f64> = (0..30).map(f64::from).collect();
+    let spectra = format!("source_id,flux,flux_error\n7,\"{values:?}\",\"{values:?}\"\n");
+    let nm: Vec<f64> = (0..30).map(|i| 400.0 + 10.0 * f64::from(i)).collect();
+    let sampling = format!("pos\n\"({})\"\n", format!("{nm:?}").trim_matches(['[', ']']));
+    let name = sampling_name("night/out.csv").unwrap();
+    assert_eq!((name.as_str(), spectra_name(&name).as_deref()), ("night/out_sampling.csv", Some("night/out.csv")));
+    assert_eq!((sampling_name("x.fits"), sampling_name(&name), spectra_name("out.csv")), (None, None, None));
+
+    let star = read_beside("out.csv", spectra.as_bytes(), Some(sampling.as_bytes())).unwrap().spectra.remove(0);
+    assert_eq!((star.wave_vac_aa()[0], star.wave_vac_aa()[29], star.meta.survey), (4000.0, 6900.0, Survey::GaiaXp));
+    // Alone, or beside something else, there are none.
+    for beside in [None, Some(&b"pos,x\n1,2\n"[..])] {
+        assert!(
+            read_beside("out.csv", spectra.as_bytes(), beside)
+                .unwrap_err()
+                .to_string()
+                .contains("30 fluxes and no wavelengths")
+        );
+    }
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (file, text) in [("a/out_sampling.csv", &sampling), ("a/out.csv", &spectra), ("b/x_sampling.csv", &sampling)] {
+        zip.start_file(file, SimpleFileOptions::default()).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    let contents = read("x.zip", &zip.finish().unwrap().into_inner()).unwrap();
+    assert_eq!((contents.spectra.len(), contents.spectra[0].wave_vac_aa()[29]), (1, 6900.0));
+    assert_eq!((contents.skipped.len(), contents.skipped[0].what.as_str()), (1, "b/x_sampling.csv"));
+    assert!(contents.skipped[0].why.contains("together with the file of spectra"));
 }
 
 #[test]

@@ -167,10 +167,13 @@ pub(crate) fn none_found(tables: &[Table]) -> ReadError {
     }
 }
 
-/// Wavelengths in Å that all rows share: GaiaXPy's sampling, or a table with an axis and nothing else.
+/// Wavelengths in Å that all rows share: GaiaXPy's sampling, in this file or beside it, or a table with an axis and nothing else.
 fn shared_axis(table: &Table, others: &[Table]) -> Result<Option<Vec<f64>>, ReadError> {
     if let Some(wave_aa) = gaia_xp::sampling_aa(&table.params) {
         return Ok(Some(wave_aa));
+    }
+    if let Some(sampling) = others.iter().find(|t| gaia_xp::is_sampling(t)) {
+        return Ok(Some(sampling.array(0, 0)?.into_iter().map(|nm| nm * 10.0).collect()));
     }
     for other in others.iter().filter(|t| t.columns.len() == 1) {
         if let Some(Role::Wavelength(axis)) = role_of(&other.columns[0]) {
@@ -252,7 +255,7 @@ fn spectrum(
                     "a spectrum has {} fluxes and no wavelengths; {}",
                     flux.len(),
                     if is_gaia {
-                        "let GaiaXPy write FITS, ECSV or XML, which carry its sampling"
+                        "give GaiaXPy's file of the sampling together with it, or its FITS, ECSV or XML, which carry it"
                     } else {
                         "add a column of wavelengths, with its unit"
                     }
