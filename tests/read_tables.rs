@@ -3,6 +3,7 @@
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use specola::preprocess::recipe::{Opened, Refusal};
@@ -149,6 +150,46 @@ fn bars_around_every_row_are_no_ipac_table() {
     assert_eq!((table.get("a b", "teff"), table.len()), (Some(5000.0), 1));
     let empty = "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: wave, datatype: float64}\n# - {name: flux, datatype: float64}\nwave flux\n";
     assert!(read("x", empty.as_bytes()).unwrap_err().to_string().contains("no rows"));
+}
+
+#[test]
+fn arrays_that_all_point_to_one_place_are_not_unfolded() {
+    // 20,000 rows, each of which claims the same 4 MB of numbers as its flux.
+    let (rows, heap) = (20_000, vec![7u8; 4 << 20]);
+    let cards = [
+        "SIMPLE  = T",
+        "BITPIX  = 8",
+        "NAXIS   = 0",
+        "END",
+        "XTENSION= 'BINTABLE'",
+        "BITPIX  = 8",
+        "NAXIS   = 2",
+        "NAXIS1  = 16",
+        &format!("NAXIS2  = {rows}"),
+        &format!("PCOUNT  = {}", heap.len()),
+        "GCOUNT  = 1",
+        "TFIELDS = 2",
+        "TTYPE1  = 'WAVE'",
+        "TFORM1  = 'PB()'",
+        "TTYPE2  = 'FLUX'",
+        "TFORM2  = 'PB()'",
+        "END",
+    ];
+    let mut file = Vec::new();
+    for card in cards {
+        file.extend(format!("{card:<80}").into_bytes());
+        if card == "END" {
+            file.resize(file.len().next_multiple_of(2880), b' ');
+        }
+    }
+    for _ in 0..rows {
+        file.extend([9i32, 0, heap.len() as i32, 0].iter().flat_map(|n| n.to_be_bytes()));
+    }
+    file.extend(&heap);
+    let started = Instant::now();
+    let contents = read("x", &file).unwrap();
+    assert!(contents.spectra.is_empty() && contents.skipped.iter().any(|s| s.why.contains("overlap")));
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -75,6 +75,14 @@ pub(crate) fn is_sampling(table: &Table) -> bool {
     table.columns.len() == 1 && table.rows == 1 && table.find(&["pos"]).is_some()
 }
 
+/// What to do about a Gaia spectrum of so many samples without wavelengths.
+pub(crate) fn cure(samples: usize) -> &'static str {
+    match samples {
+        2401 => "the RVS has so many, 846–870 nm, which no model here covers: give an XP spectrum, sampled",
+        _ => "give GaiaXPy's file of the sampling together with it, or its FITS, ECSV or XML, which carry it",
+    }
+}
+
 /// What is known of an XP spectrum. `unit`: that of its flux in the file.
 pub(crate) fn meta(id: &str, unit: &str, grid_is_assumed: bool) -> Meta {
     let mut meta = Meta::unknown(id, "Gaia XP spectrum, sampled");

@@ -87,9 +87,11 @@ pub(super) fn read_with<'a>(text: &'a str, separator: u8, kind: &'static str) ->
     Ok(table)
 }
 
-/// Names in the last comment before the values, when there are as many as columns and the first line has numbers.
+/// Names in the last comment before the values, when there are as many as columns and the first line is mostly numbers.
 fn commented_names(text: &str, separator: u8, columns: &[Column]) -> Option<Vec<String>> {
-    columns.iter().find(|c| c.name.parse::<f64>().is_ok())?;
+    if 2 * columns.iter().filter(|c| c.name.parse::<f64>().is_ok()).count() < columns.len() {
+        return None;
+    }
     let comment = text.lines().take_while(|l| !is_data(l)).filter(|l| l.trim().len() > 1).last()?.trim();
     let comment = comment.trim_start_matches('#');
     let mut places = Vec::new();
