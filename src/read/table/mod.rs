@@ -1,6 +1,6 @@
 //! Tables of any format as one: named columns with units and UCDs, whose cells are numbers, texts or arrays of numbers.
 //!
-//! CSV and TSV (`delimited`), ECSV, IPAC, VOTable in all its serialisations and FITS binary tables are brought to
+//! CSV and TSV (`delimited`), ECSV, IPAC, VOTable in all its serialisations and FITS tables are brought to
 //! [`Table`]; spectra (`columns`) and labels are then taken from it without asking where it came from. Nothing is
 //! decoded before it is asked for: a cell is a place in the file's bytes.
 
@@ -13,11 +13,11 @@ mod stream;
 pub(crate) mod text_cells;
 mod votable;
 
-use std::cell::Cell;
-
 pub(crate) use delimited::peek;
 pub(crate) use params::Params;
 pub(crate) use votable::identify as is_votable;
+
+use std::cell::Cell;
 
 use super::error::{ReadError, shown};
 use super::fits;
