@@ -1,5 +1,7 @@
 //! What the tasks answer, and the form in which it crosses the worker boundary: plain serde types, no tensors.
 
+pub mod catalogue;
+
 use serde::{Deserialize, Serialize};
 
 use crate::spectrum::{Known, Meta, Spectrum};

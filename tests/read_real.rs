@@ -156,7 +156,7 @@ fn bundles_with_their_labels() {
             assert_eq!((meta.survey, meta.medium.value, meta.frame.value), (survey, medium, frame), "{bundle}");
             assert!(table.id.contains(&meta.id), "{bundle} {}", meta.id);
         }
-        assert!(matches!(read(labels, &std::fs::read(real.join(labels)).unwrap()), Err(ReadError::LabelTable)));
+        assert_eq!(read(labels, &std::fs::read(real.join(labels)).unwrap()).unwrap().labels.len(), 1, "{labels}");
         println!("{bundle}: {:?}", contents.spectra[0].meta);
     }
     let miles = LabelTable::read(&std::fs::read(real.join("miles_labels.csv")).unwrap()).unwrap();

@@ -112,7 +112,16 @@ fn known_formats_that_are_not_read_are_refused_in_words() {
         assert!(read("spectrum.fits", start).unwrap_err().to_string().contains(word));
     }
     assert_eq!(read("empty.fits", b"").unwrap_err(), ReadError::Empty);
-    assert_eq!(read("labels.csv", b"id,teff,e_teff\na,5000,50\n").unwrap_err(), ReadError::LabelTable);
+}
+
+#[test]
+fn a_table_of_labels_is_no_spectrum_and_not_lost() {
+    let contents = read("night/labels.csv", b"id,teff,e_teff\na,5000,50\n").unwrap();
+    assert_eq!((contents.spectra.len(), contents.labels.len()), (0, 1));
+    let (name, table) = &contents.labels[0];
+    assert_eq!((name.as_str(), table.get("a", "teff")), ("night/labels.csv", Some(5000.0)));
+    let damaged = read("labels.csv", b"id,teff\n1,hot\n").unwrap_err().to_string();
+    assert!(damaged.contains("line 2") && damaged.contains("hot"), "{damaged}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use pollster::block_on;
 use specola::engine::session::Session;
 use specola::engine::{Assumptions, Event, Request};
 use specola::model::store::{Folder as ModelFolder, Store};
+use specola::read::by_hand::{Columns, WaveUnit};
 use specola::spectrum::{Frame, Medium, Source};
 use specola::task::predict::Predictor;
 use support::{Folder, star_csv, write_untrained_model};
@@ -38,7 +39,7 @@ impl Bench {
     fn open(&mut self, job: u32, files: &[(&str, &str)]) {
         let paths = files.iter().map(|(path, _)| (*path).to_string()).collect();
         let attachments = files.iter().map(|(_, content)| content.as_bytes().to_vec()).collect();
-        self.session.request(Request::Open { job, paths }, attachments);
+        self.session.request(Request::Open { job, paths, columns: None }, attachments);
     }
 
     fn ask(&mut self, request: Request) {
@@ -113,7 +114,7 @@ fn a_bad_file_stops_no_other() {
 #[test]
 fn a_file_without_content_is_named() {
     let mut bench = Bench::ready("no-content");
-    bench.ask(Request::Open { job: 1, paths: vec!["lost.fits".into()] });
+    bench.ask(Request::Open { job: 1, paths: vec!["lost.fits".into()], columns: None });
     assert_eq!(kinds(&bench.finish()), ["skipped lost.fits", "done 1 false"]);
 }
 
@@ -189,7 +190,12 @@ fn what_the_user_says_of_a_spectrum_is_taken_and_taken_back() {
     let first = bench.finish();
     let Some(Event::Found { summary: as_read, .. }) = first.first() else { panic!("{first:?}") };
 
-    let said = Assumptions { medium: Some(Medium::Air), frame: Some(Frame::Rest), resolving_power: Some(1500.0) };
+    let said = Assumptions {
+        medium: Some(Medium::Air),
+        frame: Some(Frame::Rest),
+        resolving_power: Some(1500.0),
+        columns: None,
+    };
     bench.ask(Request::Assume { spectrum: 0, assumptions: said });
     let events = bench.finish();
     assert_eq!(kinds(&events), ["changed 0", "predicted 0"]);
@@ -255,7 +261,7 @@ fn files_of_a_zip_are_read_and_answered_one_by_one() {
         zipped(&[("night/a.csv", star.as_bytes()), ("notes.bin", &[0, 159, 146]), ("night/b.csv", star.as_bytes())]);
     let mut bench = Bench::ready("zip");
     bench.session = bench.session.keeping(0);
-    bench.session.request(Request::Open { job: 1, paths: vec!["night.zip".into()] }, vec![bytes]);
+    bench.session.request(Request::Open { job: 1, paths: vec!["night.zip".into()], columns: None }, vec![bytes]);
     bench.ask(Request::View { spectrum: 1 });
     let events = bench.finish();
     assert_eq!(
@@ -278,4 +284,110 @@ fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
         zip.write_all(content).expect("memory takes it");
     }
     zip.finish().expect("memory takes it").into_inner()
+}
+
+/// A label's name and value, and whether its error is known.
+type Said = (String, f64, bool);
+
+#[test]
+fn labels_find_their_spectra_whichever_comes_first() {
+    let mut bench = Bench::ready("labels");
+    let star = star_csv(3900.0, 5700.0);
+    let table = "id,teff,e_teff,feh,cluster\na,5700,80,-0.4,\nb.csv,6000,,,M 67\nnobody,1,1,1,\nc,5,,,\nc,6,,,\n";
+    bench.open(1, &[("labels.csv", table), ("night/a.csv", &star), ("night/b.csv", &star), ("x.csv", &star)]);
+    let labelled = |events: &[Event]| -> Vec<(u32, Vec<Said>)> {
+        let values = events.iter().filter_map(|e| match e {
+            Event::Labelled { values } => Some(values.clone()),
+            _ => None,
+        });
+        let plain = |e: &specola::result::Estimate| (e.label.name().to_string(), e.value, e.error.is_finite());
+        values.flatten().map(|(id, all)| (id, all.iter().map(plain).collect())).collect()
+    };
+    let report = |events: &[Event]| {
+        events.iter().rev().find_map(|e| match e {
+            Event::Tables { tables } => Some(tables.clone()),
+            _ => None,
+        })
+    };
+    let events = bench.finish();
+    assert_eq!(
+        labelled(&events),
+        [
+            (0, vec![("teff".into(), 5700.0, true), ("feh".into(), -0.4, false)]),
+            (1, vec![("teff".into(), 6000.0, false)])
+        ]
+    );
+    let tables = report(&events).expect("the table is reported");
+    let one = &tables[0];
+    assert_eq!((one.name.as_str(), one.rows, one.matched, one.unnamed, one.unmatched), ("labels.csv", 5, 2, 1, 3));
+    assert_eq!(one.unmatched_rows, ["nobody", "c", "c"]);
+
+    // A spectrum that comes later finds its rows: two of them, so neither counts. Nothing is told twice.
+    bench.open(2, &[("c.csv", &star)]);
+    let events = bench.finish();
+    assert_eq!(labelled(&events), []);
+    assert_eq!(report(&events).expect("a new report")[0].ambiguous, ["c"]);
+
+    // A later table counts before an earlier one; the same one again changes nothing.
+    bench.open(3, &[("better.csv", "id,teff\na,5650\n"), ("labels.csv", table)]);
+    let events = bench.finish();
+    assert_eq!(labelled(&events), [(0, vec![("teff".into(), 5650.0, false)])]);
+    assert_eq!(report(&events).expect("a new report").len(), 2);
+
+    bench.ask(Request::Clear);
+    bench.open(4, &[("night/a.csv", &star)]);
+    assert_eq!(labelled(&bench.finish()), [], "forgotten with the spectra");
+}
+
+#[test]
+fn columns_that_the_user_points_out_are_read() {
+    // The flux stands before the wavelength, under names that say nothing; a remark keeps it from being read.
+    let odd = |text: String| {
+        let lines = text.lines().skip(1).map(|line| {
+            let cells: Vec<&str> = line.split(',').collect();
+            format!("HD 1,{},{}\n", cells[1], cells[0])
+        });
+        format!("star,p,q\n{}", lines.collect::<String>())
+    };
+    let text = odd(star_csv(3900.0, 5700.0));
+    let columns = Columns { wave: 2, unit: WaveUnit::Angstrom, flux: 1, error: None };
+    let mut bench = Bench::ready("columns");
+    bench.open(1, &[("odd.csv", &text)]);
+    assert_eq!(kinds(&bench.finish()), ["skipped odd.csv", "done 1 false"]);
+
+    bench.session.request(Request::Preview { path: "odd.csv".into() }, vec![text.as_bytes().to_vec()]);
+    match bench.finish().as_slice() {
+        [Event::Preview { path, preview: Ok(preview) }] => {
+            assert_eq!(
+                (path.as_str(), &preview.names[..]),
+                ("odd.csv", &["star".to_string(), "p".into(), "q".into()][..])
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    let paths = vec!["odd.csv".to_string()];
+    let open = Request::Open { job: 2, paths, columns: Some(columns) };
+    bench.session.request(open, vec![text.as_bytes().to_vec()]);
+    let events = bench.finish();
+    assert_eq!(kinds(&events), ["found 0", "predicted 0", "done 2 false"]);
+    let wave_min_aa = |events: &[Event]| {
+        events.iter().find_map(|e| match e {
+            Event::Found { summary, .. } | Event::Changed { summary, .. } => Some(summary.wave_min_aa),
+            _ => None,
+        })
+    };
+    assert_eq!(wave_min_aa(&events), Some(3900.0));
+
+    // Another word about the same spectrum reads it anew, and taking it back too.
+    let nanometres =
+        Assumptions { columns: Some(Columns { unit: WaveUnit::Nanometre, ..columns }), ..Assumptions::default() };
+    bench.ask(Request::Assume { spectrum: 0, assumptions: nanometres });
+    assert_eq!(wave_min_aa(&bench.finish()), Some(39_000.0));
+    bench.ask(Request::Assume { spectrum: 0, assumptions: Assumptions::default() });
+    assert_eq!(kinds(&bench.finish()), ["refused 0"], "without help it cannot be read");
+    bench.ask(Request::Assume {
+        spectrum: 0,
+        assumptions: Assumptions { columns: Some(columns), ..Assumptions::default() },
+    });
+    assert_eq!(wave_min_aa(&bench.finish()), Some(3900.0));
 }

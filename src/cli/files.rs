@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use super::{Outcome, say};
-use crate::read;
+use crate::read::{self, ReadError};
 use crate::spectrum::Spectrum;
 
 /// Files that are in memory together.
@@ -59,6 +59,9 @@ pub(super) fn for_each_part(
                 Ok(contents) => {
                     for skipped in contents.skipped {
                         report.failed(&format!("{file}: {}", skipped.what), &skipped.why);
+                    }
+                    for (name, _) in contents.labels {
+                        report.failed(&name, &ReadError::LabelTable.to_string());
                     }
                     loaded.extend(contents.spectra.into_iter().map(|spectrum| Loaded { file: file.clone(), spectrum }));
                 }

@@ -18,6 +18,7 @@ mod models;
 mod output;
 mod predict;
 mod pretrain;
+mod published;
 mod verify;
 
 /// Stellar parameters from spectra, computed on this machine.

@@ -1,17 +1,18 @@
 //! `specola predict`: stellar parameters of spectra, as a table.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use pollster::block_on;
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use super::files::{Loaded, for_each_part};
 use super::output::Format;
-use super::{ModelsDir, Outcome, output};
+use super::{ModelsDir, Outcome, output, published};
 use crate::model::manifest::ModelEntry;
+use crate::model::store::MANIFEST;
 use crate::preprocess::snr;
 use crate::result::{Label, Prediction, Summary};
 use crate::share::{self, Answer, Record, csv};
@@ -25,26 +26,35 @@ const BATCH: usize = 32;
 pub(super) struct Predict {
     /// Spectra: files, folders, .zip archives or .npz bundles
     #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Model to use (`specola models` lists them) [default: the shipped default]
-    #[arg(long, value_name = "NAME")]
+    pub(super) files: Vec<PathBuf>,
+    /// Model to use: a name (`specola models` lists them), a folder of such models, or the folder of the published
+    /// SpecCLIP system [default: the shipped default]
+    #[arg(long, value_name = "NAME|DIR")]
     model: Option<String>,
-    /// Parameters to give, in this order: teff, logg, feh, alpha_fe, rv [default: all that the model has]
-    #[arg(long, value_name = "LABELS", value_delimiter = ',', value_parser = parse_label)]
-    labels: Vec<Label>,
+    /// Parameters to give, in this order: teff, logg, feh, alpha_fe, rv; the published system has more [default: all
+    /// that the model has]
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    pub(super) labels: Vec<String>,
     /// Form of the table: csv, json (one object a line), ecsv, votable or fits
     #[arg(long, value_name = "FORMAT", default_value = "csv", value_parser = Format::parse)]
-    format: Format,
+    pub(super) format: Format,
     /// Where to write; `-` is standard output
     #[arg(short, value_name = "OUT")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     #[command(flatten)]
     models: ModelsDir,
 }
 
 impl Predict {
     pub(super) fn run(&self) -> anyhow::Result<Outcome> {
-        let (entry, predictor) = self.models.load(self.model.as_deref())?;
+        let (entry, predictor) = match self.model.as_deref().map(|m| (m, Path::new(m))) {
+            Some((_, folder)) if folder.join(MANIFEST).is_file() => {
+                ModelsDir { folder: Some(folder.to_owned()) }.load(None)?
+            }
+            Some((_, folder)) if folder.is_dir() => return published::run(self, folder),
+            Some((name, _)) if name.contains(std::path::is_separator) => bail!("there is no folder {name}"),
+            other => self.models.load(other.map(|(name, _)| name))?,
+        };
         let labels = self.labels_of(&entry)?;
         let mut out = output::open(self.output.as_deref())?;
         if self.format == Format::Table(share::Format::Csv) {
@@ -83,11 +93,12 @@ impl Predict {
         if self.labels.is_empty() {
             return Ok(entry.labels.clone());
         }
-        if let Some(missing) = self.labels.iter().find(|l| !entry.labels.contains(l)) {
+        let labels = self.labels.iter().map(|name| parse_label(name)).collect::<anyhow::Result<Vec<Label>>>()?;
+        if let Some(missing) = labels.iter().find(|l| !entry.labels.contains(l)) {
             let names: Vec<&str> = entry.labels.iter().map(|l| l.name()).collect();
             bail!("the model {} does not give {}; it gives {}", entry.name, missing.name(), names.join(", "));
         }
-        Ok(self.labels.clone())
+        Ok(labels)
     }
 }
 
@@ -133,9 +144,9 @@ fn json(record: &Record, labels: &[Label]) -> String {
     format!("{}\n", Value::Object(row))
 }
 
-fn parse_label(name: &str) -> Result<Label, String> {
+fn parse_label(name: &str) -> anyhow::Result<Label> {
     Label::from_name(name).ok_or_else(|| {
         let names: Vec<&str> = Label::ALL.iter().map(|l| l.name()).collect();
-        format!("the labels are {}", names.join(", "))
+        anyhow!("there is no label {name:?}; the labels are {}", names.join(", "))
     })
 }

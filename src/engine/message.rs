@@ -6,7 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::result::{ModelCard, Prediction, SpectrumView, Summary};
+use crate::read::by_hand::{Columns, Preview};
+use crate::result::{Estimate, Label, ModelCard, Prediction, SpectrumView, Summary};
 use crate::spectrum::{Frame, Medium};
 
 /// Name of the browser's cache in which the engine keeps weights, and which the page lists and empties.
@@ -27,6 +28,29 @@ pub struct Assumptions {
     pub frame: Option<Frame>,
     /// Resolving power λ/FWHM near 4800 Å.
     pub resolving_power: Option<f64>,
+    /// Which columns of a text to read.
+    pub columns: Option<Columns>,
+}
+
+/// How a table of labels fits the spectra that are there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelTableReport {
+    /// Its file.
+    pub name: String,
+    /// Its rows.
+    pub rows: u32,
+    /// The labels that it has columns for.
+    pub labels: Vec<Label>,
+    /// Spectra with a row.
+    pub matched: u32,
+    /// Spectra without one.
+    pub unnamed: u32,
+    /// Rows that name no spectrum.
+    pub unmatched: u32,
+    /// The names of such rows; of many only the first.
+    pub unmatched_rows: Vec<String>,
+    /// Spectra that several rows name, so that none counts; of many only the first.
+    pub ambiguous: Vec<String>,
 }
 
 /// Page → engine.
@@ -38,6 +62,13 @@ pub enum Request {
         job: JobId,
         /// Path of each file below what was dropped.
         paths: Vec<String>,
+        /// Which columns to read, where the user says it of these files.
+        columns: Option<Columns>,
+    },
+    /// Send the first lines of a text. The one `File` is attached.
+    Preview {
+        /// Its path.
+        path: String,
     },
     /// Stop a job; what it has found stays.
     Cancel {
@@ -145,6 +176,23 @@ pub enum Event {
         spectrum: SpectrumId,
         /// What the table shows now.
         summary: Box<Summary>,
+    },
+    /// The first lines of a text, or why there are none.
+    Preview {
+        /// Its path.
+        path: String,
+        /// What to show.
+        preview: Result<Box<Preview>, String>,
+    },
+    /// Values of tables of labels for spectra; an empty list where there are none any more.
+    Labelled {
+        /// Spectra whose values changed.
+        values: Vec<(SpectrumId, Vec<Estimate>)>,
+    },
+    /// Every table of labels, and how it fits the spectra.
+    Tables {
+        /// In the order in which they were opened.
+        tables: Vec<LabelTableReport>,
     },
     /// How far a job is.
     Progress {

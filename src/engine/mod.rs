@@ -8,6 +8,8 @@
 //! [`message`] is all that the two sides share. `session` is the engine's heart and knows no browser: it runs in native
 //! tests as it does in a worker. `worker` and `client` are the two ends of the wire.
 
+#[cfg(feature = "nn")]
+mod catalogue;
 #[cfg(feature = "ui")]
 pub mod client;
 pub mod message;
@@ -18,4 +20,4 @@ mod wire;
 #[cfg(feature = "engine")]
 pub mod worker;
 
-pub use message::{Assumptions, Backend, Event, JobId, MODELS_CACHE, Request, SpectrumId};
+pub use message::{Assumptions, Backend, Event, JobId, LabelTableReport, MODELS_CACHE, Request, SpectrumId};

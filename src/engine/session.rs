@@ -11,7 +11,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+use super::catalogue::Catalogue;
 use super::{Assumptions, Event, JobId, Request, SpectrumId};
+use crate::read::by_hand::Columns;
 use crate::read::{self, Archive, Contents};
 use crate::result::{Prediction, Summary};
 use crate::spectrum::{Known, Source, Spectrum};
@@ -58,6 +60,8 @@ enum Model {
 /// Files that were dropped together.
 struct Job<F> {
     id: JobId,
+    /// How the user says that its texts are to be read.
+    columns: Option<Columns>,
     files: VecDeque<(String, Option<F>)>,
     archive: Option<OpenArchive<F>>,
     files_total: u32,
@@ -115,6 +119,8 @@ struct Origin<F> {
 
 /// A spectrum, and what the user said about it.
 struct Held<F> {
+    /// Its own name, from its file.
+    name: String,
     origin: Origin<F>,
     assumptions: Assumptions,
     /// As it was read; `None` when its samples were let go.
@@ -149,7 +155,8 @@ fn assume(mut spectrum: Spectrum, assumptions: Assumptions) -> Spectrum {
 }
 
 /// Something that a person waits for; it goes before all jobs.
-enum Errand {
+enum Errand<F> {
+    Preview(String, Option<F>),
     View(SpectrumId),
     Assume(SpectrumId, Assumptions),
     Predict(SpectrumId),
@@ -160,8 +167,9 @@ pub struct Session<F, E> {
     emit: E,
     model: Model,
     jobs: VecDeque<Job<F>>,
-    errands: VecDeque<Errand>,
+    errands: VecDeque<Errand<F>>,
     spectra: BTreeMap<SpectrumId, Held<F>>,
+    catalogue: Catalogue,
     next_spectrum: SpectrumId,
     /// Answered spectra whose samples are there, longest there first, and the bytes of all samples.
     kept: VecDeque<SpectrumId>,
@@ -180,6 +188,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             jobs: VecDeque::new(),
             errands: VecDeque::new(),
             spectra: BTreeMap::new(),
+            catalogue: Catalogue::default(),
             next_spectrum: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
@@ -210,19 +219,29 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     /// Takes a request. `attachments` are the files of [`Request::Open`], one for each path.
     pub fn request(&mut self, request: Request, attachments: Vec<F>) {
         match request {
-            Request::Open { job, paths } => {
+            Request::Open { job, paths, columns } => {
                 let files_total = paths.len() as u32;
                 let mut attachments = attachments.into_iter();
                 let files = paths.into_iter().map(|path| (path, attachments.next())).collect();
                 let (waiting, archive) = (VecDeque::new(), None);
                 let (spectra_done, spectra_total) = (0, 0);
-                self.jobs.push_back(Job { id: job, files, archive, files_total, waiting, spectra_done, spectra_total });
+                self.jobs.push_back(Job {
+                    id: job,
+                    columns,
+                    files,
+                    archive,
+                    files_total,
+                    waiting,
+                    spectra_done,
+                    spectra_total,
+                });
             }
             Request::Cancel { job } => {
                 if let Some(i) = self.jobs.iter().position(|j| j.id == job) {
                     self.end_job(i, true);
                 }
             }
+            Request::Preview { path } => self.errands.push_back(Errand::Preview(path, attachments.into_iter().next())),
             Request::View { spectrum } => self.errands.push_back(Errand::View(spectrum)),
             Request::Assume { spectrum, assumptions } => self.errands.push_back(Errand::Assume(spectrum, assumptions)),
             Request::Clear => {
@@ -231,6 +250,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 }
                 self.errands.clear();
                 self.spectra.clear();
+                self.catalogue = Catalogue::default();
                 self.kept.clear();
                 self.kept_bytes = 0;
                 self.shown_raw = None;
@@ -242,6 +262,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     pub async fn step(&mut self) -> bool {
         if let Some(errand) = self.next_errand() {
             match errand {
+                Errand::Preview(path, content) => self.preview(path, content).await,
                 Errand::View(id) => self.view(id).await,
                 Errand::Assume(id, assumptions) => self.assume(id, assumptions).await,
                 Errand::Predict(id) => {
@@ -271,9 +292,9 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     }
 
     /// The first errand that can be run now: predictions wait for the model.
-    fn next_errand(&mut self) -> Option<Errand> {
+    fn next_errand(&mut self) -> Option<Errand<F>> {
         let model_is_settled = !matches!(self.model, Model::Loading);
-        let can_run = |e: &Errand| model_is_settled || !matches!(e, Errand::Predict(_));
+        let can_run = |e: &Errand<F>| model_is_settled || !matches!(e, Errand::Predict(_));
         self.errands.iter().position(can_run).and_then(|i| self.errands.remove(i))
     }
 
@@ -287,6 +308,8 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
 
     fn end_job(&mut self, i: usize, cancelled: bool) {
         if let Some(job) = self.jobs.remove(i) {
+            let named = self.spectra.iter().map(|(id, held)| (*id, held.name.as_str(), held.origin.file.path.as_str()));
+            self.catalogue.join(named, &mut self.emit);
             (self.emit)(Event::Done { job: job.id, cancelled });
         }
     }
@@ -302,7 +325,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             }
             self.take_in(i, &file, Some(entry), contents);
         } else if let Some((path, content)) = job.files.pop_front() {
-            let found = match open(&path, content).await {
+            let found = match open(&path, content, job.columns.as_ref()).await {
                 Ok((Opened::Archive(archive), file)) => {
                     job.files_total += archive.len() as u32 - 1;
                     job.archive = Some(OpenArchive { archive, file, next: 0 });
@@ -330,10 +353,13 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             (self.emit)(Event::Found { job: job.id, spectrum: id, summary });
             self.kept_bytes += spectrum.bytes();
             let origin = Origin { file: file.clone(), entry, index };
-            self.spectra.insert(id, Held { origin, assumptions: Assumptions::default(), spectrum: Some(spectrum) });
+            let name = spectrum.meta.id.clone();
+            let assumptions = Assumptions { columns: job.columns, ..Assumptions::default() };
+            self.spectra.insert(id, Held { name, origin, assumptions, spectrum: Some(spectrum) });
             job.waiting.push_back(id);
             job.spectra_total += 1;
         }
+        self.catalogue.add(contents.labels);
         for skipped in contents.skipped {
             let what = format!("{}: {}", file.path, skipped.what);
             (self.emit)(Event::Skipped { job: job.id, what, why: skipped.why });
@@ -382,7 +408,10 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             return Ok(());
         }
         let (file, entry, index) = (held.origin.file.clone(), held.origin.entry, held.origin.index);
-        let mut contents = match open(&file.path, Some(file.content.clone())).await?.0 {
+        let columns = held.assumptions.columns;
+        // What is read by hand is one spectrum.
+        let index = if columns.is_some() { 0 } else { index };
+        let mut contents = match open(&file.path, Some(file.content.clone()), columns.as_ref()).await?.0 {
             Opened::Archive(mut archive) => archive.read(entry.unwrap_or_default()),
             Opened::Contents(contents) => contents,
         };
@@ -413,12 +442,28 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         (self.emit)(Event::View { spectrum: id, view: Box::new(view) });
     }
 
+    async fn preview(&mut self, path: String, content: Option<F>) {
+        let preview = match content {
+            Some(content) if content.size() <= MAX_FILE_BYTES => {
+                content.bytes().await.and_then(|bytes| read::preview(&bytes).map_err(|e| e.to_string()))
+            }
+            _ => Err("the file is not there, or too large".into()),
+        };
+        (self.emit)(Event::Preview { path, preview: preview.map(Box::new) });
+    }
+
     async fn assume(&mut self, id: SpectrumId, assumptions: Assumptions) {
+        let Some(held) = self.spectra.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut held.assumptions, assumptions);
+        if before.columns != assumptions.columns {
+            // Other columns are other samples.
+            self.kept_bytes -= held.bytes();
+            held.spectrum = None;
+        }
         if let Err(why) = self.bring_back(id).await {
             return (self.emit)(Event::Refused { spectrum: id, why });
         }
-        let Some(held) = self.spectra.get_mut(&id) else { return };
-        held.assumptions = assumptions;
+        let Some(held) = self.spectra.get(&id) else { return };
         if let Some(spectrum) = held.assumed() {
             let summary = Box::new(Summary::of(&held.origin.file.path, &spectrum));
             (self.emit)(Event::Changed { spectrum: id, summary });
@@ -438,8 +483,12 @@ enum Opened {
     Contents(Contents),
 }
 
-/// Opens a file that was given.
-async fn open<F: Attachment>(path: &str, content: Option<F>) -> Result<(Opened, Rc<File<F>>), String> {
+/// Opens a file that was given; by `columns`, where the user says which they are.
+async fn open<F: Attachment>(
+    path: &str,
+    content: Option<F>,
+    columns: Option<&Columns>,
+) -> Result<(Opened, Rc<File<F>>), String> {
     let content = content.ok_or("the page sent no content for this file; drop it again")?;
     if content.size() > MAX_FILE_BYTES {
         return Err(format!(
@@ -452,7 +501,11 @@ async fn open<F: Attachment>(path: &str, content: Option<F>) -> Result<(Opened, 
     let opened = if Archive::<Vec<u8>>::identify(&bytes) {
         Opened::Archive(Archive::open(bytes).map_err(|e| e.to_string())?)
     } else {
-        Opened::Contents(read::read(path, &bytes).map_err(|e| e.to_string())?)
+        let contents = match columns {
+            Some(columns) => read::read_by_hand(path, &bytes, columns),
+            None => read::read(path, &bytes),
+        };
+        Opened::Contents(contents.map_err(|e| e.to_string())?)
     };
     Ok((opened, Rc::new(File { path: path.to_owned(), content })))
 }

@@ -25,6 +25,8 @@ pub struct Regime {
     pub floor: f64,
     /// Error that noise adds, times S/N a model pixel.
     pub noise: f64,
+    /// The part of `floor` that another exposure of the same star would change: calibration, line spread, sky.
+    pub exposure: f64,
     /// Number of stars that it was measured on.
     pub n: usize,
 }
@@ -38,8 +40,8 @@ impl ErrorModel {
     }
 
     /// The part of [`sigma`](Self::sigma) that differs between two exposures of one star.
-    pub fn sigma_noise(&self, feh: f64, snr: f64) -> f64 {
-        self.regime(feh).map_or(f64::NAN, |r| r.noise / snr.max(1.0))
+    pub fn sigma_exposure(&self, feh: f64, snr: f64) -> f64 {
+        self.regime(feh).map_or(f64::NAN, |r| r.exposure.hypot(r.noise / snr.max(1.0)))
     }
 
     fn regime(&self, feh: f64) -> Option<&Regime> {

@@ -39,7 +39,7 @@ pub struct Manifest {
 pub struct ModelEntry {
     /// `lrs-mlp`.
     pub name: String,
-    /// Goes up with every training.
+    /// Goes up whenever the weights change.
     pub version: u32,
     /// `lrs`: low-resolution optical spectra.
     pub modality: String,

@@ -9,7 +9,7 @@ use super::store::sha256_hex;
 /// Largest chunk: a broken download loses no more than this.
 const CHUNK_BYTES: usize = 4 << 20;
 
-/// Cuts `weights` into chunks below `models`, completes the entry's size, hash and chunks, puts it into the manifest in
+/// Cuts `weights` into chunks below `models`, completes the entry's size, hash, chunks and version, puts it into the manifest in
 /// place of an older one and removes chunks that nothing names any more.
 pub fn publish(models: &Path, weights: &[u8], mut entry: ModelEntry, default: &str) -> io::Result<()> {
     std::fs::create_dir_all(models)?;
@@ -27,6 +27,10 @@ pub fn publish(models: &Path, weights: &[u8], mut entry: ModelEntry, default: &s
     let path = models.join("manifest.json");
     let old = std::fs::read(&path).ok().and_then(|json| serde_json::from_slice::<Manifest>(&json).ok());
     let mut list: Vec<ModelEntry> = old.map_or(Vec::new(), |m| m.models);
+    // Other weights are another version; the same ones again are not.
+    if let Some(before) = list.iter().find(|m| m.name == entry.name) {
+        entry.version = before.version + u32::from(before.sha256 != entry.sha256);
+    }
     list.retain(|m| m.name != entry.name);
     list.push(entry);
     list.sort_by(|a, b| a.name.cmp(&b.name));

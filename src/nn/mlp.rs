@@ -84,6 +84,13 @@ impl Mlp {
         self
     }
 
+    /// This network as the base of an adapter: no weight is trained, statistics are held, nothing is dropped.
+    pub fn frozen(self) -> Self {
+        let mut frozen = self.with_frozen_statistics().no_grad();
+        frozen.dropout = DropoutConfig::new(0.0).init();
+        frozen
+    }
+
     /// Width of every layer, input first.
     pub fn widths(&self) -> Vec<usize> {
         let shapes = self.layers.iter().map(|layer| layer.weight.lazy_shape().dims::<2>());

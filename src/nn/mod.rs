@@ -12,11 +12,13 @@ pub mod flow;
 pub mod keyed;
 pub mod lora;
 pub mod masked_transformer;
+pub mod masking;
 mod mlp;
 pub mod projection;
 pub mod residual_head;
 pub mod self_attention;
 pub mod tokens;
+pub mod tower;
 
 pub use mlp::{Mlp, MlpConfig};
 

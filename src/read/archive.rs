@@ -62,7 +62,7 @@ impl<T: AsRef<[u8]>> Archive<T> {
                 inner
             }
             Err(error) => {
-                Contents { spectra: Vec::new(), skipped: vec![Skipped { what: file, why: error.to_string() }] }
+                Contents { skipped: vec![Skipped { what: file, why: error.to_string() }], ..Contents::default() }
             }
         }
     }

@@ -24,6 +24,9 @@ pub enum ReadError {
     #[error("this is a table of labels, not a spectrum; give it as the label table (command line: --labels)")]
     LabelTable,
 
+    #[error("reading the table of labels: {0}")]
+    Labels(Box<super::LabelError>),
+
     #[error("unpacking {part}: {problem}; download the file again, or unpack it yourself and give the contents")]
     Unpack { part: String, problem: String },
 

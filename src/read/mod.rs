@@ -9,6 +9,7 @@
 
 mod archive;
 mod axis;
+pub mod by_hand;
 mod columns;
 mod container;
 mod desi;
@@ -29,6 +30,7 @@ mod table;
 mod text;
 
 pub use archive::Archive;
+pub use by_hand::{preview, read_by_hand};
 pub use error::ReadError;
 pub use gaia_xp::{sampling_name, spectra_name};
 pub use join::{Ambiguous, By, Joined, Match, Named};
@@ -43,6 +45,8 @@ use npy::ArrayFile;
 pub struct Contents {
     /// The spectra, in the order of the file.
     pub spectra: Vec<Spectrum>,
+    /// Tables of labels, each with the name of its file.
+    pub labels: Vec<(String, LabelTable)>,
     /// Parts that gave none.
     pub skipped: Vec<Skipped>,
 }
@@ -50,11 +54,12 @@ pub struct Contents {
 impl Contents {
     /// A file that held one spectrum.
     fn of(spectrum: Spectrum) -> Self {
-        Self { spectra: vec![spectrum], skipped: Vec::new() }
+        Self { spectra: vec![spectrum], ..Self::default() }
     }
 
     fn add(&mut self, more: Contents) {
         self.spectra.extend(more.spectra);
+        self.labels.extend(more.labels);
         self.skipped.extend(more.skipped);
     }
 }
@@ -92,6 +97,16 @@ pub fn read_beside(name: &str, bytes: &[u8], sampling: Option<&[u8]>) -> Result<
 }
 
 fn read_at(name: &str, bytes: &[u8], beside: Option<&[u8]>, depth: usize) -> Result<Contents, ReadError> {
+    match read_one(name, bytes, beside, depth) {
+        Err(ReadError::LabelTable) => {
+            let table = LabelTable::read(bytes).map_err(|e| ReadError::Labels(Box::new(e)))?;
+            Ok(Contents { labels: vec![(name.to_string(), table)], ..Contents::default() })
+        }
+        other => other,
+    }
+}
+
+fn read_one(name: &str, bytes: &[u8], beside: Option<&[u8]>, depth: usize) -> Result<Contents, ReadError> {
     if bytes.is_empty() {
         return Err(ReadError::Empty);
     }

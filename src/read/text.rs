@@ -11,13 +11,13 @@ use super::{gaia_xp, labels};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum};
 
 /// Characters that begin a comment line.
-const COMMENT: [char; 5] = ['#', '%', '!', ';', '\\'];
+pub(super) const COMMENT: [char; 5] = ['#', '%', '!', ';', '\\'];
 
 /// One line of values.
-struct Row<'a> {
-    line: usize,
-    cells: Vec<&'a str>,
-    decimal_comma: bool,
+pub(super) struct Row<'a> {
+    pub(super) line: usize,
+    pub(super) cells: Vec<&'a str>,
+    pub(super) decimal_comma: bool,
 }
 
 /// Columns of numbers with their names, where they have any.
@@ -163,7 +163,7 @@ fn two_rows(rows: &[Row]) -> Result<Columns, ReadError> {
     Ok(Columns { names, values, format: "text, one row of wavelengths and one of fluxes" })
 }
 
-fn split(line: &str, number: usize) -> Row<'_> {
+pub(super) fn split(line: &str, number: usize) -> Row<'_> {
     let line = line.trim().trim_end_matches([',', ';']);
     let separator = [';', '\t', ','].into_iter().find(|s| line.contains(*s));
     let cells: Vec<&str> = match separator {
@@ -174,7 +174,7 @@ fn split(line: &str, number: usize) -> Row<'_> {
 }
 
 /// A number or a word for a missing one; `None` for anything else.
-fn number(cell: &str, decimal_comma: bool) -> Option<f64> {
+pub(super) fn number(cell: &str, decimal_comma: bool) -> Option<f64> {
     let cell = unquote(cell);
     if cell.is_empty() || ["null", "none", "--", "n/a", "na", "indef"].contains(&cell.to_lowercase().as_str()) {
         return Some(f64::NAN);
@@ -189,7 +189,7 @@ fn parse(cell: &str, row: &Row) -> Result<f64, ReadError> {
     })
 }
 
-fn unquote(cell: &str) -> &str {
+pub(super) fn unquote(cell: &str) -> &str {
     cell.trim().trim_matches(['"', '\''])
 }
 

@@ -4,6 +4,7 @@
 //! Everything here starts from [`Record`]s, what is known of a spectrum and what was answered, so that page and command
 //! line write the same bytes.
 
+pub mod catalogue;
 pub mod csv;
 pub mod curve;
 pub mod ecsv;

@@ -1,3 +1,5 @@
 //! What an astronomer asks for: plain inputs, plain results.
 
 pub mod predict;
+pub mod published;
+pub mod teach;

@@ -105,6 +105,23 @@ impl Dataset {
         Self { targets: one(&self.targets), weights: one(&self.weights), k: 1, ..self }
     }
 
+    /// The stars of these rows, in order, and for each the mean of what is given for its rows, the good observations above
+    /// all.
+    pub fn by_star(&self, rows: &[Vec<f64>]) -> (Vec<usize>, Vec<Vec<f64>>) {
+        let mut stars = self.star.clone();
+        stars.sort_unstable();
+        stars.dedup();
+        let (mut means, mut weights) = (vec![vec![0.0; self.k]; stars.len()], vec![0.0; stars.len()]);
+        for (row, values) in rows.iter().enumerate() {
+            let star = stars.binary_search(&self.star[row]).unwrap_or_default();
+            let weight = f64::from(self.snr[row]).min(100.0).powi(2);
+            means[star].iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value);
+            weights[star] += weight;
+        }
+        means.iter_mut().zip(&weights).for_each(|(mean, n)| mean.iter_mut().for_each(|value| *value /= n));
+        (stars, means)
+    }
+
     /// The same rows with each label's weight multiplied by a factor.
     pub fn weighed(mut self, factors: [f32; 4]) -> Self {
         let k = self.k;

@@ -1,5 +1,7 @@
 //! Errors of predictions as a function of S/N, from residuals of spectra that were not trained on.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::metrics::{mean_and_std, sigma_clip};
 use crate::model::calibration::{ErrorModel, Regime};
 use crate::result::Label;
@@ -53,10 +55,35 @@ fn coverage_power(full: &ErrorModel, mut partial: Vec<Residual>) -> f64 {
 }
 
 fn count_stars(residuals: &[Residual]) -> usize {
-    residuals.iter().map(|r| r.star).collect::<std::collections::BTreeSet<_>>().len()
+    residuals.iter().map(|r| r.star).collect::<BTreeSet<_>>().len()
 }
 
 fn regime(feh_below: Option<f64>, residuals: &[Residual]) -> Regime {
+    let (floor, noise) = floor_and_noise(residuals);
+    let (exposure, _) = floor_and_noise(&about_each_star(residuals));
+    Regime { feh_below, floor, noise, exposure: exposure.min(floor), n: count_stars(residuals) }
+}
+
+/// The residuals with what all observations of a star have in common taken away, for stars that were observed more than
+/// once.
+fn about_each_star(residuals: &[Residual]) -> Vec<Residual> {
+    let mut stars: BTreeMap<usize, Vec<&Residual>> = BTreeMap::new();
+    residuals.iter().filter(|r| r.value.is_finite()).for_each(|r| stars.entry(r.star).or_default().push(r));
+    let mut rest = Vec::new();
+    for observations in stars.into_values().filter(|o| o.len() > 1) {
+        let n = observations.len() as f64;
+        // The good observations tell the star's own level best.
+        let weight = |r: &Residual| r.snr.min(100.0).powi(2);
+        let total: f64 = observations.iter().map(|r| weight(r)).sum();
+        let level = observations.iter().map(|r| weight(r) * r.value).sum::<f64>() / total;
+        let lost = (n / (n - 1.0)).sqrt();
+        rest.extend(observations.into_iter().map(|r| Residual { value: lost * (r.value - level), ..*r }));
+    }
+    rest
+}
+
+/// Fits σ² = floor² + (noise / S/N)².
+fn floor_and_noise(residuals: &[Residual]) -> (f64, f64) {
     let mut sorted = residuals.to_vec();
     sorted.retain(|r| r.value.is_finite());
     sorted.sort_unstable_by(|a, b| a.snr.total_cmp(&b.snr));
@@ -83,8 +110,7 @@ fn regime(feh_below: Option<f64>, residuals: &[Residual]) -> Regime {
     let slope = ((s * sxy - sx * sy) / (s * sxx - sx * sx)).max(0.0);
     let level = (sy - slope * sx) / s;
     let smallest = points.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
-    let floor = level.max(0.25 * smallest).sqrt();
-    Regime { feh_below, floor, noise: slope.sqrt(), n: count_stars(residuals) }
+    (level.max(0.25 * smallest).sqrt(), slope.sqrt())
 }
 
 #[cfg(test)]
@@ -107,5 +133,24 @@ mod tests {
         let regime = &fitted.regimes[0];
         assert!((regime.floor / 80.0 - 1.0).abs() < 0.05 && (regime.noise / 2000.0 - 1.0).abs() < 0.05, "{regime:?}");
         assert!((fitted.sigma(0.0, Some(20.0), 1.0) / 128.0 - 1.0).abs() < 0.05);
+    }
+
+    /// 60 K that is the star's own, 30 K of every exposure, and noise.
+    #[test]
+    fn what_differs_between_exposures_is_told_from_what_does_not() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(4);
+        let mut residuals = Vec::new();
+        for star in 0..1_500 {
+            let own: f64 = StandardNormal.sample(&mut rng);
+            for _ in 0..16 {
+                let snr = 10f64.powf(rng.random_range(1.0..2.5));
+                let unit: f64 = StandardNormal.sample(&mut rng);
+                let value = 60.0 * own + unit * 30f64.hypot(1000.0 / snr);
+                residuals.push(Residual { star, snr, value, feh: 0.0, coverage: 1.0 });
+            }
+        }
+        let regime = &fit(Label::Teff, &residuals).regimes[0];
+        assert!((regime.exposure / 30.0 - 1.0).abs() < 0.1, "{regime:?}");
+        assert!((regime.floor / 60f64.hypot(30.0) - 1.0).abs() < 0.05, "{regime:?}");
     }
 }

@@ -52,10 +52,10 @@ pub struct RepeatScore {
     pub scatter: f64,
     /// Median predicted error.
     pub error: f64,
-    /// Median of the part of it that noise makes: what visits can differ by.
-    pub noise_error: f64,
+    /// Median of the part of it that differs between visits.
+    pub exposure_error: f64,
     /// Scatter in units of that part (clipped).
-    pub ratio_to_noise: f64,
+    pub ratio_to_exposure: f64,
     /// Scatter in units of the whole predicted error (clipped).
     pub ratio: f64,
 }
@@ -142,8 +142,8 @@ pub fn repeats(predictor: &Predictor, judged: &[Judged], table: &LabelTable, col
         .into_iter()
         .filter_map(|label| {
             let errors = predictor.entry().errors.iter().find(|e| e.label == label)?;
-            let (mut scatter, mut by_noise, mut by_error) = (Vec::new(), Vec::new(), Vec::new());
-            let (mut all_errors, mut all_noise) = (Vec::new(), Vec::new());
+            let (mut scatter, mut by_exposure, mut by_error) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut all_errors, mut all_exposure) = (Vec::new(), Vec::new());
             for visits in stars.values() {
                 let values: Vec<_> = visits.iter().filter_map(|j| Some((j, j.prediction.get(label)?))).collect();
                 let n = values.len() as f64;
@@ -152,13 +152,13 @@ pub fn repeats(predictor: &Predictor, judged: &[Judged], table: &LabelTable, col
                 let shrink = (1.0 - 1.0 / n).sqrt();
                 for (j, estimate) in values {
                     let feh = j.prediction.get(Label::Feh).map_or(0.0, |e| e.value);
-                    let noise = errors.sigma_noise(feh, j.prediction.snr?.value);
+                    let exposure = errors.sigma_exposure(feh, j.prediction.snr?.value);
                     let off = (estimate.value - mean) / shrink;
                     scatter.push(off);
-                    by_noise.push(off / noise);
+                    by_exposure.push(off / exposure);
                     by_error.push(off / estimate.error);
                     all_errors.push(estimate.error);
-                    all_noise.push(noise);
+                    all_exposure.push(exposure);
                 }
             }
             let spread = |v: &[f64]| mean_and_std(&sigma_clip(v, 3.0, 5)).1;
@@ -168,8 +168,8 @@ pub fn repeats(predictor: &Predictor, judged: &[Judged], table: &LabelTable, col
                 visits: scatter.len(),
                 scatter: spread(&scatter),
                 error: median(&mut all_errors)?,
-                noise_error: median(&mut all_noise)?,
-                ratio_to_noise: spread(&by_noise),
+                exposure_error: median(&mut all_exposure)?,
+                ratio_to_exposure: spread(&by_exposure),
                 ratio: spread(&by_error),
             })
         })

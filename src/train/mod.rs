@@ -11,4 +11,6 @@ pub mod metrics;
 pub mod pretrain;
 pub mod report;
 pub mod simulate;
+pub mod smooth;
+pub mod straighten;
 pub mod subspace;

@@ -3,7 +3,7 @@
 //! 1. The velocity network and the label network learn from simulated observations of the grid's nodes; one node in ten is
 //!    held out. Together they are **`lrs-mlp-synthetic`**, which has seen no real star.
 //! 2. The label network is fine-tuned on the labelled stars of a library, with survey-like noise and velocities added:
-//!    **`lrs-mlp`**. Its accuracy and errors are measured by cross-validation, in which stars of one cluster are never on
+//!    **`lrs-mlp`**. The labels are smoothed over like stars first, and a straight line is put through each output last. Its accuracy and errors are measured by cross-validation, in which stars of one cluster are never on
 //!    two sides. The velocity network stays as it is. [α/Fe], which few real stars have, is held where the synthetic
 //!    network put it by showing simulated stars, with that label alone, beside the real ones.
 //!
@@ -24,6 +24,8 @@ use super::fit::{FitConfig, fit, standardisation};
 use super::grid::Grid;
 use super::library::{Labelled, read_labelled};
 use super::metrics::{Metrics, sigma_standard_error};
+use super::smooth::smooth_targets;
+use super::straighten::straighten;
 use super::subspace;
 use crate::model::calibration::{ErrorModel, Subspace};
 use crate::model::manifest::{Accuracy, ModelEntry};
@@ -146,6 +148,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
         let tuned = stage(plan, &format!("labels-fold{fold}"), &device, say, |say| {
             fine_tune(plan, &labels, &library.stars, &inside, &replay, &format!("fold {fold}"), say)
         })?;
+        let tuned = straightened(plan, tuned, &library.stars, &inside, &device)?;
         let predictor = Predictor::from_parts(&synthetic, rv.clone(), tuned.clone(), known.clone(), &device);
         let spectra: Vec<&Spectrum> = outside.iter().map(|&s| &library.spectra[s]).collect();
         for (star, prediction) in outside.iter().zip(pollster::block_on(predictor.predict(&spectra))) {
@@ -167,6 +170,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
     let tuned = stage(plan, "labels", &device, say, |say| {
         fine_tune(plan, &labels, &library.stars, &learned, &replay, "all", say)
     })?;
+    let tuned = straightened(plan, tuned, &library.stars, &learned, &device)?;
     let on = format!("MILES {:.0}–{:.0} K, {}-fold by star and cluster", TEFF_RANGE_K.0, TEFF_RANGE_K.1, plan.folds);
     let real = ModelEntry {
         trained_on: format!(
@@ -197,17 +201,25 @@ fn stage(
     let path = plan.work.join(format!("{name}.safetensors"));
     if let Ok(bytes) = std::fs::read(&path) {
         say(&format!("{name}: taken from {}", path.display()));
-        return Ok(Regressor::load(&Tensors::parse(&bytes)?, "", device)?);
+        return as_shipped(&bytes, device);
     }
     let began = std::time::Instant::now();
     let trained = train(say).with_context(|| format!("training {name}"))?;
-    let mut tensors = Tensors::default();
-    trained.store(&mut tensors, "")?;
-    let bytes = tensors.to_f16_file()?;
+    let bytes = file_of(&trained)?;
     std::fs::write(&path, &bytes)?;
     say(&format!("{name}: done in {:.1} min", began.elapsed().as_secs_f64() / 60.0));
-    // From the file, so that what is measured is what is shipped.
-    Ok(Regressor::load(&Tensors::parse(&bytes)?, "", device)?)
+    as_shipped(&bytes, device)
+}
+
+fn file_of(network: &Regressor) -> Result<Vec<u8>> {
+    let mut tensors = Tensors::default();
+    network.store(&mut tensors, "")?;
+    Ok(tensors.to_f16_file()?)
+}
+
+/// A network from its file, so that what is measured is what is shipped.
+fn as_shipped(file: &[u8], device: &Device) -> Result<Regressor> {
+    Ok(Regressor::load(&Tensors::parse(file)?, "", device)?)
 }
 
 fn progress<'a>(name: &'a str, epochs: usize, say: &'a mut dyn FnMut(&str)) -> impl FnMut(usize, f64) + 'a {
@@ -242,6 +254,8 @@ fn fine_tune(
     for member in 0..plan.members as u64 {
         let seed = plan.seed + 6 + 1000 * member;
         let mut data = Dataset::of_library(stars, chosen, plan.real.draws, Purpose::Labels, seed).weighed(REAL_WEIGHTS);
+        let predicted = predict_all(start, &data, &Device::flex())?;
+        smooth_targets(&mut data, &predicted);
         data.extend(replay.clone());
         let config = FitConfig {
             epochs: plan.real.epochs,
@@ -260,6 +274,19 @@ fn fine_tune(
     }
     let mean = Tensors::mean(&members).context("no member to average")?;
     Ok(Regressor::load(&mean, "", &Device::flex())?)
+}
+
+/// The fine-tuned network with a straight line through each output, fitted to the stars that it has learned from.
+fn straightened(
+    plan: &Plan,
+    network: Regressor,
+    stars: &[LibraryStar],
+    chosen: &[usize],
+    device: &Device,
+) -> Result<Regressor> {
+    let data = Dataset::of_library(stars, chosen, 16, Purpose::Labels, plan.seed + 10);
+    let predicted = predict_all(&network, &data, device)?;
+    as_shipped(&file_of(&straighten(network, &data, &predicted))?, device)
 }
 
 pub(super) fn split_nodes(n: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {

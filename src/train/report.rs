@@ -71,19 +71,20 @@ fn describe(page: &mut String, entry: &ModelEntry) {
         );
     }
     page.push_str(
-        "\nErrors of its predictions, σ² = floor² + (noise / S/N)², times coverage^−p for incomplete spectra:\n\n",
+        "\nErrors of its predictions, σ² = floor² + (noise / S/N)², times coverage^−p for incomplete spectra; between exposures of one star `exposure` takes the place of the floor:\n\n",
     );
-    page.push_str("| label | for | floor | noise | stars | p |\n|---|---|---|---|---|---|\n");
+    page.push_str("| label | for | floor | noise | exposure | stars | p |\n|---|---|---|---|---|---|---|\n");
     for e in &entry.errors {
         let d = decimals(e.label);
         for r in &e.regimes {
             let which = r.feh_below.map_or("all others".into(), |cut| format!("[Fe/H] < {cut}"));
             let _ = writeln!(
                 page,
-                "| {} | {which} | {:.d$} | {:.d$} | {} | {:.2} |",
+                "| {} | {which} | {:.d$} | {:.d$} | {:.d$} | {} | {:.2} |",
                 e.label.symbol(),
                 r.floor,
                 r.noise,
+                r.exposure,
                 r.n,
                 e.coverage_power
             );
@@ -133,15 +134,15 @@ fn lamost_tables(page: &mut String, predictor: &Predictor, judged: &[Judged], ta
         }
     }
     page.push_str("\n### LAMOST repeats (the same star on different visits, S/N ≥ 30)\n\n");
-    page.push_str("Visits differ by noise alone, so the scatter belongs beside the noise part of the predicted error; the whole error also holds what is wrong for all visits alike.\n\n");
-    page.push_str("| label | stars | visits | scatter | noise part | ratio | whole error | ratio |\n|---|---|---|---|---|---|---|---|\n");
-    for RepeatScore { label, stars, visits, scatter, error, noise_error, ratio_to_noise, ratio } in
+    page.push_str("Visits of one star differ by noise, calibration and line spread, so the scatter belongs beside that part of the predicted error; the whole error also holds what is wrong for all visits alike.\n\n");
+    page.push_str("| label | stars | visits | scatter | exposure part | ratio | whole error | ratio |\n|---|---|---|---|---|---|---|---|\n");
+    for RepeatScore { label, stars, visits, scatter, error, exposure_error, ratio_to_exposure, ratio } in
         repeats(predictor, judged, table, "star_group")
     {
         let d = decimals(label);
         let _ = writeln!(
             page,
-            "| {} | {stars} | {visits} | {scatter:.d$} | {noise_error:.d$} | {ratio_to_noise:.2} | {error:.d$} | {ratio:.2} |",
+            "| {} | {stars} | {visits} | {scatter:.d$} | {exposure_error:.d$} | {ratio_to_exposure:.2} | {error:.d$} | {ratio:.2} |",
             label.symbol()
         );
     }

@@ -2,6 +2,7 @@
 
 use leptos::{ev, prelude::*};
 
+use super::columns::may_have_columns;
 use super::state::{Row, State};
 use crate::engine::Assumptions;
 use crate::spectrum::{Frame, Medium, Source};
@@ -93,6 +94,14 @@ pub fn AssumptionControls(row: Row) -> impl IntoView {
                     on:change=set_resolution
                 />
             </label>
+            {move || may_have_columns(&row.summary.get().file).then(|| view! {
+                <button
+                    data-testid="choose-columns" disabled=is_off
+                    on:click=move |_| state.ask_columns(row.summary.get_untracked().file.clone(), Some(row))
+                >
+                    {move || if row.assumptions.get().columns.is_some() { "Columns, set by you…" } else { "Columns…" }}
+                </button>
+            })}
             {move || wrong.get().map(|text| view! { <p class="error" role="alert">{text}</p> })}
         </section>
     }

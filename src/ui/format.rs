@@ -8,6 +8,18 @@ pub fn estimate(estimate: &Estimate) -> (String, String) {
     estimate.text('\u{2212}')
 }
 
+/// What a catalogue says beside a prediction, and how far apart they are: `("5777 ± 80", "Δ −23, 0.2 σ")`. The prediction's
+/// error decides the decimals.
+pub fn beside(known: &Estimate, predicted: &Estimate) -> (String, String) {
+    let at = |value: f64| Estimate { value, ..*predicted }.text('\u{2212}').0;
+    let has_error = known.error.is_finite() && known.error > 0.0;
+    let value = if has_error { format!("{} ± {}", at(known.value), at(known.error)) } else { at(known.value) };
+    let difference = predicted.value - known.value;
+    let error = predicted.error.hypot(if has_error { known.error } else { 0.0 });
+    let sign = if difference >= 0.0 { "+" } else { "" };
+    (value, format!("Δ {sign}{}, {:.1} σ", at(difference), (difference / error).abs()))
+}
+
 /// S/N for the page; a tilde says that it was estimated.
 pub fn snr(snr: Option<Snr>) -> String {
     match snr {

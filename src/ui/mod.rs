@@ -6,6 +6,7 @@
 mod arrange;
 mod assumptions;
 mod autosave;
+mod columns;
 mod curves;
 mod detail;
 mod download;
@@ -19,6 +20,7 @@ mod grid;
 mod kept;
 mod kept_models;
 mod keys;
+mod label_tables;
 mod ledger;
 mod order;
 mod parameters;
@@ -37,10 +39,12 @@ mod welcome;
 use leptos::prelude::*;
 
 use autosave::RestoreQuestion;
+use columns::ColumnsDialog;
 use detail::Detail;
 use drop_zone::DropZone;
 use kept::Origins;
 use keys::{KeyHelp, listen};
+use label_tables::LabelTables;
 use skipped::SkippedList;
 use state::State;
 use status::{Header, Notices, ProgressBar};
@@ -67,7 +71,8 @@ fn App() -> impl IntoView {
     listen(state, help);
     kept::listen(state);
     autosave::look(state);
-    let is_empty = move || state.rows.with(Vec::is_empty) && state.skipped.with(Vec::is_empty);
+    let is_empty =
+        move || state.rows.with(Vec::is_empty) && state.skipped.with(Vec::is_empty) && state.tables.with(Vec::is_empty);
     view! {
         <Header/>
         <main id="main">
@@ -76,7 +81,7 @@ fn App() -> impl IntoView {
             <Origins/>
             <DropZone large=Signal::derive(is_empty)/>
             <ProgressBar/>
-            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <SkippedList/> }>
+            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <LabelTables/> <SkippedList/> }>
                 <Welcome/>
             </Show>
         </main>
@@ -88,6 +93,7 @@ fn App() -> impl IntoView {
             <button class="quiet" data-testid="forget" on:click=move |_| autosave::forget(state)>"Forget everything"</button>
             <button class="quiet" on:click=move |_| help.set(true)>"Keys " <kbd>"?"</kbd></button>
         </footer>
+        <ColumnsDialog/>
         <KeyHelp open=help/>
     }
 }

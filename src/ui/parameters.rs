@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use super::format;
 use super::state::{Answer, Row};
-use crate::result::{Flag, Label, Prediction};
+use crate::result::{Estimate, Flag, Label, Prediction};
 
 /// Parameters with errors, or why there are none.
 #[component]
@@ -14,7 +14,7 @@ pub fn Parameters(row: Row) -> impl IntoView {
     move || {
         match row.answer.get() {
         Answer::Waiting => view! { <p class="waiting" role="status">"Waiting for the network…"</p> }.into_any(),
-        Answer::Predicted(prediction) => view! { <Answered prediction/> }.into_any(),
+        Answer::Predicted(prediction) => view! { <Answered prediction catalogue=row.catalogue/> }.into_any(),
         Answer::Refused(why) => view! {
             <div class="notice bad"><p><strong>"No parameters. "</strong>{why}</p></div>
         }
@@ -28,9 +28,9 @@ pub fn Parameters(row: Row) -> impl IntoView {
 }
 
 #[component]
-fn Answered(prediction: Arc<Prediction>) -> impl IntoView {
-    let tiles = prediction.estimates.iter().map(|estimate| {
-        let (value, error) = format::estimate(estimate);
+fn Answered(prediction: Arc<Prediction>, catalogue: RwSignal<Vec<Estimate>>) -> impl IntoView {
+    let tiles = prediction.estimates.iter().map(|&estimate| {
+        let (value, error) = format::estimate(&estimate);
         let unit = estimate.label.unit();
         view! {
             <div class="tile" data-testid=format!("parameter-{}", estimate.label.name())>
@@ -40,6 +40,7 @@ fn Answered(prediction: Arc<Prediction>) -> impl IntoView {
                     <span class="error">"± " {error}</span>
                     <span class="unit">{unit}</span>
                 </dd>
+                <Beside estimate catalogue/>
             </div>
         }
     });
@@ -51,6 +52,21 @@ fn Answered(prediction: Arc<Prediction>) -> impl IntoView {
         <dl class="tiles" class:doubtful=is_doubtful>{tiles.collect_view()}</dl>
         {(!prediction.flags.is_empty()).then(|| view! { <ul class="flag-meanings">{flags.collect_view()}</ul> })}
         <p class="muted">"By " {prediction.model.clone()} ", S/N " {format::snr(prediction.snr)} " a pixel"</p>
+    }
+}
+
+/// What a table of labels says of the same parameter.
+#[component]
+fn Beside(estimate: Estimate, catalogue: RwSignal<Vec<Estimate>>) -> impl IntoView {
+    move || {
+        let known = catalogue.with(|values| values.iter().find(|known| known.label == estimate.label).copied())?;
+        let (value, difference) = format::beside(&known, &estimate);
+        let name = estimate.label.name();
+        Some(view! {
+            <dd class="catalogue" data-testid=format!("catalogue-{name}")>
+                "catalogue " {value} <span class="difference">{difference}</span>
+            </dd>
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::columns::may_have_columns;
 use super::format;
 use super::state::State;
 
@@ -20,8 +21,14 @@ pub fn SkippedList() -> impl IntoView {
                     <For
                         each=move || state.skipped.get().into_iter().enumerate()
                         key=|(i, item)| (*i, item.what.clone())
-                        children=|(_, item)| view! {
-                            <li><strong>{item.what}</strong><span>{item.why}</span></li>
+                        children=move |(_, item)| {
+                            let path = item.what.clone();
+                            let choose = may_have_columns(&path).then(|| view! {
+                                <button data-testid="choose-columns" on:click=move |_| state.ask_columns(path.clone(), None)>
+                                    "Choose columns…"
+                                </button>
+                            });
+                            view! { <li><strong>{item.what}</strong><span>{item.why}</span>{choose}</li> }
                         }
                     />
                 </ul>

@@ -8,12 +8,14 @@ use leptos::prelude::*;
 
 use super::arrange::Arrangement;
 use super::autosave::{self, Remembered, Saved};
+use super::columns::Question;
 use super::curves::Awaited;
 use super::engine_link::EngineLink;
 use super::files::{self, NamedFile};
 use super::kept::Kept;
-use crate::engine::{Assumptions, Backend, Event, JobId, Request, SpectrumId};
-use crate::result::{ModelCard, Prediction, SpectrumView, Summary};
+use crate::engine::{Assumptions, Backend, Event, JobId, LabelTableReport, Request, SpectrumId};
+use crate::read::by_hand::Columns;
+use crate::result::{Estimate, ModelCard, Prediction, SpectrumView, Summary};
 use crate::share::session::Session;
 
 /// A spectrum's place on the page: the engine counts anew after a restart, so its number alone is not unique.
@@ -59,6 +61,8 @@ pub struct Row {
     pub answer: RwSignal<Answer>,
     /// What the user said about it.
     pub assumptions: RwSignal<Assumptions>,
+    /// What a table of labels says of it.
+    pub catalogue: RwSignal<Vec<Estimate>>,
 }
 
 /// What was not used, and why.
@@ -129,6 +133,10 @@ pub struct State {
     pub selected: RwSignal<Option<RowKey>>,
     /// The curves last received, or why there are none, and whose they are.
     pub view: RwSignal<Option<(RowKey, Curves)>>,
+    /// Tables of labels, and how they fit.
+    pub tables: RwSignal<Vec<LabelTableReport>>,
+    /// The file whose columns are asked about.
+    pub columns: RwSignal<Option<Question>>,
     /// What was not used.
     pub skipped: RwSignal<Vec<Skipped>>,
     /// Jobs that run.
@@ -163,6 +171,8 @@ impl State {
             last_ticked: StoredValue::new(None),
             selected: RwSignal::new(None),
             view: RwSignal::new(None),
+            tables: RwSignal::new(Vec::new()),
+            columns: RwSignal::new(None),
             skipped: RwSignal::new(Vec::new()),
             jobs: RwSignal::new(BTreeMap::new()),
             gathering: RwSignal::new(false),
@@ -193,6 +203,19 @@ impl State {
         if files.is_empty() {
             return;
         }
+        let said = |file: &NamedFile| self.remembered.with_value(|known| known.get(&of_file(&file.path))?.columns);
+        let (chosen, files) = files.into_iter().partition::<Vec<_>, _>(|file| said(file).is_some());
+        for file in chosen {
+            let columns = said(&file);
+            self.read(vec![file], columns);
+        }
+        if !files.is_empty() {
+            self.read(files, None);
+        }
+    }
+
+    /// Sends files to the engine.
+    fn read(&self, files: Vec<NamedFile>, columns: Option<Columns>) {
         let job = self.next_job.get_value();
         self.next_job.set_value(job + 1);
         let files_total = u32::try_from(files.len()).unwrap_or(u32::MAX);
@@ -200,7 +223,39 @@ impl State {
             jobs.insert(job, Progress { files_total, ..Progress::default() });
         });
         let (paths, files) = files.into_iter().map(|f| (f.path, f.file)).unzip();
-        self.send(Request::Open { job, paths }, files);
+        self.send(Request::Open { job, paths, columns }, files);
+    }
+
+    /// Asks the user which columns of a file to read: of a spectrum that it gave, or of one that it did not give.
+    pub fn ask_columns(&self, path: String, row: Option<Row>) {
+        let file = self.file(&path);
+        let preview = file.is_none().then(|| Err("The file is not open any more; drop it again.".to_string()));
+        self.columns.set(Some(Question { path: path.clone(), row, preview }));
+        if let Some(file) = file {
+            self.send(Request::Preview { path }, vec![file.file]);
+        }
+    }
+
+    /// Reads the file that was asked about by these columns, or again as it says itself.
+    pub fn read_columns(&self, columns: Option<Columns>) {
+        let Some(question) = self.columns.get_untracked() else { return };
+        self.columns.set(None);
+        if let Some(row) = question.row {
+            let said = row.assumptions.get_untracked();
+            return self.assume(row, Assumptions { columns, ..said });
+        }
+        let Some(file) = self.file(&question.path) else { return };
+        self.remembered.update_value(|known| {
+            known.insert(of_file(&question.path), Assumptions { columns, ..Assumptions::default() });
+        });
+        self.autosave();
+        self.skipped.update(|list| list.retain(|item| item.what != question.path));
+        self.read(vec![file], columns);
+    }
+
+    /// A file that was opened.
+    fn file(&self, path: &str) -> Option<NamedFile> {
+        self.opened.with_value(|opened| opened.iter().rev().find(|file| file.path == path).cloned())
     }
 
     /// Adds a line to what was not used.
@@ -329,6 +384,19 @@ impl State {
                     row.summary.set(Arc::new(*summary));
                 }
             }
+            Event::Labelled { values } => {
+                for (id, values) in values {
+                    if let Some(row) = self.row(key(id)) {
+                        row.catalogue.set(values);
+                    }
+                }
+            }
+            Event::Preview { path, preview } => self.columns.update(|question| {
+                if let Some(question) = question.as_mut().filter(|question| question.path == path) {
+                    question.preview = Some(preview);
+                }
+            }),
+            Event::Tables { tables } => self.tables.set(tables),
             Event::Progress { job, files_done, files_total, spectra_done, spectra_total } => {
                 let progress = Progress { files_done, files_total, spectra_done, spectra_total };
                 self.jobs.update(|jobs| {
@@ -378,6 +446,7 @@ impl State {
             summary: RwSignal::new(Arc::new(summary)),
             answer: RwSignal::new(answer),
             assumptions: RwSignal::new(Assumptions::default()),
+            catalogue: RwSignal::new(Vec::new()),
         };
         self.index.update_value(|index| {
             index.insert(key, row);
@@ -394,13 +463,18 @@ impl State {
 
     /// What the user said of a spectrum before it was read anew.
     fn assume_again(&self, row: Row) {
-        let said = self.remembered.with_value(|known| {
+        let (of_file, said) = self.remembered.with_value(|known| {
             if known.is_empty() {
-                return None;
+                return (None, None);
             }
             let summary = row.summary.get_untracked();
-            known.get(&(summary.file.clone(), summary.meta.id.clone())).copied()
+            let of_file = known.get(&of_file(&summary.file)).copied();
+            (of_file, known.get(&(summary.file.clone(), summary.meta.id.clone())).copied())
         });
+        if let Some(said) = of_file {
+            // The engine was told with the file.
+            row.assumptions.set(said);
+        }
         if let Some(said) = said {
             self.assume(row, said);
         }
@@ -439,6 +513,7 @@ impl State {
         self.view.set(None);
         self.kept.clear();
         self.awaited.give_up();
+        self.tables.update(Vec::clear);
         self.skipped.update(Vec::clear);
         let rows = self.rows.get_untracked();
         self.rows.update(Vec::clear);
@@ -449,6 +524,7 @@ impl State {
             row.summary.dispose();
             row.answer.dispose();
             row.assumptions.dispose();
+            row.catalogue.dispose();
         }
     }
 
@@ -461,4 +537,9 @@ impl State {
             link.send(&request, &files);
         }
     }
+}
+
+/// Under what the word of the user about a whole file is remembered.
+fn of_file(path: &str) -> (String, String) {
+    (path.to_owned(), String::new())
 }

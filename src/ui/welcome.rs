@@ -10,8 +10,8 @@ pub fn Welcome() -> impl IntoView {
             <article>
                 <h2>"Reads"</h2>
                 <p>
-                    "Low-resolution optical spectra of stars that cover 4000–5599 Å: LAMOST in every release's layout, SDSS and BOSS, DESI coadds, "
-                    "two-column text, bundles of thousands. Files are told apart by content, whatever they are called."
+                    "Optical spectra of stars that cover 4000–5599 Å: LAMOST in every release's layout, SDSS, BOSS, DESI, SPARCL, tables "
+                    "of wavelength and flux, bundles of thousands. A catalogue of labels is joined to them. Files are told apart by content, whatever they are called."
                 </p>
             </article>
             <article>

@@ -24,6 +24,16 @@ impl Io {
         self.0.iter().find(|f| f.name == name).unwrap_or_else(|| panic!("no array {name}"))
     }
 
+    /// Names of all arrays.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|f| f.name.as_str())
+    }
+
+    /// Axes of an array.
+    pub fn shape(&self, name: &str) -> Vec<usize> {
+        self.file(name).array().expect("an array").shape
+    }
+
     pub fn numbers(&self, name: &str) -> Vec<f64> {
         let array = self.file(name).array().expect("an array");
         array.numbers(0, array.shape.iter().product()).expect("numbers")

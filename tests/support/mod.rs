@@ -4,6 +4,7 @@
 #![allow(dead_code)] // Each test program uses its own part.
 
 pub mod golden;
+pub mod published;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -89,7 +90,7 @@ pub fn write_untrained_model(folder: &Path) -> ModelEntry {
         fs::write(folder.join(&file), part).expect("a part can be written");
         Chunk { file, bytes: part.len() as u64, sha256 }
     });
-    let regimes = vec![Regime { feh_below: None, floor: 0.5, noise: 10.0, n: 1 }];
+    let regimes = vec![Regime { feh_below: None, floor: 0.5, noise: 10.0, exposure: 0.1, n: 1 }];
     let entry = ModelEntry {
         name: "untrained".into(),
         version: 1,

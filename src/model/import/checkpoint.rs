@@ -9,7 +9,17 @@ use super::error::ImportError;
 use super::network::NetworkConfig;
 use super::tree::Type;
 use crate::model::weights::Tensors;
-use crate::nn::keyed::count_parameters;
+use crate::nn::keyed::{Slot, count_parameters};
+
+/// What a pickle of `sbi` holds besides its flow, under which names: the labels' units, and the bounds of a box prior.
+pub(super) const BESIDE_THE_FLOW: [(&str, &[&str]); 6] = [
+    ("means", &["mean"]),
+    ("means", &["means"]),
+    ("stds", &["std"]),
+    ("stds", &["stds"]),
+    ("prior_low", &["inference", "_prior", "base_dist", "low"]),
+    ("prior_high", &["inference", "_prior", "base_dist", "high"]),
+];
 
 /// An opened checkpoint; its tensors are read when they are asked for.
 #[derive(Debug)]
@@ -25,8 +35,11 @@ pub struct Imported {
     pub network: NetworkConfig,
     /// Number of trained values.
     pub parameters: usize,
-    /// Its weights under PyTorch's names, and for a flow of `sbi` also `means` and `stds` of the labels.
+    /// Its weights under PyTorch's names, and for a flow of `sbi` also `means` and `stds` of the labels, and where its
+    /// prior is a box, `prior_low` and `prior_high` in units of (label − mean) / std.
     pub tensors: Tensors,
+    /// What is in the file that is not done as there.
+    pub remarks: Vec<String>,
 }
 
 impl<R: Read + Seek> Checkpoint<R> {
@@ -73,21 +86,17 @@ impl<R: Read + Seek> Checkpoint<R> {
         Ok(values)
     }
 
-    /// The network with its weights; `progress` is told the share done, 0 to 1.
-    pub fn import(&mut self, mut progress: impl FnMut(f64)) -> Result<Imported, ImportError> {
-        let network = self.network()?;
-        let slots = network.slots();
+    /// These arrays and no others; `progress` is told the share done, 0 to 1.
+    pub fn arrays(&mut self, slots: &[Slot], mut progress: impl FnMut(f64)) -> Result<Tensors, ImportError> {
         // All names and shapes first: a wrong file is refused before half a gigabyte of it is read.
-        for slot in &slots {
-            match self.shape(&slot.name) {
-                Some(found) if found == slot.shape => {}
+        for Slot { name, shape, .. } in slots {
+            match self.shape(name) {
+                Some(found) if found == shape => {}
                 Some(found) => {
-                    let (name, found, expected) = (slot.name.clone(), found.to_vec(), slot.shape.clone());
+                    let (name, found, expected) = (name.clone(), found.to_vec(), shape.clone());
                     return Err(ImportError::Shape { name, found, expected });
                 }
-                None => {
-                    return Err(ImportError::Missing { name: slot.name.clone(), expected: slot.shape.clone() });
-                }
+                None => return Err(ImportError::Missing { name: name.clone(), expected: shape.clone() }),
             }
         }
         let mut tensors = Tensors::default();
@@ -95,14 +104,43 @@ impl<R: Read + Seek> Checkpoint<R> {
             tensors.insert(&slot.name, &slot.shape, self.read(&slot.name, &slot.shape)?);
             progress((i + 1) as f64 / slots.len() as f64);
         }
-        for (name, other) in [("means", "mean"), ("stds", "std")] {
-            let tree = self.contents.tree.as_ref();
-            let label = tree.and_then(|t| t.numbers(t.at(&[name]).or_else(|| t.at(&[other]))?));
-            if let Some(values) = label {
-                tensors.insert(name, &[values.len()], values);
+        Ok(tensors)
+    }
+
+    /// The network with its weights; `progress` is told the share done, 0 to 1.
+    pub fn import(&mut self, mut progress: impl FnMut(f64)) -> Result<Imported, ImportError> {
+        let network = self.network()?;
+        let slots = network.slots();
+        let mut tensors = self.arrays(&slots, &mut progress)?;
+        if matches!(network, NetworkConfig::Flow(_)) {
+            for (name, path) in BESIDE_THE_FLOW {
+                if let Some(values) = self.beside(name, path)? {
+                    tensors.insert(name, &[values.len()], values);
+                }
             }
         }
-        Ok(Imported { parameters: count_parameters(&slots), network, tensors })
+        let remarks = self.unknown_prior(&tensors).into_iter().collect();
+        Ok(Imported { parameters: count_parameters(&slots), network, tensors, remarks })
+    }
+
+    /// Numbers that stand beside a flow: plain ones, or a tensor.
+    fn beside(&mut self, name: &str, path: &[&str]) -> Result<Option<Vec<f32>>, ImportError> {
+        let Some((tree, id)) = self.contents.tree.as_ref().and_then(|tree| Some((tree, tree.at(path)?))) else {
+            return Ok(None);
+        };
+        match (tree.numbers(id), self.shape(name).map(<[usize]>::to_vec)) {
+            (Some(values), _) => Ok(Some(values)),
+            (None, Some(shape)) => self.read(name, &shape).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// A remark on a prior that rejects samples in a way that is not done here. The usual one rejects none.
+    fn unknown_prior(&self, tensors: &Tensors) -> Option<String> {
+        let tree = self.contents.tree.as_ref()?;
+        let (module, name) = tree.class_of(tree.at(&["inference", "_prior"])?)?;
+        let is_known = name == "ImproperEmpirical" || tensors.shape("prior_low").is_ok();
+        (!is_known).then(|| format!("its prior, {module}.{name}, is not known here: no sample is rejected by it"))
     }
 }
 

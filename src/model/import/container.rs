@@ -159,11 +159,16 @@ fn place_all(
     tree: &Tree,
     storage: impl Fn(&Described) -> Option<Storage>,
 ) -> Result<BTreeMap<String, Stored>, ImportError> {
-    let described = ["state_dict", "model_state_dict"]
+    let mut described = ["state_dict", "model_state_dict"]
         .iter()
         .find_map(|key| tree.at(&[key]).map(|dict| tree.tensors(dict)))
         .or_else(|| tree.at(&["inference", "_neural_net"]).map(|net| tree.module_tensors(net)))
         .unwrap_or_else(|| tree.tensors(tree.root));
+    for (name, path) in super::checkpoint::BESIDE_THE_FLOW {
+        if let Some(tensor) = tree.at(path).and_then(|id| tree.tensor(id)) {
+            described.insert(name.to_string(), tensor);
+        }
+    }
     let mut tensors = BTreeMap::new();
     for (name, tensor) in described {
         let bad = |problem: &str| ImportError::Tensor { name: name.clone(), problem: problem.into() };

@@ -42,6 +42,8 @@ pub enum ImportError {
         "the checkpoint holds no network that is known here (its first tensors: {first}); known are the SpecCLIP encoders, CLIP models, regression heads and flows"
     )]
     NoNetwork { first: String },
+    #[error("the checkpoint holds another network than a CLIP model, which is expected here; download it again")]
+    NotClip,
     #[error("{what} is {found}, which does not fit the network; the file is damaged")]
     Setting { what: &'static str, found: usize },
     #[error(transparent)]

@@ -267,18 +267,36 @@ impl Tree {
         found
     }
 
-    /// A number, or the numbers of a small NumPy array.
-    pub(super) fn numbers(&self, id: Id) -> Option<Vec<f32>> {
+    /// The class of an object, with its module.
+    pub(super) fn class_of(&self, id: Id) -> Option<(&str, &str)> {
         match self.node(id)? {
-            Node::Int(number) => return Some(vec![*number as f32]),
-            Node::Float(number) => return Some(vec![*number as f32]),
-            _ => {}
+            Node::Object { class, .. } => self.class(*class),
+            _ => None,
         }
-        let (_, function) = self.call(id)?.0;
-        if function != "_reconstruct" {
-            return None;
+    }
+
+    /// A number, a list of numbers, or those of a small NumPy array or scalar.
+    pub(super) fn numbers(&self, id: Id) -> Option<Vec<f32>> {
+        let number = |id: &Id| match self.node(*id)? {
+            Node::Int(number) => Some(*number as f32),
+            Node::Float(number) => Some(*number as f32),
+            _ => None,
+        };
+        if let Some(number) = number(&id) {
+            return Some(vec![number]);
         }
-        let [_, _, dtype, _, bytes] = self.members(self.state(id)?)? else { return None };
+        if let Some(members) = self.members(id) {
+            return members.iter().map(number).collect();
+        }
+        let ((_, function), args) = self.call(id)?;
+        let (dtype, bytes) = match (function, args) {
+            ("_reconstruct", _) => match self.members(self.state(id)?)? {
+                [_, _, dtype, _, bytes] => (dtype, bytes),
+                _ => return None,
+            },
+            ("scalar", [dtype, bytes]) => (dtype, bytes),
+            _ => return None,
+        };
         let kind = self.text(*self.call(*dtype)?.1.first()?)?;
         let data = self.bytes.get(self.bytes_of(*bytes)?)?;
         match kind {

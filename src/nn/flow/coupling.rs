@@ -85,7 +85,10 @@ impl Coupling {
         let (n, device, changed) = (y.dims()[0], y.device(), self.changed.len());
         let kept = (!self.kept.is_empty()).then(|| y.clone().select(1, columns(&self.kept, &device)));
         let raw = match (&self.conditioner, &kept) {
-            (Conditioner::Residual(network), Some(kept)) => network.forward(kept.clone(), context),
+            (Conditioner::Residual(network), Some(kept)) => {
+                let width = context.dims()[1];
+                network.forward(kept.clone(), context.expand([n, width]))
+            }
             (Conditioner::Residual(_), None) => return (y, None),
             (Conditioner::Context(layers), _) => layers.iter().enumerate().fold(context, |x, (i, layer)| {
                 let x = layer.forward(x);
@@ -93,6 +96,8 @@ impl Coupling {
             }),
         };
         let value = y.select(1, columns(&self.changed, &device)).reshape([n * changed]);
+        // One context for all rows gives one row of splines.
+        let raw = raw.expand([n, changed * spline::NUMBERS]);
         let (out, log_det) = spline(value, raw.reshape([n * changed, spline::NUMBERS]), self.hidden);
         let out = out.reshape([n, changed]);
         let parts = kept.into_iter().chain([out]).collect();

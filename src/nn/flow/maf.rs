@@ -103,11 +103,13 @@ impl MaskedAffine {
         (y * scale + shift, Some(log_det))
     }
 
-    /// A feature needs those before it, so each pass settles one more.
+    /// A feature needs those before it, so each pass settles one more. The first pass depends on the context only: one
+    /// context for all rows makes it one row.
     pub(super) fn inverse(&self, z: Tensor<2>, context: Tensor<2>) -> (Tensor<2>, Option<Tensor<1>>) {
-        let mut y = z.zeros_like();
+        let features = z.dims()[1];
+        let mut y = Tensor::zeros([context.dims()[0], features], &z.device());
         let mut log_det = None;
-        for _ in 0..z.dims()[1] {
+        for _ in 0..features {
             let (scale, shift) = self.shape(y, context.clone());
             y = (z.clone() - shift) / scale.clone();
             log_det = Some(-scale.log().sum_dim(1).squeeze_dim::<1>(1));

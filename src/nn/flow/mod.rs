@@ -13,12 +13,14 @@ use crate::model::weights::WeightsError;
 mod coupling;
 mod lu;
 mod maf;
+mod noise;
 mod permutation;
 mod spline;
 
 use coupling::Coupling;
 use lu::LuLinear;
 use maf::MaskedAffine;
+pub use noise::standard_normal;
 use permutation::Permutation;
 
 /// The two kinds of flow.
@@ -138,7 +140,7 @@ impl Flow {
     /// Labels θ of noise z, and log|det ∂θ/∂z|.
     ///
     /// # Shapes
-    /// `[n, features]`, `[n, context]` → `[n, features]`, `[n]`
+    /// `[n, features]`, `[n, context]` or `[1, context]` for all → `[n, features]`, `[n]`
     pub fn inverse(&self, z: Tensor<2>, x: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
         let context = self.embed_context(x);
         let n = z.dims()[0];
@@ -171,10 +173,18 @@ impl Flow {
     /// # Shapes
     /// `[1, context]` → `[n, features]`
     pub fn sample(&self, x: Tensor<2>, n: usize) -> Tensor<2> {
-        let [_, context] = x.dims();
-        let features = self.scale.dims()[0];
-        let z = Tensor::random([n, features], Distribution::Normal(0.0, 1.0), &x.device());
-        self.inverse(z, x.expand([n, context])).0
+        let z = Tensor::random([n, self.features()], Distribution::Normal(0.0, 1.0), &x.device());
+        self.inverse(z, x).0
+    }
+
+    /// Number of labels.
+    pub fn features(&self) -> usize {
+        self.scale.dims()[0]
+    }
+
+    /// Width of the embedding.
+    pub fn context(&self) -> usize {
+        self.context_mean.dims()[0]
     }
 }
 
