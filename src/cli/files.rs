@@ -108,8 +108,14 @@ fn read_one(found: &Found) -> Result<read::Contents, String> {
     if let Some(problem) = &found.problem {
         return Err(problem.clone());
     }
+    let name = found.path.display().to_string();
+    if read::spectra_name(&name).is_some_and(|spectra| Path::new(&spectra).is_file()) {
+        // It is read together with the spectra that it belongs to.
+        return Ok(read::Contents::default());
+    }
     let bytes = std::fs::read(&found.path).map_err(|e| format!("cannot open it: {e}"))?;
-    read::read(&found.path.display().to_string(), &bytes).map_err(|e| e.to_string())
+    let sampling = read::sampling_name(&name).and_then(|sampling| std::fs::read(sampling).ok());
+    read::read_beside(&name, &bytes, sampling.as_deref()).map_err(|e| e.to_string())
 }
 
 /// A bar on a terminal, nothing in a pipe.

@@ -67,19 +67,17 @@ pub(crate) fn stated_unit(text: &str) -> Stated {
         return Stated::Nothing;
     }
     let is_log = text.contains("log") || text.contains("dex");
-    let close: String = text.chars().filter(|c| !c.is_whitespace() && *c != '*' && *c != '^').collect();
-    let scaled = match close.as_str() {
-        "0.1nm" | "10-1nm" | "1e-1nm" | "1e-10m" | "10-10m" => Some(Unit::Angstrom),
+    let bare = text.replace("log10", "");
+    let close: String = bare.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect();
+    let unit = match close.as_str() {
+        "01nm" | "10-1nm" | "1e-1nm" | "1e-10m" | "10-10m" => Some(Unit::Angstrom),
         "1e-9m" | "10-9m" => Some(Unit::Nanometre),
         "1e-6m" | "10-6m" => Some(Unit::Micrometre),
-        _ => None,
+        // Any other factor is not guessed at.
+        _ if close.contains(|c: char| c.is_ascii_digit()) => None,
+        _ => words(&bare).find_map(Unit::from_word),
     };
-    // Behind "log10(0.1" stands "nm", which alone would be ten times as much.
-    let tenth = close.contains("(0.1nm)").then_some(Unit::Angstrom);
-    match scaled.or(tenth).or_else(|| words(&text).find_map(Unit::from_word)) {
-        Some(unit) => Stated::Length(unit, is_log),
-        None => Stated::Other,
-    }
+    unit.map_or(Stated::Other, |unit| Stated::Length(unit, is_log))
 }
 
 /// A wavelength axis, as far as its name and unit tell.
@@ -284,6 +282,7 @@ mod tests {
             ("Angstrom", Unit::Angstrom),
             ("0.1 nm", Unit::Angstrom),
             ("10**-10 m", Unit::Angstrom),
+            ("10**(-10).m", Unit::Angstrom),
             ("1E-10 m", Unit::Angstrom),
             ("AA", Unit::Angstrom),
             ("nm", Unit::Nanometre),
@@ -295,7 +294,7 @@ mod tests {
         for text in ["log10(Angstrom)", "dex(Angstrom)", "log(AA)", "log10(0.1 nm)", "Log Angstrom"] {
             assert!(matches!(stated_unit(text), Stated::Length(_, true)), "{text}");
         }
-        for text in ["Hz", "eV", "pixel", "cm-1", "km/s"] {
+        for text in ["Hz", "eV", "pixel", "cm-1", "km/s", "100 nm", "10**3 nm"] {
             assert_eq!(stated_unit(text), Stated::Other, "{text}");
         }
         assert_eq!(stated_unit(" "), Stated::Nothing);

@@ -33,7 +33,7 @@ const FORMATS: [(&str, &[&str]); 27] = [
     ("SPARCL in FITS", &["sparcl.fits"]),
     ("labels in text", &["labels.csv", "labels.tsv", "labels.ecsv", "labels.tbl"]),
     ("labels in FITS", &["labels.fits"]),
-    ("labels in VOTable", &["labels.vot"]),
+    ("labels in VOTable", &["labels.vot", "labels_binary2"]),
 ];
 
 /// Larger files take too long.
