@@ -391,3 +391,32 @@ fn columns_that_the_user_points_out_are_read() {
     });
     assert_eq!(wave_min_aa(&bench.finish()), Some(3900.0));
 }
+
+#[test]
+fn wavelengths_in_a_file_beside_the_spectra_are_found() {
+    // As GaiaXPy writes them: the fluxes in one file, the wavelengths in nm in another.
+    let list = |of: &dyn Fn(usize) -> String| (0..100).map(of).collect::<Vec<_>>().join(", ");
+    let spectra = format!(
+        "source_id,flux,flux_error\n5937083312263887616,\"[{}]\",\"[{}]\"\n",
+        list(&|i| format!("{}e-16", 2 + i % 3)),
+        list(&|_| "1e-18".into())
+    );
+    let sampling = format!("pos\n\"({})\"\n", list(&|i| format!("{}", 336 + 2 * i)));
+    let mut bench = Bench::ready("beside");
+    bench.session = bench.session.keeping(0);
+    bench.open(1, &[("xp/out_sampling.csv", &sampling), ("xp/out.csv", &spectra), ("lone_sampling.csv", &sampling)]);
+    let events = bench.finish();
+    let of_one = ["skipped lone_sampling.csv", "found 0", "refused 0", "done 1 false"];
+    assert_eq!(kinds(&events).iter().collect::<std::collections::BTreeSet<_>>().len(), 4, "{:?}", kinds(&events));
+    assert!(of_one.iter().all(|kind| kinds(&events).contains(&(*kind).to_string())), "{:?}", kinds(&events));
+    let summary = events.iter().find_map(|e| match e {
+        Event::Found { summary, .. } => Some(summary.clone()),
+        _ => None,
+    });
+    let summary = summary.expect("the spectrum");
+    assert_eq!((summary.wave_min_aa, summary.wave_max_aa), (3360.0, 5340.0));
+    assert_eq!(summary.meta.id, "5937083312263887616");
+    // Its samples were let go: both files are read again.
+    bench.ask(Request::View { spectrum: 0 });
+    assert_eq!(kinds(&bench.finish()), ["view 0"]);
+}

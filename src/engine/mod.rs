@@ -14,6 +14,8 @@ mod blob;
 mod catalogue;
 #[cfg(feature = "ui")]
 pub mod client;
+#[cfg(feature = "nn")]
+mod dropped;
 pub mod message;
 #[cfg(feature = "nn")]
 mod networks;
@@ -24,6 +26,8 @@ mod wire;
 #[cfg(feature = "engine")]
 pub mod worker;
 
+#[cfg(feature = "nn")]
+pub use dropped::Attachment;
 pub use message::{
     Assumptions, Backend, Event, ImportedNetwork, JobId, LabelTableReport, MODELS_CACHE, NetworksReport, Request,
     SpectrumId,

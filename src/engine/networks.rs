@@ -6,7 +6,7 @@ use std::io;
 
 use burn::tensor::Device;
 
-use super::session::Attachment;
+use super::dropped::Attachment;
 use super::{Event, ImportedNetwork, NetworksReport, SpectrumId};
 use crate::model::import::Checkpoint;
 use crate::model::published::Files;

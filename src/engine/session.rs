@@ -9,10 +9,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{Cursor, Read, Seek};
 use std::rc::Rc;
 
 use super::catalogue::Catalogue;
+use super::dropped::{Attachment, File, Opened, bytes_of, files};
 use super::networks::Networks;
 use super::{Assumptions, Event, JobId, Request, SpectrumId};
 use crate::read::by_hand::Columns;
@@ -25,40 +25,8 @@ use crate::task::predict::{Predictor, raw_view};
 /// not wait for others.
 const MAX_BATCH: usize = 32;
 
-/// Largest file that is taken into memory, bytes. A worker has 4 GiB at most, and a file is there about twice.
-const MAX_FILE_BYTES: u64 = 1 << 30;
-
 /// Most bytes of samples of answered spectra that are kept.
 const MAX_KEPT_BYTES: usize = 512 << 20;
-
-/// A file that is read when its turn comes, and may be read again.
-#[allow(async_fn_in_trait)] // One thread drives it: a browser's worker, or a test that blocks on it.
-pub trait Attachment: Clone {
-    /// Its size in bytes.
-    fn size(&self) -> u64;
-    /// Its content, or why it cannot be had.
-    async fn bytes(self) -> Result<Vec<u8>, String>;
-    /// What reads parts of it.
-    type Reader: Read + Seek;
-    /// Opens it for reading parts.
-    fn reader(&self) -> Self::Reader;
-}
-
-impl Attachment for Vec<u8> {
-    fn size(&self) -> u64 {
-        self.len() as u64
-    }
-
-    async fn bytes(self) -> Result<Vec<u8>, String> {
-        Ok(self)
-    }
-
-    type Reader = Cursor<Vec<u8>>;
-
-    fn reader(&self) -> Self::Reader {
-        Cursor::new(self.clone())
-    }
-}
 
 /// What the session answers with.
 enum Model {
@@ -74,7 +42,7 @@ struct Job<F> {
     id: JobId,
     /// How the user says that its texts are to be read.
     columns: Option<Columns>,
-    files: VecDeque<(String, Option<F>)>,
+    files: VecDeque<Rc<File<F>>>,
     archive: Option<OpenArchive<F>>,
     files_total: u32,
     /// Spectra that no network has seen yet.
@@ -112,12 +80,6 @@ impl<F> Job<F> {
             spectra_total: self.spectra_total,
         }
     }
-}
-
-/// A file as it was given.
-struct File<F> {
-    path: String,
-    content: F,
 }
 
 /// Where a spectrum can be read again.
@@ -234,9 +196,8 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     pub fn request(&mut self, request: Request, attachments: Vec<F>) {
         match request {
             Request::Open { job, paths, columns } => {
-                let files_total = paths.len() as u32;
-                let mut attachments = attachments.into_iter();
-                let files = paths.into_iter().map(|path| (path, attachments.next())).collect();
+                let files: VecDeque<_> = files(paths, attachments).collect();
+                let files_total = files.len() as u32;
                 let (waiting, archive) = (VecDeque::new(), None);
                 let (spectra_done, spectra_total) = (0, 0);
                 self.jobs.push_back(Job {
@@ -366,21 +327,14 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 job.archive = None;
             }
             self.take_in(i, &file, Some(entry), contents);
-        } else if let Some((path, content)) = job.files.pop_front() {
-            let found = match open(&path, content, job.columns.as_ref()).await {
-                Ok((Opened::Archive(archive), file)) => {
+        } else if let Some(file) = job.files.pop_front() {
+            match file.open(job.columns.as_ref()).await {
+                Ok(Opened::Archive(archive)) => {
                     job.files_total += archive.len() as u32 - 1;
                     job.archive = Some(OpenArchive { archive, file, next: 0 });
-                    None
                 }
-                Ok((Opened::Contents(contents), file)) => Some((file, contents)),
-                Err(why) => {
-                    (self.emit)(Event::Skipped { job: job.id, what: path, why });
-                    None
-                }
-            };
-            if let Some((file, contents)) = found {
-                self.take_in(i, &file, None, contents);
+                Ok(Opened::Contents(contents)) => self.take_in(i, &file, None, contents),
+                Err(why) => (self.emit)(Event::Skipped { job: job.id, what: file.path.clone(), why }),
             }
         }
         (self.emit)(self.jobs[i].progress());
@@ -454,7 +408,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         let columns = held.assumptions.columns;
         // What is read by hand is one spectrum.
         let index = if columns.is_some() { 0 } else { index };
-        let mut contents = match open(&file.path, Some(file.content.clone()), columns.as_ref()).await?.0 {
+        let mut contents = match file.open(columns.as_ref()).await? {
             Opened::Archive(mut archive) => archive.read(entry.unwrap_or_default()),
             Opened::Contents(contents) => contents,
         };
@@ -487,10 +441,8 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
 
     async fn preview(&mut self, path: String, content: Option<F>) {
         let preview = match content {
-            Some(content) if content.size() <= MAX_FILE_BYTES => {
-                content.bytes().await.and_then(|bytes| read::preview(&bytes).map_err(|e| e.to_string()))
-            }
-            _ => Err("the file is not there, or too large".into()),
+            Some(content) => bytes_of(&content).await.and_then(|b| read::preview(&b).map_err(|e| e.to_string())),
+            None => Err("the page sent no content for this file; drop it again".into()),
         };
         (self.emit)(Event::Preview { path, preview: preview.map(Box::new) });
     }
@@ -517,39 +469,4 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             self.errands.push_back(Errand::Predict(id));
         }
     }
-}
-
-/// What a file turned out to be.
-enum Opened {
-    /// A zip of files, to be read one by one.
-    Archive(Archive<Vec<u8>>),
-    /// Anything else.
-    Contents(Contents),
-}
-
-/// Opens a file that was given; by `columns`, where the user says which they are.
-async fn open<F: Attachment>(
-    path: &str,
-    content: Option<F>,
-    columns: Option<&Columns>,
-) -> Result<(Opened, Rc<File<F>>), String> {
-    let content = content.ok_or("the page sent no content for this file; drop it again")?;
-    if content.size() > MAX_FILE_BYTES {
-        return Err(format!(
-            "the file has {:.1} GiB; the page takes {} GiB at most. Split it, or use the command line",
-            content.size() as f64 / (1u64 << 30) as f64,
-            MAX_FILE_BYTES >> 30
-        ));
-    }
-    let bytes = content.clone().bytes().await?;
-    let opened = if Archive::<Vec<u8>>::identify(&bytes) {
-        Opened::Archive(Archive::open(bytes).map_err(|e| e.to_string())?)
-    } else {
-        let contents = match columns {
-            Some(columns) => read::read_by_hand(path, &bytes, columns),
-            None => read::read(path, &bytes),
-        };
-        Opened::Contents(contents.map_err(|e| e.to_string())?)
-    };
-    Ok((opened, Rc::new(File { path: path.to_owned(), content })))
 }

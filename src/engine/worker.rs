@@ -11,7 +11,8 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent};
 
 use super::blob::FileReader;
-use super::session::{Attachment, Session};
+use super::dropped::Attachment;
+use super::session::Session;
 use super::wire::{self, text_of};
 use super::{Backend, Event, MODELS_CACHE, Request};
 use crate::model::store::{Site, Store};
