@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::download::save_text;
 use super::format;
 use super::state::{Row, State};
-use crate::engine::{ImportedNetwork, NetworksReport};
+use crate::engine::{ImportedNetwork, NetworksReport, Request};
 use crate::result::catalogue::Measured;
 use crate::share::catalogue;
 
@@ -104,4 +104,15 @@ pub fn MeasuredList(row: Row) -> impl IntoView {
 fn text(measured: &Measured) -> String {
     let error = measured.error.map_or_else(String::new, |error| format!(" ± {error:.2}"));
     format!("{:.2}{error} {}", measured.value, measured.parameter.unit()).replace('-', "\u{2212}")
+}
+
+impl State {
+    /// Forgets the published networks.
+    pub fn forget_networks(&self) {
+        self.send(Request::ForgetNetworks, Vec::new());
+        self.networks.set(None);
+        for row in self.rows.read_untracked().iter() {
+            row.measured.set(None);
+        }
+    }
 }

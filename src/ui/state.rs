@@ -233,7 +233,7 @@ impl State {
     }
 
     /// Sends files to the engine.
-    fn read(&self, files: Vec<NamedFile>, columns: Option<Columns>) {
+    pub(super) fn read(&self, files: Vec<NamedFile>, columns: Option<Columns>) {
         let job = self.next_job.get_value();
         self.next_job.set_value(job + 1);
         let files_total = u32::try_from(files.len()).unwrap_or(u32::MAX);
@@ -244,44 +244,8 @@ impl State {
         self.send(Request::Open { job, paths, columns }, files);
     }
 
-    /// Forgets the published networks.
-    pub fn forget_networks(&self) {
-        self.send(Request::ForgetNetworks, Vec::new());
-        self.networks.set(None);
-        for row in self.rows.read_untracked().iter() {
-            row.measured.set(None);
-        }
-    }
-
-    /// Asks the user which columns of a file to read: of a spectrum that it gave, or of one that it did not give.
-    pub fn ask_columns(&self, path: String, row: Option<Row>) {
-        let file = self.file(&path);
-        let preview = file.is_none().then(|| Err("The file is not open any more; drop it again.".to_string()));
-        self.columns.set(Some(Question { path: path.clone(), row, preview }));
-        if let Some(file) = file {
-            self.send(Request::Preview { path }, vec![file.file]);
-        }
-    }
-
-    /// Reads the file that was asked about by these columns, or again as it says itself.
-    pub fn read_columns(&self, columns: Option<Columns>) {
-        let Some(question) = self.columns.get_untracked() else { return };
-        self.columns.set(None);
-        if let Some(row) = question.row {
-            let said = row.assumptions.get_untracked();
-            return self.assume(row, Assumptions { columns, ..said });
-        }
-        let Some(file) = self.file(&question.path) else { return };
-        self.remembered.update_value(|known| {
-            known.insert(of_file(&question.path), Assumptions { columns, ..Assumptions::default() });
-        });
-        self.autosave();
-        self.skipped.update(|list| list.retain(|item| item.what != question.path));
-        self.read(vec![file], columns);
-    }
-
     /// A file that was opened.
-    fn file(&self, path: &str) -> Option<NamedFile> {
+    pub(super) fn file(&self, path: &str) -> Option<NamedFile> {
         self.opened.with_value(|opened| opened.iter().rev().find(|file| file.path == path).cloned())
     }
 
@@ -348,7 +312,7 @@ impl State {
         self.send(Request::Assume { spectrum: row.key.id, assumptions }, Vec::new());
     }
 
-    fn autosave(&self) {
+    pub(super) fn autosave(&self) {
         autosave::save(self.opened.get_value(), self.remembered.get_value());
     }
 
@@ -576,7 +540,7 @@ impl State {
         self.link.with_value(|link| link.as_ref().map_or(0, |l| l.epoch()))
     }
 
-    fn send(&self, request: Request, files: Vec<web_sys::File>) {
+    pub(super) fn send(&self, request: Request, files: Vec<web_sys::File>) {
         if let Some(link) = self.link.get_value() {
             link.send(&request, &files);
         }
@@ -584,6 +548,6 @@ impl State {
 }
 
 /// Under what the word of the user about a whole file is remembered.
-fn of_file(path: &str) -> (String, String) {
+pub(super) fn of_file(path: &str) -> (String, String) {
     (path.to_owned(), String::new())
 }
