@@ -61,7 +61,8 @@ pub(super) fn for_each_part(
                         report.failed(&format!("{file}: {}", skipped.what), &skipped.why);
                     }
                     for (name, _) in contents.labels {
-                        report.failed(&name, &ReadError::LabelTable.to_string());
+                        let which = if name == file { name } else { format!("{file}: {name}") };
+                        report.failed(&which, &ReadError::LabelTable.to_string());
                     }
                     loaded.extend(contents.spectra.into_iter().map(|spectrum| Loaded { file: file.clone(), spectrum }));
                 }

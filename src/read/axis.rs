@@ -16,7 +16,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    fn in_aa(self) -> f64 {
+    pub(crate) fn in_aa(self) -> f64 {
         match self {
             Unit::Angstrom => 1.0,
             Unit::Nanometre => 10.0,
@@ -100,11 +100,54 @@ pub(crate) enum Role {
     Ivar,
 }
 
+/// What the values of a column of masks mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mask {
+    /// 0 is good, all else bad.
+    Bad,
+    /// 0 is bad, all else good.
+    Good,
+}
+
+impl Mask {
+    /// What a column of this name says of each pixel, if it is a mask at all. `and_mask` and `or_mask` are none: their bits
+    /// mostly mark pixels that are good.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        match name.trim().to_lowercase().as_str() {
+            "mask" | "masked" | "flag" | "flags" | "qual" | "quality" | "dq" | "bad" | "badpix" | "badpixel" => {
+                Some(Self::Bad)
+            }
+            "good" | "goodpix" | "goodpixel" => Some(Self::Good),
+            _ => None,
+        }
+    }
+
+    /// Which pixels are bad; `None` when all would be, since then it means something else.
+    pub(crate) fn bad_pixels(self, zeros: impl Iterator<Item = bool>) -> Option<Vec<bool>> {
+        let bad: Vec<bool> = zeros.map(|is_zero| is_zero == (self == Self::Good)).collect();
+        bad.contains(&false).then_some(bad)
+    }
+}
+
+/// True for the name of an axis that is not of wavelengths: frequencies, velocities, energies, wave numbers, pixels.
+pub(crate) fn is_other_axis(name: &str) -> bool {
+    let name = name.to_lowercase();
+    words(&name).any(|w| {
+        w.starts_with("freq") || w.starts_with("wavenum") || w.starts_with("veloc") || w.starts_with("energ") || {
+            ["hz", "khz", "mhz", "ghz", "thz", "vel", "kms", "ev", "kev", "pixel", "pix", "ln", "lnlam", "lnlambda"]
+                .contains(&w)
+        }
+    })
+}
+
 /// The role that a column's name gives it, if any. `unit` may be empty.
 pub(crate) fn role(name: &str, unit: &str) -> Option<Role> {
     let name = name.to_lowercase();
     let words: Vec<&str> = words(&name).collect();
     let has = |list: &[&str]| words.iter().any(|w| list.contains(w));
+    if is_other_axis(&name) {
+        return None;
+    }
     // Errors first: `flux_error` and `ivar_flux` are not fluxes, `wave_error` is not an axis.
     if has(&["ivar", "invvar"]) || (has(&["inverse", "inv"]) && has(&["variance", "var"])) {
         return Some(Role::Ivar);
@@ -314,6 +357,13 @@ mod tests {
         assert_eq!(role("ivar", ""), Some(Role::Ivar));
         assert_eq!(role("wave_error", ""), None);
         assert_eq!(role("and_mask", ""), None);
+        for name in ["frequency_THz", "velocity (km/s)", "wavenumber", "ln_wave", "energy"] {
+            assert!(role(name, "").is_none() && is_other_axis(name), "{name}");
+        }
+        assert_eq!(
+            (Mask::of("QUAL"), Mask::of("good"), Mask::of("and_mask")),
+            (Some(Mask::Bad), Some(Mask::Good), None)
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::axis::{self, Axis, Role, Stated, ivar_of_sigma, role};
+use super::axis::{self, Axis, Mask, Role, Stated, ivar_of_sigma, role};
 use super::error::{ReadError, shown};
 use super::table::{self, Column, Table};
 use super::{Contents, Skipped, facts, gaia_xp, labels, sparcl};
@@ -25,7 +25,7 @@ struct Layout {
     flux: usize,
     ivar: Option<usize>,
     sigma: Option<usize>,
-    mask: Option<usize>,
+    mask: Option<(usize, Mask)>,
     id: Option<usize>,
     /// True when a row is a spectrum.
     arrays: bool,
@@ -58,7 +58,7 @@ impl Layout {
             flux,
             ivar: all(|r| *r == Role::Ivar).find(alike),
             sigma,
-            mask: table.find(&["mask"]).filter(alike),
+            mask: (0..table.columns.len()).filter(alike).find_map(|i| Some((i, Mask::of(&table.columns[i].name)?))),
             id: table.find(&["source_id"]).or_else(|| labels::id_column(names)).filter(|i| !table.columns[*i].is_array),
             arrays,
         })
@@ -238,7 +238,7 @@ fn spectrum(
     };
     // An array that is missing in this row says nothing of any pixel.
     let ivar = ivar.filter(|v| !v.is_empty());
-    let masked = layout.mask.and_then(|column| bad_pixels(table, layout, rows, column));
+    let masked = layout.mask.and_then(|(column, mask)| bad_pixels(table, layout, rows, column, mask));
     let mut masked = masked.filter(|m| m.len() == flux.len());
 
     let mut meta = meta(table, layout, &wave, id, stem, first);
@@ -328,12 +328,12 @@ fn meta(table: &Table, layout: &Layout, wave: &Wavelengths, id: Option<&str>, st
 }
 
 /// Pixels that the mask column calls bad: those that are neither 0 nor false. `None` when it cannot be read.
-fn bad_pixels(table: &Table, layout: &Layout, rows: &[usize], column: usize) -> Option<Vec<bool>> {
+fn bad_pixels(table: &Table, layout: &Layout, rows: &[usize], column: usize, mask: Mask) -> Option<Vec<bool>> {
     if layout.arrays {
-        return Some(table.array(*rows.first()?, column).ok()?.iter().map(|m| *m != 0.0).collect());
+        return mask.bad_pixels(table.array(*rows.first()?, column).ok()?.iter().map(|m| *m == 0.0));
     }
-    let is_bad = |row: &usize| {
-        table.text(*row, column).is_some_and(|m| !["0", "0.0", "false", "f"].contains(&m.to_lowercase().as_str()))
+    let is_zero = |row: &usize| {
+        table.text(*row, column).is_none_or(|m| ["0", "0.0", "false", "f"].contains(&m.to_lowercase().as_str()))
     };
-    Some(rows.iter().map(is_bad).collect())
+    mask.bad_pixels(rows.iter().map(is_zero))
 }

@@ -5,7 +5,7 @@
 //! (DC-FLAG), ESO Science Data Products Standard (SPEC_RES; UCD `em.wl;obs.atmos` for air), MILES: Sánchez-Blázquez et al. (2006)
 //! and Falcón-Barroso et al. (2011).
 
-use super::axis::{Axis, Role, need, role};
+use super::axis::{Axis, Role, Unit, need, role};
 use super::error::ReadError;
 use super::fits::{Fits, Hdu, Header, Image};
 use super::table::{self, Params};
@@ -104,10 +104,13 @@ fn image_axis(header: &Header, width: usize) -> Option<(Axis, Vec<f64>)> {
         })
         .collect();
     // What is left must be able to be a wavelength: pixel numbers and pixel scales of pictures are not.
-    let spans = values.last().zip(values.first()).is_some_and(|(a, b)| (a - b).abs() > 0.02);
+    let scale = unit.filter(|_| log10 != Some(true)).map_or(1.0, Unit::in_aa);
+    let spans = values.last().zip(values.first()).is_some_and(|(a, b)| (a - b).abs() * scale > 0.02);
     let positive = values.iter().all(|v| *v > 0.0 && v.is_finite());
     let unitless_pixels = kind.is_empty() && unit.is_none() && first <= 1.0 && step == 1.0;
-    let is_other = ["RA--", "DEC-", "GLON", "GLAT", "PIXE", "MULT"].iter().any(|k| kind.starts_with(k));
+    let is_other = ["RA--", "DEC-", "GLON", "GLAT", "PIXE", "MULT", "FREQ", "VELO", "VOPT", "VRAD", "ENER", "WAVN"]
+        .iter()
+        .any(|k| kind.starts_with(k));
     (spans && positive && !unitless_pixels && !is_other).then_some((Axis { medium, log10, unit }, values))
 }
 

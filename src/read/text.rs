@@ -4,7 +4,7 @@
 //! it (error, sigma, ivar). Two long rows are a wavelength row and a flux row. Commas as decimal marks are understood where
 //! the separator is a semicolon or a tab.
 
-use super::axis::{Axis, Role, ivar_of_sigma, role, set_frame, set_medium};
+use super::axis::{Axis, Mask, Role, is_other_axis, ivar_of_sigma, role, set_frame, set_medium};
 use super::error::{ReadError, shown};
 use super::fits::parse_number;
 use super::{gaia_xp, labels};
@@ -50,6 +50,10 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
         (None, Some(flux)) => (usize::from(flux == 0), flux),
         (None, None) => (0, 1),
     };
+    if let Some(name) = columns.names.get(wave).filter(|name| is_other_axis(name)) {
+        let problem = format!("“{}” is not a wavelength; give wavelengths in Å, nm or µm", shown(name));
+        return Err(ReadError::Text { line: 1, problem });
+    }
     let mut axis = match roles.get(wave) {
         Some(Some(Role::Wavelength(axis))) => *axis,
         _ => Axis::default(),
@@ -80,11 +84,16 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
         meta
     };
     meta.notes.extend(note);
-    let unread = values.iter().flatten().count();
-    if unread > 0 {
-        meta.notes.push(format!("{unread} more columns are not read: no header calls them error, sigma or ivar"));
+    let mask = columns.names.iter().enumerate().find_map(|(i, name)| Some((i, Mask::of(name)?)));
+    let masked = mask.and_then(|(i, mask)| mask.bad_pixels(values.get_mut(i)?.take()?.iter().map(|v| *v == 0.0)));
+    let unread = (0..values.len()).filter(|i| values[*i].is_some());
+    let unread: Vec<String> =
+        unread.map(|i| columns.names.get(i).map_or(format!("column {}", i + 1), |name| shown(name))).collect();
+    if !unread.is_empty() {
+        meta.notes
+            .push(format!("not read: {}; a header tells what is an error, sigma, ivar or mask", unread.join(", ")));
     }
-    Spectrum::new(meta, wave_aa, flux_values, ivar, None).map_err(ReadError::samples("the text"))
+    Spectrum::new(meta, wave_aa, flux_values, ivar, masked).map_err(ReadError::samples("the text"))
 }
 
 /// Splits the text into named columns, whichever way it is laid out.

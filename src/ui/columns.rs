@@ -81,7 +81,7 @@ pub fn ColumnsDialog() -> impl IntoView {
             class="columns" node_ref=dialog aria-labelledby="columns-title" data-testid="columns-dialog"
             on:close=move |_| state.columns.set(None)
         >
-            <h2 id="columns-title">"Which column is what?"</h2>
+            <h2 id="columns-title" tabindex="-1" autofocus>"Which column is what?"</h2>
             <p class="muted">{path}</p>
             {move || match state.columns.get()?.preview.clone() {
                 None => Some(view! { <p class="waiting">"Reading its first lines…"</p> }.into_any()),
