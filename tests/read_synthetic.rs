@@ -213,7 +213,7 @@ fn what_is_no_wavelength_by_its_name_is_refused() {
     for name in ["frequency_THz", "velocity_kms", "wavenumber", "ln_lambda"] {
         let text = lines(&format!("{name},flux"), |_, wave| format!("{wave},1.0"));
         let why = read("a.csv", text.as_bytes()).unwrap_err().to_string();
-        assert!(why.contains(name) && why.contains("not a wavelength"), "{why}");
+        assert!(why.contains(name) && why.contains("no column of wavelengths"), "{why}");
     }
 }
 
@@ -226,4 +226,25 @@ fn labels_by_file_name_and_with_decimal_commas() {
     let text = lines("source_id;wavelength;flux", |i, wave| format!("{};{};0,5", 1 + i / 20, wave));
     let contents = read("two.csv", text.replace('.', ",").as_bytes()).unwrap();
     assert_eq!((contents.spectra.len(), contents.spectra[1].flux()[0]), (2, 0.5));
+}
+
+#[test]
+fn units_below_the_names_count() {
+    let text = lines("lambda,flux\nnm,erg/s/cm2/A", |_, wave| format!("{},1.0", wave / 10.0));
+    let spectrum = &read("a.csv", text.as_bytes()).unwrap().spectra[0];
+    assert!((spectrum.wave_vac_aa()[1] - 5002.0).abs() < 1e-9, "{}", spectrum.wave_vac_aa()[1]);
+    let text = lines("x,flux\nTHz,Jy", |_, wave| format!("{wave},1.0"));
+    assert!(read("a.csv", text.as_bytes()).unwrap_err().to_string().contains("no column of wavelengths"));
+}
+
+#[test]
+fn text_as_spreadsheets_and_old_machines_write_it() {
+    let text = lines("wavelength,flux", |i, wave| format!("{wave},{}", 1 + i));
+    let as_usual = read("a.csv", text.as_bytes()).unwrap();
+    assert_eq!(read("a.csv", text.replace('\n', "\r").as_bytes()).unwrap(), as_usual);
+    assert_eq!(read("a.csv", text.replace('\n', "\r\n").as_bytes()).unwrap(), as_usual);
+    let utf16 =
+        |of: fn(u16) -> [u8; 2]| std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(of).collect::<Vec<u8>>();
+    assert_eq!(read("a.csv", &utf16(u16::to_le_bytes)).unwrap(), as_usual);
+    assert_eq!(read("a.csv", &utf16(u16::to_be_bytes)).unwrap(), as_usual);
 }

@@ -123,6 +123,9 @@ fn read_one(name: &str, bytes: &[u8], beside: Option<&[u8]>, depth: usize) -> Re
     if fits::Fits::identify(bytes) {
         return read_fits(bytes, &stem(name));
     }
+    if let Some(plain) = text::plain(bytes) {
+        return read_at(name, plain.as_bytes(), beside, depth);
+    }
     foreign::check_bytes(bytes)?;
     if !text::identify(bytes) {
         return Err(ReadError::Unrecognised);

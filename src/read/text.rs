@@ -23,6 +23,8 @@ pub(super) struct Row<'a> {
 /// Columns of numbers with their names, where they have any.
 struct Columns {
     names: Vec<String>,
+    /// Units in the line below the names, if there is one.
+    units: Vec<String>,
     values: Vec<Vec<f64>>,
     format: &'static str,
 }
@@ -34,12 +36,31 @@ pub(crate) fn identify(bytes: &[u8]) -> bool {
     control == 0 && start.iter().any(u8::is_ascii_digit)
 }
 
+/// The text of a file that is not written as most are: in UTF-16, as spreadsheets export “Unicode”, or with lines that end in
+/// a carriage return alone. `None` for all others.
+pub(crate) fn plain(bytes: &[u8]) -> Option<String> {
+    let decoded = |of: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units)
+    };
+    let text = match bytes {
+        [0xff, 0xfe, ..] => decoded(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => decoded(u16::from_be_bytes),
+        _ if identify(bytes) && bytes.contains(&b'\r') && !bytes.contains(&b'\n') => {
+            return Some(String::from_utf8_lossy(bytes).replace('\r', "\n"));
+        }
+        _ => return None,
+    };
+    identify(text.as_bytes()).then_some(text)
+}
+
 /// Reads the one spectrum of a text file. `stem` becomes its id.
 pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
     let columns = columns(text)?;
 
-    let unit_hint = |i: usize| if i == 0 { unit_in_comments(text) } else { "" };
-    let roles: Vec<Option<Role>> = columns.names.iter().enumerate().map(|(i, n)| role(n, unit_hint(i))).collect();
+    let said_above = unit_in_comments(text);
+    let unit = |i: usize| columns.units.get(i).map_or(if i == 0 { said_above } else { "" }, String::as_str);
+    let roles: Vec<Option<Role>> = columns.names.iter().enumerate().map(|(i, n)| role(n, unit(i))).collect();
     let find = |wanted: fn(&Role) -> bool| roles.iter().position(|r| r.as_ref().is_some_and(wanted));
     let wave = find(|r| matches!(r, Role::Wavelength(_)));
     let flux = find(|r| *r == Role::Flux);
@@ -50,8 +71,8 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
         (None, Some(flux)) => (usize::from(flux == 0), flux),
         (None, None) => (0, 1),
     };
-    if let Some(name) = columns.names.get(wave).filter(|name| is_other_axis(name)) {
-        let problem = format!("“{}” is not a wavelength; give wavelengths in Å, nm or µm", shown(name));
+    if let Some(name) = columns.names.get(wave).filter(|name| is_other_axis(name) || is_other_axis(unit(wave))) {
+        let problem = format!("“{}” is no column of wavelengths; give wavelengths in Å, nm or µm", shown(name));
         return Err(ReadError::Text { line: 1, problem });
     }
     let mut axis = match roles.get(wave) {
@@ -137,6 +158,13 @@ fn columns(text: &str) -> Result<Columns, ReadError> {
             body,
         ),
     };
+    let has_number = |row: &Row| row.cells.iter().any(|c| number(c, row.decimal_comma).is_some_and(f64::is_finite));
+    let (units, body) = match body {
+        [units, rest @ ..] if has_header && units.cells.len() == names.len() && !has_number(units) => {
+            (units.cells.iter().map(|c| unquote(c).to_string()).collect(), rest)
+        }
+        body => (Vec::new(), body),
+    };
     let Some(first) = body.first() else {
         return Err(ReadError::Text {
             line: rows[0].line,
@@ -157,7 +185,7 @@ fn columns(text: &str) -> Result<Columns, ReadError> {
     }
     // A comment is a header only when it names every column.
     let names = if names.len() == width { names } else { Vec::new() };
-    Ok(Columns { names, values, format: "text, one pixel a line" })
+    Ok(Columns { names, units, values, format: "text, one pixel a line" })
 }
 
 /// Two (or three) long rows: wavelength, flux and, if a first cell calls it so, an error.
@@ -169,7 +197,7 @@ fn two_rows(rows: &[Row]) -> Result<Columns, ReadError> {
         .iter()
         .map(|row| row.cells.iter().skip(skip).map(|cell| parse(cell, row)).collect())
         .collect::<Result<Vec<Vec<f64>>, _>>()?;
-    Ok(Columns { names, values, format: "text, one row of wavelengths and one of fluxes" })
+    Ok(Columns { names, units: Vec::new(), values, format: "text, one row of wavelengths and one of fluxes" })
 }
 
 pub(super) fn split(line: &str, number: usize) -> Row<'_> {
