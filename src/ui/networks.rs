@@ -1,5 +1,7 @@
 //! The published networks that were dropped, and what they answer.
 
+use std::collections::BTreeMap;
+
 use leptos::prelude::*;
 
 use super::download::save_text;
@@ -16,8 +18,8 @@ pub fn NetworksPanel() -> impl IntoView {
     let save = move |_| {
         let rows = state.rows.get_untracked();
         let lines = rows.iter().filter_map(|row| {
-            let values = row.measured.get_untracked()?.ok()?;
-            Some(catalogue::lines(&row.summary.with_untracked(|s| s.meta.id.clone()), &values))
+            let id = row.summary.with_untracked(|s| s.meta.id.clone());
+            state.measured.with_untracked(|all| Some(catalogue::lines(&id, all.get(&row.key)?.as_ref().ok()?)))
         });
         let text = catalogue::header() + &lines.collect::<String>();
         if let Err(why) = save_text("specclip.csv", "text/csv", &text) {
@@ -87,8 +89,10 @@ fn line(network: ImportedNetwork) -> String {
 /// What the published system says of a spectrum.
 #[component]
 pub fn MeasuredList(row: Row) -> impl IntoView {
+    let state = expect_context::<State>();
+    let measured = Memo::new(move |_| state.measured.with(|all| all.get(&row.key).cloned()));
     move || {
-        Some(match row.measured.get()? {
+        Some(match measured.get()? {
             Err(why) => view! { <p class="muted">"The published SpecCLIP system gives nothing: " {why} "."</p> }.into_any(),
             Ok(values) => view! {
                 <details class="measured" data-testid="measured" open>
@@ -111,8 +115,6 @@ impl State {
     pub fn forget_networks(&self) {
         self.send(Request::ForgetNetworks, Vec::new());
         self.networks.set(None);
-        for row in self.rows.read_untracked().iter() {
-            row.measured.set(None);
-        }
+        self.measured.update(BTreeMap::clear);
     }
 }

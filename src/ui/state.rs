@@ -62,10 +62,6 @@ pub struct Row {
     pub answer: RwSignal<Answer>,
     /// What the user said about it.
     pub assumptions: RwSignal<Assumptions>,
-    /// What a table of labels says of it.
-    pub catalogue: RwSignal<Vec<Estimate>>,
-    /// What the published system says of it, if it was dropped, or why it says nothing.
-    pub measured: RwSignal<Option<Result<Vec<Measured>, String>>>,
 }
 
 /// What was not used, and why.
@@ -136,6 +132,11 @@ pub struct State {
     pub selected: RwSignal<Option<RowKey>>,
     /// The curves last received, or why there are none, and whose they are.
     pub view: RwSignal<Option<(RowKey, Curves)>>,
+    /// What tables of labels say, for rows that they name. Not in the rows: most have none, and a signal for each of ten
+    /// thousand takes time.
+    pub catalogue: RwSignal<BTreeMap<RowKey, Vec<Estimate>>>,
+    /// What the published system says of a row, if it was dropped, or why it says nothing.
+    pub measured: RwSignal<BTreeMap<RowKey, Result<Vec<Measured>, String>>>,
     /// Tables of labels, and how they fit.
     pub tables: RwSignal<Vec<LabelTableReport>>,
     /// Published networks that were dropped.
@@ -176,6 +177,8 @@ impl State {
             last_ticked: StoredValue::new(None),
             selected: RwSignal::new(None),
             view: RwSignal::new(None),
+            catalogue: RwSignal::new(BTreeMap::new()),
+            measured: RwSignal::new(BTreeMap::new()),
             tables: RwSignal::new(Vec::new()),
             networks: RwSignal::new(None),
             columns: RwSignal::new(None),
@@ -378,11 +381,7 @@ impl State {
                 }
             }
             Event::Labelled { values } => {
-                for (id, values) in values {
-                    if let Some(row) = self.row(key(id)) {
-                        row.catalogue.set(values);
-                    }
-                }
+                self.catalogue.update(|all| all.extend(values.into_iter().map(|(id, values)| (key(id), values))));
             }
             Event::Preview { path, preview } => self.columns.update(|question| {
                 if let Some(question) = question.as_mut().filter(|question| question.path == path) {
@@ -398,8 +397,8 @@ impl State {
                 });
             }
             Event::Measured { spectrum, values } => {
-                if let Some(row) = self.row(key(spectrum)).filter(|_| self.networks.with_untracked(Option::is_some)) {
-                    row.measured.set(Some(values));
+                if self.networks.with_untracked(Option::is_some) {
+                    self.measured.update(|all| drop(all.insert(key(spectrum), values)));
                 }
             }
             Event::Tables { tables } => self.tables.set(tables),
@@ -452,8 +451,6 @@ impl State {
             summary: RwSignal::new(Arc::new(summary)),
             answer: RwSignal::new(answer),
             assumptions: RwSignal::new(Assumptions::default()),
-            catalogue: RwSignal::new(Vec::new()),
-            measured: RwSignal::new(None),
         };
         self.index.update_value(|index| {
             index.insert(key, row);
@@ -521,6 +518,8 @@ impl State {
         self.kept.clear();
         self.awaited.give_up();
         self.tables.update(Vec::clear);
+        self.catalogue.update(BTreeMap::clear);
+        self.measured.update(BTreeMap::clear);
         self.skipped.update(Vec::clear);
         let rows = self.rows.get_untracked();
         self.rows.update(Vec::clear);
@@ -531,8 +530,6 @@ impl State {
             row.summary.dispose();
             row.answer.dispose();
             row.assumptions.dispose();
-            row.catalogue.dispose();
-            row.measured.dispose();
         }
     }
 
