@@ -4,51 +4,30 @@
 
 mod support;
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
 use burn::tensor::Device;
 use pollster::block_on;
-use specola::engine::session::Session;
 use specola::engine::{Event, NetworksReport, Request};
 use specola::model::published;
 use specola::read::read;
 use specola::result::catalogue::Measured;
 use specola::task::published::{Input, System};
+use support::bench::Bench;
 use support::golden::bytes;
 use support::published::unpacked;
 use support::star_csv;
 
 type Files = Vec<(String, Vec<u8>)>;
 
-struct Bench {
-    session: Session<Vec<u8>, Box<dyn FnMut(Event)>>,
-    heard: Rc<RefCell<Vec<Event>>>,
+/// A session without a shipped model.
+fn bench() -> Bench {
+    let mut bench = Bench::new();
+    bench.session.model(Err("this test has no other model".into()));
+    bench
 }
 
-impl Bench {
-    fn new() -> Self {
-        let heard = Rc::new(RefCell::new(Vec::new()));
-        let sink = heard.clone();
-        let mut session = Session::new(Box::new(move |event| sink.borrow_mut().push(event)) as Box<dyn FnMut(Event)>);
-        session.model(Err("this test has no other model".into()));
-        Self { session, heard }
-    }
-
-    fn drop_networks(&mut self, files: Files) {
-        let (paths, files) = files.into_iter().unzip();
-        self.session.request(Request::Networks { paths }, files);
-    }
-
-    fn open(&mut self, name: &str, content: &str) {
-        let request = Request::Open { job: 1, paths: vec![name.into()], columns: None };
-        self.session.request(request, vec![content.as_bytes().to_vec()]);
-    }
-
-    fn finish(&mut self) -> Vec<Event> {
-        while block_on(self.session.step()) {}
-        self.heard.take()
-    }
+fn drop_networks(bench: &mut Bench, files: Files) {
+    let (paths, files) = files.into_iter().unzip();
+    bench.session.request(Request::Networks { paths }, files);
 }
 
 /// Every file of a folder, below a name that a user may have given it.
@@ -94,32 +73,32 @@ fn the_published_folder_answers_for_spectra_before_and_after_it() {
     let wanted = block_on(system.measure(&[input])).expect("an answer").remove(0).values;
     assert_eq!(wanted.len(), 23);
 
-    let mut bench = Bench::new();
-    bench.open("a.csv", &star);
+    let mut bench = bench();
+    bench.open(1, &[("a.csv", &star)]);
     bench.finish();
-    bench.drop_networks(files);
+    drop_networks(&mut bench, files);
     let events = bench.finish();
     let report = last_report(&events);
     assert!(report.is_system && report.busy.is_none(), "{report:?}");
     assert_eq!((report.done, report.total), (1, 1));
     assert_eq!(answers(&events), [(0, Ok(wanted.clone()))]);
 
-    bench.open("b.csv", &star);
+    bench.open(1, &[("b.csv", &star)]);
     assert_eq!(answers(&bench.finish()), [(1, Ok(wanted))]);
     // What the published recipe does not take is told, and nothing else is lost.
-    bench.open("short.csv", &star_csv(5000.0, 5700.0));
+    bench.open(1, &[("short.csv", &star_csv(5000.0, 5700.0))]);
     assert!(matches!(answers(&bench.finish()).as_slice(), [(2, Err(why))] if why.contains("LAMOST")));
-    bench.session.request(Request::ForgetNetworks, Vec::new());
-    bench.open("c.csv", &star);
+    bench.ask(Request::ForgetNetworks);
+    bench.open(1, &[("c.csv", &star)]);
     assert_eq!(answers(&bench.finish()), []);
 }
 
 #[test]
 fn a_checkpoint_alone_is_recognised_and_a_damaged_one_named() {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let whole = bytes("lrs_mt_tiny.ckpt");
     let cut = whole[..whole.len() / 2].to_vec();
-    bench.drop_networks(vec![("lrs_encoder.ckpt".into(), whole), ("cut.ckpt".into(), cut)]);
+    drop_networks(&mut bench, vec![("lrs_encoder.ckpt".into(), whole), ("cut.ckpt".into(), cut)]);
     let report = last_report(&bench.finish());
     assert!(!report.is_system && report.not_system.contains("specclip_model"), "{report:?}");
     let (kind, parameters, published) = report.networks[0].what.clone().expect("a network");
