@@ -14,6 +14,13 @@ use crate::spectrum::{Frame, Medium};
 /// Name of the browser's cache in which the engine keeps weights, and which the page lists and empties.
 pub const MODELS_CACHE: &str = "specola-models";
 
+/// True for the name of a file that holds a network. Such files are large, so that they are not looked into before they go
+/// to where networks are read.
+pub fn is_network_name(path: &str) -> bool {
+    let path = path.to_lowercase();
+    [".ckpt", ".pt", ".pkl", ".safetensors"].iter().any(|ending| path.ends_with(ending))
+}
+
 /// Number of a batch of files, chosen by the page.
 pub type JobId = u32;
 

@@ -30,5 +30,5 @@ pub mod worker;
 pub use dropped::Attachment;
 pub use message::{
     Assumptions, Backend, Event, ImportedNetwork, JobId, LabelTableReport, MODELS_CACHE, NetworksReport, Request,
-    SpectrumId,
+    SpectrumId, is_network_name,
 };

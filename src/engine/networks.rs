@@ -7,7 +7,7 @@ use std::io;
 use burn::tensor::Device;
 
 use super::dropped::Attachment;
-use super::{Event, ImportedNetwork, NetworksReport, SpectrumId};
+use super::{Event, ImportedNetwork, NetworksReport, SpectrumId, is_network_name};
 use crate::model::import::Checkpoint;
 use crate::model::published::Files;
 use crate::result::catalogue::Modality;
@@ -16,9 +16,6 @@ use crate::task::published::{Input, System};
 
 /// Spectra that go through the published networks at once: one full-size encoder takes half a second for each.
 pub(super) const AT_ONCE: usize = 4;
-
-/// Endings of files that hold networks.
-const ENDINGS: [&str; 4] = [".ckpt", ".pt", ".pkl", ".safetensors"];
 
 /// Dropped files as the published folder.
 #[derive(Debug, Clone)]
@@ -64,7 +61,7 @@ impl<F: Attachment> Networks<F> {
         emit: &mut impl FnMut(Event),
     ) {
         for (path, file) in files {
-            if ENDINGS.iter().any(|ending| path.to_lowercase().ends_with(ending)) {
+            if is_network_name(&path) {
                 self.unread.push_back(path.clone());
             }
             self.files.insert(path, file);

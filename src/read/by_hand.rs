@@ -189,10 +189,8 @@ fn lines(text: &str) -> Result<Lines<'_>, ReadError> {
             problem: "it has not two columns; separate wavelength and flux by comma, blank, tab or semicolon".into(),
         });
     }
-    let has_number =
-        |row: &Row| row.cells.iter().any(|cell| number(cell, row.decimal_comma).is_some_and(f64::is_finite));
     let (mut rows, mut names) = (all, Vec::new());
-    if rows.first().is_some_and(|row| row.cells.len() >= width && !has_number(row)) {
+    if rows.first().is_some_and(|row| row.cells.len() >= width && !row.has_number()) {
         names = rows.remove(0).cells.iter().map(|cell| unquote(cell).to_string()).collect();
     } else if let Some(framed) = framed {
         names = framed.trim().trim_matches('|').split('|').map(|name| name.trim().to_string()).collect();

@@ -20,6 +20,13 @@ pub(super) struct Row<'a> {
     pub(super) decimal_comma: bool,
 }
 
+impl Row<'_> {
+    /// True when one of its cells is a number.
+    pub(super) fn has_number(&self) -> bool {
+        self.cells.iter().any(|cell| number(cell, self.decimal_comma).is_some_and(f64::is_finite))
+    }
+}
+
 /// Columns of numbers with their names, where they have any.
 struct Columns {
     names: Vec<String>,
@@ -158,9 +165,8 @@ fn columns(text: &str) -> Result<Columns, ReadError> {
             body,
         ),
     };
-    let has_number = |row: &Row| row.cells.iter().any(|c| number(c, row.decimal_comma).is_some_and(f64::is_finite));
     let (units, body) = match body {
-        [units, rest @ ..] if has_header && units.cells.len() == names.len() && !has_number(units) => {
+        [units, rest @ ..] if has_header && units.cells.len() == names.len() && !units.has_number() => {
             (units.cells.iter().map(|c| unquote(c).to_string()).collect(), rest)
         }
         body => (Vec::new(), body),

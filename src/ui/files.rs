@@ -23,12 +23,6 @@ impl NamedFile {
 }
 
 impl NamedFile {
-    /// True when its name is that of a checkpoint. They are large, and read in parts where they are needed.
-    pub fn may_be_network(&self) -> bool {
-        let path = self.path.to_lowercase();
-        [".ckpt", ".pt", ".pkl", ".safetensors"].iter().any(|ending| path.ends_with(ending))
-    }
-
     /// True when its name is that of a file that goes with checkpoints.
     pub fn may_go_with_networks(&self) -> bool {
         self.path.to_lowercase().ends_with(".json")

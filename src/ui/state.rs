@@ -13,7 +13,9 @@ use super::curves::Awaited;
 use super::engine_link::EngineLink;
 use super::files::{self, NamedFile};
 use super::kept::Kept;
-use crate::engine::{Assumptions, Backend, Event, JobId, LabelTableReport, NetworksReport, Request, SpectrumId};
+use crate::engine::{
+    Assumptions, Backend, Event, JobId, LabelTableReport, NetworksReport, Request, SpectrumId, is_network_name,
+};
 use crate::read::by_hand::Columns;
 use crate::result::catalogue::Measured;
 use crate::result::{Estimate, ModelCard, Prediction, SpectrumView, Summary};
@@ -205,8 +207,9 @@ impl State {
             self.skip("What was dropped", "it holds no files; drop spectra, or a folder that holds some".into());
             return;
         }
-        let has_networks = files.iter().any(NamedFile::may_be_network);
-        let is_of_networks = |file: &NamedFile| has_networks && (file.may_be_network() || file.may_go_with_networks());
+        let has_networks = files.iter().any(|file| is_network_name(&file.path));
+        let is_of_networks =
+            |file: &NamedFile| has_networks && (is_network_name(&file.path) || file.may_go_with_networks());
         let (networks, files) = files.into_iter().partition::<Vec<_>, _>(is_of_networks);
         if has_networks {
             // Not kept for the next visit: the published folder has gigabytes.
