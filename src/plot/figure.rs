@@ -1,10 +1,9 @@
 //! Panels over one wavelength axis, and how they are drawn.
 
 use plotters::backend::DrawingBackend;
-use plotters::drawing::DrawingAreaErrorKind;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontTransform, IntoFont, RGBAColor, ShapeStyle, TextStyle};
+use plotters::style::text_anchor::{HPos, VPos};
 
+use super::pen::{Drawing, Drawn, Pen, Scale};
 use super::{LINES, Paint, Theme, columns, decimals_for, ticks};
 
 /// One thing drawn in a panel, lowest first.
@@ -65,15 +64,6 @@ pub struct Figure<'a> {
     pub wave_range_aa: (f64, f64),
 }
 
-/// How a backend's units relate to CSS pixels.
-#[derive(Debug, Clone, Copy)]
-pub struct Scale {
-    /// Backend units a CSS pixel: the device's pixel ratio on a canvas, the resolution of coordinates in SVG.
-    pub units_per_px: f64,
-    /// What the size of text must be multiplied by: plotters' SVG backend divides it by 1.24, its canvas does not.
-    pub text: f64,
-}
-
 /// The rectangle inside the axes of a panel, CSS pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[allow(missing_docs)]
@@ -88,7 +78,6 @@ const MARGIN_LEFT: f64 = 58.0;
 const MARGIN_RIGHT: f64 = 10.0;
 const MARGIN_TOP: f64 = 30.0;
 const MARGIN_BOTTOM: f64 = 40.0;
-const TEXT_PX: f64 = 11.0;
 
 impl Frame {
     /// The frame of panel `index` of `count` in a figure of this size.
@@ -113,18 +102,15 @@ impl Frame {
     }
 
     /// The vertical position of a value, held just inside the frame: backends do not clip.
-    fn y_of(&self, value: f64, range: (f64, f64)) -> f64 {
+    pub(super) fn y_of(&self, value: f64, range: (f64, f64)) -> f64 {
         let y = self.bottom - (value - range.0) / (range.1 - range.0) * (self.bottom - self.top);
         y.clamp(self.top, self.bottom)
     }
 }
 
-impl Figure<'_> {
-    /// Draws the figure over the whole of a backend.
-    pub fn draw<DB: DrawingBackend>(&self, backend: &mut DB, theme: &Theme, scale: Scale) -> Drawn<DB> {
-        let (width, height) = backend.get_size();
-        let (width_px, height_px) = (f64::from(width) / scale.units_per_px, f64::from(height) / scale.units_per_px);
-        let mut pen = Pen { backend, theme, scale };
+impl Drawing for Figure<'_> {
+    fn draw<DB: DrawingBackend>(&self, backend: &mut DB, theme: &Theme, scale: Scale) -> Drawn<DB> {
+        let (mut pen, (width_px, height_px)) = Pen::over(backend, theme, scale);
         for (i, panel) in self.panels.iter().enumerate() {
             let frame = Frame::of(i, self.panels.len(), width_px, height_px);
             panel.draw(&mut pen, frame, self.wave_range_aa)?;
@@ -132,9 +118,6 @@ impl Figure<'_> {
         Ok(())
     }
 }
-
-/// What drawing onto a backend gives.
-pub type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
 
 impl Panel<'_> {
     fn draw<DB: DrawingBackend>(&self, pen: &mut Pen<DB>, frame: Frame, range: (f64, f64)) -> Drawn<DB> {
@@ -157,25 +140,9 @@ impl Panel<'_> {
             pen.path(&[(x, bottom), (x, bottom - 5.0)], Paint::Axis, 1.0)?;
             pen.text(&format!("{tick:.decimals$}"), (x, bottom + 5.0), (HPos::Center, VPos::Top), Paint::Axis)?;
         }
-        let exponent = exponent_of(self.y_range);
-        let factor = 10f64.powi(-exponent);
-        let y_ticks = ticks(self.y_range.0 * factor, self.y_range.1 * factor, ((bottom - top) / 42.0).ceil() as usize);
-        let decimals = decimals_for(&y_ticks);
-        for tick in y_ticks {
-            let y = frame.y_of(tick / factor, self.y_range);
-            pen.path(&[(left, y), (right, y)], Paint::Grid, 1.0)?;
-            pen.path(&[(left, y), (left + 5.0, y)], Paint::Axis, 1.0)?;
-            let text = format!("{tick:.decimals$}").replace('-', "\u{2212}");
-            pen.text(&text, (left - 6.0, y), (HPos::Right, VPos::Center), Paint::Axis)?;
-        }
+        pen.value_axis((left, right), (top, bottom), self.y_range, &self.y_label)?;
         let centre = (left + right) / 2.0;
-        pen.text("Wavelength (Å, vacuum)", (centre, bottom + 21.0), (HPos::Center, VPos::Top), Paint::Axis)?;
-        let y_label = if exponent == 0 {
-            self.y_label.clone()
-        } else {
-            format!("{} / 10{}", self.y_label, superscript(exponent))
-        };
-        pen.text_upwards(&y_label, (4.0, (top + bottom) / 2.0), Paint::Axis)
+        pen.text("Wavelength (Å, vacuum)", (centre, bottom + 21.0), (HPos::Center, VPos::Top), Paint::Axis)
     }
 
     fn draw_layer<DB: DrawingBackend>(
@@ -235,12 +202,7 @@ impl Panel<'_> {
             }
             Layer::Level(value) => {
                 let y = frame.y_of(*value, self.y_range);
-                let mut x = frame.left;
-                while x < frame.right {
-                    pen.path(&[(x, y), ((x + 5.0).min(frame.right), y)], Paint::Label, 1.0)?;
-                    x += 9.0;
-                }
-                Ok(())
+                pen.dashes((frame.left, y), (frame.right, y), Paint::Label)
             }
         }
     }
@@ -265,85 +227,5 @@ impl Panel<'_> {
             pen.text(line.name, (x, frame.top - 9.0), (HPos::Center, VPos::Bottom), Paint::Label)?;
         }
         Ok(())
-    }
-}
-
-/// Power of ten to take out of tick labels; 0 where they are short anyway.
-fn exponent_of((low, high): (f64, f64)) -> i32 {
-    let largest = low.abs().max(high.abs());
-    if largest > 0.0 && largest.is_finite() && !(1e-2..1e4).contains(&largest) {
-        largest.log10().floor() as i32
-    } else {
-        0
-    }
-}
-
-fn superscript(number: i32) -> String {
-    const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
-    let digit = |c: char| c.to_digit(10).and_then(|d| DIGITS.get(d as usize)).copied().unwrap_or('⁻');
-    number.to_string().chars().map(digit).collect()
-}
-
-/// Turns CSS pixels into a backend's units and paints into colours.
-struct Pen<'a, DB> {
-    backend: &'a mut DB,
-    theme: &'a Theme,
-    scale: Scale,
-}
-
-impl<DB: DrawingBackend> Pen<'_, DB> {
-    fn units(&self, (x, y): (f64, f64)) -> (i32, i32) {
-        ((x * self.scale.units_per_px).round() as i32, (y * self.scale.units_per_px).round() as i32)
-    }
-
-    fn stroke(&self, paint: Paint, width_px: f64) -> ShapeStyle {
-        let stroke_width = (width_px * self.scale.units_per_px).round().max(1.0) as u32;
-        ShapeStyle { color: self.colour(paint), filled: false, stroke_width }
-    }
-
-    fn colour(&self, paint: Paint) -> RGBAColor {
-        let ((r, g, b), alpha) = self.theme.colour(paint);
-        RGBAColor(r, g, b, alpha)
-    }
-
-    fn path(&mut self, points: &[(f64, f64)], paint: Paint, width_px: f64) -> Drawn<DB> {
-        if points.is_empty() {
-            return Ok(());
-        }
-        let points: Vec<_> = points.iter().map(|p| self.units(*p)).collect();
-        let stroke = self.stroke(paint, width_px);
-        self.backend.draw_path(points, &stroke).map_err(DrawingAreaErrorKind::BackendError)
-    }
-
-    fn polygon(&mut self, points: Vec<(f64, f64)>, paint: Paint) -> Drawn<DB> {
-        if points.len() < 3 {
-            return Ok(());
-        }
-        let points: Vec<_> = points.into_iter().map(|p| self.units(p)).collect();
-        let stroke = self.stroke(paint, 1.0);
-        self.backend.fill_polygon(points, &stroke).map_err(DrawingAreaErrorKind::BackendError)
-    }
-
-    fn rectangle(&mut self, (x0, x1): (f64, f64), (y0, y1): (f64, f64), paint: Paint) -> Drawn<DB> {
-        let (from, to) = (self.units((x0, y0)), self.units((x1, y1)));
-        let stroke = self.stroke(paint, 1.0);
-        self.backend.draw_rect(from, to, &stroke, true).map_err(DrawingAreaErrorKind::BackendError)
-    }
-
-    fn text(&mut self, text: &str, at: (f64, f64), (h, v): (HPos, VPos), paint: Paint) -> Drawn<DB> {
-        self.styled_text(text, at, Pos::new(h, v), paint, FontTransform::None)
-    }
-
-    fn text_upwards(&mut self, text: &str, at: (f64, f64), paint: Paint) -> Drawn<DB> {
-        self.styled_text(text, at, Pos::new(HPos::Center, VPos::Top), paint, FontTransform::Rotate270)
-    }
-
-    fn styled_text(&mut self, text: &str, at: (f64, f64), pos: Pos, paint: Paint, turn: FontTransform) -> Drawn<DB> {
-        let size = TEXT_PX * self.scale.units_per_px * self.scale.text;
-        let font = (self.theme.font.as_str(), size).into_font().transform(turn);
-        let colour = self.colour(paint);
-        let style = TextStyle::from(font).color(&colour).pos(pos);
-        let at = self.units(at);
-        self.backend.draw_text(text, &style, at).map_err(DrawingAreaErrorKind::BackendError)
     }
 }

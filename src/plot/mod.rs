@@ -5,15 +5,19 @@
 //! must be drawn in the time of one frame and no two of its points may fall into the same column unseen.
 
 mod axis;
+mod chart;
 mod decimate;
 mod figure;
 mod lines;
+mod pen;
 mod spectrum;
 mod theme;
 
 pub use axis::{decimals_for, ticks};
+pub use chart::{Chart, Mark, Plot, range_of};
 pub use decimate::columns;
-pub use figure::{Drawn, Figure, Frame, Layer, Panel, Scale};
+pub use figure::{Figure, Frame, Layer, Panel};
 pub use lines::{LINES, SpectralLine};
+pub use pen::{Drawing, Drawn, Scale};
 pub use spectrum::{SpectrumFigure, nearest_index};
 pub use theme::{Paint, Rgb, Theme};

@@ -1,8 +1,7 @@
 //! The figure of one spectrum: its flux with the continuum, and what the model sees.
 
-use plotters::backend::{DrawingBackend, SVGBackend};
-
-use super::{Figure, Layer, Paint, Panel, Scale, Theme};
+use super::pen::PX_A_MM;
+use super::{Drawing, Figure, Layer, Paint, Panel};
 use crate::result::SpectrumView;
 
 /// Speed of light, km/s.
@@ -10,9 +9,6 @@ const C_KMS: f64 = 299_792.458;
 
 /// About the number of pixels from which the vertical range is found.
 const MOST_ASKED: usize = 20_000;
-
-/// CSS pixels to a millimetre of an exported figure: its text has the size of a journal's captions.
-const PX_A_MM: f64 = 5.0;
 
 /// Height of each panel of an exported figure, CSS pixels.
 const PANEL_PX: f64 = 280.0;
@@ -112,24 +108,8 @@ impl<'a> SpectrumFigure<'a> {
 
     /// The figure as an SVG document on white.
     pub fn to_svg(&self, width_mm: f64) -> String {
-        // Backend coordinates are whole numbers: eight to a pixel keep curves smooth in print.
-        const UNITS: f64 = 8.0;
-        let (width_px, height_px) = self.size_px(width_mm);
-        let (width, height) = ((width_px * UNITS) as u32, (height_px * UNITS) as u32);
-        let mut svg = String::new();
-        {
-            let mut backend = SVGBackend::with_string(&mut svg, (width, height));
-            let scale = Scale { units_per_px: UNITS, text: 1.24 };
-            // Writing into a string cannot fail.
-            let _ = self.figure().draw(&mut backend, &Theme::paper(), scale);
-            let _ = backend.present();
-        }
-        let height_mm = height_px / PX_A_MM;
-        svg.replacen(
-            &format!("width=\"{width}\" height=\"{height}\""),
-            &format!("width=\"{width_mm}mm\" height=\"{height_mm:.1}mm\""),
-            1,
-        )
+        let (_, height_px) = self.size_px(width_mm);
+        self.figure().to_svg(width_mm, height_px / PX_A_MM)
     }
 
     fn masked_ranges(&self) -> Vec<(f64, f64)> {

@@ -22,6 +22,8 @@ pub enum Paint {
     Grid,
     /// Names of spectral lines.
     Label,
+    /// One of several series, counted from 0.
+    Series(usize),
 }
 
 /// A colour for every [`Paint`]. The three curves are told apart by lightness as well as by hue, so that they stay
@@ -68,6 +70,7 @@ impl Theme {
             Paint::Axis => (self.axis, 1.0),
             Paint::Grid => (self.grid, 1.0),
             Paint::Label => (self.label, 1.0),
+            Paint::Series(i) => ([self.data, self.continuum, self.model, self.masked, self.label][i % 5], 1.0),
         }
     }
 }

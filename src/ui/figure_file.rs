@@ -11,7 +11,7 @@ use super::download::{save_bytes, save_text};
 use super::files::text_of;
 use super::spectrum_plot::{file_stem, rv_in_wavelengths};
 use super::state::Row;
-use crate::plot::{Scale, SpectrumFigure, Theme};
+use crate::plot::{Drawing, Scale, SpectrumFigure, Theme};
 use crate::result::SpectrumView;
 
 const DOTS_AN_INCH: f64 = 600.0;

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::Closure;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ResizeObserver};
 
 use super::theme::PlotTheme;
-use crate::plot::{Figure, Frame, Scale, SpectrumFigure, Theme};
+use crate::plot::{Drawing, Figure, Frame, Scale, SpectrumFigure, Theme};
 use crate::result::SpectrumView;
 
 /// Narrowest range that can be zoomed to, Å.
@@ -241,7 +241,7 @@ pub fn PlotCanvas(which: Which, view: Memo<Option<Arc<SpectrumView>>>, zoom: Zoo
 }
 
 /// Draws a figure over a whole canvas, sharp on any screen.
-fn draw(canvas: &HtmlCanvasElement, figure: &Figure, theme: &Theme, (width, height): (f64, f64)) {
+pub(super) fn draw(canvas: &HtmlCanvasElement, figure: &impl Drawing, theme: &Theme, (width, height): (f64, f64)) {
     if width < 1.0 || height < 1.0 {
         return;
     }
@@ -264,7 +264,7 @@ fn draw(canvas: &HtmlCanvasElement, figure: &Figure, theme: &Theme, (width, heig
 }
 
 /// Keeps `size` at the canvas's size in CSS pixels.
-fn watch_size(canvas: NodeRef<html::Canvas>, size: RwSignal<(f64, f64)>) {
+pub(super) fn watch_size(canvas: NodeRef<html::Canvas>, size: RwSignal<(f64, f64)>) {
     let measure = move || {
         if let Some(canvas) = canvas.get_untracked() {
             let now = (f64::from(canvas.client_width()), f64::from(canvas.client_height()));
