@@ -4,6 +4,9 @@
 #![allow(dead_code)] // Each test program uses its own part.
 
 pub mod golden;
+#[cfg(target_family = "wasm")]
+pub mod golden_files;
+#[cfg(not(target_family = "wasm"))]
 pub mod published;
 
 use std::fs;

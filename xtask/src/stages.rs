@@ -81,11 +81,11 @@ fn native_clippy() -> Result<()> {
     run(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
 }
 
-/// The native program, then the library as each of the two browser binaries has it.
+/// The native program, then the library as each of the three browser binaries has it.
 fn clippy() -> Result<()> {
     native_clippy()?;
     tools::wasm_target()?;
-    for (bin, feature) in [("app", "ui"), ("engine", "engine")] {
+    for (bin, feature) in [("app", "ui"), ("engine", "engine"), ("gpu", "gpu")] {
         let mut clippy = cargo();
         clippy.args(["clippy", "--locked", "--target", "wasm32-unknown-unknown", "--no-default-features"]);
         run(clippy.args(["--lib", "--bin", bin, "--features", feature, "--", "-D", "warnings"]))?;
