@@ -32,7 +32,7 @@ fn lrs_encoder(device: &Device) -> MaskedTransformer {
 }
 
 #[cfg_attr(test, test)]
-pub fn the_lrs_transformer_gives_what_pytorch_gives() {
+pub(crate) fn the_lrs_transformer_gives_what_pytorch_gives() {
     let (device, io) = (device(), Io::new("lrs_mt_tiny_io"));
     let network = lrs_encoder(&device);
     let tokens = network.tokens(io.tensor("x", &device));
@@ -44,7 +44,7 @@ pub fn the_lrs_transformer_gives_what_pytorch_gives() {
 }
 
 #[cfg_attr(test, test)]
-pub fn attention_is_scaled_twice() {
+pub(crate) fn attention_is_scaled_twice() {
     let (device, io) = (Device::flex(), Io::new("lrs_mt_tiny_io"));
     let got = values(lrs_encoder(&device).embed(io.tensor("x", &device)));
     assert!(distance(&got, &io.numbers("mean_embedding")) < 5e-5);
@@ -52,7 +52,7 @@ pub fn attention_is_scaled_twice() {
 }
 
 #[cfg_attr(test, test)]
-pub fn a_spectrum_is_146_tokens_and_the_last_two_pixels_are_in_none() {
+pub(crate) fn a_spectrum_is_146_tokens_and_the_last_two_pixels_are_in_none() {
     let device = Device::flex();
     let tokens = TokensConfig::Slices(SliceConfig::new());
     assert_eq!((tokens.count(1462), tokens.count(52), TokensConfig::Pixels.count(343)), (146, 5, 344));
@@ -64,7 +64,7 @@ pub fn a_spectrum_is_146_tokens_and_the_last_two_pixels_are_in_none() {
 }
 
 #[cfg_attr(test, test)]
-pub fn a_spectrum_shorter_than_a_slice_is_the_special_token_alone() {
+pub(crate) fn a_spectrum_shorter_than_a_slice_is_the_special_token_alone() {
     for pixels in [2, 9, 10, 19, 20, 21, 30, 31] {
         let x = Tensor::<2>::ones([1, pixels], &Device::flex());
         let tokens = TokensConfig::Slices(SliceConfig::new());
@@ -73,7 +73,7 @@ pub fn a_spectrum_shorter_than_a_slice_is_the_special_token_alone() {
 }
 
 #[cfg_attr(test, test)]
-pub fn the_xp_transformer_gives_what_pytorch_gives() {
+pub(crate) fn the_xp_transformer_gives_what_pytorch_gives() {
     let (device, io) = (device(), Io::new("xp_mt_tiny_io"));
     let config = MaskedTransformerConfig::xp().with_embed_dim(24).with_num_layers(2).with_num_heads(3);
     let network = config.init(&device).loaded(&weights("xp_mt_tiny"), "", &device).expect("the network");
@@ -87,7 +87,7 @@ pub fn the_xp_transformer_gives_what_pytorch_gives() {
 }
 
 #[cfg_attr(test, test)]
-pub fn the_autoencoders_give_what_pytorch_gives() {
+pub(crate) fn the_autoencoders_give_what_pytorch_gives() {
     let device = device();
     for (name, config) in [
         ("xp_oae_tiny", AutoencoderConfig::new(StatisticsConfig::MeanStd, 343, 20).with_bottleneck_dim(48)),
@@ -121,7 +121,7 @@ fn clip(name: &str, config: &ClipConfig, device: &Device) -> Clip {
 }
 
 #[cfg_attr(test, test)]
-pub fn the_base_model_gives_what_pytorch_gives() {
+pub(crate) fn the_base_model_gives_what_pytorch_gives() {
     let (device, io) = (device(), Io::new("clip_base_tiny_io"));
     let model = clip("clip_base_tiny", &clip_tiny(vec![16], vec![4]), &device);
     let (x_lrs, x_xp): (Tensor<2>, Tensor<2>) = (io.tensor("x_lrs", &device), io.tensor("x_xp", &device));
@@ -149,7 +149,7 @@ fn check_decoders(model: &Clip, io: &Io, device: &Device) {
 }
 
 #[cfg_attr(test, test)]
-pub fn the_pr_model_gives_what_pytorch_gives() {
+pub(crate) fn the_pr_model_gives_what_pytorch_gives() {
     let (device, io) = (device(), Io::new("clip_pr_tiny_io"));
     let config = clip_tiny(vec![16], vec![4]).with_decoders(decoders(&[64, 32, 16], &[64; 3]));
     let model = clip("clip_pr_tiny", &config, &device);
@@ -163,7 +163,7 @@ fn split_config() -> ClipConfig {
 }
 
 #[cfg_attr(test, test)]
-pub fn the_split_model_gives_what_pytorch_gives() {
+pub(crate) fn the_split_model_gives_what_pytorch_gives() {
     let (device, io) = (device(), Io::new("clip_split_tiny_io"));
     let model = clip("clip_split_tiny", &split_config(), &device);
     let (x_lrs, x_xp): (Tensor<2>, Tensor<2>) = (io.tensor("x_lrs", &device), io.tensor("x_xp", &device));
@@ -177,7 +177,7 @@ pub fn the_split_model_gives_what_pytorch_gives() {
 
 /// Base keeps query, key and value in one matrix, split in three: neither loads as the other.
 #[cfg_attr(test, test)]
-pub fn projections_are_packed_in_base_and_separate_in_split() {
+pub(crate) fn projections_are_packed_in_base_and_separate_in_split() {
     let device = Device::flex();
     let base = clip_tiny(vec![16], vec![4]).init(&device);
     let names: Vec<String> = base.slots("").into_iter().map(|s| s.name).collect();
@@ -195,7 +195,7 @@ pub fn projections_are_packed_in_base_and_separate_in_split() {
 }
 
 #[cfg_attr(test, test)]
-pub fn every_key_of_the_files_is_known() {
+pub(crate) fn every_key_of_the_files_is_known() {
     let device = Device::flex();
     let pr = clip_tiny(vec![16], vec![4]).with_decoders(decoders(&[64, 32, 16], &[64; 3]));
     for (name, slots) in [
@@ -213,7 +213,7 @@ pub fn every_key_of_the_files_is_known() {
 }
 
 #[cfg_attr(test, test)]
-pub fn full_size_networks_have_the_published_numbers_of_parameters() {
+pub(crate) fn full_size_networks_have_the_published_numbers_of_parameters() {
     let device = Device::flex();
     let count = |slots: Vec<_>| count_parameters(&slots);
     assert_eq!(count(MaskedTransformerConfig::lrs().init(&device).slots("")), 42_677_013);
@@ -243,7 +243,7 @@ pub fn full_size_networks_have_the_published_numbers_of_parameters() {
 
 /// Weights stored and loaded again give the same network.
 #[cfg_attr(test, test)]
-pub fn stored_weights_are_pytorchs_again() {
+pub(crate) fn stored_weights_are_pytorchs_again() {
     let device = Device::flex();
     let read = weights("clip_split_tiny");
     let mut written = specola::model::weights::Tensors::default();

@@ -22,7 +22,7 @@ fn numbers(files: &[ArrayFile], name: &str) -> Vec<f64> {
 
 /// The network of the papers in small: 72 → 32 → 16 → 8 → 1.
 #[cfg_attr(test, test)]
-pub fn the_mlp_gives_what_pytorch_gives() {
+pub(crate) fn the_mlp_gives_what_pytorch_gives() {
     let io = specola::read::arrays(&bytes("mlp_tiny_io.npz")).expect("an npz");
     let x: Vec<f32> = numbers(&io, "x").iter().map(|v| *v as f32).collect();
     let device = device();
@@ -33,7 +33,7 @@ pub fn the_mlp_gives_what_pytorch_gives() {
 }
 
 #[cfg_attr(test, test)]
-pub fn weights_of_another_network_are_refused_in_words() {
+pub(crate) fn weights_of_another_network_are_refused_in_words() {
     let weights = Tensors::parse(&bytes("mlp_plain_tiny.safetensors")).expect("weights");
     let error = MlpConfig::new(vec![72, 33, 16, 8, 1]).load(&weights, "", &Device::flex()).expect_err("another shape");
     assert!(error.to_string().contains("network.0.weight"), "{error}");
@@ -42,7 +42,7 @@ pub fn weights_of_another_network_are_refused_in_words() {
 
 #[cfg(feature = "train")]
 #[cfg_attr(test, test)]
-pub fn the_figures_of_merit_are_astropys() {
+pub(crate) fn the_figures_of_merit_are_astropys() {
     let files = specola::read::arrays(&bytes("metrics.npz")).expect("an npz");
     let want: serde_json::Value = serde_json::from_slice(&bytes("metrics.json")).expect("JSON");
     let pairs: Vec<(f64, f64)> = numbers(&files, "true").into_iter().zip(numbers(&files, "pred")).collect();

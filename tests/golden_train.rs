@@ -145,7 +145,7 @@ fn learns_as_pytorch(name: &str, make: impl Fn() -> Pupil, rate: f64, loose: &[&
 }
 
 #[cfg_attr(test, test)]
-pub fn all_of_a_plain_network_learns_as_in_pytorch() {
+pub(crate) fn all_of_a_plain_network_learns_as_in_pytorch() {
     let device = Device::flex().autodiff();
     learns_as_pytorch("train_full_plain_tiny", || Pupil::full(plain(&device)), RATE, &[]);
     learns_as_pytorch("train_full_plain_paperlr_tiny", || Pupil::full(plain(&device)), 1e-5, &[]);
@@ -153,7 +153,7 @@ pub fn all_of_a_plain_network_learns_as_in_pytorch() {
 
 /// With a batch's statistics, with the running ones, and with the batch's where no bias stands before a norm.
 #[cfg_attr(test, test)]
-pub fn all_of_a_published_head_learns_as_in_pytorch() {
+pub(crate) fn all_of_a_published_head_learns_as_in_pytorch() {
     let device = Device::flex().autodiff();
     let frozen = || Pupil::full(normed(&device).with_frozen_statistics());
     learns_as_pytorch("train_full_bn_eval_tiny", frozen, RATE, &[]);
@@ -189,7 +189,7 @@ fn residual_head(device: &Device) -> ResidualHead {
 }
 
 #[cfg_attr(test, test)]
-pub fn adapters_learn_as_in_pytorch_and_their_base_stays() {
+pub(crate) fn adapters_learn_as_in_pytorch_and_their_base_stays() {
     let device = Device::flex().autodiff();
     let adapted = || Pupil::adapted(normed(&device), Adapter::Lora(lora(&normed(&device), &device)));
     learns_as_pytorch("train_lora_all4_tiny", adapted, RATE, &[]);
@@ -216,7 +216,7 @@ pub fn adapters_learn_as_in_pytorch_and_their_base_stays() {
 
 /// Dropout belongs to a network that is taught itself, not to one that an adapter stands on.
 #[cfg_attr(test, test)]
-pub fn nothing_is_dropped_under_an_adapter() {
+pub(crate) fn nothing_is_dropped_under_an_adapter() {
     let device = Device::flex().autodiff();
     let config = MlpConfig::new(vec![72, 32, 16, 8, 1]).with_batch_norm(true).with_dropout(0.5);
     let base = || config.load(&weights("mlp_bn_tiny"), "", &device).expect("the network");
@@ -227,7 +227,7 @@ pub fn nothing_is_dropped_under_an_adapter() {
 
 /// W + (α/r)·B·A, multiplied out by PyTorch, is the adapted network.
 #[cfg_attr(test, test)]
-pub fn merged_adapters_are_the_adapted_network() {
+pub(crate) fn merged_adapters_are_the_adapted_network() {
     let device = Device::flex();
     for name in ["mlp_lora_all4", "mlp_lora_hidden3"] {
         let io = Io::new(&format!("{name}_tiny_io"));
@@ -239,7 +239,7 @@ pub fn merged_adapters_are_the_adapted_network() {
 
 /// PyTorch's first and second moments after ten steps, from burn's optimiser taken array by array.
 #[cfg_attr(test, test)]
-pub fn the_optimisers_moments_are_pytorchs() {
+pub(crate) fn the_optimisers_moments_are_pytorchs() {
     let device = Device::flex().autodiff();
     for (name, mut pupil) in [
         ("train_full_plain_tiny", Pupil::full(plain(&device))),
@@ -300,7 +300,7 @@ impl ModuleMapper for Moments<'_> {
 }
 
 #[cfg_attr(test, test)]
-pub fn the_learning_rate_is_the_published_one() {
+pub(crate) fn the_learning_rate_is_the_published_one() {
     let json: serde_json::Value = serde_json::from_slice(&bytes("lr_schedule.json")).expect("JSON");
     let schedule = WarmupCosine { peak: 1e-4, warmup: 1000, total: 10_000 };
     for pair in json["cosine_warmup"].as_array().expect("pairs") {
@@ -311,7 +311,7 @@ pub fn the_learning_rate_is_the_published_one() {
 }
 
 #[cfg_attr(test, test)]
-pub fn the_loss_around_the_weights_is_numpys() {
+pub(crate) fn the_loss_around_the_weights_is_numpys() {
     let (device, io) = (Device::flex(), Io::new("landscape_plain_tiny"));
     let (centre, delta, eta) = (weights("mlp_plain_tiny"), stored(&io, "dir0::"), stored(&io, "dir1::"));
     let data = Io::new("train_data");
@@ -339,7 +339,7 @@ pub fn the_loss_around_the_weights_is_numpys() {
 
 /// The encoder's own training: six stretches of ten tokens zeroed at PyTorch's offsets, loss and gradients.
 #[cfg_attr(test, test)]
-pub fn masked_training_has_pytorchs_loss_and_gradients() {
+pub(crate) fn masked_training_has_pytorchs_loss_and_gradients() {
     let (device, io) = (Device::flex().autodiff(), Io::new("lrs_mt_tiny_io"));
     let config = MaskedTransformerConfig::new(TokensConfig::Slices(SliceConfig::new()));
     let config = config.with_embed_dim(48).with_num_layers(2).with_num_heads(3);

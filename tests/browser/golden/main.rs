@@ -1,7 +1,7 @@
 //! The checks of `tests/golden_*.rs` in a browser's worker: each on burn-flex, and those of the small networks on WebGPU.
 //!
-//! It says what it does in strings: `flex NAME` and `webgpu NAME` for a check that passed, `FAILED …` for the one that
-//! ended it, and `done`.
+//! It says what it does in strings: `flex NAME` and `webgpu NAME` for a check that passed, `OFF …` for one whose
+//! numbers are wrong, `FAILED …` for the one that ended it, and `done`.
 
 #[cfg(target_family = "wasm")]
 #[path = "../../golden_heads.rs"]
