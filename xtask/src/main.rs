@@ -5,7 +5,6 @@
 
 mod browser;
 mod budget;
-mod golden;
 mod page;
 mod run;
 mod serve;
