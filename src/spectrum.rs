@@ -241,7 +241,8 @@ pub struct Spectrum {
 impl Spectrum {
     /// Checks the samples and builds a spectrum. `wave_aa` is in the medium that `meta.medium` names.
     ///
-    /// A pixel is masked when `masked` says so, its flux is not finite, or its inverse variance is not a positive,
+    /// A pixel is masked when `masked` says so, its flux is not finite or is −9999 or −999 (which tables write where nothing
+    /// was measured), or its inverse variance is not a positive,
     /// finite number. Wavelengths that only decrease are turned round, with everything that belongs to them.
     pub fn new(
         meta: Meta,
@@ -273,7 +274,7 @@ impl Spectrum {
         }
         let mut masked = masked.unwrap_or_else(|| vec![false; n]);
         for (bad, f) in masked.iter_mut().zip(&flux) {
-            *bad |= !f.is_finite();
+            *bad |= !f.is_finite() || *f == -9999.0 || *f == -999.0;
         }
         if let Some(ivar) = &mut ivar {
             for (bad, v) in masked.iter_mut().zip(ivar.iter_mut()) {

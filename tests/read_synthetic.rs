@@ -179,3 +179,72 @@ fn golden_files_of_the_reference() {
         assert_eq!(structure.wave_vac_aa()[i], f64::from(structure.wave_vac_aa()[i] as f32));
     }
 }
+
+/// Lines of a text of 40 pixels, each made by `line` from its number and its wavelength.
+fn lines(header: &str, line: impl Fn(usize, f64) -> String) -> String {
+    (0..40).fold(format!("{header}\n"), |text, i| text + &line(i, 5000.0 + 2.0 * i as f64) + "\n")
+}
+
+#[test]
+fn masks_of_any_name_count_and_so_do_signs_of_missing_values() {
+    let bad = |spectrum: &specola::spectrum::Spectrum| {
+        spectrum.masked().iter().enumerate().filter(|(_, bad)| **bad).map(|(i, _)| i).collect::<Vec<_>>()
+    };
+    let masked = |header: &str, good: u8| {
+        let text = lines(header, |i, wave| format!("{wave},1.0,{}", if i == 7 { 1 - good } else { good }));
+        bad(&read("a.csv", text.as_bytes()).unwrap().spectra[0])
+    };
+    assert_eq!(masked("wavelength,flux,mask", 0), [7]);
+    assert_eq!(masked("wavelength,flux,QUAL", 0), [7]);
+    assert_eq!(masked("wavelength,flux,good", 1), [7]);
+    // All bad: the column means something else.
+    assert_eq!(masked("wavelength,flux,flag", 1).len(), 39);
+    let text = lines("wavelength,flux,flag", |_, wave| format!("{wave},1.0,4"));
+    assert!(bad(&read("a.csv", text.as_bytes()).unwrap().spectra[0]).is_empty());
+    let text = lines("wavelength,flux", |i, wave| format!("{wave},{}", if i == 3 { "-9999" } else { "1.5" }));
+    assert_eq!(bad(&read("a.csv", text.as_bytes()).unwrap().spectra[0]), [3]);
+    let text = lines("wavelength,flux,sky", |_, wave| format!("{wave},1.0,2.0"));
+    let notes = read("a.csv", text.as_bytes()).unwrap().spectra[0].meta.notes.join("; ");
+    assert!(notes.contains("not read: sky"), "{notes}");
+}
+
+#[test]
+fn what_is_no_wavelength_by_its_name_is_refused() {
+    for name in ["frequency_THz", "velocity_kms", "wavenumber", "ln_lambda"] {
+        let text = lines(&format!("{name},flux"), |_, wave| format!("{wave},1.0"));
+        let why = read("a.csv", text.as_bytes()).unwrap_err().to_string();
+        assert!(why.contains(name) && why.contains("no column of wavelengths"), "{why}");
+    }
+}
+
+#[test]
+fn labels_by_file_name_and_with_decimal_commas() {
+    let table = |text: &str| read("l.csv", text.as_bytes()).unwrap().labels.remove(0).1;
+    assert_eq!(table("filename,teff\na_1.csv,5000\n").get("a_1.csv", "teff"), Some(5000.0));
+    assert_eq!(table("gaia_dr3_source_id,teff\n5937083312263887616,5000\n").id, ["5937083312263887616"]);
+    assert_eq!(table("id;teff;feh\na;5000;-0,9\n").get("a", "feh"), Some(-0.9));
+    let text = lines("source_id;wavelength;flux", |i, wave| format!("{};{};0,5", 1 + i / 20, wave));
+    let contents = read("two.csv", text.replace('.', ",").as_bytes()).unwrap();
+    assert_eq!((contents.spectra.len(), contents.spectra[1].flux()[0]), (2, 0.5));
+}
+
+#[test]
+fn units_below_the_names_count() {
+    let text = lines("lambda,flux\nnm,erg/s/cm2/A", |_, wave| format!("{},1.0", wave / 10.0));
+    let spectrum = &read("a.csv", text.as_bytes()).unwrap().spectra[0];
+    assert!((spectrum.wave_vac_aa()[1] - 5002.0).abs() < 1e-9, "{}", spectrum.wave_vac_aa()[1]);
+    let text = lines("x,flux\nTHz,Jy", |_, wave| format!("{wave},1.0"));
+    assert!(read("a.csv", text.as_bytes()).unwrap_err().to_string().contains("no column of wavelengths"));
+}
+
+#[test]
+fn text_as_spreadsheets_and_old_machines_write_it() {
+    let text = lines("wavelength,flux", |i, wave| format!("{wave},{}", 1 + i));
+    let as_usual = read("a.csv", text.as_bytes()).unwrap();
+    assert_eq!(read("a.csv", text.replace('\n', "\r").as_bytes()).unwrap(), as_usual);
+    assert_eq!(read("a.csv", text.replace('\n', "\r\n").as_bytes()).unwrap(), as_usual);
+    let utf16 =
+        |of: fn(u16) -> [u8; 2]| std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(of).collect::<Vec<u8>>();
+    assert_eq!(read("a.csv", &utf16(u16::to_le_bytes)).unwrap(), as_usual);
+    assert_eq!(read("a.csv", &utf16(u16::to_be_bytes)).unwrap(), as_usual);
+}

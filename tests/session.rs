@@ -2,55 +2,20 @@
 
 mod support;
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
 use pollster::block_on;
-use specola::engine::session::Session;
 use specola::engine::{Assumptions, Event, Request};
 use specola::model::store::{Folder as ModelFolder, Store};
 use specola::read::by_hand::{Columns, WaveUnit};
 use specola::spectrum::{Frame, Medium, Source};
 use specola::task::predict::Predictor;
+use support::bench::Bench;
 use support::{Folder, star_csv, write_untrained_model};
 
-/// A session and what it has said so far.
-struct Bench {
-    session: Session<Vec<u8>, Box<dyn FnMut(Event)>>,
-    heard: Rc<RefCell<Vec<Event>>>,
-}
-
-impl Bench {
-    /// A session that still waits for its model.
-    fn new() -> Self {
-        let heard = Rc::new(RefCell::new(Vec::new()));
-        let sink = heard.clone();
-        let session = Session::new(Box::new(move |event| sink.borrow_mut().push(event)) as Box<dyn FnMut(Event)>);
-        Self { session, heard }
-    }
-
-    /// A session with an untrained model.
-    fn ready(test: &str) -> Self {
-        let mut bench = Self::new();
-        bench.session.model(Ok(untrained(test)));
-        bench
-    }
-
-    fn open(&mut self, job: u32, files: &[(&str, &str)]) {
-        let paths = files.iter().map(|(path, _)| (*path).to_string()).collect();
-        let attachments = files.iter().map(|(_, content)| content.as_bytes().to_vec()).collect();
-        self.session.request(Request::Open { job, paths, columns: None }, attachments);
-    }
-
-    fn ask(&mut self, request: Request) {
-        self.session.request(request, Vec::new());
-    }
-
-    /// Works until nothing is left, and gives what was said meanwhile.
-    fn finish(&mut self) -> Vec<Event> {
-        while block_on(self.session.step()) {}
-        self.heard.take()
-    }
+/// A session with an untrained model.
+fn ready(test: &str) -> Bench {
+    let mut bench = Bench::new();
+    bench.session.model(Ok(untrained(test)));
+    bench
 }
 
 fn untrained(test: &str) -> Predictor {
@@ -78,7 +43,7 @@ fn kinds(events: &[Event]) -> Vec<String> {
 
 #[test]
 fn the_first_answer_waits_for_no_other_file() {
-    let mut bench = Bench::ready("first-answer");
+    let mut bench = ready("first-answer");
     let star = star_csv(3900.0, 5700.0);
     bench.open(7, &[("a.csv", &star), ("b.csv", &star), ("c.csv", &star)]);
     let events = bench.finish();
@@ -100,7 +65,7 @@ fn the_first_answer_waits_for_no_other_file() {
 
 #[test]
 fn a_bad_file_stops_no_other() {
-    let mut bench = Bench::ready("bad-file");
+    let mut bench = ready("bad-file");
     let star = star_csv(3900.0, 5700.0);
     bench.open(1, &[("bad.fits", "\u{89}PNG no spectrum"), ("good.csv", &star), ("empty.csv", ""), ("too.csv", &star)]);
     let events = bench.finish();
@@ -113,7 +78,7 @@ fn a_bad_file_stops_no_other() {
 
 #[test]
 fn a_file_without_content_is_named() {
-    let mut bench = Bench::ready("no-content");
+    let mut bench = ready("no-content");
     bench.ask(Request::Open { job: 1, paths: vec!["lost.fits".into()], columns: None });
     assert_eq!(kinds(&bench.finish()), ["skipped lost.fits", "done 1 false"]);
 }
@@ -146,7 +111,7 @@ fn without_a_model_every_row_says_why() {
 
 #[test]
 fn a_spectrum_beyond_the_models_range_is_refused_in_words() {
-    let mut bench = Bench::ready("out-of-range");
+    let mut bench = ready("out-of-range");
     bench.open(1, &[("red.csv", &star_csv(6000.0, 8000.0))]);
     let events = bench.finish();
     assert_eq!(kinds(&events), ["found 0", "refused 0", "done 1 false"]);
@@ -155,7 +120,7 @@ fn a_spectrum_beyond_the_models_range_is_refused_in_words() {
 
 #[test]
 fn cancel_stops_a_job_and_keeps_what_it_found() {
-    let mut bench = Bench::ready("cancel");
+    let mut bench = ready("cancel");
     let star = star_csv(3900.0, 5700.0);
     let names: Vec<String> = (0..40).map(|i| format!("{i}.csv")).collect();
     let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), star.as_str())).collect();
@@ -185,7 +150,7 @@ fn cancel_stops_a_job_and_keeps_what_it_found() {
 
 #[test]
 fn what_the_user_says_of_a_spectrum_is_taken_and_taken_back() {
-    let mut bench = Bench::ready("assume");
+    let mut bench = ready("assume");
     bench.open(1, &[("a.csv", &star_csv(3900.0, 5700.0))]);
     let first = bench.finish();
     let Some(Event::Found { summary: as_read, .. }) = first.first() else { panic!("{first:?}") };
@@ -214,7 +179,7 @@ fn what_the_user_says_of_a_spectrum_is_taken_and_taken_back() {
 
 #[test]
 fn after_clear_nothing_is_left() {
-    let mut bench = Bench::ready("clear");
+    let mut bench = ready("clear");
     bench.open(1, &[("a.csv", &star_csv(3900.0, 5700.0))]);
     bench.finish();
     bench.open(2, &[("b.csv", &star_csv(3900.0, 5700.0))]);
@@ -227,7 +192,7 @@ fn after_clear_nothing_is_left() {
 
 #[test]
 fn samples_that_were_let_go_are_read_again() {
-    let mut bench = Bench::ready("let-go");
+    let mut bench = ready("let-go");
     let files: Vec<(String, String)> =
         (0..4).map(|i| (format!("{i}.csv"), star_csv(3900.0, 5700.0 + 12.0 * f64::from(i)))).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(name, csv)| (name.as_str(), csv.as_str())).collect();
@@ -242,7 +207,7 @@ fn samples_that_were_let_go_are_read_again() {
     bench.finish();
     let all_kept: Vec<_> = (0..4).map(|id| view_of(&mut bench, id)).collect();
 
-    let mut bench = Bench::ready("let-go-again");
+    let mut bench = ready("let-go-again");
     bench.session = bench.session.keeping(50_000);
     bench.open(1, &files);
     bench.finish();
@@ -259,7 +224,7 @@ fn files_of_a_zip_are_read_and_answered_one_by_one() {
     let star = star_csv(3900.0, 5700.0);
     let bytes =
         zipped(&[("night/a.csv", star.as_bytes()), ("notes.bin", &[0, 159, 146]), ("night/b.csv", star.as_bytes())]);
-    let mut bench = Bench::ready("zip");
+    let mut bench = ready("zip");
     bench.session = bench.session.keeping(0);
     bench.session.request(Request::Open { job: 1, paths: vec!["night.zip".into()], columns: None }, vec![bytes]);
     bench.ask(Request::View { spectrum: 1 });
@@ -291,7 +256,7 @@ type Said = (String, f64, bool);
 
 #[test]
 fn labels_find_their_spectra_whichever_comes_first() {
-    let mut bench = Bench::ready("labels");
+    let mut bench = ready("labels");
     let star = star_csv(3900.0, 5700.0);
     let table = "id,teff,e_teff,feh,cluster\na,5700,80,-0.4,\nb.csv,6000,,,M 67\nnobody,1,1,1,\nc,5,,,\nc,6,,,\n";
     bench.open(1, &[("labels.csv", table), ("night/a.csv", &star), ("night/b.csv", &star), ("x.csv", &star)]);
@@ -351,7 +316,7 @@ fn columns_that_the_user_points_out_are_read() {
     };
     let text = odd(star_csv(3900.0, 5700.0));
     let columns = Columns { wave: 2, unit: WaveUnit::Angstrom, flux: 1, error: None };
-    let mut bench = Bench::ready("columns");
+    let mut bench = ready("columns");
     bench.open(1, &[("odd.csv", &text)]);
     assert_eq!(kinds(&bench.finish()), ["skipped odd.csv", "done 1 false"]);
 
@@ -390,4 +355,33 @@ fn columns_that_the_user_points_out_are_read() {
         assumptions: Assumptions { columns: Some(columns), ..Assumptions::default() },
     });
     assert_eq!(wave_min_aa(&bench.finish()), Some(3900.0));
+}
+
+#[test]
+fn wavelengths_in_a_file_beside_the_spectra_are_found() {
+    // As GaiaXPy writes them: the fluxes in one file, the wavelengths in nm in another.
+    let list = |of: &dyn Fn(usize) -> String| (0..100).map(of).collect::<Vec<_>>().join(", ");
+    let spectra = format!(
+        "source_id,flux,flux_error\n5937083312263887616,\"[{}]\",\"[{}]\"\n",
+        list(&|i| format!("{}e-16", 2 + i % 3)),
+        list(&|_| "1e-18".into())
+    );
+    let sampling = format!("pos\n\"({})\"\n", list(&|i| format!("{}", 336 + 2 * i)));
+    let mut bench = ready("beside");
+    bench.session = bench.session.keeping(0);
+    bench.open(1, &[("xp/out_sampling.csv", &sampling), ("xp/out.csv", &spectra), ("lone_sampling.csv", &sampling)]);
+    let events = bench.finish();
+    let of_one = ["skipped lone_sampling.csv", "found 0", "refused 0", "done 1 false"];
+    assert_eq!(kinds(&events).iter().collect::<std::collections::BTreeSet<_>>().len(), 4, "{:?}", kinds(&events));
+    assert!(of_one.iter().all(|kind| kinds(&events).contains(&(*kind).to_string())), "{:?}", kinds(&events));
+    let summary = events.iter().find_map(|e| match e {
+        Event::Found { summary, .. } => Some(summary.clone()),
+        _ => None,
+    });
+    let summary = summary.expect("the spectrum");
+    assert_eq!((summary.wave_min_aa, summary.wave_max_aa), (3360.0, 5340.0));
+    assert_eq!(summary.meta.id, "5937083312263887616");
+    // Its samples were let go: both files are read again.
+    bench.ask(Request::View { spectrum: 0 });
+    assert_eq!(kinds(&bench.finish()), ["view 0"]);
 }

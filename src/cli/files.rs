@@ -61,7 +61,8 @@ pub(super) fn for_each_part(
                         report.failed(&format!("{file}: {}", skipped.what), &skipped.why);
                     }
                     for (name, _) in contents.labels {
-                        report.failed(&name, &ReadError::LabelTable.to_string());
+                        let which = if name == file { name } else { format!("{file}: {name}") };
+                        report.failed(&which, &ReadError::LabelTable.to_string());
                     }
                     loaded.extend(contents.spectra.into_iter().map(|spectrum| Loaded { file: file.clone(), spectrum }));
                 }
@@ -108,8 +109,14 @@ fn read_one(found: &Found) -> Result<read::Contents, String> {
     if let Some(problem) = &found.problem {
         return Err(problem.clone());
     }
+    let name = found.path.display().to_string();
+    if read::spectra_name(&name).is_some_and(|spectra| Path::new(&spectra).is_file()) {
+        // It is read together with the spectra that it belongs to.
+        return Ok(read::Contents::default());
+    }
     let bytes = std::fs::read(&found.path).map_err(|e| format!("cannot open it: {e}"))?;
-    read::read(&found.path.display().to_string(), &bytes).map_err(|e| e.to_string())
+    let sampling = read::sampling_name(&name).and_then(|sampling| std::fs::read(sampling).ok());
+    read::read_beside(&name, &bytes, sampling.as_deref()).map_err(|e| e.to_string())
 }
 
 /// A bar on a terminal, nothing in a pipe.

@@ -7,11 +7,19 @@
 use serde::{Deserialize, Serialize};
 
 use crate::read::by_hand::{Columns, Preview};
+use crate::result::catalogue::{Measured, Modality};
 use crate::result::{Estimate, Label, ModelCard, Prediction, SpectrumView, Summary};
 use crate::spectrum::{Frame, Medium};
 
 /// Name of the browser's cache in which the engine keeps weights, and which the page lists and empties.
 pub const MODELS_CACHE: &str = "specola-models";
+
+/// True for the name of a file that holds a network. Such files are large, so that they are not looked into before they go
+/// to where networks are read.
+pub fn is_network_name(path: &str) -> bool {
+    let path = path.to_lowercase();
+    [".ckpt", ".pt", ".pkl", ".safetensors"].iter().any(|ending| path.ends_with(ending))
+}
 
 /// Number of a batch of files, chosen by the page.
 pub type JobId = u32;
@@ -53,6 +61,36 @@ pub struct LabelTableReport {
     pub ambiguous: Vec<String>,
 }
 
+/// A checkpoint that was dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedNetwork {
+    /// Its file.
+    pub path: String,
+    /// What it is, the number of its parameters and that of the published one; or why it cannot be read.
+    pub what: Result<(String, u64, u64), String>,
+}
+
+/// Published networks that were dropped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworksReport {
+    /// Checkpoints that were dropped without their folder.
+    pub networks: Vec<ImportedNetwork>,
+    /// True when the published system is there and answers.
+    pub is_system: bool,
+    /// Else, what it lacks.
+    pub not_system: String,
+    /// The kinds of spectra whose networks were read.
+    pub read: Vec<Modality>,
+    /// What is missing or done otherwise.
+    pub warnings: Vec<String>,
+    /// What is being done that takes long.
+    pub busy: Option<String>,
+    /// Spectra answered or refused.
+    pub done: u32,
+    /// Spectra in all.
+    pub total: u32,
+}
+
 /// Page → engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
@@ -75,6 +113,13 @@ pub enum Request {
         /// Number of the job.
         job: JobId,
     },
+    /// Take in published networks: checkpoints, or their whole folder. One `File` is attached for each path.
+    Networks {
+        /// Path of each file below what was dropped.
+        paths: Vec<String>,
+    },
+    /// Forget the published networks.
+    ForgetNetworks,
     /// Send the curves of a spectrum.
     View {
         /// Which.
@@ -220,6 +265,18 @@ pub enum Event {
     Tables {
         /// In the order in which they were opened.
         tables: Vec<LabelTableReport>,
+    },
+    /// What became of published networks that were dropped.
+    Networks {
+        /// All of it.
+        report: Box<NetworksReport>,
+    },
+    /// The published system's answer for a spectrum, or why there is none.
+    Measured {
+        /// Which spectrum.
+        spectrum: SpectrumId,
+        /// The values, in the order of the catalogue.
+        values: Result<Vec<Measured>, String>,
     },
     /// How far a job is.
     Progress {

@@ -15,11 +15,17 @@
 //! [`message`] is all that the two sides share. `session` is the engine's heart and knows no browser: it runs in native
 //! tests as it does in a worker. `worker` and `client` are the two ends of the wire.
 
+#[cfg(feature = "engine")]
+mod blob;
 #[cfg(feature = "nn")]
 mod catalogue;
 #[cfg(feature = "ui")]
 pub mod client;
+#[cfg(feature = "nn")]
+mod dropped;
 pub mod message;
+#[cfg(feature = "nn")]
+mod networks;
 #[cfg(feature = "nn")]
 pub mod session;
 #[cfg(feature = "gpu")]
@@ -31,6 +37,9 @@ mod wire;
 #[cfg(feature = "engine")]
 pub mod worker;
 
+#[cfg(feature = "nn")]
+pub use dropped::Attachment;
 pub use message::{
-    Assumptions, Backend, BatchTimes, Event, Fault, JobId, LabelTableReport, MODELS_CACHE, Request, SpectrumId,
+    Assumptions, Backend, BatchTimes, Event, Fault, ImportedNetwork, JobId, LabelTableReport, MODELS_CACHE,
+    NetworksReport, Request, SpectrumId, is_network_name,
 };

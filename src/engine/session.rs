@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::catalogue::Catalogue;
+use super::dropped::{Attachment, File, Opened, bytes_of, files};
+use super::networks::Networks;
 use super::{Assumptions, Event, JobId, Request, SpectrumId};
 use crate::read::by_hand::Columns;
 use crate::read::{self, Archive, Contents};
@@ -23,30 +25,8 @@ use crate::task::predict::{Helper, Predictor, raw_view};
 /// not wait for others.
 pub(super) const MAX_BATCH: usize = 32;
 
-/// Largest file that is taken into memory, bytes. A worker has 4 GiB at most, and a file is there about twice.
-const MAX_FILE_BYTES: u64 = 1 << 30;
-
 /// Most bytes of samples of answered spectra that are kept.
 const MAX_KEPT_BYTES: usize = 512 << 20;
-
-/// A file that is read when its turn comes, and may be read again.
-#[allow(async_fn_in_trait)] // One thread drives it: a browser's worker, or a test that blocks on it.
-pub trait Attachment: Clone {
-    /// Its size in bytes.
-    fn size(&self) -> u64;
-    /// Its content, or why it cannot be had.
-    async fn bytes(self) -> Result<Vec<u8>, String>;
-}
-
-impl Attachment for Vec<u8> {
-    fn size(&self) -> u64 {
-        self.len() as u64
-    }
-
-    async fn bytes(self) -> Result<Vec<u8>, String> {
-        Ok(self)
-    }
-}
 
 /// What the session answers with.
 enum Model {
@@ -62,7 +42,7 @@ struct Job<F> {
     id: JobId,
     /// How the user says that its texts are to be read.
     columns: Option<Columns>,
-    files: VecDeque<(String, Option<F>)>,
+    files: VecDeque<Rc<File<F>>>,
     archive: Option<OpenArchive<F>>,
     files_total: u32,
     /// Spectra that no network has seen yet.
@@ -100,12 +80,6 @@ impl<F> Job<F> {
             spectra_total: self.spectra_total,
         }
     }
-}
-
-/// A file as it was given.
-struct File<F> {
-    path: String,
-    content: F,
 }
 
 /// Where a spectrum can be read again.
@@ -163,7 +137,7 @@ enum Errand<F> {
 }
 
 /// All that the engine remembers. `F` is the kind of file it is given, `E` takes its events.
-pub struct Session<F, E> {
+pub struct Session<F: Attachment, E> {
     emit: E,
     model: Model,
     helper: Option<Rc<dyn Helper>>,
@@ -171,6 +145,7 @@ pub struct Session<F, E> {
     errands: VecDeque<Errand<F>>,
     spectra: BTreeMap<SpectrumId, Held<F>>,
     catalogue: Catalogue,
+    networks: Networks<F>,
     next_spectrum: SpectrumId,
     /// Answered spectra whose samples are there, longest there first, and the bytes of all samples.
     kept: VecDeque<SpectrumId>,
@@ -191,6 +166,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             errands: VecDeque::new(),
             spectra: BTreeMap::new(),
             catalogue: Catalogue::default(),
+            networks: Networks::default(),
             next_spectrum: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
@@ -227,9 +203,8 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     pub fn request(&mut self, request: Request, attachments: Vec<F>) {
         match request {
             Request::Open { job, paths, columns } => {
-                let files_total = paths.len() as u32;
-                let mut attachments = attachments.into_iter();
-                let files = paths.into_iter().map(|path| (path, attachments.next())).collect();
+                let files: VecDeque<_> = files(paths, attachments).collect();
+                let files_total = files.len() as u32;
                 let (waiting, archive) = (VecDeque::new(), None);
                 let (spectra_done, spectra_total) = (0, 0);
                 self.jobs.push_back(Job {
@@ -249,6 +224,11 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 }
             }
             Request::Preview { path } => self.errands.push_back(Errand::Preview(path, attachments.into_iter().next())),
+            Request::Networks { paths } => {
+                let files = paths.into_iter().zip(attachments).collect();
+                self.networks.add(files, self.spectra.keys().copied(), &mut self.emit);
+            }
+            Request::ForgetNetworks => self.networks = Networks::default(),
             Request::View { spectrum } => self.errands.push_back(Errand::View(spectrum)),
             Request::Assume { spectrum, assumptions } => self.errands.push_back(Errand::Assume(spectrum, assumptions)),
             Request::Clear => {
@@ -258,6 +238,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 self.errands.clear();
                 self.spectra.clear();
                 self.catalogue = Catalogue::default();
+                self.networks.forget_spectra(&mut self.emit);
                 self.kept.clear();
                 self.kept_bytes = 0;
                 self.shown_raw = None;
@@ -297,7 +278,29 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             self.read_next(i).await;
             return true;
         }
+        if self.networks.has_unread() {
+            self.networks.read_next(&mut self.emit);
+            return true;
+        }
+        let ids = self.networks.next();
+        if !ids.is_empty() {
+            self.measure(ids).await;
+            return true;
+        }
         false
+    }
+
+    /// Lets the published networks answer for spectra.
+    async fn measure(&mut self, ids: Vec<SpectrumId>) {
+        let mut spectra = Vec::new();
+        for id in ids {
+            if let Err(why) = self.bring_back(id).await {
+                spectra.push((id, Err(why)));
+            } else if let Some(spectrum) = self.spectra.get(&id).and_then(Held::assumed) {
+                spectra.push((id, Ok(spectrum.into_owned())));
+            }
+        }
+        self.networks.measure(spectra, &mut self.emit).await;
     }
 
     /// The first errand that can be run now: predictions wait for the model.
@@ -333,21 +336,14 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 job.archive = None;
             }
             self.take_in(i, &file, Some(entry), contents);
-        } else if let Some((path, content)) = job.files.pop_front() {
-            let found = match open(&path, content, job.columns.as_ref()).await {
-                Ok((Opened::Archive(archive), file)) => {
+        } else if let Some(file) = job.files.pop_front() {
+            match file.open(job.columns.as_ref()).await {
+                Ok(Opened::Archive(archive)) => {
                     job.files_total += archive.len() as u32 - 1;
                     job.archive = Some(OpenArchive { archive, file, next: 0 });
-                    None
                 }
-                Ok((Opened::Contents(contents), file)) => Some((file, contents)),
-                Err(why) => {
-                    (self.emit)(Event::Skipped { job: job.id, what: path, why });
-                    None
-                }
-            };
-            if let Some((file, contents)) = found {
-                self.take_in(i, &file, None, contents);
+                Ok(Opened::Contents(contents)) => self.take_in(i, &file, None, contents),
+                Err(why) => (self.emit)(Event::Skipped { job: job.id, what: file.path.clone(), why }),
             }
         }
         (self.emit)(self.jobs[i].progress());
@@ -366,6 +362,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             let assumptions = Assumptions { columns: job.columns, ..Assumptions::default() };
             self.spectra.insert(id, Held { name, origin, assumptions, spectrum: Some(spectrum) });
             job.waiting.push_back(id);
+            self.networks.wait(id);
             job.spectra_total += 1;
         }
         self.catalogue.add(contents.labels);
@@ -421,7 +418,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         let columns = held.assumptions.columns;
         // What is read by hand is one spectrum.
         let index = if columns.is_some() { 0 } else { index };
-        let mut contents = match open(&file.path, Some(file.content.clone()), columns.as_ref()).await?.0 {
+        let mut contents = match file.open(columns.as_ref()).await? {
             Opened::Archive(mut archive) => archive.read(entry.unwrap_or_default()),
             Opened::Contents(contents) => contents,
         };
@@ -454,10 +451,8 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
 
     async fn preview(&mut self, path: String, content: Option<F>) {
         let preview = match content {
-            Some(content) if content.size() <= MAX_FILE_BYTES => {
-                content.bytes().await.and_then(|bytes| read::preview(&bytes).map_err(|e| e.to_string()))
-            }
-            _ => Err("the file is not there, or too large".into()),
+            Some(content) => bytes_of(&content).await.and_then(|b| read::preview(&b).map_err(|e| e.to_string())),
+            None => Err("the page sent no content for this file; drop it again".into()),
         };
         (self.emit)(Event::Preview { path, preview: preview.map(Box::new) });
     }
@@ -478,44 +473,10 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             let summary = Box::new(Summary::of(&held.origin.file.path, &spectrum));
             (self.emit)(Event::Changed { spectrum: id, summary });
         }
+        self.networks.wait(id);
         // One that still waits in its job is answered there, and counted.
         if !self.jobs.iter().any(|j| j.waiting.contains(&id)) {
             self.errands.push_back(Errand::Predict(id));
         }
     }
-}
-
-/// What a file turned out to be.
-enum Opened {
-    /// A zip of files, to be read one by one.
-    Archive(Archive<Vec<u8>>),
-    /// Anything else.
-    Contents(Contents),
-}
-
-/// Opens a file that was given; by `columns`, where the user says which they are.
-async fn open<F: Attachment>(
-    path: &str,
-    content: Option<F>,
-    columns: Option<&Columns>,
-) -> Result<(Opened, Rc<File<F>>), String> {
-    let content = content.ok_or("the page sent no content for this file; drop it again")?;
-    if content.size() > MAX_FILE_BYTES {
-        return Err(format!(
-            "the file has {:.1} GiB; the page takes {} GiB at most. Split it, or use the command line",
-            content.size() as f64 / (1u64 << 30) as f64,
-            MAX_FILE_BYTES >> 30
-        ));
-    }
-    let bytes = content.clone().bytes().await?;
-    let opened = if Archive::<Vec<u8>>::identify(&bytes) {
-        Opened::Archive(Archive::open(bytes).map_err(|e| e.to_string())?)
-    } else {
-        let contents = match columns {
-            Some(columns) => read::read_by_hand(path, &bytes, columns),
-            None => read::read(path, &bytes),
-        };
-        Opened::Contents(contents.map_err(|e| e.to_string())?)
-    };
-    Ok((opened, Rc::new(File { path: path.to_owned(), content })))
 }

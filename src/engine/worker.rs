@@ -12,8 +12,10 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 
+use super::blob::FileReader;
+use super::dropped::Attachment;
 use super::helper::Remote;
-use super::session::{Attachment, Session};
+use super::session::Session;
 use super::wire::{self, text_of};
 use super::{Backend, Event, MODELS_CACHE, Request};
 use crate::model::manifest::ModelEntry;
@@ -42,6 +44,12 @@ impl Attachment for File {
             format!("the browser cannot read it ({}); if it was moved or changed, drop it again", text_of(&e))
         })?;
         Ok(Uint8Array::new(&buffer).to_vec())
+    }
+
+    type Reader = FileReader;
+
+    fn reader(&self) -> Self::Reader {
+        FileReader::new(self)
     }
 }
 

@@ -82,10 +82,12 @@ fn pixel_widths(x: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// `y` divided by its own running mean, a Gaussian of `sigma_pixels` cut at 3 σ and renormalised at the ends.
+/// `y` divided by its own running mean, a Gaussian of `sigma_pixels` cut at 3 σ and renormalised at the ends. In any unit of
+/// `y` the result is the same; where the mean is next to nothing `y` stays.
 pub fn divide_by_running_mean(y: &[f64], sigma_pixels: f64) -> Vec<f64> {
     let half = (3.0 * sigma_pixels).ceil() as usize;
     let taps: Vec<f64> = (0..=half).map(|k| (-0.5 * (k as f64 / sigma_pixels).powi(2)).exp()).collect();
+    let nothing = 1e-6 * y.iter().fold(0.0_f64, |largest, v| largest.max(v.abs()));
     (0..y.len())
         .map(|i| {
             let (from, to) = (i.saturating_sub(half), (i + half + 1).min(y.len()));
@@ -94,7 +96,7 @@ pub fn divide_by_running_mean(y: &[f64], sigma_pixels: f64) -> Vec<f64> {
                 (sum + w * y[j], total + w)
             });
             let mean = sum / total;
-            if mean.abs() > 1e-6 { y[i] / mean } else { y[i] }
+            if mean.abs() > nothing { y[i] / mean } else { y[i] }
         })
         .collect()
 }
@@ -126,5 +128,8 @@ mod tests {
         let y: Vec<f64> = (0..1000).map(|i| (1.0 + 3e-4 * f64::from(i)) * if i == 500 { 0.4 } else { 1.0 }).collect();
         let flat = divide_by_running_mean(&y, 60.0);
         assert!((flat[300] - 1.0).abs() < 0.01 && (flat[500] - 0.4).abs() < 0.01);
+        let faint: Vec<f64> = y.iter().map(|v| v * 1e-17).collect();
+        let same = divide_by_running_mean(&faint, 60.0);
+        assert!(flat.iter().zip(&same).all(|(a, b)| (a - b).abs() < 1e-12), "the same in erg/s/cm²/Å");
     }
 }

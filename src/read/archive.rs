@@ -1,13 +1,17 @@
 //! A zip of files, read one after the other.
 
+use std::collections::HashMap;
+
 use super::container::{Zip, is_zip};
 use super::error::ReadError;
-use super::{Contents, Skipped, read_at};
+use super::{Contents, Skipped, read_at, sampling_name, spectra_name};
 
 /// A zip whose entries are files of their own. Only one of them is unpacked at a time.
 pub struct Archive<T> {
     zip: Zip<T>,
     files: Vec<(usize, String)>,
+    /// Places in the zip by name.
+    places: HashMap<String, usize>,
     depth: usize,
 }
 
@@ -28,7 +32,8 @@ impl<T: AsRef<[u8]>> Archive<T> {
 
     pub(super) fn at(zip: Zip<T>, depth: usize) -> Result<Self, ReadError> {
         let files = zip.files();
-        if files.is_empty() { Err(ReadError::Empty) } else { Ok(Self { zip, files, depth }) }
+        let places = files.iter().map(|(index, file)| (file.clone(), *index)).collect();
+        if files.is_empty() { Err(ReadError::Empty) } else { Ok(Self { zip, files, places, depth }) }
     }
 
     /// Number of files.
@@ -44,7 +49,14 @@ impl<T: AsRef<[u8]>> Archive<T> {
     /// What the file at `position` holds; if it cannot be read, one line that says why.
     pub fn read(&mut self, position: usize) -> Contents {
         let Some((index, file)) = self.files.get(position).cloned() else { return Contents::default() };
-        match self.zip.unpack(index, &file).and_then(|bytes| read_at(&file, &bytes, self.depth + 1)) {
+        if spectra_name(&file).is_some_and(|spectra| self.places.contains_key(&spectra)) {
+            // It is read together with the spectra that it belongs to.
+            return Contents::default();
+        }
+        let sampling = sampling_name(&file).and_then(|name| Some((*self.places.get(&name)?, name)));
+        let sampling = sampling.and_then(|(index, name)| self.zip.unpack(index, &name).ok());
+        let unpacked = self.zip.unpack(index, &file);
+        match unpacked.and_then(|bytes| read_at(&file, &bytes, sampling.as_deref(), self.depth + 1)) {
             Ok(mut inner) => {
                 inner.skipped.iter_mut().for_each(|s| s.what = format!("{file}: {}", s.what));
                 inner

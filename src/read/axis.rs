@@ -16,7 +16,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    fn in_aa(self) -> f64 {
+    pub(crate) fn in_aa(self) -> f64 {
         match self {
             Unit::Angstrom => 1.0,
             Unit::Nanometre => 10.0,
@@ -67,19 +67,17 @@ pub(crate) fn stated_unit(text: &str) -> Stated {
         return Stated::Nothing;
     }
     let is_log = text.contains("log") || text.contains("dex");
-    let close: String = text.chars().filter(|c| !c.is_whitespace() && *c != '*' && *c != '^').collect();
-    let scaled = match close.as_str() {
-        "0.1nm" | "10-1nm" | "1e-1nm" | "1e-10m" | "10-10m" => Some(Unit::Angstrom),
+    let bare = text.replace("log10", "");
+    let close: String = bare.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect();
+    let unit = match close.as_str() {
+        "01nm" | "10-1nm" | "1e-1nm" | "1e-10m" | "10-10m" => Some(Unit::Angstrom),
         "1e-9m" | "10-9m" => Some(Unit::Nanometre),
         "1e-6m" | "10-6m" => Some(Unit::Micrometre),
-        _ => None,
+        // Any other factor is not guessed at.
+        _ if close.contains(|c: char| c.is_ascii_digit()) => None,
+        _ => words(&bare).find_map(Unit::from_word),
     };
-    // Behind "log10(0.1" stands "nm", which alone would be ten times as much.
-    let tenth = close.contains("(0.1nm)").then_some(Unit::Angstrom);
-    match scaled.or(tenth).or_else(|| words(&text).find_map(Unit::from_word)) {
-        Some(unit) => Stated::Length(unit, is_log),
-        None => Stated::Other,
-    }
+    unit.map_or(Stated::Other, |unit| Stated::Length(unit, is_log))
 }
 
 /// A wavelength axis, as far as its name and unit tell.
@@ -102,11 +100,54 @@ pub(crate) enum Role {
     Ivar,
 }
 
+/// What the values of a column of masks mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mask {
+    /// 0 is good, all else bad.
+    Bad,
+    /// 0 is bad, all else good.
+    Good,
+}
+
+impl Mask {
+    /// What a column of this name says of each pixel, if it is a mask at all. `and_mask` and `or_mask` are none: their bits
+    /// mostly mark pixels that are good.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        match name.trim().to_lowercase().as_str() {
+            "mask" | "masked" | "flag" | "flags" | "qual" | "quality" | "dq" | "bad" | "badpix" | "badpixel" => {
+                Some(Self::Bad)
+            }
+            "good" | "goodpix" | "goodpixel" => Some(Self::Good),
+            _ => None,
+        }
+    }
+
+    /// Which pixels are bad; `None` when all would be, since then it means something else.
+    pub(crate) fn bad_pixels(self, zeros: impl Iterator<Item = bool>) -> Option<Vec<bool>> {
+        let bad: Vec<bool> = zeros.map(|is_zero| is_zero == (self == Self::Good)).collect();
+        bad.contains(&false).then_some(bad)
+    }
+}
+
+/// True for the name of an axis that is not of wavelengths: frequencies, velocities, energies, wave numbers, pixels.
+pub(crate) fn is_other_axis(name: &str) -> bool {
+    let name = name.to_lowercase();
+    words(&name).any(|w| {
+        w.starts_with("freq") || w.starts_with("wavenum") || w.starts_with("veloc") || w.starts_with("energ") || {
+            ["hz", "khz", "mhz", "ghz", "thz", "vel", "kms", "ev", "kev", "pixel", "pix", "ln", "lnlam", "lnlambda"]
+                .contains(&w)
+        }
+    })
+}
+
 /// The role that a column's name gives it, if any. `unit` may be empty.
 pub(crate) fn role(name: &str, unit: &str) -> Option<Role> {
     let name = name.to_lowercase();
     let words: Vec<&str> = words(&name).collect();
     let has = |list: &[&str]| words.iter().any(|w| list.contains(w));
+    if is_other_axis(&name) {
+        return None;
+    }
     // Errors first: `flux_error` and `ivar_flux` are not fluxes, `wave_error` is not an axis.
     if has(&["ivar", "invvar"]) || (has(&["inverse", "inv"]) && has(&["variance", "var"])) {
         return Some(Role::Ivar);
@@ -284,6 +325,7 @@ mod tests {
             ("Angstrom", Unit::Angstrom),
             ("0.1 nm", Unit::Angstrom),
             ("10**-10 m", Unit::Angstrom),
+            ("10**(-10).m", Unit::Angstrom),
             ("1E-10 m", Unit::Angstrom),
             ("AA", Unit::Angstrom),
             ("nm", Unit::Nanometre),
@@ -295,7 +337,7 @@ mod tests {
         for text in ["log10(Angstrom)", "dex(Angstrom)", "log(AA)", "log10(0.1 nm)", "Log Angstrom"] {
             assert!(matches!(stated_unit(text), Stated::Length(_, true)), "{text}");
         }
-        for text in ["Hz", "eV", "pixel", "cm-1", "km/s"] {
+        for text in ["Hz", "eV", "pixel", "cm-1", "km/s", "100 nm", "10**3 nm"] {
             assert_eq!(stated_unit(text), Stated::Other, "{text}");
         }
         assert_eq!(stated_unit(" "), Stated::Nothing);
@@ -315,6 +357,13 @@ mod tests {
         assert_eq!(role("ivar", ""), Some(Role::Ivar));
         assert_eq!(role("wave_error", ""), None);
         assert_eq!(role("and_mask", ""), None);
+        for name in ["frequency_THz", "velocity (km/s)", "wavenumber", "ln_wave", "energy"] {
+            assert!(role(name, "").is_none() && is_other_axis(name), "{name}");
+        }
+        assert_eq!(
+            (Mask::of("QUAL"), Mask::of("good"), Mask::of("and_mask")),
+            (Some(Mask::Bad), Some(Mask::Good), None)
+        );
     }
 
     #[test]

@@ -189,10 +189,8 @@ fn lines(text: &str) -> Result<Lines<'_>, ReadError> {
             problem: "it has not two columns; separate wavelength and flux by comma, blank, tab or semicolon".into(),
         });
     }
-    let has_number =
-        |row: &Row| row.cells.iter().any(|cell| number(cell, row.decimal_comma).is_some_and(f64::is_finite));
     let (mut rows, mut names) = (all, Vec::new());
-    if rows.first().is_some_and(|row| row.cells.len() >= width && !has_number(row)) {
+    if rows.first().is_some_and(|row| row.cells.len() >= width && !row.has_number()) {
         names = rows.remove(0).cells.iter().map(|cell| unquote(cell).to_string()).collect();
     } else if let Some(framed) = framed {
         names = framed.trim().trim_matches('|').split('|').map(|name| name.trim().to_string()).collect();
@@ -227,12 +225,19 @@ fn turned(all: Vec<Row<'_>>) -> Lines<'_> {
 fn guess(names: &[String], rows: &[Row]) -> Columns {
     let roles: Vec<Option<Role>> = names.iter().map(|name| role(name, "")).collect();
     let find = |wanted: fn(&Role) -> bool| roles.iter().position(|role| role.as_ref().is_some_and(wanted));
-    // Without names: the first two columns of numbers.
-    let mut numeric = (0..names.len()).filter(|&i| {
-        rows.first().and_then(|row| number(row.cells.get(i)?, row.decimal_comma)).is_some_and(f64::is_finite)
-    });
-    let wave = find(|r| matches!(r, Role::Wavelength(_))).or_else(|| numeric.next()).unwrap_or(0);
-    let flux = find(|r| *r == Role::Flux).or_else(|| numeric.find(|i| *i != wave)).unwrap_or(usize::from(wave == 0));
+    // Without names: what only rises or only falls is the wavelength, the first other column of numbers the flux.
+    let value = |row: &Row, i: usize| number(row.cells.get(i)?, row.decimal_comma).filter(|v| v.is_finite());
+    let numeric: Vec<usize> =
+        (0..names.len()).filter(|&i| rows.first().is_some_and(|row| value(row, i).is_some())).collect();
+    let is_ordered = |i: &&usize| {
+        let values: Vec<f64> = rows.iter().filter_map(|row| value(row, **i)).collect();
+        let is = |order: fn(&f64, &f64) -> bool| values.windows(2).all(|w| order(&w[0], &w[1]));
+        values.len() > 1 && (is(|a, b| a < b) || is(|a, b| a > b))
+    };
+    let first = || numeric.iter().find(is_ordered).or(numeric.first()).copied();
+    let wave = find(|r| matches!(r, Role::Wavelength(_))).or_else(first).unwrap_or(0);
+    let flux = find(|r| *r == Role::Flux).or_else(|| numeric.iter().find(|i| **i != wave).copied());
+    let flux = flux.unwrap_or(usize::from(wave == 0));
     let ivar = find(|r| *r == Role::Ivar).map(|i| (i as u16, ErrorKind::Ivar));
     let error = ivar.or_else(|| find(|r| *r == Role::Sigma).map(|i| (i as u16, ErrorKind::Sigma)));
     let said = match roles.get(wave) {
@@ -267,6 +272,13 @@ fn shown_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_rises_is_taken_for_the_wavelength() {
+        let lines: String = (0..20).map(|i| format!("{} {}\n", 5 + i % 3, 6000 - i)).collect();
+        let guess = Columns { wave: 1, unit: WaveUnit::Angstrom, flux: 0, error: None };
+        assert_eq!(preview(lines.as_bytes()).expect("a preview").guess, guess);
+    }
 
     /// A table as a reduction pipeline writes it: names that say nothing, remarks, a line that breaks off.
     fn odd_table() -> String {

@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 
-use super::axis::{self, Axis, Role, Stated, ivar_of_sigma, role};
+use super::axis::{self, Axis, Mask, Role, Stated, ivar_of_sigma, role};
 use super::error::{ReadError, shown};
 use super::table::{self, Column, Table};
 use super::{Contents, Skipped, facts, gaia_xp, labels, sparcl};
-use crate::spectrum::{MIN_PIXELS, Medium, Spectrum, Survey};
+use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum, Survey};
 
 /// Most pixels of all spectra together: what a browser tab can hold at once with room to compute.
 const MAX_PIXELS: usize = 40_000_000;
@@ -25,7 +25,7 @@ struct Layout {
     flux: usize,
     ivar: Option<usize>,
     sigma: Option<usize>,
-    mask: Option<usize>,
+    mask: Option<(usize, Mask)>,
     id: Option<usize>,
     /// True when a row is a spectrum.
     arrays: bool,
@@ -58,7 +58,7 @@ impl Layout {
             flux,
             ivar: all(|r| *r == Role::Ivar).find(alike),
             sigma,
-            mask: table.find(&["mask"]).filter(alike),
+            mask: (0..table.columns.len()).filter(alike).find_map(|i| Some((i, Mask::of(&table.columns[i].name)?))),
             id: table.find(&["source_id"]).or_else(|| labels::id_column(names)).filter(|i| !table.columns[*i].is_array),
             arrays,
         })
@@ -94,7 +94,10 @@ pub(crate) fn read(table: &Table, others: &[Table], stem: &str) -> Result<Option
     let Some(layout) = Layout::of(table) else { return Ok(None) };
     let shared = if layout.wave.is_some() { None } else { shared_axis(table, others)? };
     let stars = stars(table, &layout);
-    let limit = MAX_PIXELS.min(table.size());
+    if stars.is_empty() && table.bad_rows.is_empty() {
+        let problem = "it has no rows; export it again".into();
+        return Err(ReadError::Layout { place: table.place.clone(), problem });
+    }
     let mut contents = Contents::default();
     let mut pixels = 0usize;
     let numbered = stars.len() > 1;
@@ -103,8 +106,8 @@ pub(crate) fn read(table: &Table, others: &[Table], stem: &str) -> Result<Option
         match spectrum(table, &layout, shared.as_deref(), id.as_deref(), &stem, rows) {
             Ok(spectrum) => {
                 pixels = pixels.saturating_add(spectrum.len());
-                if pixels > limit {
-                    let why = format!("more than {limit} pixels in all; cut the table into several");
+                if pixels > MAX_PIXELS {
+                    let why = "more than 40 million pixels in all; cut the table into several".into();
                     contents.skipped.push(Skipped { what: format!("spectra from the {}th on", i + 1), why });
                     break;
                 }
@@ -163,10 +166,13 @@ pub(crate) fn none_found(tables: &[Table]) -> ReadError {
     }
 }
 
-/// Wavelengths in Å that all rows share: GaiaXPy's sampling, or a table with an axis and nothing else.
+/// Wavelengths in Å that all rows share: GaiaXPy's sampling, in this file or beside it, or a table with nothing else.
 fn shared_axis(table: &Table, others: &[Table]) -> Result<Option<Vec<f64>>, ReadError> {
     if let Some(wave_aa) = gaia_xp::sampling_aa(&table.params) {
         return Ok(Some(wave_aa));
+    }
+    if let Some(sampling) = others.iter().find(|t| gaia_xp::is_sampling(t)) {
+        return Ok(Some(sampling.array(0, 0)?.into_iter().map(|nm| nm * 10.0).collect()));
     }
     for other in others.iter().filter(|t| t.columns.len() == 1) {
         if let Some(Role::Wavelength(axis)) = role_of(&other.columns[0]) {
@@ -204,6 +210,14 @@ fn stars(table: &Table, layout: &Layout) -> Vec<(Option<String>, Vec<usize>)> {
     stars
 }
 
+/// The numbers of a spectrum in a column: those of its one row, or one of each row.
+fn values(table: &Table, layout: &Layout, rows: &[usize], column: usize) -> Result<Vec<f64>, ReadError> {
+    match rows {
+        [row, ..] if layout.arrays => table.array(*row, column),
+        rows => rows.iter().map(|row| table.scalar(*row, column)).collect(),
+    }
+}
+
 /// One spectrum: of one row of arrays, or of one row a pixel.
 fn spectrum(
     table: &Table,
@@ -213,104 +227,113 @@ fn spectrum(
     stem: &str,
     rows: &[usize],
 ) -> Result<Spectrum, ReadError> {
+    let values = |column: usize| values(table, layout, rows, column);
     let first = rows.first().copied().unwrap_or(0);
-    let values = |column: usize| {
-        if layout.arrays {
-            table.array(first, column)
-        } else {
-            rows.iter().map(|row| table.scalar(*row, column)).collect()
-        }
-    };
     let flux = values(layout.flux)?;
-    let is_gaia = gaia_xp::is_named(table);
-    let (wave_aa, note, is_assumed) = match (&layout.wave, shared_aa) {
-        (Some((column, axis)), _) => {
-            let heading = &table.columns[*column];
-            if axis::stated_unit(&heading.unit) == Stated::Other {
-                return Err(ReadError::Layout {
-                    place: table.place.clone(),
-                    problem: format!(
-                        "“{}”, the unit of {}, is not one of wavelength; give Å, nm, µm or m",
-                        shown(&heading.unit),
-                        shown(&heading.name)
-                    ),
-                });
-            }
-            let (wave_aa, note) = axis.to_aa(values(*column)?);
-            (wave_aa, note, false)
-        }
-        (None, Some(shared)) => (shared.to_vec(), None, false),
-        (None, None) if flux.len() == gaia_xp::grid_aa().len() => (gaia_xp::grid_aa(), None, true),
-        (None, None) => {
-            return Err(ReadError::Layout {
-                place: table.place.clone(),
-                problem: format!(
-                    "a spectrum has {} fluxes and no wavelengths; {}",
-                    flux.len(),
-                    if is_gaia {
-                        "let GaiaXPy write FITS, ECSV or XML, which carry its sampling"
-                    } else {
-                        "add a column of wavelengths, with its unit"
-                    }
-                ),
-            });
-        }
-    };
-    let mut ivar = match (layout.ivar, layout.sigma) {
+    let wave = wavelengths(table, layout, shared_aa, rows, flux.len())?;
+    let ivar = match (layout.ivar, layout.sigma) {
         (Some(column), _) => Some(values(column)?),
         (None, Some(column)) => Some(ivar_of_sigma(values(column)?)),
         (None, None) => None,
     };
     // An array that is missing in this row says nothing of any pixel.
-    ivar = ivar.filter(|v| !v.is_empty() || flux.is_empty());
-    let mut masked =
-        layout.mask.and_then(|column| bad_pixels(table, layout, rows, column)).filter(|m| m.len() == flux.len());
+    let ivar = ivar.filter(|v| !v.is_empty());
+    let masked = layout.mask.and_then(|(column, mask)| bad_pixels(table, layout, rows, column, mask));
+    let mut masked = masked.filter(|m| m.len() == flux.len());
 
+    let mut meta = meta(table, layout, &wave, id, stem, first);
+    if meta.survey == Survey::Sdss {
+        // SDSS's and_mask masks nothing, see `sdss`.
+        let flagged = masked.take().map_or(0, |m| m.iter().filter(|bad| **bad).count());
+        if flagged > 0 {
+            meta.notes.push(format!("{flagged} pixels have a mask bit; they are kept, as inverse variances tell"));
+        }
+    }
+    let place = match layout.arrays {
+        true => format!("{} of {}", table.row_name(first), table.place),
+        false => table.place.clone(),
+    };
+    Spectrum::new(meta, wave.aa, flux, ivar, masked).map_err(ReadError::samples(place))
+}
+
+/// The wavelengths of a spectrum.
+struct Wavelengths {
+    aa: Vec<f64>,
+    /// How unit and scale were told from the values.
+    note: Option<String>,
+    /// True when nothing says what they are.
+    is_assumed: bool,
+}
+
+/// The wavelengths of `pixels` fluxes: the row's own, those that all rows share, or else the grid of Gaia's archive.
+fn wavelengths(
+    table: &Table,
+    layout: &Layout,
+    shared_aa: Option<&[f64]>,
+    rows: &[usize],
+    pixels: usize,
+) -> Result<Wavelengths, ReadError> {
+    let bad = |problem: String| ReadError::Layout { place: table.place.clone(), problem };
+    if let Some((column, axis)) = layout.wave {
+        let heading = &table.columns[column];
+        if axis::stated_unit(&heading.unit) == Stated::Other {
+            let (unit, name) = (shown(&heading.unit), shown(&heading.name));
+            return Err(bad(format!("“{unit}”, the unit of {name}, is not one of wavelength; give Å, nm, µm or m")));
+        }
+        let (aa, note) = axis.to_aa(values(table, layout, rows, column)?);
+        return Ok(Wavelengths { aa, note, is_assumed: false });
+    }
+    if let Some(shared) = shared_aa {
+        if shared.len() != pixels {
+            return Err(bad(format!("a spectrum has {pixels} fluxes where {} wavelengths are given", shared.len())));
+        }
+        return Ok(Wavelengths { aa: shared.to_vec(), note: None, is_assumed: false });
+    }
+    let aa = gaia_xp::grid_aa();
+    if aa.len() != pixels {
+        let is_gaia = gaia_xp::is_named(table);
+        let cure = if is_gaia { gaia_xp::cure(pixels) } else { "add a column of wavelengths, with its unit" };
+        return Err(bad(format!("a spectrum has {pixels} fluxes and no wavelengths; {cure}")));
+    }
+    Ok(Wavelengths { aa, note: None, is_assumed: true })
+}
+
+/// What is known of a spectrum, of Gaia's, SPARCL's or no known survey.
+fn meta(table: &Table, layout: &Layout, wave: &Wavelengths, id: Option<&str>, stem: &str, row: usize) -> Meta {
     let unit = table.columns[layout.flux].unit.as_str();
     let id = id.or_else(|| gaia_xp::source_id(&table.params)).unwrap_or(stem);
-    let is_xp = gaia_xp::is_xp(is_gaia, &wave_aa) || layout.wave.is_none() && is_gaia;
-    let mut meta = if is_xp {
-        gaia_xp::meta(id, unit, is_assumed)
+    let is_gaia = gaia_xp::is_named(table);
+    let mut meta = if gaia_xp::is_xp(is_gaia, &wave.aa) || layout.wave.is_none() && is_gaia {
+        gaia_xp::meta(id, unit, wave.is_assumed)
     } else if sparcl::identify(table) {
-        let mut meta = sparcl::meta(table, first, stem);
-        meta.resolving_power = sparcl::resolving_power(table, first, meta.survey, &wave_aa);
-        if meta.survey == Survey::Sdss {
-            // SDSS's and_mask masks nothing, see `sdss`.
-            let flagged = masked.take().map_or(0, |m| m.iter().filter(|bad| **bad).count());
-            if flagged > 0 {
-                meta.notes.push(format!("{flagged} pixels have a mask bit; they are kept, as inverse variances tell"));
-            }
-        }
+        let mut meta = sparcl::meta(table, row, stem);
+        meta.resolving_power = sparcl::resolving_power(table, row, meta.survey, &wave.aa);
         meta
     } else {
         let axis = layout.wave.map(|w| w.1).unwrap_or_default();
         // A column of log10 λ is the custom of SDSS, which is in vacuum.
         let is_air = axis.log10 != Some(true) && table.kind == table::FITS && !is_gaia;
         let usual = if is_air { Medium::Air } else { Medium::Vacuum };
-        let layout = if layout.arrays { "arrays" } else { "one row a pixel" };
-        let mut meta = facts::meta(&table.params, id, &format!("{}, {layout}", table.kind), (axis.medium, usual));
+        let cells = if layout.arrays { "arrays" } else { "one row a pixel" };
+        let mut meta = facts::meta(&table.params, id, &format!("{}, {cells}", table.kind), (axis.medium, usual));
         if !unit.is_empty() {
             meta.notes.push(format!("flux in {}", shown(unit)));
         }
         meta
     };
-    facts::set_position(&mut meta, table.number(first, &["ra"]), table.number(first, &["dec"]));
-    meta.notes.extend(note);
+    facts::set_position(&mut meta, table.number(row, &["ra"]), table.number(row, &["dec"]));
+    meta.notes.extend(wave.note.clone());
     meta.wave_is_f32 = layout.wave.is_some_and(|(c, axis)| table.columns[c].is_f32 && axis.log10 != Some(true));
-    let place = match layout.arrays {
-        true => format!("{} of {}", table.row_name(first), table.place),
-        false => table.place.clone(),
-    };
-    Spectrum::new(meta, wave_aa, flux, ivar, masked).map_err(ReadError::samples(place))
+    meta
 }
 
 /// Pixels that the mask column calls bad: those that are neither 0 nor false. `None` when it cannot be read.
-fn bad_pixels(table: &Table, layout: &Layout, rows: &[usize], column: usize) -> Option<Vec<bool>> {
+fn bad_pixels(table: &Table, layout: &Layout, rows: &[usize], column: usize, mask: Mask) -> Option<Vec<bool>> {
     if layout.arrays {
-        return Some(table.array(*rows.first()?, column).ok()?.iter().map(|m| *m != 0.0).collect());
+        return mask.bad_pixels(table.array(*rows.first()?, column).ok()?.iter().map(|m| *m == 0.0));
     }
-    let is_bad = |row: &usize| {
-        table.text(*row, column).is_some_and(|m| !["0", "0.0", "false", "f"].contains(&m.to_lowercase().as_str()))
+    let is_zero = |row: &usize| {
+        table.text(*row, column).is_none_or(|m| ["0", "0.0", "false", "f"].contains(&m.to_lowercase().as_str()))
     };
-    Some(rows.iter().map(is_bad).collect())
+    mask.bad_pixels(rows.iter().map(is_zero))
 }

@@ -21,7 +21,7 @@ pub enum ReadError {
     #[error("this is {what}, which Specola does not read; {instead}")]
     Foreign { what: &'static str, instead: &'static str },
 
-    #[error("this is a table of labels, not a spectrum; give it as the label table (command line: --labels)")]
+    #[error("this is a table of labels, not a spectrum; the page joins it to spectra that are dropped there")]
     LabelTable,
 
     #[error("reading the table of labels: {0}")]

@@ -9,6 +9,9 @@ use super::error::{ReadError, shown};
 use super::table::{Params, Table, text_cells};
 use crate::spectrum::{Medium, Meta, Survey};
 
+/// What GaiaXPy adds to the name of the file of wavelengths.
+const SAMPLING: &str = "_sampling";
+
 /// Number of samples of the archive's grid.
 const SAMPLES: usize = 343;
 
@@ -52,6 +55,34 @@ pub(crate) fn sampling_aa(params: &Params) -> Option<Vec<f64>> {
     Some(nm.into_iter().map(|w| w * 10.0).collect())
 }
 
+/// The name that GaiaXPy gives to the file of wavelengths that it writes beside a file of spectra: `x_sampling.csv` beside
+/// `x.csv`. `None` for names of other files.
+pub fn sampling_name(spectra: &str) -> Option<String> {
+    let (stem, ending) = spectra.split_at_checked(spectra.len().checked_sub(4)?)?;
+    let is_spectra = ending.eq_ignore_ascii_case(".csv") && !stem.is_empty() && !stem.ends_with(SAMPLING);
+    is_spectra.then(|| format!("{stem}{SAMPLING}{ending}"))
+}
+
+/// The name of the file of spectra beside which a file of this name holds the wavelengths; the reverse of [`sampling_name`].
+pub fn spectra_name(sampling: &str) -> Option<String> {
+    let (stem, ending) = sampling.split_at_checked(sampling.len().checked_sub(4)?)?;
+    let stem = stem.strip_suffix(SAMPLING).filter(|_| ending.eq_ignore_ascii_case(".csv"))?;
+    Some(format!("{stem}{ending}"))
+}
+
+/// True for the table of wavelengths that GaiaXPy writes beside its spectra: one row of the column `pos`, in nm.
+pub(crate) fn is_sampling(table: &Table) -> bool {
+    table.columns.len() == 1 && table.rows == 1 && table.find(&["pos"]).is_some()
+}
+
+/// What to do about a Gaia spectrum of so many samples without wavelengths.
+pub(crate) fn cure(samples: usize) -> &'static str {
+    match samples {
+        2401 => "the RVS has so many, 846–870 nm, which no model here covers: give an XP spectrum, sampled",
+        _ => "give GaiaXPy's file of the sampling together with it, or its FITS, ECSV or XML, which carry it",
+    }
+}
+
 /// What is known of an XP spectrum. `unit`: that of its flux in the file.
 pub(crate) fn meta(id: &str, unit: &str, grid_is_assumed: bool) -> Meta {
     let mut meta = Meta::unknown(id, "Gaia XP spectrum, sampled");
@@ -84,10 +115,10 @@ pub(crate) fn refuse(table: &Table) -> Result<(), ReadError> {
             "a Gaia XP spectrum in pseudo-wavelengths (GaiaXPy's convert)",
             "give the file that GaiaXPy's calibrate() makes, which is in nanometres",
         )
-    } else if table.columns.len() == 1 && has(&["pos"]) {
+    } else if is_sampling(table) {
         (
             "the sampling that GaiaXPy writes beside its spectra",
-            "give the file of spectra; if its sampling is your own, let GaiaXPy write FITS, ECSV or XML, which carry it",
+            "give it together with the file of spectra (x.csv beside x_sampling.csv, in one folder or .zip)",
         )
     } else {
         return Ok(());

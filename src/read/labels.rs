@@ -54,8 +54,26 @@ const ALIASES: [(&str, &[&str]); 5] = [
 ];
 
 /// Names, bare, of a column that tells stars or spectra apart, the best first.
-const IDS: [&str; 10] =
-    ["id", "specid", "obsid", "sourceid", "targetid", "sparclid", "name", "star", "object", "designation"];
+const IDS: [&str; 18] = [
+    "id",
+    "specid",
+    "obsid",
+    "sourceid",
+    "gaiasourceid",
+    "gaiadr3sourceid",
+    "gaiadr2sourceid",
+    "dr3name",
+    "source",
+    "targetid",
+    "sparclid",
+    "name",
+    "star",
+    "starname",
+    "starid",
+    "object",
+    "objid",
+    "designation",
+];
 
 /// Names, bare, of a column that tells them apart by their files.
 const FILES: [&str; 4] = ["file", "filename", "path", "spectrum"];
@@ -63,6 +81,10 @@ const FILES: [&str; 4] = ["file", "filename", "path", "spectrum"];
 /// The column that tells spectra apart.
 pub(crate) fn id_column<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
     IDS.iter().find_map(|id| names.clone().position(|name| bare(name) == *id))
+}
+
+fn file_column<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
+    FILES.iter().find_map(|file| names.clone().position(|name| bare(name) == *file))
 }
 
 /// What a header cell means.
@@ -74,7 +96,8 @@ enum Meaning {
 
 /// True for a header that names stars and labels, as no spectrum's does.
 pub(crate) fn is_label_header<'a>(names: impl Iterator<Item = &'a str> + Clone) -> bool {
-    id_column(names.clone()).is_some() && names.into_iter().any(|name| matches!(meaning(name), Meaning::Value(_)))
+    let names_stars = id_column(names.clone()).or_else(|| file_column(names.clone())).is_some();
+    names_stars && names.into_iter().any(|name| matches!(meaning(name), Meaning::Value(_)))
 }
 
 impl LabelTable {
@@ -111,8 +134,7 @@ impl LabelTable {
             return Err(LabelError::Ragged { line: bad.line, found: bad.found, expected: table.columns.len() });
         }
         let names = table.columns.iter().map(|c| c.name.as_str());
-        let of_file = || FILES.iter().find_map(|file| names.clone().position(|name| bare(name) == *file));
-        let id = id_column(names.clone()).or_else(of_file).ok_or(LabelError::NoId)?;
+        let id = id_column(names.clone()).or_else(|| file_column(names.clone())).ok_or(LabelError::NoId)?;
         let texts = |column| (0..table.rows).map(|row| table.text(row, column).unwrap_or_default()).collect();
         let numbers = |column| (0..table.rows).map(|row| value(table, row, column)).collect::<Result<Vec<_>, _>>();
         let mut labels = Self { id: texts(id), ..Self::default() };
@@ -162,7 +184,7 @@ fn best<'a, 'b>(tables: &'b [Table<'a>]) -> Option<&'b Table<'a>> {
 /// A label's value; `None` where it is missing.
 fn value(table: &Table, row: usize, column: usize) -> Result<Option<f64>, LabelError> {
     let Some(cell) = table.text(row, column) else { return Ok(None) };
-    match fits::parse_number(&cell) {
+    match table::text_cells::number(&cell) {
         Some(value) => Ok((value.is_finite() && value > -9999.0).then_some(value)),
         None => Err(LabelError::NotANumber {
             row: table.row_name(row),

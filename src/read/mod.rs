@@ -32,6 +32,7 @@ mod text;
 pub use archive::Archive;
 pub use by_hand::{preview, read_by_hand};
 pub use error::ReadError;
+pub use gaia_xp::{sampling_name, spectra_name};
 pub use join::{Ambiguous, By, Joined, Match, Named};
 pub use labels::{LabelError, LabelTable};
 
@@ -82,11 +83,21 @@ const MAX_DEPTH: usize = 2;
 /// When the file as a whole cannot be read. A zip or a bundle that can be opened succeeds, and lists those parts that gave
 /// nothing, which may be all of them, in [`Contents::skipped`].
 pub fn read(name: &str, bytes: &[u8]) -> Result<Contents, ReadError> {
-    read_at(name, bytes, 0)
+    read_at(name, bytes, None, 0)
 }
 
-fn read_at(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
-    match read_one(name, bytes, depth) {
+/// Reads a file of which the wavelengths may be in another, `sampling`, whose name [`sampling_name`] tells. It counts only
+/// if it is what its name says and the file has no wavelengths of its own.
+///
+/// # Errors
+///
+/// Those of [`read`].
+pub fn read_beside(name: &str, bytes: &[u8], sampling: Option<&[u8]>) -> Result<Contents, ReadError> {
+    read_at(name, bytes, sampling, 0)
+}
+
+fn read_at(name: &str, bytes: &[u8], beside: Option<&[u8]>, depth: usize) -> Result<Contents, ReadError> {
+    match read_one(name, bytes, beside, depth) {
         Err(ReadError::LabelTable) => {
             let table = LabelTable::read(bytes).map_err(|e| ReadError::Labels(Box::new(e)))?;
             Ok(Contents { labels: vec![(name.to_string(), table)], ..Contents::default() })
@@ -95,7 +106,7 @@ fn read_at(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError
     }
 }
 
-fn read_one(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
+fn read_one(name: &str, bytes: &[u8], beside: Option<&[u8]>, depth: usize) -> Result<Contents, ReadError> {
     if bytes.is_empty() {
         return Err(ReadError::Empty);
     }
@@ -104,13 +115,16 @@ fn read_one(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadErro
         return Err(ReadError::Nested { part: name.to_string() });
     }
     if container::is_gzip(bytes) {
-        return read_at(name, &container::gunzip(bytes)?, depth + 1);
+        return read_at(name, &container::gunzip(bytes)?, beside, depth + 1);
     }
     if container::is_zip(bytes) {
         return read_zip(name, bytes, depth);
     }
     if fits::Fits::identify(bytes) {
         return read_fits(bytes, &stem(name));
+    }
+    if let Some(plain) = text::plain(bytes) {
+        return read_at(name, plain.as_bytes(), beside, depth);
     }
     foreign::check_bytes(bytes)?;
     if !text::identify(bytes) {
@@ -119,37 +133,46 @@ fn read_one(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadErro
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim_start_matches('\u{feff}');
     if table::is_votable(text) {
-        return read_tables(&table::of_votable(text)?, &stem(name));
-    }
-    if table::is_declared(text) || columns::has_columns(text) {
-        return read_tables(&[table::of_text(text)?], &stem(name));
+        return read_tables(table::of_votable(text)?, None, &stem(name));
     }
     let stem = stem(name);
+    if table::is_declared(text) || columns::has_columns(text) {
+        let beside = beside.map(String::from_utf8_lossy);
+        let sampling = beside.as_deref().and_then(|text| table::of_text(text).ok()).filter(gaia_xp::is_sampling);
+        return read_tables(vec![table::of_text(text)?], sampling, &stem);
+    }
     text::read(text, &stem).map(Contents::of).or_else(|error| match table::of_text(text) {
         // Beside columns of numbers there may be others, which only the reader of tables leaves alone.
-        Ok(table) if columns::is_named(&table) => read_tables(&[table], &stem).map_err(|_| error),
+        Ok(table) if columns::is_named(&table) => read_tables(vec![table], None, &stem).map_err(|_| error),
         _ => Err(error),
     })
 }
 
-/// The spectra of all tables that have any: archives put several sources into one VOTable, a table for each.
-fn read_tables(tables: &[table::Table], stem: &str) -> Result<Contents, ReadError> {
+/// The spectra of all tables that have any: archives put several sources into one VOTable, a table for each. `sampling` has
+/// wavelengths for those without.
+fn read_tables<'a>(
+    mut tables: Vec<table::Table<'a>>,
+    sampling: Option<table::Table<'a>>,
+    stem: &str,
+) -> Result<Contents, ReadError> {
     let mut all = Contents::default();
     let mut found = false;
-    for (i, table) in tables.iter().enumerate() {
-        match columns::read(table, tables, stem) {
+    let n = tables.len();
+    tables.extend(sampling);
+    for (i, table) in tables.iter().take(n).enumerate() {
+        match columns::read(table, &tables, stem) {
             Ok(contents) => {
                 found |= contents.is_some();
                 all.add(contents.unwrap_or_default());
             }
-            Err(error) if tables.len() == 1 => return Err(error),
+            Err(error) if n == 1 => return Err(error),
             Err(error) => {
                 all.skipped.push(Skipped { what: format!("table {}", i + 1), why: error.to_string() });
                 found = true;
             }
         }
     }
-    if found { Ok(all) } else { Err(columns::none_found(tables)) }
+    if found { Ok(all) } else { Err(columns::none_found(&tables[..n])) }
 }
 
 fn read_fits(bytes: &[u8], stem: &str) -> Result<Contents, ReadError> {

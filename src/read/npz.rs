@@ -8,7 +8,7 @@ use super::axis::{Axis, Role, ivar_of_sigma, role, set_frame, set_medium};
 use super::error::{ReadError, shown};
 use super::npy::{Array, ArrayFile};
 use super::one_d::{is_miles_axis, miles};
-use super::{Contents, Skipped};
+use super::{Contents, Skipped, gaia_xp};
 use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// Most pixels of all spectra together: what a browser tab can hold at once with room to compute.
@@ -21,6 +21,7 @@ enum Origin {
     Lamost,
     SdssTemplates,
     SdssSpectra,
+    GaiaXp,
     Unknown,
 }
 
@@ -113,7 +114,9 @@ fn origin(wave_aa: &[f64], axis: Axis, ids: &[String]) -> Origin {
     let most = |test: fn(&str) -> bool| 2 * ids.iter().filter(|id| test(id)).count() > ids.len();
     let survey_grid = axis.medium != Some(Medium::Air)
         && wave_aa.windows(2).take(50).all(|w| ((w[1] / w[0]).log10() - 1e-4).abs() < 1e-6);
-    if is_miles_axis(wave_aa) && axis.medium != Some(Medium::Vacuum) && most(is_miles_id) {
+    if gaia_xp::is_grid(wave_aa) {
+        Origin::GaiaXp
+    } else if is_miles_axis(wave_aa) && axis.medium != Some(Medium::Vacuum) && most(is_miles_id) {
         Origin::Miles
     } else if survey_grid && most(is_lamost_id) {
         Origin::Lamost
@@ -176,6 +179,7 @@ fn meta(id: &str, origin: Origin, axis: Axis) -> Meta {
         Origin::Lamost => survey(Survey::LamostLrs, Frame::Barycentric, "bundle of LAMOST spectra"),
         Origin::SdssTemplates => survey(Survey::Sdss, Frame::Rest, "bundle of SDSS templates"),
         Origin::SdssSpectra => survey(Survey::Sdss, Frame::Barycentric, "bundle of SDSS spectra"),
+        Origin::GaiaXp => gaia_xp::meta(id, "", false),
         Origin::Unknown => {
             let mut meta = Meta::unknown(id, "bundle of spectra");
             set_medium(&mut meta, axis.medium, Medium::Vacuum);

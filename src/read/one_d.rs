@@ -5,11 +5,11 @@
 //! (DC-FLAG), ESO Science Data Products Standard (SPEC_RES; UCD `em.wl;obs.atmos` for air), MILES: Sánchez-Blázquez et al. (2006)
 //! and Falcón-Barroso et al. (2011).
 
-use super::axis::{Axis, Role, need, role};
+use super::axis::{Axis, Role, Unit, need, role};
 use super::error::ReadError;
 use super::fits::{Fits, Hdu, Header, Image};
-use super::table::{self, Params};
-use super::{Contents, columns, facts};
+use super::table::{self, Params, Table};
+use super::{Contents, Skipped, columns, facts};
 use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// FWHM of the MILES library, Å.
@@ -19,20 +19,29 @@ const MILES_FWHM_AA: f64 = 2.5;
 pub(crate) fn read(fits: &Fits, stem: &str) -> Result<Contents, ReadError> {
     let (tables, mut damaged) = table::of_fits(fits);
     let mut next_table = tables.iter().peekable();
+    let mut first: Option<&Table> = None;
     for hdu in &fits.hdus {
         let answer = match hdu.image() {
             Some(image) => image.and_then(|i| read_image(fits, hdu, &i, stem)).map(|s| s.map(Contents::of)),
             None => match next_table.next_if(|t| t.place == table::place_of(hdu)) {
-                Some(table) => columns::read(table, &tables, stem),
+                Some(table) => {
+                    first = Some(table);
+                    columns::read(table, &tables, stem)
+                }
                 None => continue,
             },
         };
         match answer {
             Ok(Some(mut contents)) => {
-                // The archive puts several XP sources into one file, an HDU for each; of other files the first HDU counts.
-                if contents.spectra.iter().all(|s| s.meta.survey == Survey::GaiaXp) {
-                    for table in next_table {
-                        contents.add(columns::read(table, &tables, stem)?.unwrap_or_default());
+                // A file may hold a star in each of several HDUs of one layout, as those of XP's archive do. What is laid
+                // out otherwise belongs to the first.
+                let names = |t: &Table| t.columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
+                let is_xp = contents.spectra.iter().all(|s| s.meta.survey == Survey::GaiaXp);
+                let is_alike = |t: &&Table| is_xp || first.is_some_and(|first| names(first) == names(t));
+                for (i, table) in next_table.filter(is_alike).enumerate() {
+                    match columns::read(table, &tables, &format!("{stem}-{}", i + 2)) {
+                        Ok(more) => contents.add(more.unwrap_or_default()),
+                        Err(why) => contents.skipped.push(Skipped { what: table.place.clone(), why: why.to_string() }),
                     }
                 }
                 return Ok(contents);
@@ -104,10 +113,13 @@ fn image_axis(header: &Header, width: usize) -> Option<(Axis, Vec<f64>)> {
         })
         .collect();
     // What is left must be able to be a wavelength: pixel numbers and pixel scales of pictures are not.
-    let spans = values.last().zip(values.first()).is_some_and(|(a, b)| (a - b).abs() > 0.02);
+    let scale = unit.filter(|_| log10 != Some(true)).map_or(1.0, Unit::in_aa);
+    let spans = values.last().zip(values.first()).is_some_and(|(a, b)| (a - b).abs() * scale > 0.02);
     let positive = values.iter().all(|v| *v > 0.0 && v.is_finite());
     let unitless_pixels = kind.is_empty() && unit.is_none() && first <= 1.0 && step == 1.0;
-    let is_other = ["RA--", "DEC-", "GLON", "GLAT", "PIXE", "MULT"].iter().any(|k| kind.starts_with(k));
+    let is_other = ["RA--", "DEC-", "GLON", "GLAT", "PIXE", "MULT", "FREQ", "VELO", "VOPT", "VRAD", "ENER", "WAVN"]
+        .iter()
+        .any(|k| kind.starts_with(k));
     (spans && positive && !unitless_pixels && !is_other).then_some((Axis { medium, log10, unit }, values))
 }
 

@@ -4,7 +4,7 @@
 //! it (error, sigma, ivar). Two long rows are a wavelength row and a flux row. Commas as decimal marks are understood where
 //! the separator is a semicolon or a tab.
 
-use super::axis::{Axis, Role, ivar_of_sigma, role, set_frame, set_medium};
+use super::axis::{Axis, Mask, Role, is_other_axis, ivar_of_sigma, role, set_frame, set_medium};
 use super::error::{ReadError, shown};
 use super::fits::parse_number;
 use super::{gaia_xp, labels};
@@ -20,9 +20,18 @@ pub(super) struct Row<'a> {
     pub(super) decimal_comma: bool,
 }
 
+impl Row<'_> {
+    /// True when one of its cells is a number.
+    pub(super) fn has_number(&self) -> bool {
+        self.cells.iter().any(|cell| number(cell, self.decimal_comma).is_some_and(f64::is_finite))
+    }
+}
+
 /// Columns of numbers with their names, where they have any.
 struct Columns {
     names: Vec<String>,
+    /// Units in the line below the names, if there is one.
+    units: Vec<String>,
     values: Vec<Vec<f64>>,
     format: &'static str,
 }
@@ -34,12 +43,31 @@ pub(crate) fn identify(bytes: &[u8]) -> bool {
     control == 0 && start.iter().any(u8::is_ascii_digit)
 }
 
+/// The text of a file that is not written as most are: in UTF-16, as spreadsheets export “Unicode”, or with lines that end in
+/// a carriage return alone. `None` for all others.
+pub(crate) fn plain(bytes: &[u8]) -> Option<String> {
+    let decoded = |of: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units)
+    };
+    let text = match bytes {
+        [0xff, 0xfe, ..] => decoded(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => decoded(u16::from_be_bytes),
+        _ if identify(bytes) && bytes.contains(&b'\r') && !bytes.contains(&b'\n') => {
+            return Some(String::from_utf8_lossy(bytes).replace('\r', "\n"));
+        }
+        _ => return None,
+    };
+    identify(text.as_bytes()).then_some(text)
+}
+
 /// Reads the one spectrum of a text file. `stem` becomes its id.
 pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
     let columns = columns(text)?;
 
-    let unit_hint = |i: usize| if i == 0 { unit_in_comments(text) } else { "" };
-    let roles: Vec<Option<Role>> = columns.names.iter().enumerate().map(|(i, n)| role(n, unit_hint(i))).collect();
+    let said_above = unit_in_comments(text);
+    let unit = |i: usize| columns.units.get(i).map_or(if i == 0 { said_above } else { "" }, String::as_str);
+    let roles: Vec<Option<Role>> = columns.names.iter().enumerate().map(|(i, n)| role(n, unit(i))).collect();
     let find = |wanted: fn(&Role) -> bool| roles.iter().position(|r| r.as_ref().is_some_and(wanted));
     let wave = find(|r| matches!(r, Role::Wavelength(_)));
     let flux = find(|r| *r == Role::Flux);
@@ -50,6 +78,10 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
         (None, Some(flux)) => (usize::from(flux == 0), flux),
         (None, None) => (0, 1),
     };
+    if let Some(name) = columns.names.get(wave).filter(|name| is_other_axis(name) || is_other_axis(unit(wave))) {
+        let problem = format!("“{}” is no column of wavelengths; give wavelengths in Å, nm or µm", shown(name));
+        return Err(ReadError::Text { line: 1, problem });
+    }
     let mut axis = match roles.get(wave) {
         Some(Some(Role::Wavelength(axis))) => *axis,
         _ => Axis::default(),
@@ -80,11 +112,16 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
         meta
     };
     meta.notes.extend(note);
-    let unread = values.iter().flatten().count();
-    if unread > 0 {
-        meta.notes.push(format!("{unread} more columns are not read: no header calls them error, sigma or ivar"));
+    let mask = columns.names.iter().enumerate().find_map(|(i, name)| Some((i, Mask::of(name)?)));
+    let masked = mask.and_then(|(i, mask)| mask.bad_pixels(values.get_mut(i)?.take()?.iter().map(|v| *v == 0.0)));
+    let unread = (0..values.len()).filter(|i| values[*i].is_some());
+    let unread: Vec<String> =
+        unread.map(|i| columns.names.get(i).map_or(format!("column {}", i + 1), |name| shown(name))).collect();
+    if !unread.is_empty() {
+        meta.notes
+            .push(format!("not read: {}; a header tells what is an error, sigma, ivar or mask", unread.join(", ")));
     }
-    Spectrum::new(meta, wave_aa, flux_values, ivar, None).map_err(ReadError::samples("the text"))
+    Spectrum::new(meta, wave_aa, flux_values, ivar, masked).map_err(ReadError::samples("the text"))
 }
 
 /// Splits the text into named columns, whichever way it is laid out.
@@ -128,6 +165,12 @@ fn columns(text: &str) -> Result<Columns, ReadError> {
             body,
         ),
     };
+    let (units, body) = match body {
+        [units, rest @ ..] if has_header && units.cells.len() == names.len() && !units.has_number() => {
+            (units.cells.iter().map(|c| unquote(c).to_string()).collect(), rest)
+        }
+        body => (Vec::new(), body),
+    };
     let Some(first) = body.first() else {
         return Err(ReadError::Text {
             line: rows[0].line,
@@ -148,7 +191,7 @@ fn columns(text: &str) -> Result<Columns, ReadError> {
     }
     // A comment is a header only when it names every column.
     let names = if names.len() == width { names } else { Vec::new() };
-    Ok(Columns { names, values, format: "text, one pixel a line" })
+    Ok(Columns { names, units, values, format: "text, one pixel a line" })
 }
 
 /// Two (or three) long rows: wavelength, flux and, if a first cell calls it so, an error.
@@ -160,7 +203,7 @@ fn two_rows(rows: &[Row]) -> Result<Columns, ReadError> {
         .iter()
         .map(|row| row.cells.iter().skip(skip).map(|cell| parse(cell, row)).collect())
         .collect::<Result<Vec<Vec<f64>>, _>>()?;
-    Ok(Columns { names, values, format: "text, one row of wavelengths and one of fluxes" })
+    Ok(Columns { names, units: Vec::new(), values, format: "text, one row of wavelengths and one of fluxes" })
 }
 
 pub(super) fn split(line: &str, number: usize) -> Row<'_> {

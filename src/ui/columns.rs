@@ -2,7 +2,8 @@
 
 use leptos::{ev, html, prelude::*};
 
-use super::state::{Row, State};
+use super::state::{Row, State, of_file};
+use crate::engine::{Assumptions, Request};
 use crate::read::by_hand::{Columns, ErrorKind, Preview, WaveUnit};
 
 /// Whose columns are asked about.
@@ -80,7 +81,7 @@ pub fn ColumnsDialog() -> impl IntoView {
             class="columns" node_ref=dialog aria-labelledby="columns-title" data-testid="columns-dialog"
             on:close=move |_| state.columns.set(None)
         >
-            <h2 id="columns-title">"Which column is what?"</h2>
+            <h2 id="columns-title" tabindex="-1" autofocus>"Which column is what?"</h2>
             <p class="muted">{path}</p>
             {move || match state.columns.get()?.preview.clone() {
                 None => Some(view! { <p class="waiting">"Reading its first lines…"</p> }.into_any()),
@@ -184,5 +185,34 @@ fn Choices(preview: Preview) -> impl IntoView {
             })}
             <button on:click=move |_| state.columns.set(None)>"Cancel"</button>
         </p>
+    }
+}
+
+impl State {
+    /// Asks the user which columns of a file to read: of a spectrum that it gave, or of one that it did not give.
+    pub fn ask_columns(&self, path: String, row: Option<Row>) {
+        let file = self.file(&path);
+        let preview = file.is_none().then(|| Err("The file is not open any more; drop it again.".to_string()));
+        self.columns.set(Some(Question { path: path.clone(), row, preview }));
+        if let Some(file) = file {
+            self.send(Request::Preview { path }, vec![file.file]);
+        }
+    }
+
+    /// Reads the file that was asked about by these columns, or again as it says itself.
+    pub fn read_columns(&self, columns: Option<Columns>) {
+        let Some(question) = self.columns.get_untracked() else { return };
+        self.columns.set(None);
+        if let Some(row) = question.row {
+            let said = row.assumptions.get_untracked();
+            return self.assume(row, Assumptions { columns, ..said });
+        }
+        let Some(file) = self.file(&question.path) else { return };
+        self.remembered.update_value(|known| {
+            known.insert(of_file(&question.path), Assumptions { columns, ..Assumptions::default() });
+        });
+        self.autosave();
+        self.skipped.update(|list| list.retain(|item| item.what != question.path));
+        self.read(vec![file], columns);
     }
 }

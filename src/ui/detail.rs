@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::assumptions::AssumptionControls;
 use super::kept::KEPT_EPOCH;
 use super::ledger::Ledger;
+use super::networks::MeasuredList;
 use super::parameters::Parameters;
 use super::spectrum_plot::SpectrumPlots;
 use super::state::{Row, State};
@@ -38,6 +39,7 @@ fn Selected(row: Row) -> impl IntoView {
                 <p class="muted">{move || describe(&row.summary.get())}</p>
             </div>
             <Parameters row/>
+            <MeasuredList row/>
             {move || notes(&row.summary.get())}
             <div class="detail-body">
                 <div class="plots">

@@ -22,6 +22,13 @@ impl NamedFile {
     }
 }
 
+impl NamedFile {
+    /// True when its name is that of a file that goes with checkpoints.
+    pub fn may_go_with_networks(&self) -> bool {
+        self.path.to_lowercase().ends_with(".json")
+    }
+}
+
 /// The content of a file.
 ///
 /// # Errors

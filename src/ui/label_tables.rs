@@ -26,8 +26,7 @@ pub fn LabelTables() -> impl IntoView {
 fn Fit(table: LabelTableReport) -> impl IntoView {
     let labels: Vec<_> = table.labels.iter().map(|label| label.symbol()).collect();
     let (rows, matched) = (table.rows as usize, table.matched as usize);
-    let unnamed = (table.unnamed > 0)
-        .then(|| format!(", {} without a row in it", format::count(table.unnamed as usize, "spectrum", "spectra")));
+    let unnamed = (table.unnamed > 0).then(|| format!(", {} without", table.unnamed));
     let is_far = matched == 0;
     let advice = is_far.then_some(
         "Nothing fits yet. A row belongs to a spectrum when its id is the spectrum’s, or names its file; drop the spectra, \

@@ -23,6 +23,7 @@ mod kept_models;
 mod keys;
 mod label_tables;
 mod ledger;
+mod networks;
 mod order;
 mod parameters;
 mod plot_canvas;
@@ -46,6 +47,7 @@ use drop_zone::DropZone;
 use kept::Origins;
 use keys::{KeyHelp, listen};
 use label_tables::LabelTables;
+use networks::NetworksPanel;
 use skipped::SkippedList;
 use state::State;
 use status::{Header, Notices, ProgressBar};
@@ -72,8 +74,12 @@ fn App() -> impl IntoView {
     listen(state, help);
     kept::listen(state);
     autosave::look(state);
-    let is_empty =
-        move || state.rows.with(Vec::is_empty) && state.skipped.with(Vec::is_empty) && state.tables.with(Vec::is_empty);
+    let is_empty = move || {
+        state.rows.with(Vec::is_empty)
+            && state.skipped.with(Vec::is_empty)
+            && state.tables.with(Vec::is_empty)
+            && state.networks.with(Option::is_none)
+    };
     view! {
         <Header/>
         <main id="main">
@@ -82,7 +88,7 @@ fn App() -> impl IntoView {
             <Origins/>
             <DropZone large=Signal::derive(is_empty)/>
             <ProgressBar/>
-            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <LabelTables/> <SkippedList/> }>
+            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <LabelTables/> <NetworksPanel/> <SkippedList/> }>
                 <Welcome/>
             </Show>
         </main>

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::format;
-use super::state::{Answer, Row};
+use super::state::{Answer, Row, RowKey, State};
 use crate::result::{Estimate, Flag, Label, Prediction};
 
 /// Parameters with errors, or why there are none.
@@ -14,7 +14,7 @@ pub fn Parameters(row: Row) -> impl IntoView {
     move || {
         match row.answer.get() {
         Answer::Waiting => view! { <p class="waiting" role="status">"Waiting for the network…"</p> }.into_any(),
-        Answer::Predicted(prediction) => view! { <Answered prediction catalogue=row.catalogue/> }.into_any(),
+        Answer::Predicted(prediction) => view! { <Answered prediction key=row.key/> }.into_any(),
         Answer::Refused(why) => view! {
             <div class="notice bad"><p><strong>"No parameters. "</strong>{why}</p></div>
         }
@@ -28,7 +28,7 @@ pub fn Parameters(row: Row) -> impl IntoView {
 }
 
 #[component]
-fn Answered(prediction: Arc<Prediction>, catalogue: RwSignal<Vec<Estimate>>) -> impl IntoView {
+fn Answered(prediction: Arc<Prediction>, key: RowKey) -> impl IntoView {
     let tiles = prediction.estimates.iter().map(|&estimate| {
         let (value, error) = format::estimate(&estimate);
         let unit = estimate.label.unit();
@@ -40,7 +40,7 @@ fn Answered(prediction: Arc<Prediction>, catalogue: RwSignal<Vec<Estimate>>) -> 
                     <span class="error">"± " {error}</span>
                     <span class="unit">{unit}</span>
                 </dd>
-                <Beside estimate catalogue/>
+                <Beside estimate key/>
             </div>
         }
     });
@@ -57,9 +57,11 @@ fn Answered(prediction: Arc<Prediction>, catalogue: RwSignal<Vec<Estimate>>) -> 
 
 /// What a table of labels says of the same parameter.
 #[component]
-fn Beside(estimate: Estimate, catalogue: RwSignal<Vec<Estimate>>) -> impl IntoView {
+fn Beside(estimate: Estimate, key: RowKey) -> impl IntoView {
+    let state = expect_context::<State>();
     move || {
-        let known = catalogue.with(|values| values.iter().find(|known| known.label == estimate.label).copied())?;
+        let is_it = |known: &&Estimate| known.label == estimate.label;
+        let known = state.catalogue.with(|all| all.get(&key)?.iter().find(is_it).copied())?;
         let (value, difference) = format::beside(&known, &estimate);
         let name = estimate.label.name();
         Some(view! {

@@ -14,8 +14,11 @@ use super::engine_link::EngineLink;
 use super::files::{self, NamedFile};
 use super::gpu::{GpuStatus, Phase};
 use super::kept::Kept;
-use crate::engine::{Assumptions, Backend, Event, JobId, LabelTableReport, Request, SpectrumId};
+use crate::engine::{
+    Assumptions, Backend, Event, JobId, LabelTableReport, NetworksReport, Request, SpectrumId, is_network_name,
+};
 use crate::read::by_hand::Columns;
+use crate::result::catalogue::Measured;
 use crate::result::{Estimate, ModelCard, Prediction, SpectrumView, Summary};
 use crate::share::session::Session;
 
@@ -62,8 +65,6 @@ pub struct Row {
     pub answer: RwSignal<Answer>,
     /// What the user said about it.
     pub assumptions: RwSignal<Assumptions>,
-    /// What a table of labels says of it.
-    pub catalogue: RwSignal<Vec<Estimate>>,
 }
 
 /// What was not used, and why.
@@ -136,8 +137,15 @@ pub struct State {
     pub selected: RwSignal<Option<RowKey>>,
     /// The curves last received, or why there are none, and whose they are.
     pub view: RwSignal<Option<(RowKey, Curves)>>,
+    /// What tables of labels say, for rows that they name. Not in the rows: most have none, and a signal for each of ten
+    /// thousand takes time.
+    pub catalogue: RwSignal<BTreeMap<RowKey, Vec<Estimate>>>,
+    /// What the published system says of a row, if it was dropped, or why it says nothing.
+    pub measured: RwSignal<BTreeMap<RowKey, Result<Vec<Measured>, String>>>,
     /// Tables of labels, and how they fit.
     pub tables: RwSignal<Vec<LabelTableReport>>,
+    /// Published networks that were dropped.
+    pub networks: RwSignal<Option<NetworksReport>>,
     /// The file whose columns are asked about.
     pub columns: RwSignal<Option<Question>>,
     /// What was not used.
@@ -175,7 +183,10 @@ impl State {
             last_ticked: StoredValue::new(None),
             selected: RwSignal::new(None),
             view: RwSignal::new(None),
+            catalogue: RwSignal::new(BTreeMap::new()),
+            measured: RwSignal::new(BTreeMap::new()),
             tables: RwSignal::new(Vec::new()),
+            networks: RwSignal::new(None),
             columns: RwSignal::new(None),
             skipped: RwSignal::new(Vec::new()),
             jobs: RwSignal::new(BTreeMap::new()),
@@ -200,6 +211,19 @@ impl State {
             self.skip("What was dropped", "it holds no files; drop spectra, or a folder that holds some".into());
             return;
         }
+        let has_networks = files.iter().any(|file| is_network_name(&file.path));
+        let is_of_networks =
+            |file: &NamedFile| has_networks && (is_network_name(&file.path) || file.may_go_with_networks());
+        let (networks, files) = files.into_iter().partition::<Vec<_>, _>(is_of_networks);
+        if has_networks {
+            // Not kept for the next visit: the published folder has gigabytes.
+            let (paths, networks) = networks.into_iter().map(|f| (f.path, f.file)).unzip();
+            self.networks.update(|known| *known = Some(known.take().unwrap_or_default()));
+            self.send(Request::Networks { paths }, networks);
+        }
+        if files.is_empty() {
+            return;
+        }
         self.opened.update_value(|opened| opened.extend(files.iter().cloned()));
         self.autosave();
         let (sessions, files) = files.into_iter().partition::<Vec<_>, _>(NamedFile::may_be_session);
@@ -219,7 +243,7 @@ impl State {
     }
 
     /// Sends files to the engine.
-    fn read(&self, files: Vec<NamedFile>, columns: Option<Columns>) {
+    pub(super) fn read(&self, files: Vec<NamedFile>, columns: Option<Columns>) {
         let job = self.next_job.get_value();
         self.next_job.set_value(job + 1);
         let files_total = u32::try_from(files.len()).unwrap_or(u32::MAX);
@@ -230,35 +254,8 @@ impl State {
         self.send(Request::Open { job, paths, columns }, files);
     }
 
-    /// Asks the user which columns of a file to read: of a spectrum that it gave, or of one that it did not give.
-    pub fn ask_columns(&self, path: String, row: Option<Row>) {
-        let file = self.file(&path);
-        let preview = file.is_none().then(|| Err("The file is not open any more; drop it again.".to_string()));
-        self.columns.set(Some(Question { path: path.clone(), row, preview }));
-        if let Some(file) = file {
-            self.send(Request::Preview { path }, vec![file.file]);
-        }
-    }
-
-    /// Reads the file that was asked about by these columns, or again as it says itself.
-    pub fn read_columns(&self, columns: Option<Columns>) {
-        let Some(question) = self.columns.get_untracked() else { return };
-        self.columns.set(None);
-        if let Some(row) = question.row {
-            let said = row.assumptions.get_untracked();
-            return self.assume(row, Assumptions { columns, ..said });
-        }
-        let Some(file) = self.file(&question.path) else { return };
-        self.remembered.update_value(|known| {
-            known.insert(of_file(&question.path), Assumptions { columns, ..Assumptions::default() });
-        });
-        self.autosave();
-        self.skipped.update(|list| list.retain(|item| item.what != question.path));
-        self.read(vec![file], columns);
-    }
-
     /// A file that was opened.
-    fn file(&self, path: &str) -> Option<NamedFile> {
+    pub(super) fn file(&self, path: &str) -> Option<NamedFile> {
         self.opened.with_value(|opened| opened.iter().rev().find(|file| file.path == path).cloned())
     }
 
@@ -325,7 +322,7 @@ impl State {
         self.send(Request::Assume { spectrum: row.key.id, assumptions }, Vec::new());
     }
 
-    fn autosave(&self) {
+    pub(super) fn autosave(&self) {
         autosave::save(self.opened.get_value(), self.remembered.get_value());
     }
 
@@ -358,6 +355,8 @@ impl State {
     pub fn lose_engine(&self) {
         self.jobs.update(BTreeMap::clear);
         self.awaited.give_up();
+        // They went with the engine that had read them.
+        self.networks.set(None);
         for row in self.rows.read_untracked().iter() {
             if row.answer.with_untracked(|a| *a == Answer::Waiting) {
                 row.answer.set(Answer::Lost);
@@ -389,17 +388,26 @@ impl State {
                 }
             }
             Event::Labelled { values } => {
-                for (id, values) in values {
-                    if let Some(row) = self.row(key(id)) {
-                        row.catalogue.set(values);
-                    }
-                }
+                self.catalogue.update(|all| all.extend(values.into_iter().map(|(id, values)| (key(id), values))));
             }
             Event::Preview { path, preview } => self.columns.update(|question| {
                 if let Some(question) = question.as_mut().filter(|question| question.path == path) {
                     question.preview = Some(preview);
                 }
             }),
+            Event::Networks { report } => {
+                // One that was removed meanwhile stays so.
+                self.networks.update(|known| {
+                    if let Some(known) = known {
+                        *known = *report;
+                    }
+                });
+            }
+            Event::Measured { spectrum, values } => {
+                if self.networks.with_untracked(Option::is_some) {
+                    self.measured.update(|all| drop(all.insert(key(spectrum), values)));
+                }
+            }
             Event::Tables { tables } => self.tables.set(tables),
             Event::Progress { job, files_done, files_total, spectra_done, spectra_total } => {
                 let progress = Progress { files_done, files_total, spectra_done, spectra_total };
@@ -452,7 +460,6 @@ impl State {
             summary: RwSignal::new(Arc::new(summary)),
             answer: RwSignal::new(answer),
             assumptions: RwSignal::new(Assumptions::default()),
-            catalogue: RwSignal::new(Vec::new()),
         };
         self.index.update_value(|index| {
             index.insert(key, row);
@@ -520,6 +527,8 @@ impl State {
         self.kept.clear();
         self.awaited.give_up();
         self.tables.update(Vec::clear);
+        self.catalogue.update(BTreeMap::clear);
+        self.measured.update(BTreeMap::clear);
         self.skipped.update(Vec::clear);
         let rows = self.rows.get_untracked();
         self.rows.update(Vec::clear);
@@ -530,7 +539,6 @@ impl State {
             row.summary.dispose();
             row.answer.dispose();
             row.assumptions.dispose();
-            row.catalogue.dispose();
         }
     }
 
@@ -538,7 +546,7 @@ impl State {
         self.link.with_value(|link| link.as_ref().map_or(0, |l| l.epoch()))
     }
 
-    fn send(&self, request: Request, files: Vec<web_sys::File>) {
+    pub(super) fn send(&self, request: Request, files: Vec<web_sys::File>) {
         if let Some(link) = self.link.get_value() {
             link.send(&request, &files.into_iter().map(Into::into).collect::<Vec<_>>());
         }
@@ -546,6 +554,6 @@ impl State {
 }
 
 /// Under what the word of the user about a whole file is remembered.
-fn of_file(path: &str) -> (String, String) {
+pub(super) fn of_file(path: &str) -> (String, String) {
     (path.to_owned(), String::new())
 }

@@ -14,7 +14,7 @@ use injury::injury;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use seeds::{Seed, seeds};
-use specola::read::{LabelError, LabelTable, ReadError, read};
+use specola::read::{LabelError, LabelTable, ReadError, preview, read, read_by_hand};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -56,6 +56,14 @@ fn check(bytes: &[u8]) -> bool {
             }
             !contents.spectra.is_empty()
         }
+    }
+}
+
+/// A look at the columns, and the reading by what it suggests: an error or spectra.
+fn check_by_hand(bytes: &[u8]) {
+    if let Ok(preview) = preview(bytes) {
+        assert!(preview.lines.iter().all(|line| line.len() == preview.names.len()));
+        let _ = read_by_hand("damaged", bytes, &preview.guess);
     }
 }
 
@@ -104,6 +112,9 @@ fn damage(format: &str, seeds: &[Seed]) -> (u32, Duration) {
             };
             let started = Instant::now();
             let is_labels = format.starts_with("labels") && check_labels(&bytes);
+            if format == "text" {
+                check_by_hand(&bytes);
+            }
             good.set(good.get() + u32::from(check(&bytes) || is_labels));
             longest.set(longest.get().max(started.elapsed()));
             Ok(())
@@ -222,6 +233,7 @@ proptest! {
     #[test]
     fn any_text_is_survived(text in "[-0-9.,; \t\n#a-zA-Zé\"eE+_]{0,400}") {
         check(text.as_bytes());
+        check_by_hand(text.as_bytes());
         check_labels(text.as_bytes());
     }
 

@@ -13,7 +13,7 @@ const FORMATS: [(&str, &[&str]); 27] = [
     ("SDSS", &["sdss_"]),
     ("DESI", &["desi"]),
     ("one-dimensional images", &["image_", "iraf_"]),
-    ("FITS tables of pixels", &["table_scaled", "table_log"]),
+    ("FITS tables of pixels", &["table_scaled", "table_log", "table_stars"]),
     ("FITS tables in text form", &["table_ascii"]),
     ("FITS tables of vectors", &["table_rows.fits", "eso_phase3"]),
     ("text", &["blank", "commented", "decimal", "downwards", "header.csv", "loglam", "two_rows", "tiny_"]),
@@ -33,7 +33,7 @@ const FORMATS: [(&str, &[&str]); 27] = [
     ("SPARCL in FITS", &["sparcl.fits"]),
     ("labels in text", &["labels.csv", "labels.tsv", "labels.ecsv", "labels.tbl"]),
     ("labels in FITS", &["labels.fits"]),
-    ("labels in VOTable", &["labels.vot"]),
+    ("labels in VOTable", &["labels.vot", "labels_binary2"]),
 ];
 
 /// Larger files take too long.

@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // Each test program uses its own part.
 
+pub mod bench;
 pub mod golden;
 #[cfg(target_family = "wasm")]
 pub mod golden_files;

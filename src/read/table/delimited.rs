@@ -1,7 +1,8 @@
 //! Values with separators below a line of names: CSV, TSV, semicolons, blanks.
 //!
 //! Cells in double quotes may hold separators and line ends, as those do that NumPy prints arrays into; an array in
-//! brackets may do without the quotes. Lines that begin with `#` are comments.
+//! brackets may do without the quotes. Lines that begin with `#` are comments, of which the last one before the values may
+//! hold the names. Below the names may be lines of units and of dashes, as VizieR writes them.
 
 use std::borrow::Cow;
 
@@ -37,7 +38,7 @@ pub(crate) fn peek(text: &str) -> Option<(Vec<String>, bool)> {
 /// The first of tab, semicolon and comma that the line of names has, else a blank.
 fn separator(text: &str) -> u8 {
     let names = text.lines().find(|l| is_data(l)).unwrap_or("");
-    [b'\t', b';', b','].into_iter().find(|s| names.as_bytes().contains(s)).unwrap_or(b' ')
+    [b'\t', b';', b',', b'|'].into_iter().find(|s| names.as_bytes().contains(s)).unwrap_or(b' ')
 }
 
 /// Reads a table with a known separator.
@@ -46,7 +47,8 @@ pub(super) fn read_with<'a>(text: &'a str, separator: u8, kind: &'static str) ->
     u32::try_from(text.len()).map_err(|_| bad("it is larger than 4 GiB; cut it into several"))?;
     let mut rows = Rows { text, at: 0, line: 1, separator };
     let mut names = Vec::new();
-    rows.next(&mut names).ok_or_else(|| bad("it is empty; give a line of names and a row for each star"))?;
+    let first_line =
+        rows.next(&mut names).ok_or_else(|| bad("it is empty; give a line of names and a row for each star"))?;
     if names.len() > MAX_COLUMNS {
         return Err(bad("it has more than 5000 columns; put each star or pixel into a row"));
     }
@@ -55,8 +57,16 @@ pub(super) fn read_with<'a>(text: &'a str, separator: u8, kind: &'static str) ->
         .map(|&(from, to)| unquote(&text[from as usize..to as usize]).into_owned())
         .map(|name| Column { name, ..Column::default() })
         .collect();
+    let mut first = names;
 
     let (mut places, mut lines, mut bad_rows) = (Vec::new(), Vec::new(), Vec::new());
+    let mut columns = columns;
+    if let Some(names) = commented_names(text, separator, &columns) {
+        // What seemed to be the names is the first row.
+        places.append(&mut first);
+        lines.push(first_line);
+        columns.iter_mut().zip(names).for_each(|(column, name)| column.name = name);
+    }
     loop {
         let start = places.len();
         let Some(line) = rows.next(&mut places) else { break };
@@ -70,10 +80,43 @@ pub(super) fn read_with<'a>(text: &'a str, separator: u8, kind: &'static str) ->
             }
         }
     }
+    drop_ruled_lines(text, &mut columns, &mut places, &mut lines);
     let cells = TextCells::new(Cow::Borrowed(text), places, columns.len(), lines.clone());
     let mut table = Table::of_text(kind, columns, lines.len(), cells);
     table.bad_rows = bad_rows;
     Ok(table)
+}
+
+/// Names in the last comment before the values, when there are as many as columns and the first line is mostly numbers.
+fn commented_names(text: &str, separator: u8, columns: &[Column]) -> Option<Vec<String>> {
+    if 2 * columns.iter().filter(|c| c.name.parse::<f64>().is_ok()).count() < columns.len() {
+        return None;
+    }
+    let comment = text.lines().take_while(|l| !is_data(l)).filter(|l| l.trim().len() > 1).last()?.trim();
+    let comment = comment.trim_start_matches('#');
+    let mut places = Vec::new();
+    Rows { text: comment, at: 0, line: 1, separator }.next(&mut places)?;
+    let name = |&(from, to): &(u32, u32)| unquote(comment.get(from as usize..to as usize).unwrap_or("")).into_owned();
+    (places.len() == columns.len()).then(|| places.iter().map(name).collect())
+}
+
+/// Takes a line of dashes below the names away, and with it the line of units that may stand between.
+fn drop_ruled_lines(text: &str, columns: &mut [Column], places: &mut Vec<(u32, u32)>, lines: &mut Vec<u32>) {
+    let width = columns.len();
+    let cell = |place: &(u32, u32)| text.get(place.0 as usize..place.1 as usize).unwrap_or("").trim();
+    let is_ruled = |row: usize| {
+        let row = places.get(row * width..(row + 1) * width).filter(|row| !row.is_empty());
+        row.is_some_and(|row| row.iter().all(|p| cell(p).len() > 1 && cell(p).bytes().all(|b| b == b'-')))
+    };
+    let Some(ruled) = (0..2).find(|row| is_ruled(*row)) else { return };
+    if ruled == 1 {
+        columns
+            .iter_mut()
+            .zip(places.iter())
+            .for_each(|(column, place)| column.unit = unquote(cell(place)).into_owned());
+    }
+    places.drain(..(ruled + 1) * width);
+    lines.drain(..ruled + 1);
 }
 
 /// True for a line that is neither empty nor a comment.
@@ -196,6 +239,15 @@ mod tests {
         assert_eq!(cells("a\tb\n1\t\n"), [["1", ""]]);
         assert_eq!(cells("a;b\n1;x y"), [["1", "x y"]]);
         assert_eq!(cells("  a   b  \n  1   \"x y\"  \n 2 [3, 4]\n"), [["1", "x y"], ["2", "[3, 4]"]]);
+    }
+
+    #[test]
+    fn names_in_a_comment_and_lines_of_units() {
+        let table = read("# from somewhere\n# id teff\nm1 5000\nm2 6000\n").unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((table.columns[1].name.as_str(), table.rows, table.row_name(0)), ("teff", 2, "line 3".into()));
+        let table = read("#VizieR\n#\nName;Teff\n ;K\n----;----\na;5000\n").unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((table.rows, table.columns[1].unit.as_str(), table.row_name(0)), (1, "K", "line 6".into()));
+        assert_eq!(cells("obsid|teff\n1|5000\n"), [["1", "5000"]]);
     }
 
     #[test]

@@ -7,10 +7,13 @@ use super::text_cells::TextCells;
 use super::{Column, MAX_COLUMNS, Params, Table};
 use crate::read::error::ReadError;
 
-/// True for text that begins with bars, after keywords and comments at most.
+/// True for text that begins with one to four lines between bars, after keywords and comments at most, and goes on without.
 pub(super) fn identify(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim_end).skip_while(|l| l.is_empty() || l.starts_with('\\'));
-    lines.next().is_some_and(|l| l.starts_with('|') && l.ends_with('|') && l.len() > 2)
+    let is_header = |l: &&str| l.starts_with('|') && l.ends_with('|') && l.len() > 2;
+    let headers = lines.by_ref().take_while(is_header).take(5).count();
+    // Where the rows have bars, too, they are only separators.
+    (1..=4).contains(&headers) && !text.trim_end().ends_with('|')
 }
 
 pub(super) fn read(text: &str) -> Result<Table<'_>, ReadError> {

@@ -1,6 +1,6 @@
 //! Tables of any format as one: named columns with units and UCDs, whose cells are numbers, texts or arrays of numbers.
 //!
-//! CSV and TSV (`delimited`), ECSV, IPAC, VOTable in all its serialisations and FITS binary tables are brought to
+//! CSV and TSV (`delimited`), ECSV, IPAC, VOTable in all its serialisations and FITS tables are brought to
 //! [`Table`]; spectra (`columns`) and labels are then taken from it without asking where it came from. Nothing is
 //! decoded before it is asked for: a cell is a place in the file's bytes.
 
@@ -17,6 +17,8 @@ pub(crate) use delimited::peek;
 pub(crate) use params::Params;
 pub(crate) use votable::identify as is_votable;
 
+use std::cell::Cell;
+
 use super::error::{ReadError, shown};
 use super::fits;
 use stream::Stream;
@@ -32,7 +34,7 @@ const MAX_COLUMNS: usize = 5000;
 const MAX_BAD_ROWS: usize = 1000;
 
 /// The numbers of a cell, or what is wrong with it.
-pub(crate) type Cell = Result<Vec<f64>, String>;
+pub(crate) type Numbers = Result<Vec<f64>, String>;
 
 /// A column's heading.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +80,8 @@ pub(crate) struct Table<'a> {
     /// What the file says beside the columns.
     pub params: Params,
     cells: Cells<'a>,
+    /// Numbers that cells with arrays have given so far.
+    decoded: Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -102,6 +106,7 @@ impl<'a> Table<'a> {
             bad_rows: Vec::new(),
             params: Params::default(),
             cells: Cells::Text(cells),
+            decoded: Cell::new(0),
         }
     }
 
@@ -128,6 +133,7 @@ impl<'a> Table<'a> {
             bad_rows: Vec::new(),
             params: Params::of_headers(&hdu.header, primary),
             cells: Cells::Fits(table),
+            decoded: Cell::new(0),
         }))
     }
 
@@ -155,7 +161,15 @@ impl<'a> Table<'a> {
     }
 
     /// The numbers of one cell; missing ones are NaN, and a missing array is empty.
+    ///
+    /// # Errors
+    ///
+    /// When the cell is no array of numbers, or cells have given more numbers than there are bytes: arrays of variable
+    /// length may all point to the same place.
     pub(crate) fn array(&self, row: usize, column: usize) -> Result<Vec<f64>, ReadError> {
+        if self.decoded.get() > self.size() {
+            return Err(self.bad_cell(row, column, "the arrays before it overlap; download the file again".into()));
+        }
         let values = match &self.cells {
             Cells::Text(cells) => {
                 let cell = cells.cell(row, column);
@@ -164,11 +178,15 @@ impl<'a> Table<'a> {
             }
             Cells::Stream(stream) => stream.numbers(row, column),
             Cells::Fits(table) => match table.columns.get(column) {
-                Some(heading) => return table.vector(row, heading),
+                Some(heading) => return table.vector(row, heading).inspect(|v| self.count(v.len())),
                 None => Ok(Vec::new()),
             },
         };
-        values.map_err(|problem| self.bad_cell(row, column, problem))
+        values.map_err(|problem| self.bad_cell(row, column, problem)).inspect(|v: &Vec<f64>| self.count(v.len()))
+    }
+
+    fn count(&self, numbers: usize) {
+        self.decoded.set(self.decoded.get().saturating_add(numbers));
     }
 
     /// The one number of a cell, NaN if it is missing.

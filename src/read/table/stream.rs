@@ -1,7 +1,7 @@
 //! The binary serialisations of VOTable: rows of big-endian cells, some of variable length (VOTable 1.4, §5.3 and §5.4).
 
 use super::super::fits::{Number, Scaling};
-use super::Cell;
+use super::Numbers;
 
 /// What a field stores.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -179,7 +179,7 @@ impl Stream {
     }
 
     /// The numbers of a cell; empty when it is null.
-    pub(crate) fn numbers(&self, row: usize, column: usize) -> Cell {
+    pub(crate) fn numbers(&self, row: usize, column: usize) -> Numbers {
         match self.cell(row, column) {
             None => Ok(Vec::new()),
             Some((Primitive::Numbers(number), scaling, bytes)) => Ok(scaling.decode(number, bytes)),

@@ -57,9 +57,10 @@ pub(crate) fn is_missing(word: &str) -> bool {
     word.len() < 8 && MISSING.contains(&word.to_lowercase().as_str())
 }
 
-/// A number, NaN for a missing one; `None` for anything else.
+/// A number, with a point or a comma before its decimals, NaN for a missing one; `None` for anything else.
 pub(crate) fn number(word: &str) -> Option<f64> {
-    parse_number(word).or_else(|| is_missing(word).then_some(f64::NAN))
+    let with_comma = || parse_number(&word.replacen(',', ".", 1)).filter(|_| !word.contains('.'));
+    parse_number(word).or_else(with_comma).or_else(|| is_missing(word).then_some(f64::NAN))
 }
 
 /// True for a cell that is an array in brackets.

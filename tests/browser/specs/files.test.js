@@ -18,7 +18,7 @@ async function dropOne(visit, path) {
   await visit.ready();
   const start = Date.now();
   await visit.drop([path]);
-  await visit.part("row").or(visit.part("skipped")).first().waitFor();
+  await visit.part("row").or(visit.part("skipped")).or(visit.part("label-tables")).first().waitFor();
   await visit.idle();
   return { rows: await visit.rows(), ms: Date.now() - start };
 }
