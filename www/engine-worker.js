@@ -1,4 +1,5 @@
-// Starts the compute engine (Trunk's output for the `engine` binary) in a module worker.
+// Starts the compute engine (Trunk's output for the `engine` binary) in a module worker, or with `?program=gpu` the GPU
+// engine.
 //
 // Why not Trunk's own loader: it hides why an engine does not start. Here the reason is posted as a string, which the
 // page takes for the engine's last words (src/engine/client.rs).
@@ -6,9 +7,10 @@
 // The worker is started from a blob (src/engine/client.rs says why), so its own location says nothing about the site.
 self.scriptUrl = import.meta.url;
 try {
-  const { default: init } = await import("./engine.js");
+  const program = new URL(import.meta.url).searchParams.get("program") === "gpu" ? "gpu" : "engine";
+  const { default: init } = await import(`./${program}.js`);
   // Kept, so that the tests and whoever opens the developer tools see how much memory it has.
-  self.engine = await init({ module_or_path: new URL("./engine_bg.wasm", import.meta.url) });
+  self.engine = await init({ module_or_path: new URL(`./${program}_bg.wasm`, import.meta.url) });
 } catch (error) {
   postMessage(`The compute engine could not be loaded: ${error?.message ?? error}`);
 }

@@ -12,7 +12,7 @@ use gloo::events::EventListener;
 use gloo::timers::callback::Timeout;
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{Blob, BlobPropertyBag, ErrorEvent, File, MessageEvent, Url, Worker, WorkerOptions, WorkerType};
+use web_sys::{Blob, BlobPropertyBag, ErrorEvent, MessageEvent, Url, Worker, WorkerOptions, WorkerType};
 
 use super::wire::{self, text_of};
 use super::{Event, Request};
@@ -119,16 +119,16 @@ impl EngineClient {
         Ok(Self { worker, state, _listeners: listeners })
     }
 
-    /// Sends a request; `attachments` are the files of [`Request::Open`], one for each path. After a crash nothing is
-    /// sent.
+    /// Sends a request; `attachments` are the files of [`Request::Open`], one for each path, or the port of a request
+    /// that has one. After a crash nothing is sent.
     ///
     /// # Errors
     /// When the browser refuses the message, with its reason.
-    pub fn send(&self, request: &Request, attachments: &[File]) -> Result<(), String> {
+    pub fn send(&self, request: &Request, attachments: &[JsValue]) -> Result<(), String> {
         if !self.state.alive.get() {
             return Ok(());
         }
-        let (message, transfer) = wire::pack(request, attachments.iter().map(JsValue::from))?;
+        let (message, transfer) = wire::pack(request, attachments.iter().cloned())?;
         if let Some(waiting) = self.state.waiting.borrow_mut().as_mut() {
             waiting.push((message, transfer));
             return Ok(());

@@ -134,15 +134,42 @@ pub enum Request {
     },
     /// Forget every spectrum.
     Clear,
+    /// To the GPU engine: test the device, and tell.
+    TestGpu {
+        /// What shall go wrong.
+        fault: Option<Fault>,
+    },
+    /// To the GPU engine: run the batches that come through the attached port.
+    Assist,
+    /// To the CPU engine: send full batches through the attached port.
+    TakeHelp,
+    /// To the CPU engine: compute everything yourself again, also what was sent away and not answered.
+    DropHelp,
 }
 
-/// Where the engine computes.
+/// Something that is made to go wrong on a GPU, so that it can be seen how the page takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// The numbers that the self-test compares with are wrong.
+    SelfTest,
+    /// The device is destroyed in the middle of a batch.
+    Loss,
+}
+
+/// How long a full batch takes through both networks of the default model, ms.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BatchTimes {
+    /// On the GPU, data there and back.
+    pub gpu_ms: f64,
+    /// On the CPU.
+    pub cpu_ms: f64,
+}
+
+/// Where the engine computes by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Backend {
     /// For people: "CPU, 1 worker".
     pub name: String,
-    /// Why it is not something faster.
-    pub reason: String,
 }
 
 /// Engine → page.
@@ -263,6 +290,16 @@ pub enum Event {
         spectra_done: u32,
         /// Spectra found so far.
         spectra_total: u32,
+    },
+    /// After [`Request::TestGpu`]: how fast the GPU is, or why it cannot be trusted.
+    GpuTested {
+        /// The verdict.
+        times: Result<BatchTimes, String>,
+    },
+    /// The helper does not answer any more, and why; the engine computes everything itself again.
+    HelpLost {
+        /// Why.
+        why: String,
     },
     /// A job ended.
     Done {

@@ -5,6 +5,13 @@
 //!       client ◀──Event──── worker: worker ◀── session
 //! ```
 //!
+//! A second worker, the GPU engine, runs full batches of the networks for the session where it is the faster one; the page
+//! starts it, judges its self-test, and connects the two by a message port:
+//!
+//! ```text
+//! session ──Batch──▶ helper ══port══▶ gpu: worker ──▶ model on WebGPU
+//! ```
+//!
 //! [`message`] is all that the two sides share. `session` is the engine's heart and knows no browser: it runs in native
 //! tests as it does in a worker. `worker` and `client` are the two ends of the wire.
 
@@ -21,6 +28,10 @@ pub mod message;
 mod networks;
 #[cfg(feature = "nn")]
 pub mod session;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+#[cfg(feature = "engine")]
+mod helper;
 #[cfg(feature = "browser")]
 mod wire;
 #[cfg(feature = "engine")]
@@ -29,6 +40,6 @@ pub mod worker;
 #[cfg(feature = "nn")]
 pub use dropped::Attachment;
 pub use message::{
-    Assumptions, Backend, Event, ImportedNetwork, JobId, LabelTableReport, MODELS_CACHE, NetworksReport, Request,
-    SpectrumId, is_network_name,
+    Assumptions, Backend, BatchTimes, Event, Fault, ImportedNetwork, JobId, LabelTableReport, MODELS_CACHE,
+    NetworksReport, Request, SpectrumId, is_network_name,
 };

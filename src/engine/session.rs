@@ -19,11 +19,11 @@ use crate::read::by_hand::Columns;
 use crate::read::{self, Archive, Contents};
 use crate::result::{Prediction, Summary};
 use crate::spectrum::{Known, Source, Spectrum};
-use crate::task::predict::{Predictor, raw_view};
+use crate::task::predict::{Helper, Predictor, raw_view};
 
 /// Most spectra that go through the network at once. Batches of a job grow to it from one, so that the first answer does
 /// not wait for others.
-const MAX_BATCH: usize = 32;
+pub(super) const MAX_BATCH: usize = 32;
 
 /// Most bytes of samples of answered spectra that are kept.
 const MAX_KEPT_BYTES: usize = 512 << 20;
@@ -140,6 +140,7 @@ enum Errand<F> {
 pub struct Session<F: Attachment, E> {
     emit: E,
     model: Model,
+    helper: Option<Rc<dyn Helper>>,
     jobs: VecDeque<Job<F>>,
     errands: VecDeque<Errand<F>>,
     spectra: BTreeMap<SpectrumId, Held<F>>,
@@ -160,6 +161,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         Self {
             emit,
             model: Model::Loading,
+            helper: None,
             jobs: VecDeque::new(),
             errands: VecDeque::new(),
             spectra: BTreeMap::new(),
@@ -176,6 +178,11 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     /// The same with another bound on the samples of answered spectra that are kept, bytes.
     pub fn keeping(self, max_kept_bytes: usize) -> Self {
         Self { max_kept_bytes, ..self }
+    }
+
+    /// The same with somebody who runs its networks as far as he can.
+    pub fn helped_by(self, helper: Rc<dyn Helper>) -> Self {
+        Self { helper: Some(helper), ..self }
     }
 
     /// Bytes of samples in memory.
@@ -236,6 +243,8 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 self.kept_bytes = 0;
                 self.shown_raw = None;
             }
+            // For the workers, not for what they work on.
+            Request::TestGpu { .. } | Request::Assist | Request::TakeHelp | Request::DropHelp => {}
         }
     }
 
@@ -369,7 +378,8 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         let (ids, spectra): (Vec<SpectrumId>, Vec<Cow<Spectrum>>) = known.unzip();
         let answers: Vec<Result<Prediction, String>> = match &self.model {
             Model::Ready(predictor) => {
-                let answers = predictor.predict(&spectra.iter().map(AsRef::as_ref).collect::<Vec<_>>()).await;
+                let spectra: Vec<&Spectrum> = spectra.iter().map(AsRef::as_ref).collect();
+                let answers = predictor.predict_with(self.helper.as_deref(), &spectra).await;
                 answers.into_iter().map(|answer| answer.map_err(|why| why.to_string())).collect()
             }
             Model::Unavailable(why) => ids.iter().map(|_| Err(why.clone())).collect(),

@@ -5,8 +5,9 @@ use js_sys::{Array, Uint8Array};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, JsValue};
+use web_sys::MessagePort;
 
-/// A message ready to post, and the list of buffers to transfer rather than copy.
+/// A message ready to post, and the list of what is to be transferred rather than copied: buffers and ports.
 pub(super) fn pack<T: Serialize>(
     message: &T,
     attachments: impl IntoIterator<Item = JsValue>,
@@ -15,9 +16,12 @@ pub(super) fn pack<T: Serialize>(
     let bytes = Uint8Array::from(bytes.as_slice());
     let transfer = Array::of1(&bytes.buffer());
     let posted = Array::of1(&bytes);
-    attachments.into_iter().for_each(|a| {
-        posted.push(&a);
-    });
+    for attachment in attachments {
+        posted.push(&attachment);
+        if attachment.is_instance_of::<MessagePort>() {
+            transfer.push(&attachment);
+        }
+    }
     Ok((posted, transfer))
 }
 

@@ -3,18 +3,22 @@
 //! Weights are fetched beside the session, so files are read while they come. Between any two steps the browser gets the
 //! worker back, so that messages (Cancel above all) come in.
 
+use std::rc::Rc;
+
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use gloo::events::EventListener;
 use js_sys::{Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent};
+use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 
 use super::blob::FileReader;
 use super::dropped::Attachment;
+use super::helper::Remote;
 use super::session::Session;
 use super::wire::{self, text_of};
 use super::{Backend, Event, MODELS_CACHE, Request};
+use crate::model::manifest::ModelEntry;
 use crate::model::store::{Site, Store};
 use crate::task::predict::Predictor;
 
@@ -54,27 +58,44 @@ pub fn start() {
     report_crashes();
     let (mail, inbox) = unbounded();
     let to_inbox = mail.clone();
+    let remote = Rc::new(Remote::new(|why| post(&Event::HelpLost { why })));
+    let helper = remote.clone();
+    listen(move |request, attachments| match request {
+        // At once: the session may be waiting for the one that is gone.
+        Request::TakeHelp => port_of(attachments).into_iter().for_each(|port| remote.connect(port)),
+        Request::DropHelp => remote.disconnect(),
+        request => {
+            let files = attachments.into_iter().filter_map(|a| a.dyn_into().ok()).collect();
+            // The loop that receives lives as long as the worker.
+            let _ = to_inbox.unbounded_send(Mail::Request(request, files));
+        }
+    });
+    // The first word: from here on the page may send.
+    post(&Event::Loading { what: "the list of models".into(), done: 0, total: 0 });
+    spawn_local(fetch_model(mail));
+    spawn_local(serve(inbox, helper));
+}
+
+/// Hands every message of the page on, with its attachments.
+pub(super) fn listen(on_request: impl Fn(Request, Vec<JsValue>) + 'static) {
     EventListener::new(&scope(), "message", move |event| {
         let data = event.unchecked_ref::<MessageEvent>().data();
         match wire::unpack::<Request>(&data) {
-            Ok((request, attachments)) => {
-                let files = attachments.into_iter().filter_map(|a| a.dyn_into().ok()).collect();
-                // The loop that receives lives as long as the worker.
-                let _ = to_inbox.unbounded_send(Mail::Request(request, files));
-            }
+            Ok((request, attachments)) => on_request(request, attachments),
             Err(why) => last_words(&why),
         }
     })
     .forget();
-    // The first word: from here on the page may send.
-    post(&Event::Loading { what: "the list of models".into(), done: 0, total: 0 });
-    spawn_local(fetch_model(mail));
-    spawn_local(serve(inbox));
+}
+
+/// The port among the attachments of a message.
+pub(super) fn port_of(attachments: Vec<JsValue>) -> Option<MessagePort> {
+    attachments.into_iter().find_map(|a| a.dyn_into().ok())
 }
 
 /// Does what the page asks, for ever.
-async fn serve(mut inbox: UnboundedReceiver<Mail>) {
-    let mut session = Session::new(|event| post(&event));
+async fn serve(mut inbox: UnboundedReceiver<Mail>, helper: Rc<Remote>) {
+    let mut session = Session::new(|event| post(&event)).helped_by(helper);
     loop {
         while let Ok(mail) = inbox.try_recv() {
             deliver(&mut session, mail);
@@ -104,6 +125,15 @@ async fn fetch_model(mail: UnboundedSender<Mail>) {
 }
 
 async fn load_model() -> Result<Predictor, String> {
+    let (entry, weights) = fetch_default(post).await?;
+    let predictor = Predictor::new(&entry, &weights, &burn::tensor::Device::flex()).map_err(|e| e.to_string())?;
+    let backend = Backend { name: "CPU, 1 worker".into() };
+    post(&Event::Ready { backend, model: entry.card() });
+    Ok(predictor)
+}
+
+/// The default model's entry and its weights; `tell` hears how far the download is.
+pub(super) async fn fetch_default(tell: impl Fn(&Event)) -> Result<(ModelEntry, Vec<u8>), String> {
     let store = Store::new(Site::beside(scope(), MODELS_FOLDER, MODELS_CACHE)?);
     let manifest = store.manifest().await.map_err(|e| e.to_string())?;
     let entry = manifest.default_model().ok_or("the list of models has no default; reload the page")?;
@@ -112,15 +142,11 @@ async fn load_model() -> Result<Predictor, String> {
     let progress = |done: u64, total: u64| {
         if done == total || done.abs_diff(reported) >= PROGRESS_STEP_BYTES {
             reported = done;
-            post(&Event::Loading { what: what.clone(), done, total });
+            tell(&Event::Loading { what: what.clone(), done, total });
         }
     };
     let weights = store.weights(entry, progress).await.map_err(|e| e.to_string())?;
-    let predictor = Predictor::new(entry, &weights, &burn::tensor::Device::flex()).map_err(|e| e.to_string())?;
-    let backend =
-        Backend { name: "CPU, 1 worker".into(), reason: "this version of Specola does not use the GPU yet".into() };
-    post(&Event::Ready { backend, model: entry.card() });
-    Ok(predictor)
+    Ok((entry.clone(), weights))
 }
 
 /// Lets the browser run what has come in. A promise alone would not: only a new task comes after waiting messages.
@@ -133,7 +159,7 @@ async fn next_task() {
     let _ = JsFuture::from(promise).await;
 }
 
-fn post(event: &Event) {
+pub(super) fn post(event: &Event) {
     let posted = wire::pack(event, []).and_then(|(message, transfer)| {
         scope().post_message_with_transfer(&message, &transfer).map_err(|e| text_of(&e))
     });
@@ -144,7 +170,7 @@ fn post(event: &Event) {
 
 /// Tells the page what a crash was: a panic, or an error that reaches the browser (memory used up, a trap), which for an
 /// asynchronous task it would keep to itself.
-fn report_crashes() {
+pub(super) fn report_crashes() {
     std::panic::set_hook(Box::new(|info| {
         console_error_panic_hook::hook(info);
         last_words(&format!("internal error: {info}"));
@@ -157,10 +183,10 @@ fn report_crashes() {
 }
 
 /// Posts a string, which the page takes for the engine's end.
-fn last_words(why: &str) {
+pub(super) fn last_words(why: &str) {
     let _ = scope().post_message(&why.into());
 }
 
-fn scope() -> DedicatedWorkerGlobalScope {
+pub(super) fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }

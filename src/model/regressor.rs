@@ -73,14 +73,33 @@ impl Regressor {
     ///
     /// `None` when the device gives nothing back.
     pub async fn predict(&self, inputs: &[&[f32]], device: &Device) -> Option<Vec<Vec<f64>>> {
-        if inputs.is_empty() {
-            return Some(Vec::new());
-        }
+        let outputs = self.run(self.standardised(inputs), device).await?;
+        Some(self.all_in_units(&outputs))
+    }
+
+    /// The standardised inputs of a batch, one after the other.
+    pub fn standardised(&self, inputs: &[&[f32]]) -> Vec<f32> {
         let mut batch = Vec::with_capacity(inputs.len() * self.input_mean.len());
         inputs.iter().for_each(|x| self.standardise_into(x, &mut batch));
-        let x = Tensor::<2>::from_data(TensorData::new(batch, [inputs.len(), self.input_mean.len()]), device);
-        let y: Vec<f32> = self.mlp.forward(x).into_data_async().await.ok()?.try_to_vec().ok()?;
-        Some(y.chunks(self.n_outputs()).map(|row| self.in_units(row)).collect())
+        batch
+    }
+
+    /// The network alone: standardised inputs to standardised outputs.
+    ///
+    /// `None` when the device gives nothing back, or the inputs are no whole number of spectra.
+    pub async fn run(&self, inputs: Vec<f32>, device: &Device) -> Option<Vec<f32>> {
+        let pixels = self.input_mean.len();
+        if inputs.is_empty() || !inputs.len().is_multiple_of(pixels) {
+            return inputs.is_empty().then(Vec::new);
+        }
+        let rows = inputs.len() / pixels;
+        let x = Tensor::<2>::from_data(TensorData::new(inputs, [rows, pixels]), device);
+        self.mlp.forward(x).into_data_async().await.ok()?.try_to_vec().ok()
+    }
+
+    /// Standardised outputs of a batch in the labels' units, row by row.
+    pub fn all_in_units(&self, outputs: &[f32]) -> Vec<Vec<f64>> {
+        outputs.chunks(self.n_outputs()).map(|row| self.in_units(row)).collect()
     }
 
     /// Standardised outputs in the labels' units.

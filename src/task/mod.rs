@@ -2,4 +2,5 @@
 
 pub mod predict;
 pub mod published;
+pub mod self_test;
 pub mod teach;

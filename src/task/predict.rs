@@ -4,7 +4,10 @@
 //! spectrum at rest. So the labels do not depend on the velocity, and teaching the second network new labels cannot make
 //! the velocity drift.
 
+use std::pin::Pin;
+
 use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::model::calibration::Subspace;
@@ -40,6 +43,36 @@ pub enum NoPrediction {
     Refused(#[from] Refusal),
     #[error("the compute device gave nothing back; reload the page")]
     Device,
+}
+
+/// One of a model's two networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    /// Measures the velocity.
+    Rv,
+    /// Reads all other labels.
+    Labels,
+}
+
+/// Work for a network: standardised inputs, row after row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Which network.
+    pub network: Network,
+    /// Number of spectra.
+    pub rows: usize,
+    /// Their pixels.
+    pub inputs: Vec<f32>,
+}
+
+/// Standardised outputs, row after row; `None` when there will be none.
+pub type Outputs<'a> = Pin<Box<dyn Future<Output = Option<Vec<f32>>> + 'a>>;
+
+/// Something that runs a model's networks elsewhere, as a GPU in another worker. What it does not answer the predictor
+/// computes itself, so a helper may fail at any moment.
+pub trait Helper {
+    /// The outputs of a batch.
+    fn run<'a>(&'a self, batch: &'a Batch) -> Outputs<'a>;
 }
 
 /// A loaded model.
@@ -98,9 +131,18 @@ impl Predictor {
 
     /// One answer a spectrum, in the same order.
     pub async fn predict(&self, spectra: &[&Spectrum]) -> Vec<Result<Prediction, NoPrediction>> {
-        let ready = self.bring_to_rest(spectra).await;
+        self.predict_with(None, spectra).await
+    }
+
+    /// The same, with the networks run by a helper as far as it can.
+    pub async fn predict_with(
+        &self,
+        helper: Option<&dyn Helper>,
+        spectra: &[&Spectrum],
+    ) -> Vec<Result<Prediction, NoPrediction>> {
+        let ready = self.bring_to_rest(helper, spectra).await;
         let inputs: Vec<&[f32]> = ready.iter().flatten().map(|r| r.prepared.norm.as_slice()).collect();
-        let answers = self.labels.predict(&inputs, &self.device).await;
+        let answers = self.infer(helper, Network::Labels, &inputs).await;
         let mut answers = answers.map(Vec::into_iter);
         ready
             .into_iter()
@@ -114,7 +156,7 @@ impl Predictor {
 
     /// The curves of one spectrum and the ledger of what was done to it.
     pub async fn view(&self, spectrum: &Spectrum) -> SpectrumView {
-        match self.bring_to_rest(&[spectrum]).await.pop() {
+        match self.bring_to_rest(None, &[spectrum]).await.pop() {
             Some(Ok(at_rest)) => {
                 let mut view = raw_view(spectrum);
                 let doppler = 1.0 + at_rest.rv_kms / C_KMS;
@@ -135,8 +177,40 @@ impl Predictor {
         }
     }
 
+    /// Runs a network on this model's own device.
+    pub async fn run(&self, batch: Batch) -> Option<Vec<f32>> {
+        self.network(batch.network).run(batch.inputs, &self.device).await
+    }
+
+    fn network(&self, network: Network) -> &Regressor {
+        match network {
+            Network::Rv => &self.rv,
+            Network::Labels => &self.labels,
+        }
+    }
+
+    /// A network's answers for a batch of normalised spectra, in the labels' units.
+    async fn infer(&self, helper: Option<&dyn Helper>, network: Network, inputs: &[&[f32]]) -> Option<Vec<Vec<f64>>> {
+        let regressor = self.network(network);
+        let batch = Batch { network, rows: inputs.len(), inputs: regressor.standardised(inputs) };
+        let helped = match helper {
+            Some(helper) => helper.run(&batch).await,
+            None => None,
+        };
+        let whole = |outputs: &Vec<f32>| outputs.len() == inputs.len() * regressor.n_outputs();
+        let outputs = match helped.filter(whole) {
+            Some(outputs) => outputs,
+            None => self.run(batch).await?,
+        };
+        Some(regressor.all_in_units(&outputs))
+    }
+
     /// Opens spectra, measures their velocities in one batch and shifts them to rest.
-    async fn bring_to_rest(&self, spectra: &[&Spectrum]) -> Vec<Result<AtRest, NoPrediction>> {
+    async fn bring_to_rest(
+        &self,
+        helper: Option<&dyn Helper>,
+        spectra: &[&Spectrum],
+    ) -> Vec<Result<AtRest, NoPrediction>> {
         let observed: Vec<Result<(Opened, Prepared), NoPrediction>> = spectra
             .iter()
             .map(|spectrum| {
@@ -146,7 +220,7 @@ impl Predictor {
             })
             .collect();
         let inputs: Vec<&[f32]> = observed.iter().flatten().map(|(_, p)| p.norm.as_slice()).collect();
-        let velocities = self.rv.predict(&inputs, &self.device).await;
+        let velocities = self.infer(helper, Network::Rv, &inputs).await;
         let mut velocities = velocities.map(Vec::into_iter);
         observed
             .into_iter()

@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use gloo::timers::callback::Timeout;
 use leptos::prelude::Set;
-use web_sys::File;
+use wasm_bindgen::JsValue;
 
+use super::gpu::GpuLink;
 use super::state::{EngineStatus, State};
 use crate::engine::client::EngineClient;
 use crate::engine::{Event, Request};
@@ -21,6 +22,7 @@ const GATHER_MS: u32 = 16;
 /// The engine's client and how often it was started.
 pub struct EngineLink {
     state: State,
+    gpu: Rc<GpuLink>,
     client: RefCell<Option<EngineClient>>,
     epoch: Cell<u32>,
     queue: RefCell<Vec<(u32, Event)>>,
@@ -34,6 +36,7 @@ impl EngineLink {
     pub fn start(state: State) -> Rc<Self> {
         let link = Rc::new(Self {
             state,
+            gpu: GpuLink::new(state.gpu),
             client: RefCell::new(None),
             epoch: Cell::new(0),
             queue: RefCell::new(Vec::new()),
@@ -49,9 +52,9 @@ impl EngineLink {
         self.epoch.get()
     }
 
-    /// Sends a request; a request that cannot be sent is shown.
-    pub fn send(&self, request: &Request, files: &[File]) {
-        let sent = self.client.borrow().as_ref().map_or(Ok(()), |client| client.send(request, files));
+    /// Sends a request with its files or its port; a request that cannot be sent is shown.
+    pub fn send(&self, request: &Request, attachments: &[JsValue]) {
+        let sent = self.client.borrow().as_ref().map_or(Ok(()), |client| client.send(request, attachments));
         if let Err(why) = sent {
             self.state.notice.set(Some(format!("The engine could not be reached: {why}. Reload the page.")));
         }
@@ -96,14 +99,21 @@ impl EngineLink {
         }
     }
 
-    fn deliver(&self) {
+    fn deliver(self: &Rc<Self>) {
         self.flush.take();
         for (epoch, event) in self.queue.take() {
             // An engine that finished a job has recovered: the next crash is a new one.
             if matches!(event, Event::Done { .. }) {
                 self.may_restart.set(true);
             }
+            if let Event::HelpLost { why } = &event {
+                self.gpu.is_lost(why);
+            }
+            let is_ready = matches!(event, Event::Ready { .. });
             self.state.receive(epoch, event);
+            if is_ready {
+                self.gpu.cpu_is_ready(self);
+            }
         }
     }
 

@@ -16,6 +16,7 @@ mod figure_file;
 mod files;
 mod filter_bar;
 mod format;
+mod gpu;
 mod grid;
 mod kept;
 mod kept_models;

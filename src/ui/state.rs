@@ -12,6 +12,7 @@ use super::columns::Question;
 use super::curves::Awaited;
 use super::engine_link::EngineLink;
 use super::files::{self, NamedFile};
+use super::gpu::{GpuStatus, Phase};
 use super::kept::Kept;
 use crate::engine::{
     Assumptions, Backend, Event, JobId, LabelTableReport, NetworksReport, Request, SpectrumId, is_network_name,
@@ -118,6 +119,8 @@ pub type Curves = Result<Arc<SpectrumView>, String>;
 pub struct State {
     /// Where the page computes.
     pub engine: RwSignal<EngineStatus>,
+    /// How far the page is with the GPU.
+    pub gpu: RwSignal<GpuStatus>,
     /// The model that answers.
     pub model: RwSignal<Option<ModelCard>>,
     /// What happened to the engine, if the user should know.
@@ -171,6 +174,7 @@ impl State {
     pub fn start() -> Self {
         let state = Self {
             engine: RwSignal::new(EngineStatus::Starting),
+            gpu: RwSignal::new((Phase::Untried, String::new())),
             model: RwSignal::new(None),
             notice: RwSignal::new(None),
             rows: RwSignal::new(Vec::new()),
@@ -413,6 +417,8 @@ impl State {
                     }
                 });
             }
+            // The page asked the two engines for these, not the state.
+            Event::GpuTested { .. } | Event::HelpLost { .. } => {}
             Event::Done { job, .. } => {
                 // When the progress goes, everything it told of is there.
                 self.rearrange();
@@ -542,7 +548,7 @@ impl State {
 
     pub(super) fn send(&self, request: Request, files: Vec<web_sys::File>) {
         if let Some(link) = self.link.get_value() {
-            link.send(&request, &files);
+            link.send(&request, &files.into_iter().map(Into::into).collect::<Vec<_>>());
         }
     }
 }

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
 use super::format;
+use super::gpu::Phase;
 use super::kept::KEPT_EPOCH;
 use super::kept_models::KeptModels;
 use super::state::{EngineStatus, Progress, State};
@@ -55,11 +56,15 @@ fn EngineLine() -> impl IntoView {
             <span class="muted">{format::bytes(done)} " of " {format::bytes(total)}</span>
         }
         .into_any(),
-        EngineStatus::Ready(backend) => view! {
-            <strong>"Computing on " {backend.name}</strong>
-            <span class="muted">{backend.reason}</span>
+        EngineStatus::Ready(backend) => {
+            let (phase, why) = state.gpu.get();
+            let helper = (phase == Phase::Answering).then_some("GPU and ");
+            view! {
+                <strong>"Computing on " {helper} {backend.name}</strong>
+                <span class="muted">{why}</span>
+            }
+            .into_any()
         }
-        .into_any(),
         EngineStatus::Unavailable(reason) => view! {
             <strong>"No predictions"</strong>
             <span class="muted">{reason}</span>
@@ -72,7 +77,8 @@ fn EngineLine() -> impl IntoView {
         .into_any(),
     };
     view! {
-        <div class="fact" data-testid="engine-status" data-state=move || tone().0 role="status">
+        <div class="fact" data-testid="engine-status" data-state=move || tone().0
+             data-gpu=move || state.gpu.get().0.name() role="status">
             <span class=move || format!("dot {}", tone().1) aria-hidden="true"></span>
             {line}
         </div>

@@ -11,7 +11,6 @@ export const PATIENCE_MS = 60_000;
 
 const FLAGS = [
   "--no-sandbox",
-  "--enable-unsafe-webgpu",
   "--disable-quic",
   "--no-first-run",
   "--disable-background-networking",
@@ -19,26 +18,40 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-let browser;
+/** Gives a headless browser the software renderer for WebGPU; without it there is no adapter. */
+const WEBGPU = "--enable-unsafe-webgpu";
 
-/** Ends the browser, if one was started. */
+/** One browser for all visits of a spec file, and one more for those with WebGPU; every visit has a fresh profile in it. */
+const browsers = new Map();
+
+/** The browser with or without WebGPU. */
+export function launched(webgpu) {
+  if (!browsers.has(webgpu)) {
+    const args = webgpu ? [...FLAGS, WEBGPU] : FLAGS;
+    browsers.set(webgpu, chromium.launch({ executablePath: process.env.CHROME, headless: true, args }));
+  }
+  return browsers.get(webgpu);
+}
+
+/** Ends the browsers that were started. */
 export async function closeBrowser() {
-  await browser?.close();
+  for (const browser of browsers.values()) await (await browser).close();
 }
 
 /**
  * Opens the page in a fresh profile.
- * @param {object} [options] those of `site`, `viewport`, `colorScheme`
+ * @param {object} [options] those of `site`, `viewport`, `colorScheme`; `webgpu`: whether there is an adapter; `query` of the
+ *   page's address
  */
-export async function open({ viewport = { width: 1280, height: 800 }, colorScheme = "light", ...relay } = {}) {
+export async function open(options = {}) {
+  const { viewport = { width: 1280, height: 800 }, colorScheme = "light", webgpu = false, query = "", ...relay } = options;
   const host = await site(relay);
-  // One browser for all visits of a spec file; every visit has a fresh profile in it.
-  browser ??= await chromium.launch({ executablePath: process.env.CHROME, headless: true, args: FLAGS });
+  const browser = await launched(webgpu);
   const context = await browser.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const visit = new Visit(page, host);
-  await page.goto(host.url);
+  await page.goto(host.url + query);
   await visit.part("drop-zone").waitFor();
   return visit;
 }
@@ -52,6 +65,8 @@ export class Visit {
     this.strangers = [];
     const origin = new URL(host.url).origin;
     page.on("console", (message) => {
+      // The browser's own remark to everyone who asks for a GPU where there is none.
+      if (message.text() === "No available adapters.") return;
       if (["error", "warning", "assert"].includes(message.type())) this.problems.push(message.text());
     });
     page.on("pageerror", (error) => this.problems.push(`uncaught: ${error.message}`));

@@ -20,7 +20,7 @@ export async function site({ below = "/", hold = () => false, lose = () => false
 
   const server = http.createServer(async (request, response) => {
     requests.push(request.url);
-    const path = request.url.startsWith(below) ? request.url.slice(below.length) : null;
+    const path = request.url.startsWith(below) ? request.url.slice(below.length).split("?")[0] : null;
     if (path === null || lose(path)) {
       response.writeHead(404, { "content-type": "text/plain" }).end("not here\n");
       return;

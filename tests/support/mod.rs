@@ -5,6 +5,9 @@
 
 pub mod bench;
 pub mod golden;
+#[cfg(target_family = "wasm")]
+pub mod golden_files;
+#[cfg(not(target_family = "wasm"))]
 pub mod published;
 
 use std::fs;

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::run::{cargo, command, root, run, target_dir};
-use crate::{page, serve, tools};
+use crate::{golden, page, serve, tools};
 
 fn dir() -> PathBuf {
     root().join("tests/browser")
@@ -16,7 +16,9 @@ fn dir() -> PathBuf {
 pub fn test(real: Option<&PathBuf>) -> Result<()> {
     run(cargo().args(["build", "--locked", "--workspace", "--bin", "specola"]))?;
     let specs = dir().join("specs");
+    let golden = golden::build()?;
     let mut node = node(&serve::in_background()?)?;
+    node.env("SPECOLA_GOLDEN", golden);
     node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]);
     // Named one by one: what `node --test` makes of a directory depends on its version.
     let mut files: Vec<_> = std::fs::read_dir(specs)?.filter_map(|entry| Some(entry.ok()?.path())).collect();

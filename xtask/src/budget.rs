@@ -1,4 +1,4 @@
-//! What a visit may download until its first answer.
+//! What a visit may download: until its first answer, and then the GPU engine.
 
 use std::path::Path;
 
@@ -10,25 +10,31 @@ use crate::site::gzip;
 /// Limits in bytes; programs under gzip, as static hosts send them.
 const PAGE: usize = 600_000;
 const ENGINE: usize = 1_500_000;
+const GPU_ENGINE: usize = 5_000_000;
 const WEIGHTS: usize = 10_000_000;
 
 /// Prints the size of each share of the page in `dist` and fails if one is over its limit.
 pub fn check(dist: &Path) -> Result<()> {
     let mut page = 0;
-    let mut engine = 0;
+    let (mut engine, mut gpu_engine) = (0, 0);
     for entry in std::fs::read_dir(dist).with_context(|| format!("reading {}; build first", dist.display()))? {
         let path = entry?.path();
         let is_program =
             path.extension().is_some_and(|e| ["wasm", "js", "css", "html"].iter().any(|known| e == *known));
         if is_program {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let share = if name.starts_with("engine") { &mut engine } else { &mut page };
+            let share = match &*name {
+                name if name.starts_with("engine") => &mut engine,
+                name if name.starts_with("gpu") => &mut gpu_engine,
+                _ => &mut page,
+            };
             *share += gzip(&std::fs::read(&path)?).len();
         }
     }
     let shares = [
         ("page", page, PAGE, " gzip"),
         ("CPU engine", engine, ENGINE, " gzip"),
+        ("GPU engine", gpu_engine, GPU_ENGINE, " gzip"),
         ("weights", weights(&dist.join("models"))?, WEIGHTS, ""),
     ];
     for (what, size, limit, how) in shares {

@@ -5,6 +5,7 @@
 
 mod browser;
 mod budget;
+mod golden;
 mod page;
 mod run;
 mod serve;

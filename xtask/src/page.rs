@@ -1,4 +1,4 @@
-//! Building the page: Trunk makes `dist/` of the two browser binaries, then the page's security policy is written.
+//! Building the page: Trunk makes `dist/` of the three browser binaries, then the page's security policy is written.
 
 use std::path::PathBuf;
 
@@ -47,7 +47,8 @@ fn shrink() -> Result<()> {
     run(command("node").arg(wasm_opt).arg("-Oz").arg(&app).arg("-o").arg(&app))
 }
 
-fn remapped_paths() -> String {
+/// The flags that take the builder's home directory out of a program.
+pub fn remapped_paths() -> String {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
     format!("--remap-path-prefix={}=cargo", home.display())

@@ -81,14 +81,15 @@ fn native_clippy() -> Result<()> {
     run(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
 }
 
-/// The native program, then the library as each of the two browser binaries has it.
+/// The native program, then the library as the browser's binaries have it; all of the CPU engine is in the GPU engine.
 fn clippy() -> Result<()> {
     native_clippy()?;
     tools::wasm_target()?;
-    for (bin, feature) in [("app", "ui"), ("engine", "engine")] {
+    for (feature, bins) in [("ui", &["app"][..]), ("gpu", &["engine", "gpu"])] {
         let mut clippy = cargo();
-        clippy.args(["clippy", "--locked", "--target", "wasm32-unknown-unknown", "--no-default-features"]);
-        run(clippy.args(["--lib", "--bin", bin, "--features", feature, "--", "-D", "warnings"]))?;
+        clippy.args(["clippy", "--locked", "--target", "wasm32-unknown-unknown", "--no-default-features", "--lib"]);
+        clippy.args(bins.iter().flat_map(|bin| ["--bin", bin]));
+        run(clippy.args(["--features", feature, "--", "-D", "warnings"]))?;
     }
     Ok(())
 }

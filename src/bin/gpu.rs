@@ -1,0 +1,5 @@
+//! The compute worker on a GPU (`src/engine/gpu.rs`).
+
+fn main() {
+    specola::engine::gpu::start();
+}

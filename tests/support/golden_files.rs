@@ -1,0 +1,60 @@
+//! The files of `tests/golden` that checks in a browser read, inside the program.
+
+macro_rules! files {
+    ($($name:literal),+ $(,)?) => {
+        pub const FILES: &[(&str, &[u8])] =
+            &[$(($name, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/", $name)))),+];
+    };
+}
+
+files! {
+    "clip_base_tiny.safetensors",
+    "clip_base_tiny_io.npz",
+    "clip_pr_tiny.safetensors",
+    "clip_pr_tiny_io.npz",
+    "clip_split_tiny.safetensors",
+    "clip_split_tiny_io.npz",
+    "landscape_plain_tiny.npz",
+    "lr_schedule.json",
+    "lrs_mt_tiny.safetensors",
+    "lrs_mt_tiny_io.npz",
+    "lrs_oae_tiny.safetensors",
+    "lrs_oae_tiny_io.npz",
+    "maf1d_tiny.safetensors",
+    "maf1d_tiny_io.npz",
+    "maf3d_tiny.safetensors",
+    "maf3d_tiny_io.npz",
+    "metrics.json",
+    "metrics.npz",
+    "mlp_bn_tiny.safetensors",
+    "mlp_lora_all4_merged_tiny.safetensors",
+    "mlp_lora_all4_tiny.safetensors",
+    "mlp_lora_all4_tiny_io.npz",
+    "mlp_lora_hidden3_merged_tiny.safetensors",
+    "mlp_lora_hidden3_tiny.safetensors",
+    "mlp_lora_hidden3_tiny_io.npz",
+    "mlp_plain_tiny.safetensors",
+    "mlp_residual_head_tiny.safetensors",
+    "mlp_residual_tiny_io.npz",
+    "mlp_tiny_io.npz",
+    "nsf1d_tiny.safetensors",
+    "nsf1d_tiny_io.npz",
+    "nsf3d_tiny.safetensors",
+    "nsf3d_tiny_io.npz",
+    "sbi_maf_0233.safetensors",
+    "sbi_maf_0233_io.npz",
+    "sbi_nsf_0233.safetensors",
+    "sbi_nsf_0233_io.npz",
+    "train_data.npz",
+    "train_full_bn_eval_tiny.npz",
+    "train_full_bn_train_frozenprebias_tiny.npz",
+    "train_full_bn_train_tiny.npz",
+    "train_full_plain_paperlr_tiny.npz",
+    "train_full_plain_tiny.npz",
+    "train_lora_all4_tiny.npz",
+    "train_residual_tiny.npz",
+    "xp_mt_tiny.safetensors",
+    "xp_mt_tiny_io.npz",
+    "xp_oae_tiny.safetensors",
+    "xp_oae_tiny_io.npz",
+}
