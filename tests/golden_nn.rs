@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use specola::model::weights::Tensors;
 use specola::nn::MlpConfig;
 use specola::read::npy::ArrayFile;
-use specola::train::metrics::{Metrics, mean_and_std, sigma_clip};
+use specola::task::metrics::{Metrics, mean_and_std, sigma_clip};
 
 fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"))).expect("the golden file")
