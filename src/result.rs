@@ -1,6 +1,7 @@
 //! What the tasks answer, and the form in which it crosses the worker boundary: plain serde types, no tensors.
 
 pub mod catalogue;
+pub mod teach;
 
 use serde::{Deserialize, Serialize};
 
@@ -114,11 +115,13 @@ pub enum Flag {
     MediumAssumed,
     /// Velocity frame is assumed or has no barycentric correction: RV may be off by up to 30 km/s.
     FrameAssumed,
+    /// A label comes from a network that the user taught.
+    Taught,
 }
 
 impl Flag {
     /// All flags, gravest first.
-    pub const ALL: [Flag; 11] = [
+    pub const ALL: [Flag; 12] = [
         Flag::NotStar,
         Flag::OutOfTraining,
         Flag::GridEdge,
@@ -130,6 +133,7 @@ impl Flag {
         Flag::ManyMasked,
         Flag::MediumAssumed,
         Flag::FrameAssumed,
+        Flag::Taught,
     ];
 
     /// The word in the `flags` column; several are joined by `|`.
@@ -146,6 +150,7 @@ impl Flag {
             Flag::ManyMasked => "many_masked",
             Flag::MediumAssumed => "medium_assumed",
             Flag::FrameAssumed => "frame_assumed",
+            Flag::Taught => "taught",
         }
     }
 
@@ -171,6 +176,9 @@ impl Flag {
                 "The file does not say air or vacuum; if the assumption is wrong, RV is off by 83 km/s."
             }
             Flag::FrameAssumed => "No barycentric correction is known; RV may be off by up to 30 km/s.",
+            Flag::Taught => {
+                "A label comes from a network that was taught on labels of the user's, not from the shipped one."
+            }
         }
     }
 
@@ -198,6 +206,9 @@ pub struct Prediction {
     pub flags: Vec<Flag>,
     /// What was done to the spectrum before the model saw it.
     pub ledger: Vec<LedgerEntry>,
+    /// The label that comes from a network the user taught.
+    #[serde(default)]
+    pub taught: Option<teach::TaughtValue>,
 }
 
 impl Prediction {

@@ -10,8 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use specola::model::weights::Tensors;
 use specola::nn::MlpConfig;
 use specola::read::npy::ArrayFile;
-#[cfg(feature = "train")]
-use specola::train::metrics::{Metrics, mean_and_std, sigma_clip};
+use specola::task::metrics::{Metrics, mean_and_std, sigma_clip};
 use support::golden::{bytes, device, near};
 
 fn numbers(files: &[ArrayFile], name: &str) -> Vec<f64> {

@@ -1,6 +1,6 @@
 //! Named arrays in the safetensors format: 16- or 32-bit floats in the file, 32-bit in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use burn::tensor::Tensor;
 use half::{bf16, f16};
@@ -81,8 +81,19 @@ impl Tensors {
         Ok(safetensors::serialize(views.map_err(WeightsError::Container)?, None)?)
     }
 
+    /// An entry of a safetensors file's metadata; `None` where it is not there.
+    pub fn metadata(bytes: &[u8], key: &str) -> Result<Option<String>, WeightsError> {
+        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        Ok(header.metadata().as_ref().and_then(|entries| entries.get(key)).cloned())
+    }
+
     /// The file with every array as 32-bit floats.
     pub fn to_f32_file(&self) -> Result<Vec<u8>, WeightsError> {
+        self.to_f32_file_with(&[])
+    }
+
+    /// The file with every array as 32-bit floats, and these entries of metadata.
+    pub fn to_f32_file_with(&self, metadata: &[(&str, &str)]) -> Result<Vec<u8>, WeightsError> {
         let floats: Vec<(&String, &[usize], Vec<u8>)> = self
             .arrays
             .iter()
@@ -94,7 +105,10 @@ impl Tensors {
             .iter()
             .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
             .collect();
-        Ok(safetensors::serialize(views.map_err(WeightsError::Container)?, None)?)
+        let entries: HashMap<String, String> =
+            metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let entries = (!entries.is_empty()).then_some(entries);
+        Ok(safetensors::serialize(views.map_err(WeightsError::Container)?, entries)?)
     }
 
     /// An array that must have this shape.

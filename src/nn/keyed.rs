@@ -29,6 +29,16 @@ pub enum Transfer<'a> {
     Store(&'a mut Tensors),
     /// Lists the arrays without touching them.
     List(&'a mut Vec<Slot>),
+    /// Holds the parameters without reading them back.
+    Hold(&'a mut Vec<Held>),
+}
+
+/// A parameter still on its device, in PyTorch's layout.
+#[derive(Debug)]
+pub struct Held {
+    name: String,
+    shape: Vec<usize>,
+    values: Tensor<1>,
 }
 
 /// A network whose arrays have names.
@@ -56,6 +66,19 @@ pub trait Keyed: Module {
     }
 }
 
+/// All parameters of a network under `prefix`, read back without blocking, which WebGPU does not allow. Buffers are left out.
+pub async fn parameters<N: Keyed>(network: &N, prefix: &str) -> Result<Tensors, WeightsError> {
+    let mut held = Vec::new();
+    network.clone().exchange(prefix, &mut Transfer::Hold(&mut held))?;
+    let mut tensors = Tensors::default();
+    for Held { name, shape, values } in held {
+        let data = values.into_data_async().await.ok().and_then(|data| data.try_to_vec::<f32>().ok());
+        let Some(values) = data else { return Err(WeightsError::Device(name)) };
+        tensors.insert(&name, &shape, values);
+    }
+    Ok(tensors)
+}
+
 /// Number of trained values in a list of arrays.
 pub fn count_parameters(slots: &[Slot]) -> usize {
     slots.iter().filter(|s| s.is_parameter).map(|s| s.shape.iter().product::<usize>()).sum()
@@ -76,6 +99,10 @@ pub(crate) fn parameter<const D: usize>(
         Transfer::Store(tensors) => tensors.insert_tensor(name, value.val())?,
         Transfer::List(slots) => {
             slots.push(Slot { name: name.into(), shape: value.lazy_shape().to_vec(), is_parameter: true });
+        }
+        Transfer::Hold(held) => {
+            let values = value.val();
+            held.push(Held { name: name.into(), shape: values.dims().to_vec(), values: values.flatten(0, D - 1) });
         }
     }
     Ok(())
@@ -98,6 +125,10 @@ pub(crate) fn turned(
         Transfer::List(slots) => {
             slots.push(Slot { name: name.into(), shape: vec![output, input], is_parameter: true });
         }
+        Transfer::Hold(held) => {
+            let values = value.val().transpose().reshape([input * output]);
+            held.push(Held { name: name.into(), shape: vec![output, input], values });
+        }
     }
     Ok(())
 }
@@ -117,6 +148,7 @@ pub(crate) fn buffer<const D: usize>(
         Transfer::List(slots) => {
             slots.push(Slot { name: name.into(), shape: shape.to_vec(), is_parameter: false });
         }
+        Transfer::Hold(_) => {}
     }
     Ok(())
 }
@@ -160,6 +192,7 @@ pub(crate) fn indices(
         Transfer::List(slots) => {
             slots.push(Slot { name: name.into(), shape: vec![value.len()], is_parameter: false });
         }
+        Transfer::Hold(_) => {}
     }
     Ok(())
 }

@@ -78,6 +78,17 @@ impl Mlp {
         })
     }
 
+    /// What comes out of the first `depth` hidden layers, as when answering.
+    ///
+    /// # Shapes
+    /// `[batch, widths[0]]` → `[batch, widths[depth]]`
+    pub fn embed(&self, x: Tensor<2>, depth: usize) -> Tensor<2> {
+        self.layers.iter().take(depth).enumerate().fold(x, |x, (i, layer)| {
+            let y = layer.forward(x);
+            relu(self.norms.get(i).map_or_else(|| y.clone(), |norm| norm.forward(y.clone())))
+        })
+    }
+
     /// This network with BatchNorm held at its running statistics also while training: the base of an adapter.
     pub fn with_frozen_statistics(mut self) -> Self {
         self.norms.iter_mut().for_each(|norm| norm.uses_batch = false);

@@ -201,6 +201,7 @@ impl WireRow {
                     estimates,
                     flags,
                     ledger: Vec::new(),
+                    taught: None,
                 })
             }
             WireAnswer::Refused(why) => Answer::Refused(sound(why)?),

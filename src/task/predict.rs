@@ -16,8 +16,10 @@ use crate::model::regressor::Regressor;
 use crate::model::weights::{Tensors, WeightsError};
 use crate::preprocess::grid::{self, C_KMS};
 use crate::preprocess::recipe::{self, Opened, Prepared, Refusal};
+use crate::result::teach::TaughtValue;
 use crate::result::{Estimate, Flag, Label, LedgerEntry, Prediction, SpectrumView};
 use crate::spectrum::Spectrum;
+use crate::task::teach::adapter::Adapter;
 
 /// Why a model cannot be loaded.
 #[derive(Debug, Error)]
@@ -85,6 +87,18 @@ pub struct Predictor {
     outputs: Vec<Label>,
     known: Subspace,
     device: Device,
+    adapter: Option<Box<Adapter>>,
+}
+
+/// A spectrum as the label network sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelInput {
+    /// Normalised flux at rest, `[1462]`; NaN where the spectrum has nothing.
+    pub norm: Vec<f32>,
+    /// S/N a model pixel, if it can be told.
+    pub snr: Option<f64>,
+    /// Part of the model's pixels that are there.
+    pub coverage: f64,
 }
 
 /// A spectrum on its way: opened, its velocity measured, at rest.
@@ -115,18 +129,55 @@ impl Predictor {
                 return Err(ModelError::Shape { model, pixels, outputs });
             }
         }
-        Ok(Self { entry: entry.clone(), rv, labels, outputs, known, device: device.clone() })
+        Ok(Self { entry: entry.clone(), rv, labels, outputs, known, device: device.clone(), adapter: None })
     }
 
     /// A model that is not in any file yet, as training measures it.
     pub fn from_parts(entry: &ModelEntry, rv: Regressor, labels: Regressor, known: Subspace, device: &Device) -> Self {
         let outputs = entry.labels.iter().copied().filter(|l| *l != Label::Rv).collect();
-        Self { entry: entry.clone(), rv, labels, outputs, known, device: device.clone() }
+        Self { entry: entry.clone(), rv, labels, outputs, known, device: device.clone(), adapter: None }
+    }
+
+    /// From now on an adapter's label comes from what was taught; `None` returns to the shipped network. The adapter must
+    /// have been opened on this very model.
+    pub fn teach(&mut self, adapter: Option<Adapter>) {
+        self.adapter = adapter.map(Box::new);
+    }
+
+    /// The adapter in use.
+    pub fn adapter(&self) -> Option<&Adapter> {
+        self.adapter.as_deref()
     }
 
     /// The model's manifest entry.
     pub fn entry(&self) -> &ModelEntry {
         &self.entry
+    }
+
+    /// What the label network sees of each spectrum, in the same order: what is taught from.
+    pub async fn inputs(&self, spectra: &[&Spectrum]) -> Vec<Result<LabelInput, NoPrediction>> {
+        let ready = self.bring_to_rest(None, spectra).await;
+        let input = |star: AtRest| LabelInput {
+            norm: star.prepared.norm,
+            snr: star.opened.snr.map(|s| s.value),
+            coverage: star.prepared.coverage,
+        };
+        ready.into_iter().map(|star| star.map(input)).collect()
+    }
+
+    /// Where its networks are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The network that reads the labels from the spectrum at rest.
+    pub fn label_network(&self) -> &Regressor {
+        &self.labels
+    }
+
+    /// Labels of that network, in the order of its outputs.
+    pub fn outputs(&self) -> &[Label] {
+        &self.outputs
     }
 
     /// One answer a spectrum, in the same order.
@@ -143,13 +194,22 @@ impl Predictor {
         let ready = self.bring_to_rest(helper, spectra).await;
         let inputs: Vec<&[f32]> = ready.iter().flatten().map(|r| r.prepared.norm.as_slice()).collect();
         let answers = self.infer(helper, Network::Labels, &inputs).await;
+        let taught = match &self.adapter {
+            Some(adapter) => Some(adapter.answer(self, &inputs).await.unwrap_or_default()),
+            None => None,
+        };
         let mut answers = answers.map(Vec::into_iter);
+        let mut taught = taught.map(Vec::into_iter);
         ready
             .into_iter()
             .map(|ready| {
                 let ready = ready?;
                 let labels = answers.as_mut().and_then(Iterator::next).ok_or(NoPrediction::Device)?;
-                Ok(self.judge(&ready, &labels))
+                let prediction = self.judge(&ready, &labels);
+                match &mut taught {
+                    None => Ok(prediction),
+                    Some(taught) => Ok(self.mark(prediction, taught.next().ok_or(NoPrediction::Device)?)),
+                }
             })
             .collect()
     }
@@ -264,7 +324,32 @@ impl Predictor {
         flags.dedup();
         let ledger = star.opened.ledger.iter().chain(&star.prepared.ledger).cloned().collect();
         let (model, model_sha256) = (self.entry.title(), self.entry.sha256.clone());
-        Prediction { model, model_sha256, snr, estimates, flags, ledger }
+        Prediction { model, model_sha256, snr, estimates, flags, ledger, taught: None }
+    }
+
+    /// A prediction with the taught label in its place, and marked.
+    fn mark(&self, mut prediction: Prediction, value: f64) -> Prediction {
+        let Some(adapter) = &self.adapter else { return prediction };
+        let card = adapter.card();
+        let own = card.label().and_then(|label| prediction.estimates.iter_mut().find(|e| e.label == label));
+        let before = own.as_ref().map(|e| e.value);
+        let mut error = card.error;
+        if let Some(own) = own {
+            // What cross-validation found holds at the S/N of the spectra taught from; noise beyond that comes on top.
+            let noise = self.entry.errors.iter().find(|e| e.label == own.label).map_or(0.0, |errors| {
+                let at = |snr| errors.sigma(value, snr, 1.0);
+                let (here, there) = (at(prediction.snr.map(|s| s.value)), at(card.snr));
+                (here * here - there * there).max(0.0).sqrt()
+            });
+            error = error.hypot(noise);
+            (own.value, own.error) = (value, error);
+        }
+        prediction.flags.push(Flag::Taught);
+        prediction.flags.sort_unstable();
+        prediction.model = card.title();
+        prediction.model_sha256 = adapter.sha256().into();
+        prediction.taught = Some(TaughtValue { target: card.target.clone(), value, error, before });
+        prediction
     }
 }
 

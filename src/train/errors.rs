@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::metrics::{mean_and_std, sigma_clip};
 use crate::model::calibration::{ErrorModel, Regime};
 use crate::result::Label;
+use crate::task::metrics::{mean_and_std, sigma_clip};
 
 /// One prediction against the truth.
 #[derive(Debug, Clone, Copy)]

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::metrics::{Metrics, mean_and_std, sigma_clip, sigma_standard_error};
 use crate::preprocess::stats::median;
 use crate::read::{self, LabelTable};
 use crate::result::{Label, Prediction};
 use crate::spectrum::Spectrum;
+use crate::task::metrics::{Metrics, mean_and_std, sigma_clip, sigma_standard_error};
 use crate::task::predict::Predictor;
 
 /// A spectrum's answer beside its row of the label table.

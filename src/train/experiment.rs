@@ -9,11 +9,11 @@ use super::dataset::{Dataset, Purpose};
 use super::fit::{fit, standardisation};
 use super::grid::Grid;
 use super::library::Labelled;
-use super::metrics::Metrics;
 use super::pretrain::{
     Amount, HIDDEN, LABELS, TEFF_RANGE_K, grid_range, in_teff_range, predict_all, split_nodes, synthetic_fit,
 };
 use crate::model::regressor::Regressor;
+use crate::task::metrics::Metrics;
 
 /// Is one network with four outputs worse than four with one? Both learn from the same simulated spectra, as often and
 /// in the same order, and answer for held-out nodes and for the stars of a library. Gives a Markdown table.

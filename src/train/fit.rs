@@ -13,6 +13,7 @@ use crate::model::regressor::Regressor;
 use crate::model::weights::{Tensors, WeightsError};
 use crate::nn::MlpConfig;
 use crate::preprocess::grid::MODEL_PIXELS;
+use crate::task::teach::smooth_curve;
 
 /// How to fit.
 #[derive(Debug, Clone)]
@@ -57,7 +58,7 @@ pub fn standardisation(data: &Dataset, hidden: &[usize], device: &Device) -> Reg
             .filter(|i| data.weights[i * data.k + j] > 0.0)
             .map(|i| f64::from(data.targets[i * data.k + j]))
             .collect();
-        let (m, s) = super::metrics::mean_and_std(&known);
+        let (m, s) = crate::task::metrics::mean_and_std(&known);
         (output_mean[j], output_scale[j]) = (m as f32, s.max(1e-6) as f32);
     }
     let mut widths = vec![MODEL_PIXELS];
@@ -170,16 +171,7 @@ fn line_depth_bank(sigma: f32, rng: &mut ChaCha8Rng) -> Vec<Vec<f32>> {
             let width: f64 = 4.0 * 20f64.powf(rng.random());
             let knots: Vec<f64> =
                 (0..(MODEL_PIXELS as f64 / width) as usize + 3).map(|_| StandardNormal.sample(rng)).collect();
-            (0..MODEL_PIXELS)
-                .map(|i| {
-                    let at = i as f64 / width;
-                    let (j, t) = (at as usize, at.fract());
-                    // Cosine between knots, scaled so that the variance does not dip between them.
-                    let s = 0.5 - 0.5 * (std::f64::consts::PI * t).cos();
-                    let norm = (s * s + (1.0 - s) * (1.0 - s)).sqrt();
-                    sigma * ((knots[j] * (1.0 - s) + knots[j + 1] * s) / norm) as f32
-                })
-                .collect()
+            smooth_curve(width, &knots).map(|v| sigma * v as f32).collect()
         })
         .collect()
 }

@@ -7,7 +7,6 @@ pub mod experiment;
 pub mod fit;
 pub mod grid;
 pub mod library;
-pub mod metrics;
 pub mod pretrain;
 pub mod report;
 pub mod simulate;

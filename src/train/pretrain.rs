@@ -23,7 +23,6 @@ use super::errors::{self, Residual};
 use super::fit::{FitConfig, fit, standardisation};
 use super::grid::Grid;
 use super::library::{Labelled, read_labelled};
-use super::metrics::{Metrics, sigma_standard_error};
 use super::smooth::smooth_targets;
 use super::straighten::straighten;
 use super::subspace;
@@ -35,6 +34,7 @@ use crate::model::weights::Tensors;
 use crate::preprocess::recipe;
 use crate::result::Label;
 use crate::spectrum::Spectrum;
+use crate::task::metrics::{Metrics, sigma_standard_error};
 use crate::task::predict::Predictor;
 
 /// Widths of the papers' hidden layers.
@@ -377,7 +377,7 @@ fn velocity_accuracy(residuals: &[Residual], data: &Dataset, on: &str) -> Accura
 
 fn accuracy(label: Label, truth: impl Iterator<Item = f64>, residuals: &[Residual], on: &str) -> Accuracy {
     let pairs: Vec<(f64, f64)> = truth.zip(residuals).map(|(t, r)| (t, t + r.value)).collect();
-    let Metrics { n, bias, sigma, r2 } = Metrics::of(&pairs);
+    let Metrics { n, bias, sigma, r2, .. } = Metrics::of(&pairs);
     Accuracy { label, on: on.into(), n, bias, sigma, sigma_se: None, r2 }
 }
 
@@ -394,7 +394,7 @@ fn cross_validated(library: &Labelled, predicted: &BTreeMap<usize, Vec<f64>>, on
             let pairs: Vec<(f64, f64)> = chosen.iter().map(|(star, value)| (star.labels[j], *value)).collect();
             let residuals: Vec<f64> = pairs.iter().map(|(t, p)| p - t).collect();
             let groups: Vec<&str> = chosen.iter().map(|(star, _)| star.group.as_str()).collect();
-            let Metrics { n, bias, sigma, r2 } = Metrics::of(&pairs);
+            let Metrics { n, bias, sigma, r2, .. } = Metrics::of(&pairs);
             let sigma_se = Some(sigma_standard_error(&residuals, &groups, 1));
             Accuracy { label, on: on.into(), n, bias, sigma, sigma_se, r2 }
         })

@@ -6,8 +6,8 @@
 //! the catalogue gives and the one that the stars around it agree on, is what fine-tuning learns from.
 
 use super::dataset::Dataset;
-use super::metrics::mean_and_std;
 use crate::preprocess::stats::median;
+use crate::task::metrics::mean_and_std;
 
 /// Width of the neighbourhood, in standard deviations of each label over all stars: wide enough for some ten stars.
 const BANDWIDTH: f64 = 0.45;
@@ -64,7 +64,7 @@ pub fn smooth_targets(data: &mut Dataset, predicted: &[Vec<f64>]) {
 /// Values pulled in to three standard deviations about their median: one wrong label does not move its neighbours.
 pub(super) fn clipped(values: Vec<f64>) -> Vec<f64> {
     let centre = median(&mut values.clone()).unwrap_or_default();
-    let (_, std) = mean_and_std(&super::metrics::sigma_clip(&values, 3.0, 5));
+    let (_, std) = mean_and_std(&crate::task::metrics::sigma_clip(&values, 3.0, 5));
     values.into_iter().map(|v| v.clamp(centre - 3.0 * std, centre + 3.0 * std)).collect()
 }
 

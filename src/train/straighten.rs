@@ -5,9 +5,9 @@
 //! output scale, so nothing is added to the model.
 
 use super::dataset::Dataset;
-use super::metrics::mean_and_std;
 use super::smooth::clipped;
 use crate::model::regressor::Regressor;
+use crate::task::metrics::mean_and_std;
 
 /// Fewest stars to put a line through.
 const FEWEST: usize = 30;

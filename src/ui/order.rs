@@ -219,7 +219,7 @@ mod tests {
     fn prediction(feh: f64, flags: Vec<Flag>) -> Prediction {
         let estimates = vec![Estimate { label: Label::Feh, value: feh, error: 0.1 }];
         let (model, model_sha256) = ("m 1".into(), String::new());
-        Prediction { model, model_sha256, snr: None, estimates, flags, ledger: Vec::new() }
+        Prediction { model, model_sha256, snr: None, estimates, flags, ledger: Vec::new(), taught: None }
     }
 
     #[test]

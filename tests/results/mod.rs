@@ -75,8 +75,9 @@ pub fn record(i: usize) -> Record {
         model_sha256: "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee42".into(),
         snr: Some(Known::new(48.7654321 + step, Source::Estimated)),
         estimates: estimates.map(|(label, (value, error))| Estimate { label, value, error }).collect(),
-        flags: if i == 0 { Flag::ALL.to_vec() } else { Flag::ALL[i % 11..].iter().step_by(4).copied().collect() },
+        flags: if i == 0 { Flag::ALL[..11].to_vec() } else { Flag::ALL[i % 11..].iter().step_by(4).copied().collect() },
         ledger: ledger(),
+        taught: None,
     };
     Record { summary, answer: Answer::Predicted(prediction), snr: None }
 }

@@ -10,10 +10,42 @@ use crate::nn::Mlp;
 use crate::nn::lora::Lora;
 use crate::nn::residual_head::ResidualHead;
 
+pub mod adapter;
+mod augment;
+pub mod bake_off;
+mod cholesky;
+pub mod classroom;
+pub mod closed_form;
 pub mod landscape;
+pub mod lesson;
+pub mod mmd;
+mod ridge;
 mod schedule;
+pub mod split;
+pub mod taught;
+pub mod training;
 
+pub use augment::smooth_curve;
 pub use schedule::WarmupCosine;
+
+/// A network that a [`Teacher`] can teach.
+pub trait Forward: Module {
+    /// # Shapes
+    /// `[batch, input]` → `[batch, outputs]`
+    fn forward(&self, x: Tensor<2>) -> Tensor<2>;
+}
+
+impl Forward for Pupil {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        Pupil::forward(self, x)
+    }
+}
+
+impl Forward for ResidualHead {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        ResidualHead::forward(self, x)
+    }
+}
 
 /// A network and the part of it that is taught.
 #[derive(Module, Debug)]
@@ -66,14 +98,14 @@ impl Pupil {
 }
 
 /// A pupil and its optimiser: AdamW with PyTorch's constants, which decays every taught array, biases included.
-pub struct Teacher {
-    pupil: Pupil,
+pub struct Teacher<P = Pupil> {
+    pupil: P,
     optimiser: ModuleOptimizer,
 }
 
-impl Teacher {
+impl<P: Forward> Teacher<P> {
     /// The pupil must be on a device with gradients; `weight_decay` is 1e-4 in the paper.
-    pub fn new(pupil: Pupil, weight_decay: f32) -> Self {
+    pub fn new(pupil: P, weight_decay: f32) -> Self {
         Self { pupil, optimiser: adamw(weight_decay).init() }
     }
 
@@ -89,17 +121,17 @@ impl Teacher {
     }
 
     /// The pupil as it is now.
-    pub fn pupil(&self) -> &Pupil {
+    pub fn pupil(&self) -> &P {
         &self.pupil
     }
 
     /// The pupil to answer with, away from the gradients: running statistics, no dropout.
-    pub fn taught(&self) -> Pupil {
+    pub fn taught(&self) -> P {
         self.pupil.clone().valid()
     }
 }
 
-impl std::fmt::Debug for Teacher {
+impl<P: std::fmt::Debug> std::fmt::Debug for Teacher<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Teacher").field("pupil", &self.pupil).finish_non_exhaustive()
     }

@@ -4,20 +4,9 @@ use std::collections::BTreeMap;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
-/// How predictions differ from the truth.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Metrics {
-    /// Number of pairs.
-    pub n: usize,
-    /// Mean of predicted − true after clipping.
-    pub bias: f64,
-    /// Standard deviation after 3 σ clipping.
-    pub sigma: f64,
-    /// Coefficient of determination, nothing clipped.
-    pub r2: f64,
-}
+use crate::preprocess::stats::median;
+pub use crate::result::teach::Metrics;
 
 impl Metrics {
     /// From pairs of (true, predicted); pairs with a value that is not finite are left out.
@@ -29,7 +18,7 @@ impl Metrics {
         let mean_true = pairs.iter().map(|(t, _)| t).sum::<f64>() / pairs.len() as f64;
         let rest: f64 = residuals.iter().map(|r| r * r).sum();
         let total: f64 = pairs.iter().map(|(t, _)| (t - mean_true).powi(2)).sum();
-        Self { n: pairs.len(), bias, sigma, r2: 1.0 - rest / total }
+        Self { n: pairs.len(), bias, sigma, r2: 1.0 - rest / total, biweight: biweight(&residuals) }
     }
 }
 
@@ -37,7 +26,7 @@ impl Metrics {
 pub fn sigma_clip(values: &[f64], limit: f64, rounds: usize) -> Vec<f64> {
     let mut kept = values.to_vec();
     for _ in 0..rounds {
-        let Some(centre) = crate::preprocess::stats::median(&mut kept.clone()) else { break };
+        let Some(centre) = median(&mut kept.clone()) else { break };
         let (_, std) = mean_and_std(&kept);
         let before = kept.len();
         kept.retain(|v| (v - centre).abs() <= limit * std);
@@ -46,6 +35,34 @@ pub fn sigma_clip(values: &[f64], limit: f64, rounds: usize) -> Vec<f64> {
         }
     }
     kept
+}
+
+/// Tukey's biweight scale, as the papers' tables have it: 0 for values that do not differ, NaN where fewer than three are
+/// left within six times the median deviation.
+pub fn biweight(values: &[f64]) -> f64 {
+    let Some(centre) = median(&mut values.to_vec()) else { return f64::NAN };
+    let from_centre: Vec<f64> = values.iter().map(|v| v - centre).collect();
+    let mut deviations: Vec<f64> = from_centre.iter().map(|d| d.abs()).collect();
+    let mut scale = median(&mut deviations).unwrap_or(0.0) / 0.6745;
+    if scale < 1e-20 {
+        scale = from_centre.iter().map(|d| d.abs()).sum::<f64>() / values.len() as f64 / 0.8;
+    }
+    if scale < 1e-20 {
+        return 0.0;
+    }
+    let (mut kept, mut above, mut below) = (0, 0.0, 0.0);
+    for d in &from_centre {
+        let u2 = (d / (6.0 * scale)).powi(2);
+        if u2 <= 1.0 {
+            kept += 1;
+            above += d * d * (1.0 - u2).powi(4);
+            below += (1.0 - u2) * (1.0 - 5.0 * u2);
+        }
+    }
+    if kept < 3 {
+        return f64::NAN;
+    }
+    (values.len() as f64 * above / (below * (below - 1.0))).max(0.0).sqrt()
 }
 
 /// Mean and population standard deviation.
@@ -88,6 +105,15 @@ mod tests {
         assert_eq!(m.n, 101);
         assert!((m.bias - 0.5).abs() < 1e-12 && (m.sigma - 0.5).abs() < 1e-12);
         assert!(m.r2 < 0.0);
+    }
+
+    /// Numbers of a NumPy transcription of the papers' formula.
+    #[test]
+    fn the_biweight_is_the_papers() {
+        assert!((biweight(&[1.0, 2.0, 3.0, 4.0, 5.0]) - 1.7350488113630949).abs() < 1e-9);
+        assert!((biweight(&[0.1, -0.3, 0.2, 0.05, -0.12, 9.0]) - 0.24797713956312475).abs() < 1e-9);
+        assert_eq!(biweight(&[2.0; 7]), 0.0);
+        assert!(biweight(&[]).is_nan());
     }
 
     #[test]

@@ -1,0 +1,150 @@
+//! The file that keeps what was taught: safetensors with a card, of use on the very network that it was taught on.
+//!
+//! The card is JSON in the file's metadata. An adapter may come from anyone, so sizes are bounded, every array must have the
+//! shape that the card and the network call for, and every number must be finite.
+
+use thiserror::Error;
+
+use super::classroom::TeachError;
+use super::taught::Taught;
+use crate::model::store::sha256_hex;
+use crate::model::weights::{Tensors, WeightsError};
+use crate::nn::keyed::parameters;
+use crate::result::teach::AdapterCard;
+use crate::task::predict::Predictor;
+
+/// Version of the layout that this program writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// Largest file that is read, bytes.
+pub const MAX_BYTES: usize = 64 << 20;
+
+/// Largest header: names, shapes and the card.
+const MAX_HEADER: u64 = 1 << 20;
+
+/// Where the card is in the file's metadata.
+const CARD: &str = "specola-adapter";
+
+/// Why an adapter cannot be used.
+#[derive(Debug, Error)]
+#[allow(missing_docs)]
+pub enum AdapterError {
+    #[error("the adapter has {0} bytes, {MAX_BYTES} at most are read; save it again")]
+    TooLarge(usize),
+    #[error("this is no adapter of Specola ({0}); save one with Fine-tune or `specola finetune -o`")]
+    Foreign(String),
+    #[error("this adapter has layout {0}, this version reads {FORMAT}; update Specola")]
+    Format(u32),
+    #[error(
+        "this adapter belongs to {base} ({}…), the model in use is {found} ({}…); choose that model, or teach this one anew", short(.base_sha256), short(.found_sha256)
+    )]
+    OtherBase { base: String, base_sha256: String, found: String, found_sha256: String },
+    #[error("this adapter was taught behind the preprocessing {found}, this model has {expected}; teach it anew")]
+    Recipe { found: String, expected: String },
+    #[error("the adapter's card is not sound: {0}; save it again")]
+    Card(String),
+    #[error("the adapter's arrays do not fit: {0}")]
+    Weights(#[from] WeightsError),
+}
+
+fn short(sha256: &str) -> String {
+    sha256.chars().take(12).collect()
+}
+
+/// What was taught, and what it says about itself.
+#[derive(Debug, Clone)]
+pub struct Adapter {
+    card: AdapterCard,
+    taught: Taught,
+    sha256: String,
+}
+
+impl Adapter {
+    /// Seals what was taught: from here on it answers exactly as its file will. Gives the file too.
+    pub async fn seal(
+        card: AdapterCard,
+        taught: &Taught,
+        predictor: &Predictor,
+    ) -> Result<(Self, Vec<u8>), AdapterError> {
+        let arrays = taught.arrays().await?;
+        let json = serde_json::to_string(&card).map_err(|e| AdapterError::Card(e.to_string()))?;
+        let file = arrays.to_f32_file_with(&[(CARD, &json)])?;
+        let adapter = Self::open(&file, predictor).await?;
+        Ok((adapter, file))
+    }
+
+    /// The card of a file, whatever network it belongs to.
+    pub fn card_of(file: &[u8]) -> Result<AdapterCard, AdapterError> {
+        if file.len() > MAX_BYTES {
+            return Err(AdapterError::TooLarge(file.len()));
+        }
+        let foreign = |why: &str| AdapterError::Foreign(why.into());
+        let length: [u8; 8] =
+            file.get(..8).and_then(|b| b.try_into().ok()).ok_or_else(|| foreign("it is too short"))?;
+        if u64::from_le_bytes(length) > MAX_HEADER {
+            return Err(foreign("its header is too long"));
+        }
+        let json = Tensors::metadata(file, CARD).map_err(|e| AdapterError::Foreign(e.to_string()))?;
+        let json = json.ok_or_else(|| foreign("it has no card"))?;
+        let format = serde_json::from_str::<serde_json::Value>(&json).ok().and_then(|card| card["format"].as_u64());
+        match format {
+            Some(format) if format == u64::from(FORMAT) => {}
+            Some(format) => return Err(AdapterError::Format(u32::try_from(format).unwrap_or(u32::MAX))),
+            None => return Err(AdapterError::Card("it does not tell its layout".into())),
+        }
+        let card: AdapterCard = serde_json::from_str(&json).map_err(|e| AdapterError::Card(e.to_string()))?;
+        let numbers = [card.error, card.labels.mean, card.labels.std, card.labels.min, card.labels.max];
+        if numbers.iter().any(|v| !v.is_finite()) || card.error < 0.0 {
+            return Err(AdapterError::Card("its error or its labels are not numbers".into()));
+        }
+        match card.settings.problem() {
+            Some(problem) => Err(AdapterError::Card(problem)),
+            None => Ok(card),
+        }
+    }
+
+    /// Opens a file on the network of `predictor`.
+    pub async fn open(file: &[u8], predictor: &Predictor) -> Result<Self, AdapterError> {
+        let card = Self::card_of(file)?;
+        let entry = predictor.entry();
+        if card.base_sha256 != entry.sha256 {
+            return Err(AdapterError::OtherBase {
+                base: card.base,
+                base_sha256: card.base_sha256,
+                found: entry.title(),
+                found_sha256: entry.sha256.clone(),
+            });
+        }
+        if card.recipe != entry.recipe {
+            return Err(AdapterError::Recipe { found: card.recipe, expected: entry.recipe.clone() });
+        }
+        let arrays = Tensors::parse(file)?;
+        let base = predictor.label_network();
+        let base_arrays = parameters(&base.mlp, "").await?;
+        let taught = Taught::load(&arrays, card.strategy, &card.settings, base, &base_arrays, predictor.device())?;
+        if !(taught.scale.is_finite() && taught.scale > 0.0) {
+            return Err(AdapterError::Card("its labels have no spread".into()));
+        }
+        Ok(Self { card, taught, sha256: sha256_hex(file) })
+    }
+
+    /// What it says about itself.
+    pub fn card(&self) -> &AdapterCard {
+        &self.card
+    }
+
+    /// SHA-256 of its file, lower-case hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// What was taught.
+    pub fn taught(&self) -> &Taught {
+        &self.taught
+    }
+
+    /// The label of normalised spectra, in the label's unit.
+    pub async fn answer(&self, predictor: &Predictor, inputs: &[&[f32]]) -> Result<Vec<f64>, TeachError> {
+        self.taught.answer(predictor.label_network(), inputs, predictor.device()).await
+    }
+}

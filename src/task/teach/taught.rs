@@ -1,0 +1,161 @@
+//! A network that was taught a label: the shipped one's hidden layers or its own, and what was added.
+
+use burn::tensor::{Device, Tensor};
+
+use super::classroom::{EMBEDDING_DEPTH, TeachError, matrix, one_output, values, with_head};
+use super::closed_form::ClosedForm;
+use super::ridge::Head;
+use super::{Adapter, Pupil};
+use crate::model::regressor::Regressor;
+use crate::model::weights::{Tensors, WeightsError};
+use crate::nn::keyed::{Keyed, parameters};
+use crate::nn::lora::{Lora, LoraConfig};
+use crate::nn::residual_head::{ResidualHead, ResidualHeadConfig};
+use crate::nn::{Mlp, MlpConfig};
+use crate::result::teach::{Settings, Sight, Strategy};
+
+/// What answers for the label.
+#[derive(Debug, Clone)]
+pub struct Taught {
+    pub(super) strategy: Strategy,
+    pub(super) network: Answering,
+    /// Its residuals by like stars, in standardised units, on the embedding of the network that it started from.
+    pub(super) closed_form: Option<ClosedForm>,
+    /// Added to the scaled output.
+    pub(super) mean: f32,
+    /// The output is multiplied by this.
+    pub(super) scale: f32,
+}
+
+/// A network with one standardised output.
+#[derive(Debug, Clone)]
+pub(super) enum Answering {
+    /// All layers its own.
+    Network(Mlp),
+    /// The shipped hidden layers with an output, as they are.
+    Frozen(Head, Mlp),
+    /// The same with corrections of the hidden layers.
+    Lora(Head, Mlp, Lora),
+    /// The same with a head beside it.
+    Residual(Head, Mlp, ResidualHead, Sight),
+}
+
+impl Taught {
+    /// What was taught.
+    pub fn strategy(&self) -> Strategy {
+        self.strategy
+    }
+
+    /// The label of some normalised spectra, each `[1462]`; `base` is the network it was taught on.
+    pub async fn answer(&self, base: &Regressor, inputs: &[&[f32]], device: &Device) -> Result<Vec<f64>, TeachError> {
+        if inputs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut rows = Vec::with_capacity(inputs.len() * base.input_mean.len());
+        inputs.iter().for_each(|input| base.standardise_into(input, &mut rows));
+        let x = matrix(rows, base.input_mean.len(), device);
+        let embed = |x: &Tensor<2>| base.mlp.embed(x.clone(), EMBEDDING_DEPTH);
+        let output = match &self.network {
+            Answering::Network(network) | Answering::Frozen(_, network) => network.forward(x.clone()),
+            Answering::Lora(_, network, lora) => lora.forward(network, x.clone()),
+            Answering::Residual(_, network, head, Sight::Flux) => network.forward(x.clone()) + head.forward(x.clone()),
+            Answering::Residual(_, network, head, Sight::Embedding) => {
+                network.forward(x.clone()) + head.forward(embed(&x))
+            }
+        };
+        let mut answers: Vec<f64> = values(output).await?.into_iter().map(f64::from).collect();
+        if let Some(closed) = &self.closed_form {
+            let embeddings = values(embed(&x)).await?;
+            let residuals = embeddings.chunks(closed.width()).map(|e| closed.at(e));
+            answers.iter_mut().zip(residuals).for_each(|(answer, residual)| *answer += residual);
+        }
+        Ok(answers.into_iter().map(|y| y * f64::from(self.scale) + f64::from(self.mean)).collect())
+    }
+
+    /// Its own arrays: those that the network it was taught on does not have.
+    pub(super) async fn arrays(&self) -> Result<Tensors, WeightsError> {
+        let mut arrays = match &self.network {
+            Answering::Network(network) => parameters(network, "own.").await?,
+            Answering::Frozen(..) => Tensors::default(),
+            Answering::Lora(_, _, lora) => parameters(lora, "lora.").await?,
+            Answering::Residual(_, _, head, _) => parameters(head, "residual.").await?,
+        };
+        if let Answering::Frozen(head, _) | Answering::Lora(head, ..) | Answering::Residual(head, ..) = &self.network {
+            arrays.insert("output.weight", &[head.weights.len()], head.weights.clone());
+            arrays.insert("output.bias", &[1], vec![head.bias]);
+        }
+        if let Some(closed) = &self.closed_form {
+            closed.store(&mut arrays, "closed_form.");
+        }
+        arrays.insert("standardisation", &[2], vec![self.mean, self.scale]);
+        Ok(arrays)
+    }
+
+    /// The network of these arrays on `base`, whose own arrays are `base_arrays`.
+    pub(super) fn load(
+        arrays: &Tensors,
+        strategy: Strategy,
+        settings: &Settings,
+        base: &Regressor,
+        base_arrays: &Tensors,
+        device: &Device,
+    ) -> Result<Self, WeightsError> {
+        let &[mean, scale] = arrays.get("standardisation", &[2])? else {
+            return Err(WeightsError::Missing("standardisation".into()));
+        };
+        let own = || MlpConfig::new(one_output(&base.widths)).load(arrays, "own.", device);
+        let frozen = || {
+            let width = base.widths[base.widths.len() - 2];
+            let weights = arrays.get("output.weight", &[width])?.to_vec();
+            let head = Head { weights, bias: arrays.get("output.bias", &[1])?[0] };
+            let network = with_head(base_arrays, &base.widths, &head, device)?;
+            Ok::<_, WeightsError>((head, network))
+        };
+        let network = match strategy {
+            Strategy::Full | Strategy::Scratch => Answering::Network(own()?),
+            Strategy::ZeroShot => {
+                let (head, network) = frozen()?;
+                Answering::Frozen(head, network)
+            }
+            Strategy::Lora => {
+                let (head, network) = frozen()?;
+                let config = LoraConfig::new().with_rank(settings.rank).with_alpha(settings.alpha);
+                let lora = config.init(&network, device).loaded(arrays, "lora.", device)?;
+                Answering::Lora(head, network, lora)
+            }
+            Strategy::Residual => {
+                let (head, network) = frozen()?;
+                let config = ResidualHeadConfig::new(sight_width(settings.sight, &base.widths));
+                let beside = config.with_hidden(settings.hidden).init(device).loaded(arrays, "residual.", device)?;
+                Answering::Residual(head, network, beside, settings.sight)
+            }
+        };
+        let closed_form = ClosedForm::load(arrays, "closed_form.")?;
+        let width = base.widths[EMBEDDING_DEPTH];
+        if let Some(found) = closed_form.as_ref().map(ClosedForm::width).filter(|found| *found != width) {
+            let name = "closed_form.anchors".into();
+            return Err(WeightsError::Shape { name, found: vec![found], expected: vec![width] });
+        }
+        Ok(Self { strategy, network, closed_form, mean, scale })
+    }
+
+    /// The network that is taught, for a look at the loss around its weights.
+    pub fn pupil(&self) -> Option<Pupil> {
+        match self.network.clone() {
+            Answering::Network(network) | Answering::Frozen(_, network) => Some(Pupil::full(network)),
+            Answering::Lora(_, network, lora) => Some(Pupil::adapted(network, Adapter::Lora(lora))),
+            Answering::Residual(_, network, head, Sight::Flux) => {
+                Some(Pupil::adapted(network, Adapter::Residual(head)))
+            }
+            Answering::Residual(_, _, _, Sight::Embedding) => None,
+        }
+    }
+}
+
+/// Numbers that a residual head takes.
+pub(super) fn sight_width(sight: Sight, widths: &[usize]) -> usize {
+    match sight {
+        Sight::Flux => widths[0],
+        Sight::Embedding => widths[EMBEDDING_DEPTH],
+    }
+}
