@@ -1,9 +1,11 @@
 //! Tables of labels that were opened, and the spectra they belong to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::teach_message::{TeachColumn, TeachEvent};
 use super::{Event, LabelTableReport, SpectrumId};
 use crate::read::{Joined, LabelTable, Named, labels};
+use crate::result::teach::Cell;
 use crate::result::{Estimate, Label};
 
 /// Most names that a report lists.
@@ -18,6 +20,9 @@ pub(super) struct Catalogue {
     tables: Vec<(String, LabelTable)>,
     told: BTreeMap<SpectrumId, Vec<Estimate>>,
     reported: Vec<LabelTableReport>,
+    /// Table and row of each spectrum, the one that counts last.
+    matches: BTreeMap<SpectrumId, Vec<(usize, usize)>>,
+    columns: Vec<TeachColumn>,
 }
 
 impl Catalogue {
@@ -44,10 +49,12 @@ impl Catalogue {
             spectra.map(|(id, own, file)| (id, Named { id: own, file })).unzip();
         let mut values: BTreeMap<SpectrumId, Vec<Estimate>> = BTreeMap::new();
         let mut reports = Vec::new();
-        for (name, table) in &self.tables {
+        self.matches.clear();
+        for (number, (name, table)) in self.tables.iter().enumerate() {
             let joined = labels::join(table, &named);
             for found in &joined.matched {
                 values.insert(ids[found.spectrum], estimates(table, found.row));
+                self.matches.entry(ids[found.spectrum]).or_default().push((number, found.row));
             }
             reports.push(report(name, table, &named, &joined));
         }
@@ -61,6 +68,65 @@ impl Catalogue {
             emit(Event::Tables { tables: reports.clone() });
             self.reported = reports;
         }
+        let columns = self.teachable();
+        if columns != self.columns {
+            emit(Event::Teaching(TeachEvent::Columns(columns.clone())));
+            self.columns = columns;
+        }
+    }
+
+    /// A cell of a spectrum's row, by the column's name: of a label of ours its number, of any other its text. Where several
+    /// tables have it, that of the one opened last.
+    pub(super) fn cell(&self, spectrum: SpectrumId, column: &str) -> Option<Cell> {
+        let rows = self.matches.get(&spectrum)?;
+        rows.iter().rev().find_map(|&(table, row)| self.cell_of(table, row, column))
+    }
+
+    /// The text of a spectrum's row in a column, empty where there is none.
+    pub(super) fn text(&self, spectrum: SpectrumId, column: &str) -> String {
+        match self.cell(spectrum, column) {
+            Some(Cell::Number(value)) => value.to_string(),
+            Some(Cell::Text(text)) => text,
+            Some(Cell::Missing) | None => String::new(),
+        }
+    }
+
+    /// The spectra that have a row.
+    pub(super) fn labelled(&self) -> impl Iterator<Item = SpectrumId> + '_ {
+        self.matches.keys().copied()
+    }
+
+    fn cell_of(&self, table: usize, row: usize, column: &str) -> Option<Cell> {
+        let (_, table) = self.tables.get(table)?;
+        if let Some(values) = table.labels.get(column) {
+            return Some(values.get(row).copied().flatten().into());
+        }
+        table.texts.get(column).and_then(|texts| texts.get(row)).map(|text| Cell::parse(text))
+    }
+
+    /// What the columns hold for spectra that are here.
+    fn teachable(&self) -> Vec<TeachColumn> {
+        let mut names: Vec<&str> = Vec::new();
+        for (_, table) in &self.tables {
+            names.extend(Label::ALL.map(Label::name).into_iter().filter(|name| table.labels.contains_key(name)));
+            names.extend(table.texts.keys().map(String::as_str));
+        }
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(*name));
+        let column = |name: &str| {
+            let mut values = BTreeSet::new();
+            let (mut numbers, mut filled) = (0, 0);
+            for spectrum in self.labelled() {
+                match self.cell(spectrum, name) {
+                    Some(Cell::Number(_)) => (numbers, filled) = (numbers + 1, filled + 1),
+                    Some(Cell::Text(_)) => filled += 1,
+                    Some(Cell::Missing) | None => continue,
+                }
+                values.insert(self.text(spectrum, name));
+            }
+            TeachColumn { name: name.into(), numbers, filled, distinct: values.len() as u32 }
+        };
+        names.into_iter().map(column).filter(|column| column.filled > 0).collect()
     }
 }
 

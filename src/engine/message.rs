@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::teach_message::{TeachEvent, TeachRequest};
 use crate::read::by_hand::{Columns, Preview};
 use crate::result::catalogue::{Measured, Modality};
 use crate::result::{Estimate, Label, ModelCard, Prediction, SpectrumView, Summary};
@@ -134,6 +135,10 @@ pub enum Request {
     },
     /// Forget every spectrum.
     Clear,
+    /// Something about teaching.
+    Teaching(TeachRequest),
+    /// To a worker that has nothing else to do: train for the session at the attached port.
+    Train,
     /// To the GPU engine: test the device, and tell.
     TestGpu {
         /// What shall go wrong.
@@ -278,6 +283,8 @@ pub enum Event {
         /// The values, in the order of the catalogue.
         values: Result<Vec<Measured>, String>,
     },
+    /// Something about teaching.
+    Teaching(TeachEvent),
     /// How far a job is.
     Progress {
         /// Which job.

@@ -32,6 +32,11 @@ pub mod session;
 pub mod gpu;
 #[cfg(feature = "engine")]
 mod helper;
+pub mod teach_message;
+#[cfg(feature = "nn")]
+pub mod teaching;
+#[cfg(feature = "nn")]
+pub mod trainer;
 #[cfg(feature = "browser")]
 mod wire;
 #[cfg(feature = "engine")]

@@ -7,6 +7,8 @@
 //!
 //! Samples of answered spectra are kept up to a bound; those beyond it are read from their file again when asked for.
 
+mod teach;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -14,12 +16,14 @@ use std::rc::Rc;
 use super::catalogue::Catalogue;
 use super::dropped::{Attachment, File, Opened, bytes_of, files};
 use super::networks::Networks;
+use super::teaching::Teaching;
 use super::{Assumptions, Event, JobId, Request, SpectrumId};
 use crate::read::by_hand::Columns;
 use crate::read::{self, Archive, Contents};
 use crate::result::{Prediction, Summary};
 use crate::spectrum::{Known, Source, Spectrum};
 use crate::task::predict::{Helper, Predictor, raw_view};
+use teach::{Again, Making};
 
 /// Most spectra that go through the network at once. Batches of a job grow to it from one, so that the first answer does
 /// not wait for others.
@@ -134,6 +138,7 @@ enum Errand<F> {
     View(SpectrumId),
     Assume(SpectrumId, Assumptions),
     Predict(SpectrumId),
+    Adapter(Option<F>),
 }
 
 /// All that the engine remembers. `F` is the kind of file it is given, `E` takes its events.
@@ -146,6 +151,9 @@ pub struct Session<F: Attachment, E> {
     spectra: BTreeMap<SpectrumId, Held<F>>,
     catalogue: Catalogue,
     networks: Networks<F>,
+    teaching: Teaching,
+    making: Option<Making>,
+    again: Again,
     next_spectrum: SpectrumId,
     /// Answered spectra whose samples are there, longest there first, and the bytes of all samples.
     kept: VecDeque<SpectrumId>,
@@ -167,6 +175,9 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             spectra: BTreeMap::new(),
             catalogue: Catalogue::default(),
             networks: Networks::default(),
+            teaching: Teaching::default(),
+            making: None,
+            again: Again::new(),
             next_spectrum: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
@@ -229,6 +240,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 self.networks.add(files, self.spectra.keys().copied(), &mut self.emit);
             }
             Request::ForgetNetworks => self.networks = Networks::default(),
+            Request::Teaching(request) => self.teach(request, attachments.into_iter().next()),
             Request::View { spectrum } => self.errands.push_back(Errand::View(spectrum)),
             Request::Assume { spectrum, assumptions } => self.errands.push_back(Errand::Assume(spectrum, assumptions)),
             Request::Clear => {
@@ -239,12 +251,15 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 self.spectra.clear();
                 self.catalogue = Catalogue::default();
                 self.networks.forget_spectra(&mut self.emit);
+                self.making = None;
+                self.again.clear();
+                self.teaching.clear(&mut self.emit);
                 self.kept.clear();
                 self.kept_bytes = 0;
                 self.shown_raw = None;
             }
             // For the workers, not for what they work on.
-            Request::TestGpu { .. } | Request::Assist | Request::TakeHelp | Request::DropHelp => {}
+            Request::TestGpu { .. } | Request::Assist | Request::TakeHelp | Request::DropHelp | Request::Train => {}
         }
     }
 
@@ -258,6 +273,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 Errand::Predict(id) => {
                     self.predict(&[id]).await;
                 }
+                Errand::Adapter(file) => self.load_adapter(file).await,
             }
             return true;
         }
@@ -276,6 +292,14 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         }
         if let Some(i) = self.jobs.iter().position(|j| !j.is_read()) {
             self.read_next(i).await;
+            return true;
+        }
+        if self.is_making() {
+            self.make_lesson().await;
+            return true;
+        }
+        if !self.again.is_empty() {
+            self.answer_some_again().await;
             return true;
         }
         if self.networks.has_unread() {
@@ -306,7 +330,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     /// The first errand that can be run now: predictions wait for the model.
     fn next_errand(&mut self) -> Option<Errand<F>> {
         let model_is_settled = !matches!(self.model, Model::Loading);
-        let can_run = |e: &Errand<F>| model_is_settled || !matches!(e, Errand::Predict(_));
+        let can_run = |e: &Errand<F>| model_is_settled || !matches!(e, Errand::Predict(_) | Errand::Adapter(_));
         self.errands.iter().position(can_run).and_then(|i| self.errands.remove(i))
     }
 

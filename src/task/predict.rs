@@ -91,7 +91,7 @@ pub struct Predictor {
 }
 
 /// A spectrum as the label network sees it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelInput {
     /// Normalised flux at rest, `[1462]`; NaN where the spectrum has nothing.
     pub norm: Vec<f32>,

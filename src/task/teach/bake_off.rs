@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::lesson::Lesson;
 use super::split::{Split, folds};
 use crate::result::teach::{
@@ -14,7 +16,7 @@ use crate::result::teach::{
 use crate::task::metrics::mean_and_std;
 
 /// Which trainings to run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Strategies to compare.
     pub strategies: Vec<Strategy>,

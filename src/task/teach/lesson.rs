@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::preprocess::stats::median;
 use crate::result::Label;
 use crate::result::teach::{Cell, FEWEST_LABELS, LabelStatistics, Regime, Remark};
@@ -30,7 +32,7 @@ pub struct Example {
 }
 
 /// Spectra whose labels can be learned from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Lesson {
     /// Name of the label: one of ours (`feh`), or any other.
     pub target: String,

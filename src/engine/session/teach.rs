@@ -1,0 +1,164 @@
+//! What the session does for teaching: prepares labelled spectra, and answers anew when another network answers.
+
+use std::collections::VecDeque;
+
+use super::{Attachment, Errand, Model, Session};
+use crate::engine::dropped::bytes_of;
+use crate::engine::teach_message::{TeachEvent, TeachOrder, TeachRequest};
+use crate::engine::teaching::TrainerLink;
+use crate::engine::trainer::Report;
+use crate::engine::{Event, SpectrumId};
+use crate::result::Label;
+use crate::spectrum::Spectrum;
+use crate::task::teach::adapter::Adapter;
+use crate::task::teach::lesson::Example;
+
+/// Spectra that are prepared at once.
+const AT_ONCE: usize = 16;
+
+/// A lesson in the making.
+pub(super) struct Making {
+    order: TeachOrder,
+    waiting: VecDeque<SpectrumId>,
+    total: u32,
+    examples: Vec<(SpectrumId, Example)>,
+}
+
+/// Spectra that are answered anew.
+pub(super) type Again = VecDeque<SpectrumId>;
+
+impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
+    /// A trainer has come through a port.
+    pub fn trainer(&mut self, number: u32, link: Box<dyn TrainerLink>) {
+        self.teaching.connect(number, link);
+    }
+
+    /// A trainer reports.
+    pub async fn report(&mut self, number: u32, report: Report) {
+        if let Some(file) = self.teaching.report(number, report, &mut self.emit) {
+            self.adopt(file).await;
+        }
+    }
+
+    pub(super) fn teach(&mut self, request: TeachRequest, attachment: Option<F>) {
+        match request {
+            // Its port is taken by the host.
+            TeachRequest::TakeTrainer { .. } => {}
+            TeachRequest::TrainerLost { trainer } => self.teaching.lose(trainer, &mut self.emit),
+            TeachRequest::Compare(order) => {
+                let waiting: VecDeque<SpectrumId> = self.catalogue.labelled().collect();
+                let total = waiting.len() as u32;
+                self.making = Some(Making { order: *order, waiting, total, examples: Vec::new() });
+            }
+            TeachRequest::Adopt { strategy } => self.teaching.adopt(strategy, &mut self.emit),
+            TeachRequest::Pause(is_paused) => self.teaching.pause(is_paused),
+            TeachRequest::Stop => {
+                if self.making.take().is_some() {
+                    (self.emit)(Event::Teaching(TeachEvent::Ended { cancelled: true }));
+                }
+                self.teaching.stop(&mut self.emit);
+            }
+            TeachRequest::Load => self.errands.push_back(Errand::Adapter(attachment)),
+            TeachRequest::Forget => {
+                if let Model::Ready(predictor) = &mut self.model {
+                    predictor.teach(None);
+                    (self.emit)(Event::Teaching(TeachEvent::NotInUse));
+                    self.answer_again();
+                }
+            }
+        }
+    }
+
+    /// True while labelled spectra can be prepared: their inputs come from the model.
+    pub(super) fn is_making(&self) -> bool {
+        self.making.is_some() && !matches!(self.model, Model::Loading)
+    }
+
+    /// Prepares some labelled spectra, and begins when all are.
+    pub(super) async fn make_lesson(&mut self) {
+        let Some(mut making) = self.making.take() else { return };
+        let ids: Vec<SpectrumId> = making.waiting.drain(..AT_ONCE.min(making.waiting.len())).collect();
+        for id in &ids {
+            // One that cannot be read again is left out, as one without a label is.
+            let _ = self.bring_back(*id).await;
+        }
+        if let Model::Unavailable(why) = &self.model {
+            return (self.emit)(Event::Teaching(TeachEvent::Failed(why.clone())));
+        }
+        let examples = self.examples(&making.order, &ids).await;
+        making.examples.extend(examples);
+        if making.waiting.is_empty() {
+            self.teaching.compare(making.order, making.examples, &mut self.emit);
+        } else {
+            let done = making.total - making.waiting.len() as u32;
+            (self.emit)(Event::Teaching(TeachEvent::Preparing { done, total: making.total }));
+            self.making = Some(making);
+        }
+    }
+
+    async fn examples(&self, order: &TeachOrder, ids: &[SpectrumId]) -> Vec<(SpectrumId, Example)> {
+        let Model::Ready(predictor) = &self.model else { return Vec::new() };
+        let known = ids.iter().filter_map(|id| Some((*id, self.spectra.get(id)?)));
+        let known: Vec<_> = known.filter_map(|(id, held)| Some((id, held.name.clone(), held.assumed()?))).collect();
+        let spectra: Vec<&Spectrum> = known.iter().map(|(_, _, spectrum)| spectrum.as_ref()).collect();
+        let inputs = predictor.inputs(&spectra).await;
+        let predicted = predictor.predict(&spectra).await;
+        let mut examples = Vec::new();
+        for (((id, name, _), input), predicted) in known.iter().zip(inputs).zip(predicted) {
+            let Ok(input) = input else { continue };
+            let feh = match self.catalogue.cell(*id, Label::Feh.name()) {
+                Some(crate::result::teach::Cell::Number(feh)) => Some(feh),
+                _ => predicted.ok().and_then(|p| p.get(Label::Feh).map(|e| e.value)),
+            };
+            let value = self.catalogue.cell(*id, &order.target).unwrap_or(crate::result::teach::Cell::Missing);
+            let group = order.groups.as_ref().map_or(String::new(), |column| self.catalogue.text(*id, column));
+            examples.push((*id, Example { id: name.clone(), group, input, value, feh }));
+        }
+        examples
+    }
+
+    /// Opens the adapter in a dropped file.
+    pub(super) async fn load_adapter(&mut self, file: Option<F>) {
+        let bytes = match file {
+            Some(file) => bytes_of(&file).await,
+            None => Err("the page sent no content for this file; drop it again".into()),
+        };
+        match bytes {
+            Ok(bytes) => self.adopt(bytes).await,
+            Err(why) => (self.emit)(Event::Teaching(TeachEvent::Failed(why))),
+        }
+    }
+
+    /// Answers with an adapter from now on.
+    async fn adopt(&mut self, file: Vec<u8>) {
+        let Model::Ready(predictor) = &mut self.model else {
+            return (self.emit)(Event::Teaching(TeachEvent::Failed("no model is there to use it on".into())));
+        };
+        match Adapter::open(&file, predictor).await {
+            Ok(adapter) => {
+                let card = Box::new(adapter.card().clone());
+                predictor.teach(Some(adapter));
+                (self.emit)(Event::Teaching(TeachEvent::InUse { card, file }));
+                self.answer_again();
+            }
+            Err(why) => (self.emit)(Event::Teaching(TeachEvent::Failed(why.to_string()))),
+        }
+    }
+
+    /// All spectra are answered anew, but for those that wait for their first answer.
+    fn answer_again(&mut self) {
+        let waits = |id: &SpectrumId| self.jobs.iter().any(|job| job.waiting.contains(id));
+        self.again = self.spectra.keys().copied().filter(|id| !waits(id)).collect();
+    }
+
+    /// Answers some spectra anew.
+    pub(super) async fn answer_some_again(&mut self) {
+        let ids: Vec<SpectrumId> = self.again.drain(..super::MAX_BATCH.min(self.again.len())).collect();
+        for id in &ids {
+            if let Err(why) = self.bring_back(*id).await {
+                (self.emit)(Event::Refused { spectrum: *id, why });
+            }
+        }
+        self.predict(&ids).await;
+    }
+}
