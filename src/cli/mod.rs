@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 mod evaluate;
 mod experiment;
 mod files;
+mod finetune;
 mod import;
 mod inspect;
 mod models;
@@ -33,6 +34,7 @@ struct Cli {
 enum Command {
     Inspect(inspect::Inspect),
     Predict(predict::Predict),
+    Finetune(finetune::Finetune),
     Models(models::Models),
     Pretrain(pretrain::Pretrain),
     Evaluate(evaluate::Evaluate),
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Inspect(args) => args.run(),
         Command::Predict(args) => args.run(),
+        Command::Finetune(args) => args.run(),
         Command::Models(args) => args.run(),
         Command::Pretrain(args) => args.run(),
         Command::Evaluate(args) => args.run(),

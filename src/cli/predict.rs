@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use pollster::block_on;
 use rayon::prelude::*;
 use serde_json::{Map, Value};
@@ -17,6 +17,7 @@ use crate::preprocess::snr;
 use crate::result::{Label, Prediction, Summary};
 use crate::share::{self, Answer, Record, csv};
 use crate::task::predict::{NoPrediction, Predictor};
+use crate::task::teach::adapter::Adapter;
 
 /// Spectra that go through the network at once, on each core.
 const BATCH: usize = 32;
@@ -31,6 +32,10 @@ pub(super) struct Predict {
     /// SpecCLIP system [default: the shipped default]
     #[arg(long, value_name = "NAME|DIR")]
     model: Option<String>,
+    /// What `specola finetune` kept: its label comes from what was taught, and is flagged `taught` [default model: the one
+    /// that it belongs to]
+    #[arg(long, value_name = "ADAPTER")]
+    adapter: Option<PathBuf>,
     /// Parameters to give, in this order: teff, logg, feh, alpha_fe, rv; the published system has more [default: all
     /// that the model has]
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
@@ -47,18 +52,36 @@ pub(super) struct Predict {
 
 impl Predict {
     pub(super) fn run(&self) -> anyhow::Result<Outcome> {
-        let (entry, predictor) = match self.model.as_deref().map(|m| (m, Path::new(m))) {
+        let adapter = self.adapter.as_ref().map(|path| {
+            let file = std::fs::read(path).with_context(|| format!("cannot open {}", path.display()))?;
+            let card = Adapter::card_of(&file).with_context(|| path.display().to_string())?;
+            Ok::<_, anyhow::Error>((path, file, card))
+        });
+        let adapter = adapter.transpose()?;
+        // The model that an adapter belongs to, by the name that stands before its version.
+        let home = adapter.as_ref().and_then(|(_, _, card)| Some(card.base.rsplit_once(' ')?.0.to_owned()));
+        let (entry, mut predictor) = match self.model.as_deref().map(|m| (m, Path::new(m))) {
             Some((_, folder)) if folder.join(MANIFEST).is_file() => {
                 ModelsDir { folder: Some(folder.to_owned()) }.load(None)?
             }
+            Some((_, folder)) if folder.is_dir() && self.adapter.is_some() => {
+                bail!("{} holds no model that an adapter could belong to", folder.display())
+            }
             Some((_, folder)) if folder.is_dir() => return published::run(self, folder),
             Some((name, _)) if name.contains(std::path::is_separator) => bail!("there is no folder {name}"),
-            other => self.models.load(other.map(|(name, _)| name))?,
+            other => self.models.load(other.map(|(name, _)| name).or(home.as_deref()))?,
         };
+        let mut taught = None;
+        if let Some((path, file, card)) = adapter {
+            let adapter = block_on(Adapter::open(&file, &predictor)).with_context(|| path.display().to_string())?;
+            taught = Some(card.target).filter(|target| Label::from_name(target).is_none());
+            predictor.teach(Some(adapter));
+        }
+        let taught = taught.as_deref();
         let labels = self.labels_of(&entry)?;
         let mut out = output::open(self.output.as_deref())?;
         if self.format == Format::Table(share::Format::Csv) {
-            out.write_all(csv::header(&labels).as_bytes())?;
+            out.write_all(csv::header_with(&labels, taught).as_bytes())?;
         }
         // These formats begin with what only their end knows, the number of rows for one.
         let mut whole = Vec::new();
@@ -69,7 +92,7 @@ impl Predict {
                 }
                 let record = record(loaded, answer);
                 let line = match self.format {
-                    Format::Table(share::Format::Csv) => csv::line(&record, &labels),
+                    Format::Table(share::Format::Csv) => csv::line_with(&record, &labels, taught),
                     Format::Json => json(&record, &labels),
                     Format::Table(_) => {
                         whole.push(record);
@@ -82,6 +105,9 @@ impl Predict {
         })?;
         match self.format {
             Format::Json | Format::Table(share::Format::Csv) => {}
+            Format::Table(_) if taught.is_some() => {
+                bail!("a label of your own can be written as csv or json only; choose one with --format")
+            }
             Format::Table(format) => out.write_all(&share::write(format, &whole, &labels))?,
         }
         out.flush()?;
@@ -134,6 +160,11 @@ fn json(record: &Record, labels: &[Label]) -> String {
         let (value, error) = record.numbers(label);
         row.insert(label.name().into(), value.into());
         row.insert(format!("e_{}", label.name()), error.into());
+    }
+    if let Some(taught) = record.prediction().and_then(|p| p.taught.as_ref()).filter(|t| t.label().is_none()) {
+        let (value, error) = taught.numbers();
+        row.insert(taught.target.clone(), value.into());
+        row.insert(format!("e_{}", taught.target), error.into());
     }
     row.insert("flags".into(), record.flags().into());
     match &record.answer {

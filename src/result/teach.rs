@@ -549,6 +549,19 @@ pub struct TaughtValue {
     pub before: Option<f64>,
 }
 
+impl TaughtValue {
+    /// The label, if it is one of ours.
+    pub fn label(&self) -> Option<Label> {
+        Label::from_name(&self.target)
+    }
+
+    /// Value and error to six significant digits, which is more than they are worth; `None` for what is not finite.
+    pub fn numbers(&self) -> (Option<f64>, Option<f64>) {
+        let digits = |v: f64| v.is_finite().then(|| format!("{v:.5e}").parse().ok()).flatten();
+        (digits(self.value), digits(self.error))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

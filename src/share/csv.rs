@@ -22,6 +22,28 @@ pub fn line(record: &Record, labels: &[Label]) -> String {
     line_of(&contract(labels), record)
 }
 
+/// The header line with a taught label that is not ours, before the flags.
+pub fn header_with(labels: &[Label], taught: Option<&str>) -> String {
+    with(header(labels), taught.map(|name| [name.to_owned(), format!("e_{name}")]))
+}
+
+/// The line of one row with such a label.
+pub fn line_with(record: &Record, labels: &[Label], taught: Option<&str>) -> String {
+    let cells = taught.map(|_| {
+        let (value, error) = record.prediction().and_then(|p| p.taught.as_ref()).map_or((None, None), |t| t.numbers());
+        [value, error].map(|v| v.map_or_else(String::new, |v| v.to_string()))
+    });
+    with(line(record, labels), cells)
+}
+
+/// Two more cells before the last one, which is made of codes and so never quoted.
+fn with(line: String, cells: Option<[String; 2]>) -> String {
+    match (cells, line.rsplit_once(',')) {
+        (Some(cells), Some((before, flags))) => format!("{before},{},{flags}", join(cells).trim_end_matches('\n')),
+        _ => line,
+    }
+}
+
 pub(super) fn header_of(columns: &[Column]) -> String {
     join(columns.iter().map(|c| c.name.as_str()))
 }

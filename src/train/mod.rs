@@ -13,3 +13,4 @@ pub mod simulate;
 pub mod smooth;
 pub mod straighten;
 pub mod subspace;
+pub mod transfer;

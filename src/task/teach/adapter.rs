@@ -5,12 +5,14 @@
 
 use thiserror::Error;
 
-use super::classroom::TeachError;
+use super::classroom::{Classroom, TeachError};
+use super::split::Split;
 use super::taught::Taught;
 use crate::model::store::sha256_hex;
 use crate::model::weights::{Tensors, WeightsError};
 use crate::nn::keyed::parameters;
-use crate::result::teach::AdapterCard;
+use crate::preprocess::stats::median;
+use crate::result::teach::{AdapterCard, Metrics, Settings, Strategy};
 use crate::task::predict::Predictor;
 
 /// Version of the layout that this program writes and reads.
@@ -45,6 +47,41 @@ pub enum AdapterError {
     Card(String),
     #[error("the adapter's arrays do not fit: {0}")]
     Weights(#[from] WeightsError),
+}
+
+/// The card of what was taught in a classroom.
+///
+/// `metrics` are what was measured on spectra kept apart, "all" first, as `measured_by` says; they give the error of its
+/// predictions. Without any the error is the labels' own spread, which promises nothing.
+pub fn card(
+    room: &Classroom,
+    split: &Split,
+    strategy: Strategy,
+    settings: &Settings,
+    metrics: Vec<(String, Metrics)>,
+    measured_by: &str,
+) -> AdapterCard {
+    let lesson = &room.lesson;
+    let used: Vec<usize> = split.train.iter().chain(&split.validation).copied().collect();
+    let labels = lesson.statistics_of(&used);
+    let is_sound = |m: &Metrics| [m.bias, m.sigma, m.r2, m.biweight].iter().all(|v| v.is_finite());
+    let metrics: Vec<(String, Metrics)> = metrics.into_iter().filter(|(_, m)| is_sound(m)).collect();
+    let error = metrics.first().map_or(labels.std, |(_, m)| m.sigma.hypot(m.bias));
+    let mut snr: Vec<f64> = used.iter().filter_map(|i| lesson.inputs[*i].snr).collect();
+    AdapterCard {
+        format: FORMAT,
+        base: room.entry.title(),
+        base_sha256: room.entry.sha256.clone(),
+        recipe: room.entry.recipe.clone(),
+        strategy,
+        target: lesson.target.clone(),
+        labels,
+        settings: settings.clone(),
+        error,
+        error_from: if metrics.is_empty() { "the labels' own spread".into() } else { measured_by.into() },
+        snr: median(&mut snr),
+        metrics,
+    }
 }
 
 fn short(sha256: &str) -> String {

@@ -114,6 +114,17 @@ fn measure(lesson: &Lesson, outcomes: &[&Outcome], keep: &[bool]) -> Option<[Mea
     })
 }
 
+/// Figures of one set of predictions, by regime; regimes with fewer than three are left out.
+pub fn metrics(lesson: &Lesson, rows: &[u32], values: &[f64], regimes: &[Regime]) -> Vec<(String, Metrics)> {
+    let of = |regime: &Regime| {
+        let keep = of_rows(lesson, regime);
+        let pairs = rows.iter().zip(values).filter(|(row, _)| keep[**row as usize]);
+        let pairs: Vec<(f64, f64)> = pairs.map(|(row, value)| (lesson.values[*row as usize], *value)).collect();
+        (pairs.len() >= 3).then(|| (regime.name.clone(), Metrics::of(&pairs)))
+    };
+    regimes.iter().filter_map(of).collect()
+}
+
 fn of_rows(lesson: &Lesson, regime: &Regime) -> Vec<bool> {
     let mut keep = vec![false; lesson.len()];
     regime.rows.iter().for_each(|row| keep[*row as usize] = true);

@@ -15,8 +15,10 @@ use crate::task::predict::Predictor;
 /// Spectra that go through the network at once.
 const BATCH: usize = 64;
 
-/// Hidden layers before the embedding that the closed form and a residual head may see.
-pub const EMBEDDING_DEPTH: usize = 2;
+/// Hidden layers before the embedding that the closed form and a residual head may see: two, where there are so many.
+pub(super) fn embedding_depth(widths: &[usize]) -> usize {
+    widths.len().saturating_sub(2).min(2)
+}
 
 /// Why nothing could be taught.
 #[derive(Debug, Error)]
@@ -24,8 +26,8 @@ pub const EMBEDDING_DEPTH: usize = 2;
 pub enum TeachError {
     #[error("the compute device gave nothing back; reload the page")]
     Device,
-    #[error("teaching needs a network with three layers or more; this one has {0}")]
-    Shallow(usize),
+    #[error("teaching needs a network with a hidden layer; this one has none")]
+    Shallow,
     #[error("{0}")]
     Settings(String),
     #[error("no labels are left to learn from; use a smaller test part or fewer folds")]
@@ -76,8 +78,9 @@ impl Classroom {
     pub async fn new(predictor: &Predictor, lesson: Lesson, device: &Device) -> Result<Self, TeachError> {
         let base = predictor.label_network().clone();
         let layers = base.widths.len() - 1;
-        if layers < EMBEDDING_DEPTH + 1 {
-            return Err(TeachError::Shallow(layers));
+        let depth = embedding_depth(&base.widths);
+        if depth == 0 {
+            return Err(TeachError::Shallow);
         }
         let column = lesson.label().and_then(|label| predictor.outputs().iter().position(|l| *l == label));
         let (mut embeddings, mut last_hidden) = (Vec::new(), Vec::new());
@@ -85,12 +88,12 @@ impl Classroom {
             let mut rows = Vec::new();
             some.iter().for_each(|input| base.standardise_into(&input.norm, &mut rows));
             let x = matrix(rows, base.input_mean.len(), predictor.device());
-            embeddings.extend(values(base.mlp.embed(x.clone(), EMBEDDING_DEPTH)).await?);
+            embeddings.extend(values(base.mlp.embed(x.clone(), depth)).await?);
             last_hidden.extend(values(base.mlp.embed(x, layers - 1)).await?);
         }
         Ok(Self {
             arrays: parameters(&base.mlp, "").await?,
-            embedding_width: base.widths[EMBEDDING_DEPTH],
+            embedding_width: base.widths[depth],
             last_width: base.widths[layers - 1],
             lesson,
             entry: predictor.entry().clone(),

@@ -125,10 +125,15 @@ impl Lesson {
 
     /// How its labels are spread.
     pub fn statistics(&self) -> LabelStatistics {
-        let (mean, std) = mean_and_std(&self.values);
-        let (min, max) =
-            self.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
-        LabelStatistics { n: self.len(), mean, std, min, max }
+        self.statistics_of(&(0..self.len()).collect::<Vec<_>>())
+    }
+
+    /// How the labels of some rows are spread.
+    pub fn statistics_of(&self, rows: &[usize]) -> LabelStatistics {
+        let values: Vec<f64> = rows.iter().map(|i| self.values[*i]).collect();
+        let (mean, std) = mean_and_std(&values);
+        let (min, max) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
+        LabelStatistics { n: values.len(), mean, std, min, max }
     }
 
     /// All stars, the metal-poor and the metal-rich, and those whose label lies in the user's own cut, each where it holds

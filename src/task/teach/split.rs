@@ -78,11 +78,18 @@ impl Split {
         let all: Vec<usize> = (0..lesson.len()).collect();
         let wanted = (test.clamp(0.0, 0.9) * all.len() as f64).round() as usize;
         let (mut test, rest) = take(shuffled(lesson, &all, seed), wanted);
-        // The last group of the test may have been cut short: its others go there too.
         let rest: Vec<usize> = rest.into_iter().flatten().collect();
-        let cut: Vec<usize> = all.iter().copied().filter(|i| !test.contains(i) && !rest.contains(i)).collect();
-        test.extend(cut);
-        Self::within(lesson, test, &rest, labels, validation, seed)
+        let split = Self::within(lesson, Vec::new(), &rest, labels, validation, seed);
+        if wanted == 0 && labels.is_some() {
+            // Not the others of a cluster from which some were learned.
+            let learned =
+                |i: &usize| split.train.iter().chain(&split.validation).any(|l| lesson.groups[*l] == lesson.groups[*i]);
+            test = all.into_iter().filter(|i| !learned(i)).collect();
+        } else {
+            // The last group of the test may have been cut short: its others go there too.
+            test = all.into_iter().filter(|i| test.contains(i) || (wanted > 0 && !rest.contains(i))).collect();
+        }
+        Self { test, ..split }
     }
 
     fn within(

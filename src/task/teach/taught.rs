@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::classroom::{EMBEDDING_DEPTH, TeachError, matrix, one_output, values, with_head};
+use super::classroom::{TeachError, embedding_depth, matrix, one_output, values, with_head};
 use super::closed_form::ClosedForm;
 use super::ridge::Head;
 use super::{Adapter, Pupil};
@@ -54,7 +54,7 @@ impl Taught {
         let mut rows = Vec::with_capacity(inputs.len() * base.input_mean.len());
         inputs.iter().for_each(|input| base.standardise_into(input, &mut rows));
         let x = matrix(rows, base.input_mean.len(), device);
-        let embed = |x: &Tensor<2>| base.mlp.embed(x.clone(), EMBEDDING_DEPTH);
+        let embed = |x: &Tensor<2>| base.mlp.embed(x.clone(), embedding_depth(&base.widths));
         let output = match &self.network {
             Answering::Network(network) | Answering::Frozen(_, network) => network.forward(x.clone()),
             Answering::Lora(_, network, lora) => lora.forward(network, x.clone()),
@@ -131,7 +131,7 @@ impl Taught {
             }
         };
         let closed_form = ClosedForm::load(arrays, "closed_form.")?;
-        let width = base.widths[EMBEDDING_DEPTH];
+        let width = base.widths[embedding_depth(&base.widths)];
         if let Some(found) = closed_form.as_ref().map(ClosedForm::width).filter(|found| *found != width) {
             let name = "closed_form.anchors".into();
             return Err(WeightsError::Shape { name, found: vec![found], expected: vec![width] });
@@ -156,6 +156,6 @@ impl Taught {
 pub(super) fn sight_width(sight: Sight, widths: &[usize]) -> usize {
     match sight {
         Sight::Flux => widths[0],
-        Sight::Embedding => widths[EMBEDDING_DEPTH],
+        Sight::Embedding => widths[embedding_depth(widths)],
     }
 }
