@@ -37,6 +37,8 @@ pub mod teach_message;
 pub mod teaching;
 #[cfg(feature = "nn")]
 pub mod trainer;
+#[cfg(feature = "engine")]
+mod training;
 #[cfg(feature = "browser")]
 mod wire;
 #[cfg(feature = "engine")]

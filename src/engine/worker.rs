@@ -16,6 +16,9 @@ use super::blob::FileReader;
 use super::dropped::Attachment;
 use super::helper::Remote;
 use super::session::Session;
+use super::teach_message::TeachRequest;
+use super::trainer::Report;
+use super::training::{self, PortLink};
 use super::wire::{self, text_of};
 use super::{Backend, Event, MODELS_CACHE, Request};
 use crate::model::manifest::ModelEntry;
@@ -32,6 +35,8 @@ const PROGRESS_STEP_BYTES: u64 = 1 << 17;
 enum Mail {
     Request(Request, Vec<File>),
     Model(Box<Result<Predictor, String>>),
+    Trainer(u32, PortLink),
+    Report(u32, Box<Report>),
 }
 
 impl Attachment for File {
@@ -55,6 +60,9 @@ impl Attachment for File {
 
 /// Starts the engine in the worker that this is called in, and returns at once.
 pub fn start() {
+    if training::is_wanted() {
+        return training::start();
+    }
     report_crashes();
     let (mail, inbox) = unbounded();
     let to_inbox = mail.clone();
@@ -64,6 +72,14 @@ pub fn start() {
         // At once: the session may be waiting for the one that is gone.
         Request::TakeHelp => port_of(attachments).into_iter().for_each(|port| remote.connect(port)),
         Request::DropHelp => remote.disconnect(),
+        Request::Teaching(TeachRequest::TakeTrainer { trainer }) => {
+            let Some(port) = port_of(attachments) else { return };
+            let reports = to_inbox.clone();
+            let link = PortLink::new(port, move |report| {
+                let _ = reports.unbounded_send(Mail::Report(trainer, Box::new(report)));
+            });
+            let _ = to_inbox.unbounded_send(Mail::Trainer(trainer, link));
+        }
         request => {
             let files = attachments.into_iter().filter_map(|a| a.dyn_into().ok()).collect();
             // The loop that receives lives as long as the worker.
@@ -98,20 +114,22 @@ async fn serve(mut inbox: UnboundedReceiver<Mail>, helper: Rc<Remote>) {
     let mut session = Session::new(|event| post(&event)).helped_by(helper);
     loop {
         while let Ok(mail) = inbox.try_recv() {
-            deliver(&mut session, mail);
+            deliver(&mut session, mail).await;
         }
         if session.step().await {
             next_task().await;
         } else if let Ok(mail) = inbox.recv().await {
-            deliver(&mut session, mail);
+            deliver(&mut session, mail).await;
         }
     }
 }
 
-fn deliver<E: FnMut(Event)>(session: &mut Session<File, E>, mail: Mail) {
+async fn deliver<E: FnMut(Event)>(session: &mut Session<File, E>, mail: Mail) {
     match mail {
         Mail::Request(request, files) => session.request(request, files),
         Mail::Model(model) => session.model(*model),
+        Mail::Trainer(number, link) => session.trainer(number, Box::new(link)),
+        Mail::Report(number, report) => session.report(number, *report).await,
     }
 }
 
@@ -150,7 +168,7 @@ pub(super) async fn fetch_default(tell: impl Fn(&Event)) -> Result<(ModelEntry, 
 }
 
 /// Lets the browser run what has come in. A promise alone would not: only a new task comes after waiting messages.
-async fn next_task() {
+pub(super) async fn next_task() {
     let promise = Promise::new(&mut |resolve, _| {
         if scope().set_timeout_with_callback(&resolve).is_err() {
             let _ = resolve.call0(&JsValue::NULL);

@@ -7,7 +7,7 @@ use super::pen::{Drawing, Drawn, Pen, Scale, signed};
 use super::{Frame, Paint, Theme, decimals_for, ticks};
 
 /// One thing drawn in a plot, lowest first. Points that are not finite are left out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Mark {
     /// Discs, or their rims alone.
     Points {
@@ -41,7 +41,7 @@ pub enum Mark {
 }
 
 /// One plot of a [`Chart`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plot {
     /// What the horizontal axis shows, with its unit.
     pub x_label: String,
@@ -60,7 +60,7 @@ pub struct Plot {
 }
 
 /// Plots above each other.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Chart {
     /// From the top down.
     pub plots: Vec<Plot>,

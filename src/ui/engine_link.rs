@@ -9,6 +9,7 @@ use wasm_bindgen::JsValue;
 
 use super::gpu::GpuLink;
 use super::state::{EngineStatus, State};
+use super::teach::trainers::Trainers;
 use crate::engine::client::EngineClient;
 use crate::engine::{Event, Request};
 
@@ -23,6 +24,7 @@ const GATHER_MS: u32 = 16;
 pub struct EngineLink {
     state: State,
     gpu: Rc<GpuLink>,
+    trainers: Rc<Trainers>,
     client: RefCell<Option<EngineClient>>,
     epoch: Cell<u32>,
     queue: RefCell<Vec<(u32, Event)>>,
@@ -37,6 +39,7 @@ impl EngineLink {
         let link = Rc::new(Self {
             state,
             gpu: GpuLink::new(state.gpu),
+            trainers: Rc::default(),
             client: RefCell::new(None),
             epoch: Cell::new(0),
             queue: RefCell::new(Vec::new()),
@@ -58,6 +61,16 @@ impl EngineLink {
         if let Err(why) = sent {
             self.state.notice.set(Some(format!("The engine could not be reached: {why}. Reload the page.")));
         }
+    }
+
+    /// Starts the workers that train, if there are none.
+    pub fn ensure_trainers(self: &Rc<Self>) {
+        self.trainers.ensure(self);
+    }
+
+    /// Says what went wrong with them.
+    pub fn trouble_in_teaching(&self, why: String) {
+        self.state.teach.trouble.set(Some(why));
     }
 
     /// Starts another engine in place of the last one.
@@ -122,6 +135,8 @@ impl EngineLink {
             return;
         }
         self.deliver();
+        self.trainers.end();
+        self.state.teach.lose_engine();
         self.state.lose_engine();
         drop(self.client.take());
         if self.may_restart.replace(false) {

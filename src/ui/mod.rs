@@ -6,6 +6,7 @@
 mod arrange;
 mod assumptions;
 mod autosave;
+mod chart_canvas;
 mod columns;
 mod curves;
 mod detail;
@@ -35,6 +36,7 @@ mod status;
 mod table;
 mod table_row;
 mod take_away;
+mod teach;
 mod theme;
 mod welcome;
 
@@ -52,6 +54,7 @@ use skipped::SkippedList;
 use state::State;
 use status::{Header, Notices, ProgressBar};
 use table::Table;
+use teach::TeachPanel;
 use welcome::Welcome;
 
 /// Puts the page in the place of what `index.html` shows while it loads.
@@ -79,6 +82,7 @@ fn App() -> impl IntoView {
             && state.skipped.with(Vec::is_empty)
             && state.tables.with(Vec::is_empty)
             && state.networks.with(Option::is_none)
+            && state.teach.in_use.with(Option::is_none)
     };
     view! {
         <Header/>
@@ -88,7 +92,7 @@ fn App() -> impl IntoView {
             <Origins/>
             <DropZone large=Signal::derive(is_empty)/>
             <ProgressBar/>
-            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <LabelTables/> <NetworksPanel/> <SkippedList/> }>
+            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <TeachPanel/> <LabelTables/> <NetworksPanel/> <SkippedList/> }>
                 <Welcome/>
             </Show>
         </main>

@@ -14,6 +14,7 @@ use super::engine_link::EngineLink;
 use super::files::{self, NamedFile};
 use super::gpu::{GpuStatus, Phase};
 use super::kept::Kept;
+use super::teach::state::Teach;
 use crate::engine::{
     Assumptions, Backend, Event, JobId, LabelTableReport, NetworksReport, Request, SpectrumId, is_network_name,
 };
@@ -158,6 +159,8 @@ pub struct State {
     pub kept: Kept,
     /// Who waits for curves.
     pub awaited: Awaited,
+    /// What is taught.
+    pub teach: Teach,
     /// What an earlier visit left.
     pub saved: Saved,
     /// What the user said, by file and id: it holds when the same spectrum is read again.
@@ -193,6 +196,7 @@ impl State {
             gathering: RwSignal::new(false),
             kept: Kept::new(),
             awaited: Awaited::new(),
+            teach: Teach::new(),
             saved: Saved::new(),
             remembered: StoredValue::new(Remembered::new()),
             index: StoredValue::new(BTreeMap::new()),
@@ -280,7 +284,15 @@ impl State {
         self.remembered.update_value(Remembered::clear);
         self.autosave();
         self.clear_table();
+        self.teach.clear();
         self.notice.set(None);
+    }
+
+    /// Starts the workers that train, if there are none.
+    pub(super) fn ensure_trainers(&self) {
+        if let Some(link) = self.link.get_value() {
+            link.ensure_trainers();
+        }
     }
 
     /// Selects a row and asks for its curves.
@@ -409,6 +421,7 @@ impl State {
                 }
             }
             Event::Tables { tables } => self.tables.set(tables),
+            Event::Teaching(event) => self.receive_teaching(epoch, event),
             Event::Progress { job, files_done, files_total, spectra_done, spectra_total } => {
                 let progress = Progress { files_done, files_total, spectra_done, spectra_total };
                 self.jobs.update(|jobs| {

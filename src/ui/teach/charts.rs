@@ -1,0 +1,140 @@
+//! What teaching is drawn as: losses, predicted against true, learning curves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use leptos::prelude::*;
+
+use crate::plot::{Chart, Mark, Paint, Plot, range_of};
+use crate::result::Label;
+use crate::result::teach::{BakeOff, CurvePoint, Epoch, Strategy, StrategyScore, Task};
+
+/// The colour of a strategy, the same in every chart.
+fn paint(strategy: Strategy) -> Paint {
+    Paint::Series(match strategy {
+        Strategy::ZeroShot => 4,
+        Strategy::Residual => 0,
+        Strategy::Lora => 1,
+        Strategy::Full => 2,
+        Strategy::Scratch => 3,
+    })
+}
+
+/// Validation losses of all trainings (training losses where there is no validation), pass by pass.
+pub fn losses(histories: &BTreeMap<Task, Vec<Epoch>>) -> Chart {
+    let loss = |epoch: &Epoch| epoch.validation_loss.unwrap_or(epoch.train_loss).max(1e-12).log10();
+    let curves: Vec<(Paint, Vec<(f64, f64)>)> = histories
+        .iter()
+        .map(|(task, epochs)| (paint(task.strategy), epochs.iter().map(|e| (e.epoch as f64, loss(e))).collect()))
+        .collect();
+    let all = || curves.iter().flat_map(|(_, points)| points);
+    let last = all().map(|p| p.0).fold(5.0, f64::max);
+    let plot = Plot {
+        x_label: "Epoch".into(),
+        y_label: "log10 of the validation loss".into(),
+        x_range: (0.0, last),
+        y_range: range_of(all().map(|p| p.1)),
+        is_x_log: false,
+        share: 1.0,
+        marks: curves.into_iter().map(|(paint, through)| Mark::Curve { through, paint }).collect(),
+    };
+    Chart { plots: vec![plot] }
+}
+
+/// The same in words.
+pub fn losses_in_words(histories: &BTreeMap<Task, Vec<Epoch>>) -> String {
+    let epochs = histories.values().flatten().map(|e| e.epoch).max().unwrap_or(0);
+    format!("Validation losses of {} trainings over up to {epochs} epochs", histories.len())
+}
+
+/// Which colour is which strategy.
+#[component]
+pub fn Key(histories: RwSignal<BTreeMap<Task, Vec<Epoch>>>) -> impl IntoView {
+    let strategies = Memo::new(move |_| {
+        histories.with(|all| all.iter().filter(|(_, h)| h.len() > 1).map(|(t, _)| t.strategy).collect::<BTreeSet<_>>())
+    });
+    view! {
+        <p class="chart-key">
+            {move || strategies.get().into_iter().map(|s| view! {
+                <span class=format!("key strategy-{}", s.name())>{s.title()}</span>
+            }).collect_view()}
+        </p>
+    }
+}
+
+fn axis(target: &str, what: &str) -> String {
+    match Label::from_name(target) {
+        Some(label) if label.unit().is_empty() => format!("{} {what}", label.symbol()),
+        Some(label) => format!("{} {what} ({})", label.symbol(), label.unit()),
+        None => format!("{target} {what}"),
+    }
+}
+
+/// Predicted against true while kept apart: before, as rims, and by a strategy, as discs; differences below. Point `i` is row
+/// `i` of the lesson.
+pub fn one_to_one(bake_off: &BakeOff, shown: Option<Strategy>) -> Chart {
+    let of = |strategy| bake_off.scores.iter().find(|score| score.strategy == strategy);
+    let points = |score: &StrategyScore| -> Vec<(f64, f64)> {
+        let predicted = score.out_of_fold.iter().map(|v| v.unwrap_or(f64::NAN));
+        bake_off.truth.iter().copied().zip(predicted).collect()
+    };
+    let before = of(Strategy::ZeroShot).map(points).unwrap_or_default();
+    let after = shown.filter(|s| *s != Strategy::ZeroShot).and_then(of).map(points).unwrap_or_default();
+    let both = || before.iter().chain(&after);
+    let range = range_of(both().flat_map(|p| [p.0, p.1]));
+    let difference = |points: &[(f64, f64)]| points.iter().map(|(x, y)| (*x, y - x)).collect::<Vec<_>>();
+    let discs = |at: Vec<(f64, f64)>| Mark::Points { at, paint: Paint::Series(0), radius_px: 3.0, is_filled: true };
+    let rims = |at: Vec<(f64, f64)>| Mark::Points { at, paint: Paint::Label, radius_px: 3.0, is_filled: false };
+    let largest = both().map(|p| (p.1 - p.0).abs()).filter(|d| d.is_finite()).fold(1e-9, f64::max) * 1.1;
+    let (below_before, below_after) = (difference(&before), difference(&after));
+    let x_label = axis(&bake_off.target, "in the table");
+    Chart {
+        plots: vec![
+            Plot {
+                x_label: x_label.clone(),
+                y_label: "predicted".into(),
+                x_range: range,
+                y_range: range,
+                is_x_log: false,
+                share: 0.64,
+                marks: vec![Mark::Diagonal, rims(before), discs(after)],
+            },
+            Plot {
+                x_label,
+                y_label: "predicted − table".into(),
+                x_range: range,
+                y_range: (-largest, largest),
+                is_x_log: false,
+                share: 0.36,
+                marks: vec![Mark::Level(0.0), rims(below_before), discs(below_after)],
+            },
+        ],
+    }
+}
+
+/// σ against the number of labels, a curve a strategy.
+pub fn learning_curve(points: &[CurvePoint], target: &str) -> Chart {
+    let strategies: BTreeSet<Strategy> = points.iter().map(|p| p.strategy).collect();
+    let of = |strategy| points.iter().filter(move |p| p.strategy == strategy);
+    let marks = strategies.into_iter().flat_map(|strategy| {
+        let through: Vec<(f64, f64)> = of(strategy).map(|p| (p.labels as f64, p.sigma.value)).collect();
+        let bars = of(strategy).map(|p| (p.labels as f64, p.sigma.value, p.sigma.error)).collect();
+        let paint = paint(strategy);
+        [
+            Mark::Bars { at: bars, paint },
+            Mark::Curve { through: through.clone(), paint },
+            Mark::Points { at: through, paint, radius_px: 3.0, is_filled: true },
+        ]
+    });
+    let (fewest, most) = points.iter().fold((usize::MAX, 1), |(l, h), p| (l.min(p.labels), h.max(p.labels)));
+    let (_, high) = range_of(points.iter().map(|p| p.sigma.value + p.sigma.error));
+    let plot = Plot {
+        x_label: "Labels learned from".into(),
+        y_label: axis(target, "σ"),
+        x_range: (fewest.min(most) as f64 * 0.9, most as f64 * 1.1),
+        y_range: (0.0, high),
+        is_x_log: true,
+        share: 1.0,
+        marks: marks.collect(),
+    };
+    Chart { plots: vec![plot] }
+}

@@ -1,0 +1,63 @@
+//! Trainings that run: how far they are, their losses, rest and stop.
+
+use leptos::prelude::*;
+
+use super::charts;
+use super::state::Phase;
+use crate::ui::chart_canvas::ChartCanvas;
+use crate::ui::state::State;
+
+/// Progress, and the losses as they come.
+#[component]
+pub fn Running() -> impl IntoView {
+    let state = expect_context::<State>();
+    let teach = state.teach;
+    let words = move || match teach.phase.get() {
+        Phase::Idle => String::new(),
+        Phase::Preparing(_, 0) => "Preparing the labelled spectra…".into(),
+        Phase::Preparing(done, total) => format!("Preparing the labelled spectra: {done} of {total}"),
+        Phase::Training(done, total) if teach.is_paused.get() => format!("Resting after {done} of {total} trainings"),
+        Phase::Training(done, total) => format!("{done} of {total} trainings"),
+        Phase::Adopting => "Learning from all labels…".into(),
+    };
+    let part = move || match teach.phase.get() {
+        Phase::Training(done, total) | Phase::Preparing(done, total) if total > 0 => {
+            Some((f64::from(done) / f64::from(total)).to_string())
+        }
+        _ => None,
+    };
+    let is_training = move || matches!(teach.phase.get(), Phase::Training(..));
+    let chart = Memo::new(move |_| teach.histories.with(charts::losses));
+    let has_losses = move || teach.histories.with(|all| all.values().any(|h| h.len() > 1));
+    view! {
+        <div class="teach-progress" data-testid="teach-progress" data-phase=move || match teach.phase.get() {
+            Phase::Idle => "idle",
+            Phase::Preparing(..) => "preparing",
+            Phase::Training(..) => "training",
+            Phase::Adopting => "adopting",
+        }>
+            <p role="status">{words}</p>
+            <Show when=move || teach.is_busy()>
+                <progress value=part aria-label="Training"></progress>
+                <p class="actions">
+                    <Show when=is_training>
+                        <button type="button" data-testid="teach-pause"
+                            on:click=move |_| state.pause_teaching(!teach.is_paused.get_untracked())>
+                            {move || if teach.is_paused.get() { "Go on" } else { "Pause" }}
+                        </button>
+                    </Show>
+                    <button type="button" data-testid="teach-stop" on:click=move |_| state.stop_teaching()>
+                        "Stop, keep what is there"
+                    </button>
+                </p>
+            </Show>
+        </div>
+        <Show when=has_losses>
+            <details class="losses" open=move || teach.is_busy()>
+                <summary>"Losses"</summary>
+                <charts::Key histories=teach.histories/>
+                <ChartCanvas chart says=move || teach.histories.with(charts::losses_in_words) test_id="teach-losses"/>
+            </details>
+        </Show>
+    }
+}

@@ -1,0 +1,183 @@
+//! What to learn and how.
+
+use leptos::{ev, prelude::*};
+
+use super::state::{Phase, Teach};
+use crate::result::Label;
+use crate::result::teach::{Settings, Strategy};
+use crate::ui::state::State;
+
+/// A column as people write it: `[Fe/H]` for `feh`.
+pub(super) fn symbol(column: &str) -> String {
+    Label::from_name(column).map_or(column.into(), |label| label.symbol().into())
+}
+
+/// The form.
+#[component]
+pub fn Setup() -> impl IntoView {
+    let state = expect_context::<State>();
+    let teach = state.teach;
+    let is_ready = move || !teach.is_busy() && teach.strategies.with(|s| !s.is_empty());
+    let targets = move || {
+        let chosen = teach.target();
+        let option = |column: crate::engine::teach_message::TeachColumn| {
+            let text = format!("{} ({} labels)", symbol(&column.name), column.numbers);
+            let is_chosen = chosen.as_deref() == Some(&column.name);
+            view! { <option value=column.name.clone() selected=is_chosen>{text}</option> }
+        };
+        teach.targets().into_iter().map(option).collect_view()
+    };
+    let groups = move || {
+        // A column keeps something together only if values repeat.
+        let repeats = |c: &crate::engine::teach_message::TeachColumn| c.distinct > 1 && c.distinct < c.filled;
+        let is_group =
+            move |c: &crate::engine::teach_message::TeachColumn| repeats(c) && Label::from_name(&c.name).is_none();
+        let columns: Vec<_> = teach.columns.get().into_iter().filter(is_group).collect();
+        columns.into_iter().map(|c| view! { <option value=c.name.clone()>{c.name.clone()}</option> }).collect_view()
+    };
+    view! {
+        <form class="teach-form" on:submit=move |event: ev::SubmitEvent| {
+            event.prevent_default();
+            state.compare_strategies(false);
+        }>
+            <label>
+                "Learn "
+                <select data-testid="teach-target" on:change=move |e| teach.target.set(Some(event_target_value(&e)))>
+                    {targets}
+                </select>
+            </label>
+            <label title="Spectra with the same value in this column stay on one side of every split: repeats of a star, members of a cluster">
+                "Keep together "
+                <select data-testid="teach-groups" on:change=move |e| {
+                    teach.groups.set(Some(event_target_value(&e)).filter(|name| !name.is_empty()));
+                }>
+                    <option value="">"spectra of one id"</option>
+                    {groups}
+                </select>
+            </label>
+            <fieldset>
+                <legend>"Compare"</legend>
+                {Strategy::ALL.map(|strategy| view! { <Choice strategy/> }).collect_view()}
+            </fieldset>
+            <Advanced/>
+            <p class="actions">
+                <button class="primary" type="submit" data-testid="teach-compare" disabled=move || !is_ready()>
+                    "Compare strategies"
+                </button>
+                <button
+                    type="button" data-testid="teach-curve" disabled=move || !is_ready()
+                    on:click=move |_| state.compare_strategies(true)
+                >
+                    "How many labels does it take?"
+                </button>
+                <Show when=move || matches!(teach.phase.get(), Phase::Idle)>
+                    <span class="muted">{move || format!("{}-fold cross-validation", teach.folds.get())}</span>
+                </Show>
+            </p>
+        </form>
+    }
+}
+
+#[component]
+fn Choice(strategy: Strategy) -> impl IntoView {
+    let teach = expect_context::<State>().teach;
+    let what = match strategy {
+        Strategy::ZeroShot => "the shipped model as it is",
+        Strategy::Residual => "a small network that corrects it",
+        Strategy::Lora => "low-rank corrections of its layers",
+        Strategy::Full => "all of its weights",
+        Strategy::Scratch => "a new network, from your labels alone",
+    };
+    view! {
+        <label class="choice" title=what>
+            <input
+                type="checkbox" data-testid=format!("strategy-{}", strategy.name())
+                prop:checked=move || teach.strategies.with(|s| s.contains(&strategy))
+                on:change=move |e| teach.strategies.update(|s| {
+                    if event_target_checked(&e) { s.insert(strategy); } else { s.remove(&strategy); }
+                })
+            />
+            {strategy.title()}
+        </label>
+    }
+}
+
+/// Settings that the defaults are good for.
+#[component]
+fn Advanced() -> impl IntoView {
+    let teach = expect_context::<State>().teach;
+    view! {
+        <details class="advanced">
+            <summary>"Settings"</summary>
+            <p class="actions">
+                <button type="button" class="quiet" on:click=move |_| teach.settings.set(Settings::default())>"For few labels"</button>
+                <button type="button" class="quiet" on:click=move |_| teach.settings.set(Settings::paper())>
+                    "As in the transfer study"
+                </button>
+            </p>
+            <div class="settings">
+                <Number teach name="Folds" min=2.0 max=20.0 get=|t| f64::from(t.folds.get()) set=|t, v| t.folds.set(v as u32)/>
+                <Number teach name="Seeds" min=1.0 max=10.0 get=|t| f64::from(t.seeds.get()) set=|t, v| t.seeds.set(v as u32)/>
+                <Rate teach/>
+                <Number teach name="Most epochs" min=1.0 max=5000.0
+                    get=|t| t.settings.get().epochs as f64 set=|t, v| t.settings.update(|s| s.epochs = v as usize)/>
+                <Number teach name="Patience" min=1.0 max=5000.0
+                    get=|t| t.settings.get().patience as f64 set=|t, v| t.settings.update(|s| s.patience = v as usize)/>
+                <Number teach name="Batch" min=1.0 max=4096.0
+                    get=|t| t.settings.get().batch as f64 set=|t, v| t.settings.update(|s| s.batch = v as usize)/>
+                <Number teach name="Weight decay" min=0.0 max=1.0
+                    get=|t| f64::from(t.settings.get().weight_decay) set=|t, v| t.settings.update(|s| s.weight_decay = v as f32)/>
+                <Number teach name="Validation part" min=0.0 max=0.5
+                    get=|t| t.settings.get().validation set=|t, v| t.settings.update(|s| s.validation = v)/>
+                <Number teach name="LoRA rank" min=1.0 max=512.0
+                    get=|t| t.settings.get().rank as f64 set=|t, v| t.settings.update(|s| s.rank = v as usize)/>
+                <Number teach name="LoRA α" min=0.0 max=10000.0
+                    get=|t| t.settings.get().alpha set=|t, v| t.settings.update(|s| s.alpha = v)/>
+                <Number teach name="Residual head’s width" min=1.0 max=2048.0
+                    get=|t| t.settings.get().hidden as f64 set=|t, v| t.settings.update(|s| s.hidden = v as usize)/>
+            </div>
+        </details>
+    }
+}
+
+#[component]
+fn Number(
+    teach: Teach,
+    name: &'static str,
+    min: f64,
+    max: f64,
+    get: fn(Teach) -> f64,
+    set: fn(Teach, f64),
+) -> impl IntoView {
+    view! {
+        <label>
+            {name}
+            <input
+                type="number" step="any" min=min max=max prop:value=move || get(teach).to_string()
+                on:change=move |e| {
+                    if let Ok(value) = event_target_value(&e).parse::<f64>() {
+                        set(teach, value.clamp(min, max));
+                    }
+                }
+            />
+        </label>
+    }
+}
+
+/// The learning rate: each strategy's own if the field is empty.
+#[component]
+fn Rate(teach: Teach) -> impl IntoView {
+    let value = move || teach.settings.get().rate.map_or(String::new(), |rate| rate.to_string());
+    view! {
+        <label>
+            "Learning rate"
+            <input
+                type="number" step="any" min="0" max="1" placeholder="each strategy’s own" prop:value=value
+                on:change=move |e| {
+                    let rate = event_target_value(&e).parse::<f64>().ok().filter(|rate| *rate > 0.0);
+                    teach.settings.update(|s| s.rate = rate.map(|rate| rate.clamp(1e-8, 1.0)));
+                }
+            />
+        </label>
+    }
+}

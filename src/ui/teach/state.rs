@@ -1,0 +1,251 @@
+//! What the page knows of teaching.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use leptos::prelude::*;
+
+use crate::engine::teach_message::{TeachColumn, TeachEvent, TeachOrder, TeachRequest};
+use crate::engine::{Request, SpectrumId};
+use crate::result::teach::{AdapterCard, BakeOff, CurvePoint, Epoch, Remark, Settings, Strategy, Task};
+use crate::ui::state::{RowKey, State};
+
+/// What is going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing.
+    Idle,
+    /// Labelled spectra are being prepared: so many of so many.
+    Preparing(u32, u32),
+    /// Trainings run: so many of so many ended.
+    Training(u32, u32),
+    /// The chosen strategy learns from all labels.
+    Adopting,
+}
+
+/// An adapter that answers, and its file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InUse {
+    /// What it says about itself.
+    pub card: AdapterCard,
+    /// Its file.
+    pub file: Arc<Vec<u8>>,
+}
+
+/// Signals of the panel; a handle, copied freely.
+#[derive(Clone, Copy)]
+pub struct Teach {
+    /// Columns of the label tables.
+    pub columns: RwSignal<Vec<TeachColumn>>,
+    /// The column to learn.
+    pub target: RwSignal<Option<String>>,
+    /// The column that keeps spectra together.
+    pub groups: RwSignal<Option<String>>,
+    /// Strategies to compare.
+    pub strategies: RwSignal<BTreeSet<Strategy>>,
+    /// How they learn.
+    pub settings: RwSignal<Settings>,
+    /// Folds of the cross-validation.
+    pub folds: RwSignal<u32>,
+    /// Number of seeds.
+    pub seeds: RwSignal<u32>,
+    /// What is going on.
+    pub phase: RwSignal<Phase>,
+    /// True while the trainers rest.
+    pub is_paused: RwSignal<bool>,
+    /// What is to be known about the labels.
+    pub remarks: RwSignal<Vec<Remark>>,
+    /// What went wrong.
+    pub trouble: RwSignal<Option<String>>,
+    /// Losses of each training.
+    pub histories: RwSignal<BTreeMap<Task, Vec<Epoch>>>,
+    /// How the strategies compare.
+    pub bake_off: RwSignal<Option<Arc<BakeOff>>>,
+    /// The learning curve.
+    pub curve: RwSignal<Vec<CurvePoint>>,
+    /// The strategy whose predictions are plotted; the recommended one without a choice.
+    pub chosen: RwSignal<Option<Strategy>>,
+    /// The adapter that answers.
+    pub in_use: RwSignal<Option<InUse>>,
+    rows: RwSignal<Vec<RowKey>>,
+}
+
+impl Teach {
+    /// Nothing taught yet.
+    pub fn new() -> Self {
+        let compared = [Strategy::ZeroShot, Strategy::Residual, Strategy::Lora, Strategy::Full];
+        Self {
+            columns: RwSignal::new(Vec::new()),
+            target: RwSignal::new(None),
+            groups: RwSignal::new(None),
+            strategies: RwSignal::new(compared.into()),
+            settings: RwSignal::new(Settings::default()),
+            folds: RwSignal::new(5),
+            seeds: RwSignal::new(1),
+            phase: RwSignal::new(Phase::Idle),
+            is_paused: RwSignal::new(false),
+            remarks: RwSignal::new(Vec::new()),
+            trouble: RwSignal::new(None),
+            histories: RwSignal::new(BTreeMap::new()),
+            bake_off: RwSignal::new(None),
+            curve: RwSignal::new(Vec::new()),
+            chosen: RwSignal::new(None),
+            in_use: RwSignal::new(None),
+            rows: RwSignal::new(Vec::new()),
+        }
+    }
+
+    /// Columns with numbers to learn: ours first.
+    pub fn targets(&self) -> Vec<TeachColumn> {
+        self.columns.get().into_iter().filter(|column| column.numbers > 0 && column.name != "rv").collect()
+    }
+
+    /// The column to learn: the chosen one, else the first.
+    pub fn target(&self) -> Option<String> {
+        let targets = self.targets();
+        let chosen = self.target.get().filter(|name| targets.iter().any(|column| column.name == *name));
+        chosen.or_else(|| targets.first().map(|column| column.name.clone()))
+    }
+
+    /// The strategy whose predictions are shown.
+    pub fn shown(&self) -> Option<Strategy> {
+        let bake_off = self.bake_off.get()?;
+        let has = |strategy: &Strategy| bake_off.scores.iter().any(|score| score.strategy == *strategy);
+        let recommended = bake_off.recommendation.as_ref().map(|r| r.strategy);
+        self.chosen.get().filter(has).or(recommended)
+    }
+
+    /// The row of the table of a point of the plots.
+    pub fn row(&self, point: usize) -> Option<RowKey> {
+        self.rows.with_untracked(|rows| rows.get(point).copied())
+    }
+
+    /// True while something runs.
+    pub fn is_busy(&self) -> bool {
+        self.phase.get() != Phase::Idle
+    }
+
+    fn forget_results(&self) {
+        self.remarks.set(Vec::new());
+        self.trouble.set(None);
+        self.histories.set(BTreeMap::new());
+        self.bake_off.set(None);
+        self.curve.set(Vec::new());
+        self.chosen.set(None);
+    }
+
+    /// As all spectra are forgotten.
+    pub fn clear(&self) {
+        self.forget_results();
+        self.columns.set(Vec::new());
+        self.phase.set(Phase::Idle);
+        self.is_paused.set(false);
+    }
+
+    /// The engine is gone, and with it all that was taught.
+    pub fn lose_engine(&self) {
+        if self.phase.get_untracked() != Phase::Idle {
+            self.trouble.set(Some("The engine stopped while it learned; compare anew.".into()));
+        }
+        self.phase.set(Phase::Idle);
+        self.is_paused.set(false);
+        self.in_use.set(None);
+    }
+
+    fn receive(&self, event: TeachEvent, key: impl Fn(SpectrumId) -> RowKey) {
+        match event {
+            TeachEvent::Columns(columns) => self.columns.set(columns),
+            TeachEvent::Preparing { done, total } => self.phase.set(Phase::Preparing(done, total)),
+            TeachEvent::Refused(remarks) => {
+                self.remarks.set(remarks);
+                self.phase.set(Phase::Idle);
+            }
+            TeachEvent::Begun { remarks, spectra, trainings } => {
+                self.remarks.set(remarks);
+                self.rows.set(spectra.into_iter().map(key).collect());
+                self.phase.set(Phase::Training(0, trainings));
+            }
+            TeachEvent::Epoch { task, epoch } => self.histories.update(|all| all.entry(task).or_default().push(epoch)),
+            TeachEvent::Trained { done, total, .. } => {
+                if matches!(self.phase.get_untracked(), Phase::Training(..)) {
+                    self.phase.set(Phase::Training(done, total));
+                }
+            }
+            TeachEvent::Compared(bake_off) => self.bake_off.set(Some(Arc::new(*bake_off))),
+            TeachEvent::Curve(points) => self.curve.set(points),
+            TeachEvent::Ended { .. } => {
+                if self.phase.get_untracked() != Phase::Adopting {
+                    self.phase.set(Phase::Idle);
+                }
+                self.is_paused.set(false);
+            }
+            TeachEvent::InUse { card, file } => {
+                self.in_use.set(Some(InUse { card: *card, file: Arc::new(file) }));
+                self.phase.set(Phase::Idle);
+            }
+            TeachEvent::NotInUse => self.in_use.set(None),
+            TeachEvent::Failed(why) => {
+                self.trouble.set(Some(why));
+                if !matches!(self.phase.get_untracked(), Phase::Training(..)) {
+                    self.phase.set(Phase::Idle);
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    /// Takes what the engine says about teaching.
+    pub fn receive_teaching(&self, epoch: u32, event: TeachEvent) {
+        self.teach.receive(event, |id| RowKey { epoch, id });
+    }
+
+    fn ask_teacher(&self, request: TeachRequest) {
+        self.send(Request::Teaching(request), Vec::new());
+    }
+
+    /// Compares strategies on the labels, or draws their learning curve.
+    pub fn compare_strategies(&self, is_curve: bool) {
+        let teach = self.teach;
+        let Some(target) = untrack(|| teach.target()) else { return };
+        teach.forget_results();
+        teach.phase.set(Phase::Preparing(0, 0));
+        self.ensure_trainers();
+        let order = TeachOrder {
+            target,
+            groups: teach.groups.get_untracked(),
+            strategies: teach.strategies.get_untracked().into_iter().collect(),
+            settings: teach.settings.get_untracked(),
+            folds: teach.folds.get_untracked(),
+            seeds: (1..=u64::from(teach.seeds.get_untracked())).collect(),
+            cut: None,
+            is_curve,
+        };
+        self.ask_teacher(TeachRequest::Compare(Box::new(order)));
+    }
+
+    /// Learns from all labels and answers with it.
+    pub fn adopt_strategy(&self, strategy: Strategy) {
+        self.teach.trouble.set(None);
+        self.teach.phase.set(Phase::Adopting);
+        self.ensure_trainers();
+        self.ask_teacher(TeachRequest::Adopt { strategy });
+    }
+
+    /// Lets the trainers rest, or go on.
+    pub fn pause_teaching(&self, is_paused: bool) {
+        self.teach.is_paused.set(is_paused);
+        self.ask_teacher(TeachRequest::Pause(is_paused));
+    }
+
+    /// Stops; what was learned so far stays.
+    pub fn stop_teaching(&self) {
+        self.teach.phase.set(Phase::Idle);
+        self.ask_teacher(TeachRequest::Stop);
+    }
+
+    /// Returns to the shipped model.
+    pub fn forget_adapter(&self) {
+        self.ask_teacher(TeachRequest::Forget);
+    }
+}

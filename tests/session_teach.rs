@@ -1,0 +1,313 @@
+//! Teaching through the engine's session: the shipped model, trainers in this process in place of workers, and a label that
+//! is the depth of a line.
+
+mod support;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use pollster::block_on;
+use specola::engine::teach_message::{TeachEvent, TeachOrder, TeachRequest};
+use specola::engine::teaching::TrainerLink;
+use specola::engine::trainer::{Order, Report, Trainer};
+use specola::engine::{Event, Request};
+use specola::model::store::{Folder, Store};
+use specola::result::teach::{BakeOff, Remark, Settings, Strategy};
+use specola::result::{Flag, Label, Prediction};
+use specola::task::predict::Predictor;
+use support::bench::Bench;
+
+const STARS: usize = 30;
+
+fn predictor() -> Predictor {
+    let store = Store::new(Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models")));
+    let manifest = block_on(store.manifest()).expect("the shipped models");
+    let entry = manifest.get("lrs-mlp-synthetic").expect("a shipped model");
+    let weights = block_on(store.weights(entry, |_, _| {})).expect("its weights");
+    Predictor::new(entry, &weights, &burn::tensor::Device::flex()).expect("the model")
+}
+
+/// How deep Mg b is in star `i`: what is to be learned.
+fn depth(i: usize) -> f64 {
+    0.1 + 0.6 * ((i * 17) % STARS) as f64 / STARS as f64
+}
+
+/// The spectrum of star `i`.
+fn star(i: usize) -> String {
+    let lines = [(4102.9, 0.5), (4341.7, 0.5), (4862.7, 0.5), (5184.0, depth(i)), (5270.0, 0.2)];
+    let mut csv = String::from("wavelength_vac_aa,flux,ivar\n");
+    for k in 0..1600 {
+        let wave = 3900.0 + 1.1 * f64::from(k);
+        let deep: f64 = lines.iter().map(|(at, depth)| depth * (-((wave - at) / 4.0_f64).powi(2)).exp()).sum();
+        let ripple = 0.01 * (f64::from(k) * (1.3 + 0.01 * i as f64)).sin();
+        csv += &format!("{wave:.2},{:.3},0.01\n", 1000.0 * (1.0 - deep + ripple));
+    }
+    csv
+}
+
+/// A trainer in this process: what the session sent it, and itself.
+struct Hand {
+    number: u32,
+    orders: Rc<RefCell<VecDeque<Order>>>,
+    trainer: Trainer,
+}
+
+struct Link(Rc<RefCell<VecDeque<Order>>>);
+
+impl TrainerLink for Link {
+    fn send(&self, order: &Order) {
+        self.0.borrow_mut().push_back(order.clone());
+    }
+}
+
+/// A session with spectra, a table of labels and trainers.
+struct School {
+    bench: Bench,
+    hands: Vec<Hand>,
+}
+
+impl School {
+    fn new(trainers: u32, table: &str) -> Self {
+        let mut bench = Bench::new();
+        bench.session.model(Ok(predictor()));
+        let stars: Vec<(String, String)> = (0..STARS).map(|i| (format!("star-{i}.csv"), star(i))).collect();
+        let mut files: Vec<(&str, &str)> = stars.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        files.push(("labels.csv", table));
+        bench.open(1, &files);
+        let mut school = Self { bench, hands: Vec::new() };
+        (0..trainers).for_each(|number| school.hire(number));
+        school
+    }
+
+    fn hire(&mut self, number: u32) {
+        let orders = Rc::new(RefCell::new(VecDeque::new()));
+        self.bench.session.trainer(number, Box::new(Link(orders.clone())));
+        self.hands.push(Hand { number, orders, trainer: Trainer::new(predictor()) });
+    }
+
+    fn ask(&mut self, request: TeachRequest) {
+        self.bench.ask(Request::Teaching(request));
+    }
+
+    /// One round of everybody's work; the reports that came of it are handed over unless `hold` keeps them.
+    fn round(&mut self, held: Option<&mut Vec<(u32, Report)>>) -> bool {
+        let mut works = block_on(self.bench.session.step());
+        let mut reports = Vec::new();
+        for hand in &mut self.hands {
+            while let Some(order) = hand.orders.borrow_mut().pop_front() {
+                hand.trainer.order(order);
+            }
+            let mut tell = |report| reports.push((hand.number, report));
+            works |= block_on(hand.trainer.step(&mut tell));
+        }
+        works |= !reports.is_empty();
+        match held {
+            Some(held) => held.extend(reports),
+            None => {
+                for (number, report) in reports {
+                    block_on(self.bench.session.report(number, report));
+                }
+            }
+        }
+        works
+    }
+
+    fn finish(&mut self) -> Vec<Event> {
+        while self.round(None) {}
+        self.bench.heard.take()
+    }
+}
+
+fn table() -> String {
+    let rows: String = (0..STARS).map(|i| format!("star-{i},{},{}\n", depth(i), i / 2)).collect();
+    format!("id,feh,pair\n{rows}")
+}
+
+fn order(strategies: &[Strategy]) -> TeachOrder {
+    TeachOrder {
+        target: "feh".into(),
+        groups: Some("pair".into()),
+        strategies: strategies.to_vec(),
+        settings: Settings { epochs: 12, hidden: 32, ..Settings::default() },
+        folds: 3,
+        seeds: vec![1],
+        cut: None,
+        is_curve: false,
+    }
+}
+
+fn teaching(events: Vec<Event>) -> Vec<TeachEvent> {
+    events
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Teaching(event) => Some(event),
+            _ => None,
+        })
+        .collect()
+}
+
+fn last_verdict(events: &[TeachEvent]) -> &BakeOff {
+    let found = events.iter().rev().find_map(|event| match event {
+        TeachEvent::Compared(bake_off) => Some(bake_off),
+        _ => None,
+    });
+    found.expect("a verdict")
+}
+
+fn predictions(events: &[Event]) -> Vec<(u32, &Prediction)> {
+    let found = events.iter().filter_map(|event| match event {
+        Event::Predicted { spectrum, prediction } => Some((*spectrum, &**prediction)),
+        _ => None,
+    });
+    found.collect()
+}
+
+#[test]
+fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_undone() {
+    let mut school = School::new(2, &table());
+    let first = school.finish();
+    let shipped: Vec<(u32, Prediction)> = predictions(&first).into_iter().map(|(i, p)| (i, p.clone())).collect();
+    assert_eq!(shipped.len(), STARS);
+    let columns = teaching(first).into_iter().find_map(|event| match event {
+        TeachEvent::Columns(columns) => Some(columns),
+        _ => None,
+    });
+    let columns = columns.expect("what the table offers");
+    let told: Vec<_> = columns.iter().map(|c| (c.name.as_str(), c.numbers, c.distinct)).collect();
+    assert_eq!(told, [("feh", 30, 30), ("pair", 30, 15)]);
+
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::ZeroShot, Strategy::Residual]))));
+    let events = teaching(school.finish());
+    let Some(TeachEvent::Begun { spectra, trainings: 6, .. }) =
+        events.iter().find(|e| matches!(e, TeachEvent::Begun { .. }))
+    else {
+        panic!("not begun: {events:?}");
+    };
+    assert_eq!(spectra.len(), STARS);
+    assert!(events.iter().any(|e| matches!(e, TeachEvent::Epoch { .. })));
+    assert_eq!(events.last(), Some(&TeachEvent::Ended { cancelled: false }));
+    let bake_off = last_verdict(&events);
+    assert_eq!(bake_off.truth, (0..STARS).map(depth).collect::<Vec<_>>());
+    let sigma = |strategy| {
+        let score = bake_off.scores.iter().find(|s| s.strategy == strategy).expect("a score");
+        (score.regimes[0].sigma.value.hypot(score.regimes[0].bias.value), score.out_of_fold.iter().flatten().count())
+    };
+    let ((before, all), (after, all_after)) = (sigma(Strategy::ZeroShot), sigma(Strategy::Residual));
+    assert_eq!((all, all_after), (STARS, STARS));
+    assert!(after < 0.5 * before, "taught {after}, shipped {before}");
+    // What zero-shot says is what the shipped model says.
+    let feh = |p: &Prediction| p.get(Label::Feh).expect("[Fe/H]").value;
+    let zero = &bake_off.scores.iter().find(|s| s.strategy == Strategy::ZeroShot).expect("a score").out_of_fold;
+    for (row, spectrum) in spectra.iter().enumerate() {
+        let said = shipped.iter().find(|(id, _)| id == spectrum).map(|(_, p)| feh(p)).expect("an answer");
+        assert!((zero[row].expect("out of fold") - said).abs() < 1e-4);
+    }
+
+    school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
+    let events = school.finish();
+    let taught: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
+    assert_eq!(taught.len(), STARS);
+    let off = |answers: &[(u32, Prediction)]| {
+        let sum: f64 = answers.iter().map(|(i, p)| (feh(p) - depth(*i as usize)).powi(2)).sum();
+        (sum / answers.len() as f64).sqrt()
+    };
+    assert!(off(&taught) < 0.5 * off(&shipped), "{} {}", off(&taught), off(&shipped));
+    for ((_, now), (_, then)) in taught.iter().zip(&shipped) {
+        assert!(now.flags.contains(&Flag::Taught));
+        assert_eq!(now.taught.as_ref().and_then(|t| t.before), Some(feh(then)));
+    }
+    let in_use = teaching(events).into_iter().find_map(|event| match event {
+        TeachEvent::InUse { card, file } => Some((card, file)),
+        _ => None,
+    });
+    let (card, file) = in_use.expect("an adapter in use");
+    assert_eq!((card.target.as_str(), card.labels.n), ("feh", STARS));
+
+    school.ask(TeachRequest::Forget);
+    let events = school.finish();
+    let again: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
+    assert_eq!(again, shipped, "undone to the last bit");
+
+    // The saved file, dropped again, answers as before.
+    school.bench.session.request(Request::Teaching(TeachRequest::Load), vec![file]);
+    let events = school.finish();
+    let loaded: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
+    assert_eq!(loaded, taught);
+    school.bench.session.request(Request::Teaching(TeachRequest::Load), vec![b"no adapter".to_vec()]);
+    let told = teaching(school.finish());
+    assert!(matches!(&told[..], [TeachEvent::Failed(why)] if why.contains("no adapter of Specola")), "{told:?}");
+}
+
+#[test]
+fn what_was_learned_before_a_stop_counts_and_late_reports_do_not_mix() {
+    let mut school = School::new(1, &table());
+    school.finish();
+    let settings = Settings { epochs: 500, patience: 500, hidden: 32, ..Settings::default() };
+    let long = TeachOrder { settings, ..order(&[Strategy::ZeroShot, Strategy::Residual]) };
+    school.ask(TeachRequest::Compare(Box::new(long)));
+    let is_under_way = |school: &School| {
+        let epochs = school.bench.heard.borrow().iter().filter(|e| matches!(e, Event::Teaching(TeachEvent::Epoch { .. }))).count();
+        epochs > 5
+    };
+    while !is_under_way(&school) {
+        assert!(school.round(None), "it came to an end by itself");
+    }
+    school.bench.heard.take();
+    school.ask(TeachRequest::Stop);
+    let told = teaching(school.bench.heard.take());
+    assert_eq!(told, [TeachEvent::Ended { cancelled: true }], "at once");
+    let mut held = Vec::new();
+    while school.round(Some(&mut held)) {}
+    assert!(!held.is_empty(), "the stopped training has its say");
+
+    // Another comparison began before it came.
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::ZeroShot]))));
+    while !school.bench.heard.borrow().iter().any(|e| matches!(e, Event::Teaching(TeachEvent::Begun { .. }))) {
+        school.round(None);
+    }
+    for (number, report) in held {
+        block_on(school.bench.session.report(number, report));
+    }
+    let told = teaching(school.finish());
+    let bake_off = last_verdict(&told);
+    assert_eq!(bake_off.scores.iter().map(|s| s.strategy).collect::<Vec<_>>(), [Strategy::ZeroShot]);
+    assert_eq!(told.last(), Some(&TeachEvent::Ended { cancelled: false }));
+}
+
+#[test]
+fn a_trainer_that_is_lost_leaves_its_work_to_the_others() {
+    let mut school = School::new(2, &table());
+    school.finish();
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::ZeroShot, Strategy::Residual]))));
+    while !school.bench.heard.borrow().iter().any(|e| matches!(e, Event::Teaching(TeachEvent::Trained { .. }))) {
+        school.round(None);
+    }
+    school.hands.remove(1);
+    school.ask(TeachRequest::TrainerLost { trainer: 1 });
+    let told = teaching(school.finish());
+    let bake_off = last_verdict(&told);
+    for score in &bake_off.scores {
+        assert_eq!(score.out_of_fold.iter().flatten().count(), STARS, "{:?}", score.strategy);
+    }
+    // And when the last one goes, it ends in words.
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::Residual]))));
+    while !school.bench.heard.borrow().iter().any(|e| matches!(e, Event::Teaching(TeachEvent::Begun { .. }))) {
+        school.round(None);
+    }
+    school.hands.clear();
+    school.ask(TeachRequest::TrainerLost { trainer: 0 });
+    let told = teaching(school.finish());
+    assert_eq!(told.last(), Some(&TeachEvent::Ended { cancelled: true }));
+}
+
+#[test]
+fn labels_that_teach_nothing_are_refused_in_words() {
+    let same: String = (0..STARS).map(|i| format!("star-{i},0.5\n")).collect();
+    let mut school = School::new(1, &format!("id,feh\n{same}"));
+    school.finish();
+    school.ask(TeachRequest::Compare(Box::new(TeachOrder { groups: None, ..order(&[Strategy::Residual]) })));
+    let told = teaching(school.finish());
+    let Some(TeachEvent::Refused(remarks)) = told.last() else { panic!("{told:?}") };
+    assert!(remarks.iter().any(|r| matches!(r, Remark::Constant { n: STARS, .. })), "{remarks:?}");
+}
