@@ -89,15 +89,15 @@ impl LuLinear {
     }
 }
 
-/// x with T x = y for each row y, T triangular, its unknowns settled in `order`. Column by column: of a product with the
-/// half-known x a GPU may make NaN.
+/// x with T x = y for each row y, T triangular, its unknowns settled in `order`.
 fn substitute(triangle: Tensor<2>, y: Tensor<2>, order: Vec<usize>) -> Tensor<2> {
-    let entry = |row: usize, column: usize| triangle.clone().narrow(0, row, 1).narrow(1, column, 1);
-    let mut known: Vec<Option<Tensor<2>>> = vec![None; order.len()];
+    let mut x = y.zeros_like();
+    let n = y.dims()[0];
     for i in order {
-        let settled = known.iter().enumerate().filter_map(|(j, x)| Some(x.clone()? * entry(i, j)));
-        let rest = settled.fold(y.clone().narrow(1, i, 1), |rest, term| rest - term);
-        known[i] = Some(rest / entry(i, i));
+        let row = triangle.clone().narrow(0, i, 1);
+        let known = x.clone().matmul(row.clone().transpose());
+        let value = (y.clone().narrow(1, i, 1) - known) / row.narrow(1, i, 1);
+        x = x.slice_assign([0..n, i..i + 1], value);
     }
-    Tensor::cat(known.into_iter().flatten().collect(), 1)
+    x
 }

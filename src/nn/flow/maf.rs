@@ -73,6 +73,12 @@ impl Masked {
     }
 }
 
+/// tanh, which beyond ±20 is ±1 to the last bit: on GPUs the exponentials that it is made of overflow at some 44, and
+/// the first steps of an inversion go further.
+fn bounded_tanh(x: Tensor<2>) -> Tensor<2> {
+    tanh(x.clamp(-20.0, 20.0))
+}
+
 impl MaskedAffine {
     pub(super) fn new(features: usize, context: usize, hidden: usize, device: &Device) -> Self {
         let inputs: Vec<usize> = (1..=features).collect();
@@ -90,8 +96,8 @@ impl MaskedAffine {
     /// Scale and shift, each `[n, features]`.
     fn shape(&self, y: Tensor<2>, context: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         let [n, features] = y.dims();
-        let t = tanh(self.initial.forward(y) + tanh(self.context.forward(context)));
-        let t = self.blocks.iter().fold(t, |t, block| tanh(block.forward(t)));
+        let t = bounded_tanh(self.initial.forward(y) + bounded_tanh(self.context.forward(context)));
+        let t = self.blocks.iter().fold(t, |t, block| bounded_tanh(block.forward(t)));
         let pairs = self.last.forward(t).reshape([n, features, 2]);
         let part = |i: usize| pairs.clone().narrow(2, i, 1).squeeze_dim::<2>(2);
         (softplus(part(0), 1.0) + EPSILON, part(1))
