@@ -20,6 +20,9 @@ use support::bench::Bench;
 
 const STARS: usize = 30;
 
+/// How far one answer of the network may differ between batches of different size.
+const ROUNDING: f64 = 1e-5;
+
 fn predictor() -> Predictor {
     let store = Store::new(Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models")));
     let manifest = block_on(store.manifest()).expect("the shipped models");
@@ -215,7 +218,8 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
     assert!(off(&taught) < 0.5 * off(&shipped), "{} {}", off(&taught), off(&shipped));
     for ((_, now), (_, then)) in taught.iter().zip(&shipped) {
         assert!(now.flags.contains(&Flag::Taught));
-        assert_eq!(now.taught.as_ref().and_then(|t| t.before), Some(feh(then)));
+        let before = now.taught.as_ref().and_then(|t| t.before).expect("what the shipped model says");
+        assert!((before - feh(then)).abs() < ROUNDING);
     }
     let in_use = teaching(events).into_iter().find_map(|event| match event {
         TeachEvent::InUse { card, file } => Some((card, file)),
@@ -227,13 +231,15 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
     school.ask(TeachRequest::Forget);
     let events = school.finish();
     let again: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
-    assert_eq!(again, shipped, "undone to the last bit");
+    for ((_, now), (_, then)) in again.iter().zip(&shipped) {
+        assert!((feh(now) - feh(then)).abs() < ROUNDING && now.taught.is_none() && now.flags == then.flags);
+    }
 
-    // The saved file, dropped again, answers as before.
-    school.bench.session.request(Request::Teaching(TeachRequest::Load), vec![file]);
+    // The saved file, dropped again among networks, answers as before.
+    school.bench.session.request(Request::Networks { paths: vec!["kept.safetensors".into()] }, vec![file]);
     let events = school.finish();
     let loaded: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
-    assert_eq!(loaded, taught);
+    assert!(loaded == taught, "the same to the last bit");
     school.bench.session.request(Request::Teaching(TeachRequest::Load), vec![b"no adapter".to_vec()]);
     let told = teaching(school.finish());
     assert!(matches!(&told[..], [TeachEvent::Failed(why)] if why.contains("no adapter of Specola")), "{told:?}");
@@ -247,7 +253,13 @@ fn what_was_learned_before_a_stop_counts_and_late_reports_do_not_mix() {
     let long = TeachOrder { settings, ..order(&[Strategy::ZeroShot, Strategy::Residual]) };
     school.ask(TeachRequest::Compare(Box::new(long)));
     let is_under_way = |school: &School| {
-        let epochs = school.bench.heard.borrow().iter().filter(|e| matches!(e, Event::Teaching(TeachEvent::Epoch { .. }))).count();
+        let epochs = school
+            .bench
+            .heard
+            .borrow()
+            .iter()
+            .filter(|e| matches!(e, Event::Teaching(TeachEvent::Epoch { .. })))
+            .count();
         epochs > 5
     };
     while !is_under_way(&school) {

@@ -12,6 +12,13 @@
 //! session ──Batch──▶ helper ══port══▶ gpu: worker ──▶ model on WebGPU
 //! ```
 //!
+//! Trainers are workers too. The page starts them when something is taught, and the session deals trainings to them:
+//!
+//! ```text
+//! session ── teaching ──Order──▶ port_link ══port══▶ training: trainer ──▶ task::teach
+//!                     ◀─Report──
+//! ```
+//!
 //! [`message`] is all that the two sides share. `session` is the engine's heart and knows no browser: it runs in native
 //! tests as it does in a worker. `worker` and `client` are the two ends of the wire.
 
@@ -32,13 +39,15 @@ pub mod session;
 pub mod gpu;
 #[cfg(feature = "engine")]
 mod helper;
+#[cfg(feature = "engine")]
+mod port_link;
 pub mod teach_message;
 #[cfg(feature = "nn")]
 pub mod teaching;
 #[cfg(feature = "nn")]
 pub mod trainer;
 #[cfg(feature = "engine")]
-mod training;
+pub mod training;
 #[cfg(feature = "browser")]
 mod wire;
 #[cfg(feature = "engine")]

@@ -13,6 +13,7 @@ use crate::model::published::Files;
 use crate::result::catalogue::Modality;
 use crate::spectrum::Spectrum;
 use crate::task::published::{Input, System};
+use crate::task::teach::adapter;
 
 /// Spectra that go through the published networks at once: one full-size encoder takes half a second for each.
 pub(super) const AT_ONCE: usize = 4;
@@ -101,6 +102,16 @@ impl<F: Attachment> Networks<F> {
     /// True while there is something to do that needs no spectrum.
     pub(super) fn has_unread(&self) -> bool {
         !self.unread.is_empty()
+    }
+
+    /// The next file if it is an adapter of ours, which is no network by itself.
+    pub(super) fn next_adapter(&mut self) -> Option<F> {
+        let path = self.unread.front()?;
+        if !adapter::is_adapter(self.files.get(path)?.reader()) {
+            return None;
+        }
+        let path = self.unread.pop_front()?;
+        self.files.remove(&path)
     }
 
     /// Recognises the next checkpoint and reads it once through.

@@ -303,6 +303,10 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             return true;
         }
         if self.networks.has_unread() {
+            if let Some(adapter) = self.networks.next_adapter() {
+                self.errands.push_back(Errand::Adapter(Some(adapter)));
+                return true;
+            }
             self.networks.read_next(&mut self.emit);
             return true;
         }

@@ -1,63 +1,25 @@
-//! Training in workers of their own: the session's way to one, and what runs in it.
+//! A trainer in a worker of its own: takes the session's orders through a port.
+//!
+//! It is a program of its own, because what learning needs is large and the first answer shall not wait for it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use gloo::events::EventListener;
-use js_sys::Reflect;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{MessageEvent, MessagePort};
 
-use super::teaching::TrainerLink;
+use super::port_link::send;
 use super::trainer::{Order, Report, Trainer};
 use super::wire;
-use super::worker::{fetch_default, last_words, listen, next_task, port_of, post, report_crashes, scope};
+use super::worker::{fetch_default, last_words, listen, next_task, port_of, post, report_crashes};
 use super::{Event, Request};
 use crate::task::predict::Predictor;
 
-/// True in a worker that was started to train: its script's address says so.
-pub(super) fn is_wanted() -> bool {
-    let address = Reflect::get(&scope(), &"scriptUrl".into()).ok().and_then(|url| url.as_string()).unwrap_or_default();
-    address.contains("role=trainer")
-}
-
-/// The session's end of a port to a trainer.
-pub(super) struct PortLink {
-    port: MessagePort,
-    _listener: EventListener,
-}
-
-impl PortLink {
-    /// Sends orders through a port; `hear` gets what comes back.
-    pub(super) fn new(port: MessagePort, hear: impl Fn(Report) + 'static) -> Self {
-        let listener = EventListener::new(&port, "message", move |event| {
-            match wire::unpack::<Report>(&event.unchecked_ref::<MessageEvent>().data()) {
-                Ok((report, _)) => hear(report),
-                Err(why) => last_words(&why),
-            }
-        });
-        port.start();
-        Self { port, _listener: listener }
-    }
-}
-
-impl TrainerLink for PortLink {
-    fn send(&self, order: &Order) {
-        if let Err(why) = send(&self.port, order) {
-            last_words(&why);
-        }
-    }
-}
-
-fn send<T: serde::Serialize>(port: &MessagePort, message: &T) -> Result<(), String> {
-    let (message, transfer) = wire::pack(message, [])?;
-    port.post_message_with_transferable(&message, &transfer).map_err(|e: JsValue| wire::text_of(&e))
-}
-
 /// Starts a trainer in the worker that this is called in, and returns at once.
-pub(super) fn start() {
+pub fn start() {
     report_crashes();
     let waiting = RefCell::new(Some(()));
     listen(move |request, attachments| {

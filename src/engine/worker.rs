@@ -15,10 +15,10 @@ use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 use super::blob::FileReader;
 use super::dropped::Attachment;
 use super::helper::Remote;
+use super::port_link::PortLink;
 use super::session::Session;
 use super::teach_message::TeachRequest;
 use super::trainer::Report;
-use super::training::{self, PortLink};
 use super::wire::{self, text_of};
 use super::{Backend, Event, MODELS_CACHE, Request};
 use crate::model::manifest::ModelEntry;
@@ -60,9 +60,6 @@ impl Attachment for File {
 
 /// Starts the engine in the worker that this is called in, and returns at once.
 pub fn start() {
-    if training::is_wanted() {
-        return training::start();
-    }
     report_crashes();
     let (mail, inbox) = unbounded();
     let to_inbox = mail.clone();

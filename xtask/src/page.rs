@@ -1,4 +1,4 @@
-//! Building the page: Trunk makes `dist/` of the three browser binaries, then the page's security policy is written.
+//! Building the page: Trunk makes `dist/` of the browser binaries, then the page's security policy is written.
 
 use std::path::PathBuf;
 

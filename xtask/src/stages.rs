@@ -85,7 +85,7 @@ fn native_clippy() -> Result<()> {
 fn clippy() -> Result<()> {
     native_clippy()?;
     tools::wasm_target()?;
-    for (feature, bins) in [("ui", &["app"][..]), ("gpu", &["engine", "gpu"])] {
+    for (feature, bins) in [("ui", &["app"][..]), ("gpu", &["engine", "trainer", "gpu"])] {
         let mut clippy = cargo();
         clippy.args(["clippy", "--locked", "--target", "wasm32-unknown-unknown", "--no-default-features", "--lib"]);
         clippy.args(bins.iter().flat_map(|bin| ["--bin", bin]));

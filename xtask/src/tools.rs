@@ -39,7 +39,7 @@ pub fn wasm_target() -> Result<()> {
     })
 }
 
-/// Trunk, which makes a page of the three browser binaries.
+/// Trunk, which makes a page of the browser binaries.
 pub fn trunk() -> Result<PathBuf> {
     // Its own lock file holds the versions it builds with. Unoptimised: it compiles in half the time and only copies.
     cargo_tool("trunk", "trunk", TRUNK, &["--locked", "--debug"])

@@ -3,6 +3,8 @@
 //! The card is JSON in the file's metadata. An adapter may come from anyone, so sizes are bounded, every array must have the
 //! shape that the card and the network call for, and every number must be finite.
 
+use std::io::Read;
+
 use thiserror::Error;
 
 use super::classroom::{Classroom, TeachError};
@@ -86,6 +88,18 @@ pub fn card(
 
 fn short(sha256: &str) -> String {
     sha256.chars().take(12).collect()
+}
+
+/// True for a file that begins as an adapter does; what it cannot be told of is none.
+pub fn is_adapter(mut file: impl Read) -> bool {
+    let mut length = [0; 8];
+    if file.read_exact(&mut length).is_err() || u64::from_le_bytes(length) > MAX_HEADER {
+        return false;
+    }
+    let mut header = Vec::new();
+    let is_read = file.take(u64::from_le_bytes(length)).read_to_end(&mut header).is_ok();
+    let header: Option<serde_json::Value> = serde_json::from_slice(&header).ok().filter(|_| is_read);
+    header.is_some_and(|header| header["__metadata__"][CARD].is_string())
 }
 
 /// What was taught, and what it says about itself.

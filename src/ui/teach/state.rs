@@ -197,6 +197,12 @@ impl Teach {
 impl State {
     /// Takes what the engine says about teaching.
     pub fn receive_teaching(&self, epoch: u32, event: TeachEvent) {
+        // A dropped adapter was taken for a network until the engine looked into it.
+        if matches!(event, TeachEvent::InUse { .. } | TeachEvent::Failed(_)) {
+            self.networks.update(|known| {
+                known.take_if(|k| !k.is_system && k.networks.is_empty() && k.busy.is_none());
+            });
+        }
         self.teach.receive(event, |id| RowKey { epoch, id });
     }
 

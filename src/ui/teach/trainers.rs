@@ -11,8 +11,8 @@ use crate::engine::client::EngineClient;
 use crate::engine::teach_message::TeachRequest;
 use crate::ui::engine_link::EngineLink;
 
-/// Where the engine's program lies, relative to the page, and what it is to do.
-const WORKER_URL: &str = "./engine-worker.js?role=trainer";
+/// Where the trainer's program lies, relative to the page.
+const WORKER_URL: &str = "./engine-worker.js?program=trainer";
 
 /// Most trainers: each holds a copy of the model.
 const MOST: usize = 4;

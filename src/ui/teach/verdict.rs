@@ -24,9 +24,13 @@ pub fn Verdict() -> impl IntoView {
     });
     view! {
         <Show when=move || bake_off.with(Option::is_some)>
-            {move || bake_off.get().map(|bake_off| view! { <Scores bake_off/> })}
-            <Recommended/>
-            <OneToOne/>
+            <div class="verdict">
+                <div>
+                    {move || bake_off.get().map(|bake_off| view! { <Scores bake_off/> })}
+                    <Recommended/>
+                </div>
+                <OneToOne/>
+            </div>
         </Show>
         <Show when=has_curve>
             <h3>"How many labels it takes"</h3>
