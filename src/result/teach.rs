@@ -97,7 +97,8 @@ pub struct Settings {
     pub hidden: usize,
     /// What the residual head sees.
     pub sight: Sight,
-    /// Whether a closed-form correction, learned from like stars, comes before the gradient steps.
+    /// Whether a closed-form correction, learned from like stars, comes before the gradient steps. Then a pass is kept only
+    /// when it is better than that by more than chance.
     pub closed_form: bool,
     /// Noise added to the normalised flux in training (σ), in units of the continuum.
     pub noise: f32,
