@@ -27,7 +27,7 @@ const STEPS_AT_ONCE: usize = 4;
 
 /// Standard errors by which a pass must be better than the closed form before it: a handful of validation stars would
 /// else pick, among so many passes, the one that suits the errors of their own labels.
-const DOUBT: f64 = 2.0;
+const DOUBT: f64 = 3.0;
 
 /// Spectra that are answered at once.
 const BATCH: usize = 64;
