@@ -3,20 +3,19 @@
 use std::rc::Rc;
 
 use burn::tensor::{Device, Tensor};
+use rand::SeedableRng;
 use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::augment::Augment;
 use super::classroom::{Classroom, TeachError, matrix, one_output, values};
 use super::closed_form::ClosedForm;
+use super::init::fresh;
 use super::ridge::Head;
 use super::split::Split;
 use super::taught::{Answering, Taught, sight_width};
 use super::{Adapter, Pupil, Teacher};
-use crate::model::weights::{Tensors, WeightsError};
 use crate::nn::MlpConfig;
-use crate::nn::keyed::Keyed;
 use crate::nn::lora::LoraConfig;
 use crate::nn::residual_head::{ResidualHead, ResidualHeadConfig};
 use crate::result::teach::{Epoch, Outcome, Settings, Sight, Strategy, Task};
@@ -435,23 +434,4 @@ fn is_better(now: &[f64], kept: &[f64], doubt: f64) -> bool {
     let fallen: Vec<f64> = kept.iter().zip(now).map(|(kept, now)| kept - now).collect();
     let (mean, std) = mean_and_std(&fallen);
     mean > doubt * std / (fallen.len().max(2) as f64 - 1.0).sqrt()
-}
-
-/// A network with weights that depend on the seed alone: U(±1/√inputs) as PyTorch draws them, and zeros where an adapter must not
-/// change anything yet. A device's own generator is shared with whatever else runs on it.
-fn fresh<N: Keyed>(network: N, seed: u64, is_zero: fn(&str) -> bool, device: &Device) -> Result<N, WeightsError> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0xf2e5);
-    let mut arrays = Tensors::default();
-    let mut bound = 0.0f32;
-    for slot in network.slots("") {
-        let n = slot.shape.iter().product();
-        // A bias stands behind its matrix and has the same bound.
-        if let &[_, inputs] = slot.shape.as_slice() {
-            bound = (inputs.max(1) as f32).sqrt().recip();
-        }
-        let silent = is_zero(&slot.name);
-        let values = (0..n).map(|_| if silent { 0.0 } else { rng.random_range(-bound..=bound) }).collect();
-        arrays.insert(&slot.name, &slot.shape, values);
-    }
-    network.loaded(&arrays, "", device)
 }
