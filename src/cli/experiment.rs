@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::{ModelsDir, Outcome};
 use crate::result::Label;
+use crate::result::teach::Settings;
 use crate::train::experiment;
 use crate::train::grid::Grid;
 use crate::train::library::read_labelled;
@@ -55,6 +56,9 @@ struct Teaching {
     /// With the study's own settings
     #[arg(long)]
     paper: bool,
+    /// Without the closed-form step
+    #[arg(long)]
+    no_closed_form: bool,
     #[command(flatten)]
     models: ModelsDir,
 }
@@ -66,12 +70,14 @@ impl Teaching {
                 .filter(|l| *l != Label::Rv)
                 .with_context(|| format!("there is no label {name:?} to teach; there are teff, logg, feh and alpha_fe"))
         };
+        let mut settings = if self.paper { Settings::paper() } else { Settings::default() };
+        settings.closed_form &= !self.no_closed_form;
         Ok(Comparison {
             labels: self.targets.iter().map(label).collect::<Result<_>>()?,
             sizes: self.sizes.clone(),
             alpha_sizes: self.alpha_sizes.clone(),
             seeds: self.seeds.clone(),
-            paper: self.paper,
+            settings,
         })
     }
 }

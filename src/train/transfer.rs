@@ -32,8 +32,8 @@ pub struct Comparison {
     pub alpha_sizes: Vec<usize>,
     /// Seeds of splits and trainings.
     pub seeds: Vec<u64>,
-    /// As the study did it, instead of our own settings.
-    pub paper: bool,
+    /// How to teach; the study's own are [`Settings::paper`].
+    pub settings: Settings,
 }
 
 /// A way of teaching, and its name in tables.
@@ -80,8 +80,7 @@ fn taught(room: &Rc<Classroom>, variant: &Variant, n: usize, seed: u64) -> Resul
     Ok((metrics(&room.lesson, &went.rows, &went.values, &room.lesson.regimes(None)), went.best_epoch))
 }
 
-fn variants(paper: bool) -> Vec<Variant> {
-    let settings = if paper { Settings::paper() } else { Settings::default() };
+fn variants(settings: &Settings) -> Vec<Variant> {
     let of = |name: &str, strategy, settings: Settings| Variant { name: name.into(), strategy, settings };
     let mut all = vec![of("Zero-shot", Strategy::ZeroShot, settings.clone())];
     if settings.closed_form {
@@ -93,8 +92,20 @@ fn variants(paper: bool) -> Vec<Variant> {
     all.push(of("LoRA", Strategy::Lora, settings.clone()));
     all.push(of("Full", Strategy::Full, settings.clone()));
     // At the papers' own rate a network from random weights learns nothing (their A.3).
-    all.push(of("From scratch", Strategy::Scratch, Settings { rate: Some(1e-3), ..settings }));
+    all.push(of("From scratch", Strategy::Scratch, Settings { rate: Some(1e-3), ..settings.clone() }));
     all
+}
+
+/// The settings in a sentence.
+fn how(settings: &Settings) -> String {
+    let Settings { epochs, patience, validation, .. } = settings;
+    let rate =
+        settings.rate.map_or("each strategy's own learning rate".into(), |rate| format!("learning rate {rate:.0e}"));
+    let first = if settings.closed_form { "The closed-form step first; " } else { "No closed-form step; " };
+    let part = 100.0 * validation;
+    format!(
+        "{first}{rate}, {epochs} passes at most, {patience} of patience, {part:.0} % of the labels decide which pass is kept."
+    )
 }
 
 /// Strategies by number of labelled stars: Markdown.
@@ -104,7 +115,7 @@ pub fn transfer(
     what: &Comparison,
     say: &mut dyn FnMut(&str),
 ) -> Result<String> {
-    let variants = variants(what.paper);
+    let variants = variants(&what.settings);
     let mut page = format!(
         "### Synthetic → MILES: {}, taught by few stars\n\n\
          {:.0}–{:.0} K; asked about all stars and clusters that none of the labelled ones belongs to; mean and standard error of {} seeds. σ after 3 σ \
@@ -113,11 +124,7 @@ pub fn transfer(
         TEFF_RANGE_K.0,
         TEFF_RANGE_K.1,
         what.seeds.len(),
-        if what.paper {
-            "As the study did it: learning rate 1e-5 (from scratch 1e-3), 200 epochs, the best pass on a fifth of the labels."
-        } else {
-            "Settings as they are by default; a fifth of the labels decides when to stop."
-        }
+        how(&what.settings)
     );
     for &label in &what.labels {
         let room = classroom(predictor, library, label)?;
@@ -165,7 +172,7 @@ pub fn ablation(
     what: &Comparison,
     say: &mut dyn FnMut(&str),
 ) -> Result<String> {
-    let settings = if what.paper { Settings::paper() } else { Settings { closed_form: false, ..Settings::default() } };
+    let settings = Settings { closed_form: false, ..what.settings.clone() };
     let mut tables: Vec<(&str, &str, Vec<Variant>)> = Vec::new();
     let ranks = [8, 32, 128, 256].map(|rank| Variant {
         name: rank.to_string(),

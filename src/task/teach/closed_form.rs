@@ -21,7 +21,7 @@ const ROUNDS: usize = 2;
 /// Residuals beyond this many standard deviations count less.
 const HUBER: f64 = 1.5;
 
-/// Most stars that choose length and noise, and most that are remembered.
+/// Most stars that choose length and noise.
 const MAX_TRIED: usize = 300;
 /// Most stars that are remembered.
 pub const MAX_ANCHORS: usize = 1500;
@@ -187,7 +187,7 @@ mod tests {
     fn wave(n: usize) -> (Vec<f32>, Vec<f64>) {
         let angle = |i: usize| i as f64 / n as f64 * std::f64::consts::TAU;
         let embeddings = (0..n).flat_map(|i| [angle(i).cos() as f32, angle(i).sin() as f32]).collect();
-        let noise = |i: usize| if (i * 7919) % 3 == 0 { 0.1 } else { -0.05 };
+        let noise = |i: usize| if (i * 7919).is_multiple_of(3) { 0.1 } else { -0.05 };
         let residuals = (0..n).map(|i| 0.5 + angle(i).sin() + noise(i) + if i == 17 { 10.0 } else { 0.0 }).collect();
         (embeddings, residuals)
     }

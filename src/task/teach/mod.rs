@@ -16,6 +16,7 @@ pub mod bake_off;
 mod cholesky;
 pub mod classroom;
 pub mod closed_form;
+mod init;
 pub mod landscape;
 pub mod lesson;
 pub mod mmd;

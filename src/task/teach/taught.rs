@@ -29,6 +29,8 @@ pub struct Taught {
 
 /// A network with one standardised output.
 #[derive(Debug, Clone)]
+// One exists at a time, and a box would only add an indirection.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Answering {
     /// All layers its own.
     Network(Mlp),

@@ -3,20 +3,19 @@
 use std::rc::Rc;
 
 use burn::tensor::{Device, Tensor};
+use rand::SeedableRng;
 use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::augment::Augment;
 use super::classroom::{Classroom, TeachError, matrix, one_output, values};
 use super::closed_form::ClosedForm;
+use super::init::fresh;
 use super::ridge::Head;
 use super::split::Split;
 use super::taught::{Answering, Taught, sight_width};
 use super::{Adapter, Pupil, Teacher};
-use crate::model::weights::{Tensors, WeightsError};
 use crate::nn::MlpConfig;
-use crate::nn::keyed::Keyed;
 use crate::nn::lora::LoraConfig;
 use crate::nn::residual_head::{ResidualHead, ResidualHeadConfig};
 use crate::result::teach::{Epoch, Outcome, Settings, Sight, Strategy, Task};
@@ -24,6 +23,10 @@ use crate::task::metrics::mean_and_std;
 
 /// Steps between two returns to whoever drives: a few tens of milliseconds each.
 const STEPS_AT_ONCE: usize = 4;
+
+/// Standard errors by which a pass must be better than the closed form before it: a handful of validation stars would
+/// else pick, among so many passes, the one that suits the errors of their own labels.
+const DOUBT: f64 = 3.0;
 
 /// Spectra that are answered at once.
 const BATCH: usize = 64;
@@ -89,7 +92,10 @@ pub struct Training {
     learner: Learner,
     best: Learned,
     best_epoch: usize,
-    lowest: f64,
+    /// Validation losses of each row for what is kept.
+    kept_losses: Vec<f64>,
+    /// Lowest validation loss so far, and the pass that had it.
+    lowest: (f64, usize),
     epoch: usize,
     order: Vec<usize>,
     at: usize,
@@ -131,7 +137,8 @@ impl Training {
             learner: Learner::Nobody,
             best: Learned::Nothing,
             best_epoch: 0,
-            lowest: f64::INFINITY,
+            kept_losses: Vec::new(),
+            lowest: (f64::INFINITY, 0),
             epoch: 0,
             order: split.train.clone(),
             at: 0,
@@ -307,18 +314,19 @@ impl Training {
         matrix(batch, room.base.input_mean.len(), device)
     }
 
-    /// Losses of a pass; keeps the network if it is the best so far.
+    /// Losses of a pass; keeps the network if it is better than the one that is kept.
     async fn end_of_pass(&mut self) -> Result<Epoch, TeachError> {
         let learned = self.learner.learned();
         let train_loss = match self.losses.take() {
             Some((sum, n)) => f64::from(values(sum).await?[0]) / n as f64,
             None => {
                 let train = self.split.train.clone();
-                self.loss(&learned, &train).await?
+                mean_and_std(&self.losses_of(&learned, &train).await?).0
             }
         };
         let validation = self.split.validation.clone();
-        let validation_loss = if validation.is_empty() { None } else { Some(self.loss(&learned, &validation).await?) };
+        let each = self.losses_of(&learned, &validation).await?;
+        let validation_loss = (!each.is_empty()).then(|| mean_and_std(&each).0);
         let epoch = Epoch { epoch: self.epoch, train_loss, validation_loss };
         let judged = validation_loss.unwrap_or(0.0);
         if !(train_loss.is_finite() && judged.is_finite()) {
@@ -326,29 +334,34 @@ impl Training {
             // The best so far is from before, and stays.
             return Err(TeachError::NotFinite { epoch: self.epoch });
         }
+        let doubt = if self.closed_form.is_some() { DOUBT } else { 0.0 };
+        if self.history.is_empty() || validation_loss.is_none() || is_better(&each, &self.kept_losses, doubt) {
+            (self.best, self.best_epoch, self.kept_losses) = (learned, self.epoch, each);
+        }
         self.history.push(epoch);
-        if judged < self.lowest || validation_loss.is_none() {
-            (self.lowest, self.best_epoch, self.best) = (judged, self.epoch, learned);
-        } else if self.epoch - self.best_epoch >= self.settings.patience {
+        if judged < self.lowest.0 || validation_loss.is_none() {
+            self.lowest = (judged, self.epoch);
+        } else if self.epoch - self.lowest.1 >= self.settings.patience {
             self.is_done = true;
         }
         Ok(epoch)
     }
 
-    async fn loss(&mut self, learned: &Learned, rows: &[usize]) -> Result<f64, TeachError> {
+    /// Square error of each row.
+    async fn losses_of(&mut self, learned: &Learned, rows: &[usize]) -> Result<Vec<f64>, TeachError> {
         let device = self.room.device.clone();
-        let mut sum = 0.0;
+        let mut losses = Vec::with_capacity(rows.len());
         for some in rows.chunks(BATCH) {
             let x = self.input(some, false, &device);
             let output = match learned {
-                Learned::Nothing => return Ok(f64::NAN),
+                Learned::Nothing => return Ok(Vec::new()),
                 Learned::Network(pupil) => pupil.forward(x),
                 Learned::Head(head) => head.forward(x),
             };
             let off = values(output).await?.into_iter().zip(some).map(|(y, i)| f64::from(y - self.targets[*i]));
-            sum += off.map(|d| d * d).sum::<f64>();
+            losses.extend(off.map(|d| d * d));
         }
-        Ok(sum / rows.len() as f64)
+        Ok(losses)
     }
 
     /// The best so far, to answer with. Labels that decided when to stop now serve the closed-form step too.
@@ -416,21 +429,9 @@ impl Training {
     }
 }
 
-/// A network with weights that depend on the seed alone: U(±1/√inputs) as PyTorch draws them, and zeros where an adapter must not
-/// change anything yet. A device's own generator is shared with whatever else runs on it.
-fn fresh<N: Keyed>(network: N, seed: u64, is_zero: fn(&str) -> bool, device: &Device) -> Result<N, WeightsError> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0xf2e5);
-    let mut arrays = Tensors::default();
-    let mut bound = 0.0f32;
-    for slot in network.slots("") {
-        let n = slot.shape.iter().product();
-        // A bias stands behind its matrix and has the same bound.
-        if let &[_, inputs] = slot.shape.as_slice() {
-            bound = (inputs.max(1) as f32).sqrt().recip();
-        }
-        let silent = is_zero(&slot.name);
-        let values = (0..n).map(|_| if silent { 0.0 } else { rng.random_range(-bound..=bound) }).collect();
-        arrays.insert(&slot.name, &slot.shape, values);
-    }
-    network.loaded(&arrays, "", device)
+/// True when losses have fallen by more than `doubt` times the standard error of their differences.
+fn is_better(now: &[f64], kept: &[f64], doubt: f64) -> bool {
+    let fallen: Vec<f64> = kept.iter().zip(now).map(|(kept, now)| kept - now).collect();
+    let (mean, std) = mean_and_std(&fallen);
+    mean > doubt * std / (fallen.len().max(2) as f64 - 1.0).sqrt()
 }
