@@ -8,6 +8,7 @@ mod axis;
 mod decimate;
 mod figure;
 mod lines;
+mod losses;
 mod spectrum;
 mod theme;
 
@@ -15,5 +16,6 @@ pub use axis::{decimals_for, ticks};
 pub use decimate::columns;
 pub use figure::{Drawn, Figure, Frame, Layer, Panel, Scale};
 pub use lines::{LINES, SpectralLine};
+pub use losses::{LossSeries, losses};
 pub use spectrum::{SpectrumFigure, nearest_index};
 pub use theme::{Paint, Rgb, Theme};

@@ -1,16 +1,25 @@
 //! Pretraining: native only. Inference never imports it.
 
+pub mod components;
 pub mod dataset;
+pub mod emulator;
 pub mod errors;
 pub mod evaluate;
 pub mod experiment;
+pub mod extinction;
 pub mod fit;
 pub mod grid;
+pub mod lessons;
 pub mod library;
 pub mod metrics;
+pub mod pairs;
+pub mod population;
 pub mod pretrain;
 pub mod report;
 pub mod simulate;
+pub mod simulate_desi;
+pub mod simulate_xp;
 pub mod smooth;
+pub mod steps;
 pub mod straighten;
 pub mod subspace;

@@ -1,0 +1,3 @@
+//! What is taught, one network a file: examples and loss of each.
+
+pub mod emulator;
