@@ -66,7 +66,15 @@ fn write_text(out: &mut dyn Write, manifest: &Manifest, model: &ModelEntry) -> s
     }
     for (i, f) in model.figures.iter().enumerate() {
         let of = if f.of.is_empty() { String::new() } else { format!(" ({})", f.of) };
-        writeln!(out, "  {:<9} {}{of}: {:.4} (N {}, {})", if i == 0 { "measured" } else { "" }, f.what, f.value, f.n, f.on)?;
+        writeln!(
+            out,
+            "  {:<9} {}{of}: {:.4} (N {}, {})",
+            if i == 0 { "measured" } else { "" },
+            f.what,
+            f.value,
+            f.n,
+            f.on
+        )?;
     }
     Ok(())
 }

@@ -99,6 +99,19 @@ pub fn features(labels: &[f64; EMULATOR_LABELS]) -> [f32; EMULATOR_LABELS] {
     std::array::from_fn(|i| if i == 0 { 5040.0 / labels[0] } else { labels[i] } as f32)
 }
 
+/// Sum of products, in eight sums at a time: floating-point addition has an order, and one sum cannot be vectorised.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a, a_rest) = a.as_chunks::<8>();
+    let (b, b_rest) = b.as_chunks::<8>();
+    let mut sums = [0f32; 8];
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..8 {
+            sums[i] += a[i] * b[i];
+        }
+    }
+    sums.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum::<f32>()
+}
+
 /// x · σ(x): the network's activation, smooth as spectra are in their labels.
 fn silu(x: f32) -> f32 {
     x / (1.0 + (-x).exp())
@@ -107,7 +120,8 @@ fn silu(x: f32) -> f32 {
 impl Emulator {
     /// From its file.
     pub fn load(tensors: &Tensors) -> Result<Self, WeightsError> {
-        let (mean, scale) = (tensors.get("input.mean", &[EMULATOR_LABELS])?, tensors.get("input.scale", &[EMULATOR_LABELS])?);
+        let (mean, scale) =
+            (tensors.get("input.mean", &[EMULATOR_LABELS])?, tensors.get("input.scale", &[EMULATOR_LABELS])?);
         let mut layers = Vec::new();
         while let Ok(shape) = tensors.shape(&format!("network.{}.weight", layers.len())) {
             let name = format!("network.{}", layers.len());
@@ -164,7 +178,7 @@ impl Emulator {
         let standard = features(labels).into_iter().zip(self.standard);
         let mut x: Vec<f32> = standard.map(|(f, (mean, scale))| (f - mean) / scale).collect();
         for (i, layer) in self.layers.iter().enumerate() {
-            let row = |(weights, bias): (&[f32], &f32)| bias + weights.iter().zip(&x).map(|(w, v)| w * v).sum::<f32>();
+            let row = |(weights, bias): (&[f32], &f32)| bias + dot(weights, &x);
             let next: Vec<f32> = layer.weight.chunks_exact(x.len().max(1)).zip(&layer.bias).map(row).collect();
             x = if i + 1 < self.layers.len() { next.into_iter().map(silu).collect() } else { next };
         }
@@ -173,14 +187,26 @@ impl Emulator {
 
     /// The spectrum of these labels. It is worth what the manifest says inside the grid's range and nothing outside.
     pub fn spectrum(&self, labels: &[f64; EMULATOR_LABELS]) -> Emulated {
-        let all = self.coefficients(labels);
-        let (lines, rest) = all.split_at(self.lines.len().min(all.len()));
+        let coefficients = self.coefficients(labels);
+        let [lines, continuum] = self.optical(&coefficients);
+        Emulated { lines, continuum, sed: self.sed(&coefficients) }
+    }
+
+    /// Flux over continuum, and continuum, of these coefficients.
+    pub fn optical(&self, coefficients: &[f32]) -> [Vec<f32>; 2] {
+        let [lines, continuum, _] = self.blocks(coefficients);
+        let lines = self.lines.curve(lines).into_iter().map(|v| v.max(0.0)).collect();
+        [lines, self.continuum.curve(continuum).into_iter().map(f32::exp).collect()]
+    }
+
+    /// Energy distribution of these coefficients.
+    pub fn sed(&self, coefficients: &[f32]) -> Vec<f32> {
+        self.sed.curve(self.blocks(coefficients)[2]).into_iter().map(f32::exp).collect()
+    }
+
+    fn blocks<'c>(&self, coefficients: &'c [f32]) -> [&'c [f32]; 3] {
+        let (lines, rest) = coefficients.split_at(self.lines.len().min(coefficients.len()));
         let (continuum, sed) = rest.split_at(self.continuum.len().min(rest.len()));
-        let exp = |curve: Vec<f32>| curve.into_iter().map(f32::exp).collect();
-        Emulated {
-            lines: self.lines.curve(lines).into_iter().map(|v| v.max(0.0)).collect(),
-            continuum: exp(self.continuum.curve(continuum)),
-            sed: exp(self.sed.curve(sed)),
-        }
+        [lines, continuum, sed]
     }
 }

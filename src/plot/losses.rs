@@ -51,7 +51,9 @@ pub fn losses(title: &str, series: &[LossSeries]) -> Option<String> {
             let colour = colours[i % colours.len()];
             let points = one.points.iter().filter(|p| p.1.is_finite()).map(|p| (p.0, shown(p.1)));
             let drawn = chart.draw_series(LineSeries::new(points, colour.stroke_width(2))).ok()?;
-            drawn.label(&one.name).legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+            drawn
+                .label(&one.name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         }
         chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw().ok()?;
         root.present().ok()?;

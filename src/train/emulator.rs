@@ -79,7 +79,14 @@ pub fn fit(
     for (n, &node) in train.iter().enumerate() {
         let of = |all: &[f32], basis: &Basis| all[n * basis.len()..(n + 1) * basis.len()].to_vec();
         let own = rows.next_if(|(i, _)| **i == node).map(|(_, c)| c.to_vec());
-        push(&mut train_nodes, grid, node, &standard, &weights, [Some(of(&lines_of, &lines)), Some(of(&continuum_of, &continuum)), own]);
+        push(
+            &mut train_nodes,
+            grid,
+            node,
+            &standard,
+            &weights,
+            [Some(of(&lines_of, &lines)), Some(of(&continuum_of, &continuum)), own],
+        );
     }
     let mut check_nodes = Nodes::default();
     for &node in held_out {
@@ -113,7 +120,8 @@ fn standardisation(grid: &Grid, nodes: &[usize]) -> [(f32, f32); PARAMETERS] {
     std::array::from_fn(|j| {
         let values: Vec<f64> = nodes.iter().map(|&i| f64::from(features(&grid.parameters[i])[j])).collect();
         let (mean, std) = super::metrics::mean_and_std(&values);
-        (mean as f32, std.max(1e-6) as f32)
+        // A label that all nodes share tells nothing, and must not be blown up when a star's differs.
+        (mean as f32, if std > 1e-4 { std as f32 } else { 1.0 })
     })
 }
 
@@ -187,8 +195,7 @@ pub fn measure(emulator: &Emulator, grid: &Grid, seds: &Seds, held_out: &[usize]
         .par_iter()
         .map(|&node| {
             let got = emulator.spectrum(&grid.parameters[node]);
-            let lines: Vec<f64> =
-                got.lines.iter().zip(grid.normalised(node)).map(|(a, b)| f64::from(a - b)).collect();
+            let lines: Vec<f64> = got.lines.iter().zip(grid.normalised(node)).map(|(a, b)| f64::from(a - b)).collect();
             let ratio = |got: &[f32], want: &[f32]| {
                 let want = ln_relative(want);
                 let off: Vec<f64> = got.iter().zip(&want).map(|(a, b)| f64::from(a.ln() - b)).collect();

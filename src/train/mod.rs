@@ -3,6 +3,7 @@
 pub mod components;
 pub mod dataset;
 pub mod emulator;
+pub mod encoders;
 pub mod errors;
 pub mod evaluate;
 pub mod experiment;

@@ -6,23 +6,11 @@ use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
 use super::grid::PARAMETERS;
-use super::population::{Drawn, Population};
+use super::population::{Drawn, Population, Want};
 use super::simulate::{observe, survey_like};
 use super::simulate_desi::{self, desi_like};
 use super::simulate_xp::{self, colour_excess, gaia_like};
 use super::steps::rng_of;
-use crate::model::encoders::lrs_input;
-
-/// What is wanted of a star.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
-    /// The optical spectrum alone.
-    Lrs,
-    /// The Gaia spectrum alone.
-    Xp,
-    /// Both.
-    Both,
-}
 
 /// The optical survey that a spectrum is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +36,7 @@ pub struct Pair {
     pub snr: f64,
     /// G, mag.
     pub g_mag: f64,
-    /// Input of the LRS encoder, `[1462]`.
+    /// The recipe's output for the optical spectrum, `[1462]`; NaN where there is nothing.
     pub lrs: Vec<f32>,
     /// Input of the XP encoder, `[343]`.
     pub xp: Vec<f32>,
@@ -79,16 +67,17 @@ impl Pairs<'_> {
 
     fn example(&self, step: usize, i: usize, node: Option<usize>, want: Want) -> Result<Pair> {
         let mut rng = rng_of(self.seed, step, i);
+        ensure!(!self.population.nodes.is_empty(), "there is no node to make stars from");
         // An observation may fail (no flux left at 550 nm); another star takes its place.
         for _ in 0..20 {
-            let drawn = match (node, self.between) {
-                (Some(node), true) => self.population.near(node, &mut rng),
-                (Some(node), false) => self.population.node(node),
-                (None, true) => self.population.draw(&mut rng),
-                (None, false) => {
-                    let nodes = &self.population.nodes;
-                    self.population.node(nodes[rng.random_range(0..nodes.len().max(1))])
-                }
+            let node = node.unwrap_or_else(|| {
+                let nodes = &self.population.nodes;
+                nodes[rng.random_range(0..nodes.len().max(1))]
+            });
+            let drawn = if self.between {
+                self.population.near(node, want, &mut rng)
+            } else {
+                self.population.node(node, want)
             };
             if let Some(pair) = self.observed(&drawn, want, &mut rng) {
                 return Ok(pair);
@@ -100,8 +89,14 @@ impl Pairs<'_> {
 
     fn observed(&self, drawn: &Drawn, want: Want, rng: &mut impl Rng) -> Option<Pair> {
         let ebv_mag = colour_excess(rng);
-        let mut pair =
-            Pair { node: drawn.node, parameters: drawn.parameters, ebv_mag, snr: f64::NAN, g_mag: f64::NAN, ..Pair::default() };
+        let mut pair = Pair {
+            node: drawn.node,
+            parameters: drawn.parameters,
+            ebv_mag,
+            snr: f64::NAN,
+            g_mag: f64::NAN,
+            ..Pair::default()
+        };
         if want != Want::Xp {
             let star = self.population.star(drawn);
             let is_desi = match self.optical {
@@ -122,10 +117,10 @@ impl Pairs<'_> {
                 pair.snr = how.snr;
                 observe(&star, &how, rng)?
             };
-            pair.lrs = lrs_input(&norm);
-            if pair.lrs.is_empty() {
+            if !norm.iter().any(|v| v.is_finite()) {
                 return None;
             }
+            pair.lrs = norm;
         }
         if want != Want::Lrs {
             let how = gaia_like(ebv_mag, rng);

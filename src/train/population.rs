@@ -31,7 +31,18 @@ pub struct Population<'a> {
     pub nodes: Vec<usize>,
 }
 
-/// A star, at rest and without dust.
+/// What of a star is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// What an optical survey sees.
+    Lrs,
+    /// What Gaia's prisms see.
+    Xp,
+    /// Both.
+    Both,
+}
+
+/// A star, at rest and without dust; what was not wanted is empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drawn {
     /// The node that it was made from.
@@ -45,45 +56,44 @@ pub struct Drawn {
 }
 
 impl Population<'_> {
-    /// A star near a random node.
-    pub fn draw(&self, rng: &mut impl Rng) -> Drawn {
-        let node = self.nodes[rng.random_range(0..self.nodes.len().max(1))];
-        self.near(node, rng)
-    }
-
     /// A star near this node.
-    pub fn near(&self, node: usize, rng: &mut impl Rng) -> Drawn {
+    pub fn near(&self, node: usize, want: Want, rng: &mut impl Rng) -> Drawn {
         let own = self.grid.parameters[node];
-        let moved = std::array::from_fn(|j| {
+        let moved: [f64; PARAMETERS] = std::array::from_fn(|j| {
             let (low, high) = RANGES[j];
             (own[j] + MOVES[j] * rng.random_range(-1.0..1.0)).clamp(low.min(own[j]), high.max(own[j]))
         });
-        self.moved(node, moved)
+        let Drawn { mut flux, mut sed, .. } = self.node(node, want);
+        let (before, after) = (self.emulator.coefficients(&own), self.emulator.coefficients(&moved));
+        if want != Want::Xp {
+            let ([lines, continuum], [lines_then, continuum_then]) =
+                (self.emulator.optical(&before), self.emulator.optical(&after));
+            let tilt: Vec<f32> = continuum_then.iter().zip(&continuum).map(|(a, b)| a / b).collect();
+            let tilt = stretched(&tilt, flux.len());
+            for ((f, tilt), (after, before)) in flux.iter_mut().zip(tilt).zip(lines_then.iter().zip(&lines)) {
+                // Where the emulator sees no light a ratio says nothing.
+                *f *= tilt * f64::from((after / before.max(0.02)).clamp(0.3, 3.0));
+            }
+        }
+        if want != Want::Lrs {
+            let (before, after) = (self.emulator.sed(&before), self.emulator.sed(&after));
+            sed.iter_mut().zip(after.iter().zip(&before)).for_each(|(f, (a, b))| *f *= f64::from(a / b));
+        }
+        Drawn { node, parameters: moved, flux, sed }
     }
 
     /// The node itself.
-    pub fn node(&self, node: usize) -> Drawn {
-        let sed = match self.seds.get(node) {
-            Some(flux) => ln_relative(flux).into_iter().map(|v| f64::from(v.exp())).collect(),
-            None => self.emulator.spectrum(&self.grid.parameters[node]).sed.into_iter().map(f64::from).collect(),
+    pub fn node(&self, node: usize, want: Want) -> Drawn {
+        let parameters = self.grid.parameters[node];
+        let sed = match (want, self.seds.get(node)) {
+            (Want::Lrs, _) => Vec::new(),
+            (_, Some(flux)) => ln_relative(flux).into_iter().map(|v| f64::from(v.exp())).collect(),
+            (_, None) => {
+                self.emulator.sed(&self.emulator.coefficients(&parameters)).into_iter().map(f64::from).collect()
+            }
         };
-        Drawn { node, parameters: self.grid.parameters[node], flux: self.grid.flux(node), sed }
-    }
-
-    fn moved(&self, node: usize, parameters: [f64; PARAMETERS]) -> Drawn {
-        let (before, after) = (self.emulator.spectrum(&self.grid.parameters[node]), self.emulator.spectrum(&parameters));
-        let Drawn { flux, sed, .. } = self.node(node);
-        // Where the emulator sees no light a ratio says nothing.
-        let lines = after.lines.iter().zip(&before.lines).map(|(a, b)| f64::from((a / b.max(0.02)).clamp(0.3, 3.0)));
-        let tilt: Vec<f32> = after.continuum.iter().zip(&before.continuum).map(|(a, b)| a / b).collect();
-        let tilt = stretched(&tilt, flux.len());
-        let dust_free = after.sed.iter().zip(&before.sed).map(|(a, b)| f64::from(a / b));
-        Drawn {
-            node,
-            parameters,
-            flux: flux.iter().zip(lines).zip(tilt).map(|((f, l), t)| f * l * t).collect(),
-            sed: sed.iter().zip(dust_free).map(|(f, r)| f * r).collect(),
-        }
+        let flux = if want == Want::Xp { Vec::new() } else { self.grid.flux(node) };
+        Drawn { node, parameters, flux, sed }
     }
 
     /// The star as a spectrograph takes it in.

@@ -62,8 +62,7 @@ pub fn colour_excess(rng: &mut impl Rng) -> f64 {
 /// Observes an energy distribution (per wavelength, any unit, on increasing nm): flux over that at 550 nm, `[343]`. `None`
 /// where noise leaves nothing at 550 nm.
 pub fn observe(wave_nm: &[f64], flux: &[f64], how: &XpCircumstances, rng: &mut impl Rng) -> Option<Vec<f32>> {
-    let reddened: Vec<f64> =
-        wave_nm.iter().zip(flux).map(|(w, f)| f * transmission(*w, how.ebv_mag)).collect();
+    let reddened: Vec<f64> = wave_nm.iter().zip(flux).map(|(w, f)| f * transmission(*w, how.ebv_mag)).collect();
     let grid = grid_nm();
     let mut seen: Vec<f64> =
         grid.iter().map(|at| smeared(wave_nm, &reddened, *at, how.spread * line_spread_nm(*at))).collect();

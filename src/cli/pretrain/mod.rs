@@ -9,11 +9,13 @@ use indicatif::ProgressBar;
 
 use super::Outcome;
 use crate::plot::{LossSeries, losses};
+use crate::train::encoders::Stage;
 use crate::train::grid::{Grid, Seds};
 use crate::train::pretrain::split_nodes;
 use crate::train::steps::{Point, Progress};
 
 mod emulator;
+mod encoders;
 mod mlp;
 
 /// Train a model from the synthetic grid
@@ -29,6 +31,12 @@ pub(super) struct Pretrain {
 enum Network {
     Mlp(mlp::Mlp),
     Emulator(emulator::MakeEmulator),
+    /// The auto-encoder of Gaia XP spectra
+    XpEncoder(encoders::Encoder),
+    /// The masked transformer of optical spectra
+    LrsEncoder(encoders::Encoder),
+    /// Both encoders into one space, with decoders, in all variants
+    Clip(encoders::Encoder),
 }
 
 impl Pretrain {
@@ -37,6 +45,9 @@ impl Pretrain {
         match &self.network {
             Network::Mlp(args) => args.run(),
             Network::Emulator(args) => args.run(),
+            Network::XpEncoder(args) => args.run(Stage::XpEncoder),
+            Network::LrsEncoder(args) => args.run(Stage::LrsEncoder),
+            Network::Clip(args) => args.run(Stage::Clip),
         }
     }
 }
