@@ -6,11 +6,17 @@ use std::path::PathBuf;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use pollster::block_on;
 use specola::model::emulator::Emulator;
-use specola::model::encoders::Size;
+use specola::model::encoders::{EncoderPair, Size, Variant};
+use specola::model::manifest::{Kind, ModelEntry};
+use specola::model::publish::publish;
 use specola::preprocess::grid::MODEL_PIXELS;
+use specola::result::catalogue::Modality;
 use specola::train::emulator::{EmulatorPlan, fit, measure};
+use specola::train::encoders::{EncoderPlan, Stage, aligned};
 use specola::train::grid::{Grid, GridArrays, Seds};
+use specola::train::heads::{HeadsPlan, finish};
 use specola::train::lessons::HELD_OUT_STEP;
 use specola::train::lessons::alignment::{Alignment, Encoders, Rows, Variants};
 use specola::train::lessons::autoencoder::Rebuilding;
@@ -117,7 +123,7 @@ fn emulator(grid: &Grid, seds: &Seds) -> Emulator {
     plan.schedule.every = 1000;
     let nodes: Vec<usize> = (0..grid.len()).collect();
     let (held_out, train) = nodes.split_at(grid.len() / 6);
-    let work = folder("emulator");
+    let work = folder(&format!("emulator-{}", grid.len()));
     let tensors = fit(grid, seds, (train, held_out), &plan, &work, &Device::flex(), &mut |_| Ok(())).expect("arrays");
     let emulator = Emulator::load(&tensors).expect("an emulator");
     let errors = measure(&emulator, grid, seds, held_out);
@@ -177,6 +183,101 @@ fn every_stage_learns_and_goes_on_where_it_was() {
         &schedule(60, 5e-3, 25),
         0.6,
     );
+}
+
+/// From nothing to the published file of an encoder pair, and back: what is loaded embeds as what was trained, and the shapes
+/// are those that are promised.
+#[test]
+fn a_pair_is_trained_measured_published_and_loaded() {
+    let (grid, seds) = small_grid(120);
+    let emulator = emulator(&grid, &seds);
+    let stars = |nodes: std::ops::Range<usize>, seed: u64| Pairs {
+        population: Population { grid: &grid, seds: &seds, emulator: &emulator, nodes: nodes.collect() },
+        optical: Optical::Mixed,
+        between: true,
+        seed,
+    };
+    let (learned, held_out, work, device) = (stars(0..100, 5), stars(100..120, 6), folder("pair"), Device::flex());
+    for (stage, steps) in [(Stage::XpEncoder, 20), (Stage::LrsEncoder, 6), (Stage::Clip, 8)] {
+        let plan = EncoderPlan::new(stage, Size::Tiny, steps, 8, 11);
+        plan.run(&learned, &held_out, &work, &device, &mut |_| Ok(())).expect("a stage");
+    }
+    let plan = HeadsPlan {
+        size: Size::Tiny,
+        variant: Variant::Split,
+        stars: 40,
+        pairs: 24,
+        steps: 10,
+        work: work.clone(),
+        seed: 11,
+    };
+    let done = finish(&plan, &learned, &held_out, &device, &mut |_| {}).expect("finished");
+    let figure =
+        |what: &str, of: &str| done.figures.iter().find(|f| f.what == what && f.of == of).map(|f| (f.n, f.value));
+    for variant in Variant::ALL.map(Variant::name) {
+        let (n, recall) = figure("recall@10, XP → LRS", variant).expect("measured");
+        assert!(n == 24 && (0.0..=1.0).contains(&recall));
+    }
+    assert!(figure("mean absolute error LRS → XP, flux over that at 550 nm", "base").is_none(), "base has no decoder");
+    assert!(done.figures.iter().all(|f| f.value.is_finite()), "{:?}", done.figures);
+
+    let entry = ModelEntry {
+        name: "pair".into(),
+        kind: Kind::EncoderPair,
+        version: 1,
+        modality: "lrs+xp".into(),
+        labels: Vec::new(),
+        recipe: String::new(),
+        trained_on: String::new(),
+        command: String::new(),
+        seed: 11,
+        license: String::new(),
+        bytes: 0,
+        sha256: String::new(),
+        chunks: Vec::new(),
+        accuracy: done.accuracy,
+        errors: Vec::new(),
+        max_distance: 0.0,
+        label_range: Vec::new(),
+        figures: done.figures,
+        networks: serde_json::to_string(&done.config).expect("JSON"),
+    };
+    let models = folder("pair-models");
+    let file = done.tensors.to_f16_file().expect("a file");
+    publish(&models, &file, entry.clone(), "none").expect("published");
+    let json = std::fs::read(models.join("manifest.json")).expect("a manifest");
+    let manifest: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    let stored: ModelEntry = serde_json::from_value(manifest["models"][0].clone()).expect("an entry");
+    assert_eq!(stored.kind, Kind::EncoderPair);
+    let pair = EncoderPair::load(&stored, &file, &device).expect("a pair");
+    assert_eq!((pair.width(), pair.shared_width(), pair.translates()), (32, 24, true));
+
+    let stars = held_out.of_step(HELD_OUT_STEP + 9, 5, Want::Both).expect("pairs");
+    let rows = Rows::of(&stars);
+    let lrs: Vec<&[f32]> = rows.lrs.chunks_exact(1462).collect();
+    let xp: Vec<&[f32]> = rows.xp.chunks_exact(343).collect();
+    let embedded = block_on(pair.embed_lrs(&lrs)).expect("embeddings");
+    let whole = aligned(&work, Size::Tiny, Variant::Split, &device).expect("the trained network");
+    let flat = burn::tensor::TensorData::new(rows.lrs.clone(), [5, 1462]);
+    let want = whole
+        .embed_lrs(burn::tensor::Tensor::from_data(flat, &device))
+        .into_data()
+        .try_to_vec::<f32>()
+        .expect("numbers");
+    let largest = want.iter().fold(0f32, |m, v| m.max(v.abs()));
+    for (got, want) in embedded.iter().flatten().zip(&want) {
+        // 16-bit weights.
+        assert!((got - want).abs() < 0.01 * largest, "{got} {want}");
+    }
+    let slices: Vec<&[f32]> = embedded.iter().map(Vec::as_slice).collect();
+    let across = block_on(pair.xp_from_lrs(&slices)).expect("flux").expect("split translates");
+    assert!(across.len() == 5 && across.iter().all(|f| f.len() == 343));
+    let labels = block_on(pair.predict(Modality::Lrs, &slices)).expect("labels").expect("split has a head");
+    assert!(labels.iter().all(|row| row.len() == pair.labels(Modality::Lrs).len()));
+    assert_eq!(pair.labels(Modality::Xp).last().map(String::as_str), Some("ebprp"));
+    assert_eq!(block_on(pair.rebuild_xp(&xp)).expect("flux").map(|f| f.len()), Some(5));
+    let wrong = block_on(pair.embed_xp(&lrs)).expect_err("an LRS spectrum is no XP spectrum").to_string();
+    assert!(wrong.contains("1462") && wrong.contains("343"), "{wrong}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::manifest::{Kind, ModelEntry};
+use super::regressor::Regressor;
 use super::weights::{Tensors, WeightsError};
 use crate::nn::autoencoder::{AutoencoderConfig, StatisticsConfig};
 use crate::nn::clip::{Clip, ClipConfig, DecodersConfig, lrs_flux};
@@ -15,6 +16,7 @@ use crate::nn::projection::{LrsProjectionConfig, XpProjectionConfig};
 use crate::nn::tokens::{SliceConfig, TokensConfig};
 use crate::preprocess::grid::MODEL_PIXELS;
 use crate::preprocess::xp::XP_PIXELS;
+use crate::result::catalogue::Modality;
 
 /// Why an encoder pair cannot be used.
 #[derive(Debug, Error)]
@@ -130,6 +132,24 @@ pub fn lrs_input(norm: &[f32]) -> Vec<f32> {
     norm.iter().map(|v| if v.is_finite() { *v } else { 1.0 }).collect()
 }
 
+/// What a manifest's `networks` says of a pair.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PairConfig {
+    /// Sizes of encoders, heads and decoders.
+    pub clip: ClipConfig,
+    /// Labels that the head on LRS embeddings gives, in order.
+    pub lrs_labels: Vec<String>,
+    /// Labels that the head on XP embeddings gives, in order.
+    pub xp_labels: Vec<String>,
+}
+
+/// A network from embeddings to labels.
+#[derive(Debug)]
+struct Head {
+    labels: Vec<String>,
+    network: Regressor,
+}
+
 /// Encoders, heads and decoders of both surveys, ready to answer.
 #[derive(Debug)]
 pub struct EncoderPair {
@@ -137,6 +157,8 @@ pub struct EncoderPair {
     shared: usize,
     width: usize,
     device: Device,
+    lrs_head: Option<Head>,
+    xp_head: Option<Head>,
 }
 
 impl EncoderPair {
@@ -146,18 +168,28 @@ impl EncoderPair {
         if entry.kind != Kind::EncoderPair {
             return Err(EncoderError::Kind(model));
         }
-        let config: ClipConfig = serde_json::from_str(&entry.networks)
+        let config: PairConfig = serde_json::from_str(&entry.networks)
             .map_err(|source| EncoderError::Sizes { model: model.clone(), source })?;
-        let widths = config.lrs_head.widths.clone();
-        let load = || config.init(device).loaded(&Tensors::parse(file)?, "", device);
-        let clip = load().map_err(|source| EncoderError::Weights { model, source })?;
-        Ok(Self::new(clip, &widths, device))
+        let load = || -> Result<Self, WeightsError> {
+            let tensors = Tensors::parse(file)?;
+            let clip = config.clip.init(device).loaded(&tensors, "", device)?;
+            let head = |name: &str, labels: &[String]| -> Result<Option<Head>, WeightsError> {
+                let (prefix, labels) = (format!("heads.{name}."), labels.to_vec());
+                match labels.is_empty() {
+                    true => Ok(None),
+                    false => Ok(Some(Head { labels, network: Regressor::load(&tensors, &prefix, device)? })),
+                }
+            };
+            let (lrs_head, xp_head) = (head("lrs", &config.lrs_labels)?, head("xp", &config.xp_labels)?);
+            Ok(Self { lrs_head, xp_head, ..Self::new(clip, &config.clip.lrs_head.widths, device) })
+        };
+        load().map_err(|source| EncoderError::Weights { model, source })
     }
 
     /// A pair that is in no file yet; `widths` are those of its heads' branches.
     pub fn new(clip: Clip, widths: &[usize], device: &Device) -> Self {
         let shared = widths.first().copied().unwrap_or(0);
-        Self { clip, shared, width: widths.iter().sum(), device: device.clone() }
+        Self { clip, shared, width: widths.iter().sum(), device: device.clone(), lrs_head: None, xp_head: None }
     }
 
     /// Length of an embedding.
@@ -225,6 +257,31 @@ impl EncoderPair {
     pub async fn rebuild_xp(&self, inputs: &[&[f32]]) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
         let Some(decoders) = self.clip.decoders() else { return Ok(None) };
         rows(decoders.xp(self.clip.embed_xp(self.tensor(inputs, XP_PIXELS)?))).await.map(Some)
+    }
+
+    /// The labels that a survey's head gives, in order; none of a pair without heads.
+    pub fn labels(&self, modality: Modality) -> &[String] {
+        self.head(modality).map_or(&[], |head| &head.labels)
+    }
+
+    /// Labels from a survey's embeddings, `[n][width]` → `[n][labels]` in physical units; `None` of a pair without heads.
+    pub async fn predict(
+        &self,
+        modality: Modality,
+        embeddings: &[&[f32]],
+    ) -> Result<Option<Vec<Vec<f64>>>, EncoderError> {
+        let Some(head) = self.head(modality) else { return Ok(None) };
+        if let Some(wrong) = embeddings.iter().find(|row| row.len() != self.width) {
+            return Err(EncoderError::Pixels { found: wrong.len(), expected: self.width });
+        }
+        head.network.predict(embeddings, &self.device).await.map(Some).ok_or(EncoderError::Device)
+    }
+
+    fn head(&self, modality: Modality) -> Option<&Head> {
+        match modality {
+            Modality::Lrs => self.lrs_head.as_ref(),
+            Modality::Xp => self.xp_head.as_ref(),
+        }
     }
 
     fn tensor(&self, inputs: &[&[f32]], width: usize) -> Result<Tensor<2>, EncoderError> {

@@ -32,6 +32,8 @@ pub struct Pair {
     pub parameters: [f64; PARAMETERS],
     /// E(B−V), mag.
     pub ebv_mag: f64,
+    /// Whether the optical spectrum is like DESI's.
+    pub is_desi: bool,
     /// S/N a pixel of the optical spectrum.
     pub snr: f64,
     /// G, mag.
@@ -107,6 +109,7 @@ impl Pairs<'_> {
             // What the velocity network leaves: some 10 km/s, more at low S/N.
             let width: f64 = if rng.random_bool(0.9) { 12.0 } else { 40.0 };
             let left = width * (rng.random::<f64>() + rng.random::<f64>() - 1.0) * 1.7;
+            pair.is_desi = is_desi;
             let norm = if is_desi {
                 let how = desi_like(left, ebv_mag, rng);
                 pair.snr = how.snr;

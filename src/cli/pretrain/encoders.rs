@@ -50,7 +50,7 @@ pub(super) struct Encoder {
     pub(super) size: SizeName,
     /// Steps of training
     #[arg(long)]
-    steps: Option<usize>,
+    pub(super) steps: Option<usize>,
     /// Spectra a step
     #[arg(long)]
     batch: Option<usize>,
@@ -70,6 +70,13 @@ impl Encoder {
         let teller = Teller::new(stage.name(), &self.common.work, steps);
         let learned = self.pairs(&material, &emulator, material.train.clone(), 0);
         let held_out = self.pairs(&material, &emulator, material.held_out.clone(), 1);
+        let command = format!(
+            "specola pretrain {} --grid spectra.npz --sed sed.npz --steps {steps} --batch {batch} --seed {}",
+            stage.name(),
+            self.common.seed
+        );
+        std::fs::create_dir_all(&self.common.work)?;
+        std::fs::write(self.common.work.join(format!("{}.command", stage.name())), command)?;
         plan.run(&learned, &held_out, &self.common.work, &self.common.device(), &mut |p| teller.hear(p))?;
         Ok(Outcome::Complete)
     }

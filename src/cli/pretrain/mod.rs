@@ -16,6 +16,7 @@ use crate::train::steps::{Point, Progress};
 
 mod emulator;
 mod encoders;
+mod heads;
 mod mlp;
 
 /// Train a model from the synthetic grid
@@ -37,6 +38,7 @@ enum Network {
     LrsEncoder(encoders::Encoder),
     /// Both encoders into one space, with decoders, in all variants
     Clip(encoders::Encoder),
+    Heads(heads::Heads),
 }
 
 impl Pretrain {
@@ -48,6 +50,7 @@ impl Pretrain {
             Network::XpEncoder(args) => args.run(Stage::XpEncoder),
             Network::LrsEncoder(args) => args.run(Stage::LrsEncoder),
             Network::Clip(args) => args.run(Stage::Clip),
+            Network::Heads(args) => args.run(),
         }
     }
 }
