@@ -3,6 +3,7 @@
 #![cfg(feature = "cli")]
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -25,6 +26,9 @@ use specola::train::lessons::regression::{Labelled, Regression};
 use specola::train::pairs::{Optical, Pair, Pairs};
 use specola::train::population::{Population, Want};
 use specola::train::steps::{Lesson, Progress, Schedule, run};
+
+/// Held by each test: the device has one random number generator for the whole process, and first weights are drawn from it.
+static DEVICE: Mutex<()> = Mutex::new(());
 
 /// Nodes with Gaussian lines whose depths follow the labels, and black bodies.
 fn small_grid(n: usize) -> (Grid, Seds) {
@@ -135,6 +139,7 @@ fn emulator(grid: &Grid, seds: &Seds) -> Emulator {
 
 #[test]
 fn every_stage_learns_and_goes_on_where_it_was() {
+    let _alone = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
     let (grid, seds) = small_grid(240);
     let emulator = emulator(&grid, &seds);
     let population = Population { grid: &grid, seds: &seds, emulator: &emulator, nodes: (0..200).collect() };
@@ -189,6 +194,7 @@ fn every_stage_learns_and_goes_on_where_it_was() {
 /// are those that are promised.
 #[test]
 fn a_pair_is_trained_measured_published_and_loaded() {
+    let _alone = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
     let (grid, seds) = small_grid(120);
     let emulator = emulator(&grid, &seds);
     let stars = |nodes: std::ops::Range<usize>, seed: u64| Pairs {
@@ -282,6 +288,7 @@ fn a_pair_is_trained_measured_published_and_loaded() {
 
 #[test]
 fn a_checkpoint_of_other_options_is_refused() {
+    let _alone = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
     let data = |n: usize| Labelled {
         inputs: (0..4 * n).map(|i| (i as f32).sin()).collect(),
         width: 4,

@@ -74,3 +74,48 @@ pub fn observe(star: &Star, how: &DesiCircumstances, rng: &mut impl Rng) -> Opti
     let spectrum = Spectrum::new(meta, wave, flux, ivar, None).ok()?;
     Some(Opened::new(&spectrum).ok()?.at_velocity(0.0).ok()?.norm)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preprocess::grid::model_wave_vac_aa;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    /// A line of known equivalent width, narrower than any spectrograph shows: it comes out as wide as the recipe's R = 1800,
+    /// with the same equivalent width, at its place.
+    #[test]
+    fn a_line_keeps_its_strength_and_gets_the_models_width() {
+        let log10: Vec<f64> = (0..60_000).map(|i| 3900f64.log10() + 2.77e-6 * f64::from(i)).collect();
+        let (at, sigma, depth) = (5000.0, 0.3, 0.8);
+        let flux: Vec<f64> =
+            log10.iter().map(|x| 1.0 - depth * (-0.5 * ((10f64.powf(*x) - at) / sigma).powi(2)).exp()).collect();
+        let star =
+            Star { log10: &log10, flux: &flux, sigma_dex: Box::new(move |_| sigma / at / std::f64::consts::LN_10) };
+        let how = DesiCircumstances {
+            left_rv_kms: 0.0,
+            fwhm_aa: 1.8,
+            broadening_kms: 0.0,
+            snr: f64::INFINITY,
+            snr_slope: 0.0,
+            ebv_mag: 0.0,
+        };
+        let norm = observe(&star, &how, &mut ChaCha8Rng::seed_from_u64(3)).expect("a spectrum");
+        let near: Vec<(f64, f64)> = model_wave_vac_aa()
+            .into_iter()
+            .zip(norm)
+            .filter(|(w, _)| (w - at).abs() < 8.0)
+            .map(|(w, n)| (w, 1.0 - f64::from(n)))
+            .collect();
+        let step = at * 1e-4 * std::f64::consts::LN_10;
+        let strength: f64 = near.iter().map(|(_, d)| d * step).sum();
+        let wanted = depth * sigma * std::f64::consts::TAU.sqrt();
+        assert!((strength / wanted - 1.0).abs() < 0.06, "{strength} {wanted}");
+        let centre = near.iter().map(|(w, d)| w * d * step).sum::<f64>() / strength;
+        assert!((centre - at).abs() < 0.1, "{centre}");
+        let peak = near.iter().map(|(_, d)| *d).fold(0.0, f64::max);
+        // A Gaussian of FWHM λ/1800, smeared a little more by pixels.
+        let fwhm = strength / peak / 1.0645;
+        assert!((fwhm / (at / 1800.0) - 1.0).abs() < 0.12, "{fwhm}");
+    }
+}
