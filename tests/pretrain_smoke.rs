@@ -230,23 +230,10 @@ fn a_pair_is_trained_measured_published_and_loaded() {
     let entry = ModelEntry {
         name: "pair".into(),
         kind: Kind::EncoderPair,
-        version: 1,
-        modality: "lrs+xp".into(),
-        labels: Vec::new(),
-        recipe: String::new(),
-        trained_on: String::new(),
-        command: String::new(),
-        seed: 11,
-        license: String::new(),
-        bytes: 0,
-        sha256: String::new(),
-        chunks: Vec::new(),
         accuracy: done.accuracy,
-        errors: Vec::new(),
-        max_distance: 0.0,
-        label_range: Vec::new(),
         figures: done.figures,
         networks: serde_json::to_string(&done.config).expect("JSON"),
+        ..ModelEntry::default()
     };
     let models = folder("pair-models");
     let file = done.tensors.to_f16_file().expect("a file");

@@ -55,6 +55,7 @@ impl Basis {
         })
     }
 
+    #[cfg(feature = "train")]
     fn store(&self, tensors: &mut Tensors, name: &str) {
         tensors.insert(&format!("{name}.mean"), &[self.mean.len()], self.mean.clone());
         tensors.insert(&format!("{name}.components"), &[self.len(), self.mean.len()], self.components.clone());

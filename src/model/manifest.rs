@@ -63,8 +63,8 @@ pub struct Figure {
     pub value: f64,
 }
 
-/// One shipped model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One shipped model. The default has nothing in it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelEntry {
     /// `lrs-mlp`.
     pub name: String,

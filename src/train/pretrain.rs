@@ -467,7 +467,6 @@ fn entry(name: &str, plan: &Plan) -> ModelEntry {
             (Label::AlphaFe, -0.25, 0.6),
             (Label::Rv, -450.0, 450.0),
         ],
-        figures: Vec::new(),
-        networks: String::new(),
+        ..ModelEntry::default()
     }
 }

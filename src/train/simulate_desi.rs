@@ -101,16 +101,15 @@ mod tests {
             ebv_mag: 0.0,
         };
         let norm = observe(&star, &how, &mut ChaCha8Rng::seed_from_u64(3)).expect("a spectrum");
-        let near: Vec<(f64, f64)> = model_wave_vac_aa()
-            .into_iter()
-            .zip(norm)
-            .filter(|(w, _)| (w - at).abs() < 8.0)
-            .map(|(w, n)| (w, 1.0 - f64::from(n)))
-            .collect();
+        let near: Vec<(f64, f64)> = model_wave_vac_aa().into_iter().zip(norm.iter().map(|n| f64::from(*n))).collect();
+        let near: Vec<(f64, f64)> = near.into_iter().filter(|(w, _)| (w - at).abs() < 8.0).collect();
+        // The recipe's running mean lies a little lower where there is a line.
+        let level = (near[0].1 + near[near.len() - 1].1) / 2.0;
+        let near: Vec<(f64, f64)> = near.into_iter().map(|(w, n)| (w, 1.0 - n / level)).collect();
         let step = at * 1e-4 * std::f64::consts::LN_10;
         let strength: f64 = near.iter().map(|(_, d)| d * step).sum();
         let wanted = depth * sigma * std::f64::consts::TAU.sqrt();
-        assert!((strength / wanted - 1.0).abs() < 0.06, "{strength} {wanted}");
+        assert!((strength / wanted - 1.0).abs() < 0.03, "{strength} {wanted}");
         let centre = near.iter().map(|(w, d)| w * d * step).sum::<f64>() / strength;
         assert!((centre - at).abs() < 0.1, "{centre}");
         let peak = near.iter().map(|(_, d)| *d).fold(0.0, f64::max);

@@ -40,7 +40,6 @@ impl MakeEmulator {
             version: 1,
             modality: "labels".into(),
             labels: crate::train::grid::Grid::LABELS.to_vec(),
-            recipe: String::new(),
             trained_on: format!(
                 "{} nodes of the synthetic grid (1D LTE), the energy distributions of those that have one",
                 material.train.len()
@@ -51,15 +50,8 @@ impl MakeEmulator {
             ),
             seed: self.common.seed,
             license: "MIT OR Apache-2.0".into(),
-            bytes: 0,
-            sha256: String::new(),
-            chunks: Vec::new(),
-            accuracy: Vec::new(),
-            errors: Vec::new(),
-            max_distance: 0.0,
-            label_range: Vec::new(),
             figures: errors.iter().flat_map(figures).collect(),
-            networks: String::new(),
+            ..ModelEntry::default()
         };
         publish(&self.common.output, &file, entry, "lrs-mlp")?;
         Ok(Outcome::Complete)

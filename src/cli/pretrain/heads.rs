@@ -89,15 +89,10 @@ impl Heads {
             command: commands.join(" && "),
             seed: common.seed,
             license: "MIT OR Apache-2.0".into(),
-            bytes: 0,
-            sha256: String::new(),
-            chunks: Vec::new(),
             accuracy: done.accuracy,
-            errors: Vec::new(),
-            max_distance: 0.0,
-            label_range: Vec::new(),
             figures: done.figures,
             networks: serde_json::to_string(&done.config)?,
+            ..ModelEntry::default()
         };
         publish(&common.output, &done.tensors.to_f16_file()?, entry, "lrs-mlp")?;
         Ok(Outcome::Complete)
