@@ -75,7 +75,7 @@ pub fn fit(
     let standard = standardisation(grid, train);
     let mut rows = with_sed.iter().zip(sed_of.chunks(sed.len())).peekable();
     let mut train_nodes = Nodes::default();
-    let weights: [Vec<f32>; 3] = [&lines, &continuum, &sed].map(|b| weights(b));
+    let weights: [Vec<f32>; 3] = [&lines, &continuum, &sed].map(weights);
     for (n, &node) in train.iter().enumerate() {
         let of = |all: &[f32], basis: &Basis| all[n * basis.len()..(n + 1) * basis.len()].to_vec();
         let own = rows.next_if(|(i, _)| **i == node).map(|(_, c)| c.to_vec());

@@ -106,14 +106,15 @@ pub fn finish(
         let clip = aligned(&plan.work, plan.size, variant, device)?;
         let config = plan.size.clip(variant);
         let pair = EncoderPair::new(clip.clone(), &config.lrs_head.widths, device);
-        let (known, seen) = (embeddings(&pair, &train)?, embeddings(&pair, &test)?);
+        let both = |depth| anyhow::Ok((vectors_of(&pair, &train, depth)?, vectors_of(&pair, &test, depth)?));
+        let (known, seen) = both(Depth::Embedded)?;
         let name = variant.name();
         figures.extend(similarity(&pair, name, on, &seen));
         figures.extend(translation(&pair, name, on, &seen, &test)?);
         if variant == Variant::Base {
             // The same frozen encoders stand in all variants.
-            let (known, seen) = (encodings(&pair, &train)?, encodings(&pair, &test)?);
-            for (modality, known, seen) in [(Modality::Lrs, known.0, seen.0), (Modality::Xp, known.1, seen.1)] {
+            let (known, seen) = both(Depth::Encoded)?;
+            for (modality, known, seen) in [(Modality::Lrs, known.lrs, seen.lrs), (Modality::Xp, known.xp, seen.xp)] {
                 heads.push((
                     modality,
                     "encoder alone",
@@ -188,24 +189,29 @@ fn vectors(values: Vec<f32>, width: usize) -> Vec<Vec<f32>> {
     values.chunks_exact(width).map(<[f32]>::to_vec).collect()
 }
 
-fn embeddings(pair: &EncoderPair, stars: &[Pair]) -> Result<Both> {
-    let (mut lrs, mut xp) = (Vec::new(), Vec::new());
-    for some in stars.chunks(AT_A_TIME) {
-        let rows = Rows::of(some);
-        lrs.extend(block_on(pair.embed_lrs(&rows.lrs.chunks_exact(MODEL_PIXELS).collect::<Vec<_>>()))?);
-        xp.extend(block_on(pair.embed_xp(&rows.xp.chunks_exact(XP_PIXELS).collect::<Vec<_>>()))?);
-    }
-    Ok(Both { lrs, xp })
+/// What is taken of a spectrum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// The encoder's output.
+    Encoded,
+    /// The aligned embedding.
+    Embedded,
 }
 
-fn encodings(pair: &EncoderPair, stars: &[Pair]) -> Result<(Vec<Vec<f32>>, Vec<Vec<f32>>)> {
+fn vectors_of(pair: &EncoderPair, stars: &[Pair], depth: Depth) -> Result<Both> {
     let (mut lrs, mut xp) = (Vec::new(), Vec::new());
     for some in stars.chunks(AT_A_TIME) {
         let rows = Rows::of(some);
-        lrs.extend(block_on(pair.encode_lrs(&rows.lrs.chunks_exact(MODEL_PIXELS).collect::<Vec<_>>()))?);
-        xp.extend(block_on(pair.encode_xp(&rows.xp.chunks_exact(XP_PIXELS).collect::<Vec<_>>()))?);
+        let optical: Vec<&[f32]> = rows.lrs.chunks_exact(MODEL_PIXELS).collect();
+        let prism: Vec<&[f32]> = rows.xp.chunks_exact(XP_PIXELS).collect();
+        let (a, b) = match depth {
+            Depth::Encoded => (block_on(pair.encode_lrs(&optical))?, block_on(pair.encode_xp(&prism))?),
+            Depth::Embedded => (block_on(pair.embed_lrs(&optical))?, block_on(pair.embed_xp(&prism))?),
+        };
+        lrs.extend(a);
+        xp.extend(b);
     }
-    Ok((lrs, xp))
+    Ok(Both { lrs, xp })
 }
 
 fn similarity(pair: &EncoderPair, variant: &str, on: &str, seen: &Both) -> Vec<Figure> {
@@ -319,18 +325,21 @@ fn score(head: &Regressor, seen: &Labelled, stars: &[Pair], modality: Modality, 
         let inputs: Vec<&[f32]> = rows.iter().map(|&row| seen.input(row)).collect();
         answers.extend(block_on(head.predict(&inputs, device)).context("no answer from the device")?);
     }
-    let surveys: &[(&str, fn(&Pair) -> bool)] = match modality {
-        Modality::Lrs => &[("LAMOST-like", |p| !p.is_desi), ("DESI-like", |p| p.is_desi)],
-        Modality::Xp => &[("Gaia-XP-like", |_| true)],
+    let survey_of = |p: &Pair| match (modality, p.is_desi) {
+        (Modality::Lrs, false) => "LAMOST-like",
+        (Modality::Lrs, true) => "DESI-like",
+        (Modality::Xp, _) => "Gaia-XP-like",
     };
     let mut scores = Vec::new();
-    for (survey, keep) in surveys {
+    for survey in ["LAMOST-like", "DESI-like", "Gaia-XP-like"] {
         for (j, label) in label_names(modality).into_iter().enumerate() {
             let pairs: Vec<(f64, f64)> = (0..seen.len())
-                .filter(|&row| keep(&stars[row]))
+                .filter(|&row| survey_of(&stars[row]) == survey)
                 .map(|row| (f64::from(seen.targets[row * seen.labels + j]), answers[row][j]))
                 .collect();
-            scores.push((label, *survey, Metrics::of(&pairs)));
+            if !pairs.is_empty() {
+                scores.push((label, survey, Metrics::of(&pairs)));
+            }
         }
     }
     Ok(scores)
