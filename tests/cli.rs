@@ -250,9 +250,13 @@ fn the_shipped_models_are_found_and_answer() {
         command.output().expect("the program starts")
     };
     let models = json_lines(&shipped(&["models", "--json"]));
-    let names: Vec<&str> = models.iter().filter_map(|m| m["name"].as_str()).collect();
+    let answers = models.iter().filter(|m| m["kind"] == "predictor");
+    let names: Vec<&str> = answers.filter_map(|m| m["name"].as_str()).collect();
     assert_eq!(names, ["lrs-mlp", "lrs-mlp-synthetic"]);
-    assert_eq!(models[0]["default"], true);
+    assert!(models.iter().all(|m| (m["default"] == true) == (m["name"] == "lrs-mlp")));
+    let emulator = shipped(&["predict", "none.csv", "--model", "grid-emulator"]);
+    assert_eq!(emulator.status.code(), Some(2));
+    assert!(stderr(&emulator).contains("gives labels; shipped are lrs-mlp"), "{}", stderr(&emulator));
     let star = folder.path().join("stars/a.csv").display().to_string();
     for name in names {
         let output = shipped(&["predict", &star, "--model", name, "--format", "json"]);

@@ -21,7 +21,7 @@ fn predictors() -> Vec<Predictor> {
         let weights = block_on(store.weights(entry, |_, _| {})).expect("weights");
         Predictor::new(entry, &weights, &Device::flex()).expect("a model")
     };
-    manifest.models.iter().map(load).collect()
+    manifest.predictors().map(load).collect()
 }
 
 fn answer(model: &Predictor, spectrum: &Spectrum) -> Result<Prediction, NoPrediction> {

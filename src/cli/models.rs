@@ -44,11 +44,13 @@ fn as_json(manifest: &Manifest, model: &ModelEntry) -> serde_json::Value {
         "name": model.name,
         "version": model.version,
         "default": model.name == manifest.default,
+        "kind": model.kind,
         "modality": model.modality,
         "labels": label_names(model),
         "bytes": model.bytes,
         "trained_on": model.trained_on,
         "accuracy": model.card().accuracy,
+        "figures": model.figures,
     })
 }
 
@@ -61,6 +63,18 @@ fn write_text(out: &mut dyn Write, manifest: &Manifest, model: &ModelEntry) -> s
     writeln!(out, "  trained   {}", model.trained_on)?;
     for (i, line) in model.card().accuracy.iter().enumerate() {
         writeln!(out, "  {:<9} {line}", if i == 0 { "accuracy" } else { "" })?;
+    }
+    for (i, f) in model.figures.iter().enumerate() {
+        let of = if f.of.is_empty() { String::new() } else { format!(" ({})", f.of) };
+        writeln!(
+            out,
+            "  {:<9} {}{of}: {:.4} (N {}, {})",
+            if i == 0 { "measured" } else { "" },
+            f.what,
+            f.value,
+            f.n,
+            f.on
+        )?;
     }
     Ok(())
 }
@@ -80,9 +94,9 @@ impl ModelsDir {
         let store = self.store();
         let manifest = block_on(store.manifest())?;
         let name = name.unwrap_or(&manifest.default);
-        let Some(entry) = manifest.get(name) else {
-            let names: Vec<&str> = manifest.models.iter().map(|m| m.name.as_str()).collect();
-            bail!("there is no model {name:?}; shipped are {}", names.join(", "));
+        let Some(entry) = manifest.predictors().find(|m| m.name == name) else {
+            let names: Vec<&str> = manifest.predictors().map(|m| m.name.as_str()).collect();
+            bail!("there is no model {name:?} that gives labels; shipped are {}", names.join(", "));
         };
         let weights = block_on(store.weights(entry, |_, _| {}))?;
         let predictor = Predictor::new(entry, &weights, &burn::tensor::Device::flex())?;

@@ -19,7 +19,7 @@ pub enum ManifestError {
     Json(#[from] serde_json::Error),
     #[error("the model manifest has layout {0}, this version reads {FORMAT}; update Specola")]
     Format(u32),
-    #[error("the manifest's default model `{0}` is not in it")]
+    #[error("the manifest's default model `{0}` is not in it, or gives no labels")]
     Default(String),
 }
 
@@ -34,11 +34,43 @@ pub struct Manifest {
     pub models: Vec<ModelEntry>,
 }
 
-/// One shipped model.
+/// What a shipped model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Gives labels of spectra.
+    #[default]
+    Predictor,
+    /// Gives spectra of labels.
+    Emulator,
+    /// Brings spectra of two surveys into one space, and predicts each from the other.
+    EncoderPair,
+}
+
+/// A measured figure that is no label's accuracy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// What was measured: "recall@1, LRS → XP".
+    pub what: String,
+    /// Of which variant or region; empty where there is one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub of: String,
+    /// On what.
+    pub on: String,
+    /// Number of spectra, pairs or nodes.
+    pub n: usize,
+    /// The figure.
+    pub value: f64,
+}
+
+/// One shipped model. The default has nothing in it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelEntry {
     /// `lrs-mlp`.
     pub name: String,
+    /// What it is for; only predictors answer for a dropped spectrum.
+    #[serde(default, skip_serializing_if = "is_predictor")]
+    pub kind: Kind,
     /// Goes up whenever the weights change.
     pub version: u32,
     /// `lrs`: low-resolution optical spectra.
@@ -69,6 +101,16 @@ pub struct ModelEntry {
     pub max_distance: f64,
     /// Labels outside of these are flagged as at the grid's edge: lowest and highest that was trained.
     pub label_range: Vec<(Label, f64, f64)>,
+    /// What else was measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<Figure>,
+    /// The networks' sizes, JSON, where the weights alone do not tell them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub networks: String,
+}
+
+fn is_predictor(kind: &Kind) -> bool {
+    *kind == Kind::Predictor
 }
 
 /// A piece of a weights file, at most 4 MiB, named by its own hash.
@@ -108,7 +150,7 @@ impl Manifest {
         if manifest.format != FORMAT {
             return Err(ManifestError::Format(manifest.format));
         }
-        if manifest.get(&manifest.default).is_none() {
+        if !manifest.get(&manifest.default).is_some_and(|m| is_predictor(&m.kind)) {
             return Err(ManifestError::Default(manifest.default));
         }
         Ok(manifest)
@@ -117,6 +159,11 @@ impl Manifest {
     /// The model of a name.
     pub fn get(&self, name: &str) -> Option<&ModelEntry> {
         self.models.iter().find(|m| m.name == name)
+    }
+
+    /// The models that give labels.
+    pub fn predictors(&self) -> impl Iterator<Item = &ModelEntry> {
+        self.models.iter().filter(|m| is_predictor(&m.kind))
     }
 
     /// The model that answers unless another is asked for.

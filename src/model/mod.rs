@@ -1,6 +1,8 @@
 //! What is shipped, and how bytes become networks.
 
 pub mod calibration;
+pub mod emulator;
+pub mod encoders;
 pub mod import;
 pub mod manifest;
 #[cfg(feature = "train")]

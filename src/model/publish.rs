@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::manifest::{Chunk, FORMAT, Manifest, ModelEntry};
+use super::manifest::{Chunk, FORMAT, Kind, Manifest, ModelEntry};
 use super::store::sha256_hex;
 
 /// Largest chunk: a broken download loses no more than this.
@@ -35,7 +35,8 @@ pub fn publish(models: &Path, weights: &[u8], mut entry: ModelEntry, default: &s
     list.push(entry);
     list.sort_by(|a, b| a.name.cmp(&b.name));
     // The wanted default may be a later stage of the same run.
-    let first = list.iter().find(|m| m.name == default).or(list.first()).map_or("", |m| &m.name);
+    let answers = |m: &&ModelEntry| m.kind == Kind::Predictor;
+    let first = list.iter().find(|m| m.name == default).or(list.iter().find(answers)).map_or("", |m| &m.name);
     let manifest = Manifest { format: FORMAT, default: first.to_string(), models: list };
     let mut json = serde_json::to_vec_pretty(&manifest)?;
     json.push(b'\n');

@@ -144,7 +144,15 @@ impl Clip {
     /// # Shapes
     /// `[batch, 1462]` → `[batch, 768]`
     pub fn embed_lrs(&self, x: Tensor<2>) -> Tensor<2> {
-        self.lrs_head.forward(self.lrs.forward(self.lrs.tokens(x)))
+        self.project_lrs(self.lrs.forward(self.lrs.tokens(x)))
+    }
+
+    /// Embedding from the LRS encoder's output: where several heads share one frozen encoder.
+    ///
+    /// # Shapes
+    /// `[batch, tokens, width]` → `[batch, 768]`
+    pub fn project_lrs(&self, encoding: Tensor<3>) -> Tensor<2> {
+        self.lrs_head.forward(encoding)
     }
 
     /// Embedding of XP flux relative to 550 nm (split: shared, then private); not normalised.
@@ -152,7 +160,15 @@ impl Clip {
     /// # Shapes
     /// `[batch, 343]` → `[batch, 768]`
     pub fn embed_xp(&self, x: Tensor<2>) -> Tensor<2> {
-        self.xp_head.forward(self.xp.embed(x))
+        self.project_xp(self.xp.embed(x))
+    }
+
+    /// Embedding from the XP encoder's latent vector.
+    ///
+    /// # Shapes
+    /// `[batch, width]` → `[batch, 768]`
+    pub fn project_xp(&self, latent: Tensor<2>) -> Tensor<2> {
+        self.xp_head.forward(latent)
     }
 
     /// The part of an embedding that both surveys share.

@@ -9,6 +9,7 @@ mod chart;
 mod decimate;
 mod figure;
 mod lines;
+mod losses;
 mod pen;
 mod spectrum;
 mod theme;
@@ -18,6 +19,8 @@ pub use chart::{Chart, Mark, Plot, range_of};
 pub use decimate::columns;
 pub use figure::{Figure, Frame, Layer, Panel};
 pub use lines::{LINES, SpectralLine};
+#[cfg(feature = "cli")]
+pub use losses::{LossSeries, losses};
 pub use pen::{Drawing, Drawn, Scale};
 pub use spectrum::{SpectrumFigure, nearest_index};
 pub use theme::{Paint, Rgb, Theme};

@@ -38,7 +38,7 @@ pub use labels::{LabelError, LabelTable};
 
 use crate::spectrum::Spectrum;
 use container::Zip;
-use npy::ArrayFile;
+pub use npy::ArrayFile;
 
 /// What a file held.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,8 +1,11 @@
 //! The synthetic grid of spectra that pretraining draws from.
 //!
-//! Layout of `spectra.npz`: `labels` `[n, 7]` (teff, logg, feh, alpha_fe …), `wavelength_air_aa` `[6001]`,
-//! `normalised_flux_x10000` `[n, 6001]` (u16, R = 5000), `continuum_wavelength_aa` `[361]`, `continuum` `[n, 361]`.
+//! Layout of `spectra.npz`: `node` `[n]`, `labels` `[n, 7]` (teff, logg, feh, alpha_fe, c_fe, n_fe, vmic),
+//! `wavelength_air_aa` `[6001]`, `normalised_flux_x10000` `[n, 6001]` (u16, R = 5000), `continuum_wavelength_aa` `[361]`,
+//! `continuum` `[n, 361]`. Of `sed.npz`, which holds a part of the nodes: `node` `[m]`, `wavelength_nm` `[700]`,
+//! `surface_flux` `[m, 700]`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -14,16 +17,63 @@ use crate::spectrum::air_vacuum::air_to_vacuum_aa;
 /// Resolving power of the grid's spectra.
 pub const GRID_RESOLVING_POWER: f64 = 5000.0;
 
+/// Number of labels of a node: teff, logg, feh, alpha_fe, c_fe, n_fe, vmic.
+pub const PARAMETERS: usize = 7;
+
 /// The grid, in memory.
+#[derive(Debug, Clone)]
 pub struct Grid {
     /// One row a node, in the order of [`Grid::LABELS`].
     pub labels: Vec<[f64; 4]>,
+    /// All labels of each node: the four of [`Grid::LABELS`], then c_fe, n_fe (dex) and vmic (km/s).
+    pub parameters: Vec<[f64; PARAMETERS]>,
     /// log10 of the vacuum wavelengths, `[6001]`.
     pub log10_vac: Vec<f64>,
+    node: Vec<u32>,
     normalised: Vec<f32>,
     continuum_wave_aa: Vec<f64>,
     continuum: Vec<f32>,
     pixels: usize,
+}
+
+/// The arrays of a file by name.
+struct Arrays<'a> {
+    files: Vec<read::ArrayFile>,
+    path: &'a Path,
+}
+
+impl<'a> Arrays<'a> {
+    fn read(path: &'a Path) -> Result<Self> {
+        let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        Ok(Self { files: read::arrays(&bytes).with_context(|| path.display().to_string())?, path })
+    }
+
+    fn get(&self, name: &str) -> Result<(Vec<usize>, Vec<f64>)> {
+        let path = self.path.display();
+        let file = self.files.iter().find(|f| f.name == name);
+        let array = file.with_context(|| format!("no array `{name}` in {path}"))?.array()?;
+        let values = array
+            .numbers(0, array.shape.iter().product())
+            .with_context(|| format!("array `{name}` of {path} does not hold numbers"))?;
+        Ok((array.shape, values))
+    }
+}
+
+/// What a grid is made of, as its file holds it.
+#[derive(Debug, Clone, Default)]
+pub struct GridArrays {
+    /// Number of each node, `[n]`.
+    pub node: Vec<u32>,
+    /// `[n]` rows of seven labels.
+    pub parameters: Vec<[f64; PARAMETERS]>,
+    /// Uniform, air, Å.
+    pub wave_air_aa: Vec<f64>,
+    /// Flux over continuum, `[n][pixels]`.
+    pub normalised: Vec<f32>,
+    /// Uniform over the same range, air, Å.
+    pub continuum_wave_aa: Vec<f64>,
+    /// Continuum flux, any unit, `[n][k]`.
+    pub continuum: Vec<f32>,
 }
 
 impl Grid {
@@ -32,38 +82,60 @@ impl Grid {
 
     /// Reads `spectra.npz`.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).with_context(|| format!("reading the training grid {}", path.display()))?;
-        let files = read::arrays(&bytes)?;
-        let array = |name: &str| -> Result<(Vec<usize>, Vec<f64>)> {
-            let file = files
-                .iter()
-                .find(|f| f.name == name)
-                .with_context(|| format!("no array `{name}` in {}", path.display()))?;
-            let array = file.array()?;
-            let values = array
-                .numbers(0, array.shape.iter().product())
-                .with_context(|| format!("array `{name}` does not hold numbers"))?;
-            Ok((array.shape, values))
+        let arrays = Arrays::read(path)?;
+        let (shape, labels) = arrays.get("labels")?;
+        let Ok([n, PARAMETERS]) = <[usize; 2]>::try_from(shape.clone()) else {
+            bail!("`labels` has shape {shape:?}, expected [n, 7]: teff, logg, feh, alpha_fe, c_fe, n_fe, vmic");
         };
-        let (shape, labels) = array("labels")?;
-        let Some((n, columns)) = <[usize; 2]>::try_from(shape.clone()).ok().filter(|s| s[1] >= 4).map(|s| (s[0], s[1]))
-        else {
-            bail!("`labels` has shape {shape:?}, expected [n, 4 or more]: teff, logg, feh, alpha_fe …");
+        let node = match arrays.get("node") {
+            Ok((_, node)) => node.iter().map(|v| *v as u32).collect(),
+            Err(_) => (0..n as u32).collect(),
         };
-        let wave = array("wavelength_air_aa")?.1;
-        let (_, flux) = array("normalised_flux_x10000")?;
-        let (_, continuum) = array("continuum")?;
-        let continuum_wave_aa = array("continuum_wavelength_aa")?.1;
-        ensure!(flux.len() == n * wave.len(), "the flux does not fit the labels and wavelengths");
+        Self::new(GridArrays {
+            node,
+            parameters: labels.as_chunks().0.to_vec(),
+            wave_air_aa: arrays.get("wavelength_air_aa")?.1,
+            normalised: arrays.get("normalised_flux_x10000")?.1.iter().map(|v| (*v / 1e4) as f32).collect(),
+            continuum_wave_aa: arrays.get("continuum_wavelength_aa")?.1,
+            continuum: arrays.get("continuum")?.1.iter().map(|v| *v as f32).collect(),
+        })
+        .with_context(|| path.display().to_string())
+    }
+
+    /// A grid from its arrays; their lengths must agree.
+    pub fn new(arrays: GridArrays) -> Result<Self> {
+        let GridArrays { node, parameters, wave_air_aa: wave, normalised, continuum_wave_aa, continuum } = arrays;
+        let n = parameters.len();
+        ensure!(node.len() == n, "{} node numbers for {n} rows of labels", node.len());
+        ensure!(wave.len() > 1 && continuum_wave_aa.len() > 1, "the grid has no wavelengths");
+        ensure!(normalised.len() == n * wave.len(), "the flux does not fit the labels and wavelengths");
         ensure!(continuum.len() == n * continuum_wave_aa.len(), "the continuum does not fit");
         Ok(Self {
-            labels: labels.chunks(columns).map(|row| [row[0], row[1], row[2], row[3]]).collect(),
+            labels: parameters.iter().map(|row| [row[0], row[1], row[2], row[3]]).collect(),
+            parameters,
             log10_vac: wave.iter().map(|w| air_to_vacuum_aa(*w).log10()).collect(),
-            normalised: flux.iter().map(|v| (*v / 1e4) as f32).collect(),
-            continuum: continuum.iter().map(|v| *v as f32).collect(),
+            node,
+            normalised,
+            continuum,
             continuum_wave_aa,
             pixels: wave.len(),
         })
+    }
+
+    /// Flux over continuum of a node, `[6001]`.
+    pub fn normalised(&self, node: usize) -> &[f32] {
+        &self.normalised[node * self.pixels..(node + 1) * self.pixels]
+    }
+
+    /// Continuum of a node at [`Grid::continuum_points`] places, any unit.
+    pub fn continuum(&self, node: usize) -> &[f32] {
+        let k = self.continuum_points();
+        &self.continuum[node * k..(node + 1) * k]
+    }
+
+    /// Places that the continuum is known at: uniform over the range of the spectrum.
+    pub fn continuum_points(&self) -> usize {
+        self.continuum_wave_aa.len()
     }
 
     /// Number of nodes.
@@ -78,21 +150,56 @@ impl Grid {
 
     /// Absolute flux of a node on the grid's pixels, scaled to a mean of 1.
     pub fn flux(&self, node: usize) -> Vec<f64> {
-        let k = self.continuum_wave_aa.len();
-        let levels = &self.continuum[node * k..(node + 1) * k];
-        let lines = &self.normalised[node * self.pixels..(node + 1) * self.pixels];
-        let mean = levels.iter().map(|c| f64::from(*c)).sum::<f64>() / k as f64;
-        // Both axes are uniform in air wavelength, so the continuum's place is a matter of arithmetic.
-        let per_pixel = (k - 1) as f64 / (self.pixels - 1) as f64;
-        lines
-            .iter()
-            .enumerate()
-            .map(|(i, line)| {
-                let at = i as f64 * per_pixel;
-                let (j, t) = (at as usize, at.fract());
-                let (a, b) = (f64::from(levels[j]), f64::from(levels[(j + 1).min(k - 1)]));
-                f64::from(*line) * (a + (b - a) * t) / mean
-            })
-            .collect()
+        let levels = self.continuum(node);
+        let mean = levels.iter().map(|c| f64::from(*c)).sum::<f64>() / levels.len() as f64;
+        let level = stretched(levels, self.pixels);
+        self.normalised(node).iter().zip(level).map(|(line, level)| f64::from(*line) * level / mean).collect()
+    }
+}
+
+/// A curve on `n` uniform points from one on fewer over the same range. Both axes of the grid are uniform in air
+/// wavelength, so the continuum's place is a matter of arithmetic.
+pub fn stretched(levels: &[f32], n: usize) -> impl Iterator<Item = f64> {
+    let last = levels.len().saturating_sub(1);
+    let step = last as f64 / (n.max(2) - 1) as f64;
+    (0..n).map(move |i| {
+        let at = i as f64 * step;
+        let (j, t) = (at as usize, at.fract());
+        let (a, b) = (f64::from(levels[j.min(last)]), f64::from(levels[(j + 1).min(last)]));
+        a + (b - a) * t
+    })
+}
+
+/// Spectral energy distributions of a part of the nodes.
+#[derive(Debug, Clone)]
+pub struct Seds {
+    /// Centres of uniform bins, vacuum nm.
+    pub wave_nm: Vec<f64>,
+    /// Row of each node of the grid that has one.
+    rows: BTreeMap<usize, usize>,
+    flux: Vec<f32>,
+}
+
+impl Seds {
+    /// Reads `sed.npz` and joins it to a grid by node number.
+    pub fn read(path: &Path, grid: &Grid) -> Result<Self> {
+        let arrays = Arrays::read(path)?;
+        let node: Vec<u32> = arrays.get("node")?.1.iter().map(|v| *v as u32).collect();
+        let flux = arrays.get("surface_flux")?.1.iter().map(|v| *v as f32).collect();
+        Self::new(grid, &node, arrays.get("wavelength_nm")?.1, flux).with_context(|| path.display().to_string())
+    }
+
+    /// Distributions of these nodes, `[m][bins]`, any unit.
+    pub fn new(grid: &Grid, node: &[u32], wave_nm: Vec<f64>, flux: Vec<f32>) -> Result<Self> {
+        ensure!(flux.len() == node.len() * wave_nm.len(), "the energy distributions do not fit their wavelengths");
+        let index: BTreeMap<u32, usize> = grid.node.iter().enumerate().map(|(i, n)| (*n, i)).collect();
+        let rows = node.iter().enumerate().filter_map(|(row, n)| Some((*index.get(n)?, row))).collect();
+        Ok(Self { wave_nm, rows, flux })
+    }
+
+    /// The distribution of the grid's node at an index, `[700]`, if it has one.
+    pub fn get(&self, node: usize) -> Option<&[f32]> {
+        let row = *self.rows.get(&node)?;
+        self.flux.get(row * self.wave_nm.len()..(row + 1) * self.wave_nm.len())
     }
 }

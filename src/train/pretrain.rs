@@ -27,7 +27,7 @@ use super::smooth::smooth_targets;
 use super::straighten::straighten;
 use super::subspace;
 use crate::model::calibration::{ErrorModel, Subspace};
-use crate::model::manifest::{Accuracy, ModelEntry};
+use crate::model::manifest::{Accuracy, Kind, ModelEntry};
 use crate::model::publish::publish;
 use crate::model::regressor::Regressor;
 use crate::model::weights::Tensors;
@@ -289,7 +289,8 @@ fn straightened(
     as_shipped(&file_of(&straighten(network, &data, &predicted))?, device)
 }
 
-pub(super) fn split_nodes(n: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
+/// Nodes to learn from and one in ten that is held out, by seed; the same in every command.
+pub fn split_nodes(n: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let mut nodes: Vec<usize> = (0..n).collect();
     nodes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     let held_out = nodes.split_off(n - n / 10);
@@ -444,6 +445,7 @@ fn default_name(plan: &Plan) -> &'static str {
 fn entry(name: &str, plan: &Plan) -> ModelEntry {
     ModelEntry {
         name: name.into(),
+        kind: Kind::Predictor,
         version: 1,
         modality: "lrs".into(),
         labels: Label::ALL.to_vec(),
@@ -465,5 +467,6 @@ fn entry(name: &str, plan: &Plan) -> ModelEntry {
             (Label::AlphaFe, -0.25, 0.6),
             (Label::Rv, -450.0, 450.0),
         ],
+        ..ModelEntry::default()
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::evaluate::{Judged, LabelScore, RepeatScore, join, predict_files, read_table, repeats, score, text, truth};
 use super::pretrain::{TEFF_RANGE_K, in_teff_range};
-use crate::model::manifest::{Manifest, ModelEntry};
+use crate::model::manifest::{Figure, Kind, Manifest, ModelEntry};
 use crate::read::LabelTable;
 use crate::result::Label;
 use crate::task::predict::Predictor;
@@ -21,7 +21,7 @@ pub fn write(manifest: &Manifest, load: impl Fn(&ModelEntry) -> Result<Predictor
          drawn anew), R² without clipping, the median predicted error, and the pull: σ of (predicted − catalogue) / predicted error, 1 where \
          the errors are right.\n",
     );
-    for entry in &manifest.models {
+    for entry in manifest.predictors() {
         let predictor = load(entry)?;
         describe(&mut page, entry);
         let (miles, table) = measure(&predictor, real, "miles")?;
@@ -29,6 +29,9 @@ pub fn write(manifest: &Manifest, load: impl Fn(&ModelEntry) -> Result<Predictor
         let (lamost, table) = measure(&predictor, real, "lamost_lrs")?;
         lamost_tables(&mut page, &predictor, &lamost, &table);
         sdss_table(&mut page, &predictor, real)?;
+    }
+    for entry in manifest.models.iter().filter(|m| m.kind != Kind::Predictor) {
+        describe_other(&mut page, entry);
     }
     Ok(page)
 }
@@ -39,20 +42,50 @@ fn measure(predictor: &Predictor, real: &Path, name: &str) -> Result<(Vec<Judged
     Ok((join(answers, &table), table))
 }
 
+/// A model that no real spectrum with labels can judge: what was measured when it was made.
+fn describe_other(page: &mut String, entry: &ModelEntry) {
+    head(page, entry);
+    page.push_str("Recorded when it was made:\n\n| what | of | on | N | value |\n|---|---|---|---|---|\n");
+    for Figure { what, of, on, n, value } in &entry.figures {
+        let _ = writeln!(page, "| {what} | {of} | {on} | {n} | {value:.4} |");
+    }
+    if !entry.accuracy.is_empty() {
+        page.push_str("\nLabels of its heads. ");
+        accuracy_table(page, entry);
+    }
+}
+
 fn describe(page: &mut String, entry: &ModelEntry) {
+    head(page, entry);
+    accuracy_table(page, entry);
+    error_table(page, entry);
+}
+
+fn head(page: &mut String, entry: &ModelEntry) {
     let labels: Vec<&str> = entry.labels.iter().map(|l| l.name()).collect();
+    let recipe = match entry.recipe.as_str() {
+        "" => String::new(),
+        recipe => format!("- behind the preprocessing `{recipe}`\n"),
+    };
     let _ = write!(
         page,
-        "\n## {}\n\n- predicts {}\n- trained on {}\n- behind the preprocessing `{}`\n- made by `{}`\n- {:.1} MB, sha256 `{}`, {}\n\n",
+        "\n## {}\n\n- {} {}\n- trained on {}\n{recipe}- made by `{}`\n- {:.1} MB, sha256 `{}`, {}\n\n",
         entry.title(),
+        match entry.kind {
+            Kind::Predictor => "predicts",
+            Kind::Emulator => "gives spectra of",
+            Kind::EncoderPair => "embeds spectra; its heads predict",
+        },
         labels.join(", "),
         entry.trained_on,
-        entry.recipe,
         entry.command,
         entry.bytes as f64 / 1e6,
         entry.sha256,
         entry.license
     );
+}
+
+fn accuracy_table(page: &mut String, entry: &ModelEntry) {
     page.push_str(
         "Recorded when it was trained:\n\n| label | on | N | offset | σ ± s.e. | R² |\n|---|---|---|---|---|---|\n",
     );
@@ -70,6 +103,9 @@ fn describe(page: &mut String, entry: &ModelEntry) {
             a.r2
         );
     }
+}
+
+fn error_table(page: &mut String, entry: &ModelEntry) {
     page.push_str(
         "\nErrors of its predictions, σ² = floor² + (noise / S/N)², times coverage^−p for incomplete spectra; between exposures of one star `exposure` takes the place of the floor:\n\n",
     );

@@ -6,6 +6,7 @@
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
+use super::extinction::transmission;
 use crate::preprocess::grid::{self, C_KMS, FIT_PIXELS, STEP_DEX};
 use crate::preprocess::recipe::normalise;
 use crate::preprocess::resample::{FWHM_OVER_SIGMA, linear};
@@ -41,6 +42,8 @@ pub struct Circumstances {
     pub bad_pixels: usize,
     /// Emission left at the sky line 5577 Å, in units of the continuum.
     pub sky_residual: f64,
+    /// Colour excess E(B−V), mag.
+    pub ebv_mag: f64,
     /// Pixels of the fitting grid that the spectrum reaches.
     pub covered: (usize, usize),
 }
@@ -56,7 +59,10 @@ pub fn observe(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Option<V
     let phase: f64 = rng.random();
     let first = grid::fit_log10()[0] - (3.0 + phase) * STEP_DEX + (1.0 + how.assumed_rv_kms / C_KMS).log10();
     let pixels: Vec<f64> = (0..FIT_PIXELS + 7).map(|i| first + STEP_DEX * i as f64).collect();
-    let mut flux = broaden(star, how, &pixels);
+    let mut flux = broadened(star, how.rv_kms, how.broadening_kms, |wave| fwhm_aa(how.fwhm_aa, wave), &pixels);
+    if how.ebv_mag > 0.0 {
+        flux.iter_mut().zip(&pixels).for_each(|(f, x)| *f *= transmission(10f64.powf(x - 1.0), how.ebv_mag));
+    }
 
     let mid = 4800f64.log10();
     for (f, x) in flux.iter_mut().zip(&pixels) {
@@ -88,17 +94,24 @@ pub fn observe(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Option<V
     normalise(&linear(&pixels, &flux, &target), how.covered.0..how.covered.1).map(|n| n.norm)
 }
 
-/// The star's flux at the observer's pixels, smeared to the wanted line spread.
-fn broaden(star: &Star, how: &Circumstances, pixels: &[f64]) -> Vec<f64> {
-    let doppler = (1.0 + how.rv_kms / C_KMS).log10();
-    let rotation_dex = how.broadening_kms / C_KMS / std::f64::consts::LN_10;
+/// The star's flux at the observer's pixels (log10 λ), shifted by a velocity and smeared to the wanted line spread (FWHM in Å
+/// at a wavelength in Å) and rotation.
+pub(super) fn broadened(
+    star: &Star,
+    rv_kms: f64,
+    broadening_kms: f64,
+    fwhm_aa: impl Fn(f64) -> f64,
+    pixels: &[f64],
+) -> Vec<f64> {
+    let doppler = (1.0 + rv_kms / C_KMS).log10();
+    let rotation_dex = broadening_kms / C_KMS / std::f64::consts::LN_10;
     let mut start = 0;
     pixels
         .iter()
         .map(|pixel| {
             let at = pixel - doppler;
             let wave = 10f64.powf(at);
-            let wanted = fwhm_aa(how.fwhm_aa, wave) / wave / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
+            let wanted = fwhm_aa(wave) / wave / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
             let variance = wanted.powi(2) - (star.sigma_dex)(at).powi(2) + rotation_dex.powi(2);
             let sigma = variance.max((0.35 * STEP_DEX).powi(2)).sqrt();
             let reach = 3.5 * sigma;
@@ -146,6 +159,7 @@ pub fn survey_like(rv_kms: f64, assumed_rv_kms: f64, rng: &mut impl Rng) -> Circ
         tilt: [normal(0.25, rng), normal(0.08, rng), normal(0.03, rng)],
         bad_pixels: if rng.random_bool(0.3) { rng.random_range(1..6) } else { 0 },
         sky_residual: if rng.random_bool(0.2) { normal(0.3, rng) } else { 0.0 },
+        ebv_mag: 0.0,
         covered,
     }
 }

@@ -112,6 +112,7 @@ pub fn write_untrained_model(folder: &Path) -> ModelEntry {
         errors: Label::ALL.map(|label| ErrorModel { label, regimes: regimes.clone(), coverage_power: 0.0 }).to_vec(),
         max_distance: 1.0,
         label_range: Vec::new(),
+        ..ModelEntry::default()
     };
     let manifest = Manifest { format: FORMAT, default: entry.name.clone(), models: vec![entry.clone()] };
     let json = serde_json::to_vec_pretty(&manifest).expect("a manifest is JSON");

@@ -1,27 +1,15 @@
-//! `specola pretrain`: makes the models that are shipped.
+//! `specola pretrain mlp`: the regression networks.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::Outcome;
+use super::super::Outcome;
 use crate::train::pretrain::{Amount, Plan, run};
-
-/// Train a model from the synthetic grid
-#[derive(Debug, Args)]
-pub(super) struct Pretrain {
-    #[command(subcommand)]
-    network: Network,
-}
-
-#[derive(Debug, Subcommand)]
-enum Network {
-    Mlp(Mlp),
-}
 
 /// The regression networks lrs-mlp-synthetic and, with a library of real stars, lrs-mlp
 #[derive(Debug, Args)]
-struct Mlp {
+pub(super) struct Mlp {
     /// The synthetic grid, spectra.npz
     #[arg(long, value_name = "FILE")]
     grid: PathBuf,
@@ -66,10 +54,10 @@ struct Mlp {
     seed: u64,
 }
 
-impl Pretrain {
+impl Mlp {
     /// Trains; each step is told on standard error.
     pub(super) fn run(&self) -> anyhow::Result<Outcome> {
-        let Network::Mlp(args) = &self.network;
+        let args = self;
         let plan = Plan {
             grid: args.grid.clone(),
             library: args.library.clone().zip(args.labels.clone()),

@@ -1,0 +1,100 @@
+//! `specola pretrain heads`: measures the aligned encoders, trains heads on them and publishes the pair.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::super::Outcome;
+use super::encoders::Encoder;
+use crate::model::encoders::Variant;
+use crate::model::manifest::{Kind, ModelEntry};
+use crate::model::publish::publish;
+use crate::preprocess::recipe;
+use crate::train::grid::Grid;
+use crate::train::heads::{HeadsPlan, finish};
+
+/// Variants of alignment.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum VariantName {
+    /// The contrastive loss alone
+    Base,
+    /// With decoders
+    Pr,
+    /// With decoders and private parts
+    Split,
+}
+
+/// Heads for labels on the aligned encoders; measures every variant and publishes one
+#[derive(Debug, Args)]
+pub(super) struct Heads {
+    #[command(flatten)]
+    encoder: Encoder,
+    /// Variant that is published
+    #[arg(long, value_enum, default_value = "pr")]
+    variant: VariantName,
+    /// Simulated stars that heads learn from
+    #[arg(long, default_value_t = 20_000)]
+    stars: usize,
+    /// Held-out simulated pairs that everything is measured on
+    #[arg(long, default_value_t = 10_000)]
+    pairs: usize,
+}
+
+impl Heads {
+    pub(super) fn run(&self) -> Result<Outcome> {
+        let (encoder, common) = (&self.encoder, &self.encoder.common);
+        let (material, emulator) = (common.read()?, encoder.emulator()?);
+        let variant = match self.variant {
+            VariantName::Base => Variant::Base,
+            VariantName::Pr => Variant::Pr,
+            VariantName::Split => Variant::Split,
+        };
+        let plan = HeadsPlan {
+            size: encoder.size.size(),
+            variant,
+            stars: self.stars,
+            pairs: self.pairs,
+            steps: encoder.steps.unwrap_or(1500),
+            work: common.work.clone(),
+            seed: common.seed,
+        };
+        let learned = encoder.pairs(&material, &emulator, material.train.clone(), 2);
+        let held_out = encoder.pairs(&material, &emulator, material.held_out.clone(), 3);
+        let done = finish(&plan, &learned, &held_out, &common.device(), &mut |line| eprintln!("{line}"))?;
+        for f in &done.figures {
+            println!("{} | {} | {} | {} | {:.4}", f.what, f.of, f.on, f.n, f.value);
+        }
+        let shared = "--grid spectra.npz --sed sed.npz";
+        let stage = |name: &str| std::fs::read_to_string(common.work.join(format!("{name}.command")));
+        let mut commands: Vec<String> =
+            ["xp-encoder", "lrs-encoder", "clip"].into_iter().filter_map(|name| stage(name).ok()).collect();
+        commands.push(format!(
+            "specola pretrain heads {shared} --variant {} --stars {} --pairs {} --steps {} --seed {}",
+            variant.name(),
+            self.stars,
+            self.pairs,
+            plan.steps,
+            common.seed
+        ));
+        let entry = ModelEntry {
+            name: format!("lrs-xp-{}", variant.name()),
+            kind: Kind::EncoderPair,
+            version: 1,
+            modality: "lrs+xp".into(),
+            labels: Grid::LABELS.to_vec(),
+            recipe: recipe::NAME.into(),
+            trained_on: format!(
+                "simulated LAMOST-like, DESI-like and Gaia-XP-like spectra of stars near {} grid nodes (1D LTE); no real star",
+                material.train.len()
+            ),
+            command: commands.join(" && "),
+            seed: common.seed,
+            license: "MIT OR Apache-2.0".into(),
+            accuracy: done.accuracy,
+            figures: done.figures,
+            networks: serde_json::to_string(&done.config)?,
+            ..ModelEntry::default()
+        };
+        publish(&common.output, &done.tensors.to_f16_file()?, entry, "lrs-mlp")?;
+        Ok(Outcome::Complete)
+    }
+}
