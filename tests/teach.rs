@@ -45,20 +45,11 @@ fn predictor(seed: u64) -> Predictor {
     let entry = ModelEntry {
         name: "small".into(),
         version: 1,
-        modality: "lrs".into(),
         labels: Label::ALL.to_vec(),
         recipe: recipe::NAME.into(),
-        trained_on: "nothing".into(),
-        command: "none".into(),
-        seed,
-        license: "MIT".into(),
-        bytes: 0,
         sha256: format!("{seed:064x}"),
-        chunks: Vec::new(),
-        accuracy: Vec::new(),
-        errors: Vec::new(),
         max_distance: 1.0,
-        label_range: Vec::new(),
+        ..ModelEntry::default()
     };
     let known = Subspace::new(vec![1.0; MODEL_PIXELS], vec![vec![0.0; MODEL_PIXELS]]);
     Predictor::from_parts(

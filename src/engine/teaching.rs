@@ -43,7 +43,7 @@ impl Comparison {
     fn begin(&self) -> Order {
         Order::Begin {
             round: self.round,
-            lesson: self.lesson.clone(),
+            lesson: Box::new(self.lesson.clone()),
             plan: self.plan.clone(),
             settings: self.order.settings.clone(),
         }

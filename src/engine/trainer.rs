@@ -24,7 +24,7 @@ pub enum Order {
         /// Number of the comparison, which its reports bear.
         round: u32,
         /// The spectra.
-        lesson: Lesson,
+        lesson: Box<Lesson>,
         /// Folds and seeds.
         plan: Plan,
         /// How.
@@ -133,7 +133,7 @@ impl Trainer {
                 let device = self.predictor.device().clone();
                 // A network that gives nothing back says so at the first training.
                 self.class =
-                    Classroom::new(&self.predictor, lesson, &device).await.ok().map(|c| (Rc::new(c), plan, settings));
+                    Classroom::new(&self.predictor, *lesson, &device).await.ok().map(|c| (Rc::new(c), plan, settings));
             }
             Order::Run(task) => self.start(task, Purpose::Outcome, &mut tell),
             Order::Seal { task, metrics, measured_by } => {
