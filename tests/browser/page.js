@@ -107,6 +107,7 @@ export class Visit {
   /** Drops files and folders of this machine, as the system's file manager does. */
   async drop(paths) {
     const cdp = await this.page.context().newCDPSession(this.page);
+    await this.part("drop-zone").scrollIntoViewIfNeeded();
     const box = await this.part("drop-zone").boundingBox();
     const at = { x: box.x + box.width / 2, y: box.y + Math.min(box.height / 2, 100) };
     const data = { items: [], files: paths, dragOperationsMask: 1 };

@@ -141,7 +141,7 @@ describe("teaching", () => {
       await rest(visit);
     };
     await said("feh", /outside of −7 to 1\.5 dex.*They look like Teff/);
-    await said("teff", /all 40 values of Teff are 5000; there is nothing to learn from one value/);
+    await said("teff", /All 40 values of Teff are 5000; there is nothing to learn from one value/);
     assert.equal(await visit.part("teach-target").locator("option").count(), 2, "a column of text cannot be learned");
   });
 });
