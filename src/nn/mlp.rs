@@ -89,6 +89,27 @@ impl Mlp {
         })
     }
 
+    /// What each unit of the first hidden layer contributes to one output: its value times the output's derivative by it.
+    /// Of networks without BatchNorm.
+    ///
+    /// # Shapes
+    /// `[batch, widths[0]]` → `[batch, widths[1]]`
+    pub fn contributions(&self, x: Tensor<2>, output: usize) -> Tensor<2> {
+        let Some((last, hidden)) = self.layers.split_last() else { return x };
+        let mut activations: Vec<Tensor<2>> = Vec::new();
+        for layer in hidden {
+            let y = relu(layer.forward(activations.last().unwrap_or(&x).clone()));
+            activations.push(y);
+        }
+        let Some(first) = activations.first().cloned() else { return x };
+        let mut slope = last.weight.val().narrow(1, output, 1).transpose();
+        for (layer, y) in hidden.iter().zip(&activations).skip(1).rev() {
+            // An activation is positive just where its ReLU lets the derivative through.
+            slope = (y.clone().sign() * slope).matmul(layer.weight.val().transpose());
+        }
+        first * slope
+    }
+
     /// This network with BatchNorm held at its running statistics also while training: the base of an adapter.
     pub fn with_frozen_statistics(mut self) -> Self {
         self.norms.iter_mut().for_each(|norm| norm.uses_batch = false);

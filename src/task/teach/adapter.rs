@@ -172,7 +172,9 @@ impl Adapter {
         let arrays = Tensors::parse(file)?;
         let base = predictor.label_network();
         let base_arrays = parameters(&base.mlp, "").await?;
-        let taught = Taught::load(&arrays, card.strategy, &card.settings, base, &base_arrays, predictor.device())?;
+        let column = card.label().and_then(|label| predictor.outputs().iter().position(|l| *l == label));
+        let device = predictor.device();
+        let taught = Taught::load(&arrays, card.strategy, &card.settings, base, column, &base_arrays, device)?;
         if !(taught.scale.is_finite() && taught.scale > 0.0) {
             return Err(AdapterError::Card("its labels have no spread".into()));
         }

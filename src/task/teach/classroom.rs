@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use thiserror::Error;
 
+use super::closed_form::ClosedForm;
 use super::lesson::Lesson;
 use super::ridge::Head;
 use crate::model::manifest::ModelEntry;
@@ -15,9 +16,24 @@ use crate::task::predict::Predictor;
 /// Spectra that go through the network at once.
 const BATCH: usize = 64;
 
-/// Hidden layers before the embedding that the closed form and a residual head may see: two, where there are so many.
+/// Hidden layers before the embedding that a residual head may see: two, where there are so many.
 pub(super) fn embedding_depth(widths: &[usize]) -> usize {
     widths.len().saturating_sub(2).min(2)
+}
+
+/// Views under which the closed form may look for like stars: the embedding, and, for a label of the network, what its first
+/// hidden layer contributes to that label, so that what moves other labels only does not tell stars apart.
+pub(super) fn view(base: &Regressor, column: Option<usize>, view: usize, x: Tensor<2>) -> Tensor<2> {
+    match column.filter(|_| view > 0) {
+        Some(column) => base.mlp.contributions(x, column),
+        None => base.mlp.embed(x, embedding_depth(&base.widths)),
+    }
+}
+
+/// Width of each view.
+pub(super) fn view_widths(widths: &[usize], column: Option<usize>) -> Vec<usize> {
+    let embedding = widths[embedding_depth(widths)];
+    if column.is_some() { vec![embedding, widths[1]] } else { vec![embedding] }
 }
 
 /// Why nothing could be taught.
@@ -51,6 +67,8 @@ pub struct Classroom {
     pub(super) arrays: Tensors,
     /// Its output that is the lesson's label; none for a label that is not ours.
     pub(super) column: Option<usize>,
+    /// What its first hidden layer contributes to the label, `[n][width]`; empty for a label that is not ours.
+    pub(super) contributions: Vec<f32>,
     /// Its second hidden layer, `[n][width]`.
     pub(super) embeddings: Vec<f32>,
     pub(super) embedding_width: usize,
@@ -83,11 +101,14 @@ impl Classroom {
             return Err(TeachError::Shallow);
         }
         let column = lesson.label().and_then(|label| predictor.outputs().iter().position(|l| *l == label));
-        let (mut embeddings, mut last_hidden) = (Vec::new(), Vec::new());
+        let (mut contributions, mut embeddings, mut last_hidden) = (Vec::new(), Vec::new(), Vec::new());
         for some in lesson.inputs.chunks(BATCH) {
             let mut rows = Vec::new();
             some.iter().for_each(|input| base.standardise_into(&input.norm, &mut rows));
             let x = matrix(rows, base.input_mean.len(), predictor.device());
+            if let Some(column) = column {
+                contributions.extend(values(base.mlp.contributions(x.clone(), column)).await?);
+            }
             embeddings.extend(values(base.mlp.embed(x.clone(), depth)).await?);
             last_hidden.extend(values(base.mlp.embed(x, layers - 1)).await?);
         }
@@ -99,6 +120,7 @@ impl Classroom {
             entry: predictor.entry().clone(),
             base,
             column,
+            contributions,
             embeddings,
             last_hidden,
             device: device.clone(),
@@ -110,6 +132,26 @@ impl Classroom {
         let (column, head) = (self.column?, self.own_head()?);
         let (mean, scale) = (f64::from(self.base.output_mean[column]), f64::from(self.base.output_scale[column]));
         Some((0..self.lesson.len()).map(|i| head.at(self.last_hidden(i)) * scale + mean).collect())
+    }
+
+    /// The views of some rows, and their widths.
+    pub(super) fn views(&self, rows: &[usize]) -> Vec<(Vec<f32>, usize)> {
+        let of =
+            |all: &[f32], width: usize| rows.iter().flat_map(|i| &all[i * width..(i + 1) * width]).copied().collect();
+        let widths = view_widths(&self.base.widths, self.column);
+        [&self.embeddings, &self.contributions].into_iter().zip(widths).map(|(all, w)| (of(all, w), w)).collect()
+    }
+
+    /// The closed form of some rows' residuals, and what it says of each when that is left out.
+    pub(super) fn closed_form(&self, rows: &[usize], residuals: &[f64]) -> Option<(ClosedForm, Vec<f64>)> {
+        let views = self.views(rows);
+        let views: Vec<(&[f32], usize)> = views.iter().map(|(values, width)| (values.as_slice(), *width)).collect();
+        ClosedForm::fit(&views, residuals)
+    }
+
+    /// What a closed form says of a row.
+    pub(super) fn closed_at(&self, closed: &ClosedForm, row: usize) -> f64 {
+        closed.at(&self.views(&[row])[closed.view()].0)
     }
 
     pub(super) fn embedding(&self, row: usize) -> &[f32] {

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::classroom::{TeachError, embedding_depth, matrix, one_output, values, with_head};
+use super::classroom::{TeachError, embedding_depth, matrix, one_output, values, view, view_widths, with_head};
 use super::closed_form::ClosedForm;
 use super::ridge::Head;
 use super::{Adapter, Pupil};
@@ -19,7 +19,9 @@ use crate::result::teach::{Settings, Sight, Strategy};
 pub struct Taught {
     pub(super) strategy: Strategy,
     pub(super) network: Answering,
-    /// Its residuals by like stars, in standardised units, on the embedding of the network that it started from.
+    /// Output of the shipped network that is the label, if it has one.
+    pub(super) column: Option<usize>,
+    /// Its residuals by like stars, in standardised units; the shipped network tells which are alike.
     pub(super) closed_form: Option<ClosedForm>,
     /// Added to the scaled output.
     pub(super) mean: f32,
@@ -67,8 +69,8 @@ impl Taught {
         };
         let mut answers: Vec<f64> = values(output).await?.into_iter().map(f64::from).collect();
         if let Some(closed) = &self.closed_form {
-            let embeddings = values(embed(&x)).await?;
-            let residuals = embeddings.chunks(closed.width()).map(|e| closed.at(e));
+            let alike = values(view(base, self.column, closed.view(), x)).await?;
+            let residuals = alike.chunks(closed.width()).map(|e| closed.at(e));
             answers.iter_mut().zip(residuals).for_each(|(answer, residual)| *answer += residual);
         }
         Ok(answers.into_iter().map(|y| y * f64::from(self.scale) + f64::from(self.mean)).collect())
@@ -99,6 +101,7 @@ impl Taught {
         strategy: Strategy,
         settings: &Settings,
         base: &Regressor,
+        column: Option<usize>,
         base_arrays: &Tensors,
         device: &Device,
     ) -> Result<Self, WeightsError> {
@@ -133,12 +136,13 @@ impl Taught {
             }
         };
         let closed_form = ClosedForm::load(arrays, "closed_form.")?;
-        let width = base.widths[embedding_depth(&base.widths)];
-        if let Some(found) = closed_form.as_ref().map(ClosedForm::width).filter(|found| *found != width) {
+        let widths = view_widths(&base.widths, column);
+        let misfit = |closed: &ClosedForm| widths.get(closed.view()) != Some(&closed.width());
+        if let Some(found) = closed_form.as_ref().filter(|closed| misfit(closed)).map(ClosedForm::width) {
             let name = "closed_form.anchors".into();
-            return Err(WeightsError::Shape { name, found: vec![found], expected: vec![width] });
+            return Err(WeightsError::Shape { name, found: vec![found], expected: widths });
         }
-        Ok(Self { strategy, network, closed_form, mean, scale })
+        Ok(Self { strategy, network, column, closed_form, mean, scale })
     }
 
     /// The network that is taught, for a look at the loss around its weights.

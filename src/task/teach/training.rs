@@ -180,9 +180,8 @@ impl Training {
             }
         }
         if self.settings.closed_form && self.task.strategy != Strategy::ZeroShot {
-            let embeddings: Vec<f32> = train.iter().flat_map(|i| room.embedding(*i)).copied().collect();
             let residuals: Vec<f64> = train.iter().zip(&alone).map(|(i, a)| standard[*i] - a).collect();
-            if let Some((closed, left_out)) = ClosedForm::fit(&embeddings, room.embedding_width, &residuals) {
+            if let Some((closed, left_out)) = room.closed_form(train, &residuals) {
                 alone.iter_mut().zip(&left_out).for_each(|(a, l)| *a += l);
                 self.closed_form = Some(closed);
             }
@@ -195,7 +194,7 @@ impl Training {
         }
         for i in &self.split.validation {
             let own = if is_beside { self.head.at(room.last_hidden(*i)) } else { 0.0 };
-            let closed = self.closed_form.as_ref().map_or(0.0, |c| c.at(room.embedding(*i)));
+            let closed = self.closed_form.as_ref().map_or(0.0, |c| room.closed_at(c, *i));
             self.targets[*i] = (standard[*i] - closed - own) as f32;
         }
         Ok(())
@@ -382,6 +381,7 @@ impl Training {
         Ok(Taught {
             strategy: self.task.strategy,
             network,
+            column: room.column,
             closed_form: self.closed_form_of_all(),
             mean: self.mean,
             scale: self.scale,
@@ -394,13 +394,12 @@ impl Training {
             return Some(closed);
         }
         let rows: Vec<usize> = self.split.train.iter().chain(&self.split.validation).copied().collect();
-        let embeddings: Vec<f32> = rows.iter().flat_map(|i| self.room.embedding(*i)).copied().collect();
         let residual = |i: &usize| {
             let standard = (self.room.lesson.values[*i] - f64::from(self.mean)) / f64::from(self.scale);
             standard - self.head.at(self.room.last_hidden(*i))
         };
         let residuals: Vec<f64> = rows.iter().map(residual).collect();
-        ClosedForm::fit(&embeddings, self.room.embedding_width, &residuals).map(|(all, _)| all).or(Some(closed))
+        self.room.closed_form(&rows, &residuals).map(|(all, _)| all).or(Some(closed))
     }
 
     /// Answers of the best so far for rows of the lesson, in the label's unit.
