@@ -62,15 +62,16 @@ fn figures(error: &RegionError) -> impl Iterator<Item = Figure> + use<> {
     let figure = |what: &str, value: f64| Figure {
         what: what.into(),
         of: error.region.clone(),
-        on: "held-out nodes, median over nodes".into(),
+        on: "held-out nodes".into(),
         n: error.n,
         value,
     };
     [
-        figure("rms of flux over continuum, R 5000", error.lines),
-        figure("rms of flux over continuum, R 1800", error.lines_1800),
-        figure("rms of the continuum's shape", error.continuum),
-        figure("rms of the energy distribution's shape", error.sed),
+        figure("median rms of flux over continuum, R 5000", error.lines),
+        figure("median rms of flux over continuum, R 1800", error.lines_1800),
+        figure("95th percentile of it", error.lines_1800_worst),
+        figure("median rms of the continuum's shape", error.continuum),
+        figure("median rms of the energy distribution's shape", error.sed),
     ]
     .into_iter()
     .filter(|f| f.value.is_finite())
