@@ -1,28 +1,13 @@
 // How it looks: no sideways scrolling on a phone, light and dark, and nothing that axe calls a serious hindrance.
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { mustBeAccessible } from "../accessible.js";
 import { LABELS } from "../page.js";
 import { scenario } from "../scenario.js";
 
 const PICTURES = fileURLToPath(new URL("../screenshots/", import.meta.url));
 mkdirSync(PICTURES, { recursive: true });
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-/** Fails if axe finds a serious or critical violation. */
-async function mustBeAccessible(visit, when) {
-  // Through the debugger: the page's own policy lets no other script in.
-  const cdp = await visit.page.context().newCDPSession(visit.page);
-  await cdp.send("Runtime.evaluate", { expression: AXE });
-  const violations = await visit.page.evaluate(async () => {
-    const { violations } = await window.axe.run(document, { resultTypes: ["violations"] });
-    return violations.map(({ id, impact, nodes }) => ({ id, impact, where: nodes.map((node) => node.html).slice(0, 3) }));
-  });
-  const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
-  assert.deepEqual(serious, [], `axe, ${when}`);
-  for (const { id, impact } of violations) console.log(`axe, ${when}: ${id} (${impact})`);
-}
 
 const VIEWS = [
   { name: "desktop-light", viewport: { width: 1280, height: 800 }, colorScheme: "light" },

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe } from "node:test";
 import { zipSync } from "fflate";
+import { mustBeAccessible } from "../accessible.js";
 import { scratch } from "../data.js";
 import { scenario } from "../scenario.js";
 
@@ -96,6 +97,15 @@ describe("teaching", () => {
     await (await download).saveAs(kept);
     assert.match(kept, /specola-feh-residual\.safetensors$/);
     assert.ok(readFileSync(kept).length > 1000);
+
+    await mustBeAccessible(visit, "taught");
+    await visit.page.setViewportSize({ width: 390, height: 844 });
+    const { page, window } = await visit.page.evaluate(() => ({
+      page: document.documentElement.scrollWidth,
+      window: document.documentElement.clientWidth,
+    }));
+    assert.ok(page <= window, `${page} px of page in ${window} px of window`);
+    await visit.page.setViewportSize({ width: 1280, height: 800 });
 
     await visit.part("undo-adapter").click();
     await visit.page.waitForFunction(() => ![...document.querySelectorAll('[data-testid="flags"]')].some((f) => f.textContent.includes("taught")));
