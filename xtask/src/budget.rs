@@ -11,7 +11,7 @@ use crate::site::gzip;
 const PAGE: usize = 700_000;
 const ENGINE: usize = 1_500_000;
 const GPU_ENGINE: usize = 5_000_000;
-const TRAINER: usize = 1_700_000;
+const TRAINER: usize = 1_000_000;
 const WEIGHTS: usize = 10_000_000;
 
 /// Prints the size of each share of the page in `dist` and fails if one is over its limit.
