@@ -9,6 +9,8 @@ mod chart;
 mod decimate;
 mod figure;
 mod lines;
+// Of pretraining, which is native only.
+#[cfg(feature = "cli")]
 mod losses;
 mod pen;
 mod spectrum;
@@ -19,6 +21,7 @@ pub use chart::{Chart, Mark, Plot, range_of};
 pub use decimate::columns;
 pub use figure::{Figure, Frame, Layer, Panel};
 pub use lines::{LINES, SpectralLine};
+#[cfg(feature = "cli")]
 #[cfg(feature = "cli")]
 pub use losses::{LossSeries, losses};
 pub use pen::{Drawing, Drawn, Scale};
