@@ -287,8 +287,33 @@ pub struct ModelCard {
     pub sha256: String,
     /// One sentence on what it was trained on.
     pub trained_on: String,
-    /// Measured accuracy, one line a label, ready to show.
-    pub accuracy: Vec<String>,
+    /// Measured accuracy: of each label first on all stars that it was measured on.
+    pub accuracy: Vec<Measure>,
     /// Download size, bytes.
     pub bytes: u64,
+}
+
+/// How good a label was measured to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// Which.
+    pub label: Label,
+    /// On which stars.
+    pub on: String,
+    /// How many.
+    pub n: u32,
+    /// Mean of predicted − catalogue, in the label's unit.
+    pub bias: f64,
+    /// Scatter of the same, in the label's unit.
+    pub sigma: f64,
+}
+
+/// `Teff: σ 110 K, bias -7 K, N 414 (MILES …)`.
+impl std::fmt::Display for Measure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Measure { label, on, n, bias, sigma } = self;
+        let d = if *sigma >= 10.0 { 0 } else { 3 };
+        let unit = if label.unit().is_empty() { String::new() } else { format!(" {}", label.unit()) };
+        write!(f, "{}: σ {sigma:.d$}{unit}, bias {bias:+.d$}{unit}, N {n} ({on})", label.symbol())
+    }
 }

@@ -217,7 +217,7 @@ fn a_pair_is_trained_measured_published_and_loaded() {
         work: work.clone(),
         seed: 11,
     };
-    let done = finish(&plan, &learned, &held_out, &device, &mut |_| {}).expect("finished");
+    let done = finish(&plan, &learned, &held_out, None, &device, &mut |_| {}).expect("finished");
     let figure =
         |what: &str, of: &str| done.figures.iter().find(|f| f.what == what && f.of == of).map(|f| (f.n, f.value));
     for variant in Variant::ALL.map(Variant::name) {
@@ -267,6 +267,9 @@ fn a_pair_is_trained_measured_published_and_loaded() {
     assert!(across.len() == 5 && across.iter().all(|f| f.len() == 343));
     let labels = block_on(pair.predict(Modality::Lrs, &slices)).expect("labels").expect("split has a head");
     assert!(labels.iter().all(|row| row.len() == pair.labels(Modality::Lrs).len()));
+    let draws = block_on(pair.posterior(&embedded[0], 50)).expect("draws").expect("there is a flow");
+    assert_eq!(pair.posterior_labels(), ["teff", "logg", "feh", "alpha_fe"]);
+    assert!(draws.len() == 50 && draws.iter().all(|d| d.len() == 4 && d.iter().all(|v| v.is_finite())));
     assert_eq!(pair.labels(Modality::Xp).last().map(String::as_str), Some("ebprp"));
     assert_eq!(block_on(pair.rebuild_xp(&xp)).expect("flux").map(|f| f.len()), Some(5));
     let wrong = block_on(pair.embed_xp(&lrs)).expect_err("an LRS spectrum is no XP spectrum").to_string();

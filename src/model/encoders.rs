@@ -9,6 +9,7 @@ use super::regressor::Regressor;
 use super::weights::{Tensors, WeightsError};
 use crate::nn::autoencoder::{AutoencoderConfig, StatisticsConfig};
 use crate::nn::clip::{Clip, ClipConfig, DecodersConfig, lrs_flux};
+use crate::nn::flow::{Flow, FlowConfig, standard_normal};
 use crate::nn::keyed::Keyed;
 use crate::nn::masked_transformer::MaskedTransformerConfig;
 use crate::nn::masking::Masking;
@@ -132,6 +133,9 @@ pub fn lrs_input(norm: &[f32]) -> Vec<f32> {
     norm.iter().map(|v| if v.is_finite() { *v } else { 1.0 }).collect()
 }
 
+/// Where the flow stands in a pair's file.
+pub const POSTERIOR: &str = "flows.lrs.";
+
 /// What a manifest's `networks` says of a pair.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PairConfig {
@@ -141,6 +145,9 @@ pub struct PairConfig {
     pub lrs_labels: Vec<String>,
     /// Labels that the head on XP embeddings gives, in order.
     pub xp_labels: Vec<String>,
+    /// The flow on LRS embeddings, where there is one; its labels are the first ones of `lrs_labels`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posterior: Option<FlowConfig>,
 }
 
 /// A network from embeddings to labels.
@@ -159,6 +166,7 @@ pub struct EncoderPair {
     device: Device,
     lrs_head: Option<Head>,
     xp_head: Option<Head>,
+    posterior: Option<Flow>,
 }
 
 impl EncoderPair {
@@ -181,7 +189,9 @@ impl EncoderPair {
                 }
             };
             let (lrs_head, xp_head) = (head("lrs", &config.lrs_labels)?, head("xp", &config.xp_labels)?);
-            Ok(Self { lrs_head, xp_head, ..Self::new(clip, &config.clip.lrs_head.widths, device) })
+            let flow = |config: &FlowConfig| config.init(device).loaded(&tensors, POSTERIOR, device);
+            let posterior = config.posterior.as_ref().map(flow).transpose()?;
+            Ok(Self { lrs_head, xp_head, posterior, ..Self::new(clip, &config.clip.lrs_head.widths, device) })
         };
         load().map_err(|source| EncoderError::Weights { model, source })
     }
@@ -189,7 +199,15 @@ impl EncoderPair {
     /// A pair that is in no file yet; `widths` are those of its heads' branches.
     pub fn new(clip: Clip, widths: &[usize], device: &Device) -> Self {
         let shared = widths.first().copied().unwrap_or(0);
-        Self { clip, shared, width: widths.iter().sum(), device: device.clone(), lrs_head: None, xp_head: None }
+        Self {
+            clip,
+            shared,
+            width: widths.iter().sum(),
+            device: device.clone(),
+            lrs_head: None,
+            xp_head: None,
+            posterior: None,
+        }
     }
 
     /// Length of an embedding.
@@ -275,6 +293,21 @@ impl EncoderPair {
             return Err(EncoderError::Pixels { found: wrong.len(), expected: self.width });
         }
         head.network.predict(embeddings, &self.device).await.map(Some).ok_or(EncoderError::Device)
+    }
+
+    /// The labels that [`posterior`](Self::posterior) draws, in order; none of a pair without a flow.
+    pub fn posterior_labels(&self) -> &[String] {
+        let n = self.posterior.as_ref().map_or(0, Flow::features);
+        self.labels(Modality::Lrs).get(..n).unwrap_or(&[])
+    }
+
+    /// `n` draws of the labels given one LRS embedding `[width]`, the same at every call: `[n][labels]` in physical units;
+    /// `None` of a pair without a flow.
+    pub async fn posterior(&self, embedding: &[f32], n: usize) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
+        let Some(flow) = &self.posterior else { return Ok(None) };
+        let x = self.tensor(&[embedding], self.width)?;
+        let noise = TensorData::new(standard_normal(1, n * flow.features()), [n, flow.features()]);
+        rows(flow.inverse(Tensor::from_data(noise, &self.device), x).0).await.map(Some)
     }
 
     fn head(&self, modality: Modality) -> Option<&Head> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::calibration::ErrorModel;
-use crate::result::{Label, ModelCard};
+use crate::result::{Label, Measure, ModelCard};
 
 /// The version of the manifest's layout that this program reads.
 pub const FORMAT: u32 = 1;
@@ -143,6 +143,14 @@ pub struct Accuracy {
     pub r2: f64,
 }
 
+impl Accuracy {
+    /// What the page shows of it.
+    fn measure(&self) -> Measure {
+        let n = u32::try_from(self.n).unwrap_or(u32::MAX);
+        Measure { label: self.label, on: self.on.clone(), n, bias: self.bias, sigma: self.sigma }
+    }
+}
+
 impl Manifest {
     /// Reads a manifest.
     pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
@@ -185,19 +193,7 @@ impl ModelEntry {
             version: self.version,
             sha256: self.sha256.clone(),
             trained_on: self.trained_on.clone(),
-            accuracy: self
-                .accuracy
-                .iter()
-                .map(|a| {
-                    let decimals = if a.sigma >= 10.0 { 0 } else { 3 };
-                    let (symbol, unit) = (a.label.symbol(), a.label.unit());
-                    let space = if unit.is_empty() { "" } else { " " };
-                    format!(
-                        "{symbol}: σ {:.decimals$}{space}{unit}, bias {:+.decimals$}, N {} ({})",
-                        a.sigma, a.bias, a.n, a.on
-                    )
-                })
-                .collect(),
+            accuracy: self.accuracy.iter().map(Accuracy::measure).collect(),
             bytes: self.bytes,
         }
     }

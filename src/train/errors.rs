@@ -6,6 +6,8 @@ use crate::model::calibration::{ErrorModel, Regime};
 use crate::result::Label;
 use crate::task::metrics::{mean_and_std, sigma_clip};
 
+use super::coverage::{WITHIN_ONE_SIGMA, quantile};
+
 /// One prediction against the truth.
 #[derive(Debug, Clone, Copy)]
 pub struct Residual {
@@ -24,7 +26,7 @@ pub struct Residual {
 /// Below this [Fe/H] lines are weak and errors larger.
 const METAL_POOR: f64 = -1.0;
 
-/// Fits σ² = floor² + (noise / S/N)² to complete spectra, for metal-poor stars and for the rest (one fit for all where
+/// Fits σ² = floor² + (noise / S/N)², with 68 % of the residuals inside, to complete spectra, for metal-poor stars and for the rest (one fit for all where
 /// there are fewer than 25 metal-poor stars), then what a missing part of the spectrum costs.
 pub fn fit(label: Label, residuals: &[Residual]) -> ErrorModel {
     let (complete, partial): (Vec<Residual>, Vec<Residual>) = residuals.iter().partition(|r| r.coverage > 0.95);
@@ -59,9 +61,17 @@ fn count_stars(residuals: &[Residual]) -> usize {
 }
 
 fn regime(feh_below: Option<f64>, residuals: &[Residual]) -> Regime {
-    let (floor, noise) = floor_and_noise(residuals);
-    let (exposure, _) = floor_and_noise(&about_each_star(residuals));
+    let noise = noise(residuals);
+    let (floor, exposure) = (floor(residuals, noise), floor(&about_each_star(residuals), noise));
     Regime { feh_below, floor, noise, exposure: exposure.min(floor), n: count_stars(residuals) }
+}
+
+/// The floor with which 68.27 % of the residuals are within one error. They have longer tails than a Gaussian, so that
+/// their standard deviation would hold more.
+fn floor(residuals: &[Residual], noise: f64) -> f64 {
+    let beyond_noise = |r: &Residual| (r.value.powi(2) - (noise / r.snr).powi(2)).max(0.0).sqrt();
+    let needed: Vec<f64> = residuals.iter().filter(|r| r.value.is_finite()).map(beyond_noise).collect();
+    quantile(needed, WITHIN_ONE_SIGMA)
 }
 
 /// The residuals with what all observations of a star have in common taken away, for stars that were observed more than
@@ -82,8 +92,8 @@ fn about_each_star(residuals: &[Residual]) -> Vec<Residual> {
     rest
 }
 
-/// Fits σ² = floor² + (noise / S/N)².
-fn floor_and_noise(residuals: &[Residual]) -> (f64, f64) {
+/// How much the scatter grows with 1 / S/N.
+fn noise(residuals: &[Residual]) -> f64 {
     let mut sorted = residuals.to_vec();
     sorted.retain(|r| r.value.is_finite());
     sorted.sort_unstable_by(|a, b| a.snr.total_cmp(&b.snr));
@@ -107,10 +117,7 @@ fn floor_and_noise(residuals: &[Residual]) -> (f64, f64) {
         sxx += w * x * x;
         sxy += w * x * y;
     }
-    let slope = ((s * sxy - sx * sy) / (s * sxx - sx * sx)).max(0.0);
-    let level = (sy - slope * sx) / s;
-    let smallest = points.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
-    (level.max(0.25 * smallest).sqrt(), slope.sqrt())
+    ((s * sxy - sx * sy) / (s * sxx - sx * sx)).max(0.0).sqrt()
 }
 
 #[cfg(test)]

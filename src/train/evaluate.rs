@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use super::coverage::calibrated_on_others;
 use crate::preprocess::stats::median;
 use crate::read::{self, LabelTable};
 use crate::result::{Label, Prediction};
@@ -54,10 +55,8 @@ pub struct RepeatScore {
     pub error: f64,
     /// Median of the part of it that differs between visits.
     pub exposure_error: f64,
-    /// Scatter in units of that part (clipped).
+    /// Scatter of differences between visits in units of that part (clipped).
     pub ratio_to_exposure: f64,
-    /// Scatter in units of the whole predicted error (clipped).
-    pub ratio: f64,
 }
 
 /// Reads files and predicts; spectra that are refused are left out.
@@ -129,49 +128,121 @@ pub fn score(judged: &[&Judged], table: &LabelTable, group: impl Fn(&Judged) -> 
         .collect()
 }
 
-/// Scatter between visits of the same star, named by a column of the table.
-pub fn repeats(predictor: &Predictor, judged: &[Judged], table: &LabelTable, column: &str) -> Vec<RepeatScore> {
+/// Spectra of stars that were visited more than once, S/N ≥ 30, by the column that names the star. A star whose velocities
+/// in the files' headers differ by more than [`VARIABLE_KMS`] is left out: what changes there is the star.
+fn visits<'a>(judged: &'a [Judged], table: &'a LabelTable, column: &str) -> Vec<Vec<&'a Judged>> {
     let mut stars: BTreeMap<&str, Vec<&Judged>> = BTreeMap::new();
     for j in judged.iter().filter(|j| !text(table, column, j.row).is_empty()) {
         stars.entry(text(table, column, j.row)).or_default().push(j);
     }
-    // A velocity that changes is the star's own doing; S/N below 30 is another question.
     stars.values_mut().for_each(|visits| visits.retain(|j| j.prediction.snr.is_some_and(|s| s.value >= 30.0)));
-    stars.retain(|_, visits| visits.len() > 1);
-    Label::ALL
-        .into_iter()
-        .filter_map(|label| {
-            let errors = predictor.entry().errors.iter().find(|e| e.label == label)?;
-            let (mut scatter, mut by_exposure, mut by_error) = (Vec::new(), Vec::new(), Vec::new());
-            let (mut all_errors, mut all_exposure) = (Vec::new(), Vec::new());
-            for visits in stars.values() {
-                let values: Vec<_> = visits.iter().filter_map(|j| Some((j, j.prediction.get(label)?))).collect();
-                let n = values.len() as f64;
-                let mean = values.iter().map(|(_, e)| e.value).sum::<f64>() / n;
-                // Around the mean of n visits the scatter is √(1 − 1/n) of what one visit has.
-                let shrink = (1.0 - 1.0 / n).sqrt();
-                for (j, estimate) in values {
-                    let feh = j.prediction.get(Label::Feh).map_or(0.0, |e| e.value);
-                    let exposure = errors.sigma_exposure(feh, j.prediction.snr?.value);
-                    let off = (estimate.value - mean) / shrink;
-                    scatter.push(off);
-                    by_exposure.push(off / exposure);
-                    by_error.push(off / estimate.error);
-                    all_errors.push(estimate.error);
-                    all_exposure.push(exposure);
-                }
+    stars.into_values().filter(|visits| visits.len() > 1 && !is_variable(visits, table)).collect()
+}
+
+/// Header velocities of one star that differ by more than this are the star's own, km/s.
+pub const VARIABLE_KMS: f64 = 20.0;
+
+/// True where header velocities of one star differ by more than [`VARIABLE_KMS`].
+pub fn is_variable(visits: &[&Judged], table: &LabelTable) -> bool {
+    let velocities: Vec<f64> = visits.iter().filter_map(|j| number(table, HEADER_RV, j.row)).collect();
+    let lowest = velocities.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = velocities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    highest - lowest > VARIABLE_KMS
+}
+
+/// The header's redshift as a velocity.
+const HEADER_RV: &str = "rv_from_z";
+
+fn number(table: &LabelTable, column: &str, row: usize) -> Option<f64> {
+    let text = text(table, column, row).parse().ok();
+    text.or_else(|| *table.labels.get(column)?.get(row)?).filter(|v: &f64| v.is_finite())
+}
+
+/// Velocities against the catalogue's, else against the header's, of spectra with a catalogued S/N above 30.
+#[derive(Debug, Clone, Serialize)]
+pub struct VelocityScore {
+    /// All but the next ones.
+    pub metrics: Metrics,
+    /// Spectra of stars whose header velocities differ, or whose header has none that a star can have.
+    pub apart: usize,
+}
+
+/// Compares velocities; `star` names the star, `snr` the column of the catalogued S/N.
+pub fn velocities(judged: &[Judged], table: &LabelTable, star: &str, snr: &str) -> VelocityScore {
+    let mut stars: BTreeMap<String, Vec<&Judged>> = BTreeMap::new();
+    for j in judged.iter().filter(|j| number(table, snr, j.row).is_some_and(|s| s > 30.0)) {
+        let named = Some(text(table, star, j.row)).filter(|s| !s.is_empty());
+        stars.entry(named.unwrap_or(&j.id).to_string()).or_default().push(j);
+    }
+    let (mut pairs, mut apart) = (Vec::new(), 0);
+    for visits in stars.values() {
+        for j in visits {
+            let known = truth(table, Label::Rv, j.row).or_else(|| number(table, HEADER_RV, j.row));
+            let Some((known, estimate)) = known.zip(j.prediction.get(Label::Rv)) else { continue };
+            // Beyond the Galaxy's escape velocity a header is wrong.
+            match is_variable(visits, table) || known.abs() > 1000.0 {
+                true => apart += 1,
+                false => pairs.push((known, estimate.value)),
             }
-            let spread = |v: &[f64]| mean_and_std(&sigma_clip(v, 3.0, 5)).1;
-            Some(RepeatScore {
-                label,
-                stars: stars.len(),
-                visits: scatter.len(),
-                scatter: spread(&scatter),
-                error: median(&mut all_errors)?,
-                exposure_error: median(&mut all_exposure)?,
-                ratio_to_exposure: spread(&by_exposure),
-                ratio: spread(&by_error),
-            })
+        }
+    }
+    VelocityScore { metrics: Metrics::of(&pairs), apart }
+}
+
+/// Scatter between visits of the same star, named by a column of the table, and how well errors for it can be had: pulls of
+/// independent differences between visits, in units of the exposure's part of the error as calibrated on the other stars.
+pub fn repeats(
+    predictor: &Predictor,
+    judged: &[Judged],
+    table: &LabelTable,
+    column: &str,
+) -> (Vec<RepeatScore>, Vec<f64>) {
+    let stars = visits(judged, table, column);
+    let mut calibrated = Vec::new();
+    let scores = Label::ALL.into_iter().filter_map(|label| {
+        let errors = predictor.entry().errors.iter().find(|e| e.label == label)?;
+        let (mut scatter, mut differences) = (Vec::new(), Vec::new());
+        let (mut all_errors, mut all_exposure) = (Vec::new(), Vec::new());
+        for visits in &stars {
+            let one = |j: &&Judged| {
+                let estimate = j.prediction.get(label)?;
+                let feh = j.prediction.get(Label::Feh).map_or(0.0, |e| e.value);
+                Some((estimate.value, estimate.error, errors.sigma_exposure(feh, j.prediction.snr?.value)))
+            };
+            let values: Vec<(f64, f64, f64)> = visits.iter().filter_map(one).collect();
+            let n = values.len() as f64;
+            let mean = values.iter().map(|v| v.0).sum::<f64>() / n;
+            // Around the mean of n visits the scatter is √(1 − 1/n) of what one visit has.
+            scatter.extend(values.iter().map(|v| (v.0 - mean) / (1.0 - 1.0 / n).sqrt()));
+            all_errors.extend(values.iter().map(|v| v.1));
+            all_exposure.extend(values.iter().map(|v| v.2));
+            differences.push(independent_differences(&values));
+        }
+        calibrated.extend(calibrated_on_others(&differences));
+        let spread = |v: &[f64]| mean_and_std(&sigma_clip(v, 3.0, 5)).1;
+        Some(RepeatScore {
+            label,
+            stars: stars.len(),
+            visits: scatter.len(),
+            scatter: spread(&scatter),
+            error: median(&mut all_errors)?,
+            exposure_error: median(&mut all_exposure)?,
+            ratio_to_exposure: spread(&differences.concat()),
+        })
+    });
+    let scores = scores.collect();
+    (scores, calibrated)
+}
+
+/// Each visit against the mean of those before it, in units of its error: n visits have n − 1 such differences, independent
+/// of each other. Takes (value, whole error, exposure's part).
+fn independent_differences(visits: &[(f64, f64, f64)]) -> Vec<f64> {
+    (1..visits.len())
+        .map(|i| {
+            let before = &visits[..i];
+            let mean = before.iter().map(|v| v.0).sum::<f64>() / i as f64;
+            let variance = before.iter().map(|v| v.2 * v.2).sum::<f64>() / (i * i) as f64;
+            (visits[i].0 - mean) / (visits[i].2 * visits[i].2 + variance).sqrt()
         })
         .collect()
 }

@@ -11,17 +11,21 @@ use super::encoders::aligned;
 use super::lessons::HELD_OUT_STEP;
 use super::lessons::alignment::Rows;
 use super::lessons::regression::{Labelled, Regression};
+use super::library::Labelled as Library;
 use super::pairs::{Pair, Pairs};
 use super::population::Want;
+use super::posterior;
+use super::pretrain::in_teff_range;
 use super::retrieval::{mean_absolute, retrieve};
 use super::steps::{self, Progress, Schedule};
-use crate::model::encoders::{EncoderPair, PairConfig, Size, Variant};
+use crate::model::encoders::{EncoderPair, POSTERIOR, PairConfig, Size, Variant, lrs_input};
 use crate::model::manifest::{Accuracy, Figure};
 use crate::model::regressor::Regressor;
 use crate::model::weights::Tensors;
 use crate::nn::MlpConfig;
 use crate::nn::keyed::Keyed;
 use crate::preprocess::grid::MODEL_PIXELS;
+use crate::preprocess::recipe::Opened;
 use crate::preprocess::xp::XP_PIXELS;
 use crate::result::Label;
 use crate::result::catalogue::Modality;
@@ -79,6 +83,7 @@ pub fn finish(
     plan: &HeadsPlan,
     learned: &Pairs,
     held_out: &Pairs,
+    real: Option<&Library>,
     device: &Device,
     say: &mut dyn FnMut(&str),
 ) -> Result<Finished> {
@@ -89,18 +94,20 @@ pub fn finish(
     let on = "held-out simulated pairs";
     let mut figures = Vec::new();
     let mut finished = None;
-    let mut heads: Vec<(Modality, &str, Labelled, Labelled)> = Vec::new();
+    let real = real.map(RealStars::of).unwrap_or_default();
+    let mut heads: Vec<Route> = Vec::new();
     for modality in [Modality::Lrs, Modality::Xp] {
         let flux = |pairs: &[Pair]| match modality {
             Modality::Lrs => vectors(Rows::of(pairs).lrs, MODEL_PIXELS),
             Modality::Xp => vectors(Rows::of(pairs).xp, XP_PIXELS),
         };
-        heads.push((
+        heads.push(Route {
             modality,
-            "flux itself",
-            labelled(modality, &train, flux(&train)),
-            labelled(modality, &test, flux(&test)),
-        ));
+            name: "flux itself",
+            known: labelled(modality, &train, flux(&train)),
+            seen: labelled(modality, &test, flux(&test)),
+            real: real.inputs.clone(),
+        });
     }
     for variant in Variant::ALL {
         let clip = aligned(&plan.work, plan.size, variant, device)?;
@@ -114,18 +121,10 @@ pub fn finish(
         if variant == Variant::Base {
             // The same frozen encoders stand in all variants.
             let (known, seen) = both(Depth::Encoded)?;
-            for (modality, known, seen) in [(Modality::Lrs, known.lrs, seen.lrs), (Modality::Xp, known.xp, seen.xp)] {
-                heads.push((
-                    modality,
-                    "encoder alone",
-                    labelled(modality, &train, known),
-                    labelled(modality, &test, seen),
-                ));
-            }
+            let real = real.vectors(&pair, Depth::Encoded)?;
+            heads.extend(Route::both("encoder alone", &train, known, &test, seen, real));
         }
-        for (modality, known, seen) in [(Modality::Lrs, known.lrs, seen.lrs), (Modality::Xp, known.xp, seen.xp)] {
-            heads.push((modality, name, labelled(modality, &train, known), labelled(modality, &test, seen)));
-        }
+        heads.extend(Route::both(name, &train, known, &test, seen, real.vectors(&pair, Depth::Embedded)?));
         if variant == plan.variant {
             let mut tensors = Tensors::default();
             clip.store(&mut tensors, "")?;
@@ -135,14 +134,17 @@ pub fn finish(
     }
     let (mut tensors, clip) = finished.context("the shipped variant is none of the trained ones")?;
     let mut accuracy = Vec::new();
-    for (modality, route, known, seen) in heads {
+    let mut posterior = None;
+    for Route { modality, name: route, known, seen, real: vectors } in heads {
         let head =
             train_head(plan, &format!("{}-{}", modality.name(), route.replace(' ', "-")), &known, &seen, device)?;
         let scores = score(&head, &seen, &test, modality, device)?;
-        for (label, survey, m) in &scores {
-            let decimals = if *label == "teff" { 1 } else { 3 };
+        let on_real = if modality == Modality::Lrs { real.score(&head, &vectors, device)? } else { Vec::new() };
+        let all = scores.iter().map(|s| (format!("held-out simulated stars, {}", s.1), s.0, &s.2));
+        for (on, label, m) in all.chain(on_real.iter().map(|(label, m)| (REAL.to_string(), *label, m))) {
+            let decimals = if label == "teff" { 1 } else { 3 };
             say(&format!(
-                "{} {route}, {survey}: {label} σ {:.decimals$}, bias {:+.decimals$}",
+                "{} {route}, {on}: {label} σ {:.decimals$}, bias {:+.decimals$}",
                 modality.name(),
                 m.sigma,
                 m.bias
@@ -150,29 +152,123 @@ pub fn finish(
             figures.push(Figure {
                 what: format!("σ of {label}, {}", modality.name()),
                 of: format!("head on {route}"),
-                on: format!("held-out simulated stars, {survey}"),
+                on,
                 n: m.n,
                 value: m.sigma,
             });
         }
         if route == plan.variant.name() {
             head.store(&mut tensors, &format!("heads.{}.", modality.name()))?;
-            accuracy.extend(scores.into_iter().filter_map(|(label, survey, m)| {
-                Some(Accuracy {
-                    label: Label::from_name(label)?,
-                    on: format!("held-out simulated stars, {survey}, no real star"),
-                    n: m.n,
-                    bias: m.bias,
-                    sigma: m.sigma,
-                    sigma_se: None,
-                    r2: m.r2,
-                })
+            let real_rows = on_real.into_iter().map(|(label, m)| (label, REAL.to_string(), m));
+            let rows = scores
+                .into_iter()
+                .map(|(label, survey, m)| (label, format!("held-out simulated stars, {survey}, no real star"), m));
+            accuracy.extend(rows.chain(real_rows).filter_map(|(label, on, m)| {
+                let (label, sigma_se) = (Label::from_name(label)?, None);
+                Some(Accuracy { label, on, n: m.n, bias: m.bias, sigma: m.sigma, sigma_se, r2: m.r2 })
             }));
+            if modality == Modality::Lrs {
+                let mut judges = vec![("held-out simulated stars", seen)];
+                if !real.labels.is_empty() {
+                    judges.push((REAL, real.labelled(&vectors)));
+                }
+                let (flow, config, more) = posterior::flows(plan, &LABELS[..4], &known, &judges, device, say)?;
+                flow.store(&mut tensors, POSTERIOR)?;
+                figures.extend(more);
+                posterior = Some(config);
+            }
         }
     }
     let names = |modality| label_names(modality).iter().map(ToString::to_string).collect();
-    let config = PairConfig { clip, lrs_labels: names(Modality::Lrs), xp_labels: names(Modality::Xp) };
+    let config = PairConfig { clip, lrs_labels: names(Modality::Lrs), xp_labels: names(Modality::Xp), posterior };
     Ok(Finished { tensors, config, accuracy, figures })
+}
+
+/// The real stars that heads are judged by, none of which any network has seen.
+const REAL: &str = "MILES 4200–7200 K, real stars, none learned from";
+
+/// Vectors that a head reads labels from.
+struct Route {
+    modality: Modality,
+    name: &'static str,
+    known: Labelled,
+    seen: Labelled,
+    /// Of real stars; those of XP have none.
+    real: Vec<Vec<f32>>,
+}
+
+impl Route {
+    fn both(
+        name: &'static str,
+        train: &[Pair],
+        known: Both,
+        test: &[Pair],
+        seen: Both,
+        real: Vec<Vec<f32>>,
+    ) -> [Self; 2] {
+        let of = |modality, known, seen, real| Self {
+            modality,
+            name,
+            known: labelled(modality, train, known),
+            seen: labelled(modality, test, seen),
+            real,
+        };
+        [of(Modality::Lrs, known.lrs, seen.lrs, real), of(Modality::Xp, known.xp, seen.xp, Vec::new())]
+    }
+}
+
+/// Labelled real stars at rest, in the range where labels are sound.
+#[derive(Debug, Clone, Default)]
+struct RealStars {
+    inputs: Vec<Vec<f32>>,
+    /// Teff, log g, [Fe/H], [α/Fe]; NaN where not known.
+    labels: Vec<[f64; 4]>,
+}
+
+impl RealStars {
+    fn of(library: &Library) -> Self {
+        let mut all = Self::default();
+        for (spectrum, star) in library.spectra.iter().zip(&library.stars).filter(|(_, s)| in_teff_range(s.labels[0])) {
+            let Ok(prepared) = Opened::new(spectrum).and_then(|opened| opened.at_velocity(0.0)) else { continue };
+            all.inputs.push(lrs_input(&prepared.norm));
+            all.labels.push(star.labels);
+        }
+        all
+    }
+
+    fn vectors(&self, pair: &EncoderPair, depth: Depth) -> Result<Vec<Vec<f32>>> {
+        let mut all = Vec::new();
+        for some in self.inputs.chunks(AT_A_TIME) {
+            let some: Vec<&[f32]> = some.iter().map(Vec::as_slice).collect();
+            all.extend(match depth {
+                Depth::Encoded => block_on(pair.encode_lrs(&some))?,
+                Depth::Embedded => block_on(pair.embed_lrs(&some))?,
+            });
+        }
+        Ok(all)
+    }
+
+    fn labelled(&self, vectors: &[Vec<f32>]) -> Labelled {
+        Labelled {
+            width: vectors.first().map_or(0, Vec::len),
+            inputs: vectors.concat(),
+            targets: self.labels.iter().flatten().map(|v| *v as f32).collect(),
+            labels: 4,
+        }
+    }
+
+    fn score(&self, head: &Regressor, vectors: &[Vec<f32>], device: &Device) -> Result<Vec<(&'static str, Metrics)>> {
+        if vectors.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inputs: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
+        let answers = block_on(head.predict(&inputs, device)).context("no answer from the device")?;
+        let of = |j: usize| {
+            let known = self.labels.iter().zip(&answers).filter(|(l, _)| l[j].is_finite());
+            Metrics::of(&known.map(|(l, a)| (l[j], a[j])).collect::<Vec<_>>())
+        };
+        Ok(LABELS[..4].iter().enumerate().map(|(j, label)| (*label, of(j))).collect())
+    }
 }
 
 /// What the heads of a survey give.

@@ -18,6 +18,8 @@ pub struct Labelled {
     pub spectra: Vec<Spectrum>,
     /// The same stars for simulation.
     pub stars: Vec<LibraryStar>,
+    /// Where each star's labels come from, the `label_source` column; empty where it is not said.
+    pub sources: Vec<String>,
 }
 
 /// Reads a bundle and its label table and joins them by id. Groups: the `cluster` column if filled, else the star.
@@ -26,7 +28,7 @@ pub fn read_labelled(bundle: &Path, labels: &Path) -> Result<Labelled> {
     let contents = read::read(&bundle.to_string_lossy(), &bytes).with_context(|| bundle.display().to_string())?;
     let table = std::fs::read(labels).with_context(|| format!("reading {}", labels.display()))?;
     let table = LabelTable::read(&table).with_context(|| labels.display().to_string())?;
-    let mut joined = Labelled { spectra: Vec::new(), stars: Vec::new() };
+    let mut joined = Labelled { spectra: Vec::new(), stars: Vec::new(), sources: Vec::new() };
     for spectrum in contents.spectra {
         let id = spectrum.meta.id.clone();
         let labels = Grid::LABELS.map(|label| table.get(&id, label.name()).unwrap_or(f64::NAN));
@@ -34,8 +36,10 @@ pub fn read_labelled(bundle: &Path, labels: &Path) -> Result<Labelled> {
             continue;
         }
         let row = table.id.iter().position(|i| *i == id);
-        let cluster = row.and_then(|row| table.texts.get("cluster")?.get(row)).map(|c| c.trim().to_string());
+        let text = |column: &str| row.and_then(|row| table.texts.get(column)?.get(row)).map(|c| c.trim().to_string());
+        let cluster = text("cluster");
         let good: Vec<usize> = (0..spectrum.len()).filter(|&i| !spectrum.masked()[i]).collect();
+        joined.sources.push(text("label_source").unwrap_or_default());
         joined.stars.push(LibraryStar {
             group: cluster.filter(|c| !c.is_empty()).unwrap_or_else(|| id.clone()),
             id,

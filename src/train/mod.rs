@@ -1,6 +1,7 @@
 //! Pretraining: native only. Inference never imports it.
 
 pub mod components;
+pub mod coverage;
 pub mod dataset;
 pub mod emulator;
 pub mod encoders;
@@ -9,12 +10,14 @@ pub mod evaluate;
 pub mod experiment;
 pub mod extinction;
 pub mod fit;
+mod folds;
 pub mod grid;
 pub mod heads;
 pub mod lessons;
 pub mod library;
 pub mod pairs;
 pub mod population;
+mod posterior;
 pub mod pretrain;
 pub mod report;
 pub mod retrieval;

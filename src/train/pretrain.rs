@@ -10,7 +10,7 @@
 //! Each stage leaves its weights in the work folder and is skipped when they are there, so a run that was stopped goes on.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
@@ -18,11 +18,13 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::coverage::quantile;
 use super::dataset::{Dataset, LibraryStar, Purpose};
 use super::errors::{self, Residual};
 use super::fit::{FitConfig, fit, standardisation};
+use super::folds::{coverage_of_folds, cross_validated, false_alarms, folds, write_out_of_fold};
 use super::grid::Grid;
-use super::library::{Labelled, read_labelled};
+use super::library::read_labelled;
 use super::smooth::smooth_targets;
 use super::straighten::straighten;
 use super::subspace;
@@ -34,7 +36,7 @@ use crate::model::weights::Tensors;
 use crate::preprocess::recipe;
 use crate::result::Label;
 use crate::spectrum::Spectrum;
-use crate::task::metrics::{Metrics, sigma_standard_error};
+use crate::task::metrics::Metrics;
 use crate::task::predict::Predictor;
 
 /// Widths of the papers' hidden layers.
@@ -45,6 +47,9 @@ pub const TEFF_RANGE_K: (f64, f64) = (4200.0, 7200.0);
 
 /// Labels that the label network gives, and the order of its outputs.
 pub(super) const LABELS: [Label; 4] = Grid::LABELS;
+
+/// Share of real stars that the flag for unlike spectra lets pass.
+const FAR: f64 = 0.995;
 
 /// How much each label of a real star counts in fine-tuning. In cross-validation on MILES gravities profit from less of it
 /// than temperatures and metallicities do: σ(log g) rises again while the others still fall.
@@ -142,7 +147,8 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
     let fold_of = folds(&library.stars, &learned, plan.folds, plan.seed);
     let mut out_of_fold: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     let mut residuals: BTreeMap<Label, Vec<Residual>> = BTreeMap::new();
-    let mut far = Vec::new();
+    let mut by_fold: Vec<BTreeMap<Label, Vec<Residual>>> = Vec::new();
+    let mut far: Vec<Vec<f64>> = Vec::new();
     for fold in 0..plan.folds {
         let (inside, outside): (Vec<usize>, Vec<usize>) = learned.iter().partition(|s| fold_of[s] != fold);
         let tuned = stage(plan, &format!("labels-fold{fold}"), &device, say, |say| {
@@ -157,10 +163,12 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
             out_of_fold.insert(*star, values.to_vec());
         }
         let noisy = Dataset::of_library(&library.stars, &outside, 16, Purpose::Labels, plan.seed + 7);
-        for (label, more) in residuals_of(&tuned, &noisy, &device)? {
-            residuals.entry(label).or_default().extend(more);
+        let of_fold = residuals_of(&tuned, &noisy, &device)?;
+        for (label, more) in &of_fold {
+            residuals.entry(*label).or_default().extend(more);
         }
-        far.extend(distances(&known, &noisy));
+        by_fold.push(of_fold);
+        far.push(distances(&known, &noisy));
     }
     let moving = Dataset::of_library(&library.stars, &learned, 16, Purpose::Velocity, plan.seed + 8);
     let velocities = velocity_residuals(&rv, &moving, &device)?;
@@ -178,8 +186,9 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
             learned.len()
         ),
         accuracy: cross_validated(&library, &out_of_fold, &on).into_iter().chain([rv_accuracy]).collect(),
+        figures: coverage_of_folds(&by_fold, &library, &on).into_iter().chain([false_alarms(&far, FAR, &on)]).collect(),
         errors: residuals.iter().map(|(label, r)| errors::fit(*label, r)).collect(),
-        max_distance: quantile(far, 0.995),
+        max_distance: quantile(far.concat(), FAR),
         ..entry("lrs-mlp", plan)
     };
     for a in &real.accuracy {
@@ -302,16 +311,6 @@ pub(super) fn grid_range(stars: &[LibraryStar]) -> Vec<usize> {
     (0..stars.len()).filter(|&i| (3900.0..=7600.0).contains(&stars[i].labels[0])).collect()
 }
 
-/// The fold of each chosen star; a group is in one fold.
-fn folds(stars: &[LibraryStar], chosen: &[usize], count: usize, seed: u64) -> BTreeMap<usize, usize> {
-    let mut groups: Vec<&str> = chosen.iter().map(|&s| stars[s].group.as_str()).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    groups.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    let place: BTreeMap<&str, usize> = groups.iter().enumerate().map(|(i, g)| (*g, i % count)).collect();
-    chosen.iter().map(|&s| (s, place[stars[s].group.as_str()])).collect()
-}
-
 pub(super) fn predict_all(network: &Regressor, data: &Dataset, device: &Device) -> Result<Vec<Vec<f64>>> {
     let rows: Vec<usize> = (0..data.len()).collect();
     let mut answers = Vec::with_capacity(rows.len());
@@ -382,51 +381,13 @@ fn accuracy(label: Label, truth: impl Iterator<Item = f64>, residuals: &[Residua
     Accuracy { label, on: on.into(), n, bias, sigma, sigma_se: None, r2 }
 }
 
-fn cross_validated(library: &Labelled, predicted: &BTreeMap<usize, Vec<f64>>, on: &str) -> Vec<Accuracy> {
-    LABELS
-        .into_iter()
-        .enumerate()
-        .map(|(j, label)| {
-            let chosen: Vec<(&LibraryStar, f64)> = predicted
-                .iter()
-                .map(|(s, values)| (&library.stars[*s], values[j]))
-                .filter(|(star, _)| in_teff_range(star.labels[0]) && star.labels[j].is_finite())
-                .collect();
-            let pairs: Vec<(f64, f64)> = chosen.iter().map(|(star, value)| (star.labels[j], *value)).collect();
-            let residuals: Vec<f64> = pairs.iter().map(|(t, p)| p - t).collect();
-            let groups: Vec<&str> = chosen.iter().map(|(star, _)| star.group.as_str()).collect();
-            let Metrics { n, bias, sigma, r2, .. } = Metrics::of(&pairs);
-            let sigma_se = Some(sigma_standard_error(&residuals, &groups, 1));
-            Accuracy { label, on: on.into(), n, bias, sigma, sigma_se, r2 }
-        })
-        .collect()
-}
-
 /// True inside [`TEFF_RANGE_K`].
 pub fn in_teff_range(teff: f64) -> bool {
     (TEFF_RANGE_K.0..=TEFF_RANGE_K.1).contains(&teff)
 }
 
-fn write_out_of_fold(path: &Path, library: &Labelled, predicted: &BTreeMap<usize, Vec<f64>>) -> Result<()> {
-    let mut csv = String::from("id,group");
-    LABELS.iter().for_each(|l| csv.push_str(&format!(",{0},{0}_predicted", l.name())));
-    csv.push('\n');
-    for (s, values) in predicted {
-        let star = &library.stars[*s];
-        csv.push_str(&format!("{},{}", star.id, star.group));
-        star.labels.iter().zip(values).for_each(|(t, p)| csv.push_str(&format!(",{t},{p}")));
-        csv.push('\n');
-    }
-    std::fs::write(path, csv).with_context(|| format!("writing {}", path.display()))
-}
-
 fn distances(known: &Subspace, data: &Dataset) -> Vec<f64> {
     (0..data.len()).map(|i| known.distance(data.input(i), Some(f64::from(data.snr[i])))).collect()
-}
-
-fn quantile(mut values: Vec<f64>, q: f64) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(((values.len() as f64 - 1.0) * q) as usize).copied().unwrap_or(f64::INFINITY)
 }
 
 fn bundle(rv: &Regressor, labels: &Regressor, known: &Subspace) -> Result<Vec<u8>> {

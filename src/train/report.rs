@@ -5,7 +5,11 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::evaluate::{Judged, LabelScore, RepeatScore, join, predict_files, read_table, repeats, score, text, truth};
+use super::coverage;
+use super::evaluate::{
+    Judged, LabelScore, RepeatScore, VARIABLE_KMS, VelocityScore, join, predict_files, read_table, repeats, score,
+    text, truth, velocities,
+};
 use super::pretrain::{TEFF_RANGE_K, in_teff_range};
 use crate::model::manifest::{Figure, Kind, Manifest, ModelEntry};
 use crate::read::LabelTable;
@@ -45,10 +49,8 @@ fn measure(predictor: &Predictor, real: &Path, name: &str) -> Result<(Vec<Judged
 /// A model that no real spectrum with labels can judge: what was measured when it was made.
 fn describe_other(page: &mut String, entry: &ModelEntry) {
     head(page, entry);
-    page.push_str("Recorded when it was made:\n\n| what | of | on | N | value |\n|---|---|---|---|---|\n");
-    for Figure { what, of, on, n, value } in &entry.figures {
-        let _ = writeln!(page, "| {what} | {of} | {on} | {n} | {value:.4} |");
-    }
+    page.push_str("Recorded when it was made:\n\n");
+    figure_table(page, &entry.figures);
     if !entry.accuracy.is_empty() {
         page.push_str("\nLabels of its heads. ");
         accuracy_table(page, entry);
@@ -59,6 +61,19 @@ fn describe(page: &mut String, entry: &ModelEntry) {
     head(page, entry);
     accuracy_table(page, entry);
     error_table(page, entry);
+    if !entry.figures.is_empty() {
+        page.push_str(
+            "\nWhether the errors are right, on stars that neither the network nor the errors were fitted to:\n\n",
+        );
+        figure_table(page, &entry.figures);
+    }
+}
+
+fn figure_table(page: &mut String, figures: &[Figure]) {
+    page.push_str("| what | of | on | N | value |\n|---|---|---|---|---|\n");
+    for Figure { what, of, on, n, value } in figures {
+        let _ = writeln!(page, "| {what} | {of} | {on} | {n} | {value:.4} |");
+    }
 }
 
 fn head(page: &mut String, entry: &ModelEntry) {
@@ -169,19 +184,34 @@ fn lamost_tables(page: &mut String, predictor: &Predictor, judged: &[Judged], ta
             label_table(page, &scores);
         }
     }
-    page.push_str("\n### LAMOST repeats (the same star on different visits, S/N ≥ 30)\n\n");
+    velocity_line(page, &velocities(judged, table, "star_group", "snrg"));
+    page.push_str("\n### LAMOST repeats (the same star on different visits, S/N ≥ 30; stars whose header velocities differ by more than 20 km/s left out)\n\n");
     page.push_str("Visits of one star differ by noise, calibration and line spread, so the scatter belongs beside that part of the predicted error; the whole error also holds what is wrong for all visits alike.\n\n");
-    page.push_str("| label | stars | visits | scatter | exposure part | ratio | whole error | ratio |\n|---|---|---|---|---|---|---|---|\n");
-    for RepeatScore { label, stars, visits, scatter, error, exposure_error, ratio_to_exposure, ratio } in
-        repeats(predictor, judged, table, "star_group")
-    {
+    page.push_str(
+        "| label | stars | visits | scatter | exposure part | ratio | whole error |\n|---|---|---|---|---|---|---|\n",
+    );
+    let (scores, pulls) = repeats(predictor, judged, table, "star_group");
+    for RepeatScore { label, stars, visits, scatter, error, exposure_error, ratio_to_exposure } in scores {
         let d = decimals(label);
         let _ = writeln!(
             page,
-            "| {} | {stars} | {visits} | {scatter:.d$} | {exposure_error:.d$} | {ratio_to_exposure:.2} | {error:.d$} | {ratio:.2} |",
+            "| {} | {stars} | {visits} | {scatter:.d$} | {exposure_error:.d$} | {ratio_to_exposure:.2} | {error:.d$} |",
             label.symbol()
         );
     }
+    page.push_str("\nWith the exposure part stretched by what all *other* stars' visits ask for:\n\n");
+    figure_table(page, &coverage::figures("all labels", "independent differences between visits", &pulls));
+}
+
+fn velocity_line(page: &mut String, score: &VelocityScore) {
+    let VelocityScore { metrics: m, apart } = score;
+    let _ = write!(
+        page,
+        "\n### RV on LAMOST (catalogue, else the header's redshift; catalogued S/N > 30)\n\n\
+         N {}, offset {:+.1} km/s, σ {:.1} km/s; {apart} spectra apart: stars whose header velocities differ by more than \
+         {VARIABLE_KMS:.0} km/s, and headers with a velocity that no star has.\n",
+        m.n, m.bias, m.sigma
+    );
 }
 
 /// The templates have no labels of their own but a metallicity bin and mean parameters.

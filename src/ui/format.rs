@@ -1,6 +1,6 @@
 //! Numbers as the page shows them.
 
-use crate::result::{Estimate, Snr};
+use crate::result::{Estimate, Measure, Snr};
 use crate::spectrum::Source;
 
 /// Value and error for the page: `("−0.43", "0.05")`.
@@ -18,6 +18,13 @@ pub fn beside(known: &Estimate, predicted: &Estimate) -> (String, String) {
     let error = predicted.error.hypot(if has_error { known.error } else { 0.0 });
     let sign = if difference >= 0.0 { "+" } else { "" };
     (value, format!("Δ {sign}{}, {:.1} σ", at(difference), (difference / error).abs()))
+}
+
+/// How good a label was measured to be, in short: `σ 110 K, N 414`.
+pub fn measure_short(m: &Measure) -> String {
+    let d = if m.sigma >= 10.0 { 0 } else { 2 };
+    let unit = if m.label.unit().is_empty() { String::new() } else { format!(" {}", m.label.unit()) };
+    format!("σ {:.d$}{unit}, N {}", m.sigma, m.n)
 }
 
 /// S/N for the page; a tilde says that it was estimated.

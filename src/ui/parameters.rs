@@ -29,6 +29,7 @@ pub fn Parameters(row: Row) -> impl IntoView {
 
 #[component]
 fn Answered(prediction: Arc<Prediction>, key: RowKey) -> impl IntoView {
+    let is_taught = prediction.flags.contains(&Flag::Taught);
     let tiles = prediction.estimates.iter().map(|&estimate| {
         let (value, error) = format::estimate(&estimate);
         let unit = estimate.label.unit();
@@ -41,6 +42,7 @@ fn Answered(prediction: Arc<Prediction>, key: RowKey) -> impl IntoView {
                     <span class="unit">{unit}</span>
                 </dd>
                 <Beside estimate key/>
+                {(!is_taught).then(|| view! { <Measured label=estimate.label by=prediction.model.clone()/> })}
             </div>
         }
     });
@@ -51,7 +53,10 @@ fn Answered(prediction: Arc<Prediction>, key: RowKey) -> impl IntoView {
     view! {
         <dl class="tiles" class:doubtful=is_doubtful>{tiles.collect_view()}</dl>
         {(!prediction.flags.is_empty()).then(|| view! { <ul class="flag-meanings">{flags.collect_view()}</ul> })}
-        <p class="muted">"By " {prediction.model.clone()} ", S/N " {format::snr(prediction.snr)} " a pixel"</p>
+        <p class="muted">
+            "By " {prediction.model.clone()} ", S/N " {format::snr(prediction.snr)} " a pixel. "
+            {(!is_taught).then(|| view! { <Basis by=prediction.model.clone()/> })}
+        </p>
     }
 }
 
@@ -67,6 +72,33 @@ fn Beside(estimate: Estimate, key: RowKey) -> impl IntoView {
         Some(view! {
             <dd class="catalogue" data-testid=format!("catalogue-{name}")>
                 "catalogue " {value} <span class="difference">{difference}</span>
+            </dd>
+        })
+    }
+}
+
+/// On what the σ beside the values was measured.
+#[component]
+fn Basis(by: String) -> impl IntoView {
+    let state = expect_context::<State>();
+    move || {
+        let card = state.model.get().filter(|card| format!("{} {}", card.name, card.version) == by)?;
+        let on = card.accuracy.first()?.on.clone();
+        Some(format!("σ: scatter about catalogue values of real stars it had not seen ({on})."))
+    }
+}
+
+/// What the model was measured to be worth for a parameter, where the model is the shipped one.
+#[component]
+fn Measured(label: Label, by: String) -> impl IntoView {
+    let state = expect_context::<State>();
+    move || {
+        let card = state.model.get().filter(|card| format!("{} {}", card.name, card.version) == by)?;
+        let measure = card.accuracy.into_iter().find(|m| m.label == label)?;
+        Some(view! {
+            <dd class="measured muted" title=format::prose(&measure.to_string()) data-testid=format!("measured-{}", label.name())>
+                {format::measure_short(&measure)}
+                <span class="for-readers">", " {measure.on.clone()}</span>
             </dd>
         })
     }

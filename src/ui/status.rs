@@ -93,7 +93,7 @@ fn Model(card: ModelCard) -> impl IntoView {
             <div class="popover">
                 <p>{card.trained_on}</p>
                 <h2>"Measured accuracy"</h2>
-                <ul>{card.accuracy.into_iter().map(|line| view! { <li>{format::prose(&line)}</li> }).collect_view()}</ul>
+                <ul>{card.accuracy.iter().map(|m| view! { <li>{format::prose(&m.to_string())}</li> }).collect_view()}</ul>
                 <p class="muted">"Download: " {format::bytes(card.bytes)} " · MIT or Apache 2.0"</p>
                 <KeptModels/>
             </div>

@@ -1,5 +1,7 @@
 //! `specola pretrain heads`: measures the aligned encoders, trains heads on them and publishes the pair.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -11,6 +13,7 @@ use crate::model::publish::publish;
 use crate::preprocess::recipe;
 use crate::train::grid::Grid;
 use crate::train::heads::{HeadsPlan, finish};
+use crate::train::library::read_labelled;
 
 /// Variants of alignment.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -37,6 +40,12 @@ pub(super) struct Heads {
     /// Held-out simulated pairs that everything is measured on
     #[arg(long, default_value_t = 10_000)]
     pairs: usize,
+    /// Labelled real stars that everything is measured on too and nothing learns from, miles.npz
+    #[arg(long, value_name = "FILE", requires = "labels")]
+    library: Option<PathBuf>,
+    /// Their labels, CSV
+    #[arg(long, value_name = "FILE", requires = "library")]
+    labels: Option<PathBuf>,
 }
 
 impl Heads {
@@ -59,11 +68,17 @@ impl Heads {
         };
         let learned = encoder.pairs(&material, &emulator, material.train.clone(), 2);
         let held_out = encoder.pairs(&material, &emulator, material.held_out.clone(), 3);
-        let done = finish(&plan, &learned, &held_out, &common.device(), &mut |line| eprintln!("{line}"))?;
+        let real = self.library.as_ref().zip(self.labels.as_ref());
+        let real = real.map(|(library, labels)| read_labelled(library, labels)).transpose()?;
+        let mut say = |line: &str| eprintln!("{line}");
+        let done = finish(&plan, &learned, &held_out, real.as_ref(), &common.device(), &mut say)?;
         for f in &done.figures {
             println!("{} | {} | {} | {} | {:.4}", f.what, f.of, f.on, f.n, f.value);
         }
-        let shared = "--grid spectra.npz --sed sed.npz";
+        let shared = match &real {
+            Some(_) => "--grid spectra.npz --sed sed.npz --library miles.npz --labels miles_labels.csv",
+            None => "--grid spectra.npz --sed sed.npz",
+        };
         let stage = |name: &str| std::fs::read_to_string(common.work.join(format!("{name}.command")));
         let mut commands: Vec<String> =
             ["xp-encoder", "lrs-encoder", "clip"].into_iter().filter_map(|name| stage(name).ok()).collect();

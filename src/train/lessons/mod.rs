@@ -6,6 +6,7 @@ pub mod alignment;
 pub mod autoencoder;
 pub mod emulator;
 pub mod masked;
+pub mod posterior;
 pub mod regression;
 
 /// Steps from here on are never trained: their examples are for checking.

@@ -40,6 +40,20 @@ impl Labelled {
         &self.inputs[row * self.width..(row + 1) * self.width]
     }
 
+    /// These rows only.
+    pub fn rows(&self, rows: &[usize]) -> Self {
+        let inputs = rows.iter().flat_map(|&row| self.input(row)).copied().collect();
+        let target = |row: &usize| self.targets[row * self.labels..(row + 1) * self.labels].iter();
+        Self { inputs, targets: rows.iter().flat_map(target).copied().collect(), ..*self }
+    }
+
+    /// The same rows with these labels only.
+    pub fn columns(&self, labels: &[usize]) -> Self {
+        let target = |row: usize| labels.iter().map(move |j| self.targets[row * self.labels + j]);
+        let targets = (0..self.len()).flat_map(target).collect();
+        Self { inputs: self.inputs.clone(), width: self.width, targets, labels: labels.len() }
+    }
+
     /// A network for these data: what it standardises by, and first weights.
     pub fn regressor(&self, hidden: &[usize], dropout: f64, device: &Device) -> Regressor {
         let column = |all: &[f32], i: usize, width: usize| -> Vec<f64> {
