@@ -30,6 +30,7 @@ mod catalogue;
 pub mod client;
 #[cfg(feature = "nn")]
 mod dropped;
+pub mod likes_message;
 pub mod message;
 #[cfg(feature = "nn")]
 mod networks;

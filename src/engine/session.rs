@@ -241,6 +241,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             }
             Request::ForgetNetworks => self.networks = Networks::default(),
             Request::Teaching(request) => self.teach(request, attachments.into_iter().next()),
+            Request::Likes(_) => {}
             Request::View { spectrum } => self.errands.push_back(Errand::View(spectrum)),
             Request::Assume { spectrum, assumptions } => self.errands.push_back(Errand::Assume(spectrum, assumptions)),
             Request::Clear => {
