@@ -133,6 +133,37 @@ impl Rows {
         Ok(())
     }
 
+    /// Puts an entry in the place of one that is there; what is wrong with it is said as by [`Rows::push`].
+    pub fn replace(
+        &mut self,
+        row: usize,
+        id: &str,
+        embedding: &[f32],
+        labels: &[f32],
+        flux: &[f32],
+    ) -> Result<(), IndexError> {
+        let bits = match self.codes {
+            Codes::Eight(_) => Bits::Eight,
+            Codes::Sixteen(_) => Bits::Sixteen,
+        };
+        let mut one = Rows::new(self.modality, self.width, self.n_labels, bits);
+        one.push(id, embedding, labels, flux)?;
+        if row >= self.len() {
+            return Ok(());
+        }
+        let part = |n: usize| row * n..(row + 1) * n;
+        match (&mut self.codes, one.codes) {
+            (Codes::Eight(all), Codes::Eight(new)) => all[part(self.width)].copy_from_slice(&new),
+            (Codes::Sixteen(all), Codes::Sixteen(new)) => all[part(self.width)].copy_from_slice(&new),
+            _ => {}
+        }
+        self.ids[row] = id.into();
+        self.labels[part(self.n_labels)].copy_from_slice(&one.labels);
+        self.thumbnails[part(thumbnail::samples(self.modality))].copy_from_slice(&one.thumbnails);
+        self.ranges[row] = one.ranges[0];
+        Ok(())
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.ids.len()

@@ -56,8 +56,9 @@ impl Norms {
         Self { compared, norms }
     }
 
-    /// Takes in rows that were added since.
-    pub fn update(&mut self, rows: &Rows) {
+    /// Takes in rows that were added since, and those from `row` on anew.
+    pub fn update(&mut self, rows: &Rows, row: usize) {
+        self.norms.truncate(row);
         extend(&mut self.norms, rows, self.compared);
     }
 }

@@ -16,6 +16,7 @@ pub mod library;
 pub mod pairs;
 pub mod population;
 pub mod pretrain;
+pub mod reference;
 pub mod report;
 pub mod retrieval;
 pub mod simulate;

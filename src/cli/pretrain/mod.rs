@@ -17,6 +17,7 @@ use crate::train::steps::{Point, Progress};
 mod emulator;
 mod encoders;
 mod heads;
+mod index;
 mod mlp;
 
 /// Train a model from the synthetic grid
@@ -39,6 +40,7 @@ enum Network {
     /// Both encoders into one space, with decoders, in all variants
     Clip(encoders::Encoder),
     Heads(heads::Heads),
+    Index(index::MakeIndex),
 }
 
 impl Pretrain {
@@ -51,6 +53,7 @@ impl Pretrain {
             Network::LrsEncoder(args) => args.run(Stage::LrsEncoder),
             Network::Clip(args) => args.run(Stage::Clip),
             Network::Heads(args) => args.run(),
+            Network::Index(args) => args.run(),
         }
     }
 }

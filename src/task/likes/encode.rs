@@ -9,7 +9,7 @@ use crate::preprocess::grid::{C_KMS, MODEL_PIXELS, fit_wave_vac_aa, model_wave_v
 use crate::preprocess::resample::linear;
 use crate::preprocess::xp::{self, XpError};
 use crate::result::catalogue::Modality;
-use crate::retrieve::index::About;
+use crate::retrieve::index::{About, Index, IndexError};
 use crate::retrieve::oddity::{Floors, misfit};
 use crate::spectrum::Spectrum;
 use crate::task::predict::{NoPrediction, Predictor};
@@ -178,13 +178,26 @@ impl Encoders {
     }
 
     /// Whether an index can be searched with it.
-    pub fn must_fit(&self, index: &crate::retrieve::index::Index) -> Result<(), crate::retrieve::index::IndexError> {
+    pub fn must_fit(&self, index: &Index) -> Result<(), IndexError> {
         index.must_be_of(&self.title(), &self.entry.sha256)?;
         let (found, expected) = (index.about.width, self.pair.width());
         match found == expected && index.about.shared == self.pair.shared_width() {
             true => Ok(()),
-            false => Err(crate::retrieve::index::IndexError::Width { found, expected }),
+            false => Err(IndexError::Width { found, expected }),
         }
+    }
+
+    /// Labels of both heads, each once: those that an index of encoded spectra has.
+    pub fn all_labels(&self) -> Vec<String> {
+        let (lrs, xp) = (self.labels(Modality::Lrs), self.labels(Modality::Xp));
+        lrs.iter().chain(xp.iter().filter(|name| !lrs.contains(name))).cloned().collect()
+    }
+
+    /// A spectrum's labels in that order, NaN where its head does not read one.
+    pub fn labels_in_order(&self, encoded: &Encoded) -> Vec<f32> {
+        let own = self.labels(encoded.seen.modality);
+        let value = |name: &String| own.iter().position(|l| l == name).and_then(|i| encoded.labels.get(i));
+        self.all_labels().iter().map(|name| value(name).map_or(f32::NAN, |v| *v as f32)).collect()
     }
 
     /// All that it makes of spectra, in the same order.

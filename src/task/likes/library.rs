@@ -4,7 +4,7 @@ use crate::result::catalogue::Modality;
 use crate::result::likes::{
     IndexCard, LabelInfo, LabelRule, LikesView, MapPoints, Neighbour, Score, SearchOptions, Spread, Star, Thumbnail,
 };
-use crate::retrieve::index::{Index, Rows};
+use crate::retrieve::index::{Index, IndexError, Rows};
 use crate::retrieve::map::Plane;
 use crate::retrieve::oddity::NEIGHBOUR;
 use crate::retrieve::search::{Hit, Norms, Query, merge, nearest};
@@ -53,22 +53,26 @@ impl Shelf {
         nearest(self.index.rows(in_), norms, query, top, wanted)
     }
 
-    /// Adds an entry, and gives its row.
-    pub fn push(
+    /// Adds an entry, or puts it in the place of `row`, and gives its row.
+    pub fn put(
         &mut self,
+        row: Option<usize>,
         modality: Modality,
         id: &str,
         embedding: &[f32],
         labels: &[f32],
         flux: &[f32],
-    ) -> Result<usize, crate::retrieve::index::IndexError> {
+    ) -> Result<usize, IndexError> {
         let rows = self.index.rows_mut(modality);
-        rows.push(id, embedding, labels, flux)?;
-        let row = rows.len() - 1;
-        for norms in &mut self.norms[usize::from(modality == Modality::Xp)] {
-            norms.update(self.index.rows(modality));
+        let at = row.unwrap_or(rows.len());
+        match row {
+            Some(row) => rows.replace(row, id, embedding, labels, flux)?,
+            None => rows.push(id, embedding, labels, flux)?,
         }
-        Ok(row)
+        for norms in &mut self.norms[usize::from(modality == Modality::Xp)] {
+            norms.update(self.index.rows(modality), at);
+        }
+        Ok(at)
     }
 }
 
