@@ -63,7 +63,7 @@ pub(super) struct Likes<F> {
     pub queue: VecDeque<(LikesRequest, Option<F>)>,
     /// Spectra whose oddity is asked for, and the oddities so far.
     pub odd: Option<(VecDeque<SpectrumId>, Vec<Oddity>)>,
-    pub timed: Option<Index>,
+    pub timed: Option<MadeUp>,
 }
 
 impl<F> Default for Likes<F> {
@@ -212,22 +212,33 @@ impl<F> Likes<F> {
     }
 }
 
+/// Entries that were made up to be searched.
+#[derive(Debug)]
+pub struct MadeUp {
+    index: Index,
+    norms: Norms,
+}
+
 /// Searches made-up entries; they are made anew if they are not as many as before.
-pub(super) fn time(kept: &mut Option<Index>, entries: u32, width: u32, queries: u32) -> SearchTime {
+pub fn time_search(kept: &mut Option<MadeUp>, entries: u32, width: u32, queries: u32) -> SearchTime {
     let (n, wide) = (entries as usize, (width as usize).clamp(1, 4096));
-    if kept.as_ref().is_none_or(|index| index.lrs.len() != n || index.about.width != wide) {
-        *kept = Some(made_up(n, wide));
-    }
-    let (mut check, mut bytes) = (0, 0);
-    if let Some(index) = kept {
-        let norms = Norms::of(&index.lrs, wide);
-        bytes = (index.lrs.bytes() + 4 * n) as u64;
-        for query in 0..queries as usize {
-            let query = index.lrs.unit(query * 97 % n.max(1));
-            let hits = nearest(&index.lrs, &norms, &Query::new([query.as_slice()], wide), 10, |_| true);
-            check += hits.iter().map(|hit| hit.row as u64).sum::<u64>();
+    let fits = |made: &MadeUp| made.index.lrs.len() == n && made.index.about.width == wide;
+    let made = match kept.take().filter(fits) {
+        Some(made) => made,
+        None => {
+            let index = made_up(n, wide);
+            MadeUp { norms: Norms::of(&index.lrs, wide), index }
         }
+    };
+    let rows = &made.index.lrs;
+    let mut check = 0;
+    for query in 0..queries as usize {
+        let query = rows.unit(query * 97 % n.max(1));
+        let hits = nearest(rows, &made.norms, &Query::new([query.as_slice()], wide), 10, |_| true);
+        check += hits.iter().map(|hit| hit.row as u64).sum::<u64>();
     }
+    let bytes = (rows.bytes() + 4 * n) as u64;
+    *kept = Some(made);
     SearchTime { entries, width: wide as u32, queries, bytes, check }
 }
 

@@ -59,7 +59,7 @@ pub mod worker;
 #[cfg(feature = "nn")]
 pub use dropped::Attachment;
 #[cfg(feature = "nn")]
-pub use likes::ForHost;
+pub use likes::{ForHost, MadeUp, time_search};
 pub use message::{
     Assumptions, Backend, BatchTimes, Event, Fault, ImportedNetwork, JobId, LabelTableReport, MODELS_CACHE,
     NetworksReport, Request, SpectrumId, is_network_name,

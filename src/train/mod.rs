@@ -13,6 +13,8 @@ pub mod grid;
 pub mod heads;
 pub mod lessons;
 pub mod library;
+pub mod likes;
+pub mod oddities;
 pub mod pairs;
 pub mod population;
 pub mod pretrain;

@@ -17,7 +17,7 @@ use crate::task::likes::library::{Library, other};
 pub const STREAM: u64 = 40;
 
 /// Pairs in memory before they are encoded.
-const AT_ONCE: usize = 250;
+pub(super) const AT_ONCE: usize = 250;
 
 /// What networks leave is told from noise on optical spectra of at least this S/N.
 const CLEAN_SNR: f64 = 80.0;

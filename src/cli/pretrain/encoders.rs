@@ -99,7 +99,12 @@ impl Encoder {
 }
 
 /// Simulated pairs of stars near these nodes.
-pub(super) fn pairs_of<'a>(material: &'a Material, emulator: &'a Emulator, nodes: Vec<usize>, seed: u64) -> Pairs<'a> {
+pub(in crate::cli) fn pairs_of<'a>(
+    material: &'a Material,
+    emulator: &'a Emulator,
+    nodes: Vec<usize>,
+    seed: u64,
+) -> Pairs<'a> {
     let population = Population { grid: &material.grid, seds: &material.seds, emulator, nodes };
     Pairs { population, optical: Optical::Mixed, between: true, seed }
 }

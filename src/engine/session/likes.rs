@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::{Held, Model, Session};
 use crate::engine::dropped::{Attachment, bytes_of};
-use crate::engine::likes::{ForHost, Ready, State, time};
+use crate::engine::likes::{ForHost, Ready, State, time_search};
 use crate::engine::likes_message::{LikesEvent, LikesRequest};
 use crate::engine::{Event, SpectrumId};
 use crate::result::catalogue::Modality;
@@ -100,7 +100,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         if let Some((LikesRequest::Time { entries, width, queries }, _)) = self.likes.queue.front() {
             let (entries, width, queries) = (*entries, *width, *queries);
             self.likes.queue.pop_front();
-            let timed = time(&mut self.likes.timed, entries, width, queries);
+            let timed = time_search(&mut self.likes.timed, entries, width, queries);
             self.say_likes(LikesEvent::Timed(timed));
             return true;
         }

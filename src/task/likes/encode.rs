@@ -149,6 +149,11 @@ impl Encoders {
         Ok(Self { pair: EncoderPair::load(entry, file, device)?, entry: entry.clone() })
     }
 
+    /// A pair that is in no file yet, and what its manifest entry would say.
+    pub fn from_parts(pair: EncoderPair, entry: ModelEntry) -> Self {
+        Self { pair, entry }
+    }
+
     /// The networks.
     pub fn pair(&self) -> &EncoderPair {
         &self.pair
