@@ -16,6 +16,8 @@ pub mod nn;
 #[cfg(feature = "nn")]
 pub mod model;
 #[cfg(feature = "nn")]
+pub mod retrieve;
+#[cfg(feature = "nn")]
 pub mod task;
 #[cfg(feature = "train")]
 pub mod train;

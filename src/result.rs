@@ -1,6 +1,7 @@
 //! What the tasks answer, and the form in which it crosses the worker boundary: plain serde types, no tensors.
 
 pub mod catalogue;
+pub mod likes;
 pub mod teach;
 
 use serde::{Deserialize, Serialize};

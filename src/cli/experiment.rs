@@ -14,6 +14,8 @@ use crate::train::library::read_labelled;
 use crate::train::pretrain::Amount;
 use crate::train::transfer::{self, Comparison};
 
+mod likes;
+
 /// Repeat an experiment that a choice rests on; prints Markdown
 #[derive(Debug, Args)]
 pub(super) struct Experiment {
@@ -28,6 +30,8 @@ enum Which {
     Transfer(Teaching),
     /// The transfer study's ablations: rank, width, learning rate
     Ablation(Teaching),
+    Retrieval(likes::Retrieval),
+    Search(likes::Search),
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +114,8 @@ impl Experiment {
     pub(super) fn run(&self) -> Result<Outcome> {
         let args = match &self.which {
             Which::Outputs(args) => args,
+            Which::Retrieval(args) => return args.run(),
+            Which::Search(args) => return args.run(),
             Which::Transfer(args) | Which::Ablation(args) => {
                 let library = read_labelled(&args.library, &args.labels)?;
                 let (_, predictor) = args.models.load(Some(&args.model))?;

@@ -15,6 +15,7 @@ mod files;
 mod finetune;
 mod import;
 mod inspect;
+mod likes;
 mod models;
 mod output;
 mod predict;
@@ -35,6 +36,10 @@ enum Command {
     Inspect(inspect::Inspect),
     Predict(predict::Predict),
     Finetune(finetune::Finetune),
+    Embed(likes::embed::Embed),
+    Retrieve(likes::retrieve::Retrieve),
+    Translate(likes::translate::Translate),
+    Odd(likes::odd::Odd),
     Models(models::Models),
     Pretrain(pretrain::Pretrain),
     Evaluate(evaluate::Evaluate),
@@ -67,6 +72,10 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => args.run(),
         Command::Predict(args) => args.run(),
         Command::Finetune(args) => args.run(),
+        Command::Embed(args) => args.run(),
+        Command::Retrieve(args) => args.run(),
+        Command::Translate(args) => args.run(),
+        Command::Odd(args) => args.run(),
         Command::Models(args) => args.run(),
         Command::Pretrain(args) => args.run(),
         Command::Evaluate(args) => args.run(),

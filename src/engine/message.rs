@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::likes_message::{LikesEvent, LikesRequest};
 use super::teach_message::{TeachEvent, TeachRequest};
 use crate::read::by_hand::{Columns, Preview};
 use crate::result::catalogue::{Measured, Modality};
@@ -137,6 +138,8 @@ pub enum Request {
     Clear,
     /// Something about teaching.
     Teaching(TeachRequest),
+    /// Something about look-alikes, translation or oddities. Of [`LikesRequest::AddIndex`] the one `File` is attached.
+    Likes(LikesRequest),
     /// To a worker that has nothing else to do: train for the session at the attached port.
     Train,
     /// To the GPU engine: test the device, and tell.
@@ -285,6 +288,8 @@ pub enum Event {
     },
     /// Something about teaching.
     Teaching(TeachEvent),
+    /// Something about look-alikes, translation or oddities.
+    Likes(LikesEvent),
     /// How far a job is.
     Progress {
         /// Which job.

@@ -30,6 +30,9 @@ mod catalogue;
 pub mod client;
 #[cfg(feature = "nn")]
 mod dropped;
+#[cfg(feature = "nn")]
+mod likes;
+pub mod likes_message;
 pub mod message;
 #[cfg(feature = "nn")]
 mod networks;
@@ -55,6 +58,8 @@ pub mod worker;
 
 #[cfg(feature = "nn")]
 pub use dropped::Attachment;
+#[cfg(feature = "nn")]
+pub use likes::{ForHost, MadeUp, time_search};
 pub use message::{
     Assumptions, Backend, BatchTimes, Event, Fault, ImportedNetwork, JobId, LabelTableReport, MODELS_CACHE,
     NetworksReport, Request, SpectrumId, is_network_name,

@@ -7,6 +7,7 @@
 //!
 //! Samples of answered spectra are kept up to a bound; those beyond it are read from their file again when asked for.
 
+mod likes;
 mod teach;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use std::rc::Rc;
 
 use super::catalogue::Catalogue;
 use super::dropped::{Attachment, File, Opened, bytes_of, files};
+use super::likes::Likes;
 use super::networks::Networks;
 use super::teaching::Teaching;
 use super::{Assumptions, Event, JobId, Request, SpectrumId};
@@ -151,6 +153,7 @@ pub struct Session<F: Attachment, E> {
     spectra: BTreeMap<SpectrumId, Held<F>>,
     catalogue: Catalogue,
     networks: Networks<F>,
+    likes: Likes<F>,
     teaching: Teaching,
     making: Option<Making>,
     again: Again,
@@ -175,6 +178,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             spectra: BTreeMap::new(),
             catalogue: Catalogue::default(),
             networks: Networks::default(),
+            likes: Likes::default(),
             teaching: Teaching::default(),
             making: None,
             again: Again::new(),
@@ -241,6 +245,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             }
             Request::ForgetNetworks => self.networks = Networks::default(),
             Request::Teaching(request) => self.teach(request, attachments.into_iter().next()),
+            Request::Likes(request) => self.ask_likes(request, attachments.into_iter().next()),
             Request::View { spectrum } => self.errands.push_back(Errand::View(spectrum)),
             Request::Assume { spectrum, assumptions } => self.errands.push_back(Errand::Assume(spectrum, assumptions)),
             Request::Clear => {
@@ -251,6 +256,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 self.spectra.clear();
                 self.catalogue = Catalogue::default();
                 self.networks.forget_spectra(&mut self.emit);
+                self.likes.forget_spectra();
                 self.making = None;
                 self.again.clear();
                 self.teaching.clear(&mut self.emit);
@@ -277,6 +283,9 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             }
             return true;
         }
+        if self.likes_errand().await {
+            return true;
+        }
         if let Some(i) = self.jobs.iter().position(|j| j.is_read() && j.waiting.is_empty()) {
             self.end_job(i, false);
             return true;
@@ -300,6 +309,9 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         }
         if !self.again.is_empty() {
             self.answer_some_again().await;
+            return true;
+        }
+        if self.likes_at_leisure().await {
             return true;
         }
         if self.networks.has_unread() {
@@ -391,6 +403,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             self.spectra.insert(id, Held { name, origin, assumptions, spectrum: Some(spectrum) });
             job.waiting.push_back(id);
             self.networks.wait(id);
+            self.likes.wait(id);
             job.spectra_total += 1;
         }
         self.catalogue.add(contents.labels);
@@ -502,6 +515,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             (self.emit)(Event::Changed { spectrum: id, summary });
         }
         self.networks.wait(id);
+        self.likes.wait(id);
         // One that still waits in its job is answered there, and counted.
         if !self.jobs.iter().any(|j| j.waiting.contains(&id)) {
             self.errands.push_back(Errand::Predict(id));

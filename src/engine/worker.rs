@@ -3,9 +3,13 @@
 //! Weights are fetched beside the session, so files are read while they come. Between any two steps the browser gets the
 //! worker back, so that messages (Cancel above all) come in.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Poll;
 
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures_channel::oneshot;
 use gloo::events::EventListener;
 use js_sys::{Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
@@ -15,14 +19,16 @@ use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 use super::blob::FileReader;
 use super::dropped::Attachment;
 use super::helper::Remote;
+use super::likes_message::LikesEvent;
 use super::port_link::PortLink;
 use super::session::Session;
 use super::teach_message::TeachRequest;
 use super::trainer::Report;
 use super::wire::{self, text_of};
-use super::{Backend, Event, MODELS_CACHE, Request};
+use super::{Backend, Event, ForHost, MODELS_CACHE, Request};
 use crate::model::manifest::ModelEntry;
 use crate::model::store::{Site, Store};
+use crate::task::likes::Kit;
 use crate::task::predict::Predictor;
 
 /// Where the shipped models are, seen from the worker's script.
@@ -37,6 +43,7 @@ enum Mail {
     Model(Box<Result<Predictor, String>>),
     Trainer(u32, PortLink),
     Report(u32, Box<Report>),
+    Kit(Box<Result<Kit, String>>),
 }
 
 impl Attachment for File {
@@ -85,8 +92,8 @@ pub fn start() {
     });
     // The first word: from here on the page may send.
     post(&Event::Loading { what: "the list of models".into(), done: 0, total: 0 });
-    spawn_local(fetch_model(mail));
-    spawn_local(serve(inbox, helper));
+    spawn_local(fetch_model(mail.clone()));
+    spawn_local(serve(inbox, mail, helper));
 }
 
 /// Hands every message of the page on, with its attachments.
@@ -107,11 +114,19 @@ pub(super) fn port_of(attachments: Vec<JsValue>) -> Option<MessagePort> {
 }
 
 /// Does what the page asks, for ever.
-async fn serve(mut inbox: UnboundedReceiver<Mail>, helper: Rc<Remote>) {
+async fn serve(mut inbox: UnboundedReceiver<Mail>, to_inbox: UnboundedSender<Mail>, helper: Rc<Remote>) {
     let mut session = Session::new(|event| post(&event)).helped_by(helper);
+    // Ends the fetching when it is dropped.
+    let mut fetching = None;
     loop {
         while let Ok(mail) = inbox.try_recv() {
             deliver(&mut session, mail).await;
+        }
+        while let Some(errand) = session.for_host() {
+            fetching = match errand {
+                ForHost::FetchKit => Some(fetch_kit(to_inbox.clone())),
+                ForHost::StopFetching => None,
+            };
         }
         if session.step().await {
             next_task().await;
@@ -127,6 +142,7 @@ async fn deliver<E: FnMut(Event)>(session: &mut Session<File, E>, mail: Mail) {
         Mail::Model(model) => session.model(*model),
         Mail::Trainer(number, link) => session.trainer(number, Box::new(link)),
         Mail::Report(number, report) => session.report(number, *report).await,
+        Mail::Kit(kit) => session.kit(*kit),
     }
 }
 
@@ -145,6 +161,34 @@ async fn load_model() -> Result<Predictor, String> {
     let backend = Backend { name: "CPU, 1 worker".into() };
     post(&Event::Ready { backend, model: entry.card() });
     Ok(predictor)
+}
+
+/// Fetches the encoder pair and its index beside the session, until what is given back is dropped.
+fn fetch_kit(mail: UnboundedSender<Mail>) -> oneshot::Sender<()> {
+    let (stop, mut stopped) = oneshot::channel::<()>();
+    spawn_local(async move {
+        let mut fetch = pin!(load_kit());
+        let kit = poll_fn(|cx| match Pin::new(&mut stopped).poll(cx) {
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending => fetch.as_mut().poll(cx).map(Some),
+        });
+        if let Some(kit) = kit.await {
+            let _ = mail.unbounded_send(Mail::Kit(Box::new(kit)));
+        }
+    });
+    stop
+}
+
+async fn load_kit() -> Result<Kit, String> {
+    let store = Store::new(Site::beside(scope(), MODELS_FOLDER, MODELS_CACHE)?);
+    let mut reported = 0;
+    let tell = |what: &str, done: u64, total: u64| {
+        if done == total || done.abs_diff(reported) >= PROGRESS_STEP_BYTES {
+            reported = done;
+            post(&Event::Likes(LikesEvent::Loading { what: what.into(), done, total }));
+        }
+    };
+    Kit::fetch(&store, None, tell).await
 }
 
 /// The default model's entry and its weights; `tell` hears how far the download is.

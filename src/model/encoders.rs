@@ -263,6 +263,23 @@ impl EncoderPair {
         }
     }
 
+    /// Spectra rebuilt from embeddings that are there already: LRS inputs give the level; `[n][1462]` or `[n][343]`. `None`
+    /// of base.
+    pub async fn rebuilt(
+        &self,
+        modality: Modality,
+        inputs: &[&[f32]],
+        embeddings: &[&[f32]],
+    ) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
+        let Some(decoders) = self.clip.decoders() else { return Ok(None) };
+        let embeddings = self.tensor(embeddings, self.width)?;
+        let flux = match modality {
+            Modality::Lrs => lrs_flux(decoders.lrs_standardised(embeddings), self.tensor(inputs, MODEL_PIXELS)?),
+            Modality::Xp => decoders.xp(embeddings),
+        };
+        rows(flux).await.map(Some)
+    }
+
     /// LRS spectra rebuilt from their own embeddings, `[n][1462]` twice in meaning: inputs → normalised flux; `None` of base.
     pub async fn rebuild_lrs(&self, inputs: &[&[f32]]) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
         let Some(decoders) = self.clip.decoders() else { return Ok(None) };

@@ -45,6 +45,8 @@ pub enum Kind {
     Emulator,
     /// Brings spectra of two surveys into one space, and predicts each from the other.
     EncoderPair,
+    /// Embeddings of a reference set, made with an encoder pair.
+    Index,
 }
 
 /// A measured figure that is no label's accuracy.

@@ -101,6 +101,19 @@ pub struct LabelInput {
     pub coverage: f64,
 }
 
+/// A spectrum whose velocity was measured and taken out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestFrame {
+    /// That velocity.
+    pub rv_kms: f64,
+    /// S/N a model pixel, if it can be told.
+    pub snr: Option<f64>,
+    /// Normalised flux at rest, `[1462]`; NaN where the spectrum has nothing.
+    pub norm: Vec<f32>,
+    /// The continuum that was divided out, on the fitting grid at rest, `[1626]`.
+    pub continuum: Vec<f64>,
+}
+
 /// A spectrum on its way: opened, its velocity measured, at rest.
 struct AtRest {
     opened: Opened,
@@ -163,6 +176,18 @@ impl Predictor {
             coverage: star.prepared.coverage,
         };
         ready.into_iter().map(|star| star.map(input)).collect()
+    }
+
+    /// Each spectrum at rest on the model's grid, in the same order: what is compared between surveys.
+    pub async fn at_rest(&self, spectra: &[&Spectrum]) -> Vec<Result<RestFrame, NoPrediction>> {
+        let ready = self.bring_to_rest(None, spectra).await;
+        let rest = |star: AtRest| RestFrame {
+            rv_kms: star.rv_kms,
+            snr: star.opened.snr.map(|s| s.value),
+            norm: star.prepared.norm,
+            continuum: star.prepared.continuum,
+        };
+        ready.into_iter().map(|star| star.map(rest)).collect()
     }
 
     /// Where its networks are.

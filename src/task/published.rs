@@ -60,7 +60,7 @@ impl Input {
     /// the published sample of two rows of text. All else is taken as LAMOST.
     pub fn of(spectrum: &Spectrum) -> Result<Self, Refused> {
         let (wave, flux) = (spectrum.wave_vac_aa(), spectrum.flux());
-        if spectrum.meta.survey == Survey::GaiaXp || is_xp(wave) {
+        if is_xp(spectrum) {
             let wave_nm: Vec<f64> = wave.iter().map(|w| w / 10.0).collect();
             return Self::xp(&wave_nm, flux);
         }
@@ -73,7 +73,12 @@ impl Input {
     }
 }
 
-fn is_xp(wave_aa: &[f64]) -> bool {
+/// Whether a spectrum is Gaia XP's: its file says so, or it is sampled as coarsely over all of XP's range.
+pub fn is_xp(spectrum: &Spectrum) -> bool {
+    spectrum.meta.survey == Survey::GaiaXp || is_sampled_as_xp(spectrum.wave_vac_aa())
+}
+
+fn is_sampled_as_xp(wave_aa: &[f64]) -> bool {
     let (Some(first), Some(last)) = (wave_aa.first(), wave_aa.last()) else { return false };
     *first <= 3360.0 && *last >= 10_200.0 && last - first > XP_PIXEL_AA * wave_aa.len() as f64
 }

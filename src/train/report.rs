@@ -90,6 +90,7 @@ fn head(page: &mut String, entry: &ModelEntry) {
             Kind::Predictor => "predicts",
             Kind::Emulator => "gives spectra of",
             Kind::EncoderPair => "embeds spectra; its heads predict",
+            Kind::Index => "holds look-alikes with their",
         },
         labels.join(", "),
         entry.trained_on,

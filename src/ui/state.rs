@@ -422,6 +422,7 @@ impl State {
             }
             Event::Tables { tables } => self.tables.set(tables),
             Event::Teaching(event) => self.receive_teaching(epoch, event),
+            Event::Likes(_) => {}
             Event::Progress { job, files_done, files_total, spectra_done, spectra_total } => {
                 let progress = Progress { files_done, files_total, spectra_done, spectra_total };
                 self.jobs.update(|jobs| {

@@ -1,6 +1,6 @@
 //! `specola pretrain xp-encoder`, `lrs-encoder`, `clip`: the stages of the encoder pair.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -89,18 +89,32 @@ impl Encoder {
         nodes: Vec<usize>,
         stream: u64,
     ) -> Pairs<'a> {
-        let population = Population { grid: &material.grid, seds: &material.seds, emulator, nodes };
-        Pairs { population, optical: Optical::Mixed, between: true, seed: self.common.seed + stream }
+        pairs_of(material, emulator, nodes, self.common.seed + stream)
     }
 
     /// The published emulator.
     pub(super) fn emulator(&self) -> Result<Emulator> {
-        let folder = self.emulator.as_ref().unwrap_or(&self.common.output);
-        let store = Store::new(Folder::new(folder.clone()));
-        let manifest = block_on(store.manifest())?;
-        let entry = manifest.get("grid-emulator").with_context(|| {
-            format!("no grid-emulator in {}; make it with `specola pretrain emulator`", folder.display())
-        })?;
-        parse(&block_on(store.weights(entry, |_, _| {}))?)
+        emulator_in(self.emulator.as_ref().unwrap_or(&self.common.output))
     }
+}
+
+/// Simulated pairs of stars near these nodes.
+pub(in crate::cli) fn pairs_of<'a>(
+    material: &'a Material,
+    emulator: &'a Emulator,
+    nodes: Vec<usize>,
+    seed: u64,
+) -> Pairs<'a> {
+    let population = Population { grid: &material.grid, seds: &material.seds, emulator, nodes };
+    Pairs { population, optical: Optical::Mixed, between: true, seed }
+}
+
+/// The emulator that is published in a folder.
+pub(in crate::cli) fn emulator_in(folder: &Path) -> Result<Emulator> {
+    let store = Store::new(Folder::new(folder));
+    let manifest = block_on(store.manifest())?;
+    let entry = manifest.get("grid-emulator").with_context(|| {
+        format!("no grid-emulator in {}; make it with `specola pretrain emulator`", folder.display())
+    })?;
+    parse(&block_on(store.weights(entry, |_, _| {}))?)
 }

@@ -15,8 +15,9 @@ use crate::train::pretrain::split_nodes;
 use crate::train::steps::{Point, Progress};
 
 mod emulator;
-mod encoders;
+pub(super) mod encoders;
 mod heads;
+mod index;
 mod mlp;
 
 /// Train a model from the synthetic grid
@@ -39,6 +40,7 @@ enum Network {
     /// Both encoders into one space, with decoders, in all variants
     Clip(encoders::Encoder),
     Heads(heads::Heads),
+    Index(index::MakeIndex),
 }
 
 impl Pretrain {
@@ -51,6 +53,7 @@ impl Pretrain {
             Network::LrsEncoder(args) => args.run(Stage::LrsEncoder),
             Network::Clip(args) => args.run(Stage::Clip),
             Network::Heads(args) => args.run(),
+            Network::Index(args) => args.run(),
         }
     }
 }
@@ -85,9 +88,19 @@ struct Common {
     device: Where,
 }
 
+impl Material {
+    pub(super) fn read(grid: &Path, sed: &Path, seed: u64) -> Result<Self> {
+        let grid = Grid::read(grid)?;
+        let seds = Seds::read(sed, &grid)?;
+        let (train, held_out) = split_nodes(grid.len(), seed);
+        eprintln!("grid: {} nodes to learn from, {} held out", train.len(), held_out.len());
+        Ok(Self { grid, seds, train, held_out })
+    }
+}
+
 /// The grid, and which nodes are learned from and which are held out.
-struct Material {
-    grid: Grid,
+pub(super) struct Material {
+    pub(super) grid: Grid,
     seds: Seds,
     train: Vec<usize>,
     held_out: Vec<usize>,
@@ -95,11 +108,7 @@ struct Material {
 
 impl Common {
     fn read(&self) -> Result<Material> {
-        let grid = Grid::read(&self.grid)?;
-        let seds = Seds::read(&self.sed, &grid)?;
-        let (train, held_out) = split_nodes(grid.len(), self.seed);
-        eprintln!("grid: {} nodes to learn from, {} held out", train.len(), held_out.len());
-        Ok(Material { grid, seds, train, held_out })
+        Material::read(&self.grid, &self.sed, self.seed)
     }
 
     fn device(&self) -> Device {
