@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::SpectrumId;
-use crate::result::teach::{AdapterCard, BakeOff, CurvePoint, Epoch, Remark, Settings, Strategy, Task};
+use crate::result::teach::{AdapterCard, BakeOff, CurvePoint, Cut, Distance, Epoch, Remark, Settings, Strategy, Task};
 
 /// What shall be learned, and how it is found out what it is worth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,8 +20,8 @@ pub struct TeachOrder {
     pub folds: u32,
     /// Seeds, one cross-validation each.
     pub seeds: Vec<u64>,
-    /// Values of the target that are judged apart.
-    pub cut: Option<(f64, f64)>,
+    /// Where the user parts the stars that are judged.
+    pub cut: Option<Cut>,
     /// True for a learning curve: the same with 10, 25, 50 … labels.
     pub is_curve: bool,
 }
@@ -54,6 +54,13 @@ pub enum TeachRequest {
     Load,
     /// Answer with the shipped model again.
     Forget,
+    /// How far are samples of ([Fe/H], [α/Fe]) from a reference?
+    Distances {
+        /// The samples.
+        samples: Vec<Vec<[f64; 2]>>,
+        /// The reference.
+        reference: Vec<[f64; 2]>,
+    },
 }
 
 /// A column of the label tables that could be learned or that could tell groups.
@@ -126,6 +133,8 @@ pub enum TeachEvent {
     },
     /// The shipped model answers again.
     NotInUse,
+    /// After [`TeachRequest::Distances`]: one a sample, `None` for one of fewer than two stars.
+    Distances(Vec<Option<Distance>>),
     /// Something cannot be done, and why.
     Failed(String),
 }

@@ -112,7 +112,7 @@ fn taught(room: &Rc<Classroom>, variant: &Variant, n: usize, seed: u64) -> Resul
     let mut training = Training::new(room.clone(), task, split, &variant.settings)?;
     while pollster::block_on(training.advance())? != Progress::Done {}
     let went = pollster::block_on(training.outcome())?;
-    Ok((metrics(&room.lesson, &went.rows, &went.values, &room.lesson.regimes(None)), went.best_epoch))
+    Ok((metrics(&room.lesson, &went.rows, &went.values, &room.lesson.regimes()), went.best_epoch))
 }
 
 fn variants(settings: &Settings) -> Vec<Variant> {

@@ -105,6 +105,7 @@ impl Case {
             input: star.input.clone(),
             value: Cell::Number(star.labels[column]),
             feh: Some(star.labels[feh]).filter(|v| v.is_finite()),
+            cut: None,
         });
         let lesson = Lesson::new(label.name(), examples.collect());
         let (lesson, _) =

@@ -9,12 +9,17 @@ use crate::engine::teaching::TrainerLink;
 use crate::engine::trainer::Report;
 use crate::engine::{Event, SpectrumId};
 use crate::result::Label;
+use crate::result::teach::Cell;
 use crate::spectrum::Spectrum;
 use crate::task::teach::adapter::Adapter;
 use crate::task::teach::lesson::Example;
+use crate::task::teach::mmd::distance;
 
 /// Spectra that are prepared at once.
 const AT_ONCE: usize = 16;
+
+/// Seed of the permutations that tell distances from chance.
+const SEED: u64 = 1;
 
 /// A lesson in the making.
 pub(super) struct Making {
@@ -59,6 +64,10 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 self.teaching.stop(&mut self.emit);
             }
             TeachRequest::Load => self.errands.push_back(Errand::Adapter(attachment)),
+            TeachRequest::Distances { samples, reference } => {
+                let found = samples.iter().map(|sample| distance(sample, &reference, SEED)).collect();
+                (self.emit)(Event::Teaching(TeachEvent::Distances(found)));
+            }
             TeachRequest::Forget => {
                 if let Model::Ready(predictor) = &mut self.model {
                     predictor.teach(None);
@@ -106,13 +115,16 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         let mut examples = Vec::new();
         for (((id, name, _), input), predicted) in known.iter().zip(inputs).zip(predicted) {
             let Ok(input) = input else { continue };
-            let feh = match self.catalogue.cell(*id, Label::Feh.name()) {
-                Some(crate::result::teach::Cell::Number(feh)) => Some(feh),
-                _ => predicted.ok().and_then(|p| p.get(Label::Feh).map(|e| e.value)),
+            let predicted = predicted.ok();
+            let number = |column: &str| match self.catalogue.cell(*id, column) {
+                Some(Cell::Number(value)) => Some(value),
+                _ => Label::from_name(column).and_then(|label| Some(predicted.as_ref()?.get(label)?.value)),
             };
-            let value = self.catalogue.cell(*id, &order.target).unwrap_or(crate::result::teach::Cell::Missing);
+            let feh = number(Label::Feh.name());
+            let cut = order.cut.as_ref().and_then(|cut| number(&cut.column));
+            let value = self.catalogue.cell(*id, &order.target).unwrap_or(Cell::Missing);
             let group = order.groups.as_ref().map_or(String::new(), |column| self.catalogue.text(*id, column));
-            examples.push((*id, Example { id: name.clone(), group, input, value, feh }));
+            examples.push((*id, Example { id: name.clone(), group, input, value, feh, cut }));
         }
         examples
     }

@@ -2,6 +2,7 @@
 
 mod charts;
 mod in_use;
+mod plane;
 mod running;
 mod setup;
 pub mod state;
@@ -13,6 +14,7 @@ use leptos::prelude::*;
 use super::format;
 use super::state::State;
 use in_use::InUsePanel;
+use plane::PlanePanel;
 use running::Running;
 use setup::Setup;
 use verdict::Verdict;
@@ -35,6 +37,7 @@ pub fn TeachPanel() -> impl IntoView {
                     <Remarks/>
                     <Verdict/>
                 </Show>
+                <PlanePanel/>
             </section>
         </Show>
     }

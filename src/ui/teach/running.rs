@@ -1,9 +1,12 @@
 //! Trainings that run: how far they are, their losses, rest and stop.
 
+use std::collections::BTreeMap;
+
 use leptos::prelude::*;
 
 use super::charts;
 use super::state::Phase;
+use crate::result::teach::{Epoch, Task};
 use crate::ui::chart_canvas::ChartCanvas;
 use crate::ui::state::State;
 
@@ -28,6 +31,12 @@ pub fn Running() -> impl IntoView {
     };
     let is_training = move || matches!(teach.phase.get(), Phase::Training(..));
     let chart = Memo::new(move |_| teach.histories.with(charts::losses));
+    let strategies = Memo::new(move |_| {
+        let drawn = |all: &BTreeMap<Task, Vec<Epoch>>| {
+            all.iter().filter(|(_, epochs)| epochs.len() > 1).map(|(task, _)| task.strategy).collect()
+        };
+        teach.histories.with(drawn)
+    });
     let has_losses = move || teach.histories.with(|all| all.values().any(|h| h.len() > 1));
     view! {
         <div class="teach-progress" data-testid="teach-progress" data-phase=move || match teach.phase.get() {
@@ -55,7 +64,7 @@ pub fn Running() -> impl IntoView {
         <Show when=has_losses>
             <details class="losses" open=move || teach.is_busy()>
                 <summary>"Losses"</summary>
-                <charts::Key histories=teach.histories/>
+                <charts::Key strategies/>
                 <ChartCanvas chart says=move || teach.histories.with(charts::losses_in_words) test_id="teach-losses"/>
             </details>
         </Show>

@@ -55,6 +55,7 @@ pub fn Setup() -> impl IntoView {
                     {groups}
                 </select>
             </label>
+            <OwnCut/>
             <fieldset>
                 <legend>"Compare"</legend>
                 {Strategy::ALL.map(|strategy| view! { <Choice strategy/> }).collect_view()}
@@ -75,6 +76,47 @@ pub fn Setup() -> impl IntoView {
                 </Show>
             </p>
         </form>
+    }
+}
+
+/// Where the stars are parted when they are judged, beside [Fe/H] = −1.
+#[component]
+fn OwnCut() -> impl IntoView {
+    let teach = expect_context::<State>().teach;
+    let columns = move || {
+        let mut names: Vec<String> =
+            teach.columns.get().into_iter().filter(|c| c.numbers > 0 && c.distinct > 1).map(|c| c.name).collect();
+        // Of a label of ours that no table has, the model's own answer.
+        let ours = Label::ALL.into_iter().filter(|label| *label != Label::Rv).map(|label| label.name().to_string());
+        names.extend(ours.filter(|name| !names.contains(name)).collect::<Vec<_>>());
+        let option = |name: String| {
+            let is_chosen = teach.cut_by.with_untracked(|by| by.as_ref() == Some(&name));
+            view! { <option value=name.clone() selected=is_chosen>{symbol(&name)}</option> }
+        };
+        names.into_iter().map(option).collect_view()
+    };
+    view! {
+        <label title="Scores are shown for metal-poor and metal-rich stars, and for those on either side of a value of yours">
+            "Judge apart by "
+            <select data-testid="teach-cut-by" on:change=move |e| {
+                teach.cut_by.set(Some(event_target_value(&e)).filter(|name| !name.is_empty()));
+            }>
+                <option value="">"[Fe/H] = −1 alone"</option>
+                {columns}
+            </select>
+        </label>
+        <Show when=move || teach.cut_by.with(Option::is_some)>
+            <label>
+                "at "
+                <input
+                    type="number" step="any" required class="cut-at" data-testid="teach-cut-at"
+                    prop:value=move || teach.cut_at.get().map(|at| at.to_string())
+                    on:change=move |e| {
+                        teach.cut_at.set(event_target_value(&e).parse().ok().filter(|at: &f64| at.is_finite()));
+                    }
+                />
+            </label>
+        </Show>
     }
 }
 

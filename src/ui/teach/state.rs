@@ -7,7 +7,7 @@ use leptos::prelude::*;
 
 use crate::engine::teach_message::{TeachColumn, TeachEvent, TeachOrder, TeachRequest};
 use crate::engine::{Request, SpectrumId};
-use crate::result::teach::{AdapterCard, BakeOff, CurvePoint, Epoch, Remark, Settings, Strategy, Task};
+use crate::result::teach::{AdapterCard, BakeOff, CurvePoint, Cut, Distance, Epoch, Remark, Settings, Strategy, Task};
 use crate::ui::state::{RowKey, State};
 
 /// What is going on.
@@ -41,6 +41,10 @@ pub struct Teach {
     pub target: RwSignal<Option<String>>,
     /// The column that keeps spectra together.
     pub groups: RwSignal<Option<String>>,
+    /// The column by which stars are parted when they are judged, beside [Fe/H].
+    pub cut_by: RwSignal<Option<String>>,
+    /// The value at which.
+    pub cut_at: RwSignal<Option<f64>>,
     /// Strategies to compare.
     pub strategies: RwSignal<BTreeSet<Strategy>>,
     /// How they learn.
@@ -65,6 +69,8 @@ pub struct Teach {
     pub curve: RwSignal<Vec<CurvePoint>>,
     /// The strategy whose predictions are plotted; the recommended one without a choice.
     pub chosen: RwSignal<Option<Strategy>>,
+    /// How far the stars of the plane of [Fe/H] and [α/Fe] are from the reference.
+    pub distances: RwSignal<Vec<Option<Distance>>>,
     /// The adapter that answers.
     pub in_use: RwSignal<Option<InUse>>,
     rows: RwSignal<Vec<RowKey>>,
@@ -78,6 +84,8 @@ impl Teach {
             columns: RwSignal::new(Vec::new()),
             target: RwSignal::new(None),
             groups: RwSignal::new(None),
+            cut_by: RwSignal::new(None),
+            cut_at: RwSignal::new(None),
             strategies: RwSignal::new(compared.into()),
             settings: RwSignal::new(Settings::default()),
             folds: RwSignal::new(5),
@@ -90,6 +98,7 @@ impl Teach {
             bake_off: RwSignal::new(None),
             curve: RwSignal::new(Vec::new()),
             chosen: RwSignal::new(None),
+            distances: RwSignal::new(Vec::new()),
             in_use: RwSignal::new(None),
             rows: RwSignal::new(Vec::new()),
         }
@@ -105,6 +114,11 @@ impl Teach {
         let targets = self.targets();
         let chosen = self.target.get().filter(|name| targets.iter().any(|column| column.name == *name));
         chosen.or_else(|| targets.first().map(|column| column.name.clone()))
+    }
+
+    /// Where the user parts the stars; none without a value.
+    fn cut(&self) -> Option<Cut> {
+        Some(Cut { column: self.cut_by.get_untracked()?, at: self.cut_at.get_untracked()? })
     }
 
     /// The strategy whose predictions are shown.
@@ -183,6 +197,7 @@ impl Teach {
                 self.in_use.set(Some(InUse { card: *card, file: Arc::new(file) }));
                 self.phase.set(Phase::Idle);
             }
+            TeachEvent::Distances(found) => self.distances.set(found),
             TeachEvent::NotInUse => self.in_use.set(None),
             TeachEvent::Failed(why) => {
                 self.trouble.set(Some(why));
@@ -206,7 +221,7 @@ impl State {
         self.teach.receive(event, |id| RowKey { epoch, id });
     }
 
-    fn ask_teacher(&self, request: TeachRequest) {
+    pub(super) fn ask_teacher(&self, request: TeachRequest) {
         self.send(Request::Teaching(request), Vec::new());
     }
 
@@ -224,7 +239,7 @@ impl State {
             settings: teach.settings.get_untracked(),
             folds: teach.folds.get_untracked(),
             seeds: (1..=u64::from(teach.seeds.get_untracked())).collect(),
-            cut: None,
+            cut: teach.cut(),
             is_curve,
         };
         self.ask_teacher(TeachRequest::Compare(Box::new(order)));
