@@ -6,6 +6,7 @@ mod support;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use specola::share::session::Writer;
 use support::{Folder, write_untrained_model};
 
 /// Stars in the folder `stars`, and a table of their labels beside it; two to a cluster.
@@ -78,6 +79,20 @@ fn what_was_taught_is_measured_kept_and_used() {
         let error: f64 = taught[9].parse().expect("a number");
         assert!((feh + 1.8 - 0.08 * i as f64).abs() < 5.0 * error.max(0.05), "star {i}: {feh} ± {error}");
         assert!(taught[14].ends_with("taught") && !plain[14].contains("taught"));
+    }
+    // A session file that has it does as well, if it is the one that was saved with it.
+    let adapter = std::fs::read(folder.path().join("feh.adapter")).expect("the adapter");
+    let sha256 = done["adapter_sha256"].as_str().expect("its hash");
+    for (name, sha256) in [("kept.specola", Some(sha256)), ("other.specola", Some("00")), ("none.specola", None)] {
+        let kept = sha256.map(|sha256| (sha256, adapter.as_slice()));
+        let session = Writer::new(&[], Vec::new(), None, kept).expect("a session can be written");
+        folder.write(name, session.finish().expect("a session ends").0);
+    }
+    assert_eq!(text(&run(&folder, "predict stars --adapter kept.specola").stdout), taught);
+    for (name, said) in [("other", "not the one that was saved with it"), ("none", "no adapter answered")] {
+        let refused = run(&folder, &format!("predict stars --adapter {name}.specola"));
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(text(&refused.stderr).contains(said), "{}", text(&refused.stderr));
     }
     // On another model it is refused.
     let mut foreign = std::fs::read(folder.path().join("feh.adapter")).expect("the adapter");

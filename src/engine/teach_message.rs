@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::SpectrumId;
+use crate::result::ModelCard;
 use crate::result::teach::{AdapterCard, BakeOff, CurvePoint, Cut, Distance, Epoch, Remark, Settings, Strategy, Task};
 
 /// What shall be learned, and how it is found out what it is worth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TeachOrder {
+    /// Name of the model that is taught; none for that which answers as shipped.
+    pub base: Option<String>,
     /// Column of the label tables: a label of ours by its canonical name, or any other.
     pub target: String,
     /// Column whose values keep spectra together on one side of every split.
@@ -51,7 +54,10 @@ pub enum TeachRequest {
     /// Stop; what was learned so far stays.
     Stop,
     /// Answer with the adapter in the attached file from now on.
-    Load,
+    Load {
+        /// The hash that the file must have, where it is known: SHA-256, lower-case hexadecimal.
+        sha256: Option<String>,
+    },
     /// Answer with the shipped model again.
     Forget,
     /// How far are samples of ([Fe/H], [α/Fe]) from a reference?
@@ -79,6 +85,15 @@ pub struct TeachColumn {
 /// Engine → page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum TeachEvent {
+    /// The models that can be taught, that which answers as shipped first.
+    Bases(Vec<ModelCard>),
+    /// A model that is to be taught, or an adapter's, is on its way.
+    Fetching {
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
     /// The columns of the label tables, as far as they fit the spectra.
     Columns(Vec<TeachColumn>),
     /// The labelled spectra are being prepared.
@@ -130,6 +145,8 @@ pub enum TeachEvent {
         card: Box<AdapterCard>,
         /// Its file.
         file: Vec<u8>,
+        /// SHA-256 of that, lower-case hexadecimal.
+        sha256: String,
     },
     /// The shipped model answers again.
     NotInUse,

@@ -43,6 +43,7 @@ impl Comparison {
     fn begin(&self) -> Order {
         Order::Begin {
             round: self.round,
+            base: self.order.base.clone(),
             lesson: Box::new(self.lesson.clone()),
             plan: self.plan.clone(),
             settings: self.order.settings.clone(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use leptos::prelude::*;
 
-use super::charts;
 use super::state::Phase;
+use super::{charts, format};
 use crate::result::teach::{Epoch, Task};
 use crate::ui::chart_canvas::ChartCanvas;
 use crate::ui::state::State;
@@ -17,6 +17,10 @@ pub fn Running() -> impl IntoView {
     let teach = state.teach;
     let words = move || match teach.phase.get() {
         Phase::Idle => String::new(),
+        Phase::Fetching(_, 0) => "Fetching the model…".into(),
+        Phase::Fetching(done, total) => {
+            format!("Fetching the model: {} of {}", format::bytes(done), format::bytes(total))
+        }
         Phase::Preparing(_, 0) => "Preparing the labelled spectra…".into(),
         Phase::Preparing(done, total) => format!("Preparing the labelled spectra: {done} of {total}"),
         Phase::Training(done, total) if teach.is_paused.get() => format!("Resting after {done} of {total} trainings"),
@@ -27,6 +31,7 @@ pub fn Running() -> impl IntoView {
         Phase::Training(done, total) | Phase::Preparing(done, total) if total > 0 => {
             Some((f64::from(done) / f64::from(total)).to_string())
         }
+        Phase::Fetching(done, total) if total > 0 => Some((done as f64 / total as f64).to_string()),
         _ => None,
     };
     let is_training = move || matches!(teach.phase.get(), Phase::Training(..));
@@ -41,6 +46,7 @@ pub fn Running() -> impl IntoView {
     view! {
         <div class="teach-progress" data-testid="teach-progress" data-phase=move || match teach.phase.get() {
             Phase::Idle => "idle",
+            Phase::Fetching(..) => "fetching",
             Phase::Preparing(..) => "preparing",
             Phase::Training(..) => "training",
             Phase::Adopting => "adopting",

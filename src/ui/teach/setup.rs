@@ -3,8 +3,8 @@
 use leptos::{ev, prelude::*};
 
 use super::state::{Phase, Teach};
-use crate::result::Label;
 use crate::result::teach::{Settings, Strategy};
+use crate::result::{Label, ModelCard};
 use crate::ui::state::State;
 
 /// A column as people write it: `[Fe/H]` for `feh`.
@@ -56,6 +56,7 @@ pub fn Setup() -> impl IntoView {
                 </select>
             </label>
             <OwnCut/>
+            <Base/>
             <fieldset>
                 <legend>"Compare"</legend>
                 {Strategy::ALL.map(|strategy| view! { <Choice strategy/> }).collect_view()}
@@ -76,6 +77,42 @@ pub fn Setup() -> impl IntoView {
                 </Show>
             </p>
         </form>
+    }
+}
+
+/// The model to teach, and what it has seen: labels of those very stars prove nothing.
+#[component]
+fn Base() -> impl IntoView {
+    let teach = expect_context::<State>().teach;
+    let options = move || {
+        let chosen = teach.base.get_untracked();
+        let option = |model: ModelCard| {
+            let text = format!("{} {}", model.name, model.version);
+            view! { <option value=model.name.clone() selected=chosen.as_ref() == Some(&model.name)>{text}</option> }
+        };
+        teach.bases.get().into_iter().map(option).collect_view()
+    };
+    let what = move || {
+        let chosen = teach.base.get();
+        let models = teach.bases.get();
+        let model = models.iter().find(|m| chosen.as_ref() == Some(&m.name)).or(models.first())?;
+        let warning = if model.trained_on.contains("MILES") {
+            " It has seen the stars of MILES: what it says of them proves nothing. To try teaching on those, choose lrs-mlp-synthetic."
+        } else {
+            ""
+        };
+        Some(format!("{} was trained on {}.{warning}", model.name, model.trained_on))
+    };
+    view! {
+        <Show when=move || teach.bases.with(|bases| bases.len() > 1)>
+            <label>
+                "Start from "
+                <select data-testid="teach-base" on:change=move |e| teach.base.set(Some(event_target_value(&e)))>
+                    {options}
+                </select>
+            </label>
+            <p class="base-says muted" data-testid="base-says">{what}</p>
+        </Show>
     }
 }
 

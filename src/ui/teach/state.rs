@@ -7,7 +7,9 @@ use leptos::prelude::*;
 
 use crate::engine::teach_message::{TeachColumn, TeachEvent, TeachOrder, TeachRequest};
 use crate::engine::{Request, SpectrumId};
+use crate::result::ModelCard;
 use crate::result::teach::{AdapterCard, BakeOff, CurvePoint, Cut, Distance, Epoch, Remark, Settings, Strategy, Task};
+use crate::ui::files::text_of;
 use crate::ui::state::{RowKey, State};
 
 /// What is going on.
@@ -15,6 +17,8 @@ use crate::ui::state::{RowKey, State};
 pub enum Phase {
     /// Nothing.
     Idle,
+    /// The model to be taught is on its way: so many bytes of so many.
+    Fetching(u64, u64),
     /// Labelled spectra are being prepared: so many of so many.
     Preparing(u32, u32),
     /// Trainings run: so many of so many ended.
@@ -30,11 +34,17 @@ pub struct InUse {
     pub card: AdapterCard,
     /// Its file.
     pub file: Arc<Vec<u8>>,
+    /// SHA-256 of that.
+    pub sha256: String,
 }
 
 /// Signals of the panel; a handle, copied freely.
 #[derive(Clone, Copy)]
 pub struct Teach {
+    /// The models that can be taught, that which answers as shipped first.
+    pub bases: RwSignal<Vec<ModelCard>>,
+    /// Name of the one to teach; the first without a choice.
+    pub base: RwSignal<Option<String>>,
     /// Columns of the label tables.
     pub columns: RwSignal<Vec<TeachColumn>>,
     /// The column to learn.
@@ -81,6 +91,8 @@ impl Teach {
     pub fn new() -> Self {
         let compared = [Strategy::ZeroShot, Strategy::Residual, Strategy::Lora, Strategy::Full];
         Self {
+            bases: RwSignal::new(Vec::new()),
+            base: RwSignal::new(None),
             columns: RwSignal::new(Vec::new()),
             target: RwSignal::new(None),
             groups: RwSignal::new(None),
@@ -168,6 +180,13 @@ impl Teach {
 
     fn receive(&self, event: TeachEvent, key: impl Fn(SpectrumId) -> RowKey) {
         match event {
+            TeachEvent::Bases(models) => self.bases.set(models),
+            TeachEvent::Fetching { done, total } => {
+                // An adapter's model is fetched while nothing else goes on.
+                if matches!(self.phase.get_untracked(), Phase::Idle | Phase::Preparing(..) | Phase::Fetching(..)) {
+                    self.phase.set(Phase::Fetching(done, total));
+                }
+            }
             TeachEvent::Columns(columns) => self.columns.set(columns),
             TeachEvent::Preparing { done, total } => self.phase.set(Phase::Preparing(done, total)),
             TeachEvent::Refused(remarks) => {
@@ -193,8 +212,8 @@ impl Teach {
                 }
                 self.is_paused.set(false);
             }
-            TeachEvent::InUse { card, file } => {
-                self.in_use.set(Some(InUse { card: *card, file: Arc::new(file) }));
+            TeachEvent::InUse { card, file, sha256 } => {
+                self.in_use.set(Some(InUse { card: *card, file: Arc::new(file), sha256 }));
                 self.phase.set(Phase::Idle);
             }
             TeachEvent::Distances(found) => self.distances.set(found),
@@ -233,6 +252,7 @@ impl State {
         teach.phase.set(Phase::Preparing(0, 0));
         self.ensure_trainers();
         let order = TeachOrder {
+            base: teach.base.get_untracked(),
             target,
             groups: teach.groups.get_untracked(),
             strategies: teach.strategies.get_untracked().into_iter().collect(),
@@ -263,6 +283,21 @@ impl State {
     pub fn stop_teaching(&self) {
         self.teach.phase.set(Phase::Idle);
         self.ask_teacher(TeachRequest::Stop);
+    }
+
+    /// Answers with the adapter that came with a session file.
+    pub fn restore_adapter(&self, sha256: String, file: &[u8]) {
+        if self.teach.in_use.with_untracked(Option::is_some) {
+            return self.skip(
+                "The session's adapter",
+                "another adapter answers; return to the shipped model and drop the session again to use it".into(),
+            );
+        }
+        let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(file));
+        match web_sys::File::new_with_u8_array_sequence(&parts, "adapter.safetensors") {
+            Ok(file) => self.send(Request::Teaching(TeachRequest::Load { sha256: Some(sha256) }), vec![file]),
+            Err(why) => self.teach.trouble.set(Some(text_of(&why))),
+        }
     }
 
     /// Returns to the shipped model.
