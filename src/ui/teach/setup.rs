@@ -73,7 +73,10 @@ pub fn Setup() -> impl IntoView {
                     "How many labels does it take?"
                 </button>
                 <Show when=move || matches!(teach.phase.get(), Phase::Idle)>
-                    <span class="muted">{move || format!("{}-fold cross-validation", teach.folds.get())}</span>
+                    <span class="muted">{move || match teach.strategies.with(|s| s.is_empty()) {
+                        true => "Tick a strategy to compare".into(),
+                        false => format!("{}-fold cross-validation", teach.folds.get()),
+                    }}</span>
                 </Show>
             </p>
         </form>
