@@ -6,6 +6,7 @@ mod support;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use specola::share::session::Writer;
 use support::{Folder, write_untrained_model};
 
 /// Stars in the folder `stars`, and a table of their labels beside it; two to a cluster.
@@ -51,8 +52,10 @@ const TEACH: &str = "finetune --spectra stars --labels labels.csv --groups clust
 #[test]
 fn what_was_taught_is_measured_kept_and_used() {
     let folder = folder("finetune");
-    let done =
-        report(&run(&folder, &format!("{TEACH} --target feh --strategy residual --test-fraction 0.25 -o feh.adapter")));
+    let done = report(&run(
+        &folder,
+        &format!("{TEACH} --target feh --strategy residual --test-fraction 0.25 --cut age=23 -o feh.adapter"),
+    ));
     assert_eq!((&done["n_train"], &done["n_test"]), (&Value::from(18), &Value::from(6)));
     assert!(done["n_val"].as_u64().is_some_and(|n| (3..9).contains(&n)));
     for key in ["r2", "sigma", "bias"] {
@@ -62,6 +65,8 @@ fn what_was_taught_is_measured_kept_and_used() {
     let off = |v: &Value| v["sigma"].as_f64().expect("σ").hypot(v["bias"].as_f64().expect("bias"));
     assert!(off(&done) < 0.5 * off(&done["before"]), "{done}");
     assert!(done["regimes"]["all"]["n"] == 6);
+    let parts = ["age < 23", "age ≥ 23"].map(|part| done["regimes"][part]["n"].as_u64().unwrap_or(0));
+    assert!(parts[0] + parts[1] >= 3 && parts[0] + parts[1] <= 6, "parts of fewer than three are left out: {done}");
 
     let plain = text(&run(&folder, "predict stars").stdout);
     let taught = text(&run(&folder, "predict stars --adapter feh.adapter").stdout);
@@ -74,6 +79,20 @@ fn what_was_taught_is_measured_kept_and_used() {
         let error: f64 = taught[9].parse().expect("a number");
         assert!((feh + 1.8 - 0.08 * i as f64).abs() < 5.0 * error.max(0.05), "star {i}: {feh} ± {error}");
         assert!(taught[14].ends_with("taught") && !plain[14].contains("taught"));
+    }
+    // A session file that has it does as well, if it is the one that was saved with it.
+    let adapter = std::fs::read(folder.path().join("feh.adapter")).expect("the adapter");
+    let sha256 = done["adapter_sha256"].as_str().expect("its hash");
+    for (name, sha256) in [("kept.specola", Some(sha256)), ("other.specola", Some("00")), ("none.specola", None)] {
+        let kept = sha256.map(|sha256| (sha256, adapter.as_slice()));
+        let session = Writer::new(&[], Vec::new(), None, kept).expect("a session can be written");
+        folder.write(name, session.finish().expect("a session ends").0);
+    }
+    assert_eq!(text(&run(&folder, "predict stars --adapter kept.specola").stdout), taught);
+    for (name, said) in [("other", "not the one that was saved with it"), ("none", "no adapter answered")] {
+        let refused = run(&folder, &format!("predict stars --adapter {name}.specola"));
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(text(&refused.stderr).contains(said), "{}", text(&refused.stderr));
     }
     // On another model it is refused.
     let mut foreign = std::fs::read(folder.path().join("feh.adapter")).expect("the adapter");
@@ -119,6 +138,8 @@ fn what_cannot_be_taught_is_said() {
         ("--labels labels.csv --target same --strategy full", "all 24 values of same are 1.5"),
         ("--labels labels.csv --target feh --strategy full --range teff=hot", "column=low:high"),
         ("--labels labels.csv --target feh --strategy full --range teff=5000:5100", "only 4 spectra"),
+        ("--labels labels.csv --target feh --strategy full --cut age", "column=value"),
+        ("--labels labels.csv --target feh --strategy full --cut mass=1", "no column \"mass\"; it has"),
         ("--labels labels.csv --target feh --strategy full --n-train 100", "ask for fewer with --n-train"),
         ("--labels labels.csv --target feh --strategy full --rate 7", "learning rate"),
         ("--labels three.csv --target feh --strategy full", "give 10 or more"),

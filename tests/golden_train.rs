@@ -23,7 +23,7 @@ use specola::nn::residual_head::{ResidualHead, ResidualHeadConfig};
 use specola::nn::tokens::{SliceConfig, TokensConfig};
 use specola::nn::{Mlp, MlpConfig};
 use specola::task::teach::{Adapter, Pupil, Teacher, WarmupCosine, adamw, landscape, squared_error};
-use support::golden::{Io, bytes, distance, near, values, weights};
+use support::golden::{Io, bytes, device, distance, near, values, weights};
 
 /// Training's tolerance in golden/README.md; gradients relative to their largest.
 const TOLERANCE: f64 = 1e-5;
@@ -211,6 +211,28 @@ pub(crate) fn adapters_learn_as_in_pytorch_and_their_base_stays() {
                 slot.name
             );
         }
+    }
+}
+
+/// The same on the device that is checked, which may be one that nobody may wait for: the losses of ten steps, and what the
+/// taught networks answer.
+#[cfg_attr(test, test)]
+pub(crate) fn ten_steps_have_pytorchs_losses() {
+    let (device, with_gradients) = (device(), device().autodiff());
+    let base = || normed(&with_gradients);
+    let pupils = [
+        ("train_full_plain_tiny", Pupil::full(plain(&with_gradients))),
+        ("train_lora_all4_tiny", Pupil::adapted(base(), Adapter::Lora(lora(&base(), &with_gradients)))),
+        ("train_residual_tiny", Pupil::adapted(base(), Adapter::Residual(residual_head(&with_gradients)))),
+    ];
+    for (name, pupil) in pupils {
+        let io = Io::new(name);
+        let mut teacher = Teacher::new(pupil, DECAY);
+        for (k, want) in io.numbers("losses_f64").into_iter().take(10).enumerate() {
+            let (x, y) = batch(k, &with_gradients);
+            near(teacher.step(x, y, RATE).inner(), &[want], TOLERANCE);
+        }
+        near(teacher.taught().forward(batch(0, &device).0), &io.numbers("eval_out_after_f64"), TOLERANCE);
     }
 }
 

@@ -13,8 +13,8 @@ use specola::engine::teaching::TrainerLink;
 use specola::engine::trainer::{Order, Report, Trainer};
 use specola::engine::{Event, Request};
 use specola::model::store::{Folder, Store};
-use specola::result::teach::{BakeOff, Remark, Settings, Strategy};
-use specola::result::{Flag, Label, Prediction};
+use specola::result::teach::{BakeOff, Cut, Remark, Settings, Strategy};
+use specola::result::{Flag, Label, ModelCard, Prediction};
 use specola::task::predict::Predictor;
 use support::bench::Bench;
 
@@ -24,9 +24,17 @@ const STARS: usize = 30;
 const ROUNDING: f64 = 1e-5;
 
 fn predictor() -> Predictor {
+    model("lrs-mlp-synthetic")
+}
+
+fn cards() -> Vec<ModelCard> {
+    ["lrs-mlp-synthetic", "lrs-mlp"].map(|name| model(name).entry().card()).into()
+}
+
+fn model(name: &str) -> Predictor {
     let store = Store::new(Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models")));
     let manifest = block_on(store.manifest()).expect("the shipped models");
-    let entry = manifest.get("lrs-mlp-synthetic").expect("a shipped model");
+    let entry = manifest.get(name).expect("a shipped model");
     let weights = block_on(store.weights(entry, |_, _| {})).expect("its weights");
     Predictor::new(entry, &weights, &burn::tensor::Device::flex()).expect("the model")
 }
@@ -93,12 +101,25 @@ impl School {
         self.bench.ask(Request::Teaching(request));
     }
 
+    /// Fetches what the session wants; true when it wanted something.
+    fn fetch(&mut self) -> bool {
+        let Some(name) = self.bench.session.wanted() else { return false };
+        block_on(self.bench.session.fetched(Ok(model(&name))));
+        true
+    }
+
     /// One round of everybody's work; the reports that came of it are handed over unless `hold` keeps them.
     fn round(&mut self, held: Option<&mut Vec<(u32, Report)>>) -> bool {
-        let mut works = block_on(self.bench.session.step());
+        let mut works = self.fetch();
+        works |= block_on(self.bench.session.step());
         let mut reports = Vec::new();
         for hand in &mut self.hands {
             while let Some(order) = hand.orders.borrow_mut().pop_front() {
+                if let Order::Begin { base: Some(base), .. } = &order
+                    && hand.trainer.base() != base
+                {
+                    hand.trainer.change(model(base));
+                }
                 hand.trainer.order(order);
             }
             let mut tell = |report| reports.push((hand.number, report));
@@ -129,6 +150,7 @@ fn table() -> String {
 
 fn order(strategies: &[Strategy]) -> TeachOrder {
     TeachOrder {
+        base: None,
         target: "feh".into(),
         groups: Some("pair".into()),
         strategies: strategies.to_vec(),
@@ -148,6 +170,10 @@ fn teaching(events: Vec<Event>) -> Vec<TeachEvent> {
             _ => None,
         })
         .collect()
+}
+
+fn feh(p: &Prediction) -> f64 {
+    p.get(Label::Feh).expect("[Fe/H]").value
 }
 
 fn last_verdict(events: &[TeachEvent]) -> &BakeOff {
@@ -200,7 +226,6 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
     assert_eq!((all, all_after), (STARS, STARS));
     assert!(after < 0.5 * before, "taught {after}, shipped {before}");
     // What zero-shot says is what the shipped model says.
-    let feh = |p: &Prediction| p.get(Label::Feh).expect("[Fe/H]").value;
     let zero = &bake_off.scores.iter().find(|s| s.strategy == Strategy::ZeroShot).expect("a score").out_of_fold;
     for (row, spectrum) in spectra.iter().enumerate() {
         let said = shipped.iter().find(|(id, _)| id == spectrum).map(|(_, p)| feh(p)).expect("an answer");
@@ -222,10 +247,10 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
         assert!((before - feh(then)).abs() < ROUNDING);
     }
     let in_use = teaching(events).into_iter().find_map(|event| match event {
-        TeachEvent::InUse { card, file } => Some((card, file)),
+        TeachEvent::InUse { card, file, sha256 } => Some((card, file, sha256)),
         _ => None,
     });
-    let (card, file) = in_use.expect("an adapter in use");
+    let (card, file, sha256) = in_use.expect("an adapter in use");
     assert_eq!((card.target.as_str(), card.labels.n), ("feh", STARS));
 
     school.ask(TeachRequest::Forget);
@@ -235,14 +260,88 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
         assert!((feh(now) - feh(then)).abs() < ROUNDING && now.taught.is_none() && now.flags == then.flags);
     }
 
+    // As it came with a session, if it is the one.
+    let load = |sha256: &str| Request::Teaching(TeachRequest::Load { sha256: Some(sha256.into()) });
+    school.bench.session.request(load("00"), vec![file.clone()]);
+    let told = teaching(school.finish());
+    assert!(matches!(&told[..], [TeachEvent::Failed(why)] if why.contains("not the one that was saved")), "{told:?}");
+    school.bench.session.request(load(&sha256), vec![file.clone()]);
+    let restored = predictions(&school.finish()).into_iter().map(|(i, p)| (i, p.clone())).collect::<Vec<_>>();
+    assert!(restored == taught, "the same to the last bit");
+    school.ask(TeachRequest::Forget);
+    school.finish();
+
     // The saved file, dropped again among networks, answers as before.
     school.bench.session.request(Request::Networks { paths: vec!["kept.safetensors".into()] }, vec![file]);
     let events = school.finish();
     let loaded: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
     assert!(loaded == taught, "the same to the last bit");
-    school.bench.session.request(Request::Teaching(TeachRequest::Load), vec![b"no adapter".to_vec()]);
+    school.bench.session.request(Request::Teaching(TeachRequest::Load { sha256: None }), vec![b"no adapter".to_vec()]);
     let told = teaching(school.finish());
     assert!(matches!(&told[..], [TeachEvent::Failed(why)] if why.contains("no adapter of Specola")), "{told:?}");
+}
+
+/// Another model than that which answers is taught, answers for as long as its adapter is in use, and is fetched again when
+/// its adapter is dropped on a page that has never had it.
+#[test]
+fn another_base_is_fetched_taught_and_left_again() {
+    let mut school = School::new(1, &table());
+    let shipped: Vec<f64> = predictions(&school.finish()).iter().map(|(_, p)| feh(p)).collect();
+    school.bench.session.offer(cards());
+    let cut = Some(Cut { column: "pair".into(), at: 7.0 });
+    let order = TeachOrder { base: Some("lrs-mlp".into()), cut, ..order(&[Strategy::ZeroShot, Strategy::Residual]) };
+    school.ask(TeachRequest::Compare(Box::new(order)));
+    let told = teaching(school.finish());
+    let regimes = &last_verdict(&told).scores[0].regimes;
+    let parts: Vec<(&str, usize)> = regimes.iter().map(|r| (r.regime.as_str(), r.n)).collect();
+    assert_eq!(parts[parts.len() - 2..], [("pair < 7", 14), ("pair ≥ 7", 16)]);
+    school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
+    let events = school.finish();
+    let taught: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
+    assert!(taught.len() == STARS && taught.iter().all(|(_, p)| p.model.starts_with("lrs-mlp 2 + feh")));
+    let file = teaching(events).into_iter().find_map(|event| match event {
+        TeachEvent::InUse { file, .. } => Some(file),
+        _ => None,
+    });
+    let file = file.expect("an adapter in use");
+    // What it was before it was taught is what that model says.
+    let other = model("lrs-mlp");
+    let zero = &last_verdict(&told).scores[0].out_of_fold;
+    for ((_, now), zero) in taught.iter().zip(zero) {
+        let before = now.taught.as_ref().and_then(|t| t.before).expect("what that model says");
+        assert!((before - zero.expect("out of fold")).abs() < 1e-4);
+        assert!(now.model_sha256 != other.entry().sha256, "the adapter's own");
+    }
+    school.ask(TeachRequest::Forget);
+    let again: Vec<f64> = predictions(&school.finish()).iter().map(|(_, p)| feh(p)).collect();
+    assert!(again.iter().zip(&shipped).all(|(now, then)| (now - then).abs() < ROUNDING));
+
+    let mut fresh = School::new(0, &table());
+    fresh.finish();
+    fresh.bench.session.request(Request::Networks { paths: vec!["kept.safetensors".into()] }, vec![file.clone()]);
+    let told = teaching(fresh.finish());
+    let is_refused =
+        |told: &[TeachEvent]| matches!(told, [TeachEvent::Failed(why)] if why.contains("belongs to lrs-mlp"));
+    assert!(is_refused(&told), "nobody offers its model: {told:?}");
+    fresh.bench.session.offer(cards());
+    fresh.bench.session.request(Request::Networks { paths: vec!["kept.safetensors".into()] }, vec![file]);
+    let events = fresh.finish();
+    let loaded: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
+    assert!(loaded == taught, "the same to the last bit");
+
+    // One that cannot be fetched ends in words.
+    let mut school = School::new(1, &table());
+    school.finish();
+    school.bench.session.offer(cards());
+    school.ask(TeachRequest::Compare(Box::new(TeachOrder {
+        base: Some("lrs-mlp".into()),
+        ..self::order(&[Strategy::ZeroShot])
+    })));
+    assert_eq!(school.bench.session.wanted().as_deref(), Some("lrs-mlp"));
+    assert_eq!(school.bench.session.wanted(), None, "asked for once");
+    block_on(school.bench.session.fetched(Err("no way there".into())));
+    let told = teaching(school.finish());
+    assert!(matches!(&told[..], [.., TeachEvent::Failed(why)] if why == "no way there"), "{told:?}");
 }
 
 #[test]

@@ -163,7 +163,9 @@ fn a_session_reopens_exactly() {
     let made = records(12);
     let views: Vec<_> = (0..12).map(view).collect();
     let skipped = vec![("a.fits".to_owned(), "no".to_owned())];
-    let mut writer = Writer::new(&made, skipped.clone(), Some(3)).expect("a session can be written");
+    let adapter = (0..5000).map(|i| (i * 31 % 251) as u8).collect::<Vec<u8>>();
+    let kept = Some(("0123abcd", adapter.as_slice()));
+    let mut writer = Writer::new(&made, skipped.clone(), Some(3), kept).expect("a session can be written");
     for (i, view) in views.iter().enumerate().filter(|(i, _)| *i != 5) {
         writer.curves(i, view).expect("curves can be written");
     }
@@ -174,6 +176,7 @@ fn a_session_reopens_exactly() {
     // Through text, so that NaN equals NaN.
     assert_eq!(format!("{:?}", session.contents.records), format!("{made:?}"));
     assert_eq!((session.contents.skipped.clone(), session.contents.selected), (skipped, Some(3)));
+    assert_eq!(session.adapter().expect("the adapter can be read"), Some(("0123abcd".to_owned(), adapter)));
     for (i, view) in views.iter().enumerate() {
         let curves = session.curves(i).expect("curves can be read");
         assert_eq!(format!("{curves:?}"), format!("{:?}", (i != 5).then_some(view)));
@@ -182,7 +185,8 @@ fn a_session_reopens_exactly() {
 
 #[test]
 fn damaged_sessions_give_a_message() {
-    let mut writer = Writer::new(&records(2), Vec::new(), None).expect("a session can be written");
+    let mut writer =
+        Writer::new(&records(2), Vec::new(), None, Some(("00", &[7; 300]))).expect("a session can be written");
     writer.curves(0, &view(0)).expect("curves can be written");
     let (bytes, _) = writer.finish().expect("a session ends");
     for i in 0..3000 {
@@ -191,8 +195,15 @@ fn damaged_sessions_give_a_message() {
         bad[at] ^= 1 << (i % 8);
         if let Ok(mut session) = Session::open(bad) {
             let _ = session.curves(0);
+            let _ = session.adapter();
         }
     }
+    // Zeros pack well: what an adapter may unpack to is bounded all the same.
+    let zeros = vec![0; (64 << 20) + 1];
+    let writer = Writer::new(&records(1), Vec::new(), None, Some(("00", &zeros))).expect("a session can be written");
+    let (bytes, _) = writer.finish().expect("a session ends");
+    let told = Session::open(bytes).expect("it opens").adapter().expect_err("too large").to_string();
+    assert!(told.contains("more than 64 MiB"), "{told}");
     assert!(Session::open(b"PK\x03\x04 not a zip".to_vec()).is_err());
     assert!(Session::open(Vec::new()).is_err());
 }

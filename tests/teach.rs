@@ -14,7 +14,7 @@ use specola::nn::flow::standard_normal;
 use specola::preprocess::grid::MODEL_PIXELS;
 use specola::preprocess::recipe;
 use specola::result::Label;
-use specola::result::teach::{Cell, Outcome, Remark, Settings, Sight, Strategy, Task};
+use specola::result::teach::{Cell, Cut, Outcome, Remark, Settings, Sight, Strategy, Task};
 use specola::task::metrics::Metrics;
 use specola::task::predict::{LabelInput, Predictor};
 use specola::task::teach::adapter::{self, Adapter, AdapterError};
@@ -78,7 +78,7 @@ fn stars(n: usize) -> Vec<(LabelInput, [f64; 3])> {
 }
 
 fn example(i: usize, input: &LabelInput, value: Cell) -> Example {
-    Example { id: format!("star{i}"), group: String::new(), input: input.clone(), value, feh: None }
+    Example { id: format!("star{i}"), group: String::new(), input: input.clone(), value, feh: None, cut: None }
 }
 
 /// A lesson in which [Fe/H] is a straight line through what the network says, and a bend of its own, and noise.
@@ -89,7 +89,11 @@ fn shifted(n: usize) -> Lesson {
     let noise = standard_normal(4, n);
     let examples = stars.iter().zip(&answers).enumerate().map(|(i, ((input, z), answer))| {
         let value = 0.8 * answer[2] + 0.3 + 0.15 * z[0] + 0.02 * f64::from(noise[i]);
-        Example { feh: Some(value), ..example(i, input, Cell::Number(value.clamp(-6.0, 1.4))) }
+        Example {
+            feh: Some(value),
+            cut: Some(f64::from(z[1])),
+            ..example(i, input, Cell::Number(value.clamp(-6.0, 1.4)))
+        }
     });
     Lesson::new("feh", examples.collect()).expect("a sound lesson").0
 }
@@ -304,7 +308,9 @@ fn groups_stay_on_one_side() {
 /// Figures of the bake-off against those of the predictions that it reports, and its choice against the figures.
 #[test]
 fn a_bake_off_measures_and_recommends() {
-    let room = room(shifted(100));
+    let lesson = shifted(100).with_cut(Some(Cut { column: "age".into(), at: -0.5 }));
+    let (below, above) = lesson.cut_values.iter().partition::<Vec<f64>, _>(|v| **v < -0.5);
+    let room = room(lesson);
     let plan = Plan {
         strategies: vec![Strategy::ZeroShot, Strategy::Residual, Strategy::Scratch],
         seeds: vec![1, 2],
@@ -318,9 +324,11 @@ fn a_bake_off_measures_and_recommends() {
     let tasks = plan.tasks(&room.lesson);
     assert_eq!(tasks.len(), 3 * 5 * 2);
     let outcomes: Vec<Outcome> = tasks.iter().map(outcome).collect();
-    let report = verdict(&room.lesson, &outcomes, &room.lesson.regimes(Some((-1.0, 0.0))));
+    let report = verdict(&room.lesson, &outcomes, &room.lesson.regimes());
     let names: Vec<&str> = report.scores[0].regimes.iter().map(|r| r.regime.as_str()).collect();
-    assert!(names.contains(&"all") && names.contains(&"[Fe/H] -1 to 0"), "{names:?}");
+    assert_eq!(names, ["all", "age < −0.5", "age ≥ −0.5"]);
+    let counts: Vec<usize> = report.scores[0].regimes.iter().map(|r| r.n).collect();
+    assert_eq!(counts[1..], [below.len(), above.len()]);
     for score in &report.scores {
         assert!(score.out_of_fold.iter().all(Option::is_some));
         let one: Vec<(f64, f64)> = outcomes
@@ -358,7 +366,7 @@ fn taught(strategy: Strategy, sight: Sight) -> (Adapter, Vec<u8>) {
     let mut training = train(&room, strategy, &settings);
     while block_on(training.advance()).expect("a step") != Progress::Done {}
     let outcome = block_on(training.outcome()).expect("an outcome");
-    let figures = metrics(&room.lesson, &outcome.rows, &outcome.values, &room.lesson.regimes(None));
+    let figures = metrics(&room.lesson, &outcome.rows, &outcome.values, &room.lesson.regimes());
     let card = adapter::card(&room, training.split(), strategy, &settings, figures, "a test part");
     let taught = training.taught().expect("it is taught");
     let rows: Vec<usize> = (0..40).collect();

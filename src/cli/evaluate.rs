@@ -9,9 +9,6 @@ use super::{ModelsDir, Outcome};
 use crate::train::evaluate::{Judged, join, predict_files, read_table, score};
 use crate::train::report;
 
-/// Where the page's part begins that this command does not write.
-const EXPERIMENTS: &str = "\n## Experiments\n";
-
 /// Measure a model on spectra with known labels
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
@@ -42,7 +39,7 @@ impl Evaluate {
             let mut text = report::write(&manifest, |entry| Ok(self.models.load(Some(&entry.name))?.1), real)?;
             // What `specola experiment` found stays as it is.
             let before = std::fs::read_to_string(page).unwrap_or_default();
-            text.push_str(before.find(EXPERIMENTS).map_or("", |at| &before[at..]));
+            text.push_str(before.find(report::EXPERIMENTS).map_or("", |at| &before[at..]));
             std::fs::write(page, text).with_context(|| format!("writing {}", page.display()))?;
             return Ok(Outcome::Complete);
         }

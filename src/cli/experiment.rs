@@ -8,17 +8,24 @@ use clap::{Args, Subcommand};
 use super::{ModelsDir, Outcome};
 use crate::result::Label;
 use crate::result::teach::Settings;
+use crate::task::predict::Predictor;
+use crate::train::emulator;
 use crate::train::experiment;
 use crate::train::grid::Grid;
 use crate::train::library::read_labelled;
 use crate::train::pretrain::Amount;
+use crate::train::report::with_section;
 use crate::train::transfer::{self, Comparison};
+use crate::train::transfer_case::Case;
 
 mod likes;
 
 /// Repeat an experiment that a choice rests on; prints Markdown
 #[derive(Debug, Args)]
 pub(super) struct Experiment {
+    /// Page to put the section into as well, in the place of its own earlier one (models/MODELS.md)
+    #[arg(long, value_name = "FILE", global = true)]
+    report: Option<PathBuf>,
     #[command(subcommand)]
     which: Which,
 }
@@ -34,17 +41,32 @@ enum Which {
     Search(likes::Search),
 }
 
+/// What the network is taught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum CaseName {
+    /// Real stars of the MILES library
+    Miles,
+    /// Simulated spectra like those of DESI's blue arm
+    Desi,
+}
+
 #[derive(Debug, Args)]
 struct Teaching {
     /// Model to teach
     #[arg(long, value_name = "NAME", default_value = "lrs-mlp-synthetic")]
     model: String,
+    /// What it is taught
+    #[arg(long, value_enum, default_value = "miles")]
+    case: CaseName,
     /// Labelled real stars, miles.npz
-    #[arg(long, value_name = "FILE")]
-    library: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "labels", required_if_eq("case", "miles"))]
+    library: Option<PathBuf>,
     /// Their labels, CSV
-    #[arg(long, value_name = "FILE")]
-    labels: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "library")]
+    labels: Option<PathBuf>,
+    /// The synthetic grid, spectra.npz, that DESI-like stars are made of
+    #[arg(long, value_name = "FILE", required_if_eq("case", "desi"))]
+    grid: Option<PathBuf>,
     /// Labels to teach (transfer)
     #[arg(long, value_name = "LABELS", value_delimiter = ',', default_value = "teff,logg,feh,alpha_fe")]
     targets: Vec<String>,
@@ -68,7 +90,7 @@ struct Teaching {
 }
 
 impl Teaching {
-    fn comparison(&self) -> Result<Comparison> {
+    fn comparison(&self, which: &str) -> Result<Comparison> {
         let label = |name: &String| {
             Label::from_name(name)
                 .filter(|l| *l != Label::Rv)
@@ -76,13 +98,53 @@ impl Teaching {
         };
         let mut settings = if self.paper { Settings::paper() } else { Settings::default() };
         settings.closed_form &= !self.no_closed_form;
-        Ok(Comparison {
-            labels: self.targets.iter().map(label).collect::<Result<_>>()?,
-            sizes: self.sizes.clone(),
-            alpha_sizes: self.alpha_sizes.clone(),
-            seeds: self.seeds.clone(),
-            settings,
-        })
+        let labels = self.targets.iter().map(label).collect::<Result<_>>()?;
+        let (sizes, alpha_sizes, seeds) = (self.sizes.clone(), self.alpha_sizes.clone(), self.seeds.clone());
+        Ok(Comparison { labels, sizes, alpha_sizes, seeds, settings, command: self.command(which) })
+    }
+
+    /// The stars to teach and to ask about.
+    fn case(&self, predictor: &Predictor) -> Result<Case> {
+        match (self.case, &self.library, &self.labels, &self.grid) {
+            (CaseName::Desi, _, _, Some(grid)) => {
+                let store = self.models.store();
+                let manifest = pollster::block_on(store.manifest())?;
+                let entry = manifest.get("grid-emulator");
+                let entry =
+                    entry.context("no grid-emulator among the models; make it with `specola pretrain emulator`")?;
+                let emulator = emulator::parse(&pollster::block_on(store.weights(entry, |_, _| {}))?)?;
+                Case::desi(predictor, &Grid::read(grid)?, &emulator)
+            }
+            (CaseName::Miles, Some(library), Some(labels), _) => {
+                Ok(Case::miles(predictor, &read_labelled(library, labels)?))
+            }
+            _ => anyhow::bail!("give --library and --labels for --case miles, --grid for --case desi"),
+        }
+    }
+
+    /// The command without the folders of this machine, as the page quotes it.
+    fn command(&self, which: &str) -> String {
+        let list = |values: &[String]| values.join(",");
+        let texts = |values: &[usize]| values.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let seeds: Vec<String> = self.seeds.iter().map(ToString::to_string).collect();
+        let files = match self.case {
+            CaseName::Miles => "--case miles --library miles.npz --labels miles_labels.csv",
+            CaseName::Desi => "--case desi --grid spectra.npz",
+        };
+        let mut command = format!("specola experiment {which} --model {} {files}", self.model);
+        if which == "transfer" {
+            command += &format!(" --targets {}", list(&self.targets));
+        }
+        command += &format!(" --sizes {}", list(&texts(&self.sizes)));
+        if which == "transfer" && self.targets.iter().any(|t| t == Label::AlphaFe.name()) {
+            command += &format!(" --alpha-sizes {}", list(&texts(&self.alpha_sizes)));
+        }
+        command += &format!(" --seeds {}", list(&seeds));
+        [(self.paper, " --paper"), (self.no_closed_form, " --no-closed-form")]
+            .into_iter()
+            .filter(|(is_given, _)| *is_given)
+            .for_each(|(_, flag)| command += flag);
+        command
     }
 }
 
@@ -110,28 +172,32 @@ struct Outputs {
 }
 
 impl Experiment {
-    /// Trains, and prints the table to standard output.
+    /// Trains, and prints the section to standard output; a page gets it too.
     pub(super) fn run(&self) -> Result<Outcome> {
-        let args = match &self.which {
-            Which::Outputs(args) => args,
+        let mut say = |line: &str| eprintln!("{line}");
+        let section = match &self.which {
             Which::Retrieval(args) => return args.run(),
             Which::Search(args) => return args.run(),
-            Which::Transfer(args) | Which::Ablation(args) => {
-                let library = read_labelled(&args.library, &args.labels)?;
+            Which::Outputs(args) => {
+                let (grid, library) = (Grid::read(&args.grid)?, read_labelled(&args.library, &args.labels)?);
+                let amount = Amount { draws: args.draws, epochs: args.epochs };
+                experiment::outputs(&grid, &library, amount, args.seed, &mut say)?
+            }
+            Which::Transfer(args) => {
                 let (_, predictor) = args.models.load(Some(&args.model))?;
-                let what = args.comparison()?;
-                let mut say = |line: &str| eprintln!("{line}");
-                let page = match &self.which {
-                    Which::Ablation(_) => transfer::ablation(&predictor, &library, &what, &mut say)?,
-                    _ => transfer::transfer(&predictor, &library, &what, &mut say)?,
-                };
-                print!("{page}");
-                return Ok(Outcome::Complete);
+                transfer::transfer(&predictor, &args.case(&predictor)?, &args.comparison("transfer")?, &mut say)?
+            }
+            Which::Ablation(args) => {
+                let (_, predictor) = args.models.load(Some(&args.model))?;
+                transfer::ablation(&predictor, &args.case(&predictor)?, &args.comparison("ablation")?, &mut say)?
             }
         };
-        let (grid, library) = (Grid::read(&args.grid)?, read_labelled(&args.library, &args.labels)?);
-        let amount = Amount { draws: args.draws, epochs: args.epochs };
-        print!("{}", experiment::outputs(&grid, &library, amount, args.seed, &mut |line| eprintln!("{line}"))?);
+        print!("{section}");
+        if let Some(path) = &self.report {
+            let page = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+            std::fs::write(path, with_section(&page, &section))
+                .with_context(|| format!("writing {}", path.display()))?;
+        }
         Ok(Outcome::Complete)
     }
 }

@@ -15,7 +15,7 @@ use super::files::{Loaded, for_each_part};
 use super::{ModelsDir, Outcome, say};
 use crate::read::{LabelTable, Named, labels};
 use crate::result::Label;
-use crate::result::teach::{Cell, Metrics, Settings, Strategy, Task};
+use crate::result::teach::{Cell, Cut, Metrics, Settings, Strategy, Task};
 use crate::task::predict::Predictor;
 use crate::task::teach::adapter::{self, Adapter};
 use crate::task::teach::bake_off::{Plan, metrics, verdict};
@@ -54,6 +54,9 @@ pub(super) struct Finetune {
     /// Only stars whose column lies between two values: teff=4200:7200
     #[arg(long, value_name = "COLUMN=LOW:HIGH", value_parser = parse_range)]
     range: Vec<Range>,
+    /// Judge the stars on either side of this value apart as well: teff=5000; a label that the table lacks is predicted
+    #[arg(long, value_name = "COLUMN=VALUE", value_parser = parse_cut)]
+    cut: Option<Cut>,
     /// Labels to learn from, those included that decide when to stop [default: all that are not kept apart]
     #[arg(long, value_name = "N")]
     n_train: Option<usize>,
@@ -104,6 +107,15 @@ fn parse_range(text: &str) -> Result<Range, String> {
     parsed().ok_or_else(|| "write a range as column=low:high, such as teff=4200:7200".into())
 }
 
+fn parse_cut(text: &str) -> Result<Cut, String> {
+    let parsed = || {
+        let (column, at) = text.split_once('=')?;
+        let at = at.trim().parse().ok().filter(|at: &f64| at.is_finite())?;
+        Some(Cut { column: column.trim().into(), at })
+    };
+    parsed().ok_or_else(|| "write a cut as column=value, such as teff=5000".into())
+}
+
 /// The cells of a column, whether it is one of our labels or not.
 fn cell(table: &LabelTable, column: &str, row: usize) -> Option<Cell> {
     if let Some(values) = table.labels.get(column) {
@@ -126,6 +138,9 @@ impl Finetune {
         let table = LabelTable::read(&bytes).with_context(|| self.labels.display().to_string())?;
         let named = self.range.iter().map(|r| &r.column).chain(&self.groups).chain([&self.target]);
         named.into_iter().try_for_each(|column| has_column(&table, column))?;
+        if let Some(cut) = self.cut.as_ref().filter(|cut| Label::from_name(&cut.column).is_none()) {
+            has_column(&table, &cut.column)?;
+        }
         let (_, predictor) = self.models.load(self.model.as_deref())?;
 
         let (examples, outcome) = self.examples(&table, &predictor)?;
@@ -133,6 +148,7 @@ impl Finetune {
             let said: Vec<String> = remarks.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("the labels cannot be learned from: {}", said.join("; "))
         })?;
+        let lesson = lesson.with_cut(self.cut.clone());
         remarks.iter().for_each(|remark| say(&remark.to_string()));
 
         let settings = self.settings();
@@ -144,7 +160,7 @@ impl Finetune {
         }
         let training = run(Training::new(room.clone(), task, split.clone(), &settings)?)?;
         let went = block_on(training.outcome())?;
-        let regimes = room.lesson.regimes(None);
+        let regimes = room.lesson.regimes();
         let (figures, measured_by) = if split.test.is_empty() {
             (self.cross_validated(&room, &settings)?, format!("{FOLDS}-fold cross-validation"))
         } else {
@@ -228,7 +244,6 @@ impl Finetune {
                 block_on(predictor.inputs(&spectra))
             })
             .collect();
-        let feh = predictor.outputs().iter().position(|l| *l == Label::Feh);
         let mut examples = Vec::new();
         for (m, input) in matched.iter().zip(inputs) {
             let id = &found[m.spectrum].spectrum.meta.id;
@@ -239,11 +254,16 @@ impl Finetune {
                     continue;
                 }
             };
-            let known = table.labels.get("feh").and_then(|c| c.get(m.row).copied().flatten());
-            let predicted = || {
+            let predicted = |label| {
+                let output = predictor.outputs().iter().position(|l| *l == label)?;
                 let all = block_on(predictor.label_network().predict(&[&input.norm], predictor.device()))?;
-                all.first()?.get(feh?).copied()
+                all.first()?.get(output).copied()
             };
+            let number = |column: &str| match cell(table, column, m.row) {
+                Some(Cell::Number(value)) => Some(value),
+                _ => Label::from_name(column).and_then(predicted),
+            };
+            let cut = self.cut.as_ref().and_then(|cut| number(&cut.column));
             let group = self.groups.as_ref().and_then(|column| match cell(table, column, m.row)? {
                 Cell::Missing => None,
                 Cell::Number(value) => Some(value.to_string()),
@@ -253,7 +273,8 @@ impl Finetune {
                 id: id.clone(),
                 group: group.unwrap_or_default(),
                 value: cell(table, &self.target, m.row).unwrap_or(Cell::Missing),
-                feh: known.or_else(predicted),
+                feh: number(Label::Feh.name()),
+                cut,
                 input,
             });
         }
@@ -267,7 +288,7 @@ impl Finetune {
             let split = plan.split(&room.lesson, &task, settings);
             outcomes.push(block_on(run(Training::new(room.clone(), task, split, settings)?)?.outcome())?);
         }
-        let regimes = room.lesson.regimes(None);
+        let regimes = room.lesson.regimes();
         let report = verdict(&room.lesson, &outcomes, &regimes);
         let out_of_fold = report.scores.first().map_or(Vec::new(), |score| score.out_of_fold.clone());
         let (rows, values): (Vec<u32>, Vec<f64>) =

@@ -12,12 +12,29 @@ use super::files::{Loaded, for_each_part};
 use super::output::Format;
 use super::{ModelsDir, Outcome, output, published};
 use crate::model::manifest::ModelEntry;
-use crate::model::store::MANIFEST;
+use crate::model::store::{MANIFEST, sha256_hex};
 use crate::preprocess::snr;
 use crate::result::{Label, Prediction, Summary};
+use crate::share::session::Session;
 use crate::share::{self, Answer, Record, csv};
 use crate::task::predict::{NoPrediction, Predictor};
 use crate::task::teach::adapter::Adapter;
+
+/// The file of an adapter: itself, or in a session file that the page saved.
+fn adapter_in(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let file = std::fs::read(path).with_context(|| format!("cannot open {}", path.display()))?;
+    if !Session::begins(&file) {
+        return Ok(file);
+    }
+    let place = || path.display().to_string();
+    let (sha256, adapter) = Session::open(file).and_then(|mut session| session.adapter()).with_context(place)?.with_context(|| {
+        format!("{}: no adapter answered when this session was saved; give one that `specola finetune -o` or the page kept", place())
+    })?;
+    if sha256_hex(&adapter) != sha256 {
+        bail!("{}: its adapter is not the one that was saved with it; save the session again", place());
+    }
+    Ok(adapter)
+}
 
 /// Spectra that go through the network at once, on each core.
 const BATCH: usize = 32;
@@ -32,7 +49,7 @@ pub(super) struct Predict {
     /// SpecCLIP system [default: the shipped default]
     #[arg(long, value_name = "NAME|DIR")]
     model: Option<String>,
-    /// What `specola finetune` kept: its label comes from what was taught, and is flagged `taught` [default model: the one
+    /// What `specola finetune` or the page kept, or a session file with it: its label comes from what was taught, and is flagged `taught` [default model: the one
     /// that it belongs to]
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<PathBuf>,
@@ -53,7 +70,7 @@ pub(super) struct Predict {
 impl Predict {
     pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let adapter = self.adapter.as_ref().map(|path| {
-            let file = std::fs::read(path).with_context(|| format!("cannot open {}", path.display()))?;
+            let file = adapter_in(path)?;
             let card = Adapter::card_of(&file).with_context(|| path.display().to_string())?;
             Ok::<_, anyhow::Error>((path, file, card))
         });

@@ -16,7 +16,7 @@ use web_sys::{MessageEvent, MessagePort};
 use super::helper::Reply;
 use super::session::MAX_BATCH;
 use super::wire;
-use super::worker::{fetch_default, last_words, listen, port_of, post, report_crashes, scope};
+use super::worker::{fetch, last_words, listen, port_of, post, report_crashes, scope};
 use super::{BatchTimes, Event, Fault, Request};
 use crate::preprocess::grid::MODEL_PIXELS;
 use crate::task::predict::{Batch, Network, Predictor};
@@ -75,7 +75,7 @@ async fn test(fault: Option<Fault>) -> Result<(Gpu, BatchTimes), String> {
     }
     compare(&compute(&device).await?, &want)?;
 
-    let (entry, weights) = fetch_default(|_| {}).await?;
+    let (_, entry, weights) = fetch(None, |_, _, _| {}).await?;
     let predictor = |device| Predictor::new(&entry, &weights, device).map_err(|e| e.to_string());
     let (on_gpu, on_cpu) = (predictor(&device)?, predictor(&flex)?);
     let mut times = BatchTimes { gpu_ms: 0.0, cpu_ms: 0.0 };

@@ -7,6 +7,7 @@
 //!
 //! Samples of answered spectra are kept up to a bound; those beyond it are read from their file again when asked for.
 
+mod bases;
 mod likes;
 mod teach;
 
@@ -25,6 +26,7 @@ use crate::read::{self, Archive, Contents};
 use crate::result::{Prediction, Summary};
 use crate::spectrum::{Known, Source, Spectrum};
 use crate::task::predict::{Helper, Predictor, raw_view};
+use bases::Bases;
 use teach::{Again, Making};
 
 /// Most spectra that go through the network at once. Batches of a job grow to it from one, so that the first answer does
@@ -140,7 +142,8 @@ enum Errand<F> {
     View(SpectrumId),
     Assume(SpectrumId, Assumptions),
     Predict(SpectrumId),
-    Adapter(Option<F>),
+    /// The file of an adapter, and the hash that it must have.
+    Adapter(Option<F>, Option<String>),
 }
 
 /// All that the engine remembers. `F` is the kind of file it is given, `E` takes its events.
@@ -156,6 +159,7 @@ pub struct Session<F: Attachment, E> {
     likes: Likes<F>,
     teaching: Teaching,
     making: Option<Making>,
+    bases: Bases,
     again: Again,
     next_spectrum: SpectrumId,
     /// Answered spectra whose samples are there, longest there first, and the bytes of all samples.
@@ -181,6 +185,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             likes: Likes::default(),
             teaching: Teaching::default(),
             making: None,
+            bases: Bases::default(),
             again: Again::new(),
             next_spectrum: 0,
             kept: VecDeque::new(),
@@ -279,7 +284,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 Errand::Predict(id) => {
                     self.predict(&[id]).await;
                 }
-                Errand::Adapter(file) => self.load_adapter(file).await,
+                Errand::Adapter(file, sha256) => self.load_adapter(file, sha256).await,
             }
             return true;
         }
@@ -316,7 +321,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         }
         if self.networks.has_unread() {
             if let Some(adapter) = self.networks.next_adapter() {
-                self.errands.push_back(Errand::Adapter(Some(adapter)));
+                self.errands.push_back(Errand::Adapter(Some(adapter), None));
                 return true;
             }
             self.networks.read_next(&mut self.emit);
@@ -346,7 +351,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     /// The first errand that can be run now: predictions wait for the model.
     fn next_errand(&mut self) -> Option<Errand<F>> {
         let model_is_settled = !matches!(self.model, Model::Loading);
-        let can_run = |e: &Errand<F>| model_is_settled || !matches!(e, Errand::Predict(_) | Errand::Adapter(_));
+        let can_run = |e: &Errand<F>| model_is_settled || !matches!(e, Errand::Predict(_) | Errand::Adapter(..));
         self.errands.iter().position(can_run).and_then(|i| self.errands.remove(i))
     }
 
@@ -417,14 +422,15 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     async fn predict(&mut self, batch: &[SpectrumId]) {
         let known = batch.iter().filter_map(|id| Some((*id, self.spectra.get(id)?.assumed()?)));
         let (ids, spectra): (Vec<SpectrumId>, Vec<Cow<Spectrum>>) = known.unzip();
-        let answers: Vec<Result<Prediction, String>> = match &self.model {
-            Model::Ready(predictor) => {
+        let answers: Vec<Result<Prediction, String>> = match (&self.model, self.answering()) {
+            (Model::Unavailable(why), _) => ids.iter().map(|_| Err(why.clone())).collect(),
+            (_, Some((predictor, is_shipped))) => {
                 let spectra: Vec<&Spectrum> = spectra.iter().map(AsRef::as_ref).collect();
-                let answers = predictor.predict_with(self.helper.as_deref(), &spectra).await;
+                let helper = self.helper.as_deref().filter(|_| is_shipped);
+                let answers = predictor.predict_with(helper, &spectra).await;
                 answers.into_iter().map(|answer| answer.map_err(|why| why.to_string())).collect()
             }
-            Model::Unavailable(why) => ids.iter().map(|_| Err(why.clone())).collect(),
-            Model::Loading => return,
+            (_, None) => return,
         };
         drop(spectra);
         for (&spectrum, answer) in ids.iter().zip(answers) {
@@ -480,9 +486,9 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             return (self.emit)(Event::NoView { spectrum: id, why });
         }
         let Some(spectrum) = self.spectra.get(&id).and_then(Held::assumed) else { return };
-        let view = match &self.model {
-            Model::Ready(predictor) => predictor.view(&spectrum).await,
-            Model::Loading | Model::Unavailable(_) => {
+        let view = match self.answering() {
+            Some((predictor, _)) => predictor.view(&spectrum).await,
+            None => {
                 self.shown_raw = Some(id);
                 raw_view(&spectrum)
             }

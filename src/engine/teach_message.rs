@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::SpectrumId;
-use crate::result::teach::{AdapterCard, BakeOff, CurvePoint, Epoch, Remark, Settings, Strategy, Task};
+use crate::result::ModelCard;
+use crate::result::teach::{AdapterCard, BakeOff, CurvePoint, Cut, Distance, Epoch, Remark, Settings, Strategy, Task};
 
 /// What shall be learned, and how it is found out what it is worth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TeachOrder {
+    /// Name of the model that is taught; none for that which answers as shipped.
+    pub base: Option<String>,
     /// Column of the label tables: a label of ours by its canonical name, or any other.
     pub target: String,
     /// Column whose values keep spectra together on one side of every split.
@@ -20,8 +23,8 @@ pub struct TeachOrder {
     pub folds: u32,
     /// Seeds, one cross-validation each.
     pub seeds: Vec<u64>,
-    /// Values of the target that are judged apart.
-    pub cut: Option<(f64, f64)>,
+    /// Where the user parts the stars that are judged.
+    pub cut: Option<Cut>,
     /// True for a learning curve: the same with 10, 25, 50 … labels.
     pub is_curve: bool,
 }
@@ -51,9 +54,19 @@ pub enum TeachRequest {
     /// Stop; what was learned so far stays.
     Stop,
     /// Answer with the adapter in the attached file from now on.
-    Load,
+    Load {
+        /// The hash that the file must have, where it is known: SHA-256, lower-case hexadecimal.
+        sha256: Option<String>,
+    },
     /// Answer with the shipped model again.
     Forget,
+    /// How far are samples of ([Fe/H], [α/Fe]) from a reference?
+    Distances {
+        /// The samples.
+        samples: Vec<Vec<[f64; 2]>>,
+        /// The reference.
+        reference: Vec<[f64; 2]>,
+    },
 }
 
 /// A column of the label tables that could be learned or that could tell groups.
@@ -72,6 +85,15 @@ pub struct TeachColumn {
 /// Engine → page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum TeachEvent {
+    /// The models that can be taught, that which answers as shipped first.
+    Bases(Vec<ModelCard>),
+    /// A model that is to be taught, or an adapter's, is on its way.
+    Fetching {
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
     /// The columns of the label tables, as far as they fit the spectra.
     Columns(Vec<TeachColumn>),
     /// The labelled spectra are being prepared.
@@ -123,9 +145,13 @@ pub enum TeachEvent {
         card: Box<AdapterCard>,
         /// Its file.
         file: Vec<u8>,
+        /// SHA-256 of that, lower-case hexadecimal.
+        sha256: String,
     },
     /// The shipped model answers again.
     NotInUse,
+    /// After [`TeachRequest::Distances`]: one a sample, `None` for one of fewer than two stars.
+    Distances(Vec<Option<Distance>>),
     /// Something cannot be done, and why.
     Failed(String),
 }

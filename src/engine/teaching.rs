@@ -43,6 +43,7 @@ impl Comparison {
     fn begin(&self) -> Order {
         Order::Begin {
             round: self.round,
+            base: self.order.base.clone(),
             lesson: Box::new(self.lesson.clone()),
             plan: self.plan.clone(),
             settings: self.order.settings.clone(),
@@ -98,7 +99,7 @@ impl Teaching {
         let (ids, examples): (Vec<SpectrumId>, Vec<Example>) = examples.into_iter().unzip();
         let names: Vec<String> = examples.iter().map(|e| e.id.clone()).collect();
         let (lesson, remarks) = match Lesson::new(&order.target, examples) {
-            Ok(done) => done,
+            Ok((lesson, remarks)) => (lesson.with_cut(order.cut.clone()), remarks),
             Err(remarks) => return say(emit, TeachEvent::Refused(remarks)),
         };
         let plan = plan(&order, &lesson);
@@ -225,7 +226,7 @@ impl Teaching {
         if comparison.order.is_curve {
             return say(emit, TeachEvent::Curve(curve(&comparison.lesson, &comparison.outcomes)));
         }
-        let regimes = comparison.lesson.regimes(comparison.order.cut);
+        let regimes = comparison.lesson.regimes();
         let so_far = verdict(&comparison.lesson, &comparison.outcomes, &regimes);
         comparison.verdict = Some(so_far.clone());
         say(emit, TeachEvent::Compared(Box::new(so_far)));

@@ -23,6 +23,9 @@ pub enum Order {
     Begin {
         /// Number of the comparison, which its reports bear.
         round: u32,
+        /// Name of the model that is taught; none for that which answers as shipped. Whoever hands the order over sees to it
+        /// that the trainer has that model ([`Trainer::change`]).
+        base: Option<String>,
         /// The spectra.
         lesson: Box<Lesson>,
         /// Folds and seeds.
@@ -91,6 +94,16 @@ impl Trainer {
         Self { predictor, orders: VecDeque::new(), class: None, round: 0, training: None, is_paused: false }
     }
 
+    /// Another model is taught from the next lesson on.
+    pub fn change(&mut self, predictor: Predictor) {
+        self.predictor = predictor;
+    }
+
+    /// Name of the model that is taught.
+    pub fn base(&self) -> &str {
+        &self.predictor.entry().name
+    }
+
     /// Takes an order; those about all others at once.
     pub fn order(&mut self, order: Order) {
         match order {
@@ -128,7 +141,7 @@ impl Trainer {
         }
         let Some(order) = self.orders.pop_front() else { return false };
         match order {
-            Order::Begin { round, lesson, plan, settings } => {
+            Order::Begin { round, lesson, plan, settings, .. } => {
                 self.round = round;
                 let device = self.predictor.device().clone();
                 // A network that gives nothing back says so at the first training.

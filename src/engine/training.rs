@@ -14,7 +14,7 @@ use web_sys::{MessageEvent, MessagePort};
 use super::port_link::send;
 use super::trainer::{Order, Report, Trainer};
 use super::wire;
-use super::worker::{fetch_default, last_words, listen, next_task, port_of, post, report_crashes};
+use super::worker::{fetch, last_words, listen, next_task, port_of, post, report_crashes};
 use super::{Event, Request};
 use crate::task::predict::Predictor;
 
@@ -44,20 +44,37 @@ async fn train(port: MessagePort) {
     })
     .forget();
     port.start();
-    let predictor = match fetch_default(|_| {}).await {
-        Ok((entry, weights)) => {
-            Predictor::new(&entry, &weights, &burn::tensor::Device::flex()).map_err(|e| e.to_string())
+    match model(None).await {
+        Ok(predictor) => {
+            let shipped = predictor.entry().name.clone();
+            serve(Trainer::new(predictor), &shipped, inbox, Rc::new(port)).await;
         }
-        Err(why) => Err(why),
-    };
-    match predictor {
-        Ok(predictor) => serve(Trainer::new(predictor), inbox, Rc::new(port)).await,
         Err(why) => last_words(&why),
     }
 }
 
+/// The model of a name, the default without one.
+async fn model(name: Option<&str>) -> Result<Predictor, String> {
+    let (_, entry, weights) = fetch(name, |_, _, _| {}).await?;
+    Predictor::new(&entry, &weights, &burn::tensor::Device::flex()).map_err(|e| e.to_string())
+}
+
+/// Hands an order over, and the model that it is about before it.
+async fn deliver(trainer: &mut Trainer, shipped: &str, order: Order) {
+    if let Order::Begin { base, .. } = &order {
+        let name = base.as_deref().unwrap_or(shipped);
+        if trainer.base() != name {
+            match model(Some(name)).await {
+                Ok(predictor) => trainer.change(predictor),
+                Err(why) => return last_words(&why),
+            }
+        }
+    }
+    trainer.order(order);
+}
+
 /// Does what the session orders, for ever.
-async fn serve(mut trainer: Trainer, mut inbox: UnboundedReceiver<Order>, port: Rc<MessagePort>) {
+async fn serve(mut trainer: Trainer, shipped: &str, mut inbox: UnboundedReceiver<Order>, port: Rc<MessagePort>) {
     let mut tell = move |report: Report| {
         if let Err(why) = send(&port, &report) {
             last_words(&why);
@@ -65,12 +82,12 @@ async fn serve(mut trainer: Trainer, mut inbox: UnboundedReceiver<Order>, port: 
     };
     loop {
         while let Ok(order) = inbox.try_recv() {
-            trainer.order(order);
+            deliver(&mut trainer, shipped, order).await;
         }
         if trainer.step(&mut tell).await {
             next_task().await;
         } else if let Ok(order) = inbox.recv().await {
-            trainer.order(order);
+            deliver(&mut trainer, shipped, order).await;
         }
     }
 }

@@ -22,12 +22,13 @@ use super::helper::Remote;
 use super::likes_message::LikesEvent;
 use super::port_link::PortLink;
 use super::session::Session;
-use super::teach_message::TeachRequest;
+use super::teach_message::{TeachEvent, TeachRequest};
 use super::trainer::Report;
 use super::wire::{self, text_of};
 use super::{Backend, Event, ForHost, MODELS_CACHE, Request};
-use crate::model::manifest::ModelEntry;
+use crate::model::manifest::{Manifest, ModelEntry};
 use crate::model::store::{Site, Store};
+use crate::result::ModelCard;
 use crate::task::likes::Kit;
 use crate::task::predict::Predictor;
 
@@ -41,6 +42,8 @@ const PROGRESS_STEP_BYTES: u64 = 1 << 17;
 enum Mail {
     Request(Request, Vec<File>),
     Model(Box<Result<Predictor, String>>),
+    Models(Vec<ModelCard>),
+    Base(Box<Result<Predictor, String>>),
     Trainer(u32, PortLink),
     Report(u32, Box<Report>),
     Kit(Box<Result<Kit, String>>),
@@ -114,7 +117,7 @@ pub(super) fn port_of(attachments: Vec<JsValue>) -> Option<MessagePort> {
 }
 
 /// Does what the page asks, for ever.
-async fn serve(mut inbox: UnboundedReceiver<Mail>, to_inbox: UnboundedSender<Mail>, helper: Rc<Remote>) {
+async fn serve(mut inbox: UnboundedReceiver<Mail>, mail: UnboundedSender<Mail>, helper: Rc<Remote>) {
     let mut session = Session::new(|event| post(&event)).helped_by(helper);
     // Ends the fetching when it is dropped.
     let mut fetching = None;
@@ -124,9 +127,12 @@ async fn serve(mut inbox: UnboundedReceiver<Mail>, to_inbox: UnboundedSender<Mai
         }
         while let Some(errand) = session.for_host() {
             fetching = match errand {
-                ForHost::FetchKit => Some(fetch_kit(to_inbox.clone())),
+                ForHost::FetchKit => Some(fetch_kit(mail.clone())),
                 ForHost::StopFetching => None,
             };
+        }
+        if let Some(name) = session.wanted() {
+            spawn_local(fetch_base(mail.clone(), name));
         }
         if session.step().await {
             next_task().await;
@@ -140,6 +146,8 @@ async fn deliver<E: FnMut(Event)>(session: &mut Session<File, E>, mail: Mail) {
     match mail {
         Mail::Request(request, files) => session.request(request, files),
         Mail::Model(model) => session.model(*model),
+        Mail::Models(models) => session.offer(models),
+        Mail::Base(model) => session.fetched(*model).await,
         Mail::Trainer(number, link) => session.trainer(number, Box::new(link)),
         Mail::Report(number, report) => session.report(number, *report).await,
         Mail::Kit(kit) => session.kit(*kit),
@@ -148,18 +156,23 @@ async fn deliver<E: FnMut(Event)>(session: &mut Session<File, E>, mail: Mail) {
 
 /// Fetches the default model, tells the page and hands it to the session.
 async fn fetch_model(mail: UnboundedSender<Mail>) {
-    let model = load_model().await;
+    let model = load_model(&mail).await;
     if let Err(reason) = &model {
         post(&Event::Unavailable { reason: reason.clone() });
     }
     let _ = mail.unbounded_send(Mail::Model(Box::new(model)));
 }
 
-async fn load_model() -> Result<Predictor, String> {
-    let (entry, weights) = fetch_default(post).await?;
+async fn load_model(mail: &UnboundedSender<Mail>) -> Result<Predictor, String> {
+    let tell = |entry: &ModelEntry, done, total| {
+        post(&Event::Loading { what: format!("{} {}", entry.name, entry.version), done, total });
+    };
+    let (manifest, entry, weights) = fetch(None, tell).await?;
     let predictor = Predictor::new(&entry, &weights, &burn::tensor::Device::flex()).map_err(|e| e.to_string())?;
     let backend = Backend { name: "CPU, 1 worker".into() };
     post(&Event::Ready { backend, model: entry.card() });
+    let others = manifest.predictors().filter(|other| other.name != entry.name).map(ModelEntry::card);
+    let _ = mail.unbounded_send(Mail::Models([entry.card()].into_iter().chain(others).collect()));
     Ok(predictor)
 }
 
@@ -191,21 +204,40 @@ async fn load_kit() -> Result<Kit, String> {
     Kit::fetch(&store, None, tell).await
 }
 
-/// The default model's entry and its weights; `tell` hears how far the download is.
-pub(super) async fn fetch_default(tell: impl Fn(&Event)) -> Result<(ModelEntry, Vec<u8>), String> {
+/// Fetches another model, for teaching, and hands it to the session.
+async fn fetch_base(mail: UnboundedSender<Mail>, name: String) {
+    let tell = |_: &ModelEntry, done, total| post(&Event::Teaching(TeachEvent::Fetching { done, total }));
+    let model = match fetch(Some(&name), tell).await {
+        Ok((_, entry, weights)) => {
+            Predictor::new(&entry, &weights, &burn::tensor::Device::flex()).map_err(|e| e.to_string())
+        }
+        Err(why) => Err(why),
+    };
+    let _ = mail.unbounded_send(Mail::Base(Box::new(model)));
+}
+
+/// The list of models, and the entry and the weights of one: the default without a name. `tell` hears how far the
+/// download is.
+pub(super) async fn fetch(
+    name: Option<&str>,
+    tell: impl Fn(&ModelEntry, u64, u64),
+) -> Result<(Manifest, ModelEntry, Vec<u8>), String> {
     let store = Store::new(Site::beside(scope(), MODELS_FOLDER, MODELS_CACHE)?);
     let manifest = store.manifest().await.map_err(|e| e.to_string())?;
-    let entry = manifest.default_model().ok_or("the list of models has no default; reload the page")?;
-    let what = format!("{} {}", entry.name, entry.version);
+    let entry = match name {
+        Some(name) => manifest.get(name).ok_or_else(|| format!("the list of models has no {name}; reload the page"))?,
+        None => manifest.default_model().ok_or("the list of models has no default; reload the page")?,
+    };
     let mut reported = 0;
     let progress = |done: u64, total: u64| {
         if done == total || done.abs_diff(reported) >= PROGRESS_STEP_BYTES {
             reported = done;
-            tell(&Event::Loading { what: what.clone(), done, total });
+            tell(entry, done, total);
         }
     };
     let weights = store.weights(entry, progress).await.map_err(|e| e.to_string())?;
-    Ok((entry.clone(), weights))
+    let entry = entry.clone();
+    Ok((manifest, entry, weights))
 }
 
 /// Lets the browser run what has come in. A promise alone would not: only a new task comes after waiting messages.

@@ -236,6 +236,24 @@ pub struct Measured {
     pub error: f64,
 }
 
+/// Where the user parts the stars, beside [Fe/H] = −1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cut {
+    /// A label of ours by its canonical name, or any other column with numbers.
+    pub column: String,
+    /// The value, in the column's unit.
+    pub at: f64,
+}
+
+impl Cut {
+    /// The names of the part below it and of the other.
+    pub fn names(&self) -> [String; 2] {
+        let symbol = Label::from_name(&self.column).map_or(self.column.as_str(), |label| label.symbol());
+        let at = self.at.to_string().replace('-', "\u{2212}");
+        [format!("{symbol} < {at}"), format!("{symbol} ≥ {at}")]
+    }
+}
+
 /// A part of the stars.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Regime {
@@ -297,6 +315,17 @@ pub struct BakeOff {
     pub scores: Vec<StrategyScore>,
     /// Which of them to use; none without a score.
     pub recommendation: Option<Recommendation>,
+}
+
+/// How far a sample of stars is from another in the plane of [Fe/H] and [α/Fe].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Distance {
+    /// Unbiased MMD²; it may be negative.
+    pub mmd_squared: f64,
+    /// How often chance puts two samples of one distribution so far apart, by permutation.
+    pub p_value: f64,
+    /// Stars of the sample that were compared.
+    pub n: usize,
 }
 
 /// One point of a learning curve.

@@ -2,7 +2,8 @@
 //!
 //! Its first entry is `specola-session.cbor`, the [`Contents`]; `curves/N.cbor` is the [`SpectrumView`] of result N, for
 //! as many as were put in. CBOR (RFC 8949) because it names its fields, so that later versions read earlier files, and
-//! keeps every bit of a number. `results.ecsv` is for people and other programs; Specola does not read it.
+//! keeps every bit of a number. `adapter.safetensors` is the adapter that answered when the session was saved, if one did;
+//! the contents have its hash. `results.ecsv` is for people and other programs; Specola does not read it.
 
 use std::collections::BTreeSet;
 use std::io::{Cursor, Read, Seek, Write};
@@ -21,12 +22,16 @@ pub const FORMAT: u32 = 1;
 
 const CONTENTS: &str = "specola-session.cbor";
 const TABLE: &str = "results.ecsv";
+const ADAPTER: &str = "adapter.safetensors";
 
 /// Most bytes that the contents may unpack to.
 const MAX_CONTENTS: u64 = 256 << 20;
 
 /// Most bytes that the curves of one result may unpack to.
 const MAX_CURVES: u64 = 64 << 20;
+
+/// Most bytes that the adapter may unpack to: more than an adapter can have.
+const MAX_ADAPTER: u64 = 64 << 20;
 
 /// Why a session file cannot be used.
 #[derive(Debug, Error)]
@@ -58,6 +63,8 @@ pub struct Contents {
     pub skipped: Vec<(String, String)>,
     /// Place of the result that was shown.
     pub selected: Option<usize>,
+    /// SHA-256 of the adapter that answered, lower-case hexadecimal.
+    pub adapter_sha256: Option<String>,
 }
 
 /// A session file being written, curve by curve.
@@ -67,18 +74,24 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins a session file with its results.
+    /// Begins a session file with its results, and the adapter that answers, as its hash and its file.
     pub fn new(
         records: &[Record],
         skipped: Vec<(String, String)>,
         selected: Option<usize>,
+        adapter: Option<(&str, &[u8])>,
     ) -> Result<Self, SessionError> {
         let software = format!("Specola {}", env!("CARGO_PKG_VERSION"));
         let table = ecsv::table(records, &Label::ALL);
-        let contents = Contents { format: FORMAT, software, records: records.to_vec(), skipped, selected };
+        let adapter_sha256 = adapter.map(|(sha256, _)| sha256.to_owned());
+        let contents =
+            Contents { format: FORMAT, software, records: records.to_vec(), skipped, selected, adapter_sha256 };
         let mut writer = Self { zip: ZipWriter::new(Cursor::new(Vec::new())), with_curves: 0 };
         writer.put(CONTENTS, &cbor(&contents)?)?;
         writer.put(TABLE, table.as_bytes())?;
+        if let Some((_, file)) = adapter {
+            writer.put(ADAPTER, file)?;
+        }
         Ok(writer)
     }
 
@@ -136,6 +149,13 @@ impl Session {
         self.with_curves.len()
     }
 
+    /// The adapter that answered, as its hash and its file; `None` when none did. Whether the file has the hash is for those
+    /// to find out who use it.
+    pub fn adapter(&mut self) -> Result<Option<(String, Vec<u8>)>, SessionError> {
+        let Some(sha256) = self.contents.adapter_sha256.clone() else { return Ok(None) };
+        bytes_of(&mut self.zip, ADAPTER, MAX_ADAPTER).map(|file| Some((sha256, file)))
+    }
+
     /// The curves of a result; `None` when they were left out.
     pub fn curves(&mut self, result: usize) -> Result<Option<SpectrumView>, SessionError> {
         if !self.with_curves.contains(&result) {
@@ -160,6 +180,12 @@ fn read<T: DeserializeOwned>(
     part: &str,
     limit: u64,
 ) -> Result<T, SessionError> {
+    let bytes = bytes_of(zip, part, limit)?;
+    let failed = |why: String| SessionError::Part { part: part.into(), why };
+    ciborium::from_reader(bytes.as_slice()).map_err(|e| failed(e.to_string()))
+}
+
+fn bytes_of(zip: &mut ZipArchive<impl Read + Seek>, part: &str, limit: u64) -> Result<Vec<u8>, SessionError> {
     let failed = |why: String| SessionError::Part { part: part.into(), why };
     let file = zip.by_name(part).map_err(|e| failed(e.to_string()))?;
     let mut bytes = Vec::new();
@@ -168,5 +194,5 @@ fn read<T: DeserializeOwned>(
     if bytes.len() as u64 > limit {
         return Err(SessionError::TooLarge { part: part.into(), limit });
     }
-    ciborium::from_reader(bytes.as_slice()).map_err(|e| failed(e.to_string()))
+    Ok(bytes)
 }

@@ -16,6 +16,31 @@ use crate::read::LabelTable;
 use crate::result::Label;
 use crate::task::predict::Predictor;
 
+/// Where the page's part begins that experiments write and [`write`] does not.
+pub const EXPERIMENTS: &str = "\n## Experiments\n";
+
+/// A page with an experiment's section, which begins with its heading `### …`: in the place of the section of the same
+/// heading, else at the end.
+pub fn with_section(page: &str, section: &str) -> String {
+    let heading = section.lines().next().unwrap_or_default();
+    let (models, experiments) = page.split_once(EXPERIMENTS).unwrap_or((page, ""));
+    let (mut kept, mut is_placed) = (Vec::new(), false);
+    for part in format!("\n{experiments}").split("\n### ") {
+        let whole = if kept.is_empty() { part.trim().to_string() } else { format!("### {}", part.trim()) };
+        if whole.lines().next() == Some(heading) && !kept.is_empty() {
+            kept.push(section.trim().to_string());
+            is_placed = true;
+        } else {
+            kept.push(whole);
+        }
+    }
+    if !is_placed {
+        kept.push(section.trim().to_string());
+    }
+    kept.retain(|part| !part.is_empty());
+    format!("{}\n{EXPERIMENTS}\n{}\n", models.trim_end(), kept.join("\n\n"))
+}
+
 /// Measures every model on the real spectra of a folder (`miles.npz`, `lamost_lrs.npz`, `sdss_templates.npz` and their
 /// label tables) and writes the page.
 pub fn write(manifest: &Manifest, load: impl Fn(&ModelEntry) -> Result<Predictor>, real: &Path) -> Result<String> {
@@ -250,5 +275,23 @@ fn decimals(label: Label) -> usize {
         Label::Teff => 0,
         Label::Rv => 1,
         _ => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_section;
+
+    #[test]
+    fn a_section_takes_the_place_of_its_own() {
+        let page = "# Models\n\n## a\n\n### MILES\n\nkept\n";
+        let first = with_section(page, "### One\n\nold\n");
+        assert_eq!(first, "# Models\n\n## a\n\n### MILES\n\nkept\n\n## Experiments\n\n### One\n\nold\n");
+        let both = with_section(&first, "### Two\n\ntwo\n");
+        let new = with_section(&both, "### One\n\nnew\n");
+        assert_eq!(new, both.replace("old", "new"));
+        assert_eq!(with_section(&new, "### One\n\nnew\n"), new);
+        let introduced = first.replace("### One", "In words.\n\n### One");
+        assert_eq!(with_section(&introduced, "### One\n\nold\n"), introduced);
     }
 }

@@ -1,23 +1,18 @@
-//! The transfer study's tables on our own transfer case: a network that has seen only synthetic spectra is taught by
-//! a few real stars and asked about all the others.
+//! The transfer study's tables: a network is taught by a few stars of a [`Case`] and asked about all the others.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::rc::Rc;
 
 use anyhow::Result;
-use burn::tensor::Device;
 
-use super::library::Labelled;
-use super::pretrain::{LABELS, TEFF_RANGE_K, in_teff_range};
+use super::findings::findings;
+use super::transfer_case::Case;
 use crate::result::Label;
-use crate::result::teach::{Cell, Metrics, Settings, Sight, Strategy, Task};
-use crate::spectrum::Spectrum;
+use crate::result::teach::{Metrics, Settings, Sight, Strategy, Task};
 use crate::task::metrics::mean_and_std;
 use crate::task::predict::Predictor;
 use crate::task::teach::bake_off::metrics;
 use crate::task::teach::classroom::Classroom;
-use crate::task::teach::lesson::{Example, Lesson};
 use crate::task::teach::split::Split;
 use crate::task::teach::training::{Progress, Training};
 
@@ -34,40 +29,80 @@ pub struct Comparison {
     pub seeds: Vec<u64>,
     /// How to teach; the study's own are [`Settings::paper`].
     pub settings: Settings,
+    /// The command that this is, for the page.
+    pub command: String,
 }
 
 /// A way of teaching, and its name in tables.
-struct Variant {
+#[derive(Debug, Clone)]
+pub(super) struct Variant {
     name: String,
-    strategy: Strategy,
+    pub(super) strategy: Strategy,
     settings: Settings,
 }
 
+impl Variant {
+    #[cfg(test)]
+    pub(super) fn plain(strategy: Strategy) -> Self {
+        Self { name: strategy.title().into(), strategy, settings: Settings::default() }
+    }
+
+    /// True for what only stands in the table to be compared with.
+    pub(super) fn is_closed_form_alone(&self) -> bool {
+        self.settings.closed_form && self.settings.epochs == 0
+    }
+}
+
+/// What one way of teaching is worth with so many labels.
+pub(super) struct Row {
+    pub(super) label: Label,
+    pub(super) n: usize,
+    pub(super) variant: Variant,
+    /// One entry a seed: figures by regime, all stars first.
+    runs: Vec<Vec<(String, Metrics)>>,
+    /// The pass that was kept, by seed.
+    kept: Vec<f64>,
+}
+
+impl Row {
+    /// Teaches with every seed.
+    fn measure(room: &Rc<Classroom>, variant: &Variant, n: usize, seeds: &[u64]) -> Result<Self> {
+        let (mut runs, mut kept) = (Vec::new(), Vec::new());
+        for &seed in seeds {
+            let (figures, best) = taught(room, variant, n, seed)?;
+            runs.push(figures);
+            kept.push(best as f64);
+        }
+        let label = room.lesson.label().unwrap_or(Label::Feh);
+        Ok(Self { label, n, variant: variant.clone(), runs, kept })
+    }
+
+    #[cfg(test)]
+    pub(super) fn new(label: Label, n: usize, variant: Variant, runs: Vec<Vec<(String, Metrics)>>) -> Self {
+        Self { label, n, variant, runs, kept: Vec::new() }
+    }
+
+    /// Its name in tables.
+    pub(super) fn name(&self) -> &str {
+        &self.variant.name
+    }
+
+    /// A figure of a regime, one a seed; `None` where a seed lacks the regime.
+    pub(super) fn figures(&self, regime: &str, figure: fn(&Metrics) -> f64) -> Option<Vec<f64>> {
+        let of = |run: &Vec<(String, Metrics)>| run.iter().find(|(name, _)| name == regime).map(|(_, m)| figure(m));
+        self.runs.iter().map(of).collect()
+    }
+
+    fn cell(&self, regime: &str, figure: fn(&Metrics) -> f64, decimals: usize) -> String {
+        self.figures(regime, figure).map_or_else(|| "–".into(), |values| over_seeds(&values, decimals))
+    }
+}
+
 /// Mean and standard error of a figure over seeds.
-fn over_seeds(values: &[f64], decimals: usize) -> String {
+pub(super) fn over_seeds(values: &[f64], decimals: usize) -> String {
     let (mean, std) = mean_and_std(values);
     let error = std / ((values.len() as f64 - 1.0).max(1.0)).sqrt();
     format!("{mean:.decimals$} ± {error:.decimals$}")
-}
-
-/// The stars of a library that have a label, at the temperatures where labels are sound, before the network.
-fn classroom(predictor: &Predictor, library: &Labelled, label: Label) -> Result<Rc<Classroom>> {
-    let column = LABELS.iter().position(|l| *l == label).unwrap_or_default();
-    let feh = LABELS.iter().position(|l| *l == Label::Feh).unwrap_or_default();
-    let chosen: Vec<usize> = (0..library.stars.len()).filter(|i| in_teff_range(library.stars[*i].labels[0])).collect();
-    let spectra: Vec<&Spectrum> = chosen.iter().map(|i| &library.spectra[*i]).collect();
-    let inputs = pollster::block_on(predictor.inputs(&spectra));
-    let examples = chosen.iter().zip(inputs).filter_map(|(i, input)| {
-        let star = &library.stars[*i];
-        let value = star.labels[column];
-        let (id, group) = (star.id.clone(), star.group.clone());
-        let feh = Some(star.labels[feh]).filter(|v| v.is_finite());
-        value.is_finite().then_some(Example { id, group, input: input.ok()?, value: Cell::Number(value), feh })
-    });
-    let lesson = Lesson::new(label.name(), examples.collect());
-    let (lesson, _) =
-        lesson.map_err(|r| anyhow::anyhow!(r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-    Ok(Rc::new(pollster::block_on(Classroom::new(predictor, lesson, &Device::flex()))?))
 }
 
 /// Teaches `n` stars and asks about all groups of stars that none of them belongs to; figures by regime.
@@ -77,7 +112,7 @@ fn taught(room: &Rc<Classroom>, variant: &Variant, n: usize, seed: u64) -> Resul
     let mut training = Training::new(room.clone(), task, split, &variant.settings)?;
     while pollster::block_on(training.advance())? != Progress::Done {}
     let went = pollster::block_on(training.outcome())?;
-    Ok((metrics(&room.lesson, &went.rows, &went.values, &room.lesson.regimes(None)), went.best_epoch))
+    Ok((metrics(&room.lesson, &went.rows, &went.values, &room.lesson.regimes()), went.best_epoch))
 }
 
 fn variants(settings: &Settings) -> Vec<Variant> {
@@ -108,26 +143,32 @@ fn how(settings: &Settings) -> String {
     )
 }
 
-/// Strategies by number of labelled stars: Markdown.
-pub fn transfer(
-    predictor: &Predictor,
-    library: &Labelled,
-    what: &Comparison,
-    say: &mut dyn FnMut(&str),
-) -> Result<String> {
+/// What sets these settings apart from the usual ones, for a heading.
+fn manner(settings: &Settings) -> &'static str {
+    match (*settings == Settings::paper(), settings.closed_form) {
+        (true, _) => ", with the study's own settings",
+        (_, false) => ", without the closed form",
+        _ => "",
+    }
+}
+
+/// Strategies by number of labelled stars: a section of Markdown.
+pub fn transfer(predictor: &Predictor, case: &Case, what: &Comparison, say: &mut dyn FnMut(&str)) -> Result<String> {
     let variants = variants(&what.settings);
     let mut page = format!(
-        "### Synthetic → MILES: {}, taught by few stars\n\n\
-         {:.0}–{:.0} K; asked about all stars and clusters that none of the labelled ones belongs to; mean and standard error of {} seeds. σ after 3 σ \
-         clipping; metal-poor is [Fe/H] < −1. {}\n",
+        "### {}{}\n\n`{}` prints:\n\n\
+         {} is taught by few stars. {} Mean and standard error of {} seeds. σ after 3 σ clipping, R² without; metal-poor is [Fe/H] < −1. {}\n",
+        case.title,
+        manner(&what.settings),
+        what.command,
         predictor.entry().title(),
-        TEFF_RANGE_K.0,
-        TEFF_RANGE_K.1,
+        case.about,
         what.seeds.len(),
         how(&what.settings)
     );
+    let mut rows = Vec::new();
     for &label in &what.labels {
-        let room = classroom(predictor, library, label)?;
+        let room = case.classroom(predictor, label)?;
         let decimals = if label == Label::Teff { 0 } else { 3 };
         let unit = if label.unit().is_empty() { String::new() } else { format!(", {}", label.unit()) };
         let _ = write!(page, "\n**{}{unit}** ({} stars)\n\n", label.symbol(), room.lesson.len());
@@ -135,43 +176,30 @@ pub fn transfer(
         let sizes = if label == Label::AlphaFe { &what.alpha_sizes } else { &what.sizes };
         for &n in sizes {
             for variant in &variants {
-                let mut figures: BTreeMap<String, Vec<Metrics>> = BTreeMap::new();
-                let mut kept = Vec::new();
-                for &seed in &what.seeds {
-                    let (regimes, best) = taught(&room, variant, n, seed)?;
-                    kept.push(best as f64);
-                    regimes.into_iter().for_each(|(name, m)| figures.entry(name).or_default().push(m));
-                }
-                let of = |name: &str, figure: fn(&Metrics) -> f64, decimals: usize| {
-                    let values: Option<Vec<f64>> = figures.get(name).map(|all| all.iter().map(figure).collect());
-                    values.map_or_else(|| "–".into(), |values| over_seeds(&values, decimals))
-                };
+                let row = Row::measure(&room, variant, n, &what.seeds)?;
                 let line = format!(
                     "| {n} | {} | {} | {} | {} | {} | {} | {:.0} |",
                     variant.name,
-                    of("all", |m| m.sigma, decimals),
-                    of("all", |m| m.bias, decimals),
-                    of("all", |m| m.r2, 3),
-                    of("[Fe/H] < −1", |m| m.r2, 3),
-                    of("[Fe/H] ≥ −1", |m| m.r2, 3),
-                    mean_and_std(&kept).0,
+                    row.cell("all", |m| m.sigma, decimals),
+                    row.cell("all", |m| m.bias, decimals),
+                    row.cell("all", |m| m.r2, 3),
+                    row.cell("[Fe/H] < −1", |m| m.r2, 3),
+                    row.cell("[Fe/H] ≥ −1", |m| m.r2, 3),
+                    mean_and_std(&row.kept).0,
                 );
                 say(&format!("{} {line}", label.symbol()));
                 let _ = writeln!(page, "{line}");
+                rows.push(row);
             }
         }
     }
+    page.push_str(&findings(&rows));
     Ok(page)
 }
 
 /// The study's ablations on [Fe/H]: rank of LoRA and width of the residual head (A.2), learning rate from scratch (A.3).
 /// Without the closed-form step, which would hide what they do.
-pub fn ablation(
-    predictor: &Predictor,
-    library: &Labelled,
-    what: &Comparison,
-    say: &mut dyn FnMut(&str),
-) -> Result<String> {
+pub fn ablation(predictor: &Predictor, case: &Case, what: &Comparison, say: &mut dyn FnMut(&str)) -> Result<String> {
     let settings = Settings { closed_form: false, ..what.settings.clone() };
     let mut tables: Vec<(&str, &str, Vec<Variant>)> = Vec::new();
     let ranks = [8, 32, 128, 256].map(|rank| Variant {
@@ -194,24 +222,31 @@ pub fn ablation(
     tables.push(("A.3, learning rate from scratch", "rate", rates.into()));
 
     let mut page = format!(
-        "### Ablations of the transfer study on synthetic → MILES, {}\n\n[Fe/H], mean and standard error of {} seeds, without the closed-form step.\n",
+        "### Ablations, {}\n\n`{}` prints:\n\n{} is taught [Fe/H]. {} Mean and standard error of {} seeds. {}\n",
+        case.title,
+        what.command,
         predictor.entry().title(),
-        what.seeds.len()
+        case.about,
+        what.seeds.len(),
+        how(&settings)
     );
-    let room = classroom(predictor, library, Label::Feh)?;
+    let room = case.classroom(predictor, Label::Feh)?;
     for (title, column, variants) in tables {
-        let _ = write!(page, "\n**{title}**\n\n| labels | {column} | σ, dex | R² |\n|---|---|---|---|\n");
+        let _ = write!(
+            page,
+            "\n**{title}**\n\n| labels | {column} | σ, dex | R² | R² metal-poor | pass kept |\n|---|---|---|---|---|---|\n"
+        );
         for &n in &what.sizes {
             for variant in &variants {
-                let (mut sigma, mut r2) = (Vec::new(), Vec::new());
-                for &seed in &what.seeds {
-                    let (figures, _) = taught(&room, variant, n, seed)?;
-                    if let Some((_, all)) = figures.first() {
-                        sigma.push(all.sigma);
-                        r2.push(all.r2);
-                    }
-                }
-                let line = format!("| {n} | {} | {} | {} |", variant.name, over_seeds(&sigma, 3), over_seeds(&r2, 3));
+                let row = Row::measure(&room, variant, n, &what.seeds)?;
+                let line = format!(
+                    "| {n} | {} | {} | {} | {} | {:.0} |",
+                    variant.name,
+                    row.cell("all", |m| m.sigma, 3),
+                    row.cell("all", |m| m.r2, 3),
+                    row.cell("[Fe/H] < −1", |m| m.r2, 3),
+                    mean_and_std(&row.kept).0,
+                );
                 say(&format!("{title}: {line}"));
                 let _ = writeln!(page, "{line}");
             }

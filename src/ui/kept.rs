@@ -86,7 +86,12 @@ impl State {
     }
 
     /// Shows what a session file holds.
-    pub fn show_session(&self, session: Session) {
+    pub fn show_session(&self, mut session: Session) {
+        match session.adapter() {
+            Ok(Some((sha256, file))) => self.restore_adapter(sha256, &file),
+            Ok(None) => {}
+            Err(why) => self.skip("The session's adapter", why.to_string()),
+        }
         let contents = session.contents.clone();
         let session = Rc::new(RefCell::new(session));
         let curves = (0..contents.records.len()).map(|i| KeptCurves::InFile(session.clone(), i)).collect();

@@ -91,7 +91,7 @@ pub fn TakeAway() -> impl IntoView {
                 <h3>"Spectra"</h3>
                 {button("save-spectra", "Normalised, CSV", Job::Spectra)}
                 {button("save-session", "Session file", Job::Session)}
-                <p>"A session file (.specola) reopens here exactly, with every curve: drop it on this page."</p>
+                <p>"A session file (.specola) reopens here exactly, with every curve and the adapter in use: drop it on this page."</p>
             </div>
             <div class="choices" role="group" aria-label="Figure">
                 <h3>"Figure"</h3>
@@ -168,7 +168,9 @@ async fn save_session(state: State, rows: Vec<Row>) -> Result<String, String> {
     let records: Vec<Record> = rows.iter().map(Row::record).collect();
     let skipped = state.skipped.with_untracked(|list| list.iter().map(|s| (s.what.clone(), s.why.clone())).collect());
     let selected = state.selected.get_untracked().and_then(|key| rows.iter().position(|row| row.key == key));
-    let mut writer = session::Writer::new(&records, skipped, selected).map_err(|e| e.to_string())?;
+    let in_use = state.teach.in_use.get_untracked();
+    let adapter = in_use.as_ref().map(|used| (used.sha256.as_str(), used.file.as_slice()));
+    let mut writer = session::Writer::new(&records, skipped, selected, adapter).map_err(|e| e.to_string())?;
     for (i, row) in rows.iter().enumerate().take(MOST_CURVES) {
         if let Ok(view) = state.curves(*row).await {
             writer.curves(i, &view).map_err(|e| e.to_string())?;
@@ -178,9 +180,10 @@ async fn save_session(state: State, rows: Vec<Row>) -> Result<String, String> {
     save_bytes("specola.specola", "application/zip", &bytes)?;
     let without = left_out(records.len() - with_curves, "without curves");
     Ok(format!(
-        "specola.specola ({}): {}{without}",
+        "specola.specola ({}): {}{}{without}",
         format::bytes(bytes.len() as u64),
-        what_it_holds(&records).trim_end_matches('.')
+        what_it_holds(&records).trim_end_matches('.'),
+        if in_use.is_some() { ", with the adapter" } else { "" }
     ))
 }
 

@@ -9,12 +9,16 @@ use crate::engine::teaching::TrainerLink;
 use crate::engine::trainer::Report;
 use crate::engine::{Event, SpectrumId};
 use crate::result::Label;
+use crate::result::teach::Cell;
 use crate::spectrum::Spectrum;
-use crate::task::teach::adapter::Adapter;
 use crate::task::teach::lesson::Example;
+use crate::task::teach::mmd::distance;
 
 /// Spectra that are prepared at once.
 const AT_ONCE: usize = 16;
+
+/// Seed of the permutations that tell distances from chance.
+const SEED: u64 = 1;
 
 /// A lesson in the making.
 pub(super) struct Making {
@@ -22,6 +26,13 @@ pub(super) struct Making {
     waiting: VecDeque<SpectrumId>,
     total: u32,
     examples: Vec<(SpectrumId, Example)>,
+}
+
+impl Making {
+    /// The model that it is made for; none for that which answers as shipped.
+    pub(super) fn base(&self) -> Option<&str> {
+        self.order.base.as_deref()
+    }
 }
 
 /// Spectra that are answered anew.
@@ -36,7 +47,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     /// A trainer reports.
     pub async fn report(&mut self, number: u32, report: Report) {
         if let Some(file) = self.teaching.report(number, report, &mut self.emit) {
-            self.adopt(file).await;
+            self.adopt(file, None).await;
         }
     }
 
@@ -58,10 +69,14 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 }
                 self.teaching.stop(&mut self.emit);
             }
-            TeachRequest::Load => self.errands.push_back(Errand::Adapter(attachment)),
+            TeachRequest::Load { sha256 } => self.errands.push_back(Errand::Adapter(attachment, sha256)),
+            TeachRequest::Distances { samples, reference } => {
+                let found = samples.iter().map(|sample| distance(sample, &reference, SEED)).collect();
+                (self.emit)(Event::Teaching(TeachEvent::Distances(found)));
+            }
             TeachRequest::Forget => {
-                if let Model::Ready(predictor) = &mut self.model {
-                    predictor.teach(None);
+                self.bases.leave_held();
+                if self.forget_adapter() {
                     (self.emit)(Event::Teaching(TeachEvent::NotInUse));
                     self.answer_again();
                 }
@@ -69,9 +84,10 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         }
     }
 
-    /// True while labelled spectra can be prepared: their inputs come from the model.
+    /// True while labelled spectra can be prepared: their inputs come from the model that is taught.
     pub(super) fn is_making(&self) -> bool {
-        self.making.is_some() && !matches!(self.model, Model::Loading)
+        let is_base_here = |making: &Making| self.base(making.base()).is_some();
+        self.making.as_ref().is_some_and(|m| matches!(self.model, Model::Unavailable(_)) || is_base_here(m))
     }
 
     /// Prepares some labelled spectra, and begins when all are.
@@ -97,7 +113,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     }
 
     async fn examples(&self, order: &TeachOrder, ids: &[SpectrumId]) -> Vec<(SpectrumId, Example)> {
-        let Model::Ready(predictor) = &self.model else { return Vec::new() };
+        let Some(predictor) = self.base(order.base.as_deref()) else { return Vec::new() };
         let known = ids.iter().filter_map(|id| Some((*id, self.spectra.get(id)?)));
         let known: Vec<_> = known.filter_map(|(id, held)| Some((id, held.name.clone(), held.assumed()?))).collect();
         let spectra: Vec<&Spectrum> = known.iter().map(|(_, _, spectrum)| spectrum.as_ref()).collect();
@@ -106,47 +122,34 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         let mut examples = Vec::new();
         for (((id, name, _), input), predicted) in known.iter().zip(inputs).zip(predicted) {
             let Ok(input) = input else { continue };
-            let feh = match self.catalogue.cell(*id, Label::Feh.name()) {
-                Some(crate::result::teach::Cell::Number(feh)) => Some(feh),
-                _ => predicted.ok().and_then(|p| p.get(Label::Feh).map(|e| e.value)),
+            let predicted = predicted.ok();
+            let number = |column: &str| match self.catalogue.cell(*id, column) {
+                Some(Cell::Number(value)) => Some(value),
+                _ => Label::from_name(column).and_then(|label| Some(predicted.as_ref()?.get(label)?.value)),
             };
-            let value = self.catalogue.cell(*id, &order.target).unwrap_or(crate::result::teach::Cell::Missing);
+            let feh = number(Label::Feh.name());
+            let cut = order.cut.as_ref().and_then(|cut| number(&cut.column));
+            let value = self.catalogue.cell(*id, &order.target).unwrap_or(Cell::Missing);
             let group = order.groups.as_ref().map_or(String::new(), |column| self.catalogue.text(*id, column));
-            examples.push((*id, Example { id: name.clone(), group, input, value, feh }));
+            examples.push((*id, Example { id: name.clone(), group, input, value, feh, cut }));
         }
         examples
     }
 
     /// Opens the adapter in a dropped file.
-    pub(super) async fn load_adapter(&mut self, file: Option<F>) {
+    pub(super) async fn load_adapter(&mut self, file: Option<F>, sha256: Option<String>) {
         let bytes = match file {
             Some(file) => bytes_of(&file).await,
             None => Err("the page sent no content for this file; drop it again".into()),
         };
         match bytes {
-            Ok(bytes) => self.adopt(bytes).await,
+            Ok(bytes) => self.adopt(bytes, sha256).await,
             Err(why) => (self.emit)(Event::Teaching(TeachEvent::Failed(why))),
         }
     }
 
-    /// Answers with an adapter from now on.
-    async fn adopt(&mut self, file: Vec<u8>) {
-        let Model::Ready(predictor) = &mut self.model else {
-            return (self.emit)(Event::Teaching(TeachEvent::Failed("no model is there to use it on".into())));
-        };
-        match Adapter::open(&file, predictor).await {
-            Ok(adapter) => {
-                let card = Box::new(adapter.card().clone());
-                predictor.teach(Some(adapter));
-                (self.emit)(Event::Teaching(TeachEvent::InUse { card, file }));
-                self.answer_again();
-            }
-            Err(why) => (self.emit)(Event::Teaching(TeachEvent::Failed(why.to_string()))),
-        }
-    }
-
     /// All spectra are answered anew, but for those that wait for their first answer.
-    fn answer_again(&mut self) {
+    pub(super) fn answer_again(&mut self) {
         let waits = |id: &SpectrumId| self.jobs.iter().any(|job| job.waiting.contains(id));
         self.again = self.spectra.keys().copied().filter(|id| !waits(id)).collect();
     }

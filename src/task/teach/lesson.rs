@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::preprocess::stats::median;
 use crate::result::Label;
-use crate::result::teach::{Cell, FEWEST_LABELS, LabelStatistics, Regime, Remark};
+use crate::result::teach::{Cell, Cut, FEWEST_LABELS, LabelStatistics, Regime, Remark};
 use crate::task::metrics::mean_and_std;
 use crate::task::predict::LabelInput;
 
@@ -29,6 +29,8 @@ pub struct Example {
     pub value: Cell,
     /// [Fe/H] by which regimes are told, from the table or predicted.
     pub feh: Option<f64>,
+    /// What the user's own cut goes by.
+    pub cut: Option<f64>,
 }
 
 /// Spectra whose labels can be learned from.
@@ -46,6 +48,10 @@ pub struct Lesson {
     pub values: Vec<f64>,
     /// Their [Fe/H]; NaN where it is not known.
     pub feh: Vec<f64>,
+    /// The user's own cut.
+    pub cut: Option<Cut>,
+    /// What it goes by; NaN where that is not known.
+    pub cut_values: Vec<f64>,
 }
 
 /// Values between which a label can be at all: beyond them stands another quantity or another unit.
@@ -75,6 +81,8 @@ impl Lesson {
             inputs: Vec::new(),
             values: Vec::new(),
             feh: Vec::new(),
+            cut: None,
+            cut_values: Vec::new(),
         };
         let (mut missing, mut texts) = (0, Vec::new());
         for example in examples {
@@ -88,6 +96,7 @@ impl Lesson {
                     lesson.inputs.push(example.input);
                     lesson.values.push(value);
                     lesson.feh.push(example.feh.unwrap_or(f64::NAN));
+                    lesson.cut_values.push(example.cut.unwrap_or(f64::NAN));
                 }
             }
         }
@@ -136,9 +145,14 @@ impl Lesson {
         LabelStatistics { n: values.len(), mean, std, min, max }
     }
 
-    /// All stars, the metal-poor and the metal-rich, and those whose label lies in the user's own cut, each where it holds
+    /// The same with a cut of the user's, by the values that its examples came with.
+    pub fn with_cut(self, cut: Option<Cut>) -> Self {
+        Self { cut, ..self }
+    }
+
+    /// All stars, the metal-poor and the metal-rich, and those on either side of the user's own cut, each where it holds
     /// enough stars and is not all of them.
-    pub fn regimes(&self, cut: Option<(f64, f64)>) -> Vec<Regime> {
+    pub fn regimes(&self) -> Vec<Regime> {
         let of = |name: String, keep: &dyn Fn(usize) -> bool| Regime {
             name,
             rows: (0..self.len()).filter(|i| keep(*i)).map(|i| i as u32).collect(),
@@ -146,9 +160,12 @@ impl Lesson {
         let mut regimes = vec![of("all".into(), &|_| true)];
         let mut parts =
             vec![of("[Fe/H] < −1".into(), &|i| self.feh[i] < -1.0), of("[Fe/H] ≥ −1".into(), &|i| self.feh[i] >= -1.0)];
-        if let Some((low, high)) = cut {
-            let name = format!("{} {low} to {high}", self.label().map_or(self.target.as_str(), |l| l.symbol()));
-            parts.push(of(name, &|i| (low..=high).contains(&self.values[i])));
+        if let Some(cut) = &self.cut {
+            let [below, above] = cut.names();
+            let own = [of(below, &|i| self.cut_values[i] < cut.at), of(above, &|i| self.cut_values[i] >= cut.at)];
+            // A cut at [Fe/H] = −1 is there already.
+            let own = own.into_iter().filter(|part| parts.iter().all(|p| p.name != part.name)).collect::<Vec<_>>();
+            parts.extend(own);
         }
         parts.retain(|part| part.rows.len() >= FEWEST_OF_REGIME && part.rows.len() < self.len());
         regimes.extend(parts);
@@ -165,6 +182,7 @@ impl Lesson {
         kept(&mut self.inputs, keep);
         kept(&mut self.values, keep);
         kept(&mut self.feh, keep);
+        kept(&mut self.cut_values, keep);
     }
 
     /// A few impossible values are slips; when most are, the column is the wrong one.

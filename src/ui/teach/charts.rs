@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use leptos::prelude::*;
 
+use super::plane::Plane;
+
 use crate::plot::{Chart, Mark, Paint, Plot, range_of};
 use crate::result::Label;
 use crate::result::teach::{BakeOff, CurvePoint, Epoch, Strategy, StrategyScore, Task};
@@ -48,10 +50,7 @@ pub fn losses_in_words(histories: &BTreeMap<Task, Vec<Epoch>>) -> String {
 
 /// Which colour is which strategy.
 #[component]
-pub fn Key(histories: RwSignal<BTreeMap<Task, Vec<Epoch>>>) -> impl IntoView {
-    let strategies = Memo::new(move |_| {
-        histories.with(|all| all.iter().filter(|(_, h)| h.len() > 1).map(|(t, _)| t.strategy).collect::<BTreeSet<_>>())
-    });
+pub fn Key(strategies: Memo<BTreeSet<Strategy>>) -> impl IntoView {
     view! {
         <p class="chart-key">
             {move || strategies.get().into_iter().map(|s| view! {
@@ -109,6 +108,30 @@ pub fn one_to_one(bake_off: &BakeOff, shown: Option<Strategy>) -> Chart {
             },
         ],
     }
+}
+
+/// [α/Fe] against [Fe/H]: the tables' and the taught model's stars as discs, the shipped model's as rims. Point `i` is star
+/// `i` of the plane.
+pub fn abundances(plane: &Plane) -> Chart {
+    let points = |of: &[[f64; 2]], paint, radius_px, is_filled| {
+        let at: Vec<(f64, f64)> = of.iter().map(|p| (p[0], p[1])).collect();
+        Mark::Points { at, paint, radius_px, is_filled }
+    };
+    let all = || [&plane.shipped, &plane.taught, &plane.table].into_iter().flatten();
+    let plot = Plot {
+        x_label: Label::Feh.symbol().into(),
+        y_label: Label::AlphaFe.symbol().into(),
+        x_range: range_of(all().map(|p| p[0])),
+        y_range: range_of(all().map(|p| p[1])),
+        is_x_log: false,
+        share: 1.0,
+        marks: vec![
+            points(&plane.table, Paint::Series(1), 2.5, true),
+            points(&plane.shipped, Paint::Label, 3.0, false),
+            points(&plane.taught, Paint::Series(0), 3.0, true),
+        ],
+    };
+    Chart { plots: vec![plot] }
 }
 
 /// σ against the number of labels, a curve a strategy.

@@ -18,7 +18,7 @@ pub fn InUsePanel() -> impl IntoView {
 #[component]
 fn Card(in_use: InUse) -> impl IntoView {
     let state = expect_context::<State>();
-    let InUse { card, file } = in_use;
+    let InUse { card, file, .. } = in_use;
     let target = symbol(&card.target);
     let name = format!("specola-{}-{}.safetensors", card.target, card.strategy.name());
     let title = name.clone();
@@ -34,7 +34,7 @@ fn Card(in_use: InUse) -> impl IntoView {
                 <strong>{target} " comes from what you taught: "</strong>
                 {card.strategy.title()} " on " {format::count(card.labels.n, "label", "labels")}
                 ", error ± " {error} " (" {card.error_from.clone()} "), on " {card.base.clone()}
-                ". All spectra here are answered by it."
+                ". All spectra that were read here are answered by it."
             </p>
             <p class="actions">
                 <button data-testid="save-adapter" title=title on:click=save>"Save the adapter"</button>

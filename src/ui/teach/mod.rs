@@ -2,6 +2,7 @@
 
 mod charts;
 mod in_use;
+mod plane;
 mod running;
 mod setup;
 pub mod state;
@@ -13,6 +14,7 @@ use leptos::prelude::*;
 use super::format;
 use super::state::State;
 use in_use::InUsePanel;
+use plane::PlanePanel;
 use running::Running;
 use setup::Setup;
 use verdict::Verdict;
@@ -22,19 +24,24 @@ use verdict::Verdict;
 pub fn TeachPanel() -> impl IntoView {
     let state = expect_context::<State>();
     let teach = state.teach;
-    let is_there = move || state.rows.with(|rows| !rows.is_empty()) || teach.in_use.with(Option::is_some);
+    let is_there = move || {
+        let has_news = teach.in_use.with(Option::is_some) || teach.trouble.with(Option::is_some);
+        state.rows.with(|rows| !rows.is_empty()) || has_news
+    };
     let has_labels = Memo::new(move |_| !teach.targets().is_empty());
     view! {
         <Show when=is_there>
             <section class="teach" data-testid="teach" aria-labelledby="teach-title">
                 <h2 id="teach-title">"Teach"</h2>
                 <InUsePanel/>
+                <Trouble/>
                 <Show when=move || has_labels.get() fallback=|| view! { <Invitation/> }>
                     <Setup/>
                     <Running/>
                     <Remarks/>
                     <Verdict/>
                 </Show>
+                <PlanePanel/>
             </section>
         </Show>
     }
@@ -52,14 +59,22 @@ fn Invitation() -> impl IntoView {
     }
 }
 
-/// What is to be known about the labels, and what went wrong.
+/// What went wrong: also with an adapter that was dropped before any labels.
 #[component]
-fn Remarks() -> impl IntoView {
+fn Trouble() -> impl IntoView {
     let teach = expect_context::<State>().teach;
     view! {
         {move || teach.trouble.get().map(|why| view! {
             <div class="notice bad" data-testid="teach-trouble" role="alert"><p>{capital(&format::prose(&why))}</p></div>
         })}
+    }
+}
+
+/// What is to be known about the labels.
+#[component]
+fn Remarks() -> impl IntoView {
+    let teach = expect_context::<State>().teach;
+    view! {
         <ul class="remarks" data-testid="remarks">
             {move || teach.remarks.get().into_iter().map(|remark| view! {
                 <li class:fatal=remark.is_fatal()>{capital(&format::prose(&remark.to_string()))} "."</li>

@@ -1,9 +1,12 @@
 //! Trainings that run: how far they are, their losses, rest and stop.
 
+use std::collections::BTreeMap;
+
 use leptos::prelude::*;
 
-use super::charts;
 use super::state::Phase;
+use super::{charts, format};
+use crate::result::teach::{Epoch, Task};
 use crate::ui::chart_canvas::ChartCanvas;
 use crate::ui::state::State;
 
@@ -14,6 +17,10 @@ pub fn Running() -> impl IntoView {
     let teach = state.teach;
     let words = move || match teach.phase.get() {
         Phase::Idle => String::new(),
+        Phase::Fetching(_, 0) => "Fetching the model…".into(),
+        Phase::Fetching(done, total) => {
+            format!("Fetching the model: {} of {}", format::bytes(done), format::bytes(total))
+        }
         Phase::Preparing(_, 0) => "Preparing the labelled spectra…".into(),
         Phase::Preparing(done, total) => format!("Preparing the labelled spectra: {done} of {total}"),
         Phase::Training(done, total) if teach.is_paused.get() => format!("Resting after {done} of {total} trainings"),
@@ -24,14 +31,22 @@ pub fn Running() -> impl IntoView {
         Phase::Training(done, total) | Phase::Preparing(done, total) if total > 0 => {
             Some((f64::from(done) / f64::from(total)).to_string())
         }
+        Phase::Fetching(done, total) if total > 0 => Some((done as f64 / total as f64).to_string()),
         _ => None,
     };
     let is_training = move || matches!(teach.phase.get(), Phase::Training(..));
     let chart = Memo::new(move |_| teach.histories.with(charts::losses));
+    let strategies = Memo::new(move |_| {
+        let drawn = |all: &BTreeMap<Task, Vec<Epoch>>| {
+            all.iter().filter(|(_, epochs)| epochs.len() > 1).map(|(task, _)| task.strategy).collect()
+        };
+        teach.histories.with(drawn)
+    });
     let has_losses = move || teach.histories.with(|all| all.values().any(|h| h.len() > 1));
     view! {
         <div class="teach-progress" data-testid="teach-progress" data-phase=move || match teach.phase.get() {
             Phase::Idle => "idle",
+            Phase::Fetching(..) => "fetching",
             Phase::Preparing(..) => "preparing",
             Phase::Training(..) => "training",
             Phase::Adopting => "adopting",
@@ -55,7 +70,7 @@ pub fn Running() -> impl IntoView {
         <Show when=has_losses>
             <details class="losses" open=move || teach.is_busy()>
                 <summary>"Losses"</summary>
-                <charts::Key histories=teach.histories/>
+                <charts::Key strategies/>
                 <ChartCanvas chart says=move || teach.histories.with(charts::losses_in_words) test_id="teach-losses"/>
             </details>
         </Show>

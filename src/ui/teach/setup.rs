@@ -3,8 +3,8 @@
 use leptos::{ev, prelude::*};
 
 use super::state::{Phase, Teach};
-use crate::result::Label;
 use crate::result::teach::{Settings, Strategy};
+use crate::result::{Label, ModelCard};
 use crate::ui::state::State;
 
 /// A column as people write it: `[Fe/H]` for `feh`.
@@ -55,6 +55,8 @@ pub fn Setup() -> impl IntoView {
                     {groups}
                 </select>
             </label>
+            <OwnCut/>
+            <Base/>
             <fieldset>
                 <legend>"Compare"</legend>
                 {Strategy::ALL.map(|strategy| view! { <Choice strategy/> }).collect_view()}
@@ -71,10 +73,90 @@ pub fn Setup() -> impl IntoView {
                     "How many labels does it take?"
                 </button>
                 <Show when=move || matches!(teach.phase.get(), Phase::Idle)>
-                    <span class="muted">{move || format!("{}-fold cross-validation", teach.folds.get())}</span>
+                    <span class="muted">{move || match teach.strategies.with(|s| s.is_empty()) {
+                        true => "Tick a strategy to compare".into(),
+                        false => format!("{}-fold cross-validation", teach.folds.get()),
+                    }}</span>
                 </Show>
             </p>
         </form>
+    }
+}
+
+/// The model to teach, and what it has seen: labels of those very stars prove nothing.
+#[component]
+fn Base() -> impl IntoView {
+    let teach = expect_context::<State>().teach;
+    let options = move || {
+        let chosen = teach.base.get_untracked();
+        let option = |model: ModelCard| {
+            let text = format!("{} {}", model.name, model.version);
+            view! { <option value=model.name.clone() selected=chosen.as_ref() == Some(&model.name)>{text}</option> }
+        };
+        teach.bases.get().into_iter().map(option).collect_view()
+    };
+    let what = move || {
+        let chosen = teach.base.get();
+        let models = teach.bases.get();
+        let model = models.iter().find(|m| chosen.as_ref() == Some(&m.name)).or(models.first())?;
+        let warning = if model.trained_on.contains("MILES") {
+            " It has seen the stars of MILES: what it says of them proves nothing. To try teaching on those, choose lrs-mlp-synthetic."
+        } else {
+            ""
+        };
+        Some(format!("{} was trained on {}.{warning}", model.name, model.trained_on))
+    };
+    view! {
+        <Show when=move || teach.bases.with(|bases| bases.len() > 1)>
+            <label>
+                "Start from "
+                <select data-testid="teach-base" on:change=move |e| teach.base.set(Some(event_target_value(&e)))>
+                    {options}
+                </select>
+            </label>
+            <p class="base-says muted" data-testid="base-says">{what}</p>
+        </Show>
+    }
+}
+
+/// Where the stars are parted when they are judged, beside [Fe/H] = −1.
+#[component]
+fn OwnCut() -> impl IntoView {
+    let teach = expect_context::<State>().teach;
+    let columns = move || {
+        let mut names: Vec<String> =
+            teach.columns.get().into_iter().filter(|c| c.numbers > 0 && c.distinct > 1).map(|c| c.name).collect();
+        // Of a label of ours that no table has, the model's own answer.
+        let ours = Label::ALL.into_iter().filter(|label| *label != Label::Rv).map(|label| label.name().to_string());
+        names.extend(ours.filter(|name| !names.contains(name)).collect::<Vec<_>>());
+        let option = |name: String| {
+            let is_chosen = teach.cut_by.with_untracked(|by| by.as_ref() == Some(&name));
+            view! { <option value=name.clone() selected=is_chosen>{symbol(&name)}</option> }
+        };
+        names.into_iter().map(option).collect_view()
+    };
+    view! {
+        <label title="Scores are shown for metal-poor and metal-rich stars, and for those on either side of a value of yours">
+            "Judge apart by "
+            <select data-testid="teach-cut-by" on:change=move |e| {
+                teach.cut_by.set(Some(event_target_value(&e)).filter(|name| !name.is_empty()));
+            }>
+                <option value="">"[Fe/H] = −1 alone"</option>
+                {columns}
+            </select>
+        </label>
+        <Show when=move || teach.cut_by.with(Option::is_some)>
+            <label>
+                "at "
+                <input
+                    type="number" step="any" required class="cut-at" data-testid="teach-cut-at"
+                    prop:value=move || teach.cut_at.get().map(|at| at.to_string())
+                    on:change=move |e| {
+                        teach.cut_at.set(event_target_value(&e).parse().ok().filter(|at: &f64| at.is_finite()));
+                    }
+                />
+            </label>
+        </Show>
     }
 }
 

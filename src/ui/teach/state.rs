@@ -7,7 +7,9 @@ use leptos::prelude::*;
 
 use crate::engine::teach_message::{TeachColumn, TeachEvent, TeachOrder, TeachRequest};
 use crate::engine::{Request, SpectrumId};
-use crate::result::teach::{AdapterCard, BakeOff, CurvePoint, Epoch, Remark, Settings, Strategy, Task};
+use crate::result::ModelCard;
+use crate::result::teach::{AdapterCard, BakeOff, CurvePoint, Cut, Distance, Epoch, Remark, Settings, Strategy, Task};
+use crate::ui::files::text_of;
 use crate::ui::state::{RowKey, State};
 
 /// What is going on.
@@ -15,6 +17,8 @@ use crate::ui::state::{RowKey, State};
 pub enum Phase {
     /// Nothing.
     Idle,
+    /// The model to be taught is on its way: so many bytes of so many.
+    Fetching(u64, u64),
     /// Labelled spectra are being prepared: so many of so many.
     Preparing(u32, u32),
     /// Trainings run: so many of so many ended.
@@ -30,17 +34,27 @@ pub struct InUse {
     pub card: AdapterCard,
     /// Its file.
     pub file: Arc<Vec<u8>>,
+    /// SHA-256 of that.
+    pub sha256: String,
 }
 
 /// Signals of the panel; a handle, copied freely.
 #[derive(Clone, Copy)]
 pub struct Teach {
+    /// The models that can be taught, that which answers as shipped first.
+    pub bases: RwSignal<Vec<ModelCard>>,
+    /// Name of the one to teach; the first without a choice.
+    pub base: RwSignal<Option<String>>,
     /// Columns of the label tables.
     pub columns: RwSignal<Vec<TeachColumn>>,
     /// The column to learn.
     pub target: RwSignal<Option<String>>,
     /// The column that keeps spectra together.
     pub groups: RwSignal<Option<String>>,
+    /// The column by which stars are parted when they are judged, beside [Fe/H].
+    pub cut_by: RwSignal<Option<String>>,
+    /// The value at which.
+    pub cut_at: RwSignal<Option<f64>>,
     /// Strategies to compare.
     pub strategies: RwSignal<BTreeSet<Strategy>>,
     /// How they learn.
@@ -65,6 +79,8 @@ pub struct Teach {
     pub curve: RwSignal<Vec<CurvePoint>>,
     /// The strategy whose predictions are plotted; the recommended one without a choice.
     pub chosen: RwSignal<Option<Strategy>>,
+    /// How far the stars of the plane of [Fe/H] and [α/Fe] are from the reference.
+    pub distances: RwSignal<Vec<Option<Distance>>>,
     /// The adapter that answers.
     pub in_use: RwSignal<Option<InUse>>,
     rows: RwSignal<Vec<RowKey>>,
@@ -75,9 +91,13 @@ impl Teach {
     pub fn new() -> Self {
         let compared = [Strategy::ZeroShot, Strategy::Residual, Strategy::Lora, Strategy::Full];
         Self {
+            bases: RwSignal::new(Vec::new()),
+            base: RwSignal::new(None),
             columns: RwSignal::new(Vec::new()),
             target: RwSignal::new(None),
             groups: RwSignal::new(None),
+            cut_by: RwSignal::new(None),
+            cut_at: RwSignal::new(None),
             strategies: RwSignal::new(compared.into()),
             settings: RwSignal::new(Settings::default()),
             folds: RwSignal::new(5),
@@ -90,6 +110,7 @@ impl Teach {
             bake_off: RwSignal::new(None),
             curve: RwSignal::new(Vec::new()),
             chosen: RwSignal::new(None),
+            distances: RwSignal::new(Vec::new()),
             in_use: RwSignal::new(None),
             rows: RwSignal::new(Vec::new()),
         }
@@ -105,6 +126,11 @@ impl Teach {
         let targets = self.targets();
         let chosen = self.target.get().filter(|name| targets.iter().any(|column| column.name == *name));
         chosen.or_else(|| targets.first().map(|column| column.name.clone()))
+    }
+
+    /// Where the user parts the stars; none without a value.
+    fn cut(&self) -> Option<Cut> {
+        Some(Cut { column: self.cut_by.get_untracked()?, at: self.cut_at.get_untracked()? })
     }
 
     /// The strategy whose predictions are shown.
@@ -154,6 +180,13 @@ impl Teach {
 
     fn receive(&self, event: TeachEvent, key: impl Fn(SpectrumId) -> RowKey) {
         match event {
+            TeachEvent::Bases(models) => self.bases.set(models),
+            TeachEvent::Fetching { done, total } => {
+                // An adapter's model is fetched while nothing else goes on.
+                if matches!(self.phase.get_untracked(), Phase::Idle | Phase::Preparing(..) | Phase::Fetching(..)) {
+                    self.phase.set(Phase::Fetching(done, total));
+                }
+            }
             TeachEvent::Columns(columns) => self.columns.set(columns),
             TeachEvent::Preparing { done, total } => self.phase.set(Phase::Preparing(done, total)),
             TeachEvent::Refused(remarks) => {
@@ -179,10 +212,11 @@ impl Teach {
                 }
                 self.is_paused.set(false);
             }
-            TeachEvent::InUse { card, file } => {
-                self.in_use.set(Some(InUse { card: *card, file: Arc::new(file) }));
+            TeachEvent::InUse { card, file, sha256 } => {
+                self.in_use.set(Some(InUse { card: *card, file: Arc::new(file), sha256 }));
                 self.phase.set(Phase::Idle);
             }
+            TeachEvent::Distances(found) => self.distances.set(found),
             TeachEvent::NotInUse => self.in_use.set(None),
             TeachEvent::Failed(why) => {
                 self.trouble.set(Some(why));
@@ -206,7 +240,7 @@ impl State {
         self.teach.receive(event, |id| RowKey { epoch, id });
     }
 
-    fn ask_teacher(&self, request: TeachRequest) {
+    pub(super) fn ask_teacher(&self, request: TeachRequest) {
         self.send(Request::Teaching(request), Vec::new());
     }
 
@@ -218,13 +252,14 @@ impl State {
         teach.phase.set(Phase::Preparing(0, 0));
         self.ensure_trainers();
         let order = TeachOrder {
+            base: teach.base.get_untracked(),
             target,
             groups: teach.groups.get_untracked(),
             strategies: teach.strategies.get_untracked().into_iter().collect(),
             settings: teach.settings.get_untracked(),
             folds: teach.folds.get_untracked(),
             seeds: (1..=u64::from(teach.seeds.get_untracked())).collect(),
-            cut: None,
+            cut: teach.cut(),
             is_curve,
         };
         self.ask_teacher(TeachRequest::Compare(Box::new(order)));
@@ -248,6 +283,21 @@ impl State {
     pub fn stop_teaching(&self) {
         self.teach.phase.set(Phase::Idle);
         self.ask_teacher(TeachRequest::Stop);
+    }
+
+    /// Answers with the adapter that came with a session file.
+    pub fn restore_adapter(&self, sha256: String, file: &[u8]) {
+        if self.teach.in_use.with_untracked(Option::is_some) {
+            return self.skip(
+                "The session's adapter",
+                "another adapter answers; return to the shipped model and drop the session again to use it".into(),
+            );
+        }
+        let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(file));
+        match web_sys::File::new_with_u8_array_sequence(&parts, "adapter.safetensors") {
+            Ok(file) => self.send(Request::Teaching(TeachRequest::Load { sha256: Some(sha256) }), vec![file]),
+            Err(why) => self.teach.trouble.set(Some(text_of(&why))),
+        }
     }
 
     /// Returns to the shipped model.

@@ -22,6 +22,7 @@ pub fn Verdict() -> impl IntoView {
         let target = teach.target().unwrap_or_default();
         teach.curve.with(|points| charts::learning_curve(points, &target))
     });
+    let strategies = Memo::new(move |_| teach.curve.with(|points| points.iter().map(|p| p.strategy).collect()));
     view! {
         <Show when=move || bake_off.with(Option::is_some)>
             <div class="verdict">
@@ -34,7 +35,7 @@ pub fn Verdict() -> impl IntoView {
         </Show>
         <Show when=has_curve>
             <h3>"How many labels it takes"</h3>
-            <CurveKey/>
+            <charts::Key strategies/>
             <ChartCanvas chart=curve says="Scatter against the number of labels, a curve for each strategy" test_id="teach-learning-curve"/>
         </Show>
     }
@@ -169,24 +170,5 @@ fn OneToOne() -> impl IntoView {
             </figcaption>
             <ChartCanvas chart says test_id="teach-one-to-one" pick/>
         </figure>
-    }
-}
-
-#[component]
-fn CurveKey() -> impl IntoView {
-    let teach = expect_context::<State>().teach;
-    let strategies = Memo::new(move |_| {
-        teach.curve.with(|points| {
-            let mut seen: Vec<Strategy> = points.iter().map(|p| p.strategy).collect();
-            seen.dedup();
-            seen
-        })
-    });
-    view! {
-        <p class="chart-key">
-            {move || strategies.get().into_iter().map(|s| view! {
-                <span class=format!("key strategy-{}", s.name())>{s.title()}</span>
-            }).collect_view()}
-        </p>
     }
 }
