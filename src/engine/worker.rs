@@ -126,10 +126,10 @@ async fn serve(mut inbox: UnboundedReceiver<Mail>, mail: UnboundedSender<Mail>, 
             deliver(&mut session, mail).await;
         }
         while let Some(errand) = session.for_host() {
-            fetching = match errand {
-                ForHost::FetchKit => Some(fetch_kit(mail.clone())),
-                ForHost::StopFetching => None,
-            };
+            match errand {
+                ForHost::FetchKit => fetching = Some(fetch_kit(mail.clone())),
+                ForHost::StopFetching => drop(fetching.take()),
+            }
         }
         if let Some(name) = session.wanted() {
             spawn_local(fetch_base(mail.clone(), name));

@@ -6,6 +6,7 @@
 
 mod axis;
 mod chart;
+mod cloud;
 mod decimate;
 mod figure;
 mod lines;
@@ -18,6 +19,7 @@ mod theme;
 
 pub use axis::{decimals_for, ticks};
 pub use chart::{Chart, Mark, Plot, range_of};
+pub use cloud::{Cloud, Window, ramp};
 pub use decimate::columns;
 pub use figure::{Figure, Frame, Layer, Panel};
 pub use lines::{LINES, SpectralLine};

@@ -24,6 +24,7 @@ mod kept_models;
 mod keys;
 mod label_tables;
 mod ledger;
+mod likes;
 mod networks;
 mod order;
 mod parameters;
@@ -49,6 +50,7 @@ use drop_zone::DropZone;
 use kept::Origins;
 use keys::{KeyHelp, listen};
 use label_tables::LabelTables;
+use likes::LikesPanel;
 use networks::NetworksPanel;
 use skipped::SkippedList;
 use state::State;
@@ -92,7 +94,7 @@ fn App() -> impl IntoView {
             <Origins/>
             <DropZone large=Signal::derive(is_empty)/>
             <ProgressBar/>
-            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <TeachPanel/> <LabelTables/> <NetworksPanel/> <SkippedList/> }>
+            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <LikesPanel/> <TeachPanel/> <LabelTables/> <NetworksPanel/> <SkippedList/> }>
                 <Welcome/>
             </Show>
         </main>

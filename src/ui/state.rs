@@ -14,6 +14,7 @@ use super::engine_link::EngineLink;
 use super::files::{self, NamedFile};
 use super::gpu::{GpuStatus, Phase};
 use super::kept::Kept;
+use super::likes::state::Likes;
 use super::teach::state::Teach;
 use crate::engine::{
     Assumptions, Backend, Event, JobId, LabelTableReport, NetworksReport, Request, SpectrumId, is_network_name,
@@ -161,6 +162,8 @@ pub struct State {
     pub awaited: Awaited,
     /// What is taught.
     pub teach: Teach,
+    /// Look-alikes, translation, oddities.
+    pub likes: Likes,
     /// What an earlier visit left.
     pub saved: Saved,
     /// What the user said, by file and id: it holds when the same spectrum is read again.
@@ -197,6 +200,7 @@ impl State {
             kept: Kept::new(),
             awaited: Awaited::new(),
             teach: Teach::new(),
+            likes: Likes::new(),
             saved: Saved::new(),
             remembered: StoredValue::new(Remembered::new()),
             index: StoredValue::new(BTreeMap::new()),
@@ -285,6 +289,7 @@ impl State {
         self.autosave();
         self.clear_table();
         self.teach.clear();
+        self.likes.forget();
         self.notice.set(None);
     }
 
@@ -369,6 +374,7 @@ impl State {
         self.awaited.give_up();
         // They went with the engine that had read them.
         self.networks.set(None);
+        self.likes.forget();
         for row in self.rows.read_untracked().iter() {
             if row.answer.with_untracked(|a| *a == Answer::Waiting) {
                 row.answer.set(Answer::Lost);
@@ -422,7 +428,7 @@ impl State {
             }
             Event::Tables { tables } => self.tables.set(tables),
             Event::Teaching(event) => self.receive_teaching(epoch, event),
-            Event::Likes(_) => {}
+            Event::Likes(event) => self.receive_likes(event),
             Event::Progress { job, files_done, files_total, spectra_done, spectra_total } => {
                 let progress = Progress { files_done, files_total, spectra_done, spectra_total };
                 self.jobs.update(|jobs| {
