@@ -120,9 +120,9 @@ impl<F> Likes<F> {
         }
     }
 
-    /// A spectrum is new, or is another than it was.
+    /// A spectrum is new, or is another than it was. Before the encoders are there nobody waits: then all do.
     pub fn wait(&mut self, id: SpectrumId) {
-        if !self.waiting.contains(&id) {
+        if self.ready().is_some() && !self.waiting.contains(&id) {
             self.waiting.push_back(id);
         }
     }
@@ -182,10 +182,12 @@ impl<F> Likes<F> {
 
     /// Takes in what the encoders made of a spectrum.
     pub fn take_in(&mut self, id: SpectrumId, encoded: &Encoded, meta: Meta) -> Result<(), String> {
-        let State::Ready(ready) = &mut self.state else { return Ok(()) };
         let modality = encoded.seen.modality;
-        let before = self.own.remove(&id);
-        let row = before.filter(|own| own.modality == modality).map(|own| own.row);
+        let row = self.own.get(&id).filter(|own| own.modality == modality).map(|own| own.row);
+        if row.is_none() {
+            self.take_out(id);
+        }
+        let State::Ready(ready) = &mut self.state else { return Ok(()) };
         let labels = ready.encoders.labels_in_order(encoded);
         let usual = ready.library.shelves().first().and_then(|shelf| shelf.index().usual.as_ref());
         let reconstruction = usual.and_then(|usual| encoded.reconstruction(&usual.floors));
@@ -198,6 +200,18 @@ impl<F> Likes<F> {
         owners[row] = Some(id);
         self.own.insert(id, Own { modality, row, reconstruction, meta });
         Ok(())
+    }
+
+    /// A spectrum cannot be embedded any more: its row becomes like nothing.
+    pub fn take_out(&mut self, id: SpectrumId) {
+        let (Some(own), State::Ready(ready)) = (self.own.remove(&id), &mut self.state) else { return };
+        self.owners[usize::from(own.modality == Modality::Xp)][own.row] = None;
+        let labels = vec![f32::NAN; ready.encoders.all_labels().len()];
+        let (zeros, last) = (vec![0.0; ready.encoders.pair().width()], ready.own());
+        if let Some(shelf) = ready.library.shelf_mut(last) {
+            // As wide as the index, so that this cannot fail.
+            let _ = shelf.put(Some(own.row), own.modality, "", &zeros, &labels, &[]);
+        }
     }
 
     /// The spectrum of the same star in the other survey: that which the user names, else by name or place.

@@ -119,16 +119,17 @@ pub(super) fn port_of(attachments: Vec<JsValue>) -> Option<MessagePort> {
 /// Does what the page asks, for ever.
 async fn serve(mut inbox: UnboundedReceiver<Mail>, mail: UnboundedSender<Mail>, helper: Rc<Remote>) {
     let mut session = Session::new(|event| post(&event)).helped_by(helper);
-    // Ends the fetching when it is dropped.
-    let mut fetching = None;
+    let mut fetching: Option<oneshot::Sender<()>> = None;
     loop {
         while let Ok(mail) = inbox.try_recv() {
             deliver(&mut session, mail).await;
         }
         while let Some(errand) = session.for_host() {
-            match errand {
-                ForHost::FetchKit => fetching = Some(fetch_kit(mail.clone())),
-                ForHost::StopFetching => drop(fetching.take()),
+            if let Some(stop) = fetching.take() {
+                let _ = stop.send(());
+            }
+            if errand == ForHost::FetchKit {
+                fetching = Some(fetch_kit(mail.clone()));
             }
         }
         if let Some(name) = session.wanted() {
@@ -176,7 +177,7 @@ async fn load_model(mail: &UnboundedSender<Mail>) -> Result<Predictor, String> {
     Ok(predictor)
 }
 
-/// Fetches the encoder pair and its index beside the session, until what is given back is dropped.
+/// Fetches the encoder pair and its index beside the session, until what is given back says so.
 fn fetch_kit(mail: UnboundedSender<Mail>) -> oneshot::Sender<()> {
     let (stop, mut stopped) = oneshot::channel::<()>();
     spawn_local(async move {

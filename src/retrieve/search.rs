@@ -66,8 +66,8 @@ impl Norms {
 fn extend(norms: &mut Vec<f32>, rows: &Rows, compared: usize) {
     let from = norms.len();
     match &rows.codes {
-        Codes::Eight(codes) => norms.extend(row_parts(codes, rows.width, compared).skip(from).map(|row| norm(row))),
-        Codes::Sixteen(codes) => norms.extend(row_parts(codes, rows.width, compared).skip(from).map(|row| norm(row))),
+        Codes::Eight(codes) => norms.extend(row_parts(codes, rows.width, compared).skip(from).map(norm)),
+        Codes::Sixteen(codes) => norms.extend(row_parts(codes, rows.width, compared).skip(from).map(norm)),
     }
 }
 

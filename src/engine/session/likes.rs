@@ -22,7 +22,7 @@ use crate::task::likes::translate::{Partner, translation};
 const AT_ONCE: usize = 4;
 
 /// Oddities in one step.
-const ODD_AT_ONCE: usize = 32;
+const ODD_AT_ONCE: usize = 8;
 
 impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     /// What the host shall do now, if anything.
@@ -57,7 +57,12 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             self.likes.for_host.push_back(ForHost::FetchKit);
         }
         match request {
-            LikesRequest::Open => {}
+            // What was stopped goes on.
+            LikesRequest::Open => {
+                self.likes.refused = 0;
+                let missing = self.spectra.keys().copied().filter(|id| !self.likes.own.contains_key(id));
+                self.likes.waiting = missing.collect();
+            }
             LikesRequest::Search { queries, options } => self.likes.search = Some((queries, options)),
             LikesRequest::Translate { spectrum, partner } => self.likes.translate = Some((spectrum, partner)),
             LikesRequest::Oddities => self.likes.odd = Some((VecDeque::new(), Vec::new())),
@@ -133,6 +138,11 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             self.say_likes(event);
             return true;
         }
+        if self.likes.translate.is_some() && !self.likes.waiting.is_empty() {
+            // The same star may be among those that wait.
+            self.embed_some().await;
+            return true;
+        }
         if let Some((spectrum, partner)) = self.likes.translate.take() {
             let event = self.translate(spectrum, partner).await.unwrap_or_else(LikesEvent::Failed);
             self.say_likes(event);
@@ -147,12 +157,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             return false;
         }
         if !self.likes.waiting.is_empty() {
-            let n = AT_ONCE.min(self.likes.waiting.len());
-            let ids: Vec<SpectrumId> = self.likes.waiting.drain(..n).collect();
-            self.embed(&ids).await;
-            let left = self.likes.waiting.len() as u32;
-            let total = self.likes.own.len() as u32 + self.likes.refused + left;
-            self.say_likes(LikesEvent::Embedding { done: total - left, total });
+            self.embed_some().await;
             return true;
         }
         if let Some((waiting, oddities)) = self.likes.odd.take() {
@@ -160,6 +165,16 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             return true;
         }
         false
+    }
+
+    /// Embeds the next of those that wait.
+    async fn embed_some(&mut self) {
+        let n = AT_ONCE.min(self.likes.waiting.len());
+        let ids: Vec<SpectrumId> = self.likes.waiting.drain(..n).collect();
+        self.embed(&ids).await;
+        let left = self.likes.waiting.len() as u32;
+        let total = self.likes.own.len() as u32 + self.likes.refused + left;
+        self.say_likes(LikesEvent::Embedding { done: total - left, total });
     }
 
     /// Embeds those of these spectra that are not yet; fails with the first that cannot be.
@@ -182,6 +197,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             let taken = encoded.and_then(|(encoded, meta)| self.likes.take_in(spectrum, &encoded, meta));
             if let Err(why) = taken {
                 self.likes.refused += 1;
+                self.likes.take_out(spectrum);
                 self.say_likes(LikesEvent::Refused { spectrum, why });
             }
         }
@@ -279,11 +295,6 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     }
 
     async fn translate(&mut self, spectrum: SpectrumId, named: Option<SpectrumId>) -> Result<LikesEvent, String> {
-        // The same star may be among those that wait.
-        let all: Vec<SpectrumId> = self.likes.waiting.drain(..).collect();
-        for ids in all.chunks(AT_ONCE) {
-            self.embed(ids).await;
-        }
         self.embed_now(&[spectrum]).await?;
         let encoded = self.encode_one(spectrum).await?;
         let partner = self.likes.partner(spectrum, named);
