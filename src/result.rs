@@ -28,6 +28,17 @@ impl Label {
     /// All labels, in the order of tables.
     pub const ALL: [Label; 5] = [Label::Teff, Label::Logg, Label::Feh, Label::AlphaFe, Label::Rv];
 
+    /// Values between which it can be at all: beyond them stands another quantity, another unit, or a code for none.
+    pub fn possible(self) -> (f64, f64) {
+        match self {
+            Label::Teff => (2000.0, 100_000.0),
+            Label::Logg => (-1.5, 9.5),
+            Label::Feh => (-7.0, 1.5),
+            Label::AlphaFe => (-1.0, 1.5),
+            Label::Rv => (-2000.0, 2000.0),
+        }
+    }
+
     /// Column name: `teff`, `logg`, `feh`, `alpha_fe`, `rv`.
     pub fn name(self) -> &'static str {
         match self {

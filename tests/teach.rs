@@ -91,7 +91,7 @@ fn shifted(n: usize) -> Lesson {
         let value = 0.8 * answer[2] + 0.3 + 0.15 * z[0] + 0.02 * f64::from(noise[i]);
         Example {
             feh: Some(value),
-            cut: Some(f64::from(z[1])),
+            cut: Some(z[1]),
             ..example(i, input, Cell::Number(value.clamp(-6.0, 1.4)))
         }
     });

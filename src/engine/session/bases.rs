@@ -58,6 +58,9 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 self.bases.others.push(predictor);
                 if let Some((file, sha256)) = held {
                     self.adopt(file, sha256).await;
+                } else if self.making.is_none() {
+                    // Nobody waits for it any more.
+                    (self.emit)(Event::Teaching(TeachEvent::Ended { cancelled: true }));
                 }
             }
             Err(why) => {

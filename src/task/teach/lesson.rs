@@ -54,17 +54,6 @@ pub struct Lesson {
     pub cut_values: Vec<f64>,
 }
 
-/// Values between which a label can be at all: beyond them stands another quantity or another unit.
-fn possible(label: Label) -> (f64, f64) {
-    match label {
-        Label::Teff => (2000.0, 100_000.0),
-        Label::Logg => (-1.5, 9.5),
-        Label::Feh => (-7.0, 1.5),
-        Label::AlphaFe => (-1.0, 1.5),
-        Label::Rv => (-2000.0, 2000.0),
-    }
-}
-
 impl Lesson {
     /// Keeps what can be learned from. Remarks say what was left out and what to check; with a fatal one among them there is
     /// no lesson, and all of them are the error.
@@ -187,13 +176,13 @@ impl Lesson {
 
     /// A few impossible values are slips; when most are, the column is the wrong one.
     fn leave_out_impossible(&mut self, label: Label) -> Option<Remark> {
-        let (low, high) = possible(label);
+        let (low, high) = label.possible();
         let keep: Vec<bool> = self.values.iter().map(|v| (low..=high).contains(v)).collect();
         let wrong: Vec<usize> = (0..keep.len()).filter(|i| !keep[*i]).collect();
         let example = self.values[*wrong.first()?];
         if 2 * wrong.len() > keep.len() {
             let fits = |other: &Label| {
-                let (low, high) = possible(*other);
+                let (low, high) = other.possible();
                 wrong.iter().all(|i| (low..=high).contains(&self.values[*i]))
             };
             // Almost anything could be a velocity, so that is no guess.

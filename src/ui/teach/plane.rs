@@ -56,7 +56,8 @@ impl Plane {
                 rows.iter().for_each(|row| {
                     plane.add(row, |label| {
                         let known = catalogue.get(&row.key)?;
-                        known.iter().find(|e| e.label == label).map(|e| e.value)
+                        let (low, high) = label.possible();
+                        known.iter().find(|e| e.label == label).map(|e| e.value).filter(|v| (low..=high).contains(v))
                     })
                 })
             })
