@@ -150,8 +150,7 @@ fn what_remains(page: &mut String, entry: &ModelEntry) {
             "\nCatalogues of the same stars differ among themselves, so not all of the scatter is the network's: {}. Against the \
              two sources with the smallest errors, benchmark stars and SPOCS II, it is far smaller than against the compilation.\n\n\
              Looked at to choose the recipe (length of fine-tuning, members, weights of labels, augmentation): these folds, the LAMOST \
-             DR1 values and the repeats below. A Gaussian process on the flux and on hidden layers, averaged with the network, and networks \
-             of one label each were tried; in the same folds they give at best 100 K, 0.23 and 0.12 dex.\n",
+             DR1 values and the repeats below.\n",
             left.join("; ")
         );
     }
