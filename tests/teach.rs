@@ -89,11 +89,7 @@ fn shifted(n: usize) -> Lesson {
     let noise = standard_normal(4, n);
     let examples = stars.iter().zip(&answers).enumerate().map(|(i, ((input, z), answer))| {
         let value = 0.8 * answer[2] + 0.3 + 0.15 * z[0] + 0.02 * f64::from(noise[i]);
-        Example {
-            feh: Some(value),
-            cut: Some(z[1]),
-            ..example(i, input, Cell::Number(value.clamp(-6.0, 1.4)))
-        }
+        Example { feh: Some(value), cut: Some(z[1]), ..example(i, input, Cell::Number(value.clamp(-6.0, 1.4))) }
     });
     Lesson::new("feh", examples.collect()).expect("a sound lesson").0
 }
