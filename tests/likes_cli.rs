@@ -1,0 +1,91 @@
+//! `specola embed`, `retrieve`, `translate`, `odd` as a script uses them: columns, exit status, a query that is not its own
+//! look-alike.
+#![cfg(feature = "cli")]
+
+mod support;
+
+use std::process::{Command, Output};
+
+use support::{Folder, star_csv};
+
+fn specola(args: &[&str]) -> Output {
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
+    Command::new(env!("CARGO_BIN_EXE_specola")).args(args).args(["--models", models]).output().expect("it runs")
+}
+
+fn lines(output: &Output) -> Vec<String> {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_string).collect()
+}
+
+/// A smooth spectrum on the pixels of Gaia XP.
+fn xp_csv(peak_aa: f64) -> String {
+    let flux = |wave: f64| (-((wave - peak_aa) / 3000.0).powi(2)).exp();
+    let row = |k: u32| 3360.0 + 20.0 * f64::from(k);
+    let rows = (0..343).map(row).map(|wave| format!("{wave},{:.6}\n", flux(wave)));
+    format!("wavelength_vac_aa,flux\n{}", rows.collect::<String>())
+}
+
+#[test]
+fn an_index_is_made_searched_and_added_to() {
+    let folder = Folder::new("likes-cli");
+    let path = |name: &str, text: String| folder.write(name, text).to_string_lossy().into_owned();
+    let (a, b) = (path("a.csv", star_csv(3900.0, 5700.0)), path("b.csv", star_csv(3950.0, 5650.0)));
+    let (x, y) = (path("x.csv", xp_csv(6000.0)), path("y.csv", xp_csv(7000.0)));
+    let index = folder.path().join("index.safetensors").to_string_lossy().into_owned();
+    lines(&specola(&["embed", &a, &b, "-o", &index]));
+    lines(&specola(&["embed", &x, &y, "--append", "-o", &index]));
+
+    let found = lines(&specola(&["retrieve", "--index", &index, &a, &x, "--top", "3"]));
+    assert_eq!(found[0], "query,rank,id,modality,similarity");
+    // Each query has one other spectrum of its survey in the index.
+    assert!(found.len() == 3 && found[1].starts_with("a,1,b,lrs,") && found[2].starts_with("x,1,y,xp,"), "{found:?}");
+    let similarity: f64 = found[1].rsplit(',').next().and_then(|s| s.parse().ok()).expect("a number");
+    assert!(similarity > 0.9 && similarity <= 1.0, "nearly the same spectrum: {similarity}");
+    let across = lines(&specola(&["retrieve", "--index", &index, &a, "--cross"]));
+    assert!(across.len() == 3 && across[1..].iter().all(|line| line.contains(",xp,")), "{across:?}");
+
+    let json = lines(&specola(&["retrieve", &a, "--where", "feh=-0.5:0", "--format", "json"]));
+    let row: serde_json::Value = serde_json::from_str(&json[0]).expect("JSON");
+    let neighbours = row["neighbours"].as_array().expect("neighbours");
+    assert_eq!(neighbours.len(), 5, "of the shipped index");
+    assert!(neighbours.iter().all(|n| (-0.5..=0.0).contains(&n["labels"]["feh"].as_f64().expect("a label"))));
+
+    // The same index as if it were of other encoders.
+    let mut bytes = std::fs::read(&index).expect("the index");
+    let at = bytes.windows(12).position(|w| w == b"model_sha256").expect("the hash");
+    let colon = at + bytes[at..].iter().position(|b| *b == b':').expect("its value");
+    bytes[colon + 3] = if bytes[colon + 3] == b'0' { b'1' } else { b'0' };
+    let other = folder.write("other.safetensors", bytes).to_string_lossy().into_owned();
+    let refused = specola(&["retrieve", "--index", &other, &a]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        refused.status.code() == Some(2) && why.contains("cannot be compared") && why.contains("specola embed"),
+        "{why}"
+    );
+}
+
+#[test]
+fn spectra_are_translated_and_ranked() {
+    let folder = Folder::new("translate-cli");
+    let path = |name: &str, text: String| folder.write(name, text).to_string_lossy().into_owned();
+    let (a, x) = (path("lrs/star.csv", star_csv(3900.0, 5700.0)), path("xp/star.csv", xp_csv(6000.0)));
+    let xp = lines(&specola(&["translate", &a, "--to", "xp"]));
+    assert_eq!((xp.len(), xp[0].as_str()), (344, "id,wavelength,flux"));
+    assert!(xp[1].starts_with("star,3360.00,") && xp[343].starts_with("star,10200.00,"));
+    assert_eq!(lines(&specola(&["translate", &x])).len(), 1463);
+    assert_eq!(lines(&specola(&["translate", &x, "--to", "xp"])).len(), 1, "what is of that survey is passed over");
+    assert_eq!(specola(&["translate", &a, "--to", "radio"]).status.code(), Some(2));
+    let missing = specola(&["translate", &a, &folder.path().join("gone.csv").to_string_lossy()]);
+    assert_eq!(missing.status.code(), Some(1), "the rest is still written");
+    assert_eq!(String::from_utf8_lossy(&missing.stdout).lines().count(), 344);
+
+    let odd = lines(&specola(&["odd", &a, &x, "--format", "json"]));
+    assert_eq!(odd.len(), 2);
+    for line in odd {
+        let row: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert!(row["cross"]["value"].is_number(), "one star in both surveys: {line}");
+        let percentile = row["neighbour"]["percentile"].as_f64().expect("a number");
+        assert!((0.0..=100.0).contains(&percentile));
+    }
+}
