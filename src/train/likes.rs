@@ -89,7 +89,8 @@ pub fn miles(
     for (label, [embedding, flux]) in labels.iter().zip(&mut off) {
         let n = embedding.len();
         let (a, b) = (median(embedding).unwrap_or(f64::NAN), median(flux).unwrap_or(f64::NAN));
-        let _ = writeln!(page, "| {} | {n} | {a:.3} | {b:.3} |", label.symbol());
+        let d = if *label == Label::Teff { 0 } else { 3 };
+        let _ = writeln!(page, "| {} | {n} | {a:.d$} | {b:.d$} |", label.symbol());
     }
     Ok(page)
 }

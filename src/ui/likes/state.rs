@@ -123,7 +123,13 @@ impl State {
                 likes.loading.set(None);
                 likes.card.set(Some(*card));
             }
-            LikesEvent::Embedding { done, total } => likes.embedding.set((done < total).then_some((done, total))),
+            LikesEvent::Embedding { done, total } => {
+                likes.embedding.set((done < total).then_some((done, total)));
+                // The map was drawn with what was embedded by then.
+                if done >= total && likes.sight.get_untracked() == Sight::Map {
+                    self.draw_map();
+                }
+            }
             LikesEvent::Refused { spectrum, why } => likes.refused.update(|all| {
                 all.retain(|(known, _)| *known != spectrum);
                 all.push((spectrum, why));
