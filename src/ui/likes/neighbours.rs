@@ -130,7 +130,7 @@ fn Found(view: Arc<LikesView>) -> impl IntoView {
             {none.then(|| view! { <p>"Nothing else is in the index for this question. Allow other labels, or add an index."</p> })}
             <div class="table-scroll">
                 <table class="scores">
-                    <thead><tr><th scope="col">"Label"</th><th scope="col">"This star"</th><th scope="col">"Its like: median ± spread"</th><th scope="col">"Stars"</th></tr></thead>
+                    <thead><tr><th scope="col">"Label"</th><th scope="col">"This star, by the encoders"</th><th scope="col">"Its like: median ± spread"</th><th scope="col">"Stars"</th></tr></thead>
                     <tbody>{spreads.collect_view()}</tbody>
                 </table>
             </div>

@@ -110,7 +110,7 @@ impl Likes {
 /// A label's value: whole kelvins, else two decimals.
 pub fn number(value: f64, is_whole: bool) -> String {
     let text = if is_whole { format!("{value:.0}") } else { format!("{value:.2}") };
-    text.replace('-', "\u{2212}")
+    if text == "-0.00" { "0.00".into() } else { text.replace('-', "\u{2212}") }
 }
 
 impl State {

@@ -29,7 +29,7 @@ describe("look-alikes", () => {
     assert.ok(title.startsWith(`${own}: the 5 most alike of`), title);
 
     const printed = execFileSync(process.env.SPECOLA_BIN, ["retrieve", ...samples(), "--format", "json"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-    const native = printed.trim().split("\n").map((line) => JSON.parse(line)).find((one) => one.id === own);
+    const native = printed.trim().split("\n").map((line) => JSON.parse(line)).find((one) => one.query === own);
     // Those of the index: on the page the other samples are searched as well.
     const heads = await visit.page.locator(".neighbour-head").allInnerTexts();
     const simulated = heads.map((text, i) => [text, shown[i]]).filter(([text]) => text.includes("simulated"));
@@ -73,7 +73,10 @@ describe("look-alikes", () => {
     await answered(visit);
     const colours = () => visit.page.evaluate(() => {
       const canvas = document.querySelector('[data-testid="map"] canvas');
-      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      // Read from a copy: the browser warns when a drawn canvas is read again and again.
+      const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+      copy.drawImage(canvas, 0, 0);
+      const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
       const seen = new Set();
       for (let i = 0; i < data.length; i += 4) if (data[i + 3]) seen.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
       return seen.size;
