@@ -24,9 +24,11 @@ use translation::Translated;
 pub fn LikesPanel() -> impl IntoView {
     let state = expect_context::<State>();
     let likes = state.likes;
-    let is_there = move || state.rows.with(|rows| rows.iter().any(|row| state.is_current(row.key)));
+    let is_there = Memo::new(move |_| state.rows.with(|rows| rows.iter().any(|row| state.is_current(row.key))));
+    // What is chosen below shall stay when the same question is asked again.
+    let sight = Memo::new(move |_| likes.sight.get());
     view! {
-        <Show when=is_there>
+        <Show when=move || is_there.get()>
             <section class="teach likes" data-testid="likes" aria-labelledby="likes-title">
                 <h2 id="likes-title">"Look-alikes"</h2>
                 <Questions/>
@@ -34,7 +36,7 @@ pub fn LikesPanel() -> impl IntoView {
                 {move || likes.trouble.get().map(|why| view! {
                     <div class="notice bad" role="alert" data-testid="likes-trouble"><p>{why}</p></div>
                 })}
-                {move || match likes.sight.get() {
+                {move || match sight.get() {
                     Sight::None => ().into_any(),
                     Sight::Neighbours => view! { <Neighbours/> }.into_any(),
                     Sight::Translation => view! { <Translated/> }.into_any(),

@@ -166,7 +166,7 @@ fn One(neighbour: Neighbour, beside: Option<Thumbnail>, is_first: bool) -> impl 
                 <strong>{neighbour.id.clone()}</strong>
                 <span class="muted">" " {whose} " · similarity " </span>
                 <span data-testid="similarity">{format!("{:.4}", neighbour.similarity)}</span>
-                <button class="quiet" aria-label=format!("Find the like of {}", neighbour.id)
+                <button class="quiet" aria-label=format!("Find its like: {}", neighbour.id)
                     on:click=move |_| state.find_likes(vec![star], true)>"Find its like"</button>
             </p>
             <p class="muted">{text.join(" · ")}</p>
