@@ -1,5 +1,6 @@
 //! The page; [`specola::ui`] is all of it.
 
 fn main() {
+    #[cfg(target_family = "wasm")]
     specola::ui::start();
 }
