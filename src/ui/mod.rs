@@ -3,9 +3,6 @@
 //! The page holds no tensor and reads no spectrum: it hands files to the engine ([`engine_link`]) and shows what comes
 //! back. It is its own small program, so that it paints before the engine has arrived.
 
-// Natively only the unit tests of these modules are built: to compile all views for nothing takes longer than all else.
-#![cfg_attr(not(target_family = "wasm"), allow(dead_code))]
-
 mod arrange;
 mod assumptions;
 mod autosave;
@@ -63,7 +60,6 @@ use teach::TeachPanel;
 use welcome::Welcome;
 
 /// Puts the page in the place of what `index.html` shows while it loads.
-#[cfg(target_family = "wasm")]
 pub fn start() {
     console_error_panic_hook::set_once();
     if let Some(placeholder) = document().get_element_by_id("placeholder") {
