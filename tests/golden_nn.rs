@@ -39,7 +39,6 @@ pub(crate) fn weights_of_another_network_are_refused_in_words() {
     assert!(Tensors::parse(b"not a safetensors file").is_err());
 }
 
-#[cfg(feature = "train")]
 #[cfg_attr(test, test)]
 pub(crate) fn the_figures_of_merit_are_astropys() {
     let files = specola::read::arrays(&bytes("metrics.npz")).expect("an npz");

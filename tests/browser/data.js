@@ -36,16 +36,15 @@ export function scratch() {
   return dir;
 }
 
+/** What the command line prints, run where its models are. */
+export const printed = (args) =>
+  execFileSync(process.env.SPECOLA_BIN, args, { cwd: ROOT, encoding: "utf8", maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] });
+
 /** What the command line answers for files: one record a spectrum, by column, with the file's bare name. */
 export function predictions(files) {
   let table;
   try {
-    table = execFileSync(process.env.SPECOLA_BIN, ["predict", ...files, "--format", "csv"], {
-      cwd: ROOT,
-      encoding: "utf8",
-      maxBuffer: 1 << 28,
-      stdio: ["ignore", "pipe", "ignore"],
-    });
+    table = printed(["predict", ...files, "--format", "csv"]);
   } catch (error) {
     // Status 1: some files were not read; the rest is there.
     if (error.status !== 1) throw error;

@@ -16,10 +16,10 @@ macro_rules! checks {
 /// A check by its name.
 type Check = (&'static str, fn());
 
-/// All but the figures of merit, which are arithmetic of the native program.
+/// All of them.
 #[rustfmt::skip]
 const ON_FLEX: &[Check] = checks! {
-    golden_nn: the_mlp_gives_what_pytorch_gives, weights_of_another_network_are_refused_in_words;
+    golden_nn: the_mlp_gives_what_pytorch_gives, weights_of_another_network_are_refused_in_words, the_figures_of_merit_are_astropys;
     golden_networks: the_lrs_transformer_gives_what_pytorch_gives, attention_is_scaled_twice, a_spectrum_is_146_tokens_and_the_last_two_pixels_are_in_none, a_spectrum_shorter_than_a_slice_is_the_special_token_alone, the_xp_transformer_gives_what_pytorch_gives, the_autoencoders_give_what_pytorch_gives, the_base_model_gives_what_pytorch_gives, the_pr_model_gives_what_pytorch_gives, the_split_model_gives_what_pytorch_gives, projections_are_packed_in_base_and_separate_in_split, every_key_of_the_files_is_known, full_size_networks_have_the_published_numbers_of_parameters, stored_weights_are_pytorchs_again;
     golden_heads: the_published_heads_give_what_pytorch_gives, the_published_heads_have_the_published_numbers_of_parameters, batch_norm_comes_before_relu_in_heads_and_after_gelu_in_decoders, batch_norm_trains_on_pytorchs_statistics, the_residual_head_gives_what_pytorch_gives, the_adapters_give_what_pytorch_gives, the_adapters_agree_with_burns_own, the_flows_give_what_pytorch_gives, samples_are_distributed_as_sbis, full_size_flows_have_the_published_numbers_of_parameters, a_new_flow_is_a_density;
     golden_train: all_of_a_plain_network_learns_as_in_pytorch, all_of_a_published_head_learns_as_in_pytorch, adapters_learn_as_in_pytorch_and_their_base_stays, ten_steps_have_pytorchs_losses, nothing_is_dropped_under_an_adapter, merged_adapters_are_the_adapted_network, the_optimisers_moments_are_pytorchs, the_learning_rate_is_the_published_one, the_loss_around_the_weights_is_numpys, masked_training_has_pytorchs_loss_and_gradients;

@@ -1,9 +1,8 @@
 // Look-alikes: stars like the samples in the shipped index, the other survey, the map and the oddities, by button and key.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { describe } from "node:test";
 import { mustBeAccessible } from "../accessible.js";
-import { samples } from "../data.js";
+import { printed, samples } from "../data.js";
 import { scenario } from "../scenario.js";
 
 /** The similarities that are shown. */
@@ -28,8 +27,7 @@ describe("look-alikes", () => {
     const own = await visit.part("detail").locator("h2").innerText();
     assert.ok(title.startsWith(`${own}: the 5 most alike of`), title);
 
-    const printed = execFileSync(process.env.SPECOLA_BIN, ["retrieve", ...samples(), "--format", "json"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-    const native = printed.trim().split("\n").map((line) => JSON.parse(line)).find((one) => one.query === own);
+    const native = printed(["retrieve", ...samples(), "--format", "json"]).trim().split("\n").map((line) => JSON.parse(line)).find((one) => one.query === own);
     // Those of the index: on the page the other samples are searched as well.
     const heads = await visit.page.locator(".neighbour-head").allInnerTexts();
     const simulated = heads.map((text, i) => [text, shown[i]]).filter(([text]) => text.includes("simulated"));

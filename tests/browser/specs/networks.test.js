@@ -1,12 +1,11 @@
 // Published networks in the tab: the whole folder answers beside the shipped model, a checkpoint alone is recognised.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe } from "node:test";
 import { fileURLToPath } from "node:url";
 import { unzipSync } from "fflate";
-import { samples, scratch } from "../data.js";
+import { printed, samples, scratch } from "../data.js";
 import { scenario } from "../scenario.js";
 
 const TESTS = fileURLToPath(new URL("../..", import.meta.url));
@@ -26,10 +25,7 @@ describe("published networks", () => {
   scenario("answer beside the shipped model once their folder is dropped", async (visit) => {
     const folder = publishedFolder();
     const [star] = samples();
-    const printed = execFileSync(process.env.SPECOLA_BIN, ["predict", star, "--model", folder], {
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "ignore"],
-    });
+    const native = printed(["predict", star, "--model", folder]);
     await visit.ready();
     await visit.drop([star]);
     await visit.answers(1);
@@ -47,7 +43,7 @@ describe("published networks", () => {
     ]);
     const saved = readFileSync(await download.path(), "utf8");
     const cells = (text) => text.trim().split("\n").map((line) => line.split(","));
-    const [here, there] = [cells(saved), cells(printed)];
+    const [here, there] = [cells(saved), cells(native)];
     assert.deepEqual(here.map((row) => row.slice(0, 2)), there.map((row) => row.slice(0, 2)));
     for (const [i, row] of here.entries()) {
       if (i === 0) continue;
