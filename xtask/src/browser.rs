@@ -14,7 +14,8 @@ fn dir() -> PathBuf {
 
 /// Runs every spec against the built page; `real` is the directory of real spectra, if there is one.
 pub fn test(real: Option<&PathBuf>) -> Result<()> {
-    run(cargo().args(["build", "--locked", "--workspace", "--bin", "specola"]))?;
+    // With the features of the native tests, which have then built it.
+    run(cargo().args(["build", "--locked", "--workspace", "--features", "ui", "--bin", "specola"]))?;
     let specs = dir().join("specs");
     let golden = golden::build()?;
     let mut node = node(&serve::in_background()?)?;
