@@ -92,7 +92,7 @@ fn index(encoders: &Encoders) -> Index {
     for i in 0..24 {
         let wobble =
             |n: usize| (0..n).map(move |k| 1.0 + 0.2 * ((k * (i + 2)) as f32 * 0.01).sin()).collect::<Vec<f32>>();
-        let xp = Seen { modality: Modality::Xp, flux: wobble(343), sigma: Vec::new() };
+        let xp = Seen::xp(wobble(343));
         let both = block_on(encoders.encode(vec![Seen::lrs(wobble(1462), None), xp])).expect("encoded");
         for e in both {
             let rows = index.rows_mut(e.seen.modality);

@@ -4,6 +4,7 @@
 //! the axes are those of both together, over the part that they share, so that one star lies at about one place in both. The
 //! plane is that of the index it was made from; spectra that come later are projected into it and do not move it.
 
+use super::axes::{dot, normalise, orthonormalise};
 use super::index::{Index, Rows};
 use crate::result::catalogue::Modality;
 
@@ -65,13 +66,6 @@ fn direction(embedding: &[f32], shared: usize) -> Vec<f64> {
     row
 }
 
-fn normalise(row: &mut [f64]) {
-    let norm = row.iter().map(|v| v * v).sum::<f64>().sqrt();
-    if norm > 0.0 {
-        row.iter_mut().for_each(|v| *v /= norm);
-    }
-}
-
 fn mean(rows: &[Vec<f64>], width: usize) -> Vec<f64> {
     let mut mean = vec![0.0; width];
     rows.iter().for_each(|row| mean.iter_mut().zip(row).for_each(|(m, v)| *m += v / rows.len() as f64));
@@ -119,22 +113,4 @@ fn two_axes(matrix: &[f64], n: usize) -> ([Vec<f64>; 2], [f64; 2]) {
 
 fn product(matrix: &[f64], vector: &[f64]) -> Vec<f64> {
     matrix.chunks_exact(vector.len()).map(|row| dot(row, vector)).collect()
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
-}
-
-fn orthonormalise(axes: &mut [Vec<f64>]) {
-    for i in 0..axes.len() {
-        let (done, rest) = axes.split_at_mut(i);
-        // Twice: what one pass leaves of a faint direction is mostly rounding.
-        for _ in 0..2 {
-            for axis in done.iter() {
-                let along = dot(&rest[0], axis);
-                rest[0].iter_mut().zip(axis).for_each(|(v, a)| *v -= along * a);
-            }
-            normalise(&mut rest[0]);
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Plain Rust: what makes the embeddings is [`model::encoders`](crate::model::encoders).
 
+pub(crate) mod axes;
 pub mod file;
 pub mod index;
 pub mod map;

@@ -1,5 +1,6 @@
 //! What an astronomer asks for: plain inputs, plain results.
 
+mod cholesky;
 pub mod likes;
 pub mod metrics;
 pub mod predict;

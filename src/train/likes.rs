@@ -20,6 +20,7 @@ use crate::spectrum::Spectrum;
 use crate::task::likes::Kit;
 use crate::task::likes::encode::{BATCH, Seen, prepare};
 use crate::task::likes::library::{Library, Wanted};
+use crate::task::likes::repeats::{Place, Population};
 use crate::task::predict::Predictor;
 
 /// Neighbours whose labels count.
@@ -170,6 +171,7 @@ pub fn visits(kit: &Kit, predictor: &Predictor, real: &Path) -> Result<Visits> {
         let found = groups.iter().enumerate().filter(|case| first(*case)).count();
         let _ = writeln!(page, "| {name} | {found} | {:.3} |", found as f64 / queries.max(1) as f64);
     }
+    page.push_str(&odds(&kept, &groups, queries));
     let is_clean = |(seen, spectrum): &(Seen, &Spectrum)| {
         crate::preprocess::snr::estimate(spectrum).is_some_and(|s| s.value >= 30.0) && !seen.flux.is_empty()
     };
@@ -180,6 +182,47 @@ pub fn visits(kit: &Kit, predictor: &Predictor, real: &Path) -> Result<Visits> {
         kept
     };
     Ok(Visits { page, seen: clean })
+}
+
+/// The same by the odds that two spectra are of one star, and how many pairs are right beyond some odds.
+fn odds(seen: &[Seen], groups: &[Option<String>], queries: usize) -> String {
+    let all: Vec<&Seen> = seen.iter().collect();
+    let Some(population) = Population::of(&all) else { return String::new() };
+    let mut text = String::new();
+    for (name, with_velocities) in
+        [("odds of one star, lines alone", false), ("odds of one star, lines and velocities", true)]
+    {
+        let rv_kms = |seen: &Seen| seen.rv_kms.filter(|_| with_velocities);
+        let place = |seen: &Seen| population.place(&Seen { rv_kms: rv_kms(seen), ..seen.clone() });
+        let places: Vec<Option<Place>> = seen.iter().map(place).collect();
+        let log10_odds = |i: usize, j: usize| Some(population.log10_odds(places[i].as_ref()?, places[j].as_ref()?));
+        let best = |i: usize| {
+            let others = (0..places.len()).filter(|j| *j != i).filter_map(|j| Some((j, log10_odds(i, j)?)));
+            others.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(j, _)| j)
+        };
+        let is_found = |i: &usize| groups[*i].is_some() && best(*i).is_some_and(|j| groups[j] == groups[*i]);
+        let found = (0..places.len()).filter(is_found).count();
+        let _ = writeln!(text, "| {name} | {found} | {:.3} |", found as f64 / queries.max(1) as f64);
+        if !with_velocities {
+            continue;
+        }
+        let same = |i: usize, j: usize| groups[i].is_some() && groups[i] == groups[j];
+        let pairs: Vec<(bool, f64)> = (0..places.len())
+            .flat_map(|i| (0..i).map(move |j| (i, j)))
+            .filter_map(|(i, j)| Some((same(i, j), log10_odds(i, j)?)))
+            .collect();
+        let there = pairs.iter().filter(|p| p.0).count();
+        let _ = writeln!(
+            text,
+            "\nPairs by their odds, {there} of {} being of one star:\n\n| log₁₀ odds at least | pairs | of one star |\n|---|---|---|",
+            pairs.len()
+        );
+        for least in [1.0, 2.0, 3.0] {
+            let beyond = || pairs.iter().filter(|p| p.1 >= least);
+            let _ = writeln!(text, "| {least} | {} | {} |", beyond().count(), beyond().filter(|p| p.0).count());
+        }
+    }
+    text
 }
 
 fn mean_of(rows: &[Vec<f32>]) -> Vec<f32> {

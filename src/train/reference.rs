@@ -48,7 +48,7 @@ pub const LABELS: [&str; 7] = ["teff", "logg", "feh", "alpha_fe", "c_fe", "n_fe"
 /// Encodes simulated pairs.
 pub fn encode(encoders: &Encoders, pairs: Vec<Pair>) -> Result<Vec<Both>> {
     let lrs = pairs.iter().map(|p| Seen::lrs(p.lrs.clone(), Some(p.snr))).collect();
-    let xp = |p: &Pair| Seen { modality: Modality::Xp, flux: p.xp.clone(), sigma: Vec::new() };
+    let xp = |p: &Pair| Seen::xp(p.xp.clone());
     let (lrs, xp) = (block_on(encoders.encode(lrs))?, block_on(encoders.encode(pairs.iter().map(xp).collect()))?);
     let star = |((lrs, xp), pair): ((Encoded, Encoded), &Pair)| {
         let p = pair.parameters;

@@ -1,4 +1,4 @@
-//! `specola embed`, `retrieve`, `translate`, `odd`: thin faces over `task::likes`.
+//! `specola embed`, `retrieve`, `translate`, `odd`, `repeats`: thin faces over `task::likes`.
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use crate::task::predict::Predictor;
 
 pub(super) mod embed;
 pub(super) mod odd;
+pub(super) mod repeats;
 pub(super) mod retrieve;
 pub(super) mod translate;
 

@@ -37,6 +37,8 @@ pub struct Seen {
     pub flux: Vec<f32>,
     /// Its errors; NaN where unknown, empty where all are.
     pub sigma: Vec<f32>,
+    /// Velocity that was taken out of it, km/s.
+    pub rv_kms: Option<f64>,
 }
 
 impl Seen {
@@ -48,10 +50,15 @@ impl Seen {
         }
     }
 
+    /// A simulated Gaia XP spectrum, without errors.
+    pub fn xp(flux: Vec<f32>) -> Self {
+        Self { modality: Modality::Xp, flux, sigma: Vec::new(), rv_kms: None }
+    }
+
     /// A simulated or prepared optical spectrum with the same S/N everywhere.
     pub fn lrs(norm: Vec<f32>, snr: Option<f64>) -> Self {
         let sigma = snr.filter(|s| *s > 0.0).map_or(Vec::new(), |snr| vec![(1.0 / snr) as f32; norm.len()]);
-        Self { modality: Modality::Lrs, flux: norm, sigma }
+        Self { modality: Modality::Lrs, flux: norm, sigma, rv_kms: None }
     }
 }
 
@@ -67,7 +74,7 @@ pub async fn prepare(predictor: &Predictor, spectra: &[&Spectrum]) -> Vec<Result
             }
             let rest = at_rest.next().ok_or(NoPrediction::Device)??;
             let sigma = lrs_sigma(spectrum, rest.rv_kms, &rest.continuum);
-            let seen = Seen::lrs(rest.norm, rest.snr);
+            let seen = Seen { rv_kms: Some(rest.rv_kms), ..Seen::lrs(rest.norm, rest.snr) };
             Ok(if sigma.is_empty() { seen } else { Seen { sigma, ..seen } })
         })
         .collect()
@@ -99,7 +106,7 @@ fn xp_seen(spectrum: &Spectrum) -> Result<Seen, NotSeen> {
         let error = |(s, n): (&f64, &f64)| ((s / level).powi(2) + (n * at_550).powi(2)).sqrt() as f32;
         on_grid.iter().zip(&normalised).map(error).collect()
     });
-    Ok(Seen { modality: Modality::Xp, flux: normalised.iter().map(|v| *v as f32).collect(), sigma })
+    Ok(Seen { sigma, ..Seen::xp(normalised.iter().map(|v| *v as f32).collect()) })
 }
 
 /// What the encoder pair makes of a spectrum.

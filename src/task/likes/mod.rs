@@ -8,6 +8,7 @@ use crate::retrieve::index::{Bits, Index};
 
 pub mod encode;
 pub mod library;
+pub mod repeats;
 pub mod translate;
 
 use encode::Encoders;

@@ -5,15 +5,20 @@
 //! takes for alike, weighs them against the labels' noise by their evidence, and says nothing about stars like none
 //! of those. It has no learning rate and cannot overfit by going on for too long.
 
-use super::cholesky::{Factor, Square};
 use crate::model::weights::{Tensors, WeightsError};
 use crate::preprocess::stats::median;
+use crate::task::cholesky::{Factor, Square};
 
 /// Length scales that are tried, in units of the median distance between two stars.
 const LENGTHS: [f64; 4] = [0.7, 1.0, 1.5, 2.5];
 
 /// Variances of the labels' noise that are tried, in units of the residuals' own.
 const NOISES: [f64; 7] = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
+
+/// What is expected of length and noise before any label is seen, and within which factor: few labels cannot tell noise from
+/// structure, and the likeliest noise alone is too large. As simulated against real stars of MILES have them.
+const USUAL: (f64, f64) = (1.0, 0.2);
+const WITHIN: (f64, f64) = (1.5, 2.0);
 
 /// Times that the noise of outlying labels is raised.
 const ROUNDS: usize = 2;
@@ -72,11 +77,14 @@ impl Problem<'_> {
         Square::of(n, kernel).factor()
     }
 
-    /// Length and noise under which the residuals are most likely, and how likely that is.
+    /// The most probable length and noise, and how likely the residuals are under them.
     fn choose(&self) -> (f64, (f64, f64)) {
         let tried = self.residuals.len().min(MAX_TRIED);
         let all = LENGTHS.into_iter().flat_map(|length| NOISES.map(|noise| (length, noise)));
-        let judged = all.map(|(length, noise)| (self.evidence(tried, length, noise), (length, noise)));
+        let away = |value: f64, usual: f64, within: f64| ((value / usual).ln() / within.ln()).powi(2);
+        let prior = |length, noise| -0.5 * (away(length, USUAL.0, WITHIN.0) + away(noise, USUAL.1, WITHIN.1));
+        let judged =
+            all.map(|(length, noise)| (self.evidence(tried, length, noise) + prior(length, noise), (length, noise)));
         judged.fold((f64::NEG_INFINITY, (LENGTHS[1], NOISES[3])), |best, one| if one.0 > best.0 { one } else { best })
     }
 

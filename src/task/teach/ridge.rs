@@ -1,6 +1,6 @@
 //! A new output for a network: a straight line through its last hidden layer, fitted in closed form.
 
-use super::cholesky::Square;
+use crate::task::cholesky::Square;
 
 /// Penalties that are tried, in units of the mean square of a feature times the number of stars.
 const PENALTIES: [f64; 8] = [1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];

@@ -92,6 +92,13 @@ impl Factor {
             .collect()
     }
 
+    /// A column of (L·Lᵀ)⁻¹.
+    pub fn column(&self, i: usize) -> Vec<f64> {
+        let mut unit = vec![0.0; self.n];
+        unit[i] = 1.0;
+        self.solve(&unit)
+    }
+
     pub fn log_determinant(&self) -> f64 {
         2.0 * (0..self.n).map(|i| self.row(i)[i].ln()).sum::<f64>()
     }
@@ -110,6 +117,7 @@ mod tests {
         let x = factor.solve(&[1.0, 2.0, 3.0]);
         assert!(near(&x, &[-0.31145777299623456, 1.2399139322216246, 2.0118343195266273]), "{x:?}");
         assert!(near(&factor.inverse_diagonal(), &[0.29639591178052715, 0.4168908015061861, 0.591715976331361]));
+        assert!((factor.column(1)[1] - 0.4168908015061861).abs() < 1e-12);
         assert!((factor.log_determinant() - 2.922623801733353).abs() < 1e-12);
         assert!(Square::of(2, |i, j| if i == j { 1.0 } else { 2.0 }).factor().is_none(), "not positive definite");
         assert!(Square::of(1, |_, _| f64::NAN).factor().is_none());
