@@ -192,9 +192,9 @@ fn odds(seen: &[Seen], groups: &[Option<String>], queries: usize) -> String {
     for (name, with_velocities) in
         [("odds of one star, lines alone", false), ("odds of one star, lines and velocities", true)]
     {
-        let rv_kms = |seen: &Seen| seen.rv_kms.filter(|_| with_velocities);
-        let place = |seen: &Seen| population.place(&Seen { rv_kms: rv_kms(seen), ..seen.clone() });
-        let places: Vec<Option<Place>> = seen.iter().map(place).collect();
+        let of = |seen: &Seen| Seen { rv_kms: seen.rv_kms.filter(|_| with_velocities), ..seen.clone() };
+        let some: Vec<Seen> = seen.iter().map(of).collect();
+        let places: Vec<Option<Place>> = population.places(&some.iter().collect::<Vec<_>>());
         let log10_odds = |i: usize, j: usize| Some(population.log10_odds(places[i].as_ref()?, places[j].as_ref()?));
         let best = |i: usize| {
             let others = (0..places.len()).filter(|j| *j != i).filter_map(|j| Some((j, log10_odds(i, j)?)));
@@ -214,10 +214,10 @@ fn odds(seen: &[Seen], groups: &[Option<String>], queries: usize) -> String {
         let there = pairs.iter().filter(|p| p.0).count();
         let _ = writeln!(
             text,
-            "\nPairs by their odds, {there} of {} being of one star:\n\n| log₁₀ odds at least | pairs | of one star |\n|---|---|---|",
+            "\nPairs by their odds, {there} of {} being of one star:\n\n| log10 of the odds at least | pairs | of one star |\n|---|---|---|",
             pairs.len()
         );
-        for least in [1.0, 2.0, 3.0] {
+        for least in [1.0, 1.5, 2.0, 2.5, 3.0] {
             let beyond = || pairs.iter().filter(|p| p.1 >= least);
             let _ = writeln!(text, "| {least} | {} | {} |", beyond().count(), beyond().filter(|p| p.0).count());
         }

@@ -54,7 +54,7 @@ impl Repeats {
         let population = Population::of(&seen).with_context(|| {
             format!("how stars differ is learned from the set itself: give at least {FEWEST} optical spectra with errors and S/N above 20")
         })?;
-        let places: Vec<Option<Place>> = seen.par_iter().map(|seen| population.place(seen)).collect();
+        let places: Vec<Option<Place>> = population.places(&seen);
         let mut pairs: Vec<(usize, usize, f64)> = (0..places.len())
             .into_par_iter()
             .flat_map_iter(|i| (0..i).map(move |j| (j, i)))

@@ -2,8 +2,9 @@
 //!
 //! An embedding says how alike two spectra are, but not how alike they ought to be with their noise. Here a spectrum is the
 //! set's mean, plus a star's place along the set's principal directions, plus what is left of its velocity, plus noise; stars
-//! are spread along the directions as the set is (probabilistic linear discriminant analysis: Prince & Elder 2007). The
-//! velocities count beside it: stars of a field differ by tens of km/s, visits of one star by few.
+//! are spread along the directions as the set is (probabilistic linear discriminant analysis: Prince & Elder 2007), but the
+//! more of them lie near a place, the less it means to lie there too. The velocities count beside it: stars of a field differ
+//! by tens of km/s, visits of one star by few.
 
 use std::f64::consts::TAU;
 
@@ -34,6 +35,8 @@ const VISIT_KMS: f64 = 5.0;
 const CHANGING: f64 = 0.05;
 /// The least spread of velocities between stars, km/s.
 const LEAST_SPREAD_KMS: f64 = 20.0;
+/// Spectra that tell how crowded a place is; of more, every second, third ….
+const MOST_NEIGHBOURS: usize = 1000;
 /// Rounds of the search for directions.
 const ROUNDS: usize = 30;
 
@@ -55,8 +58,10 @@ pub struct Population {
 pub struct Place {
     at: Vec<f64>,
     covariance: Vec<f64>,
-    /// log p of lying there, whatever star it is.
+    /// log p of lying there as a star of the normally spread population.
     alone: f64,
+    /// By how much log p is greater among the spectra themselves.
+    crowd: f64,
     /// Where another visit would lie, and how well that is known before its own noise.
     expected: Vec<f64>,
     expected_covariance: Vec<f64>,
@@ -109,8 +114,26 @@ impl Population {
         Self { mean, basis, variances, rv_spread_kms }
     }
 
-    /// Where a spectrum lies; `None` without errors, or of another length.
-    pub fn place(&self, seen: &Seen) -> Option<Place> {
+    /// Where spectra lie, in the same order; `None` without errors, or of another length.
+    pub fn places(&self, spectra: &[&Seen]) -> Vec<Option<Place>> {
+        let mut places: Vec<Option<Place>> = spectra.iter().map(|seen| self.place(seen)).collect();
+        let stride = spectra.len().div_ceil(MOST_NEIGHBOURS).max(1);
+        let some: Vec<(usize, Place)> =
+            places.iter().enumerate().step_by(stride).filter_map(|(i, p)| Some((i, p.clone()?))).collect();
+        for (i, place) in places.iter_mut().enumerate() {
+            let Some(place) = place else { continue };
+            let others = some.iter().filter(|(j, _)| *j != i).filter_map(|(_, other)| place.density_at(other));
+            let densities: Vec<f64> = others.collect();
+            let highest = densities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            if highest.is_finite() {
+                let sum: f64 = densities.iter().map(|d| (d - highest).exp()).sum();
+                place.crowd = highest + (sum / densities.len() as f64).ln() - place.alone;
+            }
+        }
+        places
+    }
+
+    fn place(&self, seen: &Seen) -> Option<Place> {
         let (flux, variance) = pixels(seen).filter(|(flux, _)| flux.len() == self.mean.len())?;
         let n = self.variances.len();
         let weighted = |a: &[f64], b: &dyn Fn(usize) -> f64| {
@@ -135,15 +158,16 @@ impl Population {
         let left = |i: usize, j: usize| spread(i, j) - self.variances[i] * columns[j][i] * self.variances[j];
         let expected_covariance = (0..n * n).map(|k| left(k / n, k % n)).collect();
         let alone = log_density(&at, &whole);
-        Some(Place { at, covariance, alone, expected, expected_covariance, rv_kms: seen.rv_kms })
+        Some(Place { at, covariance, alone, crowd: 0.0, expected, expected_covariance, rv_kms: seen.rv_kms })
     }
 
-    /// log₁₀ of how much likelier two spectra are as two visits of one star than as two stars of the population.
+    /// log₁₀ of how much likelier two spectra are as two visits of one star than as two stars of the set.
     pub fn log10_odds(&self, a: &Place, b: &Place) -> f64 {
         let n = self.variances.len();
         let covariance = Square::of(n, |i, j| a.expected_covariance[i * n + j] + b.covariance[i * n + j]);
         let away: Vec<f64> = b.at.iter().zip(&a.expected).map(|(b, a)| b - a).collect();
         let lines = covariance.factor().map_or(0.0, |factor| log_density(&away, &factor) - b.alone);
+        let lines = lines - 0.5 * (a.crowd + b.crowd);
         let velocities = a.rv_kms.zip(b.rv_kms).map_or(0.0, |(a, b)| self.of_velocities(a - b));
         (lines + velocities) / std::f64::consts::LN_10
     }
@@ -154,6 +178,16 @@ impl Population {
         let same = 2.0 * VISIT_KMS.powi(2);
         let other = density(same + 2.0 * self.rv_spread_kms.powi(2)).max(f64::MIN_POSITIVE);
         ((1.0 - CHANGING) * density(same) / other + CHANGING).ln()
+    }
+}
+
+impl Place {
+    /// log p of lying here where another spectrum lies, but for both spectra's noise.
+    fn density_at(&self, other: &Place) -> Option<f64> {
+        let n = self.at.len();
+        let covariance = Square::of(n, |i, j| self.covariance[i * n + j] + other.covariance[i * n + j]);
+        let away: Vec<f64> = self.at.iter().zip(&other.at).map(|(a, b)| a - b).collect();
+        Some(log_density(&away, &covariance.factor()?))
     }
 }
 
@@ -244,7 +278,7 @@ mod tests {
         let visits: Vec<Seen> = (0..80).map(|k| seen(wobble(k / 2), if k % 2 == 0 { 0.004 } else { 0.006 })).collect();
         let all: Vec<&Seen> = visits.iter().collect();
         let population = Population::of(&all).expect("a population");
-        let places: Vec<Place> = visits.iter().filter_map(|seen| population.place(seen)).collect();
+        let places: Vec<Place> = population.places(&all).into_iter().flatten().collect();
         let best = |i: usize| {
             let others = (0..places.len()).filter(|j| *j != i);
             others.max_by(|a, b| {
