@@ -17,8 +17,8 @@ const NOISES: [f64; 7] = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
 
 /// What is expected of length and noise before any label is seen, and within which factor: few labels cannot tell noise from
 /// structure, and the likeliest noise alone is too large. As simulated against real stars of MILES have them.
-const USUAL: (f64, f64) = (1.0, 0.2);
-const WITHIN: (f64, f64) = (1.5, 2.0);
+const USUAL: (f64, f64) = (0.7, 0.2);
+const WITHIN: (f64, f64) = (1.3, 2.0);
 
 /// Times that the noise of outlying labels is raised.
 const ROUNDS: usize = 2;
