@@ -121,6 +121,10 @@ impl State {
             LikesEvent::Loading { what, done, total } => likes.loading.set(Some((what, done, total))),
             LikesEvent::Ready(card) => {
                 likes.loading.set(None);
+                // The first is news on the way to an answer, the others answer a file that was added.
+                if likes.card.with_untracked(Option::is_some) {
+                    likes.is_waiting.set(false);
+                }
                 likes.card.set(Some(*card));
             }
             LikesEvent::Embedding { done, total } => {

@@ -1,6 +1,7 @@
-//! Runs the checks in turn and posts what came of them.
+//! Runs the checks in turn and posts what came of them, then how long a search takes.
 
 use burn::tensor::Device;
+use specola::engine::time_search;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::DedicatedWorkerGlobalScope;
@@ -42,12 +43,27 @@ pub fn start() {
     std::panic::set_hook(Box::new(|info| say(&format!("FAILED {info}"))));
     spawn_local(async {
         run("flex", ON_FLEX, &Device::flex(), 1.0).await;
+        for entries in [1_000, 10_000, 82_057, 1_000_000] {
+            say(&search(entries));
+        }
         match Device::wgpu_options().init_async().await {
             Ok(device) => run("webgpu", ON_WEBGPU, &device, WEBGPU_SLACK).await,
             Err(why) => say(&format!("FAILED no WebGPU: {why}")),
         }
         say("done");
     });
+}
+
+/// Milliseconds of a search among made-up entries of 768 8-bit numbers, one thread: `specola experiment search` is the same
+/// natively.
+fn search(entries: u32) -> String {
+    let queries = (2_000_000 / entries).clamp(5, 200);
+    let mut kept = None;
+    let made = time_search(&mut kept, entries, 768, 0);
+    let began = js_sys::Date::now();
+    time_search(&mut kept, entries, 768, queries);
+    let ms = (js_sys::Date::now() - began) / f64::from(queries);
+    format!("search {entries} entries, {:.1} MB: {ms:.2} ms a query", made.bytes as f64 / 1e6)
 }
 
 async fn run(place: &str, checks: &[Check], device: &Device, slack: f64) {

@@ -1,8 +1,10 @@
 // Look-alikes: stars like the samples in the shipped index, the other survey, the map and the oddities, by button and key.
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { describe } from "node:test";
 import { mustBeAccessible } from "../accessible.js";
-import { printed, samples } from "../data.js";
+import { printed, samples, scratch } from "../data.js";
+import { resized } from "../index_file.js";
 import { scenario } from "../scenario.js";
 
 /** The similarities that are shown. */
@@ -106,4 +108,41 @@ describe("look-alikes", () => {
     }));
     assert.ok(page <= window, `${page} px of page in ${window} px of window`);
   });
+
+  for (const n of [0, 1, 50_000]) {
+    scenario(`searches an index of ${n} entries and draws its map`, async (visit) => {
+      const folder = scratch();
+      const [one, index] = [join(folder, "one.safetensors"), join(folder, "mine.safetensors")];
+      printed(["embed", samples()[0], "--small", "-o", one]);
+      resized(one, index, n);
+      await visit.ready();
+      await visit.choose(samples());
+      await visit.answers(samples().length);
+      await visit.part("find-likes").click();
+      await visit.part("found").waitFor();
+      await visit.page.locator("details.indices").locator("summary").click();
+      await visit.part("add-index").setInputFiles(index);
+      await visit.page.locator("details.indices").getByText(`${n} optical, 0 Gaia XP`).waitFor();
+      await answered(visit);
+      const shipped = Number((await visit.page.locator("details.indices li").first().innerText()).match(/(\d+) optical/)[1]);
+      await visit.part("find-likes").click();
+      await visit.part("found").getByText(`alike of ${shipped + n + samples().length} optical`).waitFor();
+      await visit.part("draw-map").click();
+      await visit.part("map").waitFor();
+      await answered(visit);
+      await visit.part("map").focus();
+      const frames = await visit.page.evaluate(async () => {
+        const map = document.querySelector('[data-testid="map"]');
+        const times = [];
+        for (let i = 0; i < 20; i += 1) {
+          const began = performance.now();
+          map.dispatchEvent(new KeyboardEvent("keydown", { key: i < 10 ? "+" : "-", bubbles: true }));
+          await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+          times.push(performance.now() - began);
+        }
+        return times.sort((a, b) => a - b);
+      });
+      console.log(`${shipped + n} optical entries: a step of zoom takes ${frames[10].toFixed(0)} ms (median), ${frames[19].toFixed(0)} ms at most`);
+    });
+  }
 });
