@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use pollster::block_on;
+use specola::engine::reading_message::{ReadingEvent, ReadingRequest};
 use specola::engine::teach_message::{TeachEvent, TeachOrder, TeachRequest};
 use specola::engine::teaching::TrainerLink;
 use specola::engine::trainer::{Order, Report, Trainer};
@@ -252,6 +253,24 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
     });
     let (card, file, sha256) = in_use.expect("an adapter in use");
     assert_eq!((card.target.as_str(), card.labels.n), ("feh", STARS));
+
+    // The label is the depth of Mg b: what was taught falls by as much as the flux of that line rises.
+    let request = ReadingRequest::Saliency { spectrum: taught[7].0, target: "feh".into() };
+    school.bench.ask(Request::Reading(request));
+    let slopes = school.finish().into_iter().find_map(|event| match event {
+        Event::Reading(ReadingEvent::Salient { saliency, .. }) => saliency.ok(),
+        _ => None,
+    });
+    let slopes = slopes.expect("slopes");
+    let (by, before) = slopes.before.clone().expect("those of the shipped model");
+    assert!(by.starts_with("lrs-mlp-synthetic") && slopes.by.contains("feh"), "{by}, {}", slopes.by);
+    let line = |slope: &[f32]| -> f64 {
+        let wave = specola::preprocess::grid::model_wave_vac_aa();
+        wave.iter().zip(slope).map(|(w, s)| (-((w - 5184.0) / 4.0).powi(2)).exp() * f64::from(*s)).sum()
+    };
+    let (now, then) = (line(&slopes.slope), line(&before));
+    println!("Mg b filled up changes the label by {now:.2}, before teaching by {then:.2}");
+    assert!((now + 1.0).abs() < 0.5 && (now + 1.0).abs() < (then + 1.0).abs(), "{now} {then}");
 
     school.ask(TeachRequest::Forget);
     let events = school.finish();

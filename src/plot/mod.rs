@@ -15,6 +15,7 @@ mod lines;
 mod losses;
 mod pen;
 mod reading;
+mod smooth;
 mod spectrum;
 mod theme;
 
@@ -28,5 +29,6 @@ pub use lines::{LINES, SpectralLine, identify};
 pub use losses::{LossSeries, losses};
 pub use pen::{Drawing, Drawn, Scale};
 pub use reading::{Feature, FitCurves, SlopeCurves};
+pub use smooth::smoothed;
 pub use spectrum::{SpectrumFigure, nearest_index};
 pub use theme::{Paint, Rgb, Theme};

@@ -40,7 +40,7 @@ impl FitCurves {
     }
 }
 
-/// Where an answer rests on.
+/// What an answer rests on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Feature {
     /// Vacuum wavelength at rest, Å.
@@ -62,22 +62,21 @@ pub struct SlopeCurves {
     pub slope: Vec<f32>,
     /// By the shipped one, where another is in use; else empty.
     pub before: Vec<f32>,
-    /// Where it is strongest, strongest first.
+    /// The lines by which the answer would change most if they were not there: slope times depth, greatest first.
     pub features: Vec<Feature>,
 }
 
 impl SlopeCurves {
-    /// Of a saliency on these wavelengths, Å vacuum at rest.
-    pub fn of(wave_vac_aa: &[f32], saliency: &Saliency) -> Self {
+    /// Of a saliency of the spectrum with this flux over continuum, on these wavelengths, Å vacuum at rest.
+    pub fn of(wave_vac_aa: &[f32], flux: &[f32], saliency: &Saliency) -> Self {
         let label = Label::from_name(&saliency.target);
         let name = label.map_or(saliency.target.as_str(), |label| label.symbol());
         let unit = label.map_or("", Label::unit);
-        let space = if unit.is_empty() { "" } else { " " };
         let slope = by_element(&saliency.slope);
         Self {
-            y_label: format!("∂{name} ({unit}{space}a 1 %)"),
+            y_label: if unit.is_empty() { format!("Δ{name}") } else { format!("Δ{name} ({unit})") },
             unit: unit.into(),
-            features: features(wave_vac_aa, &slope),
+            features: features(wave_vac_aa, flux, &slope),
             before: saliency.before.as_ref().map_or(Vec::new(), |(_, before)| by_element(before)),
             slope,
         }
@@ -96,9 +95,13 @@ fn by_element(slope: &[f32]) -> Vec<f32> {
     (0..slope.len()).map(|i| if slope[i].is_finite() { (0.01 * sum(i)) as f32 } else { f32::NAN }).collect()
 }
 
-/// The strongest peaks of either sign.
-fn features(wave_vac_aa: &[f32], slope: &[f32]) -> Vec<Feature> {
-    let size = |i: usize| slope.get(i).map_or(0.0, |s| s.abs());
+/// The greatest peaks of slope times depth, of either sign.
+///
+/// By the slope alone they would be anywhere: a network weighs the flux beside a line against that in it.
+fn features(wave_vac_aa: &[f32], flux: &[f32], slope: &[f32]) -> Vec<Feature> {
+    let depth = by_element(&flux.iter().map(|f| 1.0 - f).collect::<Vec<f32>>());
+    let weight: Vec<f32> = slope.iter().zip(depth).map(|(slope, depth)| slope * depth.max(0.0)).collect();
+    let size = |i: usize| weight.get(i).map_or(0.0, |s| s.abs());
     let is_peak = |i: &usize| size(*i) > 0.0 && size(*i) >= size(i.wrapping_sub(1)) && size(*i) >= size(i + 1);
     let mut peaks: Vec<usize> = (0..slope.len().min(wave_vac_aa.len())).filter(is_peak).collect();
     peaks.sort_by(|a, b| size(*b).total_cmp(&size(*a)));
@@ -127,9 +130,13 @@ mod tests {
         slope[at(4862.7)] = -3.0;
         slope[at(5184.5)] = 5.0;
         slope[at(4700.0)] = 1.0;
+        slope[at(5400.0)] = 9.0;
         slope[0] = f32::NAN;
         let saliency = Saliency { target: "feh".into(), slope, ..Saliency::default() };
-        let curves = SlopeCurves::of(&wave, &saliency);
+        // As deep everywhere, but for a place where there is no line.
+        let mut flux = vec![0.8; wave.len()];
+        flux[at(5400.0) - 10..at(5400.0) + 10].fill(1.0);
+        let curves = SlopeCurves::of(&wave, &flux, &saliency);
         let names: Vec<_> = curves.features.iter().map(|f| f.line.map(|line| line.name)).collect();
         assert_eq!(names, [Some("Mg b"), Some("Hβ"), None]);
         // A single pixel's slope counts once in the element on it, and e^(−1/2σ²) of it in the next.

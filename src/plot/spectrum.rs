@@ -266,6 +266,7 @@ mod tests {
         slope[700] = -2.0;
         let slopes = SlopeCurves::of(
             &view.model_wave_vac_aa,
+            &view.model_flux,
             &Saliency {
                 target: "teff".into(),
                 slope,
@@ -276,7 +277,7 @@ mod tests {
         let wave_range_aa = SpectrumFigure::full_range(&view);
         let whole = SpectrumFigure { view: &view, rv_kms: 0.0, wave_range_aa, fit: Some(&fit), slopes: Some(&slopes) };
         let svg = whole.to_svg(180.0);
-        assert!(svg.contains("Data − model") && svg.contains("∂Teff (K a 1 %)"));
+        assert!(svg.contains("Data − model") && svg.contains("ΔTeff (K)"));
         assert_eq!(whole.figure().panels.len(), 4);
         assert_eq!(SpectrumFigure { fit: None, slopes: None, ..whole }.figure().panels.len(), 2);
     }

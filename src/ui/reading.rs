@@ -20,6 +20,8 @@ type Of<T> = RwSignal<Option<(RowKey, Result<Arc<T>, String>)>>;
 #[derive(Clone, Copy)]
 pub struct Reading {
     shows_fit: RwSignal<bool>,
+    /// FWHM by which the drawn data are smoothed, pixels.
+    smoothing: RwSignal<u32>,
     /// Column name of the label whose slopes are shown; empty for none.
     target: RwSignal<String>,
     fit: Of<ModelFit>,
@@ -33,11 +35,17 @@ impl Reading {
     pub fn new() -> Self {
         Self {
             shows_fit: RwSignal::new(false),
+            smoothing: RwSignal::new(0),
             target: RwSignal::new(String::new()),
             fit: RwSignal::new(None),
             saliency: RwSignal::new(None),
             loading: RwSignal::new(None),
         }
+    }
+
+    /// FWHM by which the drawn data are smoothed, pixels; 0 for not at all.
+    pub fn smoothing(&self) -> RwSignal<u32> {
+        self.smoothing
     }
 
     fn fit_of(&self, key: RowKey) -> Option<Result<Arc<ModelFit>, String>> {
@@ -89,6 +97,14 @@ impl State {
         }
     }
 
+    /// Shows the model spectrum, or no longer.
+    pub fn toggle_fit(&self) {
+        self.reading.shows_fit.update(|shows| *shows = !*shows);
+        if let Some(key) = self.selected.get_untracked() {
+            self.ask_reading(key);
+        }
+    }
+
     /// The engine that was asked is gone.
     pub fn lose_reading(&self) {
         self.reading.loading.set(None);
@@ -113,7 +129,10 @@ pub fn curves(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> Memo<Curves> {
     });
     let slopes = Memo::new(move |_| {
         let saliency = reading.saliency_of(row.key)?.ok()?;
-        view.with(|view| Some(Arc::new(SlopeCurves::of(&view.as_ref()?.model_wave_vac_aa, &saliency))))
+        view.with(|view| {
+            let view = view.as_ref()?;
+            Some(Arc::new(SlopeCurves::of(&view.model_wave_vac_aa, &view.model_flux, &saliency)))
+        })
     });
     Memo::new(move |_| Curves { fit: fit.get(), slopes: slopes.get() })
 }
@@ -167,10 +186,6 @@ fn targets(row: Row) -> Vec<String> {
 pub fn ReadingControls(row: Row, curves: Memo<Curves>) -> impl IntoView {
     let state = expect_context::<State>();
     let reading = state.reading;
-    let show_fit = move |event| {
-        reading.shows_fit.set(event_target_checked(&event));
-        state.ask_reading(row.key);
-    };
     let choose = move |event| {
         reading.target.set(event_target_value(&event));
         state.ask_reading(row.key);
@@ -193,12 +208,12 @@ pub fn ReadingControls(row: Row, curves: Memo<Curves>) -> impl IntoView {
     let strongest = move || {
         let slopes = curves.with(|curves| curves.slopes.clone())?;
         let feature = |f: &crate::plot::Feature| {
-            let line = f.line.map_or("no line of the list", |line| line.name);
+            let line = f.line.map_or("unnamed", |line| line.name);
             view! { <li>{line} " " {format!("{:.0} Å", f.wave_vac_aa)} " " <span class="muted">{format::slope(f.slope, &slopes.unit)}</span></li> }
         };
         Some(view! {
             <div class="features" data-testid="features">
-                <span>"Strongest:"</span>
+                <span>"Lines that weigh most (slope × depth):"</span>
                 <ol>{slopes.features.iter().map(feature).collect_view()}</ol>
             </div>
         })
@@ -207,7 +222,7 @@ pub fn ReadingControls(row: Row, curves: Memo<Curves>) -> impl IntoView {
         view! {
             <div class="reading" data-testid="reading">
                 <label>
-                    <input type="checkbox" data-testid="show-fit" prop:checked=move || reading.shows_fit.get() on:change=show_fit/>
+                    <input type="checkbox" data-testid="show-fit" prop:checked=move || reading.shows_fit.get() on:change=move |_| state.toggle_fit()/>
                     " Model spectrum at the answer"
                 </label>
                 <label>

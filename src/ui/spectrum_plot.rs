@@ -9,15 +9,25 @@ use super::format;
 use super::plot_canvas::{PlotCanvas, Which, Zoom};
 use super::reading::{self, ReadingControls};
 use super::state::{Row, State};
-use crate::plot::nearest_index;
+use crate::plot::{nearest_index, smoothed};
 use crate::result::{Label, SpectrumView};
 use crate::spectrum::Frame;
+
+/// Widths by which the drawn data can be smoothed, FWHM in pixels: for the eye alone.
+const SMOOTHINGS: [u32; 5] = [0, 3, 5, 9, 15];
 
 /// Raw flux with continuum above, what the model sees below.
 #[component]
 pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl IntoView {
     let state = expect_context::<State>();
     let zoom = Zoom::new(view);
+    let fwhm_pixels = state.reading.smoothing();
+    let drawn = Memo::new(move |_| {
+        let (view, fwhm) = (view.get()?, fwhm_pixels.get());
+        Some(if fwhm > 0 { Arc::new(smoothed(&view, f64::from(fwhm))) } else { view })
+    });
+    let says_smoothed =
+        move || Some(fwhm_pixels.get()).filter(|fwhm| *fwhm > 0).map(|fwhm| format!(", smoothed over {fwhm} pixels"));
     let curves = reading::curves(row, view);
     let (shows_fit, shows_slopes) = (reading::shows_fit(row), reading::shows_slopes(row));
     let has_model = Memo::new(move |_| view.with(|v| v.as_ref().is_some_and(|v| !v.model_flux.is_empty())));
@@ -30,7 +40,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
         })
     };
     let export = move |_| {
-        let Some(view) = view.get_untracked() else { return };
+        let Some(view) = drawn.get_untracked() else { return };
         let range = Some(zoom.range.get_untracked());
         if let Err(why) = figure_file::save(row, &view, &curves.get_untracked(), range, Width::Double, false) {
             state.notice.set(Some(why));
@@ -39,7 +49,18 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
     view! {
         <div class="plot-bar">
             <output class="readout" data-testid="readout">{readout}</output>
-            <div class="plot-buttons" role="group" aria-label="Range of wavelengths">
+            <div class="plot-buttons" role="group" aria-label="Smoothing and range of wavelengths">
+                <label class="smoothing">
+                    "Smooth "
+                    <select data-testid="smoothing" on:change=move |event| {
+                        fwhm_pixels.set(event_target_value(&event).parse().unwrap_or(0));
+                    }>
+                        {SMOOTHINGS.map(|fwhm| {
+                            let name = if fwhm == 0 { "no".to_string() } else { format!("{fwhm} pixels") };
+                            view! { <option value=fwhm.to_string() selected=move || fwhm_pixels.get() == fwhm>{name}</option> }
+                        })}
+                    </select>
+                </label>
                 <button on:click=move |_| zoom.by(0.5) aria-label="Zoom in">"+"</button>
                 <button on:click=move |_| zoom.by(2.0) aria-label="Zoom out">"−"</button>
                 <Show when=move || has_model.get()>
@@ -52,7 +73,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
         <Show when=move || has_raw.get()>
         <figure>
             <figcaption>
-                <span class="key data">"flux"</span>
+                <span class="key data">"flux" {says_smoothed}</span>
                 <Show when=move || view.with(|v| v.as_ref().is_some_and(|v| !v.sigma.is_empty()))>
                     <span class="key sigma">"±1 σ"</span>
                 </Show>
@@ -61,16 +82,16 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
                     <span class="key masked">"masked"</span>
                 </Show>
             </figcaption>
-            <PlotCanvas which=Which::Raw view curves zoom rv_kms/>
+            <PlotCanvas which=Which::Raw view=drawn curves zoom rv_kms/>
         </figure>
         </Show>
         <Show when=move || has_model.get()>
             <figure>
                 <figcaption>
-                    <span class="key model">"what the model sees: flux / continuum on its grid, at rest"</span>
+                    <span class="key model">"what the model sees: flux / continuum on its grid, at rest" {says_smoothed}</span>
                     <Show when=move || shows_fit.get()><span class="key continuum">"model spectrum at the answer"</span></Show>
                 </figcaption>
-                <PlotCanvas which=Which::Model view curves zoom rv_kms/>
+                <PlotCanvas which=Which::Model view=drawn curves zoom rv_kms/>
             </figure>
             <ReadingControls row curves/>
             <Show when=move || shows_fit.get()>
