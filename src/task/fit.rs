@@ -67,15 +67,15 @@ impl Modeller {
 
 /// Most that the difference, in units of the usual one, is for an answer that fits.
 ///
-/// Measured with the default model on 719 real stars (MILES, and LAMOST at S/N ≥ 20) whose answers carry no other grave flag.
-/// Of the 461 whose answer agrees with a catalogue (250 K, 0.8 in log g, 0.4 dex) it is 1.2 in the median, 2.2 at the 95th
+/// Measured with the default model on 721 real stars (MILES, and LAMOST at S/N ≥ 20) whose answers carry no other grave flag.
+/// Of the 463 whose answer agrees with a catalogue (250 K, 0.8 in log g, 0.4 dex) it is 1.2 in the median, 2.2 at the 95th
 /// percentile, and 11 (2.4 %) lie beyond this. Of the 41 whose Teff is wrong by more than 1000 K, most of them hot stars, 16
-/// do. With an answer made wrong on purpose so many of the 461 do: 500 K too cool 79 %, 0.7 dex too metal-rich 44 %, 500 K too
+/// do. With an answer made wrong on purpose so many of the 463 do: 500 K too cool 79 %, 0.7 dex too metal-rich 44 %, 500 K too
 /// hot 7 %, another star's spectrum 71 %. So it finds gross errors, and says little for an answer that fits.
 const MOST_MISFIT: f64 = 2.6;
 
 /// Usual difference of a real star's spectrum from the synthetic one at a right answer, root mean square in units of the
-/// continuum, noise taken out; `depth` is the root mean square of the lines' depths. Medians of the same 461 stars: 0.010 at a
+/// continuum, noise taken out; `depth` is the root mean square of the lines' depths. Medians of the same 463 stars: 0.010 at a
 /// depth of 0.05 (6000 K), 0.021 at 0.09, 0.034 at 0.12 (4800 K), 0.087 at 0.22 (4100 K).
 fn usual_difference(depth: f64) -> f64 {
     (1.25 * depth.powf(1.7)).hypot(0.006)

@@ -49,18 +49,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
     view! {
         <div class="plot-bar">
             <output class="readout" data-testid="readout">{readout}</output>
-            <div class="plot-buttons" role="group" aria-label="Smoothing and range of wavelengths">
-                <label class="smoothing">
-                    "Smooth "
-                    <select data-testid="smoothing" on:change=move |event| {
-                        fwhm_pixels.set(event_target_value(&event).parse().unwrap_or(0));
-                    }>
-                        {SMOOTHINGS.map(|fwhm| {
-                            let name = if fwhm == 0 { "no".to_string() } else { format!("{fwhm} pixels") };
-                            view! { <option value=fwhm.to_string() selected=move || fwhm_pixels.get() == fwhm>{name}</option> }
-                        })}
-                    </select>
-                </label>
+            <div class="plot-buttons" role="group" aria-label="Range of wavelengths">
                 <button on:click=move |_| zoom.by(0.5) aria-label="Zoom in">"+"</button>
                 <button on:click=move |_| zoom.by(2.0) aria-label="Zoom out">"−"</button>
                 <Show when=move || has_model.get()>
@@ -81,6 +70,17 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
                 <Show when=move || view.with(|v| v.as_ref().is_some_and(|v| !v.masked.is_empty()))>
                     <span class="key masked">"masked"</span>
                 </Show>
+                <label class="smoothing">
+                    "Smooth "
+                    <select data-testid="smoothing" on:change=move |event| {
+                        fwhm_pixels.set(event_target_value(&event).parse().unwrap_or(0));
+                    }>
+                        {SMOOTHINGS.map(|fwhm| {
+                            let name = if fwhm == 0 { "no".to_string() } else { format!("{fwhm} pixels") };
+                            view! { <option value=fwhm.to_string() selected=move || fwhm_pixels.get() == fwhm>{name}</option> }
+                        })}
+                    </select>
+                </label>
             </figcaption>
             <PlotCanvas which=Which::Raw view=drawn curves zoom rv_kms/>
         </figure>
