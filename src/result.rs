@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod likes;
+pub mod reading;
 pub mod teach;
 
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,8 @@ pub enum Flag {
     OutOfTraining,
     /// The predicted label lies at or beyond the edge of the training grid.
     GridEdge,
+    /// The model spectrum at the answer is unlike the star's.
+    PoorFit,
     /// S/N below 10 a pixel: errors are extrapolated.
     LowSnr,
     /// No errors in the file: S/N estimated from the scatter between pixels.
@@ -133,10 +136,11 @@ pub enum Flag {
 
 impl Flag {
     /// All flags, gravest first.
-    pub const ALL: [Flag; 12] = [
+    pub const ALL: [Flag; 13] = [
         Flag::NotStar,
         Flag::OutOfTraining,
         Flag::GridEdge,
+        Flag::PoorFit,
         Flag::LowSnr,
         Flag::SnrEstimated,
         Flag::ResolutionLow,
@@ -154,6 +158,7 @@ impl Flag {
             Flag::NotStar => "not_star",
             Flag::OutOfTraining => "out_of_training",
             Flag::GridEdge => "grid_edge",
+            Flag::PoorFit => "poor_fit",
             Flag::LowSnr => "low_snr",
             Flag::SnrEstimated => "snr_estimated",
             Flag::ResolutionLow => "resolution_low",
@@ -174,6 +179,9 @@ impl Flag {
                 "The spectrum does not look like those the model was trained on; do not rely on its parameters."
             }
             Flag::GridEdge => "The answer lies at the edge of the training grid and may be cut off there.",
+            Flag::PoorFit => {
+                "The model spectrum at this answer is less like the star's than for nearly all stars: the answer may not fit."
+            }
             Flag::LowSnr => "S/N below 10 a pixel: the errors are extrapolated.",
             Flag::SnrEstimated => "The file gives no errors; S/N is estimated from the scatter between pixels.",
             Flag::ResolutionLow => "The resolving power is below the range that the model was trained for.",
@@ -196,7 +204,8 @@ impl Flag {
 
     /// True for flags that put the parameters themselves in doubt, false for remarks.
     pub fn is_grave(self) -> bool {
-        matches!(self, Flag::NotStar | Flag::OutOfTraining | Flag::GridEdge | Flag::LowSnr | Flag::ResolutionLow)
+        use Flag::{GridEdge, LowSnr, NotStar, OutOfTraining, PoorFit, ResolutionLow};
+        matches!(self, NotStar | OutOfTraining | GridEdge | PoorFit | LowSnr | ResolutionLow)
     }
 }
 
@@ -224,6 +233,14 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// Marks it as one whose model spectrum is not that of the star.
+    pub fn mark_poor_fit(&mut self) {
+        if !self.flags.contains(&Flag::PoorFit) {
+            self.flags.push(Flag::PoorFit);
+            self.flags.sort_unstable();
+        }
+    }
+
     /// The estimate of one label.
     pub fn get(&self, label: Label) -> Option<&Estimate> {
         self.estimates.iter().find(|e| e.label == label)

@@ -34,6 +34,17 @@ pub(crate) fn the_published_heads_give_what_pytorch_gives() {
     near(head.forward(io.tensor("x_standardised", &device)), &io.numbers("out_bn_standardised_input"), 5e-6);
 }
 
+/// The derivative by each input that PyTorch's autograd gives, with and without BatchNorm (MODEL_SPEC §4.3).
+#[cfg_attr(test, test)]
+pub(crate) fn slopes_are_those_of_pytorch() {
+    let (device, io) = (device(), Io::new("mlp_tiny_io"));
+    near(bn_head(&device).slopes(io.tensor("x", &device), 0), &io.numbers("saliency_bn_f64"), 5e-6);
+    let plain =
+        MlpConfig::new(vec![72, 32, 16, 8, 1]).load(&weights("mlp_plain_tiny"), "", &device).expect("the network");
+    near(plain.slopes(io.tensor("x", &device), 0), &io.numbers("saliency_plain_f64"), 5e-6);
+    assert!(io.numbers("saliency_bn_f64").iter().any(|v| v.abs() > 1e-3), "there is something to compare");
+}
+
 #[cfg_attr(test, test)]
 pub(crate) fn the_published_heads_have_the_published_numbers_of_parameters() {
     for (input, batch_norm, want) in

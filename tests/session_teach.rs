@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use pollster::block_on;
+use specola::engine::reading_message::{ReadingEvent, ReadingRequest};
 use specola::engine::teach_message::{TeachEvent, TeachOrder, TeachRequest};
 use specola::engine::teaching::TrainerLink;
 use specola::engine::trainer::{Order, Report, Trainer};
@@ -253,9 +254,31 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
     let (card, file, sha256) = in_use.expect("an adapter in use");
     assert_eq!((card.target.as_str(), card.labels.n), ("feh", STARS));
 
+    // The label is the depth of Mg b: with more flux in that line what was taught rises less than what was shipped.
+    let slopes_now = |school: &mut School| {
+        let request = ReadingRequest::Saliency { spectrum: taught[7].0, target: "feh".into() };
+        school.bench.ask(Request::Reading(request));
+        let salient = |event| match event {
+            Event::Reading(ReadingEvent::Salient { saliency, .. }) => saliency.ok(),
+            _ => None,
+        };
+        school.finish().into_iter().find_map(salient).expect("slopes")
+    };
+    let slopes = slopes_now(&mut school);
+    let (by, before) = slopes.before.clone().expect("those of the shipped model");
+    assert!(by.starts_with("lrs-mlp-synthetic") && slopes.by.contains("feh"), "{by}, {}", slopes.by);
+    let line = |slope: &[f32]| -> f64 {
+        let wave = specola::preprocess::grid::model_wave_vac_aa();
+        wave.iter().zip(slope).map(|(w, s)| (-((w - 5184.0) / 4.0).powi(2)).exp() * f64::from(*s)).sum()
+    };
+    let (now, then) = (line(&slopes.slope), line(&before));
+    assert!(now < then - 0.1, "{now} {then}");
+
     school.ask(TeachRequest::Forget);
     let events = school.finish();
     let again: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
+    let shipped_slopes = slopes_now(&mut school);
+    assert!(shipped_slopes.before.is_none() && shipped_slopes.slope == before && shipped_slopes.by == by);
     for ((_, now), (_, then)) in again.iter().zip(&shipped) {
         assert!((feh(now) - feh(then)).abs() < ROUNDING && now.taught.is_none() && now.flags == then.flags);
     }

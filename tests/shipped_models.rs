@@ -6,9 +6,14 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use pollster::block_on;
 use specola::model::store::{Folder, Store};
+use specola::plot::SlopeCurves;
+use specola::preprocess::grid;
+use specola::result::reading::ModelFit;
 use specola::result::{Flag, Label, Prediction};
 use specola::spectrum::{Known, Medium, Meta, Source, Spectrum};
+use specola::task::fit::Modeller;
 use specola::task::predict::{NoPrediction, Predictor};
+use specola::task::saliency::saliency;
 
 fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -66,6 +71,100 @@ fn the_samples_true_labels_lie_within_five_errors() {
                 assert!(off.abs() < 5.0, "{file} {}: {off:.1} σ from the truth", label.name());
             }
         }
+    }
+}
+
+fn modeller() -> Modeller {
+    block_on(Modeller::fetch(&Store::new(Folder::new(project("models"))), |_, _| {})).expect("the emulator")
+}
+
+/// The samples are nodes of the emulator's grid with noise of known size: at the truth χ² is near that of noise (carbon, nitrogen
+/// and microturbulence are the nodes' own, not the usual ones), and with another star's answer it is not.
+#[test]
+fn the_model_spectrum_of_a_sample_fits_at_its_true_labels_and_at_no_other() {
+    let index = std::fs::read(project("www/samples/index.json")).expect("the list of samples");
+    let samples: serde_json::Value = serde_json::from_slice(&index).expect("JSON");
+    let (modeller, models) = (modeller(), predictors());
+    for sample in samples.as_array().expect("a list") {
+        let file = sample["file"].as_str().expect("a name");
+        let star = read(&project("www/samples").join(file));
+        let model = &models[0];
+        let mut at = answer(model, &star).expect("an answer");
+        let mut fit = |teff_off: f64, feh_off: f64| {
+            for estimate in &mut at.estimates {
+                let truth = sample["truth"][estimate.label.name()].as_f64().expect("a number");
+                let off = match estimate.label {
+                    Label::Teff => teff_off,
+                    Label::Feh => feh_off,
+                    _ => 0.0,
+                };
+                estimate.value = truth + off;
+            }
+            block_on(modeller.fit(model, &star, &at)).expect("at rest").expect("labels")
+        };
+        let right = fit(0.0, 0.0);
+        let chi2 = |fit: &ModelFit| fit.chi2_red.expect("the sample has errors");
+        let (cool, rich) = (fit(-900.0, 0.0), fit(0.0, 1.4));
+        println!(
+            "{file}: χ² {:.3}, rms {:.4}, misfit {:.2}; 900 K too cool χ² {:.1}, misfit {:.2}; 1.4 dex too metal-rich χ² {:.1}, misfit {:.2}",
+            chi2(&right),
+            right.rms,
+            right.misfit,
+            chi2(&cool),
+            cool.misfit,
+            chi2(&rich),
+            rich.misfit
+        );
+        assert!((0.8..2.0).contains(&chi2(&right)) && !right.is_poor, "{file}: {}", chi2(&right));
+        assert!(right.pixels > 1400 && right.is_inside);
+        assert!(cool.is_poor && chi2(&cool) > 2.0 * chi2(&right), "{file}: {}", cool.misfit);
+        assert!(!fit(3000.0, 0.0).is_inside);
+    }
+}
+
+/// What the shipped models read [Fe/H] of a metal-poor star from: slopes are differences of answers, and the strongest sit on
+/// lines.
+#[test]
+fn slopes_of_the_shipped_models_are_differences_of_answers_and_sit_on_lines() {
+    const STEP: f32 = 1e-4;
+    let mut stars = vec![("the halo sample".to_string(), read(&project("www/samples/halo-star.fits.gz")))];
+    if let Some(real) = real() {
+        let bytes = std::fs::read(real.join("miles.npz")).expect("the bundle");
+        let spectra = specola::read::read("miles.npz", &bytes).expect("spectra").spectra;
+        // HD 122563, a giant, and BD+20 3603, a dwarf.
+        let known = spectra.into_iter().filter(|s| ["m0493V", "m0649V"].contains(&s.meta.id.as_str()));
+        stars.extend(known.map(|s| (s.meta.id.clone(), s)));
+    }
+    let wave: Vec<f32> = grid::model_wave_vac_aa().iter().map(|w| *w as f32).collect();
+    for model in predictors() {
+        for (name, star) in &stars {
+            let found = block_on(saliency(&model, star, "feh")).expect("at rest").expect("a label of the model");
+            let norm = block_on(model.at_rest(&[star])).remove(0).expect("at rest").norm;
+            let column = model.outputs().iter().position(|l| *l == Label::Feh).expect("[Fe/H]");
+            let network = model.label_network();
+            let size = found.slope.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>().sqrt();
+            for seed in 0..4u32 {
+                let towards: Vec<f32> =
+                    (0..norm.len()).map(|i| ((i as f32 * 12.9898 + seed as f32) * 78.233).sin()).collect();
+                let moved = |by: f32| -> Vec<f32> { norm.iter().zip(&towards).map(|(x, t)| x + by * t).collect() };
+                let (up, down) = (moved(STEP), moved(-STEP));
+                let answers = block_on(network.predict(&[&up, &down], model.device())).expect("answers");
+                let got = (answers[0][column] - answers[1][column]) / (2.0 * f64::from(STEP));
+                let want: f64 = found.slope.iter().zip(&towards).map(|(s, t)| f64::from(s * t)).sum();
+                assert!((got - want).abs() < 0.03 * size, "{name}: {got} and {want}, {size}");
+            }
+            let features = SlopeCurves::of(&wave, &norm, &found).features;
+            let said: Vec<String> = features
+                .iter()
+                .map(|f| format!("{} {:.0} Å ({:+.4})", f.line.map_or("?", |l| l.name), f.wave_vac_aa, f.slope))
+                .collect();
+            println!("{} on {name}: {}", model.entry().name, said.join(", "));
+            let is_on =
+                |lines: &[&str]| features.iter().filter(|f| f.line.is_some_and(|l| lines.contains(&l.name))).count();
+            let known = is_on(&["Hβ", "Hγ", "Hδ", "Mg b", "Ca I", "Fe I", "Fe II"]);
+            assert!(known * 2 > features.len() && is_on(&["Hβ"]) > 0, "{}", said.join(", "));
+        }
+        assert!(block_on(saliency(&model, &stars[0].1, "rv")).expect("at rest").is_none());
     }
 }
 

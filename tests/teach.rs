@@ -389,6 +389,30 @@ fn what_is_saved_answers_bit_by_bit_as_before() {
     assert!(refused.to_string().contains("choose that model"), "{refused}");
 }
 
+/// The slopes of whatever was taught, closed form and all, against differences of its answers. The network's numbers are f32
+/// and its ReLUs have kinks, hence the step and the tolerance.
+#[test]
+fn slopes_are_differences_of_answers() {
+    const STEP: f32 = 1e-4;
+    let base = predictor(3);
+    let (star, _) = stars(40).swap_remove(33);
+    let every = Strategy::ALL.map(|strategy| (strategy, Sight::Flux)).into_iter();
+    for (strategy, sight) in every.chain([(Strategy::Residual, Sight::Embedding)]) {
+        let (adapter, _) = taught(strategy, sight);
+        let slopes = block_on(adapter.slopes(&base, &star.norm)).expect("slopes");
+        let size = slopes.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>().sqrt();
+        for seed in 0..6 {
+            let towards = standard_normal(100 + seed, MODEL_PIXELS);
+            let moved = |by: f32| -> Vec<f32> { star.norm.iter().zip(&towards).map(|(x, t)| x + by * t).collect() };
+            let (up, down) = (moved(STEP), moved(-STEP));
+            let answers = block_on(adapter.answer(&base, &[&up, &down])).expect("answers");
+            let got = (answers[0] - answers[1]) / (2.0 * f64::from(STEP));
+            let want: f64 = slopes.iter().zip(&towards).map(|(s, t)| f64::from(s * t)).sum();
+            assert!((got - want).abs() < 0.03 * size, "{} {sight:?}: {got} and {want}, {size}", strategy.name());
+        }
+    }
+}
+
 #[test]
 fn hostile_adapters_are_refused() {
     let (_, file) = taught(Strategy::Residual, Sight::Flux);

@@ -14,9 +14,11 @@ use super::{ModelsDir, Outcome, output, published};
 use crate::model::manifest::ModelEntry;
 use crate::model::store::{MANIFEST, sha256_hex};
 use crate::preprocess::snr;
+use crate::result::reading::ModelFit;
 use crate::result::{Label, Prediction, Summary};
 use crate::share::session::Session;
 use crate::share::{self, Answer, Record, csv};
+use crate::task::fit::Modeller;
 use crate::task::predict::{NoPrediction, Predictor};
 use crate::task::teach::adapter::Adapter;
 
@@ -57,6 +59,10 @@ pub(super) struct Predict {
     /// that the model has]
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     pub(super) labels: Vec<String>,
+    /// Hold the synthetic spectrum of each answer against the star: adds the columns fit_rms (root mean square of the difference, units
+    /// of the continuum) and fit_chi2 (χ² a pixel by the file's own errors, none without), in csv and json, and the flag poor_fit
+    #[arg(long)]
+    fit: bool,
     /// Form of the table: csv, json (one object a line), ecsv, votable or fits
     #[arg(long, value_name = "FORMAT", default_value = "csv", value_parser = Format::parse)]
     pub(super) format: Format,
@@ -96,21 +102,33 @@ impl Predict {
         }
         let taught = taught.as_deref();
         let labels = self.labels_of(&entry)?;
+        let modeller = self.fit.then(|| block_on(Modeller::fetch(&self.models.store(), |_, _| {})));
+        let modeller = modeller.transpose().map_err(anyhow::Error::msg)?;
         let mut out = output::open(self.output.as_deref())?;
         if self.format == Format::Table(share::Format::Csv) {
-            out.write_all(csv::header_with(&labels, taught).as_bytes())?;
+            let header = csv::header_with(&labels, taught);
+            let header = if self.fit { csv::before_flags(&header, FIT_COLUMNS.map(String::from)) } else { header };
+            out.write_all(header.as_bytes())?;
         }
         // These formats begin with what only their end knows, the number of rows for one.
         let mut whole = Vec::new();
         let outcome = for_each_part(&self.files, |part, report| {
-            for (loaded, answer) in part.iter().zip(answer_all(&predictor, &part)) {
+            let mut answers = answer_all(&predictor, &part);
+            let fits = modeller.as_ref().map(|modeller| fit_all(modeller, &predictor, &part, &mut answers));
+            let mut fits = fits.map(Vec::into_iter);
+            for (loaded, answer) in part.iter().zip(answers) {
+                let fit = fits.as_mut().map(|fits| fits.next().flatten());
                 if let Err(refusal) = &answer {
                     report.remark(&loaded.file, &format!("{}: {refusal}", loaded.spectrum.meta.id));
                 }
                 let record = record(loaded, answer);
                 let line = match self.format {
-                    Format::Table(share::Format::Csv) => csv::line_with(&record, &labels, taught),
-                    Format::Json => json(&record, &labels),
+                    Format::Table(share::Format::Csv) => {
+                        let line = csv::line_with(&record, &labels, taught);
+                        let text = |v: Option<f64>| v.map_or_else(String::new, |v| v.to_string());
+                        fit.map_or(line.clone(), |fit| csv::before_flags(&line, fit_numbers(fit).map(text)))
+                    }
+                    Format::Json => json(&record, &labels, fit),
                     Format::Table(_) => {
                         whole.push(record);
                         continue;
@@ -145,6 +163,33 @@ impl Predict {
     }
 }
 
+/// The columns of a fit.
+const FIT_COLUMNS: [&str; 2] = ["fit_rms", "fit_chi2"];
+
+/// Their numbers, to as many digits as say something.
+fn fit_numbers(fit: Option<ModelFit>) -> [Option<f64>; 2] {
+    let round = |v: f64, digits: f64| Some((v * digits).round() / digits).filter(|v| v.is_finite());
+    fit.map_or([None, None], |fit| [round(fit.rms, 1e5), fit.chi2_red.and_then(|chi2| round(chi2, 1e3))])
+}
+
+/// The model spectra of answers, which are flagged where these do not fit.
+fn fit_all(
+    modeller: &Modeller,
+    predictor: &Predictor,
+    part: &[Loaded],
+    answers: &mut [Predicted],
+) -> Vec<Option<ModelFit>> {
+    let fit = |(loaded, answer): (&Loaded, &mut Predicted)| {
+        let answer = answer.as_mut().ok()?;
+        let fit = block_on(modeller.fit(predictor, &loaded.spectrum, answer)).ok().flatten()?;
+        if fit.is_poor {
+            answer.mark_poor_fit();
+        }
+        Some(fit)
+    };
+    part.par_iter().zip(answers).map(fit).collect()
+}
+
 pub(super) type Predicted = Result<Prediction, NoPrediction>;
 
 /// Answers in the order of the spectra, computed on all cores.
@@ -166,7 +211,7 @@ pub(super) fn record(loaded: &Loaded, answer: Predicted) -> Record {
 }
 
 /// One line of JSON.
-fn json(record: &Record, labels: &[Label]) -> String {
+fn json(record: &Record, labels: &[Label], fit: Option<Option<ModelFit>>) -> String {
     let meta = &record.summary.meta;
     let mut row = Map::new();
     row.insert("file".into(), record.summary.file.as_str().into());
@@ -182,6 +227,9 @@ fn json(record: &Record, labels: &[Label]) -> String {
         let (value, error) = taught.numbers();
         row.insert(taught.target.clone(), value.into());
         row.insert(format!("e_{}", taught.target), error.into());
+    }
+    for (name, value) in fit.into_iter().flat_map(|fit| FIT_COLUMNS.into_iter().zip(fit_numbers(fit))) {
+        row.insert(name.into(), value.into());
     }
     row.insert("flags".into(), record.flags().into());
     match &record.answer {

@@ -19,8 +19,10 @@ use crate::task::likes::translate::same_star;
 pub enum ForHost {
     /// Fetch the encoder pair and its index, and hand them over.
     FetchKit,
-    /// Stop fetching.
+    /// Stop fetching them.
     StopFetching,
+    /// Fetch the emulator, and hand it over.
+    FetchEmulator,
 }
 
 /// Where the encoder pair is.

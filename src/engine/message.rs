@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::likes_message::{LikesEvent, LikesRequest};
+use super::reading_message::{ReadingEvent, ReadingRequest};
 use super::teach_message::{TeachEvent, TeachRequest};
 use crate::read::by_hand::{Columns, Preview};
 use crate::result::catalogue::{Measured, Modality};
@@ -140,6 +141,8 @@ pub enum Request {
     Teaching(TeachRequest),
     /// Something about look-alikes, translation or oddities. Of [`LikesRequest::AddIndex`] the one `File` is attached.
     Likes(LikesRequest),
+    /// Something about the reading of one spectrum.
+    Reading(ReadingRequest),
     /// To a worker that has nothing else to do: train for the session at the attached port.
     Train,
     /// To the GPU engine: test the device, and tell.
@@ -290,6 +293,8 @@ pub enum Event {
     Teaching(TeachEvent),
     /// Something about look-alikes, translation or oddities.
     Likes(LikesEvent),
+    /// Something about the reading of one spectrum.
+    Reading(ReadingEvent),
     /// How far a job is.
     Progress {
         /// Which job.

@@ -44,6 +44,7 @@ pub mod gpu;
 mod helper;
 #[cfg(feature = "engine")]
 mod port_link;
+pub mod reading_message;
 pub mod teach_message;
 #[cfg(feature = "nn")]
 pub mod teaching;

@@ -9,6 +9,7 @@
 
 mod bases;
 mod likes;
+mod reading;
 mod teach;
 
 use std::borrow::Cow;
@@ -157,6 +158,7 @@ pub struct Session<F: Attachment, E> {
     catalogue: Catalogue,
     networks: Networks<F>,
     likes: Likes<F>,
+    reading: reading::Reading,
     teaching: Teaching,
     making: Option<Making>,
     bases: Bases,
@@ -183,6 +185,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             catalogue: Catalogue::default(),
             networks: Networks::default(),
             likes: Likes::default(),
+            reading: reading::Reading::default(),
             teaching: Teaching::default(),
             making: None,
             bases: Bases::default(),
@@ -251,6 +254,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             Request::ForgetNetworks => self.networks = Networks::default(),
             Request::Teaching(request) => self.teach(request, attachments.into_iter().next()),
             Request::Likes(request) => self.ask_likes(request, attachments.into_iter().next()),
+            Request::Reading(request) => self.ask_reading(request),
             Request::View { spectrum } => self.errands.push_back(Errand::View(spectrum)),
             Request::Assume { spectrum, assumptions } => self.errands.push_back(Errand::Assume(spectrum, assumptions)),
             Request::Clear => {
@@ -262,6 +266,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 self.catalogue = Catalogue::default();
                 self.networks.forget_spectra(&mut self.emit);
                 self.likes.forget_spectra();
+                self.reading.forget_spectra();
                 self.making = None;
                 self.again.clear();
                 self.teaching.clear(&mut self.emit);
@@ -288,7 +293,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             }
             return true;
         }
-        if self.likes_errand().await {
+        if self.reading_errand().await || self.likes_errand().await {
             return true;
         }
         if let Some(i) = self.jobs.iter().position(|j| j.is_read() && j.waiting.is_empty()) {

@@ -21,6 +21,7 @@ use super::dropped::Attachment;
 use super::helper::Remote;
 use super::likes_message::LikesEvent;
 use super::port_link::PortLink;
+use super::reading_message::ReadingEvent;
 use super::session::Session;
 use super::teach_message::{TeachEvent, TeachRequest};
 use super::trainer::Report;
@@ -29,6 +30,7 @@ use super::{Backend, Event, ForHost, MODELS_CACHE, Request};
 use crate::model::manifest::{Manifest, ModelEntry};
 use crate::model::store::{Site, Store};
 use crate::result::ModelCard;
+use crate::task::fit::Modeller;
 use crate::task::likes::Kit;
 use crate::task::predict::Predictor;
 
@@ -47,6 +49,7 @@ enum Mail {
     Trainer(u32, PortLink),
     Report(u32, Box<Report>),
     Kit(Box<Result<Kit, String>>),
+    Modeller(Box<Result<Modeller, String>>),
 }
 
 impl Attachment for File {
@@ -125,6 +128,10 @@ async fn serve(mut inbox: UnboundedReceiver<Mail>, mail: UnboundedSender<Mail>, 
             deliver(&mut session, mail).await;
         }
         while let Some(errand) = session.for_host() {
+            if errand == ForHost::FetchEmulator {
+                spawn_local(fetch_emulator(mail.clone()));
+                continue;
+            }
             if let Some(stop) = fetching.take() {
                 let _ = stop.send(());
             }
@@ -152,6 +159,7 @@ async fn deliver<E: FnMut(Event)>(session: &mut Session<File, E>, mail: Mail) {
         Mail::Trainer(number, link) => session.trainer(number, Box::new(link)),
         Mail::Report(number, report) => session.report(number, *report).await,
         Mail::Kit(kit) => session.kit(*kit),
+        Mail::Modeller(modeller) => session.modeller(*modeller),
     }
 }
 
@@ -203,6 +211,18 @@ async fn load_kit() -> Result<Kit, String> {
         }
     };
     Kit::fetch(&store, None, tell).await
+}
+
+/// Fetches the emulator and hands it to the session.
+async fn fetch_emulator(mail: UnboundedSender<Mail>) {
+    let modeller = match Site::beside(scope(), MODELS_FOLDER, MODELS_CACHE) {
+        Ok(site) => {
+            let tell = |done, total| post(&Event::Reading(ReadingEvent::Loading { done, total }));
+            Modeller::fetch(&Store::new(site), tell).await
+        }
+        Err(why) => Err(why),
+    };
+    let _ = mail.unbounded_send(Mail::Modeller(Box::new(modeller)));
 }
 
 /// Fetches another model, for teaching, and hands it to the session.

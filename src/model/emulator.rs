@@ -16,6 +16,28 @@ pub const EMULATOR_AXIS_AIR_AA: (f64, f64) = (3900.0, 0.3);
 /// First bin and step of its energy distribution, nm.
 pub const EMULATOR_SED_AXIS_NM: (f64, f64) = (330.5, 1.0);
 
+/// What the nodes of its grid span, label by label: beyond it the emulator is worth nothing.
+pub const EMULATOR_RANGES: [(f64, f64); EMULATOR_LABELS] =
+    [(3900.0, 7600.0), (-0.1, 5.15), (-3.5, 0.55), (-0.2, 0.55), (-0.95, 1.2), (-0.2, 0.8), (0.4, 2.9)];
+
+/// Resolving power of its spectrum.
+pub const EMULATOR_RESOLVING_POWER: f64 = 5000.0;
+
+/// All labels of a usual star with these four, and whether it lies inside the grid. Carbon and nitrogen go with gravity as the
+/// dredge-up of giants takes them, microturbulence goes with both: medians of the grid's own nodes, about which they
+/// scatter by 0.2 dex, 0.15 dex and 0.2 km/s. What lies outside of the grid is moved to its edge.
+pub fn usual_labels(teff_k: f64, logg: f64, feh: f64, alpha_fe: f64) -> ([f64; EMULATOR_LABELS], bool) {
+    let inside = |i: usize, v: f64| v.clamp(EMULATOR_RANGES[i].0, EMULATOR_RANGES[i].1);
+    let given = [teff_k, logg, feh, alpha_fe];
+    let [teff_k, logg, feh, alpha_fe] = std::array::from_fn(|i| inside(i, given[i]));
+    let (hot, high) = ((teff_k - 5500.0) / 1000.0, logg - 4.0);
+    let c_fe = -0.1 * (3.5 - logg).max(0.0);
+    let n_fe = if logg < 3.1 { 0.4 - 0.06 * logg.max(0.0) } else { 0.0 };
+    let vmic = 1.18 + 0.38 * hot - 0.26 * high + 0.17 * hot * hot - 0.01 * high * high + 0.05 * hot * high;
+    let labels = [teff_k, logg, feh, alpha_fe, inside(4, c_fe), inside(5, n_fe), inside(6, vmic)];
+    (labels, labels.starts_with(&given))
+}
+
 /// A mean and the directions in which curves differ from it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Basis {
@@ -113,6 +135,19 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum::<f32>()
 }
 
+/// A curve on `n` uniform points from one on fewer over the same range. Continuum and spectrum are uniform in air
+/// wavelength both, so the continuum's place is a matter of arithmetic.
+pub fn stretched(levels: &[f32], n: usize) -> impl Iterator<Item = f64> {
+    let last = levels.len().saturating_sub(1);
+    let step = last as f64 / (n.max(2) - 1) as f64;
+    (0..n).map(move |i| {
+        let at = i as f64 * step;
+        let (j, t) = (at as usize, at.fract());
+        let (a, b) = (f64::from(levels[j.min(last)]), f64::from(levels[(j + 1).min(last)]));
+        a + (b - a) * t
+    })
+}
+
 /// x · σ(x): the network's activation, smooth as spectra are in their labels.
 fn silu(x: f32) -> f32 {
     x / (1.0 + (-x).exp())
@@ -203,6 +238,13 @@ impl Emulator {
     /// Energy distribution of these coefficients.
     pub fn sed(&self, coefficients: &[f32]) -> Vec<f32> {
         self.sed.curve(self.blocks(coefficients)[2]).into_iter().map(f32::exp).collect()
+    }
+
+    /// The flux of these labels on [`Emulator::wave_vac_aa`], mean about 1.
+    pub fn flux(&self, labels: &[f64; EMULATOR_LABELS]) -> Vec<f64> {
+        let [lines, continuum] = self.optical(&self.coefficients(labels));
+        let level = stretched(&continuum, lines.len());
+        lines.iter().zip(level).map(|(line, level)| f64::from(*line) * level).collect()
     }
 
     fn blocks<'c>(&self, coefficients: &'c [f32]) -> [&'c [f32]; 3] {

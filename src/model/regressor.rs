@@ -97,6 +97,23 @@ impl Regressor {
         self.mlp.forward(x).into_data_async().await.ok()?.try_to_vec().ok()
     }
 
+    /// How a label changes with the flux of each pixel, in the label's unit for a change by the whole continuum; NaN where the
+    /// pixel is missing.
+    ///
+    /// `None` when the device gives nothing back, or there is no such output.
+    pub async fn slopes(&self, norm: &[f32], output: usize, device: &Device) -> Option<Vec<f32>> {
+        let scale = self.output_scale.get(output)?;
+        let x = Tensor::<2>::from_data(TensorData::new(self.standardised(&[norm]), [1, norm.len()]), device);
+        let slopes = self.mlp.slopes(x, output).into_data_async().await.ok()?.try_to_vec().ok()?;
+        Some(self.slopes_in_units(norm, slopes, *scale))
+    }
+
+    /// Derivatives of a standardised output by standardised inputs, in the unit of which the output's is `scale`.
+    pub fn slopes_in_units(&self, norm: &[f32], slopes: Vec<f32>, scale: f32) -> Vec<f32> {
+        let of = |(slope, x): (f32, &f32)| if x.is_nan() { f32::NAN } else { slope * scale / self.input_scale };
+        slopes.into_iter().zip(norm).map(of).collect()
+    }
+
     /// Standardised outputs of a batch in the labels' units, row by row.
     pub fn all_in_units(&self, outputs: &[f32]) -> Vec<Vec<f64>> {
         outputs.chunks(self.n_outputs()).map(|row| self.in_units(row)).collect()

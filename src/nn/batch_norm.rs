@@ -72,6 +72,16 @@ impl BatchNorm {
         standard * self.gamma.val().unsqueeze_dim(0) + self.beta.val().unsqueeze_dim(0)
     }
 
+    /// How the output changes with the input, as when answering.
+    ///
+    /// # Shapes
+    /// `[1, features]`
+    pub fn slope(&self) -> Tensor<2> {
+        let gamma = self.gamma.val();
+        let var = self.running_var.value().to_device(&gamma.device());
+        (gamma / (var + self.epsilon).sqrt()).unsqueeze_dim(0)
+    }
+
     fn fold(&self, state: &RunningState<Tensor<1>>, batch: Tensor<1>) {
         let old = state.value_sync().to_device(&batch.device());
         state.update((old * (1.0 - self.momentum) + batch * self.momentum).detach());

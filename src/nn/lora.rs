@@ -75,6 +75,16 @@ impl Lora {
     }
 }
 
+impl Lora {
+    /// The adapted network as one without adapters.
+    pub fn merged(&self, base: &Mlp) -> Mlp {
+        base.clone().with_weights(|i, weight| match self.adapters.get(i) {
+            Some(adapter) => weight + adapter.a.val().matmul(adapter.b.val()) * self.scale,
+            None => weight,
+        })
+    }
+}
+
 impl Keyed for Lora {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         for adapter in &mut self.adapters {

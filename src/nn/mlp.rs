@@ -83,10 +83,71 @@ impl Mlp {
     /// # Shapes
     /// `[batch, widths[0]]` → `[batch, widths[depth]]`
     pub fn embed(&self, x: Tensor<2>, depth: usize) -> Tensor<2> {
-        self.layers.iter().take(depth).enumerate().fold(x, |x, (i, layer)| {
-            let y = layer.forward(x);
-            relu(self.norms.get(i).map_or_else(|| y.clone(), |norm| norm.forward(y.clone())))
+        self.activations(&x, depth).pop().unwrap_or(x)
+    }
+
+    /// What comes out of each of the first `depth` hidden layers, as when answering.
+    fn activations(&self, x: &Tensor<2>, depth: usize) -> Vec<Tensor<2>> {
+        let mut activations: Vec<Tensor<2>> = Vec::new();
+        for (i, layer) in self.layers.iter().take(depth).enumerate() {
+            let y = layer.forward(activations.last().unwrap_or(x).clone());
+            activations.push(relu(self.norms.get(i).map_or_else(|| y.clone(), |norm| norm.forward(y.clone()))));
+        }
+        activations
+    }
+
+    /// The derivative by what goes into hidden layer `to`, from that by what comes out of the last of these.
+    fn back(&self, activations: &[Tensor<2>], slope: Tensor<2>, to: usize) -> Tensor<2> {
+        (to..activations.len()).rev().fold(slope, |slope, i| {
+            // An activation is positive just where its ReLU lets the derivative through.
+            let slope = activations[i].clone().sign() * slope;
+            let slope = self.norms.get(i).map_or_else(|| slope.clone(), |norm| slope.clone() * norm.slope());
+            slope.matmul(self.layers[i].weight.val().transpose())
         })
+    }
+
+    /// The last layer's weights for one output, `[1, widths[last - 1]]`.
+    fn output_slope(&self, output: usize) -> Option<Tensor<2>> {
+        self.layers.last().map(|last| last.weight.val().narrow(1, output, 1).transpose())
+    }
+
+    /// How one output changes with each input, as when answering.
+    ///
+    /// Worked back through the layers by hand: what differentiates for itself is as large as all else of the engine, and the
+    /// page waits for that.
+    ///
+    /// # Shapes
+    /// `[batch, widths[0]]` → `[batch, widths[0]]`
+    pub fn slopes(&self, x: Tensor<2>, output: usize) -> Tensor<2> {
+        let activations = self.activations(&x, self.layers.len().saturating_sub(1));
+        self.output_slope(output).map_or(x, |slope| self.back(&activations, slope, 0))
+    }
+
+    /// How something changes with each input that changes so with what [`Mlp::embed`] gives.
+    ///
+    /// # Shapes
+    /// `[batch, widths[0]]`, `[batch, widths[depth]]` → `[batch, widths[0]]`
+    pub fn slopes_through(&self, x: Tensor<2>, depth: usize, slope: Tensor<2>) -> Tensor<2> {
+        self.back(&self.activations(&x, depth), slope, 0)
+    }
+
+    /// The same for something that changes so with what [`Mlp::contributions`] gives.
+    ///
+    /// # Shapes
+    /// `[batch, widths[0]]`, `[batch, widths[1]]` → `[batch, widths[0]]`
+    pub fn slopes_through_contributions(&self, x: Tensor<2>, output: usize, slope: Tensor<2>) -> Tensor<2> {
+        let activations = self.activations(&x, self.layers.len().saturating_sub(1));
+        let (Some(last), Some(first)) = (self.output_slope(output), activations.get(..1)) else { return x };
+        // Between two kinks of the ReLUs the output's derivative by the first layer is constant.
+        self.back(first, self.back(&activations, last, 1) * slope, 0)
+    }
+
+    /// This network with other weights in its linear layers.
+    pub(super) fn with_weights(mut self, change: impl Fn(usize, Tensor<2>) -> Tensor<2>) -> Self {
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            layer.weight = layer.weight.clone().map(|weight| change(i, weight));
+        }
+        self
     }
 
     /// What each unit of the first hidden layer contributes to one output: its value times the output's derivative by it.
@@ -95,19 +156,9 @@ impl Mlp {
     /// # Shapes
     /// `[batch, widths[0]]` → `[batch, widths[1]]`
     pub fn contributions(&self, x: Tensor<2>, output: usize) -> Tensor<2> {
-        let Some((last, hidden)) = self.layers.split_last() else { return x };
-        let mut activations: Vec<Tensor<2>> = Vec::new();
-        for layer in hidden {
-            let y = relu(layer.forward(activations.last().unwrap_or(&x).clone()));
-            activations.push(y);
-        }
-        let Some(first) = activations.first().cloned() else { return x };
-        let mut slope = last.weight.val().narrow(1, output, 1).transpose();
-        for (layer, y) in hidden.iter().zip(&activations).skip(1).rev() {
-            // An activation is positive just where its ReLU lets the derivative through.
-            slope = (y.clone().sign() * slope).matmul(layer.weight.val().transpose());
-        }
-        first * slope
+        let activations = self.activations(&x, self.layers.len().saturating_sub(1));
+        let (Some(last), Some(first)) = (self.output_slope(output), activations.first()) else { return x };
+        first.clone() * self.back(&activations, last, 1)
     }
 
     /// This network with BatchNorm held at its running statistics also while training: the base of an adapter.

@@ -47,6 +47,17 @@ impl ResidualHead {
     }
 }
 
+impl ResidualHead {
+    /// How one output changes with each input.
+    ///
+    /// # Shapes
+    /// `[batch, input]` → `[batch, input]`
+    pub fn slopes(&self, x: Tensor<2>, output: usize) -> Tensor<2> {
+        let last = self.last.weight.val().narrow(1, output, 1).transpose();
+        (relu(self.first.forward(x)).sign() * last).matmul(self.first.weight.val().transpose())
+    }
+}
+
 impl Keyed for ResidualHead {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         self.first.exchange(&format!("{prefix}0."), transfer)?;

@@ -74,6 +74,9 @@ pub struct Frame {
     pub bottom: f64,
 }
 
+/// Range of wavelengths from which on the weaker lines are named, Å.
+const NEAR_BY_AA: f64 = 450.0;
+
 const MARGIN_LEFT: f64 = 58.0;
 const MARGIN_RIGHT: f64 = 10.0;
 const MARGIN_TOP: f64 = 30.0;
@@ -209,7 +212,8 @@ impl Panel<'_> {
 
     /// Names of the strongest lines that find room above the frame, each with a short leader into it.
     fn draw_line_names<DB: DrawingBackend>(&self, pen: &mut Pen<DB>, frame: Frame, range: (f64, f64)) -> Drawn<DB> {
-        let mut lines = LINES;
+        let is_near_by = range.1 - range.0 < NEAR_BY_AA;
+        let mut lines: Vec<_> = LINES.iter().filter(|line| line.weight > 0 || is_near_by).collect();
         lines.sort_by_key(|l| std::cmp::Reverse(l.weight));
         let mut taken: Vec<(f64, f64)> = Vec::new();
         for line in lines {

@@ -14,6 +14,8 @@ mod lines;
 #[cfg(feature = "cli")]
 mod losses;
 mod pen;
+mod reading;
+mod smooth;
 mod spectrum;
 mod theme;
 
@@ -22,10 +24,11 @@ pub use chart::{Chart, Mark, Plot, range_of};
 pub use cloud::{Cloud, Window, ramp};
 pub use decimate::columns;
 pub use figure::{Figure, Frame, Layer, Panel};
-pub use lines::{LINES, SpectralLine};
-#[cfg(feature = "cli")]
+pub use lines::{LINES, SpectralLine, identify};
 #[cfg(feature = "cli")]
 pub use losses::{LossSeries, losses};
 pub use pen::{Drawing, Drawn, Scale};
+pub use reading::{Feature, FitCurves, SlopeCurves};
+pub use smooth::smoothed;
 pub use spectrum::{SpectrumFigure, nearest_index};
 pub use theme::{Paint, Rgb, Theme};

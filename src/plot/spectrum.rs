@@ -1,7 +1,7 @@
 //! The figure of one spectrum: its flux with the continuum, and what the model sees.
 
 use super::pen::PX_A_MM;
-use super::{Drawing, Figure, Layer, Paint, Panel};
+use super::{Drawing, Figure, FitCurves, Layer, Paint, Panel, SlopeCurves};
 use crate::result::SpectrumView;
 
 /// Speed of light, km/s.
@@ -22,6 +22,10 @@ pub struct SpectrumFigure<'a> {
     pub rv_kms: f64,
     /// First and last wavelength shown, Å.
     pub wave_range_aa: (f64, f64),
+    /// The model spectrum, to be drawn over the data with its residual below.
+    pub fit: Option<&'a FitCurves>,
+    /// What an answer rests on, to be drawn below.
+    pub slopes: Option<&'a SlopeCurves>,
 }
 
 impl<'a> SpectrumFigure<'a> {
@@ -77,19 +81,56 @@ impl<'a> SpectrumFigure<'a> {
     /// Flux over continuum on the model's grid, at rest.
     pub fn model(&self) -> Panel<'a> {
         let view = self.view;
-        let flux = self.values_in_range(&view.model_wave_vac_aa, &view.model_flux, &[]);
-        Panel {
-            y_label: "Flux / continuum".into(),
-            y_range: robust_range(flux, &[1.0]),
-            layers: vec![
-                Layer::Level(1.0),
-                Layer::Line { wave: &view.model_wave_vac_aa, value: &view.model_flux, paint: Paint::Model, width: 1.0 },
-            ],
-            line_shift: 1.0,
+        let wave = &view.model_wave_vac_aa;
+        let mut values = self.values_in_range(wave, &view.model_flux, &[]);
+        let mut layers =
+            vec![Layer::Level(1.0), Layer::Line { wave, value: &view.model_flux, paint: Paint::Model, width: 1.0 }];
+        if let Some(fit) = self.fit {
+            values.extend(self.values_in_range(wave, &fit.model, &[]));
+            layers.push(Layer::Line { wave, value: &fit.model, paint: Paint::Continuum, width: 1.25 });
         }
+        Panel { y_label: "Flux / continuum".into(), y_range: robust_range(values, &[1.0]), layers, line_shift: 1.0 }
     }
 
-    /// Both panels, each only where there is something to show in it.
+    /// Data − model with ±1 σ of the data about zero; empty without a model spectrum.
+    pub fn residual(&self) -> Panel<'a> {
+        let wave = &self.view.model_wave_vac_aa;
+        let mut layers = vec![Layer::Level(0.0)];
+        let mut y_range = (-0.1, 0.1);
+        if let Some(fit) = self.fit {
+            if !fit.sigma.is_empty() {
+                layers.push(Layer::Band { wave, value: &fit.zero, half: &fit.sigma, paint: Paint::Sigma });
+            }
+            layers.push(Layer::Line { wave, value: &fit.residual, paint: Paint::Data, width: 1.0 });
+            y_range = robust_range(self.values_in_range(wave, &fit.residual, &[]), &[0.0]);
+        }
+        Panel { y_label: "Data − model".into(), y_range, layers, line_shift: 1.0 }
+    }
+
+    /// What an answer rests on, before teaching thin; empty where it is not there yet.
+    pub fn slopes(&self) -> Panel<'a> {
+        let wave = &self.view.model_wave_vac_aa;
+        let mut layers = vec![Layer::Level(0.0)];
+        let (mut y_label, mut y_range) = (String::new(), (-1.0, 1.0));
+        if let Some(slopes) = self.slopes {
+            let mut values = self.values_in_range(wave, &slopes.slope, &[]);
+            if !slopes.before.is_empty() {
+                values.extend(self.values_in_range(wave, &slopes.before, &[]));
+                layers.push(Layer::Line { wave, value: &slopes.before, paint: Paint::Continuum, width: 1.0 });
+            }
+            layers.push(Layer::Line { wave, value: &slopes.slope, paint: Paint::Data, width: 1.25 });
+            y_label.clone_from(&slopes.y_label);
+            // Every peak counts here.
+            let (low, high) = values.iter().fold((0f32, 0f32), |(low, high), v| (low.min(*v), high.max(*v)));
+            let air = f64::from(high - low) * 0.06;
+            if air > 0.0 {
+                y_range = (f64::from(low) - air, f64::from(high) + air);
+            }
+        }
+        Panel { y_label, y_range, layers, line_shift: 1.0 }
+    }
+
+    /// All panels, each only where there is something to show in it.
     pub fn figure(&self) -> Figure<'a> {
         let mut panels = Vec::new();
         if !self.view.wave_vac_aa.is_empty() || self.view.model_flux.is_empty() {
@@ -97,6 +138,8 @@ impl<'a> SpectrumFigure<'a> {
         }
         if !self.view.model_flux.is_empty() {
             panels.push(self.model());
+            panels.extend(self.fit.map(|_| self.residual()));
+            panels.extend(self.slopes.map(|_| self.slopes()));
         }
         Figure { panels, wave_range_aa: self.wave_range_aa }
     }
@@ -183,6 +226,7 @@ pub fn nearest_index(wave: &[f32], at_aa: f64) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::result::reading::{ModelFit, Saliency};
 
     fn view(n: usize) -> SpectrumView {
         let wave: Vec<f32> = (0..n).map(|i| 4000.0 + i as f32).collect();
@@ -200,7 +244,8 @@ mod tests {
     }
 
     fn svg(view: &SpectrumView) -> String {
-        SpectrumFigure { view, rv_kms: 0.0, wave_range_aa: SpectrumFigure::full_range(view) }.to_svg(180.0)
+        let wave_range_aa = SpectrumFigure::full_range(view);
+        SpectrumFigure { view, rv_kms: 0.0, wave_range_aa, fit: None, slopes: None }.to_svg(180.0)
     }
 
     #[test]
@@ -209,6 +254,32 @@ mod tests {
         assert!(svg.starts_with("<svg width=\"180mm\" height=\"112.0mm\""), "{}", &svg[..80]);
         assert!(svg.contains("Flux (as in the file) / 10⁻¹⁷") && svg.contains("Flux / continuum"));
         assert!(svg.contains("Hβ") && svg.trim_end().ends_with("</svg>"));
+    }
+
+    #[test]
+    fn model_spectrum_and_slopes_have_panels_of_their_own() {
+        let view = view(1500);
+        let fit = ModelFit { flux: vec![0.99; 1500], sigma: vec![0.01; 1500], ..ModelFit::default() };
+        let fit = FitCurves::of(&view, &fit);
+        assert!(fit.residual.iter().all(|r| (r - 0.01).abs() < 1e-6));
+        let mut slope = vec![0.0; 1500];
+        slope[700] = -2.0;
+        let slopes = SlopeCurves::of(
+            &view.model_wave_vac_aa,
+            &view.model_flux,
+            &Saliency {
+                target: "teff".into(),
+                slope,
+                before: Some(("shipped".into(), vec![0.1; 1500])),
+                ..Saliency::default()
+            },
+        );
+        let wave_range_aa = SpectrumFigure::full_range(&view);
+        let whole = SpectrumFigure { view: &view, rv_kms: 0.0, wave_range_aa, fit: Some(&fit), slopes: Some(&slopes) };
+        let svg = whole.to_svg(180.0);
+        assert!(svg.contains("Data − model") && svg.contains("ΔTeff (K)"));
+        assert_eq!(whole.figure().panels.len(), 4);
+        assert_eq!(SpectrumFigure { fit: None, slopes: None, ..whole }.figure().panels.len(), 2);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod grid;
 pub mod log10_f32;
+pub mod noise;
 pub mod polynomial;
 pub mod recipe;
 pub mod reference;

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::grid::{self, C_KMS, FIT_PIXELS, MARGIN_BLUE, MODEL_PIXELS};
 use super::polynomial::PolynomialBasis;
-use super::resample::{Kernel, divide_by_running_mean, linear, resample};
+use super::resample::{Kernel, linear, resample, running_mean};
 use super::snr::{self, SNR_RANGE_AA, median_step_dex};
 use super::{resolution, stats};
 use crate::result::{Flag, LedgerEntry, Snr};
@@ -72,9 +72,11 @@ pub enum Refusal {
 /// A spectrum made ready for the grid.
 #[derive(Debug, Clone)]
 pub struct Opened {
-    log10: Vec<f64>,
+    pub(super) log10: Vec<f64>,
     flux: Vec<f64>,
-    kernel: Kernel,
+    pub(super) kernel: Kernel,
+    /// Resolving power that it has on the grid.
+    pub resolving_power: f64,
     /// Masked stretches too long to bridge, log10 λ.
     gaps: Vec<(f64, f64)>,
     /// S/N a model pixel.
@@ -95,6 +97,10 @@ pub struct Prepared {
     /// The fitted continuum on the fitting grid, flux unit, `[1626]`; rest-frame wavelengths of it are
     /// [`grid::fit_wave_vac_aa`].
     pub continuum: Vec<f64>,
+    /// All that the flux was divided by, flux unit, `[1462]`.
+    pub divisor: Vec<f64>,
+    /// Pixels of the fitting grid that the spectrum reaches.
+    pub covered: std::ops::Range<usize>,
     /// Ledger of this step.
     pub ledger: Vec<LedgerEntry>,
 }
@@ -153,8 +159,10 @@ impl Opened {
         let good: Vec<usize> = (0..spectrum.len()).filter(|&i| !spectrum.masked()[i]).collect();
         let log10: Vec<f64> = good.iter().map(|&i| wave[i].log10()).collect();
         let longest = LONGEST_BRIDGE_DEX.max(3.0 * step_dex);
+        let (kernel, resolving_power) = settle_resolution(spectrum, step_dex, &mut log);
         Ok(Self {
-            kernel: settle_resolution(spectrum, step_dex, &mut log),
+            kernel,
+            resolving_power,
             snr: settle_snr(spectrum, &mut log),
             gaps: log10.windows(2).filter(|w| w[1] - w[0] > longest).map(|w| (w[0], w[1])).collect(),
             flux: good.iter().map(|&i| spectrum.flux()[i]).collect(),
@@ -210,6 +218,8 @@ impl Opened {
             norm: normalised.norm,
             coverage: there as f64 / MODEL_PIXELS as f64,
             continuum: normalised.continuum,
+            divisor: normalised.divisor,
+            covered: from..to,
             ledger: log.ledger,
         })
     }
@@ -243,8 +253,8 @@ fn note_origin(meta: &Meta, log: &mut Log) {
     }
 }
 
-/// The kernel that brings the spectrum to a resolving power that the networks know.
-fn settle_resolution(spectrum: &Spectrum, step_dex: f64, log: &mut Log) -> Kernel {
+/// The kernel that brings the spectrum to a resolving power that the networks know, and what it has then.
+fn settle_resolution(spectrum: &Spectrum, step_dex: f64, log: &mut Log) -> (Kernel, f64) {
     let known = spectrum.meta.resolving_power.unwrap_or_else(|| {
         log.flags.push(Flag::ResolutionEstimated);
         resolution::estimate(spectrum)
@@ -268,7 +278,7 @@ fn settle_resolution(spectrum: &Spectrum, step_dex: f64, log: &mut Log) -> Kerne
         log.flags.push(Flag::ResolutionLow);
     }
     log.note("resolution", did, is_guess(known.source));
-    kernel
+    (kernel, if matches!(kernel, Kernel::Gaussian(_)) { MODEL_RESOLVING_POWER } else { value })
 }
 
 fn settle_snr(spectrum: &Spectrum, log: &mut Log) -> Option<Snr> {
@@ -298,6 +308,8 @@ pub struct Normalised {
     pub norm: Vec<f32>,
     /// Continuum, `[1626]`; beyond the covered pixels it goes on level.
     pub continuum: Vec<f64>,
+    /// Continuum times running mean, `[1462]`; NaN for pixels that are not covered.
+    pub divisor: Vec<f64>,
     /// Pixels of the model grid that were cut.
     pub clipped: usize,
 }
@@ -335,10 +347,14 @@ pub fn normalise(flux: &[f64], covered: std::ops::Range<usize>) -> Option<Normal
     continuum.iter_mut().for_each(|c| *c = c.max(1e-3 * scale));
     let ratio: Vec<f64> = covered.clone().map(|i| (flux[i] / continuum[i]).clamp(-1.0, 3.0)).collect();
     let mut level = vec![f64::NAN; FIT_PIXELS];
-    level[covered].copy_from_slice(&divide_by_running_mean(&ratio, RUNNING_MEAN_PIXELS));
+    let mut divisor = vec![f64::NAN; FIT_PIXELS];
+    for ((i, ratio), mean) in covered.zip(&ratio).zip(running_mean(&ratio, RUNNING_MEAN_PIXELS)) {
+        (level[i], divisor[i]) = (ratio / mean, continuum[i] * mean);
+    }
     let (low, high) = FLUX_LIMITS;
     let model = &level[MARGIN_BLUE..MARGIN_BLUE + MODEL_PIXELS];
     Some(Normalised {
+        divisor: divisor[MARGIN_BLUE..MARGIN_BLUE + MODEL_PIXELS].to_vec(),
         norm: model.iter().map(|v| v.clamp(low, high) as f32).collect(),
         clipped: model.iter().filter(|v| **v < low || **v > high).count(),
         continuum,

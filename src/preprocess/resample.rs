@@ -71,6 +71,34 @@ pub fn resample(x: &[f64], y: &[f64], x_new: &[f64], kernel: Kernel) -> Vec<f64>
         .collect()
 }
 
+/// Variances of what [`resample`] gives, from those of `y`. What neighbours have in common is left out: the sum over many
+/// pixels has the right mean, not the right scatter.
+pub fn variance(x: &[f64], variance: &[f64], x_new: &[f64], kernel: Kernel) -> Vec<f64> {
+    let (half_width, weight): (f64, Box<dyn Fn(f64) -> f64>) = match kernel {
+        Kernel::Linear => (0.0, Box::new(|_| 0.0)),
+        Kernel::Box => (0.5 * STEP_DEX, Box::new(|_| 1.0)),
+        Kernel::Gaussian(sigma) => (4.0 * sigma, Box::new(move |d| (-0.5 * (d / sigma).powi(2)).exp())),
+    };
+    let widths = pixel_widths(x);
+    let between = |at: f64| {
+        let i = x.partition_point(|v| *v <= at).clamp(1, x.len().saturating_sub(1).max(1));
+        let (Some(left), Some(right)) = (x.get(i - 1), x.get(i)) else {
+            return variance.first().copied().unwrap_or(f64::NAN);
+        };
+        let t = ((at - left) / (right - left)).clamp(0.0, 1.0);
+        (1.0 - t).powi(2) * variance[i - 1] + t.powi(2) * variance[i]
+    };
+    let averaged = |at: f64| {
+        let near = x.partition_point(|v| *v < at - half_width)..x.partition_point(|v| *v <= at + half_width);
+        let (sum, total) = near.fold((0.0, 0.0), |(sum, total), i| {
+            let w = weight(x[i] - at) * widths[i];
+            (sum + w * w * variance[i], total + w)
+        });
+        if total > 0.0 { sum / (total * total) } else { between(at) }
+    };
+    x_new.iter().map(|&at| if half_width > 0.0 { averaged(at) } else { between(at) }).collect()
+}
+
 /// Width of each pixel: half the distance between its neighbours.
 fn pixel_widths(x: &[f64]) -> Vec<f64> {
     let last = x.len().saturating_sub(1);
@@ -82,9 +110,14 @@ fn pixel_widths(x: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// `y` divided by its own running mean, a Gaussian of `sigma_pixels` cut at 3 σ and renormalised at the ends. In any unit of
-/// `y` the result is the same; where the mean is next to nothing `y` stays.
+/// `y` divided by its own running mean, as [`running_mean`] gives it. In any unit of `y` the result is the same.
 pub fn divide_by_running_mean(y: &[f64], sigma_pixels: f64) -> Vec<f64> {
+    y.iter().zip(running_mean(y, sigma_pixels)).map(|(y, mean)| y / mean).collect()
+}
+
+/// The running mean of `y`, a Gaussian of `sigma_pixels` cut at 3 σ and renormalised at the ends; 1 where it is next to
+/// nothing, so that it can be divided by.
+pub fn running_mean(y: &[f64], sigma_pixels: f64) -> Vec<f64> {
     let half = (3.0 * sigma_pixels).ceil() as usize;
     let taps: Vec<f64> = (0..=half).map(|k| (-0.5 * (k as f64 / sigma_pixels).powi(2)).exp()).collect();
     let nothing = 1e-6 * y.iter().fold(0.0_f64, |largest, v| largest.max(v.abs()));
@@ -96,7 +129,7 @@ pub fn divide_by_running_mean(y: &[f64], sigma_pixels: f64) -> Vec<f64> {
                 (sum + w * y[j], total + w)
             });
             let mean = sum / total;
-            if mean.abs() > nothing { y[i] / mean } else { y[i] }
+            if mean.abs() > nothing { mean } else { 1.0 }
         })
         .collect()
 }

@@ -24,24 +24,26 @@ pub fn line(record: &Record, labels: &[Label]) -> String {
 
 /// The header line with a taught label that is not ours, before the flags.
 pub fn header_with(labels: &[Label], taught: Option<&str>) -> String {
-    with(header(labels), taught.map(|name| [name.to_owned(), format!("e_{name}")]))
+    match taught {
+        Some(name) => before_flags(&header(labels), [name.to_owned(), format!("e_{name}")]),
+        None => header(labels),
+    }
 }
 
 /// The line of one row with such a label.
 pub fn line_with(record: &Record, labels: &[Label], taught: Option<&str>) -> String {
-    let cells = taught.map(|_| {
-        let (value, error) = record.prediction().and_then(|p| p.taught.as_ref()).map_or((None, None), |t| t.numbers());
-        [value, error].map(|v| v.map_or_else(String::new, |v| v.to_string()))
-    });
-    with(line(record, labels), cells)
+    let plain = line(record, labels);
+    if taught.is_none() {
+        return plain;
+    }
+    let (value, error) = record.prediction().and_then(|p| p.taught.as_ref()).map_or((None, None), |t| t.numbers());
+    before_flags(&plain, [value, error].map(|v| v.map_or_else(String::new, |v| v.to_string())))
 }
 
-/// Two more cells before the last one, which is made of codes and so never quoted.
-fn with(line: String, cells: Option<[String; 2]>) -> String {
-    match (cells, line.rsplit_once(',')) {
-        (Some(cells), Some((before, flags))) => format!("{before},{},{flags}", join(cells).trim_end_matches('\n')),
-        _ => line,
-    }
+/// Two more cells before the last one of a line, which is made of codes and so never quoted.
+pub fn before_flags(line: &str, cells: [String; 2]) -> String {
+    let (before, flags) = line.rsplit_once(',').unwrap_or(("", line));
+    format!("{before},{},{flags}", join(cells).trim_end_matches('\n'))
 }
 
 pub(super) fn header_of(columns: &[Column]) -> String {

@@ -1,9 +1,11 @@
 //! What an astronomer asks for: plain inputs, plain results.
 
 mod cholesky;
+pub mod fit;
 pub mod likes;
 pub mod metrics;
 pub mod predict;
 pub mod published;
+pub mod saliency;
 pub mod self_test;
 pub mod teach;

@@ -115,10 +115,10 @@ pub struct RestFrame {
 }
 
 /// A spectrum on its way: opened, its velocity measured, at rest.
-struct AtRest {
-    opened: Opened,
-    rv_kms: f64,
-    prepared: Prepared,
+pub(super) struct AtRest {
+    pub(super) opened: Opened,
+    pub(super) rv_kms: f64,
+    pub(super) prepared: Prepared,
 }
 
 impl Predictor {
@@ -188,6 +188,11 @@ impl Predictor {
             continuum: star.prepared.continuum,
         };
         ready.into_iter().map(|star| star.map(rest)).collect()
+    }
+
+    /// One spectrum at rest, with all that led there.
+    pub(super) async fn rest(&self, spectrum: &Spectrum) -> Result<AtRest, NoPrediction> {
+        self.bring_to_rest(None, &[spectrum]).await.pop().unwrap_or(Err(NoPrediction::Device))
     }
 
     /// Where its networks are.

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::model::emulator::stretched;
 use crate::read;
 use crate::result::Label;
 use crate::spectrum::air_vacuum::air_to_vacuum_aa;
@@ -155,19 +156,6 @@ impl Grid {
         let level = stretched(levels, self.pixels);
         self.normalised(node).iter().zip(level).map(|(line, level)| f64::from(*line) * level / mean).collect()
     }
-}
-
-/// A curve on `n` uniform points from one on fewer over the same range. Both axes of the grid are uniform in air
-/// wavelength, so the continuum's place is a matter of arithmetic.
-pub fn stretched(levels: &[f32], n: usize) -> impl Iterator<Item = f64> {
-    let last = levels.len().saturating_sub(1);
-    let step = last as f64 / (n.max(2) - 1) as f64;
-    (0..n).map(move |i| {
-        let at = i as f64 * step;
-        let (j, t) = (at as usize, at.fract());
-        let (a, b) = (f64::from(levels[j.min(last)]), f64::from(levels[(j + 1).min(last)]));
-        a + (b - a) * t
-    })
 }
 
 /// Spectral energy distributions of a part of the nodes.

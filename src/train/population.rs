@@ -7,17 +7,13 @@
 use rand::{Rng, RngExt};
 
 use super::emulator::ln_relative;
-use super::grid::{GRID_RESOLVING_POWER, Grid, PARAMETERS, Seds, stretched};
+use super::grid::{GRID_RESOLVING_POWER, Grid, PARAMETERS, Seds};
 use super::simulate::Star;
-use crate::model::emulator::Emulator;
+use crate::model::emulator::{EMULATOR_RANGES, Emulator, stretched};
 use crate::preprocess::resample::FWHM_OVER_SIGMA;
 
 /// Largest moves of the labels: half the typical distance to the next node or so.
 const MOVES: [f64; PARAMETERS] = [150.0, 0.25, 0.15, 0.06, 0.08, 0.08, 0.1];
-
-/// The grid's range, which no move leaves.
-const RANGES: [(f64, f64); PARAMETERS] =
-    [(3900.0, 7600.0), (-0.1, 5.15), (-3.5, 0.55), (-0.2, 0.55), (-0.95, 1.2), (-0.2, 0.8), (0.4, 2.9)];
 
 /// Nodes, and the emulator between them.
 pub struct Population<'a> {
@@ -60,7 +56,8 @@ impl Population<'_> {
     pub fn near(&self, node: usize, want: Want, rng: &mut impl Rng) -> Drawn {
         let own = self.grid.parameters[node];
         let moved: [f64; PARAMETERS] = std::array::from_fn(|j| {
-            let (low, high) = RANGES[j];
+            // No move leaves the grid.
+            let (low, high) = EMULATOR_RANGES[j];
             (own[j] + MOVES[j] * rng.random_range(-1.0..1.0)).clamp(low.min(own[j]), high.max(own[j]))
         });
         let Drawn { mut flux, mut sed, .. } = self.node(node, want);

@@ -9,6 +9,7 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
 use super::download::{save_bytes, save_text};
 use super::files::text_of;
+use super::reading::Curves;
 use super::spectrum_plot::{file_stem, rv_in_wavelengths};
 use super::state::Row;
 use crate::plot::{Drawing, Scale, SpectrumFigure, Theme};
@@ -51,19 +52,27 @@ impl Width {
     }
 }
 
-/// Saves the figure of a row over a range of wavelengths, or the range that the model used, and says so.
+/// Saves the figure of a row, with what helps to read it, over a range of wavelengths, or the range that the model used, and
+/// says so.
 ///
 /// # Errors
 /// What the browser says.
 pub fn save(
     row: Row,
     view: &SpectrumView,
+    curves: &Curves,
     range_aa: Option<(f64, f64)>,
     width: Width,
     is_png: bool,
 ) -> Result<String, String> {
     let wave_range_aa = range_aa.unwrap_or_else(|| SpectrumFigure::model_range(view));
-    let figure = SpectrumFigure { view, rv_kms: untrack(|| rv_in_wavelengths(row)), wave_range_aa };
+    let figure = SpectrumFigure {
+        view,
+        rv_kms: untrack(|| rv_in_wavelengths(row)),
+        wave_range_aa,
+        fit: curves.fit.as_deref(),
+        slopes: curves.slopes.as_deref(),
+    };
     let stem = file_stem(&row.summary.get_untracked().meta.id);
     let name = if is_png {
         let name = format!("{stem}.png");

@@ -49,6 +49,12 @@ pub fn prose(text: &str) -> String {
     out
 }
 
+/// A change of a label, signed, to two digits: `−0.012 dex`.
+pub fn slope(value: f64, unit: &str) -> String {
+    let digits = if value.abs() > 0.0 { (1 - value.abs().log10().floor() as i32).clamp(0, 5) as usize } else { 0 };
+    format!("{value:+.digits$} {unit}").trim_end().replace('-', "\u{2212}")
+}
+
 /// A number of bytes: `4.1 MB`.
 pub fn bytes(n: u64) -> String {
     match n {

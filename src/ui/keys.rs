@@ -17,6 +17,7 @@ pub fn listen(state: State, help: RwSignal<bool>) {
         match event.key().as_str() {
             "j" => state.select_by(1),
             "k" => state.select_by(-1),
+            "m" => state.toggle_fit(),
             "?" => help.set(true),
             _ => {}
         }
@@ -24,10 +25,11 @@ pub fn listen(state: State, help: RwSignal<bool>) {
     on_cleanup(move || listener.remove());
 }
 
-const KEYS: [(&str, &str); 8] = [
+const KEYS: [(&str, &str); 9] = [
     ("j  k", "next, previous spectrum"),
     ("↓  ↑  Home  End", "the same, in the table"),
     ("Space", "tick a spectrum for export, in the table"),
+    ("m", "model spectrum at the answer, on and off"),
     ("←  →", "move along the spectrum, in a plot"),
     ("+  −", "zoom in, out, in a plot"),
     ("0", "the model's range, in a plot"),

@@ -29,6 +29,7 @@ mod networks;
 mod order;
 mod parameters;
 mod plot_canvas;
+mod reading;
 mod samples;
 mod skipped;
 mod spectrum_plot;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::format;
+use super::reading::FitLine;
 use super::state::{Answer, Row, RowKey, State};
 use crate::result::{Estimate, Flag, Label, Prediction};
 
@@ -57,6 +58,7 @@ fn Answered(prediction: Arc<Prediction>, key: RowKey) -> impl IntoView {
             "By " {prediction.model.clone()} ", S/N " {format::snr(prediction.snr)} " a pixel. "
             {(!is_taught).then(|| view! { <Basis by=prediction.model.clone()/> })}
         </p>
+        <FitLine key/>
     }
 }
 

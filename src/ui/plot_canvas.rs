@@ -8,6 +8,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ResizeObserver};
 
+use super::reading::Curves;
 use super::theme::PlotTheme;
 use crate::plot::{Drawing, Figure, Frame, Scale, SpectrumFigure, Theme};
 use crate::result::SpectrumView;
@@ -22,6 +23,30 @@ pub enum Which {
     Raw,
     /// Normalised flux on the model's grid.
     Model,
+    /// What a model spectrum leaves of that.
+    Residual,
+    /// What an answer rests on.
+    Slopes,
+}
+
+impl Which {
+    fn name(self) -> &'static str {
+        match self {
+            Which::Raw => "Flux and continuum",
+            Which::Model => "What the model sees",
+            Which::Residual => "Data minus model spectrum",
+            Which::Slopes => "What the answer rests on",
+        }
+    }
+
+    fn test_id(self) -> &'static str {
+        match self {
+            Which::Raw => "plot-raw",
+            Which::Model => "plot-model",
+            Which::Residual => "plot-residual",
+            Which::Slopes => "plot-slopes",
+        }
+    }
 }
 
 /// The range that the visitor chose, Å. It outlives the selection, so that one line can be followed from star to star.
@@ -131,15 +156,28 @@ enum Drag {
 
 /// A canvas with one panel.
 #[component]
-pub fn PlotCanvas(which: Which, view: Memo<Option<Arc<SpectrumView>>>, zoom: Zoom, rv_kms: Memo<f64>) -> impl IntoView {
+pub fn PlotCanvas(
+    which: Which,
+    view: Memo<Option<Arc<SpectrumView>>>,
+    curves: Memo<Curves>,
+    zoom: Zoom,
+    rv_kms: Memo<f64>,
+) -> impl IntoView {
     let theme = expect_context::<PlotTheme>().0;
     let canvas = NodeRef::<html::Canvas>::new();
     let size = RwSignal::new((0.0, 0.0));
     watch_size(canvas, size);
     Effect::new(move |_| {
         let (Some(canvas), Some(view)) = (canvas.get(), view.get()) else { return };
-        let figure = SpectrumFigure { view: &view, rv_kms: rv_kms.get(), wave_range_aa: zoom.range.get() };
-        let panel = if which == Which::Raw { figure.raw() } else { figure.model() };
+        let curves = curves.get();
+        let (fit, slopes) = (curves.fit.as_deref(), curves.slopes.as_deref());
+        let figure = SpectrumFigure { view: &view, rv_kms: rv_kms.get(), wave_range_aa: zoom.range.get(), fit, slopes };
+        let panel = match which {
+            Which::Raw => figure.raw(),
+            Which::Model => figure.model(),
+            Which::Residual => figure.residual(),
+            Which::Slopes => figure.slopes(),
+        };
         let figure = Figure { panels: vec![panel], wave_range_aa: figure.wave_range_aa };
         theme.with(|theme| draw(&canvas, &figure, theme, size.get()));
     });
@@ -201,7 +239,7 @@ pub fn PlotCanvas(which: Which, view: Memo<Option<Arc<SpectrumView>>>, zoom: Zoo
         }
         event.prevent_default();
     };
-    let name = if which == Which::Raw { "Flux and continuum" } else { "What the model sees" };
+    let name = which.name();
     let label = move || {
         let (low, high) = zoom.range.get();
         format!(
@@ -221,7 +259,7 @@ pub fn PlotCanvas(which: Which, view: Memo<Option<Arc<SpectrumView>>>, zoom: Zoo
     };
     view! {
         <div
-            class="plot" data-testid=if which == Which::Raw { "plot-raw" } else { "plot-model" }
+            class="plot" class:strip=matches!(which, Which::Residual | Which::Slopes) data-testid=which.test_id()
             tabindex="0" role="group" aria-roledescription="plot" aria-label=label on:keydown=on_key
         >
             <canvas

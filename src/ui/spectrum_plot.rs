@@ -7,29 +7,42 @@ use leptos::prelude::*;
 use super::figure_file::{self, Width};
 use super::format;
 use super::plot_canvas::{PlotCanvas, Which, Zoom};
+use super::reading::{self, ReadingControls};
 use super::state::{Row, State};
-use crate::plot::nearest_index;
+use crate::plot::{nearest_index, smoothed};
 use crate::result::{Label, SpectrumView};
 use crate::spectrum::Frame;
+
+/// Widths by which the drawn data can be smoothed, FWHM in pixels: for the eye alone.
+const SMOOTHINGS: [u32; 5] = [0, 3, 5, 9, 15];
 
 /// Raw flux with continuum above, what the model sees below.
 #[component]
 pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl IntoView {
     let state = expect_context::<State>();
     let zoom = Zoom::new(view);
+    let fwhm_pixels = state.reading.smoothing();
+    let drawn = Memo::new(move |_| {
+        let (view, fwhm) = (view.get()?, fwhm_pixels.get());
+        Some(if fwhm > 0 { Arc::new(smoothed(&view, f64::from(fwhm))) } else { view })
+    });
+    let says_smoothed =
+        move || Some(fwhm_pixels.get()).filter(|fwhm| *fwhm > 0).map(|fwhm| format!(", smoothed over {fwhm} pixels"));
+    let curves = reading::curves(row, view);
+    let (shows_fit, shows_slopes) = (reading::shows_fit(row), reading::shows_slopes(row));
     let has_model = Memo::new(move |_| view.with(|v| v.as_ref().is_some_and(|v| !v.model_flux.is_empty())));
     let has_raw = Memo::new(move |_| view.with(|v| v.as_ref().is_some_and(|v| !v.wave_vac_aa.is_empty())));
     let rv_kms = Memo::new(move |_| rv_in_wavelengths(row));
     let readout = move || {
         view.with(|view| match (view, zoom.hover.get()) {
-            (Some(view), Some(wave)) => read_at(view, wave),
+            (Some(view), Some(wave)) => curves.with(|curves| read_at(view, curves, wave)),
             _ => "Point at a plot to read it · drag to zoom · wheel or + − · ← → to move".into(),
         })
     };
     let export = move |_| {
-        let Some(view) = view.get_untracked() else { return };
+        let Some(view) = drawn.get_untracked() else { return };
         let range = Some(zoom.range.get_untracked());
-        if let Err(why) = figure_file::save(row, &view, range, Width::Double, false) {
+        if let Err(why) = figure_file::save(row, &view, &curves.get_untracked(), range, Width::Double, false) {
             state.notice.set(Some(why));
         }
     };
@@ -49,7 +62,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
         <Show when=move || has_raw.get()>
         <figure>
             <figcaption>
-                <span class="key data">"flux"</span>
+                <span class="key data">"flux" {says_smoothed}</span>
                 <Show when=move || view.with(|v| v.as_ref().is_some_and(|v| !v.sigma.is_empty()))>
                     <span class="key sigma">"±1 σ"</span>
                 </Show>
@@ -57,15 +70,47 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
                 <Show when=move || view.with(|v| v.as_ref().is_some_and(|v| !v.masked.is_empty()))>
                     <span class="key masked">"masked"</span>
                 </Show>
+                <label class="smoothing">
+                    "Smooth "
+                    <select data-testid="smoothing" on:change=move |event| {
+                        fwhm_pixels.set(event_target_value(&event).parse().unwrap_or(0));
+                    }>
+                        {SMOOTHINGS.map(|fwhm| {
+                            let name = if fwhm == 0 { "no".to_string() } else { format!("{fwhm} pixels") };
+                            view! { <option value=fwhm.to_string() selected=move || fwhm_pixels.get() == fwhm>{name}</option> }
+                        })}
+                    </select>
+                </label>
             </figcaption>
-            <PlotCanvas which=Which::Raw view zoom rv_kms/>
+            <PlotCanvas which=Which::Raw view=drawn curves zoom rv_kms/>
         </figure>
         </Show>
         <Show when=move || has_model.get()>
             <figure>
-                <figcaption><span class="key model">"what the model sees: flux / continuum on its grid, at rest"</span></figcaption>
-                <PlotCanvas which=Which::Model view zoom rv_kms/>
+                <figcaption>
+                    <span class="key model">"what the model sees: flux / continuum on its grid, at rest" {says_smoothed}</span>
+                    <Show when=move || shows_fit.get()><span class="key continuum">"model spectrum at the answer"</span></Show>
+                </figcaption>
+                <PlotCanvas which=Which::Model view=drawn curves zoom rv_kms/>
             </figure>
+            <ReadingControls row curves/>
+            <Show when=move || shows_fit.get()>
+                <figure>
+                    <figcaption>
+                        <span class="key data">"data − model spectrum"</span>
+                        <Show when=move || curves.with(|c| c.fit.as_ref().is_some_and(|f| !f.sigma.is_empty()))>
+                            <span class="key sigma">"±1 σ of the data"</span>
+                        </Show>
+                    </figcaption>
+                    <PlotCanvas which=Which::Residual view curves zoom rv_kms/>
+                </figure>
+            </Show>
+            <Show when=move || shows_slopes.get()>
+                <figure>
+                    <figcaption>{move || reading::slopes_key(row)}</figcaption>
+                    <PlotCanvas which=Which::Slopes view curves zoom rv_kms/>
+                </figure>
+            </Show>
         </Show>
     }
 }
@@ -79,7 +124,7 @@ pub(super) fn rv_in_wavelengths(row: Row) -> f64 {
 }
 
 /// What lies under the pointer, in words.
-fn read_at(view: &SpectrumView, wave_aa: f64) -> String {
+fn read_at(view: &SpectrumView, curves: &reading::Curves, wave_aa: f64) -> String {
     let mut parts = Vec::new();
     if let Some(i) = nearest_index(&view.wave_vac_aa, wave_aa) {
         parts.push(format!("{:.2} Å", view.wave_vac_aa[i]));
@@ -98,8 +143,14 @@ fn read_at(view: &SpectrumView, wave_aa: f64) -> String {
     } else {
         parts.push(format!("{wave_aa:.2} Å"));
     }
-    if let Some(flux) = nearest_index(&view.model_wave_vac_aa, wave_aa).and_then(|i| view.model_flux.get(i)) {
-        parts.push(format!("model input {flux:.3}"));
+    if let Some(i) = nearest_index(&view.model_wave_vac_aa, wave_aa) {
+        let at = |values: &[f32]| values.get(i).copied().filter(|v| v.is_finite());
+        parts.extend(at(&view.model_flux).map(|flux| format!("model input {flux:.3}")));
+        parts
+            .extend(curves.fit.as_ref().and_then(|fit| at(&fit.model)).map(|flux| format!("model spectrum {flux:.3}")));
+        let slope = curves.slopes.as_ref().and_then(|slopes| at(&slopes.slope));
+        let unit = curves.slopes.as_ref().map_or("", |slopes| slopes.unit.as_str());
+        parts.extend(slope.map(|slope| format!("1 % more flux: {}", format::slope(f64::from(slope), unit))));
     }
     parts.join(" · ")
 }

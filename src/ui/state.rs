@@ -15,6 +15,7 @@ use super::files::{self, NamedFile};
 use super::gpu::{GpuStatus, Phase};
 use super::kept::Kept;
 use super::likes::state::Likes;
+use super::reading::Reading;
 use super::teach::state::Teach;
 use crate::engine::{
     Assumptions, Backend, Event, JobId, LabelTableReport, NetworksReport, Request, SpectrumId, is_network_name,
@@ -52,6 +53,13 @@ impl Answer {
         match self {
             Answer::Predicted(prediction) => Some(prediction),
             _ => None,
+        }
+    }
+
+    /// Marks the prediction as one whose model spectrum is not that of the star.
+    pub fn mark_poor_fit(&mut self) {
+        if let Answer::Predicted(prediction) = self {
+            Arc::make_mut(prediction).mark_poor_fit();
         }
     }
 }
@@ -164,6 +172,8 @@ pub struct State {
     pub teach: Teach,
     /// Look-alikes, translation, oddities.
     pub likes: Likes,
+    /// What helps to read the selected spectrum.
+    pub reading: Reading,
     /// What an earlier visit left.
     pub saved: Saved,
     /// What the user said, by file and id: it holds when the same spectrum is read again.
@@ -201,6 +211,7 @@ impl State {
             awaited: Awaited::new(),
             teach: Teach::new(),
             likes: Likes::new(),
+            reading: Reading::new(),
             saved: Saved::new(),
             remembered: StoredValue::new(Remembered::new()),
             index: StoredValue::new(BTreeMap::new()),
@@ -307,6 +318,7 @@ impl State {
         }
         self.selected.set(Some(key));
         self.ask_for_view(key);
+        self.ask_reading(key);
     }
 
     /// Selects the row `step` below (above, if negative) the selected one.
@@ -375,6 +387,7 @@ impl State {
         // They went with the engine that had read them.
         self.networks.set(None);
         self.likes.forget();
+        self.lose_reading();
         for row in self.rows.read_untracked().iter() {
             if row.answer.with_untracked(|a| *a == Answer::Waiting) {
                 row.answer.set(Answer::Lost);
@@ -429,6 +442,7 @@ impl State {
             Event::Tables { tables } => self.tables.set(tables),
             Event::Teaching(event) => self.receive_teaching(epoch, event),
             Event::Likes(event) => self.receive_likes(event),
+            Event::Reading(event) => self.receive_reading(epoch, event),
             Event::Progress { job, files_done, files_total, spectra_done, spectra_total } => {
                 let progress = Progress { files_done, files_total, spectra_done, spectra_total };
                 self.jobs.update(|jobs| {
@@ -520,10 +534,11 @@ impl State {
         // The answer brings the model's side of the curves and the end of the ledger with it.
         if self.selected.get_untracked() == Some(key) {
             self.ask_for_view(key);
+            self.ask_reading(key);
         }
     }
 
-    fn row(&self, key: RowKey) -> Option<Row> {
+    pub(super) fn row(&self, key: RowKey) -> Option<Row> {
         self.index.with_value(|index| index.get(&key).copied())
     }
 

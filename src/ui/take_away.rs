@@ -7,6 +7,7 @@ use super::download::{save_bytes, save_text};
 use super::figure_file::{self, Width};
 use super::files::text_of;
 use super::format;
+use super::reading::Curves;
 use super::state::{Row, State};
 use crate::result::Label;
 use crate::share::{self, Format, Record, link, models_of, session, spectra};
@@ -233,5 +234,5 @@ async fn copy_link(state: State, rows: Vec<Row>) -> Result<String, String> {
 async fn save_figure(state: State, width: Width, is_png: bool) -> Result<String, String> {
     let row = untrack(|| state.selected_row()).ok_or("No spectrum is on show; select a row first.")?;
     let view = state.curves(row).await?;
-    figure_file::save(row, &view, None, width, is_png)
+    figure_file::save(row, &view, &Curves::default(), None, width, is_png)
 }

@@ -196,6 +196,11 @@ impl Adapter {
         &self.taught
     }
 
+    /// How the label changes with the flux of each pixel, as [`Taught::slopes`] gives it.
+    pub async fn slopes(&self, predictor: &Predictor, norm: &[f32]) -> Result<Vec<f32>, TeachError> {
+        self.taught.slopes(predictor.label_network(), norm, predictor.device()).await
+    }
+
     /// The label of normalised spectra, in the label's unit.
     pub async fn answer(&self, predictor: &Predictor, inputs: &[&[f32]]) -> Result<Vec<f64>, TeachError> {
         self.taught.answer(predictor.label_network(), inputs, predictor.device()).await

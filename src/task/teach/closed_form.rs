@@ -184,6 +184,18 @@ impl ClosedForm {
         f64::from(self.constant) + sum
     }
 
+    /// How that changes with each number of the view.
+    pub fn slope_at(&self, embedding: &[f32]) -> Vec<f32> {
+        let mut slope = vec![0.0; self.width];
+        for (anchor, weight) in self.anchors.chunks_exact(self.width).zip(&self.weights) {
+            let unit = f64::from(self.twice_length_square);
+            let near = f64::from(*weight) * (-distance_square(anchor, embedding) / unit).exp();
+            let towards = anchor.iter().zip(embedding).map(|(a, e)| 2.0 * near * f64::from(a - e) / unit);
+            slope.iter_mut().zip(towards).for_each(|(s, t)| *s += t);
+        }
+        slope.into_iter().map(|s| s as f32).collect()
+    }
+
     /// Which view of stars it takes.
     pub fn view(&self) -> usize {
         self.view

@@ -76,6 +76,34 @@ impl Taught {
         Ok(answers.into_iter().map(|y| y * f64::from(self.scale) + f64::from(self.mean)).collect())
     }
 
+    /// How the label changes with the flux of each pixel of a normalised spectrum, in the label's unit for a change by the whole
+    /// continuum; NaN where the pixel is missing.
+    pub async fn slopes(&self, base: &Regressor, norm: &[f32], device: &Device) -> Result<Vec<f32>, TeachError> {
+        let x = matrix(base.standardised(&[norm]), base.input_mean.len(), device);
+        let depth = embedding_depth(&base.widths);
+        let mut slopes = match &self.network {
+            Answering::Network(network) | Answering::Frozen(_, network) => network.slopes(x.clone(), 0),
+            Answering::Lora(_, network, lora) => lora.merged(network).slopes(x.clone(), 0),
+            Answering::Residual(_, network, head, Sight::Flux) => {
+                network.slopes(x.clone(), 0) + head.slopes(x.clone(), 0)
+            }
+            Answering::Residual(_, network, head, Sight::Embedding) => {
+                let beside = head.slopes(base.mlp.embed(x.clone(), depth), 0);
+                network.slopes(x.clone(), 0) + base.mlp.slopes_through(x.clone(), depth, beside)
+            }
+        };
+        if let Some(closed) = &self.closed_form {
+            let alike = values(view(base, self.column, closed.view(), x.clone())).await?;
+            let slope = matrix(closed.slope_at(&alike), closed.width(), device);
+            slopes = slopes
+                + match self.column.filter(|_| closed.view() > 0) {
+                    Some(column) => base.mlp.slopes_through_contributions(x, column, slope),
+                    None => base.mlp.slopes_through(x, depth, slope),
+                };
+        }
+        Ok(base.slopes_in_units(norm, values(slopes).await?, self.scale))
+    }
+
     /// Its own arrays: those that the network it was taught on does not have.
     pub(super) async fn arrays(&self) -> Result<Tensors, WeightsError> {
         let mut arrays = match &self.network {

@@ -88,6 +88,9 @@ describe("teaching", () => {
     await visit.part("teach-adopt").click();
     await visit.part("adapter").waitFor();
     assert.match(await visit.part("adapter").innerText(), /Residual head on 40 labels/);
+    await visit.part("rests-on").selectOption("feh");
+    await visit.page.getByText(/by lrs-mlp \d+, before teaching/).waitFor();
+    await visit.part("rests-on").selectOption("");
     const isTaught = (row) => row.flags.includes("taught");
     await visit.page.waitForFunction((n) => [...document.querySelectorAll('[data-testid="flags"]')].filter((f) => f.textContent.includes("taught")).length >= n, 10);
     const off = (rows) => Math.hypot(...rows.map((row) => row.values.feh.value - depth(Number(row.id.split("-")[1]))));

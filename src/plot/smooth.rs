@@ -1,0 +1,57 @@
+//! Smoothing for the eye: of what is drawn, never of what a model sees.
+
+use crate::result::SpectrumView;
+
+/// FWHM of a Gaussian over its σ.
+const FWHM_OVER_SIGMA: f64 = 2.354_820_045;
+
+/// The same curves with data smoothed by a Gaussian of this FWHM, pixels. Masked and missing pixels smear into no other, and stay
+/// as they are.
+pub fn smoothed(view: &SpectrumView, fwhm_pixels: f64) -> SpectrumView {
+    let mut is_masked = vec![false; view.flux.len()];
+    for &(from, to) in &view.masked {
+        let to = (to as usize).min(is_masked.len());
+        is_masked[(from as usize).min(to)..to].fill(true);
+    }
+    SpectrumView {
+        flux: gaussian(&view.flux, |i| is_masked[i], fwhm_pixels),
+        model_flux: gaussian(&view.model_flux, |_| false, fwhm_pixels),
+        ..view.clone()
+    }
+}
+
+fn gaussian(values: &[f32], is_masked: impl Fn(usize) -> bool, fwhm_pixels: f64) -> Vec<f32> {
+    let sigma = fwhm_pixels / FWHM_OVER_SIGMA;
+    let taps: Vec<f64> = (0..=(3.0 * sigma) as usize).map(|k| (-0.5 * (k as f64 / sigma).powi(2)).exp()).collect();
+    let is_good = |i: usize| values[i].is_finite() && !is_masked(i);
+    let mean = |i: usize| {
+        let near = i.saturating_sub(taps.len() - 1)..(i + taps.len()).min(values.len());
+        let (sum, total) = near.filter(|j| is_good(*j)).fold((0.0, 0.0), |(sum, total), j| {
+            let tap = taps[i.abs_diff(j)];
+            (sum + tap * f64::from(values[j]), total + tap)
+        });
+        (sum / total) as f32
+    };
+    (0..values.len()).map(|i| if is_good(i) { mean(i) } else { values[i] }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spike_is_spread_a_level_stays_and_bad_pixels_smear_into_none() {
+        let mut flux = vec![2.0f32; 60];
+        flux[20] = 12.0;
+        flux[40] = 1e6;
+        flux[50] = f32::NAN;
+        let view = SpectrumView { flux, masked: vec![(40, 41), (90, 99)], ..SpectrumView::default() };
+        let got = smoothed(&view, 5.0).flux;
+        let sigma = 5.0 / FWHM_OVER_SIGMA;
+        let taps: f64 = (-6..=6).map(|k| (-0.5 * (f64::from(k) / sigma).powi(2)).exp()).sum();
+        assert!((f64::from(got[20]) - 2.0 - 10.0 / taps).abs() < 1e-4, "{}", got[20]);
+        assert!((got[41] - 2.0).abs() < 1e-6 && got[40] == 1e6 && got[50].is_nan() && (got[51] - 2.0).abs() < 1e-6);
+        let kept: f64 = got[10..31].iter().map(|v| f64::from(*v) - 2.0).sum();
+        assert!((kept - 10.0).abs() < 1e-3, "nothing is lost: {kept}");
+    }
+}
