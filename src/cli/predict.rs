@@ -1,5 +1,6 @@
 //! `specola predict`: stellar parameters of spectra, as a table.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::files::{Loaded, for_each_part};
 use super::output::Format;
-use super::{ModelsDir, Outcome, output, published};
+use super::{ModelsDir, Outcome, output, published, say};
 use crate::model::manifest::ModelEntry;
 use crate::model::store::{MANIFEST, sha256_hex};
 use crate::preprocess::snr;
@@ -19,6 +20,9 @@ use crate::share::session::Session;
 use crate::share::{self, Answer, Record, csv};
 use crate::task::predict::{NoPrediction, Predictor};
 use crate::task::teach::adapter::Adapter;
+
+mod embedded;
+mod worth;
 
 /// The file of an adapter: itself, or in a session file that the page saved.
 fn adapter_in(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -46,7 +50,7 @@ pub(super) struct Predict {
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
     /// Model to use: a name (`specola models` lists them), a folder of such models, or the folder of the published
-    /// SpecCLIP system [default: the shipped default]
+    /// SpecCLIP system; an encoder pair's heads answer for Gaia XP spectra too [default: the shipped default]
     #[arg(long, value_name = "NAME|DIR")]
     model: Option<String>,
     /// What `specola finetune` or the page kept, or a session file with it: its label comes from what was taught, and is flagged `taught` [default model: the one
@@ -77,6 +81,11 @@ impl Predict {
         let adapter = adapter.transpose()?;
         // The model that an adapter belongs to, by the name that stands before its version.
         let home = adapter.as_ref().and_then(|(_, _, card)| Some(card.base.rsplit_once(' ')?.0.to_owned()));
+        if let (Some(name), None) = (self.model.as_deref(), &adapter)
+            && let Some(answers) = embedded::Answers::find(&self.models, name)?
+        {
+            return self.write(&answers.entry().clone(), None, |part| answers.of(part));
+        }
         let (entry, mut predictor) = match self.model.as_deref().map(|m| (m, Path::new(m))) {
             Some((_, folder)) if folder.join(MANIFEST).is_file() => {
                 ModelsDir { folder: Some(folder.to_owned()) }.load(None)?
@@ -94,8 +103,18 @@ impl Predict {
             taught = Some(card.target).filter(|target| Label::from_name(target).is_none());
             predictor.teach(Some(adapter));
         }
-        let taught = taught.as_deref();
-        let labels = self.labels_of(&entry)?;
+        self.write(&entry, taught.as_deref(), |part| answer_all(&predictor, part))
+    }
+
+    /// Reads, answers and writes the table.
+    fn write<E: Display>(
+        &self,
+        entry: &ModelEntry,
+        taught: Option<&str>,
+        answers: impl Fn(&[Loaded]) -> Vec<Result<Prediction, E>>,
+    ) -> anyhow::Result<Outcome> {
+        let labels = self.labels_of(entry)?;
+        let mut worth = worth::Worth::new(entry.card(), labels.clone());
         let mut out = output::open(self.output.as_deref())?;
         if self.format == Format::Table(share::Format::Csv) {
             out.write_all(csv::header_with(&labels, taught).as_bytes())?;
@@ -103,14 +122,15 @@ impl Predict {
         // These formats begin with what only their end knows, the number of rows for one.
         let mut whole = Vec::new();
         let outcome = for_each_part(&self.files, |part, report| {
-            for (loaded, answer) in part.iter().zip(answer_all(&predictor, &part)) {
-                if let Err(refusal) = &answer {
-                    report.remark(&loaded.file, &format!("{}: {refusal}", loaded.spectrum.meta.id));
+            for (loaded, answer) in part.iter().zip(answers(&part)) {
+                match &answer {
+                    Err(refusal) => report.remark(&loaded.file, &format!("{}: {refusal}", loaded.spectrum.meta.id)),
+                    Ok(_) => worth.count(loaded.spectrum.meta.survey),
                 }
                 let record = record(loaded, answer);
                 let line = match self.format {
                     Format::Table(share::Format::Csv) => csv::line_with(&record, &labels, taught),
-                    Format::Json => json(&record, &labels),
+                    Format::Json => json(&record, &labels, &worth),
                     Format::Table(_) => {
                         whole.push(record);
                         continue;
@@ -128,6 +148,10 @@ impl Predict {
             Format::Table(format) => out.write_all(&share::write(format, &whole, &labels))?,
         }
         out.flush()?;
+        // Each network that a user taught says itself what it was measured on.
+        if self.adapter.is_none() {
+            worth.remarks().iter().for_each(|remark| say(remark));
+        }
         Ok(outcome)
     }
 
@@ -145,10 +169,8 @@ impl Predict {
     }
 }
 
-pub(super) type Predicted = Result<Prediction, NoPrediction>;
-
 /// Answers in the order of the spectra, computed on all cores.
-pub(super) fn answer_all(predictor: &Predictor, part: &[Loaded]) -> Vec<Predicted> {
+pub(super) fn answer_all(predictor: &Predictor, part: &[Loaded]) -> Vec<Result<Prediction, NoPrediction>> {
     let share = part.len().div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
     part.par_chunks(share)
         .flat_map_iter(|batch| {
@@ -159,14 +181,14 @@ pub(super) fn answer_all(predictor: &Predictor, part: &[Loaded]) -> Vec<Predicte
 }
 
 /// A spectrum and its answer as a row of results.
-pub(super) fn record(loaded: &Loaded, answer: Predicted) -> Record {
+pub(super) fn record<E: Display>(loaded: &Loaded, answer: Result<Prediction, E>) -> Record {
     let snr = answer.is_err().then(|| snr::estimate(&loaded.spectrum)).flatten().map(|s| s.value);
     let answer = answer.map_or_else(|refusal| Answer::Refused(refusal.to_string()), Answer::Predicted);
     Record { summary: Summary::of(&loaded.file, &loaded.spectrum), answer, snr }
 }
 
 /// One line of JSON.
-fn json(record: &Record, labels: &[Label]) -> String {
+fn json(record: &Record, labels: &[Label], worth: &worth::Worth) -> String {
     let meta = &record.summary.meta;
     let mut row = Map::new();
     row.insert("file".into(), record.summary.file.as_str().into());
@@ -185,7 +207,12 @@ fn json(record: &Record, labels: &[Label]) -> String {
     }
     row.insert("flags".into(), record.flags().into());
     match &record.answer {
-        Answer::Predicted(prediction) => row.insert("model".into(), prediction.model.as_str().into()),
+        Answer::Predicted(prediction) => {
+            // What was taught has another accuracy than the model that it was taught to.
+            let taught = prediction.taught.as_ref().and_then(|t| t.label());
+            row.insert("measured".into(), worth.measured(meta.survey, taught));
+            row.insert("model".into(), prediction.model.as_str().into())
+        }
         Answer::Refused(why) => row.insert("refused".into(), why.as_str().into()),
         Answer::Open => None,
     };

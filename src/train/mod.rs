@@ -1,5 +1,6 @@
 //! Pretraining: native only. Inference never imports it.
 
+pub mod cases;
 pub mod components;
 pub mod coverage;
 pub mod dataset;
@@ -32,5 +33,6 @@ pub mod smooth;
 pub mod steps;
 pub mod straighten;
 pub mod subspace;
+pub mod surveys;
 pub mod transfer;
 pub mod transfer_case;

@@ -300,7 +300,7 @@ fn label_table(page: &mut String, scores: &[LabelScore]) {
     }
 }
 
-fn decimals(label: Label) -> usize {
+pub(super) fn decimals(label: Label) -> usize {
     match label {
         Label::Teff => 0,
         Label::Rv => 1,
