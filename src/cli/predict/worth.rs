@@ -40,8 +40,12 @@ impl Worth {
         Value::Object(self.labels.iter().map(of).collect::<Map<_, _>>())
     }
 
-    /// A sentence for each survey on whose real spectra the model was never measured.
+    /// A sentence for each survey on whose real spectra the model was never measured. Of a model that says nothing of its
+    /// accuracy at all there is nothing to set right.
     pub(super) fn remarks(&self) -> Vec<String> {
+        if self.card.accuracy.is_empty() {
+            return Vec::new();
+        }
         let remark = |(survey, n): &(Survey, usize)| {
             let measures: Vec<_> = self.labels.iter().filter_map(|l| self.card.measure(*l, *survey)).collect();
             if measures.iter().any(|m| !m.is_simulated) {

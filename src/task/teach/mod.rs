@@ -13,7 +13,7 @@ use crate::nn::residual_head::ResidualHead;
 pub mod adapter;
 mod augment;
 pub mod bake_off;
-mod cholesky;
+pub(crate) mod cholesky;
 pub mod classroom;
 pub mod closed_form;
 mod init;
