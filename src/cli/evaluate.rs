@@ -98,10 +98,8 @@ impl Evaluate {
             simulated(Survey::GaiaXp)?,
         ];
 
-        let loaded: Vec<Predictor> = manifest
-            .predictors()
-            .map(|entry| Ok(self.models.load(Some(&entry.name))?.1))
-            .collect::<Result<_>>()?;
+        let loaded: Vec<Predictor> =
+            manifest.predictors().map(|entry| Ok(self.models.load(Some(&entry.name))?.1)).collect::<Result<_>>()?;
         let default = loaded.iter().find(|p| p.entry().name == manifest.default).context("no default model")?;
         let reader = Reader::new(block_on(Kit::fetch(&store, None, |_, _, _| {})).map_err(|why| anyhow!(why))?);
         let mut routes: Vec<Route> = loaded.iter().map(Route::Flux).collect();
@@ -141,7 +139,10 @@ impl Evaluate {
             figures,
         ];
         let of_entry = |entry: &ModelEntry| {
-            loaded.iter().find(|p| p.entry().name == entry.name).with_context(|| format!("{} is not loaded", entry.name))
+            loaded
+                .iter()
+                .find(|p| p.entry().name == entry.name)
+                .with_context(|| format!("{} is not loaded", entry.name))
         };
         let mut text = report::write(&manifest, &measured.concat(), of_entry, real)?;
         // What `specola experiment` found stays as it is.

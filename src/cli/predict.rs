@@ -18,7 +18,9 @@ use crate::preprocess::snr;
 use crate::result::{Label, Prediction, Summary};
 use crate::share::session::Session;
 use crate::share::{self, Answer, Record, csv};
+use crate::spectrum::{Spectrum, Survey};
 use crate::task::predict::{NoPrediction, Predictor};
+use crate::task::published::is_xp;
 use crate::task::teach::adapter::Adapter;
 
 mod embedded;
@@ -123,14 +125,15 @@ impl Predict {
         let mut whole = Vec::new();
         let outcome = for_each_part(&self.files, |part, report| {
             for (loaded, answer) in part.iter().zip(answers(&part)) {
+                let survey = survey_of(&loaded.spectrum);
                 match &answer {
                     Err(refusal) => report.remark(&loaded.file, &format!("{}: {refusal}", loaded.spectrum.meta.id)),
-                    Ok(_) => worth.count(loaded.spectrum.meta.survey),
+                    Ok(_) => worth.count(survey),
                 }
                 let record = record(loaded, answer);
                 let line = match self.format {
                     Format::Table(share::Format::Csv) => csv::line_with(&record, &labels, taught),
-                    Format::Json => json(&record, &labels, &worth),
+                    Format::Json => json(&record, &labels, &worth, survey),
                     Format::Table(_) => {
                         whole.push(record);
                         continue;
@@ -187,8 +190,13 @@ pub(super) fn record<E: Display>(loaded: &Loaded, answer: Result<Prediction, E>)
     Record { summary: Summary::of(&loaded.file, &loaded.spectrum), answer, snr }
 }
 
+/// The survey whose accuracy holds for a spectrum.
+fn survey_of(spectrum: &Spectrum) -> Survey {
+    if is_xp(spectrum) { Survey::GaiaXp } else { spectrum.meta.survey }
+}
+
 /// One line of JSON.
-fn json(record: &Record, labels: &[Label], worth: &worth::Worth) -> String {
+fn json(record: &Record, labels: &[Label], worth: &worth::Worth, survey: Survey) -> String {
     let meta = &record.summary.meta;
     let mut row = Map::new();
     row.insert("file".into(), record.summary.file.as_str().into());
@@ -210,7 +218,7 @@ fn json(record: &Record, labels: &[Label], worth: &worth::Worth) -> String {
         Answer::Predicted(prediction) => {
             // What was taught has another accuracy than the model that it was taught to.
             let taught = prediction.taught.as_ref().and_then(|t| t.label());
-            row.insert("measured".into(), worth.measured(meta.survey, taught));
+            row.insert("measured".into(), worth.measured(survey, taught));
             row.insert("model".into(), prediction.model.as_str().into())
         }
         Answer::Refused(why) => row.insert("refused".into(), why.as_str().into()),

@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn distance_and_probability_are_scipys() {
         assert!((distance_from_uniform(&[0.7, 0.1, 0.25, 0.95, 0.2]) - 0.35).abs() < 1e-12);
-        let scipys = [(0.0441, 1000, 0.039_688), (0.0254, 1000, 0.530_493), (0.06, 400, 0.107_771), (0.02, 2000, 0.395_313)];
+        let scipys =
+            [(0.0441, 1000, 0.039_688), (0.0254, 1000, 0.530_493), (0.06, 400, 0.107_771), (0.02, 2000, 0.395_313)];
         for (distance, n, p) in scipys {
             assert!((kolmogorov(distance, n) - p).abs() < 2e-3, "{} {p}", kolmogorov(distance, n));
         }

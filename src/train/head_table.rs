@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn figures_become_rows_and_the_smallest_is_bold() {
-        let figure = |what: &str, of: &str, value| Figure { what: what.into(), of: of.into(), on: "stars".into(), n: 9, value };
+        let figure =
+            |what: &str, of: &str, value| Figure { what: what.into(), of: of.into(), on: "stars".into(), n: 9, value };
         let all = [
             figure("recall@1", "base", 0.1),
             figure("σ of teff, lrs", "head on flux itself", 96.2),

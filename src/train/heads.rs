@@ -166,8 +166,9 @@ pub fn finish(
                 Some(Accuracy::of(Label::from_name(label)?, &on, survey, true, m))
             });
             let on_real = on_real.iter();
-            let real_rows = on_real
-                .filter_map(|(label, m)| Some(Accuracy::of(Label::from_name(label)?, REAL, Survey::LamostLrs, false, m)));
+            let real_rows = on_real.filter_map(|(label, m)| {
+                Some(Accuracy::of(Label::from_name(label)?, REAL, Survey::LamostLrs, false, m))
+            });
             accuracy.extend(rows.chain(real_rows));
             if modality == Modality::Lrs {
                 let mut judges = vec![("held-out simulated stars", seen)];

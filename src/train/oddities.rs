@@ -57,7 +57,12 @@ fn either(rng: &mut impl Rng, range: std::ops::Range<f64>) -> f64 {
 }
 
 /// The optical and the XP spectrum with something wrong.
-pub(super) fn plant(kind: Kind, own: (&[f32], &[f32]), other: (&[f32], &[f32]), rng: &mut impl Rng) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn plant(
+    kind: Kind,
+    own: (&[f32], &[f32]),
+    other: (&[f32], &[f32]),
+    rng: &mut impl Rng,
+) -> (Vec<f32>, Vec<f32>) {
     let (lrs, xp) = own;
     let sum = |a: &[f32], b: &[f32], w: f32| a.iter().zip(b).map(|(a, b)| w * a + (1.0 - w) * b).collect::<Vec<f32>>();
     match kind {

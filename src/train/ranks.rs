@@ -52,7 +52,12 @@ pub fn simulated(reader: &Reader, held_out: &Pairs, n: usize) -> Result<Vec<Rank
     let stars = held_out.of_step(0, n, Want::Lrs)?;
     let known: Vec<_> = stars
         .into_iter()
-        .map(|p| (Seen::lrs(p.lrs, Some(p.snr)).input(), [p.parameters[0], p.parameters[1], p.parameters[2], p.parameters[3]]))
+        .map(|p| {
+            (
+                Seen::lrs(p.lrs, Some(p.snr)).input(),
+                [p.parameters[0], p.parameters[1], p.parameters[2], p.parameters[3]],
+            )
+        })
         .collect();
     of(reader, "held-out simulated stars, LAMOST-like and DESI-like", &known)
 }

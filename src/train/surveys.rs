@@ -74,7 +74,8 @@ impl Answers {
             match (s.label, case.survey, case.is_simulated) {
                 // Headers have velocities where catalogues have none.
                 (Label::Rv, Survey::LamostLrs, false) if case.table.texts.contains_key("star_group") => {
-                    of(&velocities(&judged, &case.table, "star_group", "snrg").metrics)
+                    let on = "LAMOST, real stars, velocities of catalogues, else of headers, S/N > 30".into();
+                    Accuracy { on, ..of(&velocities(&judged, &case.table, "star_group", "snrg").metrics) }
                 }
                 _ => Accuracy { sigma_se: Some(s.sigma_se), ..of(&s.metrics) },
             }
@@ -101,7 +102,13 @@ pub fn answers(routes: &[Route], cases: &[Case], say: &mut dyn FnMut(&str)) -> V
                 continue;
             }
             let answers = Answers::of(route, number, case);
-            say(&format!("{}: {} of {} answered, {}", answers.model, answers.judged.len(), case.spectra.len(), case.name));
+            say(&format!(
+                "{}: {} of {} answered, {}",
+                answers.model,
+                answers.judged.len(),
+                case.spectra.len(),
+                case.name
+            ));
             if !answers.judged.is_empty() {
                 all.push(answers);
             }
@@ -131,6 +138,13 @@ fn standing(accuracy: Accuracy) -> Accuracy {
 const SURVEYS: [(Survey, &str); 3] =
     [(Survey::LamostLrs, "LAMOST-like, LRS"), (Survey::Desi, "DESI"), (Survey::GaiaXp, "Gaia XP")];
 
+/// What a table says of a model: what was recorded on real stars and what this run has measured. Parts of a set that stands
+/// there whole, and older figures of simulated stars, are told in the model's own section.
+fn rows_of(entry: &ModelEntry, label: Label, survey: Survey) -> Vec<Accuracy> {
+    let recorded = entry.accuracy.iter().filter(|a| !a.simulated && !a.on.contains("labels from"));
+    recorded.chain(&entry.surveys).filter(|a| a.label == label && a.survey == survey).cloned().collect()
+}
+
 /// The table survey × label: what a dropped spectrum's labels are worth. Of each survey the route is the default model; the
 /// encoder pair where that takes no such spectra.
 pub fn table(manifest: &Manifest) -> String {
@@ -142,13 +156,7 @@ pub fn table(manifest: &Manifest) -> String {
     );
     for (survey, name) in SURVEYS {
         for label in Label::ALL {
-            let of = |entry: &ModelEntry| -> Vec<Accuracy> {
-                let all = entry.accuracy.iter().chain(&entry.surveys);
-                let mut rows: Vec<Accuracy> = all.filter(|a| a.label == label && a.survey == survey).cloned().collect();
-                // Parts of a set that stands there whole are told in the model's own section.
-                rows.retain(|a| !a.on.contains("labels from"));
-                rows
-            };
+            let of = |entry: &ModelEntry| rows_of(entry, label, survey);
             let gives = |entry: &&ModelEntry| !of(entry).is_empty();
             let route = manifest.default_model().filter(gives).or(manifest.models.iter().find(gives));
             let symbol = label.symbol();
@@ -174,49 +182,59 @@ pub fn table(manifest: &Manifest) -> String {
     page
 }
 
-/// All routes side by side on every case: σ and offset, the smallest σ in bold.
+/// All routes side by side on every case: σ and offset, the smallest σ in bold, and how often each route has it.
 pub fn comparison(manifest: &Manifest, cases: &[Case], all: &[Answers]) -> String {
     let mut names: Vec<&str> = Vec::new();
-    all.iter().for_each(|a| if !names.contains(&a.model.as_str()) { names.push(&a.model) });
-    let mut page = String::from(
-        "\n## Routes side by side\n\nσ and offset of every route, the smallest σ in bold. `lrs-mlp` alone has learned from real stars, those of MILES; \
-         its figures on them are of cross-validation.\n\n| on | label |",
-    );
-    names.iter().for_each(|name| { let _ = write!(page, " {name} |"); });
-    page.push_str("\n|---|---|");
-    names.iter().for_each(|_| page.push_str("---|"));
-    page.push('\n');
+    for a in all.iter().filter(|a| a.accuracy.iter().any(|a| a.label != Label::Rv)) {
+        if !names.contains(&a.model.as_str()) {
+            names.push(&a.model);
+        }
+    }
+    let of = |name: &str, number: usize, label: Label| -> Option<Accuracy> {
+        match all.iter().find(|a| a.model == name && a.case == number) {
+            Some(a) => a.accuracy.iter().find(|a| a.label == label).cloned(),
+            None => {
+                let entry = manifest.get(name).filter(|entry| has_learned(entry, &cases[number]))?;
+                entry.accuracy.iter().find(|a| a.label == label && a.on.contains("fold")).cloned()
+            }
+        }
+    };
+    let mut wins = vec![[0; 2]; names.len()];
+    let mut lines = String::new();
     for (number, case) in cases.iter().enumerate() {
         for label in Label::ALL {
-            let cell = |name: &&str| -> Option<Accuracy> {
-                let own = all.iter().find(|a| a.model == **name && a.case == number);
-                match own {
-                    Some(a) => a.accuracy.iter().find(|a| a.label == label).cloned(),
-                    None => {
-                        let entry = manifest.get(name).filter(|entry| has_learned(entry, case))?;
-                        entry.accuracy.iter().find(|a| a.label == label && a.on.contains("fold")).cloned()
-                    }
-                }
-            };
-            let cells: Vec<Option<Accuracy>> = names.iter().map(cell).collect();
+            let cells: Vec<Option<Accuracy>> = names.iter().map(|name| of(name, number, label)).collect();
             let best = cells.iter().flatten().map(|a| a.sigma).fold(f64::INFINITY, f64::min);
             if best.is_infinite() {
                 continue;
             }
-            let _ = write!(page, "| {} | {} |", case.name, label.symbol());
-            for cell in cells {
+            let _ = write!(lines, "| {} | {} |", case.name, label.symbol());
+            let is_contested = cells.iter().flatten().count() > 1 && label != Label::Rv;
+            for (cell, wins) in cells.into_iter().zip(&mut wins) {
+                let d = decimals(label);
                 let _ = match cell {
-                    Some(a) => {
-                        let (d, mark) = (decimals(label), if a.sigma <= best { "**" } else { "" });
-                        write!(page, " {mark}{:.d$}{mark}, {:+.d$} |", a.sigma, a.bias)
+                    Some(a) if a.sigma <= best => {
+                        wins[usize::from(case.is_simulated)] += usize::from(is_contested);
+                        write!(lines, " **{:.d$}**, {:+.d$} |", a.sigma, a.bias)
                     }
-                    None => write!(page, " – |"),
+                    Some(a) => write!(lines, " {:.d$}, {:+.d$} |", a.sigma, a.bias),
+                    None => write!(lines, " – |"),
                 };
             }
-            page.push('\n');
+            lines.push('\n');
         }
     }
-    page
+    let won =
+        |of: usize| names.iter().zip(&wins).map(|(name, n)| format!("{name} {}", n[of])).collect::<Vec<_>>().join(", ");
+    format!(
+        "\n## Routes side by side\n\nσ and offset of every route, the smallest σ in bold. `lrs-mlp` alone has learned from real stars, those of MILES; \
+         its figures on them are of cross-validation. RV is of one network in both. Where several routes give a label, the smallest σ is on real stars that of: {}; \
+         on simulated ones: {}.\n\n| on | label | {} |\n|---|---|{}\n{lines}",
+        won(0),
+        won(1),
+        names.join(" | "),
+        "---|".repeat(names.len())
+    )
 }
 
 /// How often each route flags spectra that are as they should be.
@@ -228,7 +246,8 @@ pub fn false_alarms(cases: &[Case], all: &[Answers]) -> String {
     for a in all {
         let flagged = a.judged.iter().filter(|j| j.prediction.flags.contains(&Flag::OutOfTraining)).count();
         let n = a.judged.len();
-        let _ = writeln!(page, "| {} | {} | {n} | {:.4} |", a.model, cases[a.case].name, flagged as f64 / n.max(1) as f64);
+        let _ =
+            writeln!(page, "| {} | {} | {n} | {:.4} |", a.model, cases[a.case].name, flagged as f64 / n.max(1) as f64);
     }
     page
 }

@@ -89,7 +89,8 @@ fn EngineLine() -> impl IntoView {
 #[component]
 fn Model(card: ModelCard) -> impl IntoView {
     let measured = Survey::ALL.into_iter().filter(|survey| survey.measured_as() == *survey);
-    let measured = measured.flat_map(|survey| Label::ALL.map(|label| card.measure(label, survey).map(ToString::to_string)));
+    let measured =
+        measured.flat_map(|survey| Label::ALL.map(|label| card.measure(label, survey).map(ToString::to_string)));
     let measured = measured.flatten().map(|text| view! { <li>{format::prose(&text)}</li> }).collect_view();
     view! {
         <details class="fact" data-testid="model-card">

@@ -12,7 +12,7 @@ use crate::train::ranks::Ranks;
 use crate::train::surveys::Answers;
 
 /// Points in a plot: so many show the shape, and the files stay small.
-const MOST_POINTS: usize = 70;
+const MOST_POINTS: usize = 60;
 
 /// Bins of a histogram of ranks.
 const BINS: usize = 20;
@@ -46,22 +46,29 @@ fn one_to_one(answers: &Answers, case: &Case) -> Option<Chart> {
         let points = Mark::Points { at, paint: Paint::Data, radius_px: 1.8, is_filled: true };
         let name = with_unit(label);
         let (x, y) = (format!("{known} {name}"), format!("predicted {name}"));
-        (all.len() > 2).then(|| plot(x, y, range, range, vec![Mark::Diagonal, points]))
+        (all.len() > 2).then(|| plot(x, y, range, range, vec![line((range.0, range.0), (range.1, range.1)), points]))
     };
     chart(Label::ALL.into_iter().filter_map(of).collect())
 }
 
-/// Share of residuals within k errors, against that of a Gaussian.
+/// Share of residuals within k errors, against that of a Gaussian: a curve a label.
 fn calibration(answers: &Answers, case: &Case) -> Option<Chart> {
-    let of = |label: Label| {
-        let pulls: Vec<f64> = answers.triples(case, label).iter().map(|(t, p, e): &Triple| ((p - t) / e).abs()).collect();
+    let of = |(i, label): (usize, Label)| {
+        let pulls: Vec<f64> =
+            answers.triples(case, label).iter().map(|(t, p, e): &Triple| ((p - t) / e).abs()).collect();
         let share = |k: f64| pulls.iter().filter(|p| **p <= k).count() as f64 / pulls.len().max(1) as f64;
         let through = (0..=30).map(|i| 0.1 * f64::from(i)).map(|k| (gaussian(k), share(k))).collect();
-        let marks = vec![Mark::Diagonal, Mark::Curve { through, paint: Paint::Data }];
-        let (x, y) = ("share that k errors should hold".to_string(), format!("share held, {}", label.symbol()));
-        (pulls.len() > 2).then(|| plot(x, y, (0.0, 1.0), (0.0, 1.0), marks))
+        (pulls.len() > 2).then_some(Mark::Curve { through, paint: Paint::Series(i) })
     };
-    chart(Label::ALL.into_iter().filter_map(of).collect())
+    let curves: Vec<Mark> = Label::ALL.into_iter().enumerate().filter_map(of).collect();
+    let (x, y) = ("share that k errors should hold".into(), "share that they hold".into());
+    let marks = [line((0.0, 0.0), (1.0, 1.0))].into_iter().chain(curves).collect();
+    chart(vec![plot(x, y, (0.0, 1.0), (0.0, 1.0), marks)])
+}
+
+/// What should be: one stroke, where dashes would be a hundred.
+fn line(from: (f64, f64), to: (f64, f64)) -> Mark {
+    Mark::Curve { through: vec![from, to], paint: Paint::Sigma }
 }
 
 /// Share of a Gaussian within k σ: erf(k/√2) by Simpson's rule.
@@ -85,10 +92,17 @@ fn histograms(all: &[Ranks]) -> Option<Chart> {
         let top = through.iter().map(|p| p.1).fold(1.5, f64::max) * 1.06;
         let (distance, p) = ranks.uniformity();
         let x = format!("rank of {} (K–S {distance:.3}, p = {p:.2})", ranks.label.symbol());
-        let marks = vec![Mark::Level(1.0), Mark::Curve { through, paint: Paint::Data }];
+        let marks = vec![line((0.0, 1.0), (1.0, 1.0)), Mark::Curve { through, paint: Paint::Data }];
         plot(x, "density".into(), (0.0, 1.0), (0.0, top), marks)
     };
     chart(all.iter().map(of).collect())
+}
+
+/// An SVG without what says nothing: what is so anyway, and the font in every word.
+fn lean(svg: &str) -> String {
+    const FONT: &str = " font-family=\"Helvetica, Arial, sans-serif\"";
+    let svg = svg.replace(" opacity=\"1\"", "").replace(" stroke=\"none\" stroke-width=\"1\"", "").replace(FONT, "");
+    svg.replacen("<svg", &format!("<svg{FONT}"), 1)
 }
 
 /// Draws all figures into a folder, which keeps nothing else, and gives the section that shows them. `shown` are the answers
@@ -105,7 +119,7 @@ pub(super) fn draw(folder: &Path, cases: &[Case], shown: &[(&str, &Answers)], ra
             let Some(chart) = chart else { continue };
             let path = folder.join(format!("{name}.svg"));
             let svg = chart.to_svg(PLOT_MM.0, PLOT_MM.1 * chart.plots.len() as f64);
-            std::fs::write(&path, svg).with_context(|| format!("writing {}", path.display()))?;
+            std::fs::write(&path, lean(&svg)).with_context(|| format!("writing {}", path.display()))?;
             let _ = writeln!(page, "<img src=\"figures/{name}.svg\" width=\"250\" alt=\"{about}\" title=\"{about}\">");
         }
         Ok(())
@@ -117,12 +131,16 @@ pub(super) fn draw(folder: &Path, cases: &[Case], shown: &[(&str, &Answers)], ra
         };
         shown.iter().map(one).collect::<Vec<_>>()
     };
-    let which: Vec<String> =
-        shown.iter().map(|(_, a)| format!("{} on {}", a.model, cases[a.case].name)).collect();
+    let which: Vec<String> = shown.iter().map(|(_, a)| format!("{} on {}", a.model, cases[a.case].name)).collect();
     let which = which.join("; ");
-    section(&format!("Predicted against known, at most {MOST_POINTS} stars a plot. From left: {which}."), of("one-to-one", one_to_one))?;
     section(
-        &format!("Share of residuals within k errors against that of a Gaussian, k from 0 to 3: below the dashed line errors are too small. From left: {which}."),
+        &format!("Predicted against known, at most {MOST_POINTS} stars a plot. From left: {which}."),
+        of("one-to-one", one_to_one),
+    )?;
+    section(
+        &format!(
+            "Share of residuals within k errors against that of a Gaussian, k from 0 to 3; below the straight line errors are too small. Teff blue, log g orange, [Fe/H] green, [α/Fe] red, RV grey. From left: {which}."
+        ),
         of("calibration", calibration),
     )?;
     let name = ranks.first().map_or(String::new(), |r| format!("ranks: {}", r.on));

@@ -32,9 +32,9 @@ impl Worth {
     pub(super) fn measured(&self, survey: Survey, taught: Option<Label>) -> Value {
         let of = |label: &Label| {
             let measure = self.card.measure(*label, survey).filter(|_| taught != Some(*label));
-            let figures = measure.map(|m| {
-                json!({ "sigma": m.sigma, "bias": m.bias, "n": m.n, "on": m.on, "simulated": m.is_simulated })
-            });
+            let figures = measure.map(
+                |m| json!({ "sigma": m.sigma, "bias": m.bias, "n": m.n, "on": m.on, "simulated": m.is_simulated }),
+            );
             (label.name().to_string(), figures.unwrap_or(Value::Null))
         };
         Value::Object(self.labels.iter().map(of).collect::<Map<_, _>>())
