@@ -12,7 +12,7 @@ use crate::train::ranks::Ranks;
 use crate::train::surveys::Answers;
 
 /// Points in a plot: so many show the shape, and the files stay small.
-const MOST_POINTS: usize = 60;
+const MOST_POINTS: usize = 40;
 
 /// Bins of a histogram of ranks.
 const BINS: usize = 20;
@@ -120,7 +120,10 @@ pub(super) fn draw(folder: &Path, cases: &[Case], shown: &[(&str, &Answers)], ra
             let path = folder.join(format!("{name}.svg"));
             let svg = chart.to_svg(PLOT_MM.0, PLOT_MM.1 * chart.plots.len() as f64);
             std::fs::write(&path, lean(&svg)).with_context(|| format!("writing {}", path.display()))?;
-            let _ = writeln!(page, "<img src=\"figures/{name}.svg\" width=\"250\" alt=\"{about}\" title=\"{about}\">");
+            let _ = writeln!(
+                page,
+                "<img src=\"figures/{name}.svg\" width=\"250\" align=\"top\" alt=\"{about}\" title=\"{about}\">"
+            );
         }
         Ok(())
     };
