@@ -8,12 +8,9 @@ use super::encode::{Encoded, Encoders, NotSeen, prepare};
 use super::library::Library;
 use crate::result::catalogue::Modality;
 use crate::result::{Estimate, Flag, Label, LedgerEntry, Prediction};
-use crate::retrieve::oddity::Usual;
+use crate::retrieve::oddity::{self, Usual};
 use crate::spectrum::{Spectrum, Survey};
 use crate::task::predict::{NoPrediction, Predictor};
-
-/// Beyond this percentile of the reference set in either score a spectrum is flagged.
-pub const FAR_PERCENTILE: f64 = 99.0;
 
 /// Reads labels from embeddings.
 #[derive(Debug)]
@@ -50,7 +47,7 @@ impl Reader {
         let modality = encoded.seen.modality;
         let rebuilt = encoded.reconstruction(&usual.floors).map(|v| usual.reconstruction(modality).score(v));
         let neighbour = self.library.neighbour_score(modality, &encoded.embedding, id);
-        [rebuilt, neighbour].into_iter().flatten().any(|score| score.percentile > FAR_PERCENTILE)
+        oddity::is_far([rebuilt, neighbour])
     }
 
     /// One answer a spectrum, in the same order. S/N, remarks and ledger of optical spectra are the predictor's, which
