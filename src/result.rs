@@ -306,11 +306,11 @@ pub struct ModelCard {
 }
 
 impl ModelCard {
-    /// The accuracy of a label that holds for a survey's spectra: the first on real stars, else the first on simulated ones;
-    /// `None` where none was measured.
+    /// The accuracy of a label that holds for a survey's spectra: the first on real stars, else the last on simulated ones,
+    /// which is what `specola evaluate` found; `None` where none was measured.
     pub fn measure(&self, label: Label, survey: Survey) -> Option<&Measure> {
         let holds = || self.accuracy.iter().filter(|m| m.label == label && m.survey == survey.measured_as());
-        holds().find(|m| !m.is_simulated).or(holds().next())
+        holds().find(|m| !m.is_simulated).or(holds().next_back())
     }
 }
 
