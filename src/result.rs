@@ -7,7 +7,7 @@ pub mod teach;
 
 use serde::{Deserialize, Serialize};
 
-use crate::spectrum::{Known, Meta, Spectrum};
+use crate::spectrum::{Known, Meta, Spectrum, Survey};
 
 /// A stellar parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -322,6 +322,15 @@ pub struct ModelCard {
     pub bytes: u64,
 }
 
+impl ModelCard {
+    /// The accuracy of a label that holds for a survey's spectra: the first on real stars, else the last on simulated ones,
+    /// which is what `specola evaluate` found; `None` where none was measured.
+    pub fn measure(&self, label: Label, survey: Survey) -> Option<&Measure> {
+        let holds = || self.accuracy.iter().filter(|m| m.label == label && m.survey == survey.measured_as());
+        holds().find(|m| !m.is_simulated).or(holds().next_back())
+    }
+}
+
 /// How good a label was measured to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
@@ -329,6 +338,10 @@ pub struct Measure {
     pub label: Label,
     /// On which stars.
     pub on: String,
+    /// The survey whose spectra it holds for, of those that stand for others ([`Survey::measured_as`]).
+    pub survey: Survey,
+    /// Whether the stars were simulated.
+    pub is_simulated: bool,
     /// How many.
     pub n: u32,
     /// Mean of predicted − catalogue, in the label's unit.
@@ -337,12 +350,19 @@ pub struct Measure {
     pub sigma: f64,
 }
 
-/// `Teff: σ 110 K, bias -7 K, N 414 (MILES …)`.
-impl std::fmt::Display for Measure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Measure { label, on, n, bias, sigma } = self;
+impl Measure {
+    /// `Teff σ 110 K, bias -7 K, N 414`.
+    pub fn figures(&self) -> String {
+        let Measure { label, n, bias, sigma, .. } = self;
         let d = if *sigma >= 10.0 { 0 } else { 3 };
         let unit = if label.unit().is_empty() { String::new() } else { format!(" {}", label.unit()) };
-        write!(f, "{}: σ {sigma:.d$}{unit}, bias {bias:+.d$}{unit}, N {n} ({on})", label.symbol())
+        format!("{} σ {sigma:.d$}{unit}, bias {bias:+.d$}{unit}, N {n}", label.symbol())
+    }
+}
+
+/// `Teff σ 110 K, bias -7 K, N 414 (MILES …)`.
+impl std::fmt::Display for Measure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.figures(), self.on)
     }
 }

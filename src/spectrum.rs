@@ -50,6 +50,15 @@ impl Survey {
         }
     }
 
+    /// The survey that stands for this one where accuracy is measured: LAMOST for all optical spectra but DESI's, which come
+    /// through the same preprocessing at much the same resolving power.
+    pub fn measured_as(self) -> Survey {
+        match self {
+            Survey::Desi | Survey::GaiaXp => self,
+            Survey::LamostLrs | Survey::Sdss | Survey::Miles | Survey::Other => Survey::LamostLrs,
+        }
+    }
+
     /// Resolving power λ/FWHM near 4800 Å that the survey documents, where it does.
     ///
     /// LAMOST LRS: 1800 (Zhao et al. 2012). SDSS: 1850–2200 over 3800–9000 Å, about 1900 in the model's range (Smee et

@@ -89,3 +89,45 @@ fn spectra_are_translated_and_ranked() {
         assert!((0.0..=100.0).contains(&percentile));
     }
 }
+
+fn rows(args: &[&str]) -> (Vec<serde_json::Value>, String) {
+    let output = specola(args);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let rows =
+        String::from_utf8_lossy(&output.stdout).lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    (rows, said)
+}
+
+/// Labels of both surveys' spectra by the pair's heads; what is no star at all is flagged, a node of the grid is not.
+#[test]
+fn a_pair_answers_for_both_surveys_and_flags_what_it_does_not_know() {
+    let folder = Folder::new("likes-predict");
+    let bump = folder.write("bump.csv", xp_csv(6000.0)).to_string_lossy().into_owned();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/www/samples/g-dwarf.fits.gz");
+    let (rows, said) = rows(&["predict", sample, &bump, "--model", "lrs-xp-pr", "--format", "json"]);
+    let [star, bump] = &rows[..] else { panic!("{rows:?}") };
+    let flags = |row: &serde_json::Value| row["flags"].to_string();
+    assert!(star["teff"].as_f64().is_some_and(|t| (5000.0..6600.0).contains(&t)), "{star}");
+    assert!(!flags(star).contains("out_of_training"), "{star}");
+    assert!(bump["teff"].is_f64() && bump["e_teff"].is_f64() && bump.get("rv").is_none(), "{bump}");
+    assert!(flags(bump).contains("out_of_training"), "{bump}");
+    // Real stars have measured the one, simulated ones the other.
+    assert_eq!(
+        (&star["measured"]["teff"]["simulated"], &bump["measured"]["teff"]["simulated"]),
+        (&false.into(), &true.into())
+    );
+    assert!(said.contains("1 Gaia XP spectrum") && said.contains("simulated Gaia XP spectra only"), "{said}");
+}
+
+/// A DESI spectrum is not given what was measured on LAMOST-like ones.
+#[test]
+fn each_survey_has_its_own_accuracy() {
+    let desi = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/desi.fits");
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/www/samples/g-dwarf.fits.gz");
+    let (rows, said) = rows(&["predict", sample, desi, "--format", "json"]);
+    let of = |survey: &str| rows.iter().find(|r| r["survey"] == survey).map(|r| r["measured"]["teff"].clone());
+    let (desi, other) = (of("DESI").expect("a DESI row"), of("LAMOST LRS").expect("a LAMOST row"));
+    assert_eq!((&desi["simulated"], &other["simulated"]), (&true.into(), &false.into()));
+    assert_ne!(desi["sigma"], other["sigma"]);
+    assert!(said.contains("measured on simulated DESI spectra only"), "{said}");
+}

@@ -267,7 +267,7 @@ fn a_pair_is_trained_measured_published_and_loaded() {
     assert!(across.len() == 5 && across.iter().all(|f| f.len() == 343));
     let labels = block_on(pair.predict(Modality::Lrs, &slices)).expect("labels").expect("split has a head");
     assert!(labels.iter().all(|row| row.len() == pair.labels(Modality::Lrs).len()));
-    let draws = block_on(pair.posterior(&embedded[0], 50)).expect("draws").expect("there is a flow");
+    let draws = block_on(pair.posterior(&embedded[0], 50, 1)).expect("draws").expect("there is a flow");
     assert_eq!(pair.posterior_labels(), ["teff", "logg", "feh", "alpha_fe"]);
     assert!(draws.len() == 50 && draws.iter().all(|d| d.len() == 4 && d.iter().all(|v| v.is_finite())));
     assert_eq!(pair.labels(Modality::Xp).last().map(String::as_str), Some("ebprp"));

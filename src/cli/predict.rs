@@ -1,5 +1,6 @@
 //! `specola predict`: stellar parameters of spectra, as a table.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::files::{Loaded, for_each_part};
 use super::output::Format;
-use super::{ModelsDir, Outcome, output, published};
+use super::{ModelsDir, Outcome, output, published, say};
 use crate::model::manifest::ModelEntry;
 use crate::model::store::{MANIFEST, sha256_hex};
 use crate::preprocess::snr;
@@ -18,9 +19,15 @@ use crate::result::reading::ModelFit;
 use crate::result::{Label, Prediction, Summary};
 use crate::share::session::Session;
 use crate::share::{self, Answer, Record, csv};
+use crate::spectrum::{Spectrum, Survey};
 use crate::task::fit::Modeller;
 use crate::task::predict::{NoPrediction, Predictor};
+use crate::task::published::is_xp;
 use crate::task::teach::adapter::Adapter;
+
+mod embedded;
+mod fit;
+mod worth;
 
 /// The file of an adapter: itself, or in a session file that the page saved.
 fn adapter_in(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -48,7 +55,7 @@ pub(super) struct Predict {
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
     /// Model to use: a name (`specola models` lists them), a folder of such models, or the folder of the published
-    /// SpecCLIP system [default: the shipped default]
+    /// SpecCLIP system; an encoder pair's heads answer for Gaia XP spectra too [default: the shipped default]
     #[arg(long, value_name = "NAME|DIR")]
     model: Option<String>,
     /// What `specola finetune` or the page kept, or a session file with it: its label comes from what was taught, and is flagged `taught` [default model: the one
@@ -83,6 +90,18 @@ impl Predict {
         let adapter = adapter.transpose()?;
         // The model that an adapter belongs to, by the name that stands before its version.
         let home = adapter.as_ref().and_then(|(_, _, card)| Some(card.base.rsplit_once(' ')?.0.to_owned()));
+        if let (Some(name), None) = (self.model.as_deref(), &adapter)
+            && let Some(answers) = embedded::Answers::find(&self.models, name)?
+        {
+            if self.fit {
+                bail!(
+                    "{name} reads labels from embeddings, which --fit has no model spectrum for; leave one of the two out"
+                );
+            }
+            let entry = answers.entry().clone();
+            return self
+                .write(&entry, None, |part| answers.of(part).into_iter().map(|answer| (answer, None)).collect());
+        }
         let (entry, mut predictor) = match self.model.as_deref().map(|m| (m, Path::new(m))) {
             Some((_, folder)) if folder.join(MANIFEST).is_file() => {
                 ModelsDir { folder: Some(folder.to_owned()) }.load(None)?
@@ -100,35 +119,48 @@ impl Predict {
             taught = Some(card.target).filter(|target| Label::from_name(target).is_none());
             predictor.teach(Some(adapter));
         }
-        let taught = taught.as_deref();
-        let labels = self.labels_of(&entry)?;
         let modeller = self.fit.then(|| block_on(Modeller::fetch(&self.models.store(), |_, _| {})));
         let modeller = modeller.transpose().map_err(anyhow::Error::msg)?;
+        self.write(&entry, taught.as_deref(), |part| {
+            let mut answers = answer_all(&predictor, part);
+            let fits = modeller.as_ref().map(|modeller| fit::of_all(modeller, &predictor, part, &mut answers));
+            answers.into_iter().zip(fits.unwrap_or_else(|| vec![None; part.len()])).collect()
+        })
+    }
+
+    /// Reads, answers and writes the table.
+    fn write<E: Display>(
+        &self,
+        entry: &ModelEntry,
+        taught: Option<&str>,
+        answers: impl Fn(&[Loaded]) -> Vec<(Result<Prediction, E>, Option<ModelFit>)>,
+    ) -> anyhow::Result<Outcome> {
+        let labels = self.labels_of(entry)?;
+        let mut worth = worth::Worth::new(entry.card(), labels.clone());
         let mut out = output::open(self.output.as_deref())?;
         if self.format == Format::Table(share::Format::Csv) {
             let header = csv::header_with(&labels, taught);
-            let header = if self.fit { csv::before_flags(&header, FIT_COLUMNS.map(String::from)) } else { header };
+            let header = if self.fit { csv::before_flags(&header, fit::COLUMNS.map(String::from)) } else { header };
             out.write_all(header.as_bytes())?;
         }
         // These formats begin with what only their end knows, the number of rows for one.
         let mut whole = Vec::new();
         let outcome = for_each_part(&self.files, |part, report| {
-            let mut answers = answer_all(&predictor, &part);
-            let fits = modeller.as_ref().map(|modeller| fit_all(modeller, &predictor, &part, &mut answers));
-            let mut fits = fits.map(Vec::into_iter);
-            for (loaded, answer) in part.iter().zip(answers) {
-                let fit = fits.as_mut().map(|fits| fits.next().flatten());
-                if let Err(refusal) = &answer {
-                    report.remark(&loaded.file, &format!("{}: {refusal}", loaded.spectrum.meta.id));
+            for (loaded, (answer, fit)) in part.iter().zip(answers(&part)) {
+                let survey = survey_of(&loaded.spectrum);
+                match &answer {
+                    Err(refusal) => report.remark(&loaded.file, &format!("{}: {refusal}", loaded.spectrum.meta.id)),
+                    Ok(_) => worth.count(survey),
                 }
                 let record = record(loaded, answer);
+                let fit = self.fit.then(|| fit::numbers(fit));
                 let line = match self.format {
                     Format::Table(share::Format::Csv) => {
                         let line = csv::line_with(&record, &labels, taught);
                         let text = |v: Option<f64>| v.map_or_else(String::new, |v| v.to_string());
-                        fit.map_or(line.clone(), |fit| csv::before_flags(&line, fit_numbers(fit).map(text)))
+                        fit.map_or(line.clone(), |fit| csv::before_flags(&line, fit.map(text)))
                     }
-                    Format::Json => json(&record, &labels, fit),
+                    Format::Json => json(&record, &labels, &worth, survey, fit),
                     Format::Table(_) => {
                         whole.push(record);
                         continue;
@@ -146,6 +178,10 @@ impl Predict {
             Format::Table(format) => out.write_all(&share::write(format, &whole, &labels))?,
         }
         out.flush()?;
+        // Each network that a user taught says itself what it was measured on.
+        if self.adapter.is_none() {
+            worth.remarks().iter().for_each(|remark| say(remark));
+        }
         Ok(outcome)
     }
 
@@ -163,37 +199,8 @@ impl Predict {
     }
 }
 
-/// The columns of a fit.
-const FIT_COLUMNS: [&str; 2] = ["fit_rms", "fit_chi2"];
-
-/// Their numbers, to as many digits as say something.
-fn fit_numbers(fit: Option<ModelFit>) -> [Option<f64>; 2] {
-    let round = |v: f64, digits: f64| Some((v * digits).round() / digits).filter(|v| v.is_finite());
-    fit.map_or([None, None], |fit| [round(fit.rms, 1e5), fit.chi2_red.and_then(|chi2| round(chi2, 1e3))])
-}
-
-/// The model spectra of answers, which are flagged where these do not fit.
-fn fit_all(
-    modeller: &Modeller,
-    predictor: &Predictor,
-    part: &[Loaded],
-    answers: &mut [Predicted],
-) -> Vec<Option<ModelFit>> {
-    let fit = |(loaded, answer): (&Loaded, &mut Predicted)| {
-        let answer = answer.as_mut().ok()?;
-        let fit = block_on(modeller.fit(predictor, &loaded.spectrum, answer)).ok().flatten()?;
-        if fit.is_poor {
-            answer.mark_poor_fit();
-        }
-        Some(fit)
-    };
-    part.par_iter().zip(answers).map(fit).collect()
-}
-
-pub(super) type Predicted = Result<Prediction, NoPrediction>;
-
 /// Answers in the order of the spectra, computed on all cores.
-pub(super) fn answer_all(predictor: &Predictor, part: &[Loaded]) -> Vec<Predicted> {
+pub(super) fn answer_all(predictor: &Predictor, part: &[Loaded]) -> Vec<Result<Prediction, NoPrediction>> {
     let share = part.len().div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
     part.par_chunks(share)
         .flat_map_iter(|batch| {
@@ -204,14 +211,25 @@ pub(super) fn answer_all(predictor: &Predictor, part: &[Loaded]) -> Vec<Predicte
 }
 
 /// A spectrum and its answer as a row of results.
-pub(super) fn record(loaded: &Loaded, answer: Predicted) -> Record {
+pub(super) fn record<E: Display>(loaded: &Loaded, answer: Result<Prediction, E>) -> Record {
     let snr = answer.is_err().then(|| snr::estimate(&loaded.spectrum)).flatten().map(|s| s.value);
     let answer = answer.map_or_else(|refusal| Answer::Refused(refusal.to_string()), Answer::Predicted);
     Record { summary: Summary::of(&loaded.file, &loaded.spectrum), answer, snr }
 }
 
+/// The survey whose accuracy holds for a spectrum.
+fn survey_of(spectrum: &Spectrum) -> Survey {
+    if is_xp(spectrum) { Survey::GaiaXp } else { spectrum.meta.survey }
+}
+
 /// One line of JSON.
-fn json(record: &Record, labels: &[Label], fit: Option<Option<ModelFit>>) -> String {
+fn json(
+    record: &Record,
+    labels: &[Label],
+    worth: &worth::Worth,
+    survey: Survey,
+    fit: Option<[Option<f64>; 2]>,
+) -> String {
     let meta = &record.summary.meta;
     let mut row = Map::new();
     row.insert("file".into(), record.summary.file.as_str().into());
@@ -228,12 +246,17 @@ fn json(record: &Record, labels: &[Label], fit: Option<Option<ModelFit>>) -> Str
         row.insert(taught.target.clone(), value.into());
         row.insert(format!("e_{}", taught.target), error.into());
     }
-    for (name, value) in fit.into_iter().flat_map(|fit| FIT_COLUMNS.into_iter().zip(fit_numbers(fit))) {
+    for (name, value) in fit.into_iter().flat_map(|fit| fit::COLUMNS.into_iter().zip(fit)) {
         row.insert(name.into(), value.into());
     }
     row.insert("flags".into(), record.flags().into());
     match &record.answer {
-        Answer::Predicted(prediction) => row.insert("model".into(), prediction.model.as_str().into()),
+        Answer::Predicted(prediction) => {
+            // What was taught has another accuracy than the model that it was taught to.
+            let taught = prediction.taught.as_ref().and_then(|t| t.label());
+            row.insert("measured".into(), worth.measured(survey, taught));
+            row.insert("model".into(), prediction.model.as_str().into())
+        }
         Answer::Refused(why) => row.insert("refused".into(), why.as_str().into()),
         Answer::Open => None,
     };

@@ -7,6 +7,7 @@ use super::likes_message::LikesRequest;
 use crate::result::catalogue::Modality;
 use crate::result::likes::{LikesCard, MatchedBy, Oddity, SearchOptions, SearchTime, Star};
 use crate::retrieve::index::{About, Bits, Index};
+use crate::retrieve::oddity::is_far;
 use crate::retrieve::search::{Norms, Query, nearest};
 use crate::spectrum::Meta;
 use crate::task::likes::Kit;
@@ -180,6 +181,17 @@ impl<F> Likes<F> {
             Star::Indexed { index, modality, row } => (index as usize, modality, row as usize),
         };
         Some((ready.library.wanted(index, modality, row)?, modality))
+    }
+
+    /// Whether a dropped spectrum is none like those of the shipped index.
+    pub fn is_far(&self, star: Star) -> bool {
+        let (Star::Dropped(id), Some(ready), Some((wanted, modality))) = (star, self.ready(), self.wanted(star)) else {
+            return false;
+        };
+        let usual = ready.library.shelves().first().and_then(|shelf| shelf.index().usual.as_ref());
+        let rebuilt = self.own.get(&id).and_then(|own| own.reconstruction).zip(usual);
+        let rebuilt = rebuilt.map(|(value, usual)| usual.reconstruction(modality).score(value));
+        is_far([rebuilt, ready.library.neighbour_score(modality, &wanted.embedding, &wanted.id)])
     }
 
     /// Takes in what the encoders made of a spectrum.

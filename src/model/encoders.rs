@@ -318,12 +318,17 @@ impl EncoderPair {
         self.labels(Modality::Lrs).get(..n).unwrap_or(&[])
     }
 
-    /// `n` draws of the labels given one LRS embedding `[width]`, the same at every call: `[n][labels]` in physical units;
-    /// `None` of a pair without a flow.
-    pub async fn posterior(&self, embedding: &[f32], n: usize) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
+    /// `n` draws of the labels given one LRS embedding `[width]`, the same at every call with this seed: `[n][labels]` in
+    /// physical units; `None` of a pair without a flow.
+    pub async fn posterior(
+        &self,
+        embedding: &[f32],
+        n: usize,
+        seed: u64,
+    ) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
         let Some(flow) = &self.posterior else { return Ok(None) };
         let x = self.tensor(&[embedding], self.width)?;
-        let noise = TensorData::new(standard_normal(1, n * flow.features()), [n, flow.features()]);
+        let noise = TensorData::new(standard_normal(seed, n * flow.features()), [n, flow.features()]);
         rows(flow.inverse(Tensor::from_data(noise, &self.device), x).0).await.map(Some)
     }
 

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::calibration::ErrorModel;
+use crate::result::teach::Metrics;
 use crate::result::{Label, Measure, ModelCard};
+use crate::spectrum::Survey;
 
 /// The version of the manifest's layout that this program reads.
 pub const FORMAT: u32 = 1;
@@ -95,8 +97,11 @@ pub struct ModelEntry {
     pub sha256: String,
     /// Pieces of the file, in order.
     pub chunks: Vec<Chunk>,
-    /// Measured accuracy.
+    /// Accuracy as measured when it was made.
     pub accuracy: Vec<Accuracy>,
+    /// Accuracy on each survey's spectra as `specola evaluate` measured it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub surveys: Vec<Accuracy>,
     /// Errors of its predictions.
     pub errors: Vec<ErrorModel>,
     /// Spectra further than this from the training subspace are flagged (continuum units).
@@ -133,6 +138,12 @@ pub struct Accuracy {
     pub label: Label,
     /// On what: "MILES, 5-fold by star and cluster".
     pub on: String,
+    /// The survey whose spectra it holds for ([`Survey::measured_as`]).
+    #[serde(default = "lamost")]
+    pub survey: Survey,
+    /// Whether the stars were simulated.
+    #[serde(default)]
+    pub simulated: bool,
     /// Number of stars.
     pub n: usize,
     /// Mean of predicted − catalogue after 3 σ clipping.
@@ -145,11 +156,30 @@ pub struct Accuracy {
     pub r2: f64,
 }
 
+/// Before other surveys were measured, all was on spectra like LAMOST's.
+fn lamost() -> Survey {
+    Survey::LamostLrs
+}
+
 impl Accuracy {
+    /// From figures of merit, without a standard error.
+    pub fn of(label: Label, on: &str, survey: Survey, simulated: bool, metrics: &Metrics) -> Self {
+        let Metrics { n, bias, sigma, r2, .. } = *metrics;
+        Self { label, on: on.into(), survey, simulated, n, bias, sigma, sigma_se: None, r2 }
+    }
+
     /// What the page shows of it.
     fn measure(&self) -> Measure {
         let n = u32::try_from(self.n).unwrap_or(u32::MAX);
-        Measure { label: self.label, on: self.on.clone(), n, bias: self.bias, sigma: self.sigma }
+        Measure {
+            label: self.label,
+            on: self.on.clone(),
+            survey: self.survey,
+            is_simulated: self.simulated,
+            n,
+            bias: self.bias,
+            sigma: self.sigma,
+        }
     }
 }
 
@@ -195,7 +225,7 @@ impl ModelEntry {
             version: self.version,
             sha256: self.sha256.clone(),
             trained_on: self.trained_on.clone(),
-            accuracy: self.accuracy.iter().map(Accuracy::measure).collect(),
+            accuracy: self.accuracy.iter().chain(&self.surveys).map(Accuracy::measure).collect(),
             bytes: self.bytes,
         }
     }

@@ -38,9 +38,7 @@ pub fn publish(models: &Path, weights: &[u8], mut entry: ModelEntry, default: &s
     let answers = |m: &&ModelEntry| m.kind == Kind::Predictor;
     let first = list.iter().find(|m| m.name == default).or(list.iter().find(answers)).map_or("", |m| &m.name);
     let manifest = Manifest { format: FORMAT, default: first.to_string(), models: list };
-    let mut json = serde_json::to_vec_pretty(&manifest)?;
-    json.push(b'\n');
-    std::fs::write(&path, json)?;
+    write_manifest(models, &manifest)?;
     for file in std::fs::read_dir(models)?.flatten() {
         let name = file.file_name().to_string_lossy().into_owned();
         let named = manifest.models.iter().flat_map(|m| &m.chunks).any(|c| c.file == name);
@@ -49,4 +47,11 @@ pub fn publish(models: &Path, weights: &[u8], mut entry: ModelEntry, default: &s
         }
     }
     Ok(())
+}
+
+/// Writes the manifest of a folder of models.
+pub fn write_manifest(models: &Path, manifest: &Manifest) -> io::Result<()> {
+    let mut json = serde_json::to_vec_pretty(manifest)?;
+    json.push(b'\n');
+    std::fs::write(models.join("manifest.json"), json)
 }

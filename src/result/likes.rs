@@ -168,6 +168,9 @@ pub struct LikesView {
     /// What the first query looks like in the neighbours' survey: the same if they are of its own; else predicted from it,
     /// where the encoders can.
     pub beside: Option<Thumbnail>,
+    /// Whether a query that was dropped is none like those of the shipped index, so that labels read from its embedding mean
+    /// little.
+    pub is_far: bool,
     /// Most alike first; equals in the order of index and row.
     pub neighbours: Vec<Neighbour>,
     /// Of their labels, in the card's order; `None` where no neighbour has the label.

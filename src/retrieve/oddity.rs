@@ -149,6 +149,15 @@ pub fn misfit(observed: &[f32], predicted: &[f32], sigma: &[f32], floor: &[f32])
     (n > 0).then(|| sum / f64::from(n))
 }
 
+/// Beyond this percentile of the reference set in one score a spectrum is none like those in it.
+pub const FAR_PERCENTILE: f64 = 99.0;
+
+/// Whether one of a spectrum's own scores, how it is rebuilt and how far its neighbours are, lies beyond
+/// [`FAR_PERCENTILE`]: labels read from its embedding are then flagged.
+pub fn is_far(scores: [Option<Score>; 2]) -> bool {
+    scores.into_iter().flatten().any(|score| score.percentile > FAR_PERCENTILE)
+}
+
 /// The largest of a spectrum's excesses.
 pub fn overall(scores: [Option<Score>; 3]) -> f64 {
     scores.into_iter().flatten().map(|s| s.excess).fold(f64::NEG_INFINITY, f64::max)
@@ -178,6 +187,14 @@ mod tests {
         assert_eq!((q.score(0.5).percentile, q.score(500.0).percentile), (0.0, 100.0));
         assert!(q.score(500.0).excess < q.score(5000.0).excess, "the excess goes on where percentiles end");
         assert!(Quantiles::of(&[f64::NAN]).is_none() && Quantiles::from_file(&[0.0; 3]).is_none());
+    }
+
+    #[test]
+    fn one_score_beyond_the_last_percent_is_enough() {
+        let q = Quantiles::of(&(0..=1000).map(f64::from).collect::<Vec<_>>()).expect("quantiles");
+        let score = |value: f64| Some(q.score(value));
+        assert!(!is_far([score(985.0), score(10.0)]) && !is_far([None, None]));
+        assert!(is_far([score(995.0), score(10.0)]) && is_far([None, score(2000.0)]));
     }
 
     #[test]

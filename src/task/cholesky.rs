@@ -1,7 +1,7 @@
 //! Symmetric systems of a few hundred unknowns, by Cholesky factors.
 
 /// A symmetric matrix, all of it, row by row.
-pub(super) struct Square {
+pub(crate) struct Square {
     pub n: usize,
     pub values: Vec<f64>,
 }
@@ -46,7 +46,7 @@ impl Square {
 }
 
 /// A lower triangle L of L·Lᵀ.
-pub(super) struct Factor {
+pub(crate) struct Factor {
     n: usize,
     values: Vec<f64>,
 }

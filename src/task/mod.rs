@@ -1,6 +1,6 @@
 //! What an astronomer asks for: plain inputs, plain results.
 
-mod cholesky;
+pub(crate) mod cholesky;
 pub mod fit;
 pub mod likes;
 pub mod metrics;

@@ -200,6 +200,12 @@ impl Predictor {
         &self.device
     }
 
+    /// How far a normalised spectrum at rest is from those that the model knows, in units of the continuum: beyond the
+    /// manifest's `max_distance` it is flagged.
+    pub fn distance(&self, norm: &[f32], snr: Option<f64>) -> f64 {
+        self.known.distance(norm, snr)
+    }
+
     /// The network that reads the labels from the spectrum at rest.
     pub fn label_network(&self) -> &Regressor {
         &self.labels
@@ -343,7 +349,7 @@ impl Predictor {
             })
             .collect();
         let mut flags = star.opened.flags.clone();
-        if self.known.distance(&star.prepared.norm, snr.map(|s| s.value)) > self.entry.max_distance {
+        if self.distance(&star.prepared.norm, snr.map(|s| s.value)) > self.entry.max_distance {
             flags.push(Flag::OutOfTraining);
         }
         let beyond = |&(label, low, high): &(Label, f64, f64)| value(label).is_some_and(|v| v < low || v > high);

@@ -15,6 +15,7 @@ use super::library::Labelled;
 use super::pretrain::{LABELS, in_teff_range};
 use crate::model::manifest::{Accuracy, Figure};
 use crate::result::Label;
+use crate::spectrum::Survey;
 use crate::task::metrics::{Metrics, sigma_standard_error};
 
 /// Fewer stars of one label source are not judged by themselves.
@@ -52,9 +53,8 @@ pub(super) fn cross_validated(library: &Labelled, predicted: &BTreeMap<usize, Ve
             let pairs: Vec<(f64, f64)> = chosen.iter().map(|(star, value)| (star.labels[j], *value)).collect();
             let residuals: Vec<f64> = pairs.iter().map(|(t, p)| p - t).collect();
             let groups: Vec<&str> = chosen.iter().map(|(star, _)| star.group.as_str()).collect();
-            let Metrics { n, bias, sigma, r2, .. } = Metrics::of(&pairs);
             let sigma_se = Some(sigma_standard_error(&residuals, &groups, 1));
-            all.push(Accuracy { label, on: on.clone(), n, bias, sigma, sigma_se, r2 });
+            all.push(Accuracy { sigma_se, ..Accuracy::of(label, &on, Survey::LamostLrs, false, &Metrics::of(&pairs)) });
         }
     }
     all

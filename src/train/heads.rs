@@ -29,6 +29,7 @@ use crate::preprocess::recipe::Opened;
 use crate::preprocess::xp::XP_PIXELS;
 use crate::result::Label;
 use crate::result::catalogue::Modality;
+use crate::spectrum::Survey;
 use crate::task::metrics::Metrics;
 
 /// Labels of the LRS heads; those of XP are these and [`REDDENING`].
@@ -159,14 +160,16 @@ pub fn finish(
         }
         if route == plan.variant.name() {
             head.store(&mut tensors, &format!("heads.{}.", modality.name()))?;
-            let real_rows = on_real.into_iter().map(|(label, m)| (label, REAL.to_string(), m));
-            let rows = scores
-                .into_iter()
-                .map(|(label, survey, m)| (label, format!("held-out simulated stars, {survey}, no real star"), m));
-            accuracy.extend(rows.chain(real_rows).filter_map(|(label, on, m)| {
-                let (label, sigma_se) = (Label::from_name(label)?, None);
-                Some(Accuracy { label, on, n: m.n, bias: m.bias, sigma: m.sigma, sigma_se, r2: m.r2 })
-            }));
+            let rows = scores.iter().filter_map(|(label, like, m)| {
+                let survey = SURVEYS.into_iter().find(|(name, _)| name == like)?.1;
+                let on = format!("held-out simulated stars, {like}, no real star");
+                Some(Accuracy::of(Label::from_name(label)?, &on, survey, true, m))
+            });
+            let on_real = on_real.iter();
+            let real_rows = on_real.filter_map(|(label, m)| {
+                Some(Accuracy::of(Label::from_name(label)?, REAL, Survey::LamostLrs, false, m))
+            });
+            accuracy.extend(rows.chain(real_rows));
             if modality == Modality::Lrs {
                 let mut judges = vec![("held-out simulated stars", seen)];
                 if !real.labels.is_empty() {
@@ -412,6 +415,10 @@ fn train_head(plan: &HeadsPlan, name: &str, known: &Labelled, seen: &Labelled, d
     Ok(lesson.finished(network))
 }
 
+/// What simulated spectra are like.
+const SURVEYS: [(&str, Survey); 3] =
+    [("LAMOST-like", Survey::LamostLrs), ("DESI-like", Survey::Desi), ("Gaia-XP-like", Survey::GaiaXp)];
+
 type Score = (&'static str, &'static str, Metrics);
 
 /// σ and bias of each label, by survey.
@@ -427,7 +434,7 @@ fn score(head: &Regressor, seen: &Labelled, stars: &[Pair], modality: Modality, 
         (Modality::Xp, _) => "Gaia-XP-like",
     };
     let mut scores = Vec::new();
-    for survey in ["LAMOST-like", "DESI-like", "Gaia-XP-like"] {
+    for (survey, _) in SURVEYS {
         for (j, label) in label_names(modality).into_iter().enumerate() {
             let pairs: Vec<(f64, f64)> = (0..seen.len())
                 .filter(|&row| survey_of(&stars[row]) == survey)

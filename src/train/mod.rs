@@ -1,5 +1,7 @@
 //! Pretraining: native only. Inference never imports it.
 
+pub mod alarms;
+pub mod cases;
 pub mod components;
 pub mod coverage;
 pub mod dataset;
@@ -13,6 +15,7 @@ mod findings;
 pub mod fit;
 mod folds;
 pub mod grid;
+mod head_table;
 pub mod heads;
 pub mod lessons;
 pub mod library;
@@ -22,6 +25,7 @@ pub mod pairs;
 pub mod population;
 mod posterior;
 pub mod pretrain;
+pub mod ranks;
 pub mod reference;
 pub mod report;
 pub mod retrieval;
@@ -32,5 +36,6 @@ pub mod smooth;
 pub mod steps;
 pub mod straighten;
 pub mod subspace;
+pub mod surveys;
 pub mod transfer;
 pub mod transfer_case;

@@ -19,7 +19,7 @@ use crate::task::likes::library::Library;
 
 /// What is planted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Binary,
     Emission,
     WrongVelocity,
@@ -28,13 +28,14 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [(Kind, &'static str); 5] = [
+    /// Those that can be told from the optical spectrum.
+    pub(super) const OPTICAL: [(Kind, &'static str); 4] = [
         (Kind::Binary, "two spectra summed, 100–300 km/s apart, 35–65 % of the light each"),
         (Kind::Emission, "Hβ, Hγ, Hδ in emission, Hβ 0.3–1 above the spectrum"),
         (Kind::WrongVelocity, "150–500 km/s left in the wavelengths"),
         (Kind::Step, "a step of 10–30 % of the flux"),
-        (Kind::Swapped, "XP spectrum of another star"),
     ];
+    const SWAPPED: (Kind, &'static str) = (Kind::Swapped, "XP spectrum of another star");
 }
 
 /// Flux shifted by a velocity; what comes from beyond the ends is not there.
@@ -56,7 +57,12 @@ fn either(rng: &mut impl Rng, range: std::ops::Range<f64>) -> f64 {
 }
 
 /// The optical and the XP spectrum with something wrong.
-fn plant(kind: Kind, own: (&[f32], &[f32]), other: (&[f32], &[f32]), rng: &mut impl Rng) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn plant(
+    kind: Kind,
+    own: (&[f32], &[f32]),
+    other: (&[f32], &[f32]),
+    rng: &mut impl Rng,
+) -> (Vec<f32>, Vec<f32>) {
     let (lrs, xp) = own;
     let sum = |a: &[f32], b: &[f32], w: f32| a.iter().zip(b).map(|(a, b)| w * a + (1.0 - w) * b).collect::<Vec<f32>>();
     match kind {
@@ -102,7 +108,7 @@ fn scores(library: &Library, usual: &Usual, lrs: &Encoded, xp: Option<&Encoded>)
 }
 
 /// Area under the ROC curve: how often a planted one scores higher than a usual one, equals half.
-fn area(usual: &[f64], planted: &[f64]) -> f64 {
+pub(super) fn area(usual: &[f64], planted: &[f64]) -> f64 {
     let mut all: Vec<(f64, bool)> =
         usual.iter().map(|v| (*v, false)).chain(planted.iter().map(|v| (*v, true))).collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -133,7 +139,7 @@ pub fn planted(kit: Kit, pairs: &Pairs, n: usize, real: Vec<Seen>, say: &mut dyn
         Ok(both.iter().map(|b| scores(&library, &usual, &b.lrs, Some(&b.xp))).collect())
     };
     let plain = of_pairs(stars.clone())?;
-    for (k, (kind, name)) in Kind::ALL.into_iter().enumerate() {
+    for (k, (kind, name)) in Kind::OPTICAL.into_iter().chain([Kind::SWAPPED]).enumerate() {
         let odd = stars.iter().enumerate().map(|(i, star)| {
             let other = &stars[(i + n / 2 + 1) % n];
             let mut rng = rng_of(pairs.seed, k, i);
@@ -153,7 +159,7 @@ pub fn planted(kit: Kit, pairs: &Pairs, n: usize, real: Vec<Seen>, say: &mut dyn
         Ok(encoded.iter().map(|e| scores(&library, &usual, e, None)).collect())
     };
     let plain = of_seen(real.clone())?;
-    for (k, (kind, name)) in Kind::ALL.into_iter().enumerate().take(4) {
+    for (k, (kind, name)) in Kind::OPTICAL.into_iter().enumerate() {
         let odd = real.iter().enumerate().map(|(i, seen)| {
             let mut rng = rng_of(pairs.seed, 10 + k, i);
             let (flux, _) = plant(kind, (&seen.flux, &[]), (&real[(i + n / 2 + 1) % n].flux, &[]), &mut rng);

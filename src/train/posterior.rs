@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::coverage::{WITHIN_ONE_SIGMA, quantile};
+use super::coverage::{WITHIN_ONE_SIGMA, distance_from_uniform, quantile};
 use super::heads::HeadsPlan;
 use super::lessons::posterior::Posterior;
 use super::lessons::regression::Labelled;
@@ -120,23 +120,4 @@ fn judge(flow: &Flow, of: &str, labels: &[&str], on: &str, seen: &Labelled, devi
         ));
     }
     Ok(figures)
-}
-
-/// Kolmogorov and Smirnov's D of numbers that should be uniform on 0–1.
-fn distance_from_uniform(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let n = sorted.len().max(1) as f64;
-    sorted.iter().enumerate().fold(0.0, |d: f64, (i, v)| d.max(v - i as f64 / n).max((i as f64 + 1.0) / n - v))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `scipy.stats.kstest([0.1, 0.2, 0.25, 0.7, 0.95], "uniform").statistic`.
-    #[test]
-    fn the_distance_is_scipys() {
-        assert!((distance_from_uniform(&[0.7, 0.1, 0.25, 0.95, 0.2]) - 0.35).abs() < 1e-12);
-    }
 }

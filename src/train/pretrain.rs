@@ -35,7 +35,7 @@ use crate::model::regressor::Regressor;
 use crate::model::weights::Tensors;
 use crate::preprocess::recipe;
 use crate::result::Label;
-use crate::spectrum::Spectrum;
+use crate::spectrum::{Spectrum, Survey};
 use crate::task::metrics::Metrics;
 use crate::task::predict::Predictor;
 
@@ -377,8 +377,7 @@ fn velocity_accuracy(residuals: &[Residual], data: &Dataset, on: &str) -> Accura
 
 fn accuracy(label: Label, truth: impl Iterator<Item = f64>, residuals: &[Residual], on: &str) -> Accuracy {
     let pairs: Vec<(f64, f64)> = truth.zip(residuals).map(|(t, r)| (t, t + r.value)).collect();
-    let Metrics { n, bias, sigma, r2, .. } = Metrics::of(&pairs);
-    Accuracy { label, on: on.into(), n, bias, sigma, sigma_se: None, r2 }
+    Accuracy::of(label, on, Survey::LamostLrs, on.contains("synthetic"), &Metrics::of(&pairs))
 }
 
 /// True inside [`TEFF_RANGE_K`].

@@ -10,6 +10,7 @@ use super::evaluate::{
     Judged, LabelScore, RepeatScore, VARIABLE_KMS, VelocityScore, join, predict_files, read_table, repeats, score,
     text, truth, velocities,
 };
+use super::head_table;
 use super::pretrain::{TEFF_RANGE_K, in_teff_range};
 use crate::model::manifest::{Figure, Kind, Manifest, ModelEntry};
 use crate::read::LabelTable;
@@ -42,22 +43,28 @@ pub fn with_section(page: &str, section: &str) -> String {
 }
 
 /// Measures every model on the real spectra of a folder (`miles.npz`, `lamost_lrs.npz`, `sdss_templates.npz` and their
-/// label tables) and writes the page.
-pub fn write(manifest: &Manifest, load: impl Fn(&ModelEntry) -> Result<Predictor>, real: &Path) -> Result<String> {
+/// label tables) and writes the page; `measured` is what was measured across models and stands first.
+pub fn write<'p>(
+    manifest: &Manifest,
+    measured: &str,
+    loaded: impl Fn(&ModelEntry) -> Result<&'p Predictor>,
+    real: &Path,
+) -> Result<String> {
     let mut page = String::from(
         "# Models\n\nMade by `specola evaluate --real DIR --report models/MODELS.md`, which measures every shipped model on real stars. \
          Figures: N, mean offset (predicted − catalogue) and σ after 3 σ clipping, the bootstrap standard error of σ (whole stars or clusters \
          drawn anew), R² without clipping, the median predicted error, and the pull: σ of (predicted − catalogue) / predicted error, 1 where \
          the errors are right.\n",
     );
+    page.push_str(measured);
     for entry in manifest.predictors() {
-        let predictor = load(entry)?;
+        let predictor = loaded(entry)?;
         describe(&mut page, entry);
-        let (miles, table) = measure(&predictor, real, "miles")?;
+        let (miles, table) = measure(predictor, real, "miles")?;
         miles_tables(&mut page, entry, &miles, &table);
-        let (lamost, table) = measure(&predictor, real, "lamost_lrs")?;
-        lamost_tables(&mut page, &predictor, &lamost, &table);
-        sdss_table(&mut page, &predictor, real)?;
+        let (lamost, table) = measure(predictor, real, "lamost_lrs")?;
+        lamost_tables(&mut page, predictor, &lamost, &table);
+        sdss_table(&mut page, predictor, real)?;
     }
     for entry in manifest.models.iter().filter(|m| m.kind != Kind::Predictor) {
         describe_other(&mut page, entry);
@@ -75,7 +82,8 @@ fn measure(predictor: &Predictor, real: &Path, name: &str) -> Result<(Vec<Judged
 fn describe_other(page: &mut String, entry: &ModelEntry) {
     head(page, entry);
     page.push_str("Recorded when it was made:\n\n");
-    figure_table(page, &entry.figures);
+    figure_table(page, &head_table::others(&entry.figures));
+    page.push_str(&head_table::table(&entry.figures));
     if !entry.accuracy.is_empty() {
         page.push_str("\nLabels of its heads. ");
         accuracy_table(page, entry);
@@ -300,7 +308,7 @@ fn label_table(page: &mut String, scores: &[LabelScore]) {
     }
 }
 
-fn decimals(label: Label) -> usize {
+pub(super) fn decimals(label: Label) -> usize {
     match label {
         Label::Teff => 0,
         Label::Rv => 1,

@@ -10,6 +10,7 @@ use super::extinction::transmission;
 use crate::preprocess::grid::{self, C_KMS, FIT_PIXELS, STEP_DEX};
 use crate::preprocess::recipe::normalise;
 use crate::preprocess::resample::{FWHM_OVER_SIGMA, linear};
+use crate::spectrum::{Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// A star to be observed: flux at rest on increasing log10 of vacuum wavelength.
 pub struct Star<'a> {
@@ -55,6 +56,33 @@ fn fwhm_aa(ends: (f64, f64), wave_aa: f64) -> f64 {
 
 /// Observes a star and normalises it: the model's input, `[1462]`. `None` where the continuum fit fails.
 pub fn observe(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Option<Vec<f32>> {
+    let Exposure { log10, flux, .. } = expose(star, how, rng);
+    let shift = (1.0 + how.assumed_rv_kms / C_KMS).log10();
+    let target: Vec<f64> = grid::fit_log10().iter().map(|x| x + shift).collect();
+    normalise(&linear(&log10, &flux, &target), how.covered.0..how.covered.1).map(|n| n.norm)
+}
+
+/// Observes a star as a file of LAMOST's would hold it: every pixel, with its error.
+pub fn spectrum(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Option<Spectrum> {
+    let Exposure { log10, flux, error } = expose(star, how, rng);
+    let mut meta = Meta::unknown("simulated", "simulation");
+    meta.survey = Survey::LamostLrs;
+    meta.medium = Known::new(Medium::Vacuum, Source::File);
+    meta.resolving_power = Survey::LamostLrs.resolving_power().map(|r| Known::new(r, Source::Survey));
+    let wave = log10.iter().map(|x| 10f64.powf(*x)).collect();
+    let ivar = how.snr.is_finite().then(|| error.iter().map(|e| e.powi(-2)).collect());
+    Spectrum::new(meta, wave, flux, ivar, None).ok()
+}
+
+/// What the detector gives.
+struct Exposure {
+    log10: Vec<f64>,
+    flux: Vec<f64>,
+    /// σ of the flux; 0 without noise.
+    error: Vec<f64>,
+}
+
+fn expose(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Exposure {
     // The spectrograph's own pixels lie anywhere against the grid's, and a few more are needed at each end.
     let phase: f64 = rng.random();
     let first = grid::fit_log10()[0] - (3.0 + phase) * STEP_DEX + (1.0 + how.assumed_rv_kms / C_KMS).log10();
@@ -71,12 +99,15 @@ pub fn observe(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Option<V
         *f *= (a * t + b * (1.5 * t * t - 0.5) + c * (2.5 * t * t * t - 1.5 * t)).exp();
     }
     let level = flux.iter().sum::<f64>() / flux.len() as f64;
+    let mut error = vec![0.0; flux.len()];
     if how.snr.is_finite() {
-        for (f, x) in flux.iter_mut().zip(&pixels) {
+        for ((f, x), error) in flux.iter_mut().zip(&pixels).zip(&mut error) {
             let snr = how.snr * 10f64.powf(how.snr_slope * (x - mid));
             let white: f64 = StandardNormal.sample(rng);
             // Photons and sky: the noise falls more slowly than the flux does in lines.
-            *f += white * (f.max(0.0) * 0.5 + level * 0.5) / snr;
+            let noise = f.max(0.0) * 0.5 + level * 0.5;
+            *f += white * noise / snr;
+            *error = noise / snr;
         }
     }
     if how.sky_residual != 0.0 {
@@ -89,9 +120,7 @@ pub fn observe(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Option<V
         let i = rng.random_range(0..flux.len());
         flux[i] *= rng.random_range(0.3..2.0);
     }
-    let shift = (1.0 + how.assumed_rv_kms / C_KMS).log10();
-    let target: Vec<f64> = grid::fit_log10().iter().map(|x| x + shift).collect();
-    normalise(&linear(&pixels, &flux, &target), how.covered.0..how.covered.1).map(|n| n.norm)
+    Exposure { log10: pixels, flux, error }
 }
 
 /// The star's flux at the observer's pixels (log10 λ), shifted by a velocity and smeared to the wanted line spread (FWHM in Å

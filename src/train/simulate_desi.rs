@@ -46,6 +46,12 @@ pub fn desi_like(left_rv_kms: f64, ebv_mag: f64, rng: &mut impl Rng) -> DesiCirc
 
 /// Observes a star and normalises it: the model's input, `[1462]`. `None` where the recipe refuses.
 pub fn observe(star: &Star, how: &DesiCircumstances, rng: &mut impl Rng) -> Option<Vec<f32>> {
+    let spectrum = spectrum(star, how, rng)?;
+    Some(Opened::new(&spectrum).ok()?.at_velocity(0.0).ok()?.norm)
+}
+
+/// Observes a star as a file of DESI's would hold it.
+pub fn spectrum(star: &Star, how: &DesiCircumstances, rng: &mut impl Rng) -> Option<Spectrum> {
     let phase: f64 = rng.random();
     let (first, last) = RANGE_AA;
     let count = ((last - first) / STEP_AA) as usize;
@@ -71,8 +77,7 @@ pub fn observe(star: &Star, how: &DesiCircumstances, rng: &mut impl Rng) -> Opti
     meta.survey = Survey::Desi;
     meta.medium = Known::new(Medium::Vacuum, Source::File);
     meta.resolving_power = Some(Known::new(4800.0 / how.fwhm_aa, Source::Survey));
-    let spectrum = Spectrum::new(meta, wave, flux, ivar, None).ok()?;
-    Some(Opened::new(&spectrum).ok()?.at_velocity(0.0).ok()?.norm)
+    Spectrum::new(meta, wave, flux, ivar, None).ok()
 }
 
 #[cfg(test)]

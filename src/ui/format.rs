@@ -20,11 +20,12 @@ pub fn beside(known: &Estimate, predicted: &Estimate) -> (String, String) {
     (value, format!("Δ {sign}{}, {:.1} σ", at(difference), (difference / error).abs()))
 }
 
-/// How good a label was measured to be, in short: `σ 110 K, N 414`.
+/// How good a label was measured to be, in short: `σ 110 K, N 414`, or `σ 150 K, simulated`.
 pub fn measure_short(m: &Measure) -> String {
     let d = if m.sigma >= 10.0 { 0 } else { 2 };
     let unit = if m.label.unit().is_empty() { String::new() } else { format!(" {}", m.label.unit()) };
-    format!("σ {:.d$}{unit}, N {}", m.sigma, m.n)
+    let stars = if m.is_simulated { "simulated".into() } else { format!("N {}", m.n) };
+    format!("σ {:.d$}{unit}, {stars}", m.sigma)
 }
 
 /// S/N for the page; a tilde says that it was estimated.

@@ -7,7 +7,8 @@ use leptos::prelude::*;
 use super::format;
 use super::reading::FitLine;
 use super::state::{Answer, Row, RowKey, State};
-use crate::result::{Estimate, Flag, Label, Prediction};
+use crate::result::{Estimate, Flag, Label, ModelCard, Prediction};
+use crate::spectrum::Survey;
 
 /// Parameters with errors, or why there are none.
 #[component]
@@ -15,7 +16,10 @@ pub fn Parameters(row: Row) -> impl IntoView {
     move || {
         match row.answer.get() {
         Answer::Waiting => view! { <p class="waiting" role="status">"Waiting for the network…"</p> }.into_any(),
-        Answer::Predicted(prediction) => view! { <Answered prediction key=row.key/> }.into_any(),
+        Answer::Predicted(prediction) => {
+            let survey = row.summary.with(|summary| summary.meta.survey);
+            view! { <Answered prediction key=row.key survey/> }.into_any()
+        }
         Answer::Refused(why) => view! {
             <div class="notice bad"><p><strong>"No parameters. "</strong>{why}</p></div>
         }
@@ -29,7 +33,7 @@ pub fn Parameters(row: Row) -> impl IntoView {
 }
 
 #[component]
-fn Answered(prediction: Arc<Prediction>, key: RowKey) -> impl IntoView {
+fn Answered(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> impl IntoView {
     let is_taught = prediction.flags.contains(&Flag::Taught);
     let tiles = prediction.estimates.iter().map(|&estimate| {
         let (value, error) = format::estimate(&estimate);
@@ -43,7 +47,7 @@ fn Answered(prediction: Arc<Prediction>, key: RowKey) -> impl IntoView {
                     <span class="unit">{unit}</span>
                 </dd>
                 <Beside estimate key/>
-                {(!is_taught).then(|| view! { <Measured label=estimate.label by=prediction.model.clone()/> })}
+                {(!is_taught).then(|| view! { <Measured label=estimate.label by=prediction.model.clone() survey/> })}
             </div>
         }
     });
@@ -56,7 +60,7 @@ fn Answered(prediction: Arc<Prediction>, key: RowKey) -> impl IntoView {
         {(!prediction.flags.is_empty()).then(|| view! { <ul class="flag-meanings">{flags.collect_view()}</ul> })}
         <p class="muted">
             "By " {prediction.model.clone()} ", S/N " {format::snr(prediction.snr)} " a pixel. "
-            {(!is_taught).then(|| view! { <Basis by=prediction.model.clone()/> })}
+            {(!is_taught).then(|| view! { <Basis by=prediction.model.clone() survey/> })}
         </p>
         <FitLine key/>
     }
@@ -79,27 +83,39 @@ fn Beside(estimate: Estimate, key: RowKey) -> impl IntoView {
     }
 }
 
+/// The card of the model that answered, where that is the shipped one.
+fn card_of(state: &State, title: &str) -> Option<ModelCard> {
+    state.model.get().filter(|card| format!("{} {}", card.name, card.version) == title)
+}
+
 /// On what the σ beside the values was measured.
 #[component]
-fn Basis(by: String) -> impl IntoView {
+fn Basis(by: String, survey: Survey) -> impl IntoView {
     let state = expect_context::<State>();
     move || {
-        let card = state.model.get().filter(|card| format!("{} {}", card.name, card.version) == by)?;
-        let on = card.accuracy.first()?.on.clone();
-        Some(format!("σ: scatter about catalogue values of real stars it had not seen ({on})."))
+        let card = card_of(&state, &by)?;
+        Some(match Label::ALL.into_iter().find_map(|label| card.measure(label, survey)) {
+            Some(m) if m.is_simulated => format!(
+                "σ: scatter about the labels of simulated spectra ({}); no real {} star has measured it, and ± is from spectra like LAMOST's.",
+                m.on,
+                survey.measured_as().name()
+            ),
+            Some(m) => format!("σ: scatter about catalogue values of real stars it had not seen ({}).", m.on),
+            None => format!("Its accuracy on {} spectra was never measured.", survey.name()),
+        })
     }
 }
 
-/// What the model was measured to be worth for a parameter, where the model is the shipped one.
+/// What the model was measured to be worth for a parameter on such spectra, where the model is the shipped one.
 #[component]
-fn Measured(label: Label, by: String) -> impl IntoView {
+fn Measured(label: Label, by: String, survey: Survey) -> impl IntoView {
     let state = expect_context::<State>();
     move || {
-        let card = state.model.get().filter(|card| format!("{} {}", card.name, card.version) == by)?;
-        let measure = card.accuracy.into_iter().find(|m| m.label == label)?;
+        let card = card_of(&state, &by)?;
+        let measure = card.measure(label, survey)?;
         Some(view! {
             <dd class="measured muted" title=format::prose(&measure.to_string()) data-testid=format!("measured-{}", label.name())>
-                {format::measure_short(&measure)}
+                {format::measure_short(measure)}
                 <span class="for-readers">", " {measure.on.clone()}</span>
             </dd>
         })

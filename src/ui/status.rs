@@ -8,7 +8,8 @@ use super::gpu::Phase;
 use super::kept::KEPT_EPOCH;
 use super::kept_models::KeptModels;
 use super::state::{EngineStatus, Progress, State};
-use crate::result::ModelCard;
+use crate::result::{Label, ModelCard};
+use crate::spectrum::Survey;
 
 /// Name, purpose and the state of the engine.
 #[component]
@@ -87,13 +88,17 @@ fn EngineLine() -> impl IntoView {
 
 #[component]
 fn Model(card: ModelCard) -> impl IntoView {
+    let measured = Survey::ALL.into_iter().filter(|survey| survey.measured_as() == *survey);
+    let measured =
+        measured.flat_map(|survey| Label::ALL.map(|label| card.measure(label, survey).map(ToString::to_string)));
+    let measured = measured.flatten().map(|text| view! { <li>{format::prose(&text)}</li> }).collect_view();
     view! {
         <details class="fact" data-testid="model-card">
             <summary>"Model " <strong>{card.name}</strong> " " {card.version}</summary>
             <div class="popover">
                 <p>{card.trained_on}</p>
                 <h2>"Measured accuracy"</h2>
-                <ul>{card.accuracy.iter().map(|m| view! { <li>{format::prose(&m.to_string())}</li> }).collect_view()}</ul>
+                <ul>{measured}</ul>
                 <p class="muted">"Download: " {format::bytes(card.bytes)} " · MIT or Apache 2.0"</p>
                 <KeptModels/>
             </div>

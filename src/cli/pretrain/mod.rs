@@ -102,8 +102,8 @@ impl Material {
 pub(super) struct Material {
     pub(super) grid: Grid,
     seds: Seds,
-    train: Vec<usize>,
-    held_out: Vec<usize>,
+    pub(super) train: Vec<usize>,
+    pub(super) held_out: Vec<usize>,
 }
 
 impl Common {

@@ -268,6 +268,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             return Err(format!("no index has the label {label}"));
         }
         let mut view = ready.library.view(wanted, modality, options, |i, m, row| self.likes.star(i, m, row));
+        view.is_far = view.queries.iter().any(|star| self.likes.is_far(*star));
         if view.options.in_other
             && let Some(star) = view.queries.first().copied()
         {

@@ -166,6 +166,11 @@ impl Encoders {
         &self.pair
     }
 
+    /// What its manifest entry says.
+    pub fn entry(&self) -> &ModelEntry {
+        &self.entry
+    }
+
     /// `lrs-xp-pr 1`.
     pub fn title(&self) -> String {
         self.entry.title()

@@ -242,6 +242,7 @@ impl Library {
             modality,
             labels: own.into_iter().next().unwrap_or_default(),
             beside: (!options.in_other).then(|| shown.clone()),
+            is_far: false,
             thumbnail: shown,
             spreads: spreads(&neighbours, self.labels.len()),
             neighbours,

@@ -7,6 +7,7 @@ use crate::model::store::{Source, Store};
 use crate::retrieve::index::{Bits, Index};
 
 pub mod encode;
+pub mod labels;
 pub mod library;
 pub mod repeats;
 pub mod translate;

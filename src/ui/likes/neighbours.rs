@@ -6,10 +6,12 @@ use leptos::prelude::*;
 
 use super::state::number;
 use crate::plot::{Chart, Mark, Paint, Plot, range_of};
+use crate::result::Flag;
 use crate::result::catalogue::Modality;
 use crate::result::likes::{LabelRule, LikesView, Neighbour, Star, Thumbnail};
 use crate::ui::chart_canvas::ChartCanvas;
 use crate::ui::download::save_text;
+use crate::ui::parameters::FlagChip;
 use crate::ui::state::State;
 
 /// The search's settings and its answer.
@@ -127,6 +129,12 @@ fn Found(view: Arc<LikesView>) -> impl IntoView {
                 <button data-testid="likes-back" disabled=move || !can_go_back() on:click=move |_| state.find_before()>"Back"</button>
                 <button data-testid="save-neighbours" disabled=none on:click=table>"Save them, CSV"</button>
             </p>
+            {view.is_far.then(|| view! {
+                <p data-testid="likes-far">
+                    <FlagChip flag=Flag::OutOfTraining explained=false/>
+                    " Stranger than 99 % of the simulated stars that the encoders were tried on: what they read from this spectrum means little."
+                </p>
+            })}
             {none.then(|| view! { <p>"Nothing else is in the index for this question. Allow other labels, or add an index."</p> })}
             <div class="table-scroll">
                 <table class="scores">

@@ -1,0 +1,49 @@
+//! `specola predict --model` with the name of an encoder pair: its heads answer, for optical and for XP spectra.
+
+use anyhow::anyhow;
+use pollster::block_on;
+use rayon::prelude::*;
+
+use super::super::ModelsDir;
+use super::super::files::Loaded;
+use super::BATCH;
+use crate::model::manifest::{Kind, ModelEntry};
+use crate::result::Prediction;
+use crate::task::likes::Kit;
+use crate::task::likes::encode::NotSeen;
+use crate::task::likes::labels::Reader;
+use crate::task::predict::Predictor;
+
+/// The pair, and what measures velocities.
+pub(super) struct Answers {
+    reader: Reader,
+    predictor: Predictor,
+}
+
+impl Answers {
+    /// The pair of this name; `None` where no pair is called so.
+    pub(super) fn find(models: &ModelsDir, name: &str) -> anyhow::Result<Option<Self>> {
+        let store = models.store();
+        let is_pair = |m: &ModelEntry| m.name == name && m.kind == Kind::EncoderPair;
+        // A folder with models of its own has its own manifest; without one here there is no pair either.
+        if !block_on(store.manifest()).is_ok_and(|manifest| manifest.models.iter().any(is_pair)) {
+            return Ok(None);
+        }
+        let kit = block_on(Kit::fetch(&store, Some(name), |_, _, _| {})).map_err(|why| anyhow!(why))?;
+        Ok(Some(Self { reader: Reader::new(kit), predictor: models.load(None)?.1 }))
+    }
+
+    pub(super) fn entry(&self) -> &ModelEntry {
+        self.reader.encoders().entry()
+    }
+
+    /// Answers in the order of the spectra, computed on all cores.
+    pub(super) fn of(&self, part: &[Loaded]) -> Vec<Result<Prediction, NotSeen>> {
+        let share = part.len().div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
+        let answer = |batch: &[Loaded]| {
+            let spectra: Vec<_> = batch.iter().map(|l| &l.spectrum).collect();
+            block_on(self.reader.predict(&self.predictor, &spectra))
+        };
+        part.par_chunks(share).flat_map_iter(answer).map(|answer| Ok(answer?.0)).collect()
+    }
+}
