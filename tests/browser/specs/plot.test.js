@@ -1,19 +1,8 @@
 // The plots: read-out under the pointer, zoom by wheel, keys and double click, and export.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { changed, picture } from "../canvas.js";
 import { scenario } from "../scenario.js";
-
-/** What a canvas shows. */
-const picture = (visit, id) => visit.part(id).locator("canvas").evaluate((canvas) => canvas.toDataURL());
-
-/** Waits until a canvas shows something else than before. */
-async function changed(visit, id, before) {
-  for (let i = 0; i < 100; i += 1) {
-    if ((await picture(visit, id)) !== before) return;
-    await visit.page.waitForTimeout(50);
-  }
-  assert.fail(`${id} stays the same`);
-}
 
 async function middle(visit, id) {
   await visit.part(id).scrollIntoViewIfNeeded();

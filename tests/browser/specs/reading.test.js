@@ -1,23 +1,11 @@
 // Reading a spectrum: the model spectrum of its answer and what that rests on, by button and key.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe } from "node:test";
 import { mustBeAccessible } from "../accessible.js";
-import { samples } from "../data.js";
+import { changed, picture } from "../canvas.js";
+import { printed, samples } from "../data.js";
 import { scenario } from "../scenario.js";
-
-/** What a canvas shows. */
-const picture = (visit, id) => visit.part(id).locator("canvas").evaluate((canvas) => canvas.toDataURL());
-
-/** Waits until a canvas shows something else than before. */
-async function changed(visit, id, before) {
-  for (let i = 0; i < 100; i += 1) {
-    if ((await picture(visit, id)) !== before) return;
-    await visit.page.waitForTimeout(50);
-  }
-  assert.fail(`${id} stays the same`);
-}
 
 /** The parts that the emulator comes in. */
 const emulator = () => {
@@ -27,11 +15,8 @@ const emulator = () => {
 
 /** What the command line says of the fit of each sample, by id. */
 function fits() {
-  const printed = execFileSync(process.env.SPECOLA_BIN, ["predict", "--fit", "--format", "json", ...samples()], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  return new Map(printed.trim().split("\n").map((line) => JSON.parse(line)).map((row) => [row.id, row]));
+  const lines = printed(["predict", "--fit", "--format", "json", ...samples()]);
+  return new Map(lines.trim().split("\n").map((line) => JSON.parse(line)).map((row) => [row.id, row]));
 }
 
 const shownId = (visit) => visit.part("detail").locator("h2").innerText();
