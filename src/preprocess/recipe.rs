@@ -52,7 +52,7 @@ const LONGEST_BRIDGE_DEX: f64 = 20.0 * grid::STEP_DEX;
 #[allow(missing_docs)]
 pub enum Refusal {
     #[error(
-        "no model for {survey} spectra yet; it is shown as it is. For stellar parameters, give a LAMOST, SDSS or DESI spectrum of the star"
+        "this model takes optical spectra, and none of {survey}; leave the model to Specola, choose the encoder pair (`specola models` lists it), or give a LAMOST, SDSS or DESI spectrum of the star"
     )]
     NoModel { survey: &'static str },
     #[error(
