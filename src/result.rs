@@ -1,11 +1,14 @@
 //! What the tasks answer, and the form in which it crosses the worker boundary: plain serde types, no tensors.
 
+mod calibration;
 pub mod catalogue;
 pub mod likes;
 pub mod reading;
 pub mod teach;
 
 use serde::{Deserialize, Serialize};
+
+pub use calibration::{Calibration, gaussian_share};
 
 use crate::spectrum::{Known, Meta, Spectrum, Survey};
 
@@ -318,6 +321,16 @@ pub struct ModelCard {
     pub trained_on: String,
     /// Measured accuracy: of each label first on all stars that it was measured on.
     pub accuracy: Vec<Measure>,
+    /// Whether its errors are right, where that was measured.
+    pub calibration: Vec<Calibration>,
+    /// Lowest and highest of each label that it was trained on.
+    pub label_range: Vec<(Label, f64, f64)>,
+    /// The preprocessing that it was trained behind.
+    pub recipe: String,
+    /// The command that made it.
+    pub command: String,
+    /// Licence of its weights.
+    pub license: String,
     /// Download size, bytes.
     pub bytes: u64,
 }

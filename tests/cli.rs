@@ -179,7 +179,9 @@ fn a_survey_without_a_model_gets_a_row_that_says_so() {
     assert_eq!(row["survey"], "Gaia XP");
     assert!(
         row["teff"].is_null()
-            && row["refused"].as_str().is_some_and(|w| w.starts_with("no model for Gaia XP spectra yet")),
+            && row["refused"]
+                .as_str()
+                .is_some_and(|w| w.starts_with("this model takes optical spectra, and none of Gaia XP")),
         "{row}"
     );
 }

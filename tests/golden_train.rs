@@ -13,7 +13,6 @@ use crate::support;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::{AdamW, AdamWState, GradientsParams, Optimizer};
 use burn::tensor::{Device, Tensor};
-use pollster::block_on;
 use specola::model::weights::Tensors;
 use specola::nn::keyed::Keyed;
 use specola::nn::lora::{Lora, LoraConfig};
@@ -22,6 +21,7 @@ use specola::nn::masking::Masking;
 use specola::nn::residual_head::{ResidualHead, ResidualHeadConfig};
 use specola::nn::tokens::{SliceConfig, TokensConfig};
 use specola::nn::{Mlp, MlpConfig};
+use specola::task::teach::landscape::Surroundings;
 use specola::task::teach::{Adapter, Pupil, Teacher, WarmupCosine, adamw, landscape, squared_error};
 use support::golden::{Io, bytes, device, distance, near, values, weights};
 
@@ -338,12 +338,12 @@ pub(crate) fn the_loss_around_the_weights_is_numpys() {
     let (centre, delta, eta) = (weights("mlp_plain_tiny"), stored(&io, "dir0::"), stored(&io, "dir1::"));
     let data = Io::new("train_data");
     let (x, y) = (data.tensor::<2>("X", &device).narrow(0, 0, 16), data.tensor::<2>("y", &device).narrow(0, 0, 16));
-    let loss = |network: &Mlp| squared_error(network.forward(x.clone()), y.clone());
-    let network = plain(&device);
-    let steps = io.numbers("alpha");
-    let surface = landscape::surface(&network, "", &centre, [&delta, &eta], &steps, &device, loss);
-    let got: Vec<f64> = block_on(surface).expect("a surface").concat();
-    for (got, want) in got.iter().zip(io.numbers("mse")) {
+    let around = Surroundings::new(plain(&device), [&delta, &eta], &device).expect("directions that fit");
+    let (steps, mse) = (io.numbers("alpha"), io.numbers("mse"));
+    assert_eq!(mse.len(), steps.len() * steps.len());
+    for (i, want) in mse.into_iter().enumerate() {
+        let network = around.at(steps[i / steps.len()], steps[i % steps.len()]);
+        let got = values(squared_error(network.forward(x.clone()), y.clone()))[0];
         assert!((got - want).abs() < 1e-5 * want.max(1.0), "{got} instead of {want}");
     }
 

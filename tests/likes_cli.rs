@@ -131,3 +131,25 @@ fn each_survey_has_its_own_accuracy() {
     assert_ne!(desi["sigma"], other["sigma"]);
     assert!(said.contains("measured on simulated DESI spectra only"), "{said}");
 }
+
+/// Nobody needs to know which model reads which survey; each row says which did.
+#[test]
+fn xp_and_optical_spectra_are_answered_in_one_run() {
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/www/samples");
+    let (xp, dwarf) = (format!("{samples}/gaia-xp.csv.gz"), format!("{samples}/g-dwarf.fits.gz"));
+    let (rows, said) = rows(&["predict", &xp, &dwarf, "--format", "json"]);
+    let by = |i: usize| rows[i]["model"].as_str().unwrap_or_default().to_string();
+    assert!(by(0).starts_with("lrs-xp-pr ") && by(1).starts_with("lrs-mlp "), "{} {}", by(0), by(1));
+    // What the star was made with: www/samples/make.py.
+    let sets = std::fs::read(format!("{samples}/sets.json")).expect("the list of samples");
+    let sets: serde_json::Value = serde_json::from_slice(&sets).expect("JSON");
+    let made = sets.as_array().expect("a list").iter().find(|set| set["name"] == "gaia-xp").expect("the XP star");
+    for label in ["teff", "logg", "feh", "alpha_fe"] {
+        let number = |key: &str| rows[0][key].as_f64().expect("a number");
+        let truth = made["truth"][label].as_f64().expect("a number");
+        let off = (number(label) - truth).abs() / number(&format!("e_{label}"));
+        assert!(off < 3.0, "{label} is {off} σ off");
+    }
+    assert!(rows[0]["rv"].is_null() && rows[1]["rv"].is_f64());
+    assert!(said.contains("1 Gaia XP spectrum: lrs-xp-pr"), "{said}");
+}

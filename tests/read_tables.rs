@@ -102,7 +102,7 @@ fn wavelengths_may_be_in_the_file_beside() {
 fn no_network_is_fed_an_xp_spectrum() {
     let refusal = Opened::new(&read("x", &bytes("xp_wide.fits")).unwrap().spectra[0]).unwrap_err();
     assert_eq!(refusal, Refusal::NoModel { survey: "Gaia XP" });
-    assert!(refusal.to_string().starts_with("no model for Gaia XP spectra yet"), "{refusal}");
+    assert!(refusal.to_string().starts_with("this model takes optical spectra, and none of Gaia XP"), "{refusal}");
 }
 
 #[test]

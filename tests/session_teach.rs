@@ -451,3 +451,51 @@ fn labels_that_teach_nothing_are_refused_in_words() {
     let Some(TeachEvent::Refused(remarks)) = told.last() else { panic!("{told:?}") };
     assert!(remarks.iter().any(|r| matches!(r, Remark::Constant { n: STARS, .. })), "{remarks:?}");
 }
+
+/// In the middle of a landscape is what was taught: its error there is that of its answers, which the session gives by another
+/// way. Adapters of no use at first move as those do that are.
+#[test]
+fn the_loss_is_looked_at_around_what_was_taught() {
+    let mut school = School::new(2, &table());
+    school.finish();
+    let settings = Settings { epochs: 12, hidden: 32, rank: 8, closed_form: false, ..Settings::default() };
+    school.ask(TeachRequest::Survey { strategy: Strategy::Lora });
+    let told = teaching(school.finish());
+    assert!(matches!(&told[..], [TeachEvent::Failed(why)] if why.contains("compare strategies first")), "{told:?}");
+    let strategies = [Strategy::ZeroShot, Strategy::Residual, Strategy::Lora];
+    school.ask(TeachRequest::Compare(Box::new(TeachOrder { settings, ..order(&strategies) })));
+    school.finish();
+    for strategy in [Strategy::Residual, Strategy::Lora] {
+        school.ask(TeachRequest::Adopt { strategy });
+        let events = school.finish();
+        let answers = predictions(&events).into_iter().map(|(i, p)| (feh(p) - depth(i as usize)).powi(2));
+        let squares: Vec<f64> = answers.collect();
+        let mse = squares.iter().sum::<f64>() / squares.len() as f64;
+        school.ask(TeachRequest::Survey { strategy });
+        let told = teaching(school.finish());
+        assert!(told.iter().any(|e| matches!(e, TeachEvent::Surveying { done: 210, total: 441 })));
+        assert!(!told.iter().any(|e| matches!(e, TeachEvent::Epoch { .. })), "its losses are known already");
+        let Some(TeachEvent::Landscape(found)) = told.last() else { panic!("no landscape of {strategy:?}") };
+        assert_eq!((found.strategy, found.spectra, found.mse.len()), (strategy, STARS, 441));
+        let centre = found.centre().expect("a centre");
+        assert!((centre - mse).abs() < 5e-3 * mse, "{strategy:?}: {centre} in the middle, {mse} of its answers");
+        let highest = found.mse.iter().copied().fold(0.0, f64::max);
+        assert!(highest > 1.01 * centre, "{strategy:?}: {highest} at most, {centre} in the middle");
+    }
+    school.ask(TeachRequest::Survey { strategy: Strategy::ZeroShot });
+    let told = teaching(school.finish());
+    assert!(matches!(&told[..], [TeachEvent::Failed(why)] if why.contains("nothing is taught")), "{told:?}");
+
+    // Told to stop, it says no more, and the next one begins.
+    school.ask(TeachRequest::Survey { strategy: Strategy::Residual });
+    let is_under_way = |e: &Event| matches!(e, Event::Teaching(TeachEvent::Surveying { done: 21.., .. }));
+    while !school.bench.heard.borrow().iter().any(is_under_way) {
+        assert!(school.round(None), "it came to an end by itself");
+    }
+    school.bench.heard.take();
+    school.ask(TeachRequest::Stop);
+    let told = teaching(school.finish());
+    assert!(told.is_empty(), "{told:?}");
+    school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
+    assert!(teaching(school.finish()).iter().any(|e| matches!(e, TeachEvent::InUse { .. })));
+}

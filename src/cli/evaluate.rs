@@ -105,7 +105,7 @@ impl Evaluate {
         let mut routes: Vec<Route> = loaded.iter().map(Route::Flux).collect();
         routes.push(Route::Embedding(&reader, default));
         let all = surveys::answers(&routes, &cases, &mut say);
-        surveys::record(&mut manifest, &all);
+        surveys::record(&mut manifest, &cases, &all);
 
         let mut flow = ranks::simulated(&reader, &pairs(&material.held_out, STREAM + 1), RANKED)?;
         say("ranks of the flow: done");

@@ -8,7 +8,7 @@ use pollster::block_on;
 use serde_json::json;
 
 use super::{ModelsDir, Outcome, output};
-use crate::model::manifest::{Manifest, ModelEntry};
+use crate::model::manifest::{Kind, Manifest, ModelEntry};
 use crate::model::store::{Folder, Store};
 use crate::task::predict::Predictor;
 
@@ -95,7 +95,8 @@ impl ModelsDir {
         let manifest = block_on(store.manifest())?;
         let name = name.unwrap_or(&manifest.default);
         let Some(entry) = manifest.predictors().find(|m| m.name == name) else {
-            let names: Vec<&str> = manifest.predictors().map(|m| m.name.as_str()).collect();
+            let pairs = manifest.models.iter().filter(|m| m.kind == Kind::EncoderPair);
+            let names: Vec<&str> = manifest.predictors().chain(pairs).map(|m| m.name.as_str()).collect();
             bail!("there is no model {name:?} that gives labels; shipped are {}", names.join(", "));
         };
         let weights = block_on(store.weights(entry, |_, _| {}))?;

@@ -1,5 +1,6 @@
 //! `specola predict`: stellar parameters of spectra, as a table.
 
+use std::cell::OnceCell;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ pub(super) struct Predict {
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
     /// Model to use: a name (`specola models` lists them), a folder of such models, or the folder of the published
-    /// SpecCLIP system; an encoder pair's heads answer for Gaia XP spectra too [default: the shipped default]
+    /// SpecCLIP system [default: the shipped default, and the shipped encoder pair for Gaia XP spectra]
     #[arg(long, value_name = "NAME|DIR")]
     model: Option<String>,
     /// What `specola finetune` or the page kept, or a session file with it: its label comes from what was taught, and is flagged `taught` [default model: the one
@@ -100,7 +101,7 @@ impl Predict {
             }
             let entry = answers.entry().clone();
             return self
-                .write(&entry, None, |part| answers.of(part).into_iter().map(|answer| (answer, None)).collect());
+                .write(&entry, None, None, |part| answers.of(&spectra(part)).into_iter().map(|a| (a, None)).collect());
         }
         let (entry, mut predictor) = match self.model.as_deref().map(|m| (m, Path::new(m))) {
             Some((_, folder)) if folder.join(MANIFEST).is_file() => {
@@ -121,22 +122,41 @@ impl Predict {
         }
         let modeller = self.fit.then(|| block_on(Modeller::fetch(&self.models.store(), |_, _| {})));
         let modeller = modeller.transpose().map_err(anyhow::Error::msg)?;
-        self.write(&entry, taught.as_deref(), |part| {
+        // Gaia XP spectra have a model of their own, which is read when the first of them comes.
+        let is_chosen = self.model.is_some() || self.adapter.is_some();
+        let of_xp = (!is_chosen).then(|| embedded::Answers::shipped(&self.models)).flatten();
+        let pair = OnceCell::new();
+        self.write(&entry, of_xp.as_ref(), taught.as_deref(), |part| {
             let mut answers = answer_all(&predictor, part);
             let fits = modeller.as_ref().map(|modeller| fit::of_all(modeller, &predictor, part, &mut answers));
+            let mut answers: Vec<_> = answers.into_iter().map(|answer| answer.map_err(|why| why.to_string())).collect();
+            let xp: Vec<usize> = (0..part.len()).filter(|&i| of_xp.is_some() && is_xp(&part[i].spectrum)).collect();
+            if let Some(of_xp) = of_xp.as_ref().filter(|_| !xp.is_empty()) {
+                let load = || embedded::Answers::load(&self.models, &of_xp.name).map_err(|why| format!("{why:#}"));
+                match pair.get_or_init(load) {
+                    Ok(pair) => {
+                        let spectra: Vec<_> = xp.iter().map(|&i| &part[i].spectrum).collect();
+                        for (i, answer) in xp.into_iter().zip(pair.of(&spectra)) {
+                            answers[i] = answer.map_err(|why| why.to_string());
+                        }
+                    }
+                    Err(why) => xp.into_iter().for_each(|i| answers[i] = Err(why.clone())),
+                }
+            }
             answers.into_iter().zip(fits.unwrap_or_else(|| vec![None; part.len()])).collect()
         })
     }
 
-    /// Reads, answers and writes the table.
+    /// Reads, answers and writes the table; `of_xp` answers Gaia XP spectra where that is not `entry` too.
     fn write<E: Display>(
         &self,
         entry: &ModelEntry,
+        of_xp: Option<&ModelEntry>,
         taught: Option<&str>,
         answers: impl Fn(&[Loaded]) -> Vec<(Result<Prediction, E>, Option<ModelFit>)>,
     ) -> anyhow::Result<Outcome> {
         let labels = self.labels_of(entry)?;
-        let mut worth = worth::Worth::new(entry.card(), labels.clone());
+        let mut worth = worth::Worth::new(entry.card(), labels.clone()).with_xp(of_xp.map(ModelEntry::card));
         let mut out = output::open(self.output.as_deref())?;
         if self.format == Format::Table(share::Format::Csv) {
             let header = csv::header_with(&labels, taught);
@@ -197,6 +217,10 @@ impl Predict {
         }
         Ok(labels)
     }
+}
+
+fn spectra(part: &[Loaded]) -> Vec<&Spectrum> {
+    part.iter().map(|loaded| &loaded.spectrum).collect()
 }
 
 /// Answers in the order of the spectra, computed on all cores.

@@ -54,6 +54,10 @@ pub(super) struct Own {
 pub(super) struct Likes<F> {
     pub state: State,
     pub for_host: VecDeque<ForHost>,
+    /// Whether look-alikes were asked for; else the pair only answers for Gaia XP spectra, and nothing is embedded.
+    pub is_asked: bool,
+    /// Gaia XP spectra that wait for the pair's answer.
+    pub unanswered: Vec<SpectrumId>,
     /// Spectra that were not embedded yet.
     pub waiting: VecDeque<SpectrumId>,
     pub own: BTreeMap<SpectrumId, Own>,
@@ -74,6 +78,8 @@ impl<F> Default for Likes<F> {
         Self {
             state: State::Idle,
             for_host: VecDeque::new(),
+            is_asked: false,
+            unanswered: Vec::new(),
             waiting: VecDeque::new(),
             own: BTreeMap::new(),
             owners: Default::default(),
@@ -108,6 +114,7 @@ impl Ready {
         indices.pop();
         LikesCard {
             model: self.encoders.title(),
+            card: self.encoders.entry().card(),
             translates: self.encoders.pair().translates(),
             indices,
             labels: self.library.labels(),
@@ -123,9 +130,17 @@ impl<F> Likes<F> {
         }
     }
 
+    /// Fetches the encoder pair if that was not done yet.
+    pub fn fetch(&mut self) {
+        if matches!(self.state, State::Idle) {
+            self.state = State::Fetching;
+            self.for_host.push_back(ForHost::FetchKit);
+        }
+    }
+
     /// A spectrum is new, or is another than it was. Before the encoders are there nobody waits: then all do.
     pub fn wait(&mut self, id: SpectrumId) {
-        if self.ready().is_some() && !self.waiting.contains(&id) {
+        if self.is_asked && self.ready().is_some() && !self.waiting.contains(&id) {
             self.waiting.push_back(id);
         }
     }
@@ -133,6 +148,7 @@ impl<F> Likes<F> {
     /// The spectra are gone; encoders and indices stay.
     pub fn forget_spectra(&mut self) {
         self.waiting.clear();
+        self.unanswered.clear();
         self.own.clear();
         self.owners = Default::default();
         self.refused = 0;

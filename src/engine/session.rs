@@ -26,7 +26,9 @@ use crate::read::by_hand::Columns;
 use crate::read::{self, Archive, Contents};
 use crate::result::{Prediction, Summary};
 use crate::spectrum::{Known, Source, Spectrum};
+use crate::task::likes::labels::xp_view;
 use crate::task::predict::{Helper, Predictor, raw_view};
+use crate::task::published::is_xp;
 use bases::Bases;
 use teach::{Again, Making};
 
@@ -425,6 +427,14 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
 
     /// Predicts and reports; spectra that were forgotten meanwhile are passed over.
     async fn predict(&mut self, batch: &[SpectrumId]) {
+        let of_xp = |id: &SpectrumId| self.spectra.get(id).and_then(Held::assumed).is_some_and(|s| is_xp(&s));
+        let (xp, batch): (Vec<SpectrumId>, Vec<SpectrumId>) = batch.iter().partition(|id| of_xp(id));
+        if !xp.is_empty() {
+            self.answer_xp(xp).await;
+        }
+        if batch.is_empty() {
+            return;
+        }
         let known = batch.iter().filter_map(|id| Some((*id, self.spectra.get(id)?.assumed()?)));
         let (ids, spectra): (Vec<SpectrumId>, Vec<Cow<Spectrum>>) = known.unzip();
         let answers: Vec<Result<Prediction, String>> = match (&self.model, self.answering()) {
@@ -492,6 +502,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         }
         let Some(spectrum) = self.spectra.get(&id).and_then(Held::assumed) else { return };
         let view = match self.answering() {
+            Some(_) if is_xp(&spectrum) => xp_view(&spectrum),
             Some((predictor, _)) => predictor.view(&spectrum).await,
             None => {
                 self.shown_raw = Some(id);

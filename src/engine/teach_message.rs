@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::SpectrumId;
 use crate::result::ModelCard;
-use crate::result::teach::{AdapterCard, BakeOff, CurvePoint, Cut, Distance, Epoch, Remark, Settings, Strategy, Task};
+use crate::result::teach::{
+    AdapterCard, BakeOff, CurvePoint, Cut, Distance, Epoch, Landscape, Remark, Settings, Strategy, Task,
+};
 
 /// What shall be learned, and how it is found out what it is worth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +48,11 @@ pub enum TeachRequest {
     Compare(Box<TeachOrder>),
     /// Learn from all labels of the last comparison, and answer with what was learned from then on.
     Adopt {
+        /// How.
+        strategy: Strategy,
+    },
+    /// Learn from all labels as for [`TeachRequest::Adopt`], and look at the loss around what was learned.
+    Survey {
         /// How.
         strategy: Strategy,
     },
@@ -139,6 +146,15 @@ pub enum TeachEvent {
         /// True when the user stopped them.
         cancelled: bool,
     },
+    /// So much of a landscape is known.
+    Surveying {
+        /// Points.
+        done: u32,
+        /// Points in all.
+        total: u32,
+    },
+    /// The loss around what was learned.
+    Landscape(Box<Landscape>),
     /// From now on an adapter answers.
     InUse {
         /// What it says about itself.

@@ -49,6 +49,11 @@ impl Comparison {
             settings: self.order.settings.clone(),
         }
     }
+
+    /// The training on all labels.
+    fn of_all(&self, strategy: Strategy) -> Task {
+        Task { strategy, fold: None, seed: self.order.seeds.first().copied().unwrap_or(1), labels: None }
+    }
 }
 
 /// All that is taught, and who teaches.
@@ -60,6 +65,8 @@ pub struct Teaching {
     comparison: Option<Comparison>,
     /// The adapter that is being made.
     adopting: Option<Task>,
+    /// The training whose surroundings are looked at.
+    surveying: Option<Task>,
 }
 
 impl Teaching {
@@ -77,8 +84,8 @@ impl Teaching {
     pub fn lose(&mut self, number: u32, emit: &mut impl FnMut(Event)) {
         let Some(i) = self.slots.iter().position(|slot| slot.number == number) else { return };
         let lost = self.slots.remove(i).runs;
-        if lost.is_some() && lost == self.adopting {
-            self.adopting = None;
+        if lost.is_some() && (lost == self.adopting || lost == self.surveying) {
+            (self.adopting, self.surveying) = (None, None);
             say(emit, TeachEvent::Failed("the worker that trained stopped; try again".into()));
         } else if let (Some(comparison), Some(task)) = (&mut self.comparison, lost) {
             comparison.waiting.push_front(task);
@@ -132,6 +139,7 @@ impl Teaching {
             slot.link.send(&Order::Stop);
             slot.runs = None;
         }
+        self.surveying = None;
         if let Some(comparison) = &mut self.comparison {
             comparison.is_stopped = true;
             comparison.waiting.clear();
@@ -154,13 +162,9 @@ impl Teaching {
     pub fn adopt(&mut self, strategy: Strategy, emit: &mut impl FnMut(Event)) {
         self.stop(emit);
         let (Some(comparison), Some(slot)) = (&self.comparison, self.slots.first_mut()) else {
-            return say(
-                emit,
-                TeachEvent::Failed("there is nothing to learn from yet; compare strategies first".into()),
-            );
+            return say(emit, nothing_to_learn());
         };
-        let seed = comparison.order.seeds.first().copied().unwrap_or(1);
-        let task = Task { strategy, fold: None, seed, labels: None };
+        let task = comparison.of_all(strategy);
         let score = comparison.verdict.as_ref().and_then(|v| v.scores.iter().find(|s| s.strategy == strategy));
         let metrics = score.map_or(Vec::new(), |score| {
             let figures = score.regimes.iter().map(|r| {
@@ -180,6 +184,18 @@ impl Teaching {
         self.adopting = Some(task);
     }
 
+    /// Learns from all labels, and looks at the loss around what was learned.
+    pub fn survey(&mut self, strategy: Strategy, emit: &mut impl FnMut(Event)) {
+        self.stop(emit);
+        let (Some(comparison), Some(slot)) = (&self.comparison, self.slots.first_mut()) else {
+            return say(emit, nothing_to_learn());
+        };
+        let task = comparison.of_all(strategy);
+        slot.link.send(&Order::Survey(task));
+        slot.runs = Some(task);
+        self.surveying = Some(task);
+    }
+
     /// Takes a trainer's report. Gives the file of an adapter when one was made.
     pub fn report(&mut self, number: u32, report: Report, emit: &mut impl FnMut(Event)) -> Option<Vec<u8>> {
         if report.round != self.rounds {
@@ -191,14 +207,22 @@ impl Teaching {
                 say(emit, TeachEvent::Epoch { task, epoch });
                 return None;
             }
+            News::Surveying(done, total) => {
+                say(emit, TeachEvent::Surveying { done, total });
+                return None;
+            }
             News::Done(outcome) => self.take_in(*outcome, emit),
+            News::Surveyed(landscape) => {
+                self.surveying = None;
+                say(emit, TeachEvent::Landscape(landscape));
+            }
             News::Sealed(sealed) => {
                 self.adopting = None;
                 file = Some(sealed);
             }
             News::Failed(task, why) => {
-                if self.adopting == Some(task) {
-                    self.adopting = None;
+                if self.adopting == Some(task) || self.surveying == Some(task) {
+                    (self.adopting, self.surveying) = (None, None);
                 } else if let Some(comparison) = &mut self.comparison {
                     comparison.failed += 1;
                 }
@@ -255,6 +279,10 @@ impl Teaching {
 
 fn say(emit: &mut impl FnMut(Event), event: TeachEvent) {
     emit(Event::Teaching(event));
+}
+
+fn nothing_to_learn() -> TeachEvent {
+    TeachEvent::Failed("there is nothing to learn from yet; compare strategies first".into())
 }
 
 fn plan(order: &TeachOrder, lesson: &Lesson) -> Plan {

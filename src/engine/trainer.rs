@@ -8,12 +8,13 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::result::teach::{Epoch, Metrics, Outcome, Settings, Strategy, Task};
+use crate::result::teach::{Epoch, Landscape, Metrics, Outcome, Settings, Strategy, Task};
 use crate::task::predict::Predictor;
 use crate::task::teach::adapter::{Adapter, card};
 use crate::task::teach::bake_off::Plan;
 use crate::task::teach::classroom::Classroom;
 use crate::task::teach::lesson::Lesson;
+use crate::task::teach::survey::Survey;
 use crate::task::teach::training::{Progress, Training};
 
 /// Session → trainer.
@@ -44,6 +45,8 @@ pub enum Order {
         /// Which cross-validation that was.
         measured_by: String,
     },
+    /// Learn from all labels and look at the loss around what was learned.
+    Survey(Task),
     /// Rest, or go on.
     Pause(bool),
     /// End the training that runs and forget those that wait.
@@ -68,13 +71,21 @@ pub enum News {
     Done(Box<Outcome>),
     /// The file of an adapter.
     Sealed(Vec<u8>),
+    /// So many points of a landscape are known, of so many.
+    Surveying(u32, u32),
+    /// A landscape.
+    Surveyed(Box<Landscape>),
     /// A training failed.
     Failed(Task, String),
 }
 
+/// Points of a landscape between two reports.
+const POINTS_A_REPORT: u32 = 21;
+
 /// What becomes of a training when it ends.
 enum Purpose {
     Outcome,
+    Landscape,
     Adapter { metrics: Vec<(String, Metrics)>, measured_by: String },
 }
 
@@ -85,13 +96,22 @@ pub struct Trainer {
     class: Option<(Rc<Classroom>, Plan, Settings)>,
     round: u32,
     training: Option<(Training, Purpose)>,
+    survey: Option<(Task, Survey)>,
     is_paused: bool,
 }
 
 impl Trainer {
     /// Nothing to do yet.
     pub fn new(predictor: Predictor) -> Self {
-        Self { predictor, orders: VecDeque::new(), class: None, round: 0, training: None, is_paused: false }
+        Self {
+            predictor,
+            orders: VecDeque::new(),
+            class: None,
+            round: 0,
+            training: None,
+            survey: None,
+            is_paused: false,
+        }
     }
 
     /// Another model is taught from the next lesson on.
@@ -111,6 +131,8 @@ impl Trainer {
             Order::Stop => {
                 self.orders.retain(|order| matches!(order, Order::Begin { .. }));
                 self.is_paused = false;
+                self.survey = None;
+                self.training.take_if(|(_, purpose)| matches!(purpose, Purpose::Landscape));
                 if let Some((training, _)) = &mut self.training {
                     training.cancel();
                 }
@@ -130,10 +152,28 @@ impl Trainer {
             let task = training.task();
             match training.advance().await {
                 Ok(Progress::Done) => self.end(training, purpose, &mut tell).await,
+                // The losses on the way to a landscape are known: they are those of the adapter.
+                Ok(Progress::Epoch(_)) if matches!(purpose, Purpose::Landscape) => {
+                    self.training = Some((training, purpose));
+                }
                 Ok(Progress::Working) => self.training = Some((training, purpose)),
                 Ok(Progress::Epoch(epoch)) => {
                     tell(News::Epoch(task, epoch));
                     self.training = Some((training, purpose));
+                }
+                Err(why) => tell(News::Failed(task, why.to_string())),
+            }
+            return true;
+        }
+        if let Some((task, mut survey)) = self.survey.take() {
+            match survey.advance().await {
+                Ok(Some(landscape)) => tell(News::Surveyed(Box::new(landscape))),
+                Ok(None) => {
+                    let (done, total) = survey.progress();
+                    if done % POINTS_A_REPORT == 0 {
+                        tell(News::Surveying(done, total));
+                    }
+                    self.survey = Some((task, survey));
                 }
                 Err(why) => tell(News::Failed(task, why.to_string())),
             }
@@ -152,6 +192,7 @@ impl Trainer {
             Order::Seal { task, metrics, measured_by } => {
                 self.start(task, Purpose::Adapter { metrics, measured_by }, &mut tell);
             }
+            Order::Survey(task) => self.start(task, Purpose::Landscape, &mut tell),
             Order::Pause(_) | Order::Stop => {}
         }
         true
@@ -168,9 +209,18 @@ impl Trainer {
         }
     }
 
-    async fn end(&self, training: Training, purpose: Purpose, tell: &mut impl FnMut(News)) {
+    async fn end(&mut self, mut training: Training, purpose: Purpose, tell: &mut impl FnMut(News)) {
         let task = training.task();
         let news = match purpose {
+            Purpose::Landscape => match training.survey().await {
+                Ok(Some(survey)) => {
+                    let (done, total) = survey.progress();
+                    self.survey = Some((task, survey));
+                    Ok(News::Surveying(done, total))
+                }
+                Ok(None) => Err("nothing is taught, so that nothing can move".into()),
+                Err(why) => Err(why.to_string()),
+            },
             Purpose::Outcome => {
                 training.outcome().await.map(|o| News::Done(Box::new(o))).map_err(|why| why.to_string())
             }

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use super::calibration::ErrorModel;
 use crate::result::teach::Metrics;
-use crate::result::{Label, Measure, ModelCard};
+use crate::result::{Calibration, Label, Measure, ModelCard};
 use crate::spectrum::Survey;
 
 /// The version of the manifest's layout that this program reads.
@@ -102,6 +102,9 @@ pub struct ModelEntry {
     /// Accuracy on each survey's spectra as `specola evaluate` measured it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub surveys: Vec<Accuracy>,
+    /// Whether those errors are right, on stars that it has not learned from, as `specola evaluate` measured it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibration: Vec<Calibration>,
     /// Errors of its predictions.
     pub errors: Vec<ErrorModel>,
     /// Spectra further than this from the training subspace are flagged (continuum units).
@@ -226,6 +229,11 @@ impl ModelEntry {
             sha256: self.sha256.clone(),
             trained_on: self.trained_on.clone(),
             accuracy: self.accuracy.iter().chain(&self.surveys).map(Accuracy::measure).collect(),
+            calibration: self.calibration.clone(),
+            label_range: self.label_range.clone(),
+            recipe: self.recipe.clone(),
+            command: self.command.clone(),
+            license: self.license.clone(),
             bytes: self.bytes,
         }
     }

@@ -3,6 +3,7 @@
 use plotters::backend::DrawingBackend;
 use plotters::style::text_anchor::{HPos, VPos};
 
+use super::contour::contour;
 use super::pen::{Drawing, Drawn, Pen, Scale, signed};
 use super::{Frame, Paint, Theme, decimals_for, ticks};
 
@@ -34,10 +35,34 @@ pub enum Mark {
         /// What they are.
         paint: Paint,
     },
+    /// Coloured cells around the points of a grid.
+    Map(Relief),
+    /// Lines of equal height over it, light where the map is dark.
+    Contours(Relief, Vec<f64>),
     /// A dashed line over the whole width.
     Level(f64),
     /// Dashed, y = x.
     Diagonal,
+}
+
+/// Heights over a grid of points.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Relief {
+    /// Where the points lie, going up.
+    pub x: Vec<f64>,
+    /// Where the points lie, going up.
+    pub y: Vec<f64>,
+    /// `[x][y]`; those that are not finite are left out.
+    pub heights: Vec<f64>,
+    /// Heights of the ramp's ends.
+    pub range: (f64, f64),
+}
+
+impl Relief {
+    fn colour(&self, height: f64) -> u8 {
+        let part = (height - self.range.0) / (self.range.1 - self.range.0).max(1e-12);
+        (part.clamp(0.0, 1.0) * 255.0).round() as u8
+    }
 }
 
 /// One plot of a [`Chart`].
@@ -45,7 +70,7 @@ pub enum Mark {
 pub struct Plot {
     /// What the horizontal axis shows, with its unit.
     pub x_label: String,
-    /// What the vertical axis shows, with its unit.
+    /// What the vertical axis shows, with its unit; empty for none.
     pub y_label: String,
     /// Lowest and highest x shown.
     pub x_range: (f64, f64),
@@ -112,7 +137,9 @@ impl Plot {
     fn draw<DB: DrawingBackend>(&self, pen: &mut Pen<DB>, frame: Frame) -> Drawn<DB> {
         let Frame { left, top, right, bottom } = frame;
         self.draw_x_axis(pen, frame)?;
-        pen.value_axis((left, right), (top, bottom), self.y_range, &self.y_label)?;
+        if !self.y_label.is_empty() {
+            pen.value_axis((left, right), (top, bottom), self.y_range, &self.y_label)?;
+        }
         for mark in &self.marks {
             self.draw_mark(pen, frame, mark)?;
         }
@@ -122,8 +149,9 @@ impl Plot {
     fn draw_x_axis<DB: DrawingBackend>(&self, pen: &mut Pen<DB>, frame: Frame) -> Drawn<DB> {
         let Frame { left, top, right, bottom } = frame;
         let values = self.x_ticks(((right - left) / 80.0).ceil() as usize);
-        let decimals = if self.is_x_log { 0 } else { decimals_for(&values) };
+        let decimals = decimals_for(&values);
         for value in values {
+            let decimals = if self.is_x_log { (-value.log10().floor()).max(0.0) as usize } else { decimals };
             let x = self.x_of(frame, value);
             pen.path(&[(x, top), (x, bottom)], Paint::Grid, 1.0)?;
             pen.path(&[(x, bottom), (x, bottom - 5.0)], Paint::Axis, 1.0)?;
@@ -174,6 +202,29 @@ impl Plot {
                 }
                 Ok(())
             }
+            Mark::Map(relief) => {
+                let x: Vec<f64> = relief.x.iter().map(|x| self.x_of(frame, *x)).collect();
+                let y: Vec<f64> = relief.y.iter().map(|y| frame.y_of(*y, self.y_range)).collect();
+                let cells = |i| (0..relief.y.len()).map(move |j| (i, j));
+                for (i, j) in (0..relief.x.len()).flat_map(cells) {
+                    let height = relief.heights.get(i * relief.y.len() + j).copied().unwrap_or(f64::NAN);
+                    if height.is_finite() {
+                        let paint = Paint::Ramp(relief.colour(height));
+                        let across = cell(&x, i, (frame.left, frame.right));
+                        pen.rectangle(across, cell(&y, j, (frame.top, frame.bottom)), paint)?;
+                    }
+                }
+                Ok(())
+            }
+            Mark::Contours(relief, levels) => {
+                for level in levels {
+                    let paint = Paint::Ramp(if relief.colour(*level) < 128 { 255 } else { 0 });
+                    for piece in contour(&relief.x, &relief.y, &relief.heights, *level) {
+                        pen.path(&piece.map(|point| self.place(frame, point)), paint, 1.0)?;
+                    }
+                }
+                Ok(())
+            }
             Mark::Level(value) => {
                 let y = frame.y_of(*value, self.y_range);
                 pen.dashes((frame.left, y), (frame.right, y), Paint::Label)
@@ -188,6 +239,18 @@ impl Plot {
             }
         }
     }
+}
+
+/// The extent of the cell around one of several positions: halfway to the next, inside the frame; all of it for a single one.
+fn cell(at: &[f64], i: usize, (low, high): (f64, f64)) -> (f64, f64) {
+    let half = |other: Option<&f64>| other.map(|other| (at[i] - other).abs() / 2.0);
+    let before = half(i.checked_sub(1).and_then(|k| at.get(k)));
+    let after = half(at.get(i + 1));
+    let Some((before, after)) = before.or(after).zip(after.or(before)) else { return (low, high) };
+    // Positions go down where values go up.
+    let is_down = at.len() > 1 && at[1] < at[0];
+    let (left, right) = if is_down { (after, before) } else { (before, after) };
+    ((at[i] - left).max(low), (at[i] + right).min(high))
 }
 
 /// A range that holds all finite values, with some air; (0, 1) without any.
@@ -233,6 +296,24 @@ mod tests {
         let svg = chart().to_svg(80.0, 60.0);
         assert!(svg.contains("catalogue") && svg.contains("predicted") && svg.contains("80mm"));
         assert_eq!(svg.matches("<circle").count(), 2, "one of the three is no number");
+    }
+
+    #[test]
+    fn heights_are_cells_and_lines() {
+        let steps = vec![0.0, 0.25, 0.5, 0.75, 1.0];
+        let mut heights: Vec<f64> = steps.iter().flat_map(|x| steps.iter().map(move |y| x + y)).collect();
+        heights[0] = f64::NAN;
+        let relief = Relief { x: steps.clone(), y: steps, heights, range: (0.0, 2.0) };
+        let marks = vec![Mark::Map(relief.clone()), Mark::Contours(relief, vec![0.3, 1.9])];
+        let plot = Plot { marks, y_label: String::new(), ..chart().plots.remove(0) };
+        let svg = Chart { plots: vec![plot] }.to_svg(80.0, 60.0);
+        assert_eq!(svg.matches("<rect").count(), 24, "one of 25 heights is no number");
+        // Viridis' ends: the light one on what is low, the dark one on what is high.
+        assert!(svg.contains("stroke=\"#FDE725\"") && svg.contains("stroke=\"#440154\""));
+        assert!(!svg.contains("predicted"), "no vertical axis");
+        assert_eq!(cell(&[10.0, 20.0, 40.0], 1, (0.0, 45.0)), (15.0, 30.0));
+        assert_eq!(cell(&[40.0, 20.0, 10.0], 0, (0.0, 45.0)), (30.0, 45.0));
+        assert_eq!(cell(&[7.0], 0, (0.0, 45.0)), (0.0, 45.0));
     }
 
     #[test]

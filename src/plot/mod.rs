@@ -7,6 +7,7 @@
 mod axis;
 mod chart;
 mod cloud;
+mod contour;
 mod decimate;
 mod figure;
 mod lines;
@@ -20,7 +21,7 @@ mod spectrum;
 mod theme;
 
 pub use axis::{decimals_for, ticks};
-pub use chart::{Chart, Mark, Plot, range_of};
+pub use chart::{Chart, Mark, Plot, Relief, range_of};
 pub use cloud::{Cloud, Window, ramp};
 pub use decimate::columns;
 pub use figure::{Figure, Frame, Layer, Panel};

@@ -1,5 +1,7 @@
 //! The colours of a figure. The page takes them from its style sheet; an exported figure is on white paper.
 
+use super::ramp;
+
 /// Red, green, blue.
 pub type Rgb = (u8, u8, u8);
 
@@ -24,6 +26,8 @@ pub enum Paint {
     Label,
     /// One of several series, counted from 0.
     Series(usize),
+    /// A height, from 0 for the lowest to 255: the ramp of [`super::ramp`].
+    Ramp(u8),
 }
 
 /// A colour for every [`Paint`]. The three curves are told apart by lightness as well as by hue, so that they stay
@@ -70,6 +74,7 @@ impl Theme {
             Paint::Axis => (self.axis, 1.0),
             Paint::Grid => (self.grid, 1.0),
             Paint::Label => (self.label, 1.0),
+            Paint::Ramp(height) => (ramp(f64::from(height) / 255.0), 1.0),
             Paint::Series(i) => ([self.data, self.continuum, self.model, self.masked, self.label][i % 5], 1.0),
         }
     }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Label;
 use super::catalogue::Modality;
+use super::{Label, ModelCard};
 
 /// A star that can be asked for and found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,10 +61,12 @@ pub struct IndexCard {
 }
 
 /// What answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LikesCard {
     /// The encoder pair, `lrs-xp-pr 1`.
     pub model: String,
+    /// Its card: it answers for Gaia XP spectra.
+    pub card: ModelCard,
     /// Whether it can predict one survey from the other.
     pub translates: bool,
     /// The indices, the shipped one first.

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Label;
 
+mod landscape;
 mod remark;
 
+pub use landscape::Landscape;
 pub use remark::{Cell, Remark};
 
 /// Fewest labelled spectra to learn from.

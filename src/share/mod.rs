@@ -5,6 +5,7 @@
 //! line write the same bytes.
 
 pub mod catalogue;
+pub mod citation;
 pub mod csv;
 pub mod curve;
 pub mod ecsv;

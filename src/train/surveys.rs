@@ -10,7 +10,7 @@ use super::cases::Case;
 use super::evaluate::{Judged, join, score, truth, velocities};
 use super::report::decimals;
 use crate::model::manifest::{Accuracy, Manifest, ModelEntry};
-use crate::result::{Flag, Label, Prediction};
+use crate::result::{Calibration, Flag, Label, Prediction};
 use crate::spectrum::{Spectrum, Survey};
 use crate::task::likes::labels::Reader;
 use crate::task::predict::Predictor;
@@ -83,6 +83,17 @@ impl Answers {
         Self { model: route.entry().name.clone(), case: number, accuracy: accuracy.collect(), judged }
     }
 
+    /// Whether the errors of each label are right.
+    fn calibration(&self, case: &Case) -> Vec<Calibration> {
+        let of = |label: Label| {
+            let pulls: Vec<f64> =
+                self.triples(case, label).iter().map(|(known, told, error)| (told - known) / error).collect();
+            let survey = case.survey.measured_as();
+            Calibration::of(label, &case.name, survey, case.is_simulated, &pulls).filter(|c| c.n > 2)
+        };
+        Label::ALL.into_iter().filter_map(of).collect()
+    }
+
     /// (known, predicted, predicted error) of a label.
     pub fn triples(&self, case: &Case, label: Label) -> Vec<(f64, f64, f64)> {
         let one = |j: &Judged| {
@@ -122,10 +133,12 @@ fn has_learned(entry: &ModelEntry, case: &Case) -> bool {
 }
 
 /// Puts what was measured into the manifest, in the place of what was measured before.
-pub fn record(manifest: &mut Manifest, all: &[Answers]) {
+pub fn record(manifest: &mut Manifest, cases: &[Case], all: &[Answers]) {
     for entry in &mut manifest.models {
-        let own = all.iter().filter(|a| a.model == entry.name);
-        entry.surveys = own.flat_map(|a| a.accuracy.iter().cloned()).map(standing).collect();
+        let own = || all.iter().filter(|a| a.model == entry.name);
+        let calibration = own().flat_map(|a| a.calibration(&cases[a.case])).collect();
+        entry.surveys = own().flat_map(|a| a.accuracy.iter().cloned()).map(standing).collect();
+        entry.calibration = calibration;
     }
 }
 

@@ -160,6 +160,7 @@ pub fn forget(state: State) {
     }
     spawn_local(async move {
         super::kept_models::delete_all().await;
+        super::offline::forget().await;
         let done = async {
             let delete = Factory::new()?.delete(DATABASE)?;
             delete.await

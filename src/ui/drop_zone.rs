@@ -3,7 +3,7 @@
 use leptos::{ev, prelude::*, task::spawn_local};
 
 use super::files::{self, Dropped};
-use super::samples;
+use super::samples::Samples;
 use super::state::State;
 
 /// The drop zone: large on an empty page, a bar above the table on a full one.
@@ -21,19 +21,8 @@ pub fn DropZone(large: Signal<bool>) -> impl IntoView {
             state.open(files);
         }
     };
-    let sample = move |_| {
-        state.gathering.set(true);
-        spawn_local(async move {
-            let fetched = match samples::list().await {
-                Ok(list) => samples::fetch(&list).await,
-                Err(why) => Err(why),
-            };
-            match fetched {
-                Ok(files) => state.open(files),
-                Err(why) => state.skip("Samples", format!("{why}; drop a spectrum of your own instead")),
-            }
-        });
-    };
+    let samples = expect_context::<Samples>();
+    let sample = move |_| samples.open(None);
     view! {
         <section class="drop-zone" class:large=large class:over=over data-testid="drop-zone" aria-label="Open spectra">
             <svg class="drop-mark" viewBox="0 0 64 64" aria-hidden="true">

@@ -25,7 +25,9 @@ mod keys;
 mod label_tables;
 mod ledger;
 mod likes;
+mod model_card;
 mod networks;
+mod offline;
 mod order;
 mod parameters;
 mod plot_canvas;
@@ -53,6 +55,7 @@ use keys::{KeyHelp, listen};
 use label_tables::LabelTables;
 use likes::LikesPanel;
 use networks::NetworksPanel;
+use offline::UpdateNotice;
 use skipped::SkippedList;
 use state::State;
 use status::{Header, Notices, ProgressBar};
@@ -75,6 +78,8 @@ fn App() -> impl IntoView {
     let state = State::start();
     provide_context(state);
     theme::provide();
+    offline::provide(state);
+    samples::provide(state);
     plot_canvas::ChosenRange::provide();
     let help = RwSignal::new(false);
     listen(state, help);
@@ -91,6 +96,7 @@ fn App() -> impl IntoView {
         <Header/>
         <main id="main">
             <Notices/>
+            <UpdateNotice/>
             <RestoreQuestion/>
             <Origins/>
             <DropZone large=Signal::derive(is_empty)/>

@@ -15,7 +15,7 @@ use crate::spectrum::Survey;
 pub fn Parameters(row: Row) -> impl IntoView {
     move || {
         match row.answer.get() {
-        Answer::Waiting => view! { <p class="waiting" role="status">"Waiting for the network…"</p> }.into_any(),
+        Answer::Waiting => view! { <Waiting/> }.into_any(),
         Answer::Predicted(prediction) => {
             let survey = row.summary.with(|summary| summary.meta.survey);
             view! { <Answered prediction key=row.key survey/> }.into_any()
@@ -30,6 +30,19 @@ pub fn Parameters(row: Row) -> impl IntoView {
         .into_any(),
     }
     }
+}
+
+/// What a spectrum waits for: Gaia XP spectra have a model that is fetched when the first of them is dropped.
+#[component]
+fn Waiting() -> impl IntoView {
+    let loading = expect_context::<State>().likes.loading;
+    let says = move || match loading.get() {
+        Some((what, done, total)) if total > 0 => {
+            format!("Fetching {what}: {} of {}", format::bytes(done), format::bytes(total))
+        }
+        _ => "Waiting for the network…".into(),
+    };
+    view! { <p class="waiting" role="status">{says}</p> }
 }
 
 #[component]
@@ -83,9 +96,10 @@ fn Beside(estimate: Estimate, key: RowKey) -> impl IntoView {
     }
 }
 
-/// The card of the model that answered, where that is the shipped one.
+/// The card of the model that answered, where that is a shipped one.
 fn card_of(state: &State, title: &str) -> Option<ModelCard> {
-    state.model.get().filter(|card| format!("{} {}", card.name, card.version) == title)
+    let of_xp = state.likes.card.get().map(|likes| likes.card);
+    [state.model.get(), of_xp].into_iter().flatten().find(|card| format!("{} {}", card.name, card.version) == title)
 }
 
 /// On what the σ beside the values was measured.

@@ -162,6 +162,8 @@ pub struct State {
     pub skipped: RwSignal<Vec<Skipped>>,
     /// Jobs that run.
     pub jobs: RwSignal<BTreeMap<JobId, Progress>>,
+    /// Tells that an answer came while no job runs: it waited for a model of its own, or the user said something.
+    pub late_answer: RwSignal<()>,
     /// True between a drop and the moment when its files are known.
     pub gathering: RwSignal<bool>,
     /// Rows that came with a link or a session file.
@@ -206,6 +208,7 @@ impl State {
             columns: RwSignal::new(None),
             skipped: RwSignal::new(Vec::new()),
             jobs: RwSignal::new(BTreeMap::new()),
+            late_answer: RwSignal::new(()),
             gathering: RwSignal::new(false),
             kept: Kept::new(),
             awaited: Awaited::new(),
@@ -530,6 +533,9 @@ impl State {
     fn answer(&self, key: RowKey, answer: Answer) {
         let Some(row) = self.row(key) else { return };
         row.answer.set(answer);
+        if self.jobs.with_untracked(BTreeMap::is_empty) {
+            self.late_answer.notify();
+        }
         self.rearrange_soon();
         // The answer brings the model's side of the curves and the end of the ledger with it.
         if self.selected.get_untracked() == Some(key) {

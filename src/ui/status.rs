@@ -7,6 +7,8 @@ use super::format;
 use super::gpu::Phase;
 use super::kept::KEPT_EPOCH;
 use super::kept_models::KeptModels;
+use super::model_card::WholeCard;
+use super::offline::OfflineLine;
 use super::state::{EngineStatus, Progress, State};
 use crate::result::{Label, ModelCard};
 use crate::spectrum::Survey;
@@ -26,11 +28,12 @@ pub fn Header() -> impl IntoView {
                 </div>
                 <div class="facts">
                     <EngineLine/>
+                    <OfflineLine/>
                     <details class="fact">
                         <summary><span class="dot ok" aria-hidden="true"></span>"0 bytes uploaded"</summary>
                         <div class="popover"><Privacy/></div>
                     </details>
-                    {move || state.model.get().map(|card| view! { <Model card/> })}
+                    <div class="model-place">{move || state.model.get().map(|card| view! { <Model card/> })}</div>
                 </div>
             </div>
         </header>
@@ -78,7 +81,7 @@ fn EngineLine() -> impl IntoView {
         .into_any(),
     };
     view! {
-        <div class="fact" data-testid="engine-status" data-state=move || tone().0
+        <div class="fact engine-line" data-testid="engine-status" data-state=move || tone().0
              data-gpu=move || state.gpu.get().0.name() role="status">
             <span class=move || format!("dot {}", tone().1) aria-hidden="true"></span>
             {line}
@@ -92,6 +95,7 @@ fn Model(card: ModelCard) -> impl IntoView {
     let measured =
         measured.flat_map(|survey| Label::ALL.map(|label| card.measure(label, survey).map(ToString::to_string)));
     let measured = measured.flatten().map(|text| view! { <li>{format::prose(&text)}</li> }).collect_view();
+    let whole = card.clone();
     view! {
         <details class="fact" data-testid="model-card">
             <summary>"Model " <strong>{card.name}</strong> " " {card.version}</summary>
@@ -100,6 +104,7 @@ fn Model(card: ModelCard) -> impl IntoView {
                 <h2>"Measured accuracy"</h2>
                 <ul>{measured}</ul>
                 <p class="muted">"Download: " {format::bytes(card.bytes)} " · MIT or Apache 2.0"</p>
+                <WholeCard card=whole/>
                 <KeptModels/>
             </div>
         </details>

@@ -17,6 +17,7 @@ pub fn Table() -> impl IntoView {
     let n_skipped = Memo::new(move |_| state.skipped.with(Vec::len));
     // Not while a job runs: a screen reader would speak without end.
     let outcome = Memo::new(move |_| {
+        state.late_answer.track();
         let is_done = state.jobs.with(|jobs| jobs.is_empty());
         // Untracked: ten thousand rows would be as many subscriptions, and only the end of a job is told.
         let has_answer = |row: &super::state::Row| row.answer.with_untracked(|a| a.prediction().is_some());

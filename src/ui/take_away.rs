@@ -10,7 +10,7 @@ use super::format;
 use super::reading::Curves;
 use super::state::{Row, State};
 use crate::result::Label;
-use crate::share::{self, Format, Record, link, models_of, session, spectra};
+use crate::share::{self, Format, Record, citation, link, models_of, session, spectra};
 
 /// Most spectra whose curves are put into one file: a session file of as many has about 100 MB.
 const MOST_CURVES: usize = 2_000;
@@ -48,6 +48,7 @@ pub fn TakeAway() -> impl IntoView {
             say(match job {
                 Job::Spectra => save_spectra(state, rows).await,
                 Job::Session => save_session(state, rows).await,
+                Job::BibTex => copy_bibtex(state, rows).await,
                 Job::Link => copy_link(state, rows).await,
                 Job::Svg => save_figure(state, width.get_untracked(), false).await,
                 Job::Png => save_figure(state, width.get_untracked(), true).await,
@@ -106,6 +107,11 @@ pub fn TakeAway() -> impl IntoView {
                 </label>
                 <p>"Of the spectrum on show; PNG at 600 dots an inch."</p>
             </div>
+            <div class="choices" role="group" aria-label="Citation">
+                <h3>"Cite"</h3>
+                {button("copy-bibtex", "Copy BibTeX", Job::BibTex)}
+                <p>"Of the method, the program and the surveys whose spectra these are, with the words that those ask for."</p>
+            </div>
             <p class="said" role="status" data-testid="take-away-said">{said}</p>
             <p><button class="primary" on:click=close>"Close"</button></p>
         </dialog>
@@ -118,6 +124,7 @@ enum Job {
     Spectra,
     Session,
     Link,
+    BibTex,
     Svg,
     Png,
 }
@@ -229,6 +236,27 @@ async fn copy_link(state: State, rows: Vec<Row>) -> Result<String, String> {
             Ok(format!("The browser does not let the page copy; the link stands in the address bar: {told}"))
         }
     }
+}
+
+async fn copy_bibtex(state: State, rows: Vec<Row>) -> Result<String, String> {
+    let records: Vec<Record> = rows.iter().map(Row::record).collect();
+    let trained_on = state.model.get_untracked().map_or(String::new(), |card| card.trained_on);
+    let cited = citation::citation(&records, &trained_on);
+    let surveys = if cited.surveys.is_empty() { "no survey".into() } else { cited.surveys.join(", ") };
+    let unknown = match cited.of_unknown {
+        0 => String::new(),
+        n => format!("; {} not say where from", format::count(n, "spectrum does", "spectra do")),
+    };
+    let told = format!(
+        "{} for the method, the program and {surveys}{unknown}.",
+        format::count(cited.entries, "entry", "entries")
+    );
+    let copied = JsFuture::from(window().navigator().clipboard().write_text(&cited.text)).await;
+    if copied.is_ok() {
+        return Ok(format!("BibTeX copied: {told}"));
+    }
+    save_text("specola.bib", "application/x-bibtex", &cited.text)?;
+    Ok(format!("The browser does not let the page copy; specola.bib: {told}"))
 }
 
 async fn save_figure(state: State, width: Width, is_png: bool) -> Result<String, String> {

@@ -1,4 +1,4 @@
-//! The plots' colours, from the style sheet, and their change between day and night.
+//! The plots' colours, from the style sheet, and their change with what the visitor prefers.
 
 use gloo::events::EventListener;
 use leptos::prelude::*;
@@ -9,13 +9,15 @@ use crate::plot::{Rgb, Theme};
 #[derive(Clone, Copy)]
 pub struct PlotTheme(pub RwSignal<Theme>);
 
-/// Provides a [`PlotTheme`] that follows the visitor's choice of light or dark.
+/// Provides a [`PlotTheme`] that follows the visitor's choice of light or dark, and of more contrast.
 pub fn provide() {
     let theme = RwSignal::new(read());
     provide_context(PlotTheme(theme));
-    if let Ok(Some(query)) = window().match_media("(prefers-color-scheme: dark)") {
-        // For the life of the page.
-        EventListener::new(&query, "change", move |_| theme.set(read())).forget();
+    for choice in ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"] {
+        if let Ok(Some(query)) = window().match_media(choice) {
+            // For the life of the page.
+            EventListener::new(&query, "change", move |_| theme.set(read())).forget();
+        }
     }
 }
 

@@ -2,10 +2,13 @@
 
 use leptos::prelude::*;
 
+use super::samples::SampleList;
+
 /// What the page reads, answers and keeps to itself.
 #[component]
 pub fn Welcome() -> impl IntoView {
     view! {
+        <SampleList/>
         <section class="welcome" aria-label="What this page does">
             <article>
                 <h2>"Reads"</h2>

@@ -23,6 +23,12 @@ export function samples() {
   return JSON.parse(readFileSync(join(SAMPLES, "index.json"), "utf8")).map(({ file }) => join(SAMPLES, file));
 }
 
+/** Spectra of the lesson that comes with the page. */
+export const LESSON = 60;
+
+/** Paths of that lesson: its spectra and their labels. */
+export const lesson = () => ["lesson.npz", "lesson.csv"].map((file) => join(SAMPLES, file));
+
 /** Paths of the real files of a survey, sorted. */
 export function realFiles(survey) {
   const dir = join(REAL, "files", survey);

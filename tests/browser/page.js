@@ -40,14 +40,19 @@ export async function closeBrowser() {
 
 /**
  * Opens the page in a fresh profile.
- * @param {object} [options] those of `site`, `viewport`, `colorScheme`; `webgpu`: whether there is an adapter; `query` of the
- *   page's address
+ * @param {object} [options] those of `site`, `viewport`, `colorScheme`, `touch`; `webgpu`: whether there is an adapter;
+ *   `query` of the page's address; `kept`: whether the page may keep itself for visits offline. Without it every file comes
+ *   from the server, which is what most specs look at.
  */
 export async function open(options = {}) {
-  const { viewport = { width: 1280, height: 800 }, colorScheme = "light", webgpu = false, query = "", ...relay } = options;
+  const {
+    viewport = { width: 1280, height: 800 }, colorScheme = "light", touch = false, webgpu = false, query = "", kept = false, ...relay
+  } = options;
   const host = await site(relay);
   const browser = await launched(webgpu);
-  const context = await browser.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
+  const context = await browser.newContext({
+    viewport, colorScheme, hasTouch: touch, isMobile: touch, reducedMotion: "reduce", serviceWorkers: kept ? "allow" : "block",
+  });
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const visit = new Visit(page, host);
@@ -67,6 +72,8 @@ export class Visit {
     page.on("console", (message) => {
       // The browser's own remark to everyone who asks for a GPU where there is none.
       if (message.text() === "No available adapters.") return;
+      // The test's own remark where the page may not keep itself.
+      if (message.text() === "Service Worker registration blocked by Playwright") return;
       if (["error", "warning", "assert"].includes(message.type())) this.problems.push(message.text());
     });
     page.on("pageerror", (error) => this.problems.push(`uncaught: ${error.message}`));
@@ -93,7 +100,8 @@ export class Visit {
   /** Waits until the engine is in one of these states, and returns it. */
   async engine(...states) {
     const found = await this.page.waitForFunction((states) => {
-      const { state } = document.querySelector('[data-testid="engine-status"]').dataset;
+      // None for a moment after a reload.
+      const state = document.querySelector('[data-testid="engine-status"]')?.dataset.state;
       return states.includes(state) && state;
     }, states);
     return found.jsonValue();
@@ -135,6 +143,23 @@ export class Visit {
       [count, LABELS],
     );
     return this.rows();
+  }
+
+  /** Compares these strategies, with these numbers among the settings, and waits until nothing is learned any more. */
+  async learn(strategies, settings = {}) {
+    for (const name of ["zero-shot", "residual", "lora", "full", "scratch"]) {
+      await this.part(`strategy-${name}`).setChecked(strategies.includes(name));
+    }
+    await this.page.getByText("Settings", { exact: true }).click();
+    for (const [name, value] of Object.entries(settings)) {
+      await this.page.getByLabel(name, { exact: true }).fill(String(value));
+      await this.page.getByLabel(name, { exact: true }).blur();
+    }
+    await this.part("teach-compare").click();
+    // Of thousands of spectra it takes a while.
+    const patience = { timeout: 5 * PATIENCE_MS };
+    await this.part("teach-scores").waitFor(patience);
+    await this.page.waitForFunction(() => document.querySelector('[data-testid="teach-progress"]').dataset.phase === "idle", null, patience);
   }
 
   /** Waits until no job runs. */

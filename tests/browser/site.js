@@ -12,8 +12,9 @@ const upstream = new URL(process.env.SPECOLA_URL ?? "http://127.0.0.1:8417/");
  * @param {(path: string) => boolean} [options.lose] files that are not found
  * @param {(path: string) => "break" | "damage" | undefined} [options.spoil] files that break off in the middle, or arrive
  *   with a bit turned
+ * @param {(path: string) => ((text: string) => string) | undefined} [options.change] files that have another content
  */
-export async function site({ below = "/", hold = () => false, lose = () => false, spoil = () => {} } = {}) {
+export async function site({ below = "/", hold = () => false, lose = () => false, spoil = () => {}, change = () => {} } = {}) {
   const requests = [];
   let release;
   const released = new Promise((resolve) => { release = resolve; });
@@ -27,6 +28,13 @@ export async function site({ below = "/", hold = () => false, lose = () => false
     }
     if (hold(path)) await released;
     const { method, headers } = request;
+    const how = change(path);
+    if (how) {
+      const answer = await fetch(new URL(path, upstream));
+      const type = answer.headers.get("content-type");
+      response.writeHead(200, { "content-type": type, "cache-control": "no-cache" }).end(how(await answer.text()));
+      return;
+    }
     const relayed = http.request(new URL(path, upstream), { method, headers }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
       const harm = spoil(path);
@@ -51,6 +59,11 @@ export async function site({ below = "/", hold = () => false, lose = () => false
     url: `http://127.0.0.1:${server.address().port}${below}`,
     requests,
     release,
+    /** Answers nobody any more. */
+    cut() {
+      server.close();
+      server.closeAllConnections();
+    },
     close() {
       release();
       server.closeAllConnections();

@@ -1,13 +1,22 @@
-"""Makes the sample spectra: python make.py path/to/grid/spectra.npz
+"""Makes the samples: python make.py path/to/grid (the folder of spectra.npz and sed.npz)
 
-Each is a node of Specola's synthetic grid as LAMOST would have seen it: R 1800, a radial velocity, noise, a tilted flux
-calibration, a few masked pixels, in the layout of LAMOST DR9 and later. Their true labels are in `index.json`.
+Three stars as LAMOST would have seen them: nodes of Specola's synthetic grid at R 1800 with a radial velocity, noise, a
+tilted flux calibration, a few masked pixels, in the layout of LAMOST DR9 and later. Their true labels are in `index.json`.
+
+One star as Gaia's prisms would have seen it: the energy distribution of a node under the line spread of
+src/train/simulate_xp.rs with noise, in the layout of the archive's sampled spectra.
+
+A lesson: sixty nodes as an instrument of R 900 would have seen them, which the shipped network was not trained for, and a
+table of their true [Fe/H].
+
+`sets.json` lists these three for the page, each with where it comes from.
 """
 
 import gzip
 import io
 import json
 import sys
+import zipfile
 
 import numpy as np
 from astropy.io import fits
@@ -26,14 +35,12 @@ def air_to_vacuum(air):
     return air * (1 + 8.336624212083e-5 + 2.408926869968e-2 / (130.1065924522 - s2) + 1.599740894897e-4 / (38.92568793293 - s2))
 
 
-def main(path):
-    grid = np.load(path)
+def lamost(grid):
     labels = grid["labels"]
     rng = np.random.default_rng(1)
     index = []
     for file, title, wanted, rv, snr in STARS:
-        off = (labels[:, :4] - wanted) / (150, 0.2, 0.15, 0.1)
-        node = int(np.argmin((off**2).sum(axis=1)))
+        node = nearest(labels, wanted)
         lines = grid["normalised_flux_x10000"][node] / 1e4
         wave = air_to_vacuum(grid["wavelength_air_aa"])
         level = np.interp(grid["wavelength_air_aa"], grid["continuum_wavelength_aa"], grid["continuum"][node])
@@ -42,12 +49,7 @@ def main(path):
 
         seen = 10 ** (3.5682 + 1e-4 * np.arange(1900))
         seen = seen[(seen > wave[0] + 8) & (seen < wave[-1] - 8)]
-        sigma = seen * np.sqrt(1 / 1800**2 - 1 / 5000**2) / 2.3548
-        clean = np.empty_like(seen)
-        for i, (w, s) in enumerate(zip(seen, sigma)):
-            near = slice(np.searchsorted(wave, w - 4 * s), np.searchsorted(wave, w + 4 * s))
-            weight = np.exp(-0.5 * ((wave[near] - w) / s) ** 2)
-            clean[i] = np.sum(weight * flux[near]) / np.sum(weight)
+        clean = smeared(wave, flux, seen, seen * np.sqrt(1 / 1800**2 - 1 / 5000**2) / 2.3548)
         clean *= 400 * np.exp(0.3 * (seen - 4800) / 800)
         error = np.sqrt(clean * clean.mean()) / snr
         ivar = error**-2.0
@@ -72,15 +74,112 @@ def main(path):
             primary.header[key] = (value, comment)
         table = fits.BinTableHDU.from_columns(columns, name="COADD")
         buffer = gzip.compress(to_bytes(fits.HDUList([primary, table])), mtime=0)
-        with open(file, "wb") as out:
-            out.write(buffer)
+        write(file, buffer)
         true = {k: round(float(v), 3) for k, v in zip(("teff", "logg", "feh", "alpha_fe"), labels[node])} | {"rv": rv}
         words = "Synthetic: node {} of Specola's own grid at R 1800, S/N {}. True: Teff {:.0f} K, log g {:.2f}, [Fe/H] {:+.2f}, [α/Fe] {:+.2f}, RV {:+.0f} km/s."
         provenance = words.format(node, snr, *labels[node][:4], rv).replace("-", "−").replace("  ", " ")
         index.append({"file": file, "title": title, "provenance": provenance, "truth": true})
-    with open("index.json", "w", encoding="utf-8") as out:
-        json.dump(index, out, indent=2, ensure_ascii=False)
-        out.write("\n")
+    write_json("index.json", index)
+    return [star["file"] for star in index]
+
+
+def xp(sed):
+    """A Gaia XP spectrum; its true labels and its node."""
+    rng = np.random.default_rng(2)
+    wanted = (5300, 4.5, -0.3, 0.1)
+    row = nearest(sed["labels"], wanted)
+    node = int(sed["node"][row])
+    wave = 336.0 + 2.0 * np.arange(343)
+    at, sigma_nm = zip((330, 2.5), (400, 3.5), (500, 6), (600, 9), (640, 7), (700, 5.5), (800, 7), (900, 9), (1030, 11.5))
+    sigma = np.interp(wave, at, sigma_nm)
+    clean = smeared(sed["wavelength_nm"], sed["surface_flux"][row].astype(float), wave, sigma)
+    clean *= 2e-15 / clean.mean()
+    error = 0.004 * clean + 0.002 * clean.mean()
+    # Correlated as broadly as the prisms smear.
+    weight = np.exp(-0.5 * ((wave[:, None] - wave) / (0.7 * sigma[:, None])) ** 2)
+    noise = weight @ rng.standard_normal(wave.size) / np.sqrt((weight**2).sum(axis=1))
+    rows = [f"{node},{w:.1f},{f:.6e},{e:.3e}" for w, f, e in zip(wave, clean + error * noise, error)]
+    write("gaia-xp.csv.gz", gzip.compress(("source_id,wavelength,flux,flux_error\n" + "\n".join(rows) + "\n").encode(), mtime=0))
+    true = {k: round(float(v), 3) for k, v in zip(("teff", "logg", "feh", "alpha_fe"), sed["labels"][row])}
+    return true, node
+
+
+def lesson(grid):
+    """Sixty dwarfs and giants at R 900 with their [Fe/H]."""
+    rng = np.random.default_rng(3)
+    labels = grid["labels"]
+    usual = (labels[:, 0] > 4300) & (labels[:, 0] < 6600) & (labels[:, 2] > -2.2) & (labels[:, 1] > 1)
+    nodes = rng.choice(np.flatnonzero(usual), 60, replace=False)
+    wave = air_to_vacuum(grid["wavelength_air_aa"])
+    seen = 10 ** np.arange(np.log10(3935), np.log10(5665), 1.2e-4)
+    sigma = seen * np.sqrt(1 / 900**2 - 1 / 5000**2) / 2.3548
+    counts = np.empty((len(nodes), seen.size), "u2")
+    for row, node in enumerate(nodes):
+        lines = grid["normalised_flux_x10000"][node] / 1e4
+        clean = smeared(wave * (1 + rng.normal(0, 60) / C_KMS), lines, seen, sigma) * (1 - 0.3 * (seen - 4800) / 1700)
+        counts[row] = np.rint(400 * clean * (1 + rng.standard_normal(seen.size) / rng.uniform(30, 60)))
+    names = [f"star-{node}" for node in nodes]
+    with zipfile.ZipFile("lesson.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
+        for name, array in [("wave_vac_aa", seen), ("flux", counts), ("id", np.array(names))]:
+            buffer = io.BytesIO()
+            np.save(buffer, array)
+            out.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED)
+    rows = [f"{name},{labels[node, 2]:.3f}" for name, node in zip(names, nodes)]
+    write("lesson.csv", ("id,feh\n" + "\n".join(rows) + "\n").encode())
+
+
+def nearest(labels, wanted):
+    off = (labels[:, :4] - wanted) / (150, 0.2, 0.15, 0.1)
+    return int(np.argmin((off**2).sum(axis=1)))
+
+
+def smeared(wave, flux, seen, sigma):
+    """Means of the flux under Gaussians of these widths."""
+    clean = np.empty_like(seen)
+    for i, (w, s) in enumerate(zip(seen, sigma)):
+        near = slice(np.searchsorted(wave, w - 4 * s), np.searchsorted(wave, w + 4 * s))
+        weight = np.exp(-0.5 * ((wave[near] - w) / s) ** 2)
+        clean[i] = np.sum(weight * flux[near]) / np.sum(weight)
+    return clean
+
+
+def write(file, content):
+    with open(file, "wb") as out:
+        out.write(content)
+
+
+def write_json(file, value):
+    write(file, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def main(folder):
+    # Read once: an archive unpacks an array each time that it is asked for it.
+    grid, sed = (dict(np.load(f"{folder}/{name}.npz")) for name in ("spectra", "sed"))
+    stars = lamost(grid)
+    true, node = xp(sed)
+    lesson(grid)
+    gaia = "Synthetic: node {} of Specola's own grid through Gaia's prisms. True: Teff {:.0f} K, log g {:.2f}, [Fe/H] {:+.2f}, [α/Fe] {:+.2f}."
+    write_json("sets.json", [
+        {
+            "name": "lamost",
+            "title": "LAMOST stars",
+            "files": stars,
+            "provenance": "Three synthetic stars of Specola's own grid, as LAMOST would see them: R 1800, S/N 25 to 60. Free to use.",
+        },
+        {
+            "name": "gaia-xp",
+            "title": "A Gaia XP star",
+            "files": ["gaia-xp.csv.gz"],
+            "provenance": (gaia.format(node, *true.values()) + " Free to use.").replace("-", "−"),
+            "truth": true,
+        },
+        {
+            "name": "lesson",
+            "title": "Sixty stars to learn from",
+            "files": ["lesson.csv", "lesson.npz"],
+            "provenance": "Synthetic stars of Specola's own grid at R 900, below what the network knows, with a table of their true [Fe/H]: ready to teach. Free to use.",
+        },
+    ])
 
 
 def to_bytes(hdus):

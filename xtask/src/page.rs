@@ -1,4 +1,5 @@
-//! Building the page: Trunk makes `dist/` of the browser binaries, then the page's security policy is written.
+//! Building the page: Trunk makes `dist/` of the browser binaries, then the page's security policy and the list of what
+//! is kept for later visits are written.
 
 use std::path::PathBuf;
 
@@ -7,7 +8,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use sha2::{Digest, Sha256};
 
 use crate::run::{cargo, command, root, run};
-use crate::tools;
+use crate::{offline, tools};
 
 /// Where the built page lies.
 pub fn dist() -> PathBuf {
@@ -31,6 +32,7 @@ pub fn build() -> Result<PathBuf> {
     let index = dist().join("index.html");
     let html = std::fs::read_to_string(&index).context("reading the built index.html")?;
     std::fs::write(&index, with_policy(&html)?).context("writing the page's security policy")?;
+    offline::write(&dist())?;
     Ok(dist())
 }
 

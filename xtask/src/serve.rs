@@ -12,6 +12,13 @@ use crate::site::{Asset, Site};
 /// Taken first when none is asked for.
 const USUAL_PORT: u16 = 8417;
 
+/// With these a browser lets a page share memory between its threads.
+const ISOLATION: [(&str, &str); 3] = [
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Embedder-Policy", "require-corp"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+];
+
 /// Serves the built page until the process ends.
 pub fn serve(port: Option<u16>, open: bool) -> Result<()> {
     let server = listen(port)?;
@@ -26,10 +33,14 @@ pub fn serve(port: Option<u16>, open: bool) -> Result<()> {
 
 /// Serves the built page beside other work; the address is returned.
 pub fn in_background() -> Result<String> {
+    beside(Site::new(&page::dist())?)
+}
+
+/// Serves a site beside other work; the address is returned.
+pub fn beside(site: Site) -> Result<String> {
     let server = listen(Some(0))?;
     let url = address(&server)?;
-    let site = Arc::new(Site::new(&page::dist())?);
-    std::thread::spawn(move || answer(&server, &site));
+    std::thread::spawn(move || answer(&server, &Arc::new(site)));
     Ok(url)
 }
 
@@ -69,7 +80,13 @@ fn respond(request: &Request, site: &Site) -> Bytes {
     let Some(asset) = site.get(request.url()) else {
         return plain(404, "There is no such file.\n");
     };
-    file(&asset, header_of(request, "If-None-Match"), header_of(request, "Accept-Encoding"))
+    let mut response = file(&asset, header_of(request, "If-None-Match"), header_of(request, "Accept-Encoding"));
+    if site.is_isolated {
+        for (name, value) in ISOLATION {
+            response = response.with_header(header(name, value));
+        }
+    }
+    response
 }
 
 fn file(asset: &Asset, known: Option<&str>, accepted: Option<&str>) -> Bytes {
@@ -113,7 +130,8 @@ fn header_of<'a>(request: &'a Request, name: &'static str) -> Option<&'a str> {
     request.headers().iter().find(|header| header.field.equiv(name)).map(|header| header.value.as_str())
 }
 
-fn open_in_browser(url: &str) {
+/// Opens an address in the user's own browser.
+pub fn open_in_browser(url: &str) {
     let program = if cfg!(target_os = "macos") {
         "open"
     } else if cfg!(windows) {

@@ -14,6 +14,9 @@ use sha2::{Digest, Sha256};
 /// A directory of files to serve.
 pub struct Site {
     root: PathBuf,
+    /// Whether it asks browsers to isolate it from other origins. Specola itself needs no such host; programs that share
+    /// memory between threads do.
+    pub is_isolated: bool,
     /// By path, with the time at which the file had that content.
     cache: Mutex<HashMap<PathBuf, (SystemTime, Arc<Asset>)>>,
 }
@@ -36,7 +39,12 @@ impl Site {
     /// The site in a directory, which must exist.
     pub fn new(root: &Path) -> Result<Site> {
         let root = root.canonicalize().with_context(|| format!("there is no {}; build first", root.display()))?;
-        Ok(Site { root, cache: Mutex::default() })
+        Ok(Site { root, is_isolated: false, cache: Mutex::default() })
+    }
+
+    /// The same, isolated.
+    pub fn isolated(self) -> Site {
+        Site { is_isolated: true, ..self }
     }
 
     /// The file of a request's path (`/models/manifest.json?x`), if the site has it.
@@ -120,7 +128,8 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 

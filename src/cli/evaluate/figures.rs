@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::plot::{Chart, Drawing, Mark, Paint, Plot, range_of};
-use crate::result::Label;
+use crate::result::{Label, gaussian_share};
 use crate::train::cases::Case;
 use crate::train::ranks::Ranks;
 use crate::train::surveys::Answers;
@@ -57,7 +57,7 @@ fn calibration(answers: &Answers, case: &Case) -> Option<Chart> {
         let pulls: Vec<f64> =
             answers.triples(case, label).iter().map(|(t, p, e): &Triple| ((p - t) / e).abs()).collect();
         let share = |k: f64| pulls.iter().filter(|p| **p <= k).count() as f64 / pulls.len().max(1) as f64;
-        let through = (0..=30).map(|i| 0.1 * f64::from(i)).map(|k| (gaussian(k), share(k))).collect();
+        let through = (0..=30).map(|i| 0.1 * f64::from(i)).map(|k| (gaussian_share(k), share(k))).collect();
         (pulls.len() > 2).then_some(Mark::Curve { through, paint: Paint::Series(i) })
     };
     let curves: Vec<Mark> = Label::ALL.into_iter().enumerate().filter_map(of).collect();
@@ -69,15 +69,6 @@ fn calibration(answers: &Answers, case: &Case) -> Option<Chart> {
 /// What should be: one stroke, where dashes would be a hundred.
 fn line(from: (f64, f64), to: (f64, f64)) -> Mark {
     Mark::Curve { through: vec![from, to], paint: Paint::Sigma }
-}
-
-/// Share of a Gaussian within k σ: erf(k/√2) by Simpson's rule.
-fn gaussian(k: f64) -> f64 {
-    const STEPS: i32 = 60;
-    let density = |x: f64| (-0.5 * x * x).exp();
-    let weight = |i: i32| f64::from(if i == 0 || i == STEPS { 1 } else { 2 + 2 * (i % 2) });
-    let sum: f64 = (0..=STEPS).map(|i| weight(i) * density(k * f64::from(i) / f64::from(STEPS))).sum();
-    2.0 * sum * k / f64::from(STEPS) / 3.0 / std::f64::consts::TAU.sqrt()
 }
 
 /// Histograms of ranks, 1 where uniform.
@@ -157,14 +148,6 @@ pub(super) fn draw(folder: &Path, cases: &[Case], shown: &[(&str, &Answers)], ra
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// math.erf(k / math.sqrt(2)).
-    #[test]
-    fn shares_of_a_gaussian_are_pythons() {
-        for (k, share) in [(0.0, 0.0), (1.0, 0.682_689_492), (1.96, 0.950_004_209), (3.0, 0.997_300_203)] {
-            assert!((gaussian(k) - share).abs() < 1e-6, "{} {share}", gaussian(k));
-        }
-    }
 
     #[test]
     fn flat_ranks_make_a_flat_histogram() {

@@ -8,6 +8,8 @@ use crate::spectrum::Survey;
 /// A model's measured accuracy, and the surveys seen so far.
 pub(super) struct Worth {
     card: ModelCard,
+    /// The model that answers Gaia XP spectra, where it is another.
+    of_xp: Option<ModelCard>,
     labels: Vec<Label>,
     /// Surveys that stand for others, with the number of spectra.
     seen: Vec<(Survey, usize)>,
@@ -15,7 +17,16 @@ pub(super) struct Worth {
 
 impl Worth {
     pub(super) fn new(card: ModelCard, labels: Vec<Label>) -> Self {
-        Self { card, labels, seen: Vec::new() }
+        Self { card, of_xp: None, labels, seen: Vec::new() }
+    }
+
+    /// The same where this model answers Gaia XP spectra.
+    pub(super) fn with_xp(self, of_xp: Option<ModelCard>) -> Self {
+        Self { of_xp, ..self }
+    }
+
+    fn card(&self, survey: Survey) -> &ModelCard {
+        self.of_xp.as_ref().filter(|_| survey == Survey::GaiaXp).unwrap_or(&self.card)
     }
 
     /// Another spectrum of this survey was answered.
@@ -31,7 +42,7 @@ impl Worth {
     /// the user taught.
     pub(super) fn measured(&self, survey: Survey, taught: Option<Label>) -> Value {
         let of = |label: &Label| {
-            let measure = self.card.measure(*label, survey).filter(|_| taught != Some(*label));
+            let measure = self.card(survey).measure(*label, survey).filter(|_| taught != Some(*label));
             let figures = measure.map(
                 |m| json!({ "sigma": m.sigma, "bias": m.bias, "n": m.n, "on": m.on, "simulated": m.is_simulated }),
             );
@@ -47,12 +58,13 @@ impl Worth {
             return Vec::new();
         }
         let remark = |(survey, n): &(Survey, usize)| {
-            let measures: Vec<_> = self.labels.iter().filter_map(|l| self.card.measure(*l, *survey)).collect();
+            let card = self.card(*survey);
+            let measures: Vec<_> = self.labels.iter().filter_map(|l| card.measure(*l, *survey)).collect();
             if measures.iter().any(|m| !m.is_simulated) {
                 return None;
             }
             let (name, spectra) = (survey.name(), if *n == 1 { "spectrum" } else { "spectra" });
-            let title = format!("{} {}", self.card.name, self.card.version);
+            let title = format!("{} {}", card.name, card.version);
             Some(match measures.first() {
                 None => format!("{n} {name} {spectra}: how good {title} is on such spectra was never measured"),
                 Some(first) => format!(
@@ -92,6 +104,11 @@ mod tests {
             sha256: String::new(),
             trained_on: String::new(),
             accuracy,
+            calibration: Vec::new(),
+            label_range: Vec::new(),
+            recipe: String::new(),
+            command: String::new(),
+            license: String::new(),
             bytes: 0,
         };
         Worth::new(card, vec![Label::Teff, Label::Logg])

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Held, Model, Session};
+use super::{Errand, Held, Model, Session};
 use crate::engine::dropped::{Attachment, bytes_of};
 use crate::engine::likes::{ForHost, Ready, State, time_search};
 use crate::engine::likes_message::{LikesEvent, LikesRequest};
@@ -15,6 +15,7 @@ use crate::retrieve::{oddity, thumbnail};
 use crate::spectrum::{Meta, Spectrum};
 use crate::task::likes::Kit;
 use crate::task::likes::encode::{Encoded, prepare};
+use crate::task::likes::labels;
 use crate::task::likes::library::other;
 use crate::task::likes::translate::{Partner, translation};
 
@@ -38,12 +39,16 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         match kit {
             Ok(kit) => {
                 self.likes.state = State::Ready(Box::new(Ready::new(kit)));
-                self.likes.waiting = self.spectra.keys().copied().collect();
+                if self.likes.is_asked {
+                    self.likes.waiting = self.spectra.keys().copied().collect();
+                }
                 self.tell_card();
+                self.errands.extend(std::mem::take(&mut self.likes.unanswered).into_iter().map(Errand::Predict));
             }
             Err(why) => {
                 self.stop_likes();
                 self.likes.state = State::Idle;
+                self.leave_unanswered(&why);
                 self.say_likes(LikesEvent::Failed(why));
             }
         }
@@ -52,9 +57,11 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     pub(super) fn ask_likes(&mut self, request: LikesRequest, attachment: Option<F>) {
         let needs_kit =
             !matches!(request, LikesRequest::Stop | LikesRequest::ForgetIndices | LikesRequest::Time { .. });
-        if needs_kit && matches!(self.likes.state, State::Idle) {
-            self.likes.state = State::Fetching;
-            self.likes.for_host.push_back(ForHost::FetchKit);
+        if needs_kit {
+            if !std::mem::replace(&mut self.likes.is_asked, true) && self.likes.ready().is_some() {
+                self.likes.waiting = self.spectra.keys().copied().collect();
+            }
+            self.likes.fetch();
         }
         match request {
             // What was stopped goes on.
@@ -74,12 +81,43 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 if matches!(self.likes.state, State::Fetching) {
                     self.likes.state = State::Idle;
                     self.likes.for_host.push_back(ForHost::StopFetching);
+                    self.leave_unanswered("its model was not fetched to the end; drop the spectrum again");
                 }
                 self.stop_likes();
                 self.say_likes(LikesEvent::Stopped);
             }
             other => self.likes.queue.push_back((other, attachment)),
         }
+    }
+
+    /// No answer comes for the Gaia XP spectra that wait.
+    fn leave_unanswered(&mut self, why: &str) {
+        for spectrum in std::mem::take(&mut self.likes.unanswered) {
+            (self.emit)(Event::Refused { spectrum, why: why.into() });
+        }
+    }
+
+    /// Answers for Gaia XP spectra, or waits with them for the encoder pair.
+    pub(super) async fn answer_xp(&mut self, ids: Vec<SpectrumId>) {
+        if self.likes.ready().is_none() && !matches!(self.model, Model::Unavailable(_)) {
+            self.likes.unanswered.retain(|waiting| !ids.contains(waiting));
+            self.likes.unanswered.extend(ids);
+            self.likes.fetch();
+            return;
+        }
+        for (id, encoded) in self.encode(&ids).await {
+            let answer = encoded.and_then(|(encoded, _)| {
+                let spectrum = self.spectra.get(&id).and_then(Held::assumed).ok_or("it is not there any more")?;
+                let ready = self.likes.ready().ok_or("the encoders are not there")?;
+                let usual = ready.library.shelves().first().and_then(|shelf| shelf.index().usual.as_ref());
+                Ok(labels::of_xp(&ready.encoders, &ready.library, usual, &spectrum, &encoded))
+            });
+            (self.emit)(match answer {
+                Ok(prediction) => Event::Predicted { spectrum: id, prediction: Box::new(prediction) },
+                Err(why) => Event::Refused { spectrum: id, why },
+            });
+        }
+        self.keep(ids);
     }
 
     /// What waits is given up; what is there stays.

@@ -8,6 +8,7 @@ use crate::result::reading::{ModelFit, Saliency};
 use crate::spectrum::Spectrum;
 use crate::task::fit::Modeller;
 use crate::task::predict::Predictor;
+use crate::task::published::is_xp;
 use crate::task::saliency::saliency;
 
 /// Where the emulator is.
@@ -106,6 +107,11 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         }
         let (predictor, _) = self.answering().ok_or(GONE)?;
         let spectrum = self.spectra.get(&id).and_then(Held::assumed).ok_or(GONE)?;
+        if is_xp(&spectrum) {
+            return Err(
+                "the encoder pair that answers for Gaia XP spectra has neither a model spectrum nor a saliency".into(),
+            );
+        }
         Ok((predictor, spectrum.into_owned()))
     }
 

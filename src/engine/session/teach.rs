@@ -62,6 +62,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 self.making = Some(Making { order: *order, waiting, total, examples: Vec::new() });
             }
             TeachRequest::Adopt { strategy } => self.teaching.adopt(strategy, &mut self.emit),
+            TeachRequest::Survey { strategy } => self.teaching.survey(strategy, &mut self.emit),
             TeachRequest::Pause(is_paused) => self.teaching.pause(is_paused),
             TeachRequest::Stop => {
                 if self.making.take().is_some() {

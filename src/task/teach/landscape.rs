@@ -3,6 +3,7 @@
 //! Directions are normalised filter by filter (Li et al. 2018), so that wide valleys and large weights are not taken for
 //! each other: a row of a matrix gets the length of the weights' row, and vectors (biases, norms) do not move.
 
+use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
 use crate::model::weights::{Tensors, WeightsError};
@@ -43,36 +44,60 @@ pub fn filter_normalised(direction: &Tensors, weights: &Tensors) -> Result<Tenso
     Ok(normalised)
 }
 
-/// The loss at every pair of `steps`: `[α][β]`.
-///
-/// `network` gives shape and those arrays that stay, `weights` the centre and the arrays that move, all named under `prefix`.
-pub async fn surface<N: Keyed>(
-    network: &N,
-    prefix: &str,
-    weights: &Tensors,
-    [delta, eta]: [&Tensors; 2],
-    steps: &[f64],
-    device: &Device,
-    loss: impl Fn(&N) -> Tensor<1>,
-) -> Result<Vec<Vec<f64>>, WeightsError> {
-    let mut rows = Vec::with_capacity(steps.len());
-    for alpha in steps {
-        let mut row = Vec::with_capacity(steps.len());
-        for beta in steps {
-            let mut moved = weights.clone();
-            for name in delta.names() {
-                let shape = weights.shape(name)?;
-                let (theta, delta, eta) = (weights.get(name, shape)?, delta.get(name, shape)?, eta.get(name, shape)?);
-                let at = |i: usize| f64::from(theta[i]) + alpha * f64::from(delta[i]) + beta * f64::from(eta[i]);
-                moved.insert(name, shape, (0..theta.len()).map(|i| at(i) as f32).collect());
+/// A network whose weights may move in two directions, all on its device.
+#[derive(Debug)]
+pub struct Surroundings<N> {
+    centre: N,
+    /// δ and η of each array, in the order in which the network's arrays are visited.
+    directions: Vec<[Tensor<1>; 2]>,
+}
+
+impl<N: Keyed> Surroundings<N> {
+    /// Arrays that a direction does not name stay where they are.
+    pub fn new(centre: N, directions: [&Tensors; 2], device: &Device) -> Result<Self, WeightsError> {
+        let flat = |direction: &Tensors| {
+            let mut whole = direction.clone();
+            for slot in centre.slots("") {
+                if direction.shape(&slot.name).is_err() {
+                    whole.insert(&slot.name, &slot.shape, vec![0.0; slot.shape.iter().product()]);
+                }
             }
-            let there = network.clone().loaded(&moved, prefix, device)?;
-            let value = loss(&there).into_data_async().await.ok().and_then(|data| data.try_to_vec::<f32>().ok());
-            let value =
-                value.and_then(|v| v.first().copied()).ok_or_else(|| WeightsError::Device("the loss".into()))?;
-            row.push(f64::from(value));
-        }
-        rows.push(row);
+            let mut arrays = Flat(Vec::new());
+            centre.clone().loaded(&whole, "", device)?.visit(&mut arrays);
+            Ok::<_, WeightsError>(arrays.0)
+        };
+        let (delta, eta) = (flat(directions[0])?, flat(directions[1])?);
+        let directions = delta.into_iter().zip(eta).map(|(delta, eta)| [delta, eta]).collect();
+        Ok(Self { centre, directions })
     }
-    Ok(rows)
+
+    /// The network at θ + αδ + βη.
+    pub fn at(&self, alpha: f64, beta: f64) -> N {
+        self.centre.clone().map(&mut Step { by: [alpha, beta], directions: self.directions.iter() })
+    }
+}
+
+/// Gathers a network's arrays.
+struct Flat(Vec<Tensor<1>>);
+
+impl ModuleVisitor for Flat {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push(param.val().flatten(0, D - 1));
+    }
+}
+
+/// Moves a network's arrays.
+struct Step<'a> {
+    by: [f64; 2],
+    directions: std::slice::Iter<'a, [Tensor<1>; 2]>,
+}
+
+impl ModuleMapper for Step<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some([delta, eta]) = self.directions.next() else { return param };
+        let theta = param.val();
+        let away = delta.clone() * self.by[0] + eta.clone() * self.by[1];
+        let moved = theta.clone() + away.reshape(theta.dims());
+        Param::initialized(param.id, moved)
+    }
 }

@@ -22,6 +22,7 @@ pub mod mmd;
 mod ridge;
 mod schedule;
 pub mod split;
+pub mod survey;
 pub mod taught;
 pub mod training;
 

@@ -13,12 +13,13 @@ use super::closed_form::ClosedForm;
 use super::init::fresh;
 use super::ridge::Head;
 use super::split::Split;
+use super::survey::{Survey, thinned};
 use super::taught::{Answering, Taught, sight_width};
 use super::{Adapter, Pupil, Teacher};
 use crate::nn::MlpConfig;
 use crate::nn::lora::LoraConfig;
 use crate::nn::residual_head::{ResidualHead, ResidualHeadConfig};
-use crate::result::teach::{Epoch, Outcome, Settings, Sight, Strategy, Task};
+use crate::result::teach::{Epoch, Landscape, Outcome, Settings, Sight, Strategy, Task};
 use crate::task::metrics::mean_and_std;
 
 /// Steps between two returns to whoever drives: a few tens of milliseconds each.
@@ -411,6 +412,21 @@ impl Training {
             answers.extend(taught.answer(&self.room.base, &inputs, &self.room.device).await?);
         }
         Ok(answers)
+    }
+
+    /// A look at the loss around the best so far, on the labels that it learned from; `None` where nothing is taught.
+    pub async fn survey(&mut self) -> Result<Option<Survey>, TeachError> {
+        let used: Vec<usize> = self.split.train.iter().chain(&self.split.validation).copied().collect();
+        let rows = thinned(&used);
+        let device = self.room.device.clone();
+        let y = matrix(rows.iter().map(|i| self.targets[*i]).collect(), 1, &device);
+        let seen = (self.input(&rows, false, &device), y);
+        let empty = Landscape::empty(self.task.strategy, &self.room.lesson.target, self.task.seed, rows.len());
+        Ok(match &self.best {
+            Learned::Nothing => None,
+            Learned::Network(pupil) => Some(Survey::of_pupil(pupil, seen, self.scale, empty).await?),
+            Learned::Head(head) => Some(Survey::of_head(head, seen, self.scale, empty).await?),
+        })
     }
 
     /// How it went, with the answers for what was kept apart.

@@ -6,9 +6,9 @@ use leptos::prelude::*;
 
 use super::plane::Plane;
 
-use crate::plot::{Chart, Mark, Paint, Plot, range_of};
+use crate::plot::{Chart, Mark, Paint, Plot, Relief, range_of};
 use crate::result::Label;
-use crate::result::teach::{BakeOff, CurvePoint, Epoch, Strategy, StrategyScore, Task};
+use crate::result::teach::{BakeOff, CurvePoint, Epoch, Landscape, Strategy, StrategyScore, Task};
 
 /// The colour of a strategy, the same in every chart.
 fn paint(strategy: Strategy) -> Paint {
@@ -160,4 +160,56 @@ pub fn learning_curve(points: &[CurvePoint], target: &str) -> Chart {
         marks: marks.collect(),
     };
     Chart { plots: vec![plot] }
+}
+
+/// The error around what was taught: a map with lines at round errors, and its key below. The disc is the lowest point, the rim
+/// what was taught.
+pub fn landscape(found: &Landscape) -> Chart {
+    // As the field draws it: by the logarithm, which is the same for the square and its root.
+    let heights: Vec<f64> = found.mse.iter().map(|mse| mse.max(1e-12).log10()).collect();
+    let finite = || heights.iter().copied().filter(|h| h.is_finite());
+    let (low, high) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let Some(((alpha, beta, lowest), centre)) = found.lowest().zip(found.centre()).filter(|_| high > low) else {
+        return Chart::default();
+    };
+    let rms = |height: f64| 10f64.powf(height / 2.0);
+    let decades = rms(low).log10().floor() as i32..=rms(high).log10().ceil() as i32;
+    let round = decades.flat_map(|d| [1.0, 2.0, 5.0].map(|m| 2.0 * (f64::from(d) + f64::log10(m))));
+    let levels: Vec<f64> = round.filter(|level| (low..high).contains(level)).collect();
+    let relief = Relief { x: found.steps.clone(), y: found.steps.clone(), heights, range: (low, high) };
+    let spot = |at, mse: f64, is_filled| {
+        // Light where the map is dark, as its lines are.
+        let paint = Paint::Ramp(if mse.log10() < (low + high) / 2.0 { 255 } else { 0 });
+        Mark::Points { at: vec![at], paint, radius_px: if is_filled { 3.0 } else { 6.0 }, is_filled }
+    };
+    let edge = found.steps.last().copied().unwrap_or(1.0) * (1.0 + 1.0 / (found.steps.len().max(2) - 1) as f64);
+    let key: Vec<f64> = (0..64).map(|k| low + (high - low) * f64::from(k) / 63.0).collect();
+    let strip = Relief { x: key.iter().map(|h| rms(*h)).collect(), y: vec![0.5], heights: key, range: (low, high) };
+    Chart {
+        plots: vec![
+            Plot {
+                x_label: "α, along a random direction of the weights".into(),
+                y_label: "β, along another".into(),
+                x_range: (-edge, edge),
+                y_range: (-edge, edge),
+                is_x_log: false,
+                share: 0.84,
+                marks: vec![
+                    Mark::Map(relief.clone()),
+                    Mark::Contours(relief, levels),
+                    spot((0.0, 0.0), centre, false),
+                    spot((alpha, beta), lowest, true),
+                ],
+            },
+            Plot {
+                x_label: axis(&found.target, "rms error"),
+                y_label: String::new(),
+                x_range: (rms(low), rms(high)),
+                y_range: (0.0, 1.0),
+                is_x_log: true,
+                share: 0.16,
+                marks: vec![Mark::Map(strip)],
+            },
+        ],
+    }
 }

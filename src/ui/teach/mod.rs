@@ -2,6 +2,7 @@
 
 mod charts;
 mod in_use;
+mod landscape;
 mod plane;
 mod running;
 mod setup;

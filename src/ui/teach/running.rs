@@ -25,10 +25,11 @@ pub fn Running() -> impl IntoView {
         Phase::Preparing(done, total) => format!("Preparing the labelled spectra: {done} of {total}"),
         Phase::Training(done, total) if teach.is_paused.get() => format!("Resting after {done} of {total} trainings"),
         Phase::Training(done, total) => format!("{done} of {total} trainings"),
-        Phase::Adopting => "Learning from all labels…".into(),
+        Phase::Adopting | Phase::Surveying(_, 0) => "Learning from all labels…".into(),
+        Phase::Surveying(done, total) => format!("The error at {done} of {total} points"),
     };
     let part = move || match teach.phase.get() {
-        Phase::Training(done, total) | Phase::Preparing(done, total) if total > 0 => {
+        Phase::Training(done, total) | Phase::Preparing(done, total) | Phase::Surveying(done, total) if total > 0 => {
             Some((f64::from(done) / f64::from(total)).to_string())
         }
         Phase::Fetching(done, total) if total > 0 => Some((done as f64 / total as f64).to_string()),
@@ -50,6 +51,7 @@ pub fn Running() -> impl IntoView {
             Phase::Preparing(..) => "preparing",
             Phase::Training(..) => "training",
             Phase::Adopting => "adopting",
+            Phase::Surveying(..) => "surveying",
         }>
             <p role="status">{words}</p>
             <Show when=move || teach.is_busy()>

@@ -8,7 +8,9 @@ use leptos::prelude::*;
 use crate::engine::teach_message::{TeachColumn, TeachEvent, TeachOrder, TeachRequest};
 use crate::engine::{Request, SpectrumId};
 use crate::result::ModelCard;
-use crate::result::teach::{AdapterCard, BakeOff, CurvePoint, Cut, Distance, Epoch, Remark, Settings, Strategy, Task};
+use crate::result::teach::{
+    AdapterCard, BakeOff, CurvePoint, Cut, Distance, Epoch, Landscape, Remark, Settings, Strategy, Task,
+};
 use crate::ui::files::text_of;
 use crate::ui::state::{RowKey, State};
 
@@ -25,6 +27,8 @@ pub enum Phase {
     Training(u32, u32),
     /// The chosen strategy learns from all labels.
     Adopting,
+    /// The loss is looked at around what was learned: at so many points of so many, none of none while it learns.
+    Surveying(u32, u32),
 }
 
 /// An adapter that answers, and its file.
@@ -81,6 +85,8 @@ pub struct Teach {
     pub chosen: RwSignal<Option<Strategy>>,
     /// How far the stars of the plane of [Fe/H] and [α/Fe] are from the reference.
     pub distances: RwSignal<Vec<Option<Distance>>>,
+    /// The loss around what was taught.
+    pub landscape: RwSignal<Option<Arc<Landscape>>>,
     /// The adapter that answers.
     pub in_use: RwSignal<Option<InUse>>,
     rows: RwSignal<Vec<RowKey>>,
@@ -111,6 +117,7 @@ impl Teach {
             curve: RwSignal::new(Vec::new()),
             chosen: RwSignal::new(None),
             distances: RwSignal::new(Vec::new()),
+            landscape: RwSignal::new(None),
             in_use: RwSignal::new(None),
             rows: RwSignal::new(Vec::new()),
         }
@@ -157,6 +164,7 @@ impl Teach {
         self.histories.set(BTreeMap::new());
         self.bake_off.set(None);
         self.curve.set(Vec::new());
+        self.landscape.set(None);
         self.chosen.set(None);
     }
 
@@ -207,10 +215,20 @@ impl Teach {
             TeachEvent::Compared(bake_off) => self.bake_off.set(Some(Arc::new(*bake_off))),
             TeachEvent::Curve(points) => self.curve.set(points),
             TeachEvent::Ended { .. } => {
-                if self.phase.get_untracked() != Phase::Adopting {
+                if !matches!(self.phase.get_untracked(), Phase::Adopting | Phase::Surveying(..)) {
                     self.phase.set(Phase::Idle);
                 }
                 self.is_paused.set(false);
+            }
+            TeachEvent::Surveying { done, total } => {
+                // It may have been stopped meanwhile.
+                if matches!(self.phase.get_untracked(), Phase::Surveying(..)) {
+                    self.phase.set(Phase::Surveying(done, total));
+                }
+            }
+            TeachEvent::Landscape(found) => {
+                self.landscape.set(Some(Arc::new(*found)));
+                self.phase.set(Phase::Idle);
             }
             TeachEvent::InUse { card, file, sha256 } => {
                 self.in_use.set(Some(InUse { card: *card, file: Arc::new(file), sha256 }));
@@ -271,6 +289,15 @@ impl State {
         self.teach.phase.set(Phase::Adopting);
         self.ensure_trainers();
         self.ask_teacher(TeachRequest::Adopt { strategy });
+    }
+
+    /// Looks at the loss around what a strategy learns.
+    pub fn survey_strategy(&self, strategy: Strategy) {
+        self.teach.trouble.set(None);
+        self.teach.landscape.set(None);
+        self.teach.phase.set(Phase::Surveying(0, 0));
+        self.ensure_trainers();
+        self.ask_teacher(TeachRequest::Survey { strategy });
     }
 
     /// Lets the trainers rest, or go on.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
+use super::landscape::LandscapePanel;
 use super::setup::symbol;
 use super::{charts, format};
 use crate::result::Label;
@@ -32,6 +33,7 @@ pub fn Verdict() -> impl IntoView {
                 </div>
                 <OneToOne/>
             </div>
+            <LandscapePanel/>
         </Show>
         <Show when=has_curve>
             <h3>"How many labels it takes"</h3>

@@ -4,56 +4,10 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { zipSync } from "fflate";
 import { samples, scratch } from "../data.js";
+import { PIXELS, bundle, flux, wavelength } from "../made.js";
 import { scenario } from "../scenario.js";
 
 const COUNT = 10_000;
-
-/** Pixels of each made spectrum: the model's range, log-linear, a pixel of 1.2e-4 dex. */
-const PIXELS = 1460;
-
-/** A reproducible noise in [-1, 1). */
-function noise(seed) {
-  let state = seed >>> 0 || 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 31 - 1;
-  };
-}
-
-/** Flux of one of the spectra: lines of a depth that is its own, and noise. */
-function flux(i) {
-  const lines = [4102.9, 4227.9, 4341.7, 4384.8, 4862.7, 5168.7, 5174.1, 5185.0, 5270.0, 5329.0];
-  const random = noise(i + 1);
-  const depths = lines.map(() => 0.35 + 0.2 * random());
-  return Float32Array.from({ length: PIXELS }, (_, k) => {
-    const wave = wavelength(k);
-    const depth = lines.reduce((sum, line, j) => sum + depths[j] * Math.exp(-(((wave - line) / 4) ** 2)), 0);
-    return 1000 * (1.3 - wave / 15_000) * (1 - Math.min(depth, 0.9)) * (1 + 0.02 * random());
-  });
-}
-
-function wavelength(k) {
-  return 10 ** (3.594 + 1.1e-4 * k);
-}
-
-function npy(descr, shape, data) {
-  const bare = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape.join(", ")},), }`;
-  const head = `${bare.padEnd(64 * Math.ceil((bare.length + 11) / 64) - 11)}\n`;
-  const start = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, head.length & 255, head.length >> 8]);
-  return Buffer.concat([start, Buffer.from(head), Buffer.from(data.buffer, data.byteOffset, data.byteLength)]);
-}
-
-function bundle(path) {
-  const all = new Float32Array(COUNT * PIXELS);
-  for (let i = 0; i < COUNT; i += 1) all.set(flux(i), i * PIXELS);
-  const wave = Float64Array.from({ length: PIXELS }, (_, k) => wavelength(k));
-  writeFileSync(path, zipSync({
-    "wave_vac_aa.npy": npy("<f8", [PIXELS], wave),
-    "flux.npy": npy("<f4", [COUNT, PIXELS], all),
-  }, { level: 0 }));
-}
 
 function archive(path) {
   const files = {};
@@ -78,7 +32,7 @@ async function watchTasks(visit) {
 for (const [what, make] of [["an npz bundle", bundle], ["a zip of CSV files", archive]]) {
   scenario(`${COUNT} spectra in ${what} leave the page responsive`, async (visit) => {
     const path = join(scratch(), make === bundle ? "bundle.npz" : "archive.zip");
-    make(path);
+    make(path, COUNT);
     await visit.ready();
     await watchTasks(visit);
     const begun = Date.now();

@@ -1,6 +1,7 @@
 // Opening the page: it paints and takes files before the engine is there, from any path of any host.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { mustBeAccessible } from "../accessible.js";
 import { open } from "../page.js";
 import { scenario } from "../scenario.js";
 
@@ -60,3 +61,29 @@ scenario("forbids scripts and connections that the build did not put there, in t
   }
   visit.strangers = visit.strangers.filter((url) => url !== elsewhere);
 }, { expects: [/Content Security Policy/, /ERR_BLOCKED_BY_CSP|csp/, /Refused to connect/, /Fetch API cannot load/] });
+
+scenario("shows the whole card of its model, on a narrow screen and with more contrast too", async (visit) => {
+  await visit.ready();
+  await visit.part("model-card").locator("summary").click();
+  await visit.part("open-card").click();
+  const card = visit.part("whole-card");
+  assert.match(await card.innerText(), /SHA-256\s+[0-9a-f]{64}/);
+  assert.match(await visit.part("card-limits").innerText(), /Trained for Teff 3950 to 7550 K/);
+  assert.match(await visit.part("card-within").innerText(), /Within one error, where 68 % is right: Teff \d+ % of \d+/);
+  const first = await visit.part("calibration").locator("canvas").evaluate((canvas) => canvas.toDataURL());
+  await visit.part("card-set").selectOption({ index: 1 });
+  await visit.page.waitForFunction(
+    (before) => document.querySelector('[data-testid="calibration"] canvas').toDataURL() !== before,
+    first,
+  );
+  await mustBeAccessible(visit, "model card");
+  for (const colorScheme of ["light", "dark"]) {
+    await visit.page.emulateMedia({ contrast: "more", colorScheme });
+    await mustBeAccessible(visit, `model card, more contrast, ${colorScheme}`);
+  }
+  await visit.page.setViewportSize({ width: 390, height: 844 });
+  const { inside, box } = await card.evaluate((dialog) => ({ inside: dialog.scrollWidth, box: dialog.clientWidth }));
+  assert.ok(inside <= box, `${inside} px of card in ${box} px`);
+  await visit.page.keyboard.press("Escape");
+  assert.equal(await card.isVisible(), false);
+});

@@ -1,5 +1,8 @@
 // The first thing that many will do: press the sample button.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { mustBeAccessible } from "../accessible.js";
+import { LESSON } from "../data.js";
 import { mustBeAnswered } from "../page.js";
 import { scenario } from "../scenario.js";
 
@@ -27,4 +30,36 @@ scenario("clearing forgets every spectrum", async (visit) => {
   await visit.part("row").first().waitFor({ state: "detached" });
   assert.deepEqual(await visit.rows(), []);
   assert.equal(await visit.part("detail").count(), 0);
+});
+
+scenario("a Gaia XP star is answered by a model that is fetched for it, and the row says by which", async (visit) => {
+  await visit.ready();
+  const chunks = () => visit.host.requests.filter((path) => path.endsWith(".bin")).length;
+  const before = chunks();
+  await visit.part("sample-gaia-xp").click();
+  await visit.page.waitForFunction(() => document.querySelector('[data-testid="row"] [data-testid="cell-teff"]')?.dataset.value !== undefined);
+  assert.ok(chunks() > before, "nothing of it was fetched before");
+  const [row] = await visit.rows();
+  const made = JSON.parse(readFileSync(new URL("../../../www/samples/sets.json", import.meta.url), "utf8"))[1].truth;
+  for (const label of ["teff", "logg", "feh", "alpha_fe"]) {
+    const { value, error } = row.values[label];
+    assert.ok(Math.abs(value - made[label]) < 3 * error, `${label} is ${value} ± ${error}, made with ${made[label]}`);
+  }
+  assert.equal(row.values.rv, undefined, "such spectra tell no velocity");
+  assert.match(await visit.part("detail").innerText(), /By lrs-xp-pr \d+[^]*simulated/);
+  assert.doesNotMatch(await visit.part("ledger").innerText(), /refused/);
+  await mustBeAccessible(visit, "a Gaia XP star");
+});
+
+scenario("a lesson is opened ready to be learned", async (visit) => {
+  await visit.ready();
+  await visit.part("sample-lesson").click();
+  await visit.answers(LESSON);
+  await visit.idle();
+  assert.match(await visit.part("teach-target").innerText(), new RegExp(`\\[Fe/H\\] \\(${LESSON} labels\\)`));
+  await visit.page.waitForFunction(() => {
+    const { top } = document.getElementById("teach-title").getBoundingClientRect();
+    return top >= 0 && top < innerHeight;
+  });
+  assert.equal(await visit.part("teach-compare").isEnabled(), true);
 });

@@ -170,3 +170,14 @@ scenario("the next visit offers what was open, and forgets it when told", async 
   await visit.ready();
   assert.equal(await visit.part("restore").count(), 0);
 });
+
+scenario("cites the method, the program and the surveys whose spectra are there", async (visit) => {
+  await dialogue(visit);
+  await visit.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await visit.part("copy-bibtex").click();
+  await visit.part("take-away-said").getByText(/BibTeX copied: \d+ entries/).waitFor();
+  const text = await visit.page.evaluate(() => navigator.clipboard.readText());
+  const keys = [...text.matchAll(/^@\w+\{([^,]+),$/gm)].map(([, key]) => key);
+  for (const key of ["Zhao2025SpecCLIP", "Specola", "SanchezBlazquez2006"]) assert.ok(keys.includes(key), `${keys}`);
+  assert.ok(!keys.includes("DESI2022"), "none of these is from DESI");
+});

@@ -147,6 +147,50 @@ describe("teaching", () => {
     assert.match(await visit.part("adapter").innerText(), /Residual head on 40 labels/);
   }, { patience: 2 });
 
+  scenario("looks at the loss around what was taught, and stops when it is told", async (visit) => {
+    await visit.ready();
+    await visit.drop(lesson("id,feh", (i) => `star-${i},${depth(i)}`));
+    await visit.answers(STARS);
+    await visit.idle();
+    await choose(visit, ["zero-shot", "residual"]);
+    await visit.page.getByText("Settings", { exact: true }).click();
+    // Without the closed form before it, a training moves something.
+    await visit.page.getByRole("button", { name: "As in the transfer study" }).click();
+    await set(visit, "Folds", 2);
+    await set(visit, "Most epochs", 6);
+    await set(visit, "Learning rate", "1e-3");
+    await visit.part("teach-compare").click();
+    await visit.part("teach-scores").waitFor();
+    await rest(visit);
+    await visit.part("teach-scores").locator('input[value="residual"]').check();
+    await visit.page.getByText("Loss landscape", { exact: true }).click();
+    await visit.part("teach-survey").click();
+    await visit.page.waitForFunction(() => document.querySelector('[data-testid="teach-progress"]').dataset.phase === "surveying");
+    await visit.part("landscape-says").getByText(/\[Fe\/H\] by Residual head: as taught \d+\.\d+ dex rms over 40 labelled spectra/).waitFor();
+    await rest(visit);
+    const drawn = await visit.part("teach-landscape").locator("canvas").evaluate((canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const colours = new Set();
+      for (let i = 0; i < data.length; i += 4) colours.add(`${data[i]},${data[i + 1]},${data[i + 2]}`);
+      return { ends: [colours.has("68,1,84"), colours.has("253,231,37")], colours: colours.size };
+    });
+    assert.deepEqual(drawn.ends, [true, true], "both ends of the ramp");
+    assert.ok(drawn.colours > 50, `${drawn.colours} colours`);
+
+    const coming = visit.page.waitForEvent("download");
+    await visit.part("landscape-csv").click();
+    const points = readFileSync(await (await coming).path(), "utf8").trim().split("\n");
+    assert.equal(points.length, 1 + 21 * 21);
+    assert.ok(points.slice(1).every((line) => Number(line.split(",")[2]) > 0));
+    await mustBeAccessible(visit, "landscape");
+
+    // It is stopped like any training.
+    await visit.part("teach-survey").click();
+    await visit.part("teach-stop").click();
+    await rest(visit);
+    assert.equal(await visit.part("landscape-says").count(), 0);
+  }, { patience: 2 });
+
   scenario("rests, goes on and stops when it is told, and keeps what is there", async (visit) => {
     await visit.ready();
     await visit.drop(lesson("id,feh", (i) => `star-${i},${depth(i)}`));
