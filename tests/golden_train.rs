@@ -11,7 +11,7 @@ use std::collections::HashMap;
 #[cfg(target_family = "wasm")]
 use crate::support;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
-use burn::optim::{AdamW, AdamWState, GradientsParams, Optimizer};
+use burn::optim::{AdamWState, GradientsParams, Optimizer};
 use burn::tensor::{Device, Tensor};
 use specola::model::weights::Tensors;
 use specola::nn::keyed::Keyed;
@@ -22,7 +22,7 @@ use specola::nn::residual_head::{ResidualHead, ResidualHeadConfig};
 use specola::nn::tokens::{SliceConfig, TokensConfig};
 use specola::nn::{Mlp, MlpConfig};
 use specola::task::teach::landscape::Surroundings;
-use specola::task::teach::{Adapter, Pupil, Teacher, WarmupCosine, adamw, landscape, squared_error};
+use specola::task::teach::{AdamW, Adapter, Pupil, Teacher, WarmupCosine, adamw, landscape, squared_error};
 use support::golden::{Io, bytes, device, distance, near, values, weights};
 
 /// Training's tolerance in golden/README.md; gradients relative to their largest.
@@ -269,7 +269,7 @@ pub(crate) fn the_optimisers_moments_are_pytorchs() {
         ("train_residual_tiny", Pupil::adapted(normed(&device), Adapter::Residual(residual_head(&device)))),
     ] {
         let mut steps =
-            Steps { optimiser: adamw(DECAY).build(), gradients: GradientsParams::new(), states: HashMap::new() };
+            Steps { optimiser: adamw(DECAY), gradients: GradientsParams::new(), states: HashMap::new() };
         for k in 0..10 {
             let (x, y) = batch(k, &device);
             let loss = squared_error(pupil.forward(x), y);

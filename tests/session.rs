@@ -136,8 +136,12 @@ fn cancel_stops_a_job_and_keeps_what_it_found() {
     bench.ask(Request::View { spectrum: 0 });
     bench.ask(Request::Cancel { job: 99 });
     let next = found;
+    let (refused, after): (Vec<String>, Vec<String>) =
+        kinds(&bench.finish()).into_iter().partition(|k| k.starts_with("refused"));
+    let unanswered = (0..found).filter(|i| !before.contains(&format!("predicted {i}")));
+    assert_eq!(refused, unanswered.map(|i| format!("refused {i}")).collect::<Vec<_>>(), "each row tells that none comes");
     assert_eq!(
-        kinds(&bench.finish()),
+        after,
         [
             "done 1 true".to_string(),
             "view 0".into(),

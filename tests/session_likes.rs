@@ -146,6 +146,51 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
+/// What a job said of its answers: how many there are, how many were told to be, and whether it is over.
+fn answers(said: &[Event]) -> (usize, Option<u32>, bool) {
+    let predicted = said.iter().filter(|e| matches!(e, Event::Predicted { .. })).count();
+    let told = said.iter().rev().find_map(|e| match e {
+        Event::Progress { spectra_done, .. } => Some(*spectra_done),
+        _ => None,
+    });
+    (predicted, told, said.iter().any(|e| matches!(e, Event::Done { .. })))
+}
+
+#[test]
+fn a_job_ends_when_its_gaia_xp_spectra_are_answered_too() {
+    let mut bench = Bench::new();
+    bench.session.model(Ok(predictor()));
+    let files = files();
+    bench.open(1, &files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect::<Vec<_>>());
+    assert_eq!(answers(&bench.finish()), (STARS, Some(STARS as u32), false), "the encoders are not there");
+    let clip = clip();
+    let kit = Kit { encoders: encoders(&clip, "aa"), index: index(&encoders(&clip, "aa")) };
+    bench.session.kit(Ok(kit));
+    assert_eq!(answers(&bench.finish()), (2, Some(STARS as u32 + 2), true));
+}
+
+#[test]
+fn spectra_that_wait_for_the_encoders_can_be_given_up() {
+    let mut bench = dropped();
+    assert_eq!(bench.session.for_host(), Some(ForHost::FetchKit));
+    bench.ask(Request::Cancel { job: 1 });
+    let said = bench.finish();
+    let refused = |e: &&Event| matches!(e, Event::Refused { why, .. } if why.contains("cancelled"));
+    assert_eq!(said.iter().filter(refused).count(), 2, "{said:?}");
+    assert!(matches!(said.last(), Some(Event::Done { job: 1, cancelled: true })));
+    assert_eq!(bench.session.for_host(), Some(ForHost::StopFetching), "nobody else waits for them");
+}
+
+#[test]
+fn encoders_that_cannot_be_had_end_the_wait() {
+    let mut bench = dropped();
+    bench.session.kit(Err("the weights are not there; reload".into()));
+    let said = bench.finish();
+    let refused = |e: &&Event| matches!(e, Event::Refused { why, .. } if why == "the weights are not there; reload");
+    assert_eq!(said.iter().filter(refused).count(), 2, "{said:?}");
+    assert!(matches!(said.last(), Some(Event::Done { job: 1, cancelled: false })));
+}
+
 #[test]
 fn look_alikes_are_those_of_the_encoders() {
     let clip = clip();

@@ -1,6 +1,6 @@
 //! What the session knows of look-alikes: the encoder pair, the indices, and the dropped spectra among them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::SpectrumId;
 use super::likes_message::LikesRequest;
@@ -57,7 +57,7 @@ pub(super) struct Likes<F> {
     /// Whether look-alikes were asked for; else the pair only answers for Gaia XP spectra, and nothing is embedded.
     pub is_asked: bool,
     /// Gaia XP spectra that wait for the pair's answer.
-    pub unanswered: Vec<SpectrumId>,
+    pub unanswered: BTreeSet<SpectrumId>,
     /// Spectra that were not embedded yet.
     pub waiting: VecDeque<SpectrumId>,
     pub own: BTreeMap<SpectrumId, Own>,
@@ -79,7 +79,7 @@ impl<F> Default for Likes<F> {
             state: State::Idle,
             for_host: VecDeque::new(),
             is_asked: false,
-            unanswered: Vec::new(),
+            unanswered: BTreeSet::new(),
             waiting: VecDeque::new(),
             own: BTreeMap::new(),
             owners: Default::default(),

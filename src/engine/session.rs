@@ -13,7 +13,7 @@ mod reading;
 mod teach;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::catalogue::Catalogue;
@@ -39,6 +39,9 @@ pub(super) const MAX_BATCH: usize = 32;
 /// Most bytes of samples of answered spectra that are kept.
 const MAX_KEPT_BYTES: usize = 512 << 20;
 
+/// Why a spectrum of a cancelled job has no answer.
+const CANCELLED: &str = "cancelled before it was answered; drop it again";
+
 /// What the session answers with.
 enum Model {
     /// On its way.
@@ -58,6 +61,8 @@ struct Job<F> {
     files_total: u32,
     /// Spectra that no network has seen yet.
     waiting: VecDeque<SpectrumId>,
+    /// Gaia XP spectra among them that wait for the encoder pair.
+    apart: BTreeSet<SpectrumId>,
     spectra_done: u32,
     spectra_total: u32,
 }
@@ -79,6 +84,11 @@ impl<F> Job<F> {
     /// True when every file was read.
     fn is_read(&self) -> bool {
         self.files.is_empty() && self.archive.is_none()
+    }
+
+    /// True when nothing is left to do.
+    fn is_done(&self) -> bool {
+        self.is_read() && self.waiting.is_empty() && self.apart.is_empty()
     }
 
     fn progress(&self) -> Event {
@@ -239,6 +249,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                     archive,
                     files_total,
                     waiting,
+                    apart: BTreeSet::new(),
                     spectra_done,
                     spectra_total,
                 });
@@ -298,7 +309,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         if self.reading_errand().await || self.likes_errand().await {
             return true;
         }
-        if let Some(i) = self.jobs.iter().position(|j| j.is_read() && j.waiting.is_empty()) {
+        if let Some(i) = self.jobs.iter().position(Job::is_done) {
             self.end_job(i, false);
             return true;
         }
@@ -306,8 +317,10 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             let job = &mut self.jobs[i];
             let batch: Vec<SpectrumId> = job.waiting.drain(..job.batch().min(job.waiting.len())).collect();
             self.predict(&batch).await;
+            let apart = self.waiting_apart(&batch);
             let job = &mut self.jobs[i];
-            job.spectra_done += batch.len() as u32;
+            job.spectra_done += (batch.len() - apart.len()) as u32;
+            job.apart.extend(apart);
             (self.emit)(job.progress());
             return true;
         }
@@ -372,6 +385,10 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
 
     fn end_job(&mut self, i: usize, cancelled: bool) {
         if let Some(job) = self.jobs.remove(i) {
+            self.leave_apart(&job.apart);
+            for spectrum in job.apart.into_iter().chain(job.waiting) {
+                (self.emit)(Event::Refused { spectrum, why: CANCELLED.into() });
+            }
             let named = self.spectra.iter().map(|(id, held)| (*id, held.name.as_str(), held.origin.file.path.as_str()));
             self.catalogue.join(named, &mut self.emit);
             (self.emit)(Event::Done { job: job.id, cancelled });
@@ -539,7 +556,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         self.networks.wait(id);
         self.likes.wait(id);
         // One that still waits in its job is answered there, and counted.
-        if !self.jobs.iter().any(|j| j.waiting.contains(&id)) {
+        if !self.jobs.iter().any(|j| j.waiting.contains(&id) || j.apart.contains(&id)) {
             self.errands.push_back(Errand::Predict(id));
         }
     }

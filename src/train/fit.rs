@@ -1,7 +1,7 @@
 //! Fitting a [`Regressor`] to a [`Dataset`].
 
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -13,7 +13,7 @@ use crate::model::regressor::Regressor;
 use crate::model::weights::{Tensors, WeightsError};
 use crate::nn::MlpConfig;
 use crate::preprocess::grid::MODEL_PIXELS;
-use crate::task::teach::smooth_curve;
+use crate::task::teach::{adamw, smooth_curve};
 
 /// How to fit.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ pub fn fit(
     start.store(&mut weights, "")?;
     let layout = MlpConfig::new(start.widths.clone()).with_dropout(config.dropout);
     let mut network = layout.load(&weights, "", &device)?;
-    let mut optimiser = AdamWConfig::new().with_weight_decay(config.weight_decay).with_epsilon(1e-8).init();
+    let mut optimiser: ModuleOptimizer = adamw(config.weight_decay).into();
 
     let bank = line_depth_bank(config.line_depth, &mut rng);
     let mut order: Vec<usize> = (0..data.len()).collect();

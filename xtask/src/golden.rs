@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::page::remapped_paths;
+use crate::page::wasm_flags;
 use crate::run::{cargo, command, run, target_dir};
 use crate::tools;
 
@@ -24,7 +24,7 @@ pub fn for_worker(example: &str, engine: &str, out: &Path) -> Result<()> {
     build.args(["build", "--locked", "--target", "wasm32-unknown-unknown", "--profile", engine]);
     build.args(["--no-default-features", "--features", engine, "--example", example]);
     // As Trunk builds the page, or every dependency would be built twice.
-    run(build.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths()))?;
+    run(build.env("CARGO_ENCODED_RUSTFLAGS", wasm_flags()))?;
     let built = target_dir().join(format!("wasm32-unknown-unknown/{engine}/examples/{example}.wasm"));
     run(command(wasm_bindgen).args(["--target", "web", "--no-typescript", "--out-dir"]).arg(out).arg(built))
 }

@@ -24,8 +24,7 @@ pub fn build() -> Result<PathBuf> {
     run(cargo().args(["fetch", "--locked"]))?;
     let mut build = command(trunk);
     build.args(["build", "--offline", "--skip-version-check"]).env("PATH", tools::path_with_tools()?);
-    // The binaries name source files in their panics: without the builder's home directory.
-    build.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths());
+    build.env("CARGO_ENCODED_RUSTFLAGS", wasm_flags());
     // Trunk takes only "true" or "false" there, not the usual "1".
     run(build.env_remove("NO_COLOR"))?;
     shrink()?;
@@ -49,11 +48,13 @@ fn shrink() -> Result<()> {
     run(command("node").arg(wasm_opt).arg("-Oz").arg(&app).arg("-o").arg(&app))
 }
 
-/// The flags that take the builder's home directory out of a program.
-pub fn remapped_paths() -> String {
+/// The compiler's flags for the browser's programs: vectors of four numbers, which every browser with WebGPU or without has
+/// had for years and burn's kernels need anyway, and source files named in panics without the builder's home directory.
+pub fn wasm_flags() -> String {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
-    format!("--remap-path-prefix={}=cargo", home.display())
+    // Apart from each other as cargo wants it.
+    format!("-Ctarget-feature=+simd128\u{1f}--remap-path-prefix={}=cargo", home.display())
 }
 
 /// The page may load and connect to nothing but its own origin, and run no script that the build did not put there.

@@ -1,7 +1,7 @@
 //! How look-alikes, translation and oddities hang in the session: what a person waits for goes before all jobs, embedding
 //! spectra comes after them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{Errand, Held, Model, Session};
 use crate::engine::dropped::{Attachment, bytes_of};
@@ -43,7 +43,12 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                     self.likes.waiting = self.spectra.keys().copied().collect();
                 }
                 self.tell_card();
-                self.errands.extend(std::mem::take(&mut self.likes.unanswered).into_iter().map(Errand::Predict));
+                let mut alone = std::mem::take(&mut self.likes.unanswered);
+                for job in &mut self.jobs {
+                    alone.retain(|id| !job.apart.contains(id));
+                    job.waiting.extend(std::mem::take(&mut job.apart));
+                }
+                self.errands.extend(alone.into_iter().map(Errand::Predict));
             }
             Err(why) => {
                 self.stop_likes();
@@ -79,8 +84,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             }
             LikesRequest::Stop => {
                 if matches!(self.likes.state, State::Fetching) {
-                    self.likes.state = State::Idle;
-                    self.likes.for_host.push_back(ForHost::StopFetching);
+                    self.stop_fetching();
                     self.leave_unanswered("its model was not fetched to the end; drop the spectrum again");
                 }
                 self.stop_likes();
@@ -95,12 +99,35 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         for spectrum in std::mem::take(&mut self.likes.unanswered) {
             (self.emit)(Event::Refused { spectrum, why: why.into() });
         }
+        for job in &mut self.jobs {
+            job.spectra_done += std::mem::take(&mut job.apart).len() as u32;
+        }
+    }
+
+    /// Those of a batch that wait for the encoder pair.
+    pub(super) fn waiting_apart(&self, batch: &[SpectrumId]) -> Vec<SpectrumId> {
+        batch.iter().copied().filter(|id| self.likes.unanswered.contains(id)).collect()
+    }
+
+    /// A cancelled job's Gaia XP spectra no longer wait for the encoder pair; if nobody else does, it is not fetched.
+    pub(super) fn leave_apart(&mut self, apart: &BTreeSet<SpectrumId>) {
+        self.likes.unanswered.retain(|id| !apart.contains(id));
+        if !apart.is_empty() && self.likes.unanswered.is_empty() && !self.likes.is_asked {
+            self.stop_fetching();
+            self.say_likes(LikesEvent::Stopped);
+        }
+    }
+
+    fn stop_fetching(&mut self) {
+        if matches!(self.likes.state, State::Fetching) {
+            self.likes.state = State::Idle;
+            self.likes.for_host.push_back(ForHost::StopFetching);
+        }
     }
 
     /// Answers for Gaia XP spectra, or waits with them for the encoder pair.
     pub(super) async fn answer_xp(&mut self, ids: Vec<SpectrumId>) {
         if self.likes.ready().is_none() && !matches!(self.model, Model::Unavailable(_)) {
-            self.likes.unanswered.retain(|waiting| !ids.contains(waiting));
             self.likes.unanswered.extend(ids);
             self.likes.fetch();
             return;

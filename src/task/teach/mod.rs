@@ -3,13 +3,14 @@
 //! Nothing here reads from the device or waits for it, so it runs on WebGPU as well, where nothing may.
 
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Tensor;
 
 use crate::nn::Mlp;
 use crate::nn::lora::Lora;
 use crate::nn::residual_head::ResidualHead;
 
+mod adamw;
 pub mod adapter;
 mod augment;
 pub mod bake_off;
@@ -26,6 +27,7 @@ pub mod survey;
 pub mod taught;
 pub mod training;
 
+pub use adamw::{AdamW, adamw};
 pub use augment::smooth_curve;
 pub use schedule::WarmupCosine;
 
@@ -100,14 +102,15 @@ impl Pupil {
 
 /// A pupil and its optimiser: AdamW with PyTorch's constants, which decays every taught array, biases included.
 pub struct Teacher<P = Pupil> {
-    pupil: P,
+    /// Taken out during a step, so that its arrays are nobody else's and change in place.
+    pupil: Option<P>,
     optimiser: ModuleOptimizer,
 }
 
 impl<P: Forward> Teacher<P> {
     /// The pupil must be on a device with gradients; `weight_decay` is 1e-4 in the paper.
     pub fn new(pupil: P, weight_decay: f32) -> Self {
-        Self { pupil, optimiser: adamw(weight_decay).init() }
+        Self { pupil: Some(pupil), optimiser: adamw(weight_decay).into() }
     }
 
     /// One step of the mean square error down this learning rate. Gives the loss before the step, still on the device.
@@ -115,20 +118,20 @@ impl<P: Forward> Teacher<P> {
     /// # Shapes
     /// `[batch, input]`, `[batch, outputs]` → `[1]`
     pub fn step(&mut self, x: Tensor<2>, y: Tensor<2>, rate: f64) -> Tensor<1> {
-        let loss = squared_error(self.pupil.forward(x), y);
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.pupil);
-        self.pupil = self.optimiser.step(rate, self.pupil.clone(), gradients);
+        let loss = squared_error(self.pupil().forward(x), y);
+        let gradients = GradientsParams::from_grads(loss.backward(), self.pupil());
+        self.pupil = self.pupil.take().map(|pupil| self.optimiser.step(rate, pupil, gradients));
         loss.detach()
     }
 
     /// The pupil as it is now.
     pub fn pupil(&self) -> &P {
-        &self.pupil
+        self.pupil.as_ref().expect("it is put back after every step")
     }
 
     /// The pupil to answer with, away from the gradients: running statistics, no dropout.
     pub fn taught(&self) -> P {
-        self.pupil.clone().valid()
+        self.pupil().clone().valid()
     }
 }
 
@@ -136,11 +139,6 @@ impl<P: std::fmt::Debug> std::fmt::Debug for Teacher<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Teacher").field("pupil", &self.pupil).finish_non_exhaustive()
     }
-}
-
-/// AdamW as PyTorch has it; burn's own epsilon is a thousand times larger.
-pub fn adamw(weight_decay: f32) -> AdamWConfig {
-    AdamWConfig::new().with_weight_decay(weight_decay).with_epsilon(1e-8)
 }
 
 /// Mean square error.
