@@ -268,8 +268,7 @@ pub(crate) fn the_optimisers_moments_are_pytorchs() {
         ("train_lora_all4_tiny", Pupil::adapted(normed(&device), Adapter::Lora(lora(&normed(&device), &device)))),
         ("train_residual_tiny", Pupil::adapted(normed(&device), Adapter::Residual(residual_head(&device)))),
     ] {
-        let mut steps =
-            Steps { optimiser: adamw(DECAY), gradients: GradientsParams::new(), states: HashMap::new() };
+        let mut steps = Steps { optimiser: adamw(DECAY), gradients: GradientsParams::new(), states: HashMap::new() };
         for k in 0..10 {
             let (x, y) = batch(k, &device);
             let loss = squared_error(pupil.forward(x), y);

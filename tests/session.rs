@@ -139,7 +139,11 @@ fn cancel_stops_a_job_and_keeps_what_it_found() {
     let (refused, after): (Vec<String>, Vec<String>) =
         kinds(&bench.finish()).into_iter().partition(|k| k.starts_with("refused"));
     let unanswered = (0..found).filter(|i| !before.contains(&format!("predicted {i}")));
-    assert_eq!(refused, unanswered.map(|i| format!("refused {i}")).collect::<Vec<_>>(), "each row tells that none comes");
+    assert_eq!(
+        refused,
+        unanswered.map(|i| format!("refused {i}")).collect::<Vec<_>>(),
+        "each row tells that none comes"
+    );
     assert_eq!(
         after,
         [

@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 
 use super::Matrix;
-use super::lanes::{Four, all, load, load_all, plus, store, times, transposed};
+use super::lanes::{all, load, load_all, plus, store, times, transposed};
 
 /// Rows and columns of a tile.
 const ROWS: usize = 4;
@@ -66,7 +66,10 @@ unsafe fn product_of_rows(
 ) {
     // SAFETY: every offset is of a number of its matrix, for which the caller vouches, or within a copy made here.
     unsafe {
-        scale([m, n], dst, alpha);
+        // With nothing to keep and something to write, the first block is written over what is there.
+        if alpha != 0.0 || k == 0 || m == 1 {
+            scale([m, n], dst, alpha);
+        }
         if m == 1 && dst.cs == 1 && (rhs.cs == 1 || rhs.rs == 1) {
             return row([n, k], dst.at, lhs, rhs, beta);
         }
@@ -84,7 +87,8 @@ unsafe fn product_of_rows(
                         let from = rhs.at.offset(depth as isize * rhs.rs + start as isize * rhs.cs);
                         copy::<COLUMNS>([wide, deep], right, Matrix { at: from, cs: rhs.rs, rs: rhs.cs });
                         let to = dst.at.offset(top as isize * dst.rs + start as isize * dst.cs);
-                        tiles([high, wide, deep], Matrix { at: to, ..dst }, left, right, beta);
+                        let keeps = alpha != 0.0 || depth > 0 || m == 1;
+                        tiles([high, wide, deep], Matrix { at: to, ..dst }, left, right, beta, keeps);
                     }
                 }
             }
@@ -118,6 +122,14 @@ unsafe fn copy<const N: usize>([count, deep]: [usize; 2], to: &mut [f32], from: 
             let from = Matrix { at: from.at.offset(first as isize * from.rs), ..from };
             if there < N {
                 to.fill(0.0);
+            } else if from.rs == 1 {
+                for (i, to) in to.chunks_exact_mut(N).enumerate() {
+                    let from = from.at.offset(i as isize * from.cs);
+                    for four in (0..N).step_by(4) {
+                        store(to.as_mut_ptr().add(four), load(from.add(four)));
+                    }
+                }
+                continue;
             }
             for four in (0..there).step_by(4) {
                 let from = Matrix { at: from.at.offset(four as isize * from.rs), ..from };
@@ -126,10 +138,6 @@ unsafe fn copy<const N: usize>([count, deep]: [usize; 2], to: &mut [f32], from: 
                         for i in 0..deep {
                             to[i * N + four + line] = *from.at.offset(line as isize * from.rs + i as isize * from.cs);
                         }
-                    }
-                } else if from.rs == 1 {
-                    for i in 0..deep {
-                        store(to.as_mut_ptr().add(i * N + four), load(from.at.offset(i as isize * from.cs)));
                     }
                 } else {
                     copy_four::<N>(deep, to.as_mut_ptr().add(four), from);
@@ -158,8 +166,15 @@ unsafe fn copy_four<const N: usize>(deep: usize, to: *mut f32, from: Matrix<*con
     }
 }
 
-/// Adds to every tile of a block its product.
-unsafe fn tiles([high, wide, deep]: [usize; 3], dst: Matrix<*mut f32>, left: &[f32], right: &[f32], beta: f32) {
+/// Adds to every tile of a block its product, or writes it if nothing there is to be kept.
+unsafe fn tiles(
+    [high, wide, deep]: [usize; 3],
+    dst: Matrix<*mut f32>,
+    left: &[f32],
+    right: &[f32],
+    beta: f32,
+    keeps: bool,
+) {
     for (j, right) in (0..wide).step_by(COLUMNS).zip(right.chunks_exact(COLUMNS * deep)) {
         for (i, left) in (0..high).step_by(ROWS).zip(left.chunks_exact(ROWS * deep)) {
             let (rows, columns) = (ROWS.min(high - i), COLUMNS.min(wide - j));
@@ -167,13 +182,15 @@ unsafe fn tiles([high, wide, deep]: [usize; 3], dst: Matrix<*mut f32>, left: &[f
             unsafe {
                 let to = dst.at.offset(i as isize * dst.rs + j as isize * dst.cs);
                 if rows == ROWS && columns == COLUMNS && dst.cs == 1 {
-                    tile(deep, left.as_ptr(), right.as_ptr(), to, dst.rs, beta);
+                    tile(deep, left.as_ptr(), right.as_ptr(), to, dst.rs, beta, keeps);
                 } else {
                     let mut whole = [0.0; ROWS * COLUMNS];
-                    tile(deep, left.as_ptr(), right.as_ptr(), whole.as_mut_ptr(), COLUMNS as isize, beta);
+                    tile(deep, left.as_ptr(), right.as_ptr(), whole.as_mut_ptr(), COLUMNS as isize, beta, false);
                     for row in 0..rows {
                         for column in 0..columns {
-                            *to.offset(row as isize * dst.rs + column as isize * dst.cs) += whole[row * COLUMNS + column];
+                            let to = to.offset(row as isize * dst.rs + column as isize * dst.cs);
+                            let old = if keeps { *to } else { 0.0 };
+                            *to = old + whole[row * COLUMNS + column];
                         }
                     }
                 }
@@ -182,12 +199,20 @@ unsafe fn tiles([high, wide, deep]: [usize; 3], dst: Matrix<*mut f32>, left: &[f
     }
 }
 
-/// `to += beta·left·right` of one tile.
+/// `to += beta·left·right` of one tile; without `keeps` `to := beta·left·right`.
 ///
 /// Eight sums, two vectors of the right side and one number of the left are eleven registers; any more of any of them, or
 /// two turns of the loop written as one, and a browser's compiler keeps sums in memory: that halves the speed.
 #[inline(never)]
-unsafe fn tile(deep: usize, mut left: *const f32, mut right: *const f32, to: *mut f32, rs: isize, beta: f32) {
+unsafe fn tile(
+    deep: usize,
+    mut left: *const f32,
+    mut right: *const f32,
+    to: *mut f32,
+    rs: isize,
+    beta: f32,
+    keeps: bool,
+) {
     let mut sums = [[all(0.0); 2]; ROWS];
     // SAFETY: `deep` times four and eight numbers, and four rows of eight to write to.
     unsafe {
@@ -203,16 +228,16 @@ unsafe fn tile(deep: usize, mut left: *const f32, mut right: *const f32, to: *mu
         }
         for (i, sum) in sums.into_iter().enumerate() {
             let to = to.offset(i as isize * rs);
-            add(to, times(all(beta), sum[0]));
-            add(to.add(4), times(all(beta), sum[1]));
+            let [a, b] = sum.map(|sum| times(all(beta), sum));
+            if keeps {
+                store(to, plus(load(to), a));
+                store(to.add(4), plus(load(to.add(4)), b));
+            } else {
+                store(to, a);
+                store(to.add(4), b);
+            }
         }
     }
-}
-
-/// Adds four numbers to those at `to`.
-unsafe fn add(to: *mut f32, four: Four) {
-    // SAFETY: the caller's.
-    unsafe { store(to, plus(load(to), four)) }
 }
 
 /// `to += beta·lhs·rhs` of a single row.
@@ -238,22 +263,24 @@ unsafe fn row([n, k]: [usize; 2], to: *mut f32, lhs: Matrix<*const f32>, rhs: Ma
                 }
             }
         } else {
-            let whole = k / 4 * 4;
+            let whole = k / 16 * 16;
             for j in 0..n {
                 let line = rhs.at.offset(j as isize * rhs.cs);
-                let mut sums = [all(0.0); 2];
+                let mut sums = [all(0.0); 4];
                 let mut sum = 0.0;
                 if lhs.cs == 1 {
-                    for i in (0..whole).step_by(4) {
-                        let product = times(load(lhs.at.add(i)), load(line.add(i)));
-                        sums[i / 4 % 2] = plus(sums[i / 4 % 2], product);
+                    for i in (0..whole).step_by(16) {
+                        for (part, sum) in sums.iter_mut().enumerate() {
+                            let at = i + 4 * part;
+                            *sum = plus(*sum, times(load(lhs.at.add(at)), load(line.add(at))));
+                        }
                     }
                 }
                 for i in if lhs.cs == 1 { whole } else { 0 }..k {
                     sum += *lhs.at.offset(i as isize * lhs.cs) * *line.add(i);
                 }
                 let mut four = [0.0; 4];
-                store(four.as_mut_ptr(), plus(sums[0], sums[1]));
+                store(four.as_mut_ptr(), plus(plus(sums[0], sums[1]), plus(sums[2], sums[3])));
                 *to.add(j) += beta * (sum + four.iter().sum::<f32>());
             }
         }
@@ -315,8 +342,21 @@ mod tests {
     #[test]
     fn a_product_is_the_sum_of_products() {
         let shapes = [
-            [1, 1, 1], [1, 7, 5], [1, 64, 1462], [1, 33, 0], [5, 1, 9], [4, 8, 3], [3, 9, 2], [17, 40, 31], [32, 33, 300],
-            [7, 70, 257], [261, 9, 5], [300, 41, 513], [0, 3, 3], [3, 0, 3], [1, 2100, 6],
+            [1, 1, 1],
+            [1, 7, 5],
+            [1, 64, 1462],
+            [1, 33, 0],
+            [5, 1, 9],
+            [4, 8, 3],
+            [3, 9, 2],
+            [17, 40, 31],
+            [32, 33, 300],
+            [7, 70, 257],
+            [261, 9, 5],
+            [300, 41, 513],
+            [0, 3, 3],
+            [3, 0, 3],
+            [1, 2100, 6],
         ];
         let mut tried = 0;
         for (at, [m, n, k]) in shapes.into_iter().enumerate() {
@@ -334,14 +374,16 @@ mod tests {
                     let rhs = Matrix { at: b.as_ptr().add(b0), cs: b_cs, rs: b_rs };
                     product([m, n, k], dst, alpha, lhs, rhs, beta);
                 }
-                let at = |memory: &[f32], start: usize, offset: isize| f64::from(memory[(start as isize + offset) as usize]);
+                let at =
+                    |memory: &[f32], start: usize, offset: isize| f64::from(memory[(start as isize + offset) as usize]);
                 let mut want = before.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
                 for i in 0..m as isize {
                     for j in 0..n as isize {
                         let term = |l: isize| at(&a, a0, i * a_rs + l * a_cs) * at(&b, b0, l * b_rs + j * b_cs);
                         let sum: f64 = (0..k as isize).map(term).sum();
                         let old = at(&before, c0, i * c_rs + j * c_cs);
-                        want[(c0 as isize + i * c_rs + j * c_cs) as usize] = f64::from(alpha) * old + f64::from(beta) * sum;
+                        want[(c0 as isize + i * c_rs + j * c_cs) as usize] =
+                            f64::from(alpha) * old + f64::from(beta) * sum;
                     }
                 }
                 // Nothing beside the result is written either.

@@ -3,9 +3,9 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 
+use super::gelu::gelu;
 use super::keyed::{Keyed, Transfer};
 use super::linear;
 use super::tokens::standardise;

@@ -3,10 +3,10 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
-use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 
 use super::batch_norm::{BatchNorm, BatchNormConfig};
+use super::gelu::gelu;
 use super::keyed::{Keyed, Transfer};
 use crate::model::weights::WeightsError;
 

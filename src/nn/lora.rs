@@ -65,8 +65,16 @@ impl Lora {
     /// # Shapes
     /// `[batch, base's input]` → `[batch, base's output]`
     pub fn forward(&self, base: &Mlp, x: Tensor<2>) -> Tensor<2> {
+        self.forward_past(base, x, None)
+    }
+
+    /// The same where what the base's first layer alone makes of `x` is known ([`Mlp::first`]): it never changes.
+    ///
+    /// # Shapes
+    /// `[batch, base's input]`, `[batch, base's first hidden]` → `[batch, base's output]`
+    pub fn forward_past(&self, base: &Mlp, x: Tensor<2>, first: Option<Tensor<2>>) -> Tensor<2> {
         base.forward_with(x, |i, layer, x| {
-            let y = layer.forward(x.clone());
+            let y = first.clone().filter(|_| i == 0).unwrap_or_else(|| layer.forward(x.clone()));
             match self.adapters.get(i) {
                 Some(adapter) => y + x.matmul(adapter.a.val()).matmul(adapter.b.val()) * self.scale,
                 None => y,

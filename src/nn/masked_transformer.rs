@@ -3,9 +3,9 @@
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 
+use super::gelu::gelu;
 use super::keyed::{Keyed, Transfer, parameter};
 use super::linear;
 use super::self_attention::{SelfAttention, SelfAttentionConfig};

@@ -62,6 +62,14 @@ impl Mlp {
         self.forward_with(x, |_, layer, x| layer.forward(x))
     }
 
+    /// What the first linear layer alone makes of the input.
+    ///
+    /// # Shapes
+    /// `[batch, widths[0]]` → `[batch, widths[1]]`
+    pub fn first(&self, x: Tensor<2>) -> Tensor<2> {
+        self.layers.first().map_or_else(|| x.clone(), |layer| layer.forward(x.clone()))
+    }
+
     /// The forward pass with each linear layer done by `linear(index, layer, input)`: where an adapter comes in.
     ///
     /// # Shapes

@@ -9,6 +9,7 @@ pub mod clip;
 pub mod cross_attention;
 pub mod decoder;
 pub mod flow;
+mod gelu;
 pub mod keyed;
 pub mod lora;
 pub mod masked_transformer;

@@ -5,10 +5,10 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 
 use super::cross_attention::{CrossAttention, CrossAttentionConfig};
+use super::gelu::gelu;
 use super::keyed::{Keyed, Transfer};
 use crate::model::weights::WeightsError;
 

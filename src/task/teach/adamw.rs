@@ -1,7 +1,7 @@
 //! AdamW with PyTorch's constants, in one pass over the arrays where they lie in the CPU's memory.
 //!
-//! burn's own goes over an array once for each of its fifteen operations, and a step of a network as small as ours is then
-//! mostly spent there. The operations and their order are the same, and so is every bit of the result.
+//! burn's own goes over an array once for each of its fifteen operations, and half a step of a network as small as ours is
+//! spent there.
 
 use burn::optim::{AdamW as Plain, AdamWConfig, AdamWState, AdaptiveMomentumState, Optimizer};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -47,16 +47,17 @@ impl Optimizer for AdamW {
         };
         let (mut weights, gradient) = (weights.into_data(), gradient.into_data());
         let decay = (1.0 - rate * f64::from(self.weight_decay)) as f32;
-        let corrected = |beta: f32| 1.0 - beta.powi(time as i32);
-        let (corrected_1, corrected_2, rate) = (corrected(BETA_1), corrected(BETA_2), rate as f32);
+        let corrected = |beta: f32| 1.0 - f64::from(beta).powi(time as i32);
+        // One quotient and one root a weight, as PyTorch has it.
+        let step = (rate / corrected(BETA_1)) as f32;
+        let root = corrected(BETA_2).sqrt().recip() as f32;
         let arrays = numbers(&mut weights).iter_mut().zip(gradient.as_slice::<f32>().unwrap_or_default());
         for ((weight, gradient), (first, second)) in
             arrays.zip(numbers(&mut first).iter_mut().zip(numbers(&mut second).iter_mut()))
         {
             *first = *first * BETA_1 + gradient * (1.0 - BETA_1);
             *second = *second * BETA_2 + gradient * gradient * (1.0 - BETA_2);
-            let step = *first / corrected_1 / ((*second / corrected_2).sqrt() + EPSILON);
-            *weight = *weight * decay - step * rate;
+            *weight = *weight * decay - step * *first / (second.sqrt() * root + EPSILON);
         }
         let [weights, moment_1, moment_2] = [weights, first, second].map(|data| Tensor::from_data(data, &device));
         let momentum = AdaptiveMomentumState { time, moment_1, moment_2, max_moment_2: None };
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_pass_gives_the_bits_of_burns_many() {
+    fn one_pass_gives_what_burns_many_give() {
         let device = Device::flex();
         let made = |seed: usize| {
             let values = (0..1003).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.5 - 1.0).collect();
@@ -92,8 +93,8 @@ mod tests {
             a = ours.step(rate, a.0, made(step), a.1);
             b = plain.step(rate, b.0, made(step), b.1);
         }
-        let bits = |x: Tensor<1>| x.into_data().try_to_vec::<f32>().expect("floats").iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        assert_ne!(bits(a.0.clone()), bits(made(0)));
-        assert_eq!(bits(a.0), bits(b.0));
+        let off = |a: Tensor<1>, b: Tensor<1>| (a - b).abs().max().into_data().as_slice::<f32>().expect("floats")[0];
+        assert!(off(a.0.clone(), made(0)) > 1e-2, "it moved");
+        assert!(off(a.0, b.0) <= 2e-7, "and to the same place");
     }
 }

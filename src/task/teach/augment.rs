@@ -50,6 +50,11 @@ impl Augment {
         Self { curves, noise, sigma: settings.noise }
     }
 
+    /// True when every look is the same.
+    pub fn is_none(&self) -> bool {
+        self.curves.is_empty() && self.noise.is_empty()
+    }
+
     /// Another look at a spectrum; missing pixels stay missing.
     pub fn disturb(&self, norm: &mut [f32], rng: &mut ChaCha8Rng) {
         if !self.curves.is_empty() {

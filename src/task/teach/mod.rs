@@ -82,9 +82,17 @@ impl Pupil {
     /// # Shapes
     /// `[batch, input]` → `[batch, outputs]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.forward_past(x, None)
+    }
+
+    /// The same where what the first layer of a frozen base makes of `x` is known ([`Mlp::first`]).
+    ///
+    /// # Shapes
+    /// `[batch, input]`, `[batch, first hidden]` → `[batch, outputs]`
+    pub fn forward_past(&self, x: Tensor<2>, first: Option<Tensor<2>>) -> Tensor<2> {
         match &self.adapter {
             None => self.base.forward(x),
-            Some(Adapter::Lora(lora)) => lora.forward(&self.base, x),
+            Some(Adapter::Lora(lora)) => lora.forward_past(&self.base, x, first),
             Some(Adapter::Residual(head)) => self.base.forward(x.clone()) + head.forward(x),
         }
     }
@@ -118,7 +126,15 @@ impl<P: Forward> Teacher<P> {
     /// # Shapes
     /// `[batch, input]`, `[batch, outputs]` → `[1]`
     pub fn step(&mut self, x: Tensor<2>, y: Tensor<2>, rate: f64) -> Tensor<1> {
-        let loss = squared_error(self.pupil().forward(x), y);
+        self.step_by(|pupil| pupil.forward(x), y, rate)
+    }
+
+    /// The same with a forward pass of the caller's.
+    ///
+    /// # Shapes
+    /// of the pass and `y`: `[batch, outputs]` → `[1]`
+    pub fn step_by(&mut self, pass: impl FnOnce(&P) -> Tensor<2>, y: Tensor<2>, rate: f64) -> Tensor<1> {
+        let loss = squared_error(pass(self.pupil()), y);
         let gradients = GradientsParams::from_grads(loss.backward(), self.pupil());
         self.pupil = self.pupil.take().map(|pupil| self.optimiser.step(rate, pupil, gradients));
         loss.detach()

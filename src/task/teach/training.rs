@@ -1,5 +1,6 @@
 //! One training, a few steps at a time: it can be paused, stopped and asked for its best at any moment.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use burn::tensor::{Device, Tensor};
@@ -67,13 +68,19 @@ impl Learner {
         }
     }
 
-    fn step(&mut self, x: Tensor<2>, y: Tensor<2>, rate: f64) -> Option<Tensor<1>> {
+    fn step(&mut self, seen: Seen, y: Tensor<2>, rate: f64) -> Option<Tensor<1>> {
         match self {
             Learner::Nobody => None,
-            Learner::Network(teacher) => Some(teacher.step(x, y, rate)),
-            Learner::Head(teacher) => Some(teacher.step(x, y, rate)),
+            Learner::Network(teacher) => Some(teacher.step_by(|pupil| pupil.forward_past(seen.x, seen.first), y, rate)),
+            Learner::Head(teacher) => Some(teacher.step(seen.x, y, rate)),
         }
     }
+}
+
+/// What the learner sees of a batch, and what a frozen first layer makes of it, if that is known.
+struct Seen {
+    x: Tensor<2>,
+    first: Option<Tensor<2>>,
 }
 
 /// A strategy learning one side of a split.
@@ -91,6 +98,8 @@ pub struct Training {
     targets: Vec<f32>,
     augment: Augment,
     learner: Learner,
+    /// What LoRA's frozen first layer makes of each row, where that is always the same.
+    firsts: BTreeMap<usize, Vec<f32>>,
     best: Learned,
     best_epoch: usize,
     /// Validation losses of each row for what is kept.
@@ -136,6 +145,7 @@ impl Training {
             targets: standard.iter().map(|t| *t as f32).collect(),
             augment: Augment::new(&settings),
             learner: Learner::Nobody,
+            firsts: BTreeMap::new(),
             best: Learned::Nothing,
             best_epoch: 0,
             kept_losses: Vec::new(),
@@ -256,6 +266,7 @@ impl Training {
             return Ok(Progress::Done);
         }
         if self.history.is_empty() {
+            self.look_past_first_layer().await?;
             return self.end_of_pass().await.map(Progress::Epoch);
         }
         if self.epoch >= self.settings.epochs {
@@ -281,16 +292,36 @@ impl Training {
 
     fn step(&mut self, rows: &[usize]) {
         let device = self.room.device.clone().autodiff();
-        let x = self.input(rows, true, &device);
+        let seen = Seen { x: self.input(rows, true, &device), first: self.first(rows, &device) };
         let y = matrix(rows.iter().map(|i| self.targets[*i]).collect(), 1, &device);
         let rate = self.settings.rate(self.task.strategy);
-        if let Some(loss) = self.learner.step(x, y, rate) {
+        if let Some(loss) = self.learner.step(seen, y, rate) {
             let loss = loss.inner();
             self.losses = Some(match self.losses.take() {
                 Some((sum, n)) => (sum + loss, n + 1),
                 None => (loss, 1),
             });
         }
+    }
+
+    /// Computes once what a frozen first layer makes of spectra that are never disturbed: nearly half of a LoRA step.
+    async fn look_past_first_layer(&mut self) -> Result<(), TeachError> {
+        if self.task.strategy != Strategy::Lora || !self.augment.is_none() {
+            return Ok(());
+        }
+        let rows: Vec<usize> = self.split.train.iter().chain(&self.split.validation).copied().collect();
+        let (room, width) = (self.room.clone(), self.room.base.widths[1]);
+        for some in rows.chunks(BATCH) {
+            let x = self.input(some, false, &room.device);
+            let all = values(room.base.mlp.first(x)).await?;
+            self.firsts.extend(some.iter().copied().zip(all.chunks(width).map(<[f32]>::to_vec)));
+        }
+        Ok(())
+    }
+
+    fn first(&self, rows: &[usize], device: &Device) -> Option<Tensor<2>> {
+        let known: Option<Vec<&[f32]>> = rows.iter().map(|i| self.firsts.get(i).map(Vec::as_slice)).collect();
+        Some(matrix(known?.concat(), self.room.base.widths[1], device))
     }
 
     /// What the learner sees of some rows, disturbed while training.
@@ -355,7 +386,7 @@ impl Training {
             let x = self.input(some, false, &device);
             let output = match learned {
                 Learned::Nothing => return Ok(Vec::new()),
-                Learned::Network(pupil) => pupil.forward(x),
+                Learned::Network(pupil) => pupil.forward_past(x, self.first(some, &device)),
                 Learned::Head(head) => head.forward(x),
             };
             let off = values(output).await?.into_iter().zip(some).map(|(y, i)| f64::from(y - self.targets[*i]));
