@@ -30,14 +30,37 @@ pub type Remembered = BTreeMap<(String, String), Assumptions>;
 /// More than this is not kept: a browser would throw it out, or other sites' data for it.
 const MOST_BYTES: f64 = 512.0 * 1024.0 * 1024.0;
 
-/// What an earlier visit left, while the page asks about it.
+/// Files that can be opened again, and what was said of them.
+#[derive(Clone)]
+struct Left {
+    files: Vec<NamedFile>,
+    said: Remembered,
+    /// Whether they were cleared from the page just now; else an earlier visit left them.
+    is_cleared: bool,
+}
+
+/// What an earlier visit or a cleared page left, while the page asks about it.
 #[derive(Clone, Copy)]
-pub struct Saved(RwSignal<Option<(Vec<NamedFile>, Remembered)>, LocalStorage>);
+pub struct Saved(RwSignal<Option<Left>, LocalStorage>);
 
 impl Saved {
     /// Nothing known yet.
     pub fn new() -> Self {
         Self(RwSignal::new_local(None))
+    }
+
+    /// What is cleared can be brought back until something else is opened.
+    pub fn offer_cleared(&self, files: Vec<NamedFile>, said: Remembered) {
+        if !files.is_empty() {
+            self.0.set(Some(Left { files, said, is_cleared: true }));
+        }
+    }
+
+    /// Other files are opened: those that were cleared stay so.
+    pub fn let_cleared_go(&self) {
+        if self.0.with_untracked(|left| left.as_ref().is_some_and(|left| left.is_cleared)) {
+            self.0.set(None);
+        }
     }
 }
 
@@ -49,7 +72,7 @@ pub fn look(state: State) {
             && !files.is_empty()
             && state.rows.with_untracked(Vec::is_empty)
         {
-            state.saved.0.set(Some((files, said)));
+            state.saved.0.set(Some(Left { files, said, is_cleared: false }));
         }
     });
 }
@@ -119,33 +142,48 @@ async fn remove() -> Result<(), idb::Error> {
     Ok(())
 }
 
-/// Asks whether to restore what an earlier visit left.
+/// Asks whether to open again what an earlier visit or a cleared page left.
 #[component]
 pub fn RestoreQuestion() -> impl IntoView {
     let state = expect_context::<State>();
     let saved = state.saved.0;
-    let restore = move |_| {
-        if let Some((files, said)) = saved.get_untracked() {
-            saved.set(None);
-            state.remembered.set_value(said);
-            state.open(files);
-        }
-    };
-    let forget = move |_| forget(state);
+    let restore = move |_| open_again(state);
     view! {
-        {move || saved.with(|s| s.as_ref().map(|(files, _)| {
-            let bytes: f64 = files.iter().map(|f| f.file.size()).sum();
+        {move || saved.with(|s| s.as_ref().map(|Left { files, is_cleared, .. }| {
+            let n = format::count(files.len(), "file", "files");
+            let (text, yes, no, forget): (_, _, _, fn(State)) = if *is_cleared {
+                (format!("{n} cleared."), "Bring back", "Dismiss", |state| state.saved.0.set(None))
+            } else {
+                let bytes = format::bytes(files.iter().map(|f| f.file.size()).sum::<f64>() as u64);
+                let where_from = "had been opened; they are still in this browser, and nowhere else.";
+                (format!("On your last visit {n} ({bytes}) {where_from}"), "Open them again", "Forget them", forget)
+            };
             view! {
                 <div class="notice" role="status" data-testid="restore">
-                    <p>{format!(
-                        "On your last visit {} ({}) had been opened; they are still in this browser, and nowhere else.",
-                        format::count(files.len(), "file", "files"), format::bytes(bytes as u64),
-                    )}</p>
-                    <button class="primary" data-testid="restore-yes" on:click=restore>"Open them again"</button>
-                    <button data-testid="restore-no" on:click=forget>"Forget them"</button>
+                    <p>{text}</p>
+                    <button class="primary" data-testid="restore-yes" on:click=restore>{yes}</button>
+                    <button data-testid="restore-no" on:click=move |_| forget(state)>{no}</button>
                 </div>
             }
         }))}
+    }
+}
+
+/// Opens what was left.
+fn open_again(state: State) {
+    if let Some(Left { files, said, .. }) = state.saved.0.get_untracked() {
+        state.saved.0.set(None);
+        state.remembered.set_value(said);
+        state.open(files);
+    }
+}
+
+/// Takes back the last step that can be: a cleared page, else a taught model in use.
+pub fn undo(state: State) {
+    if state.saved.0.with_untracked(|left| left.as_ref().is_some_and(|left| left.is_cleared)) {
+        open_again(state);
+    } else if state.teach.in_use.with_untracked(Option::is_some) {
+        state.forget_adapter();
     }
 }
 

@@ -4,6 +4,7 @@ use leptos::{ev, html, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::Element;
 
+use super::autosave::undo;
 use super::state::State;
 
 /// Listens for the page's keys.
@@ -11,6 +12,11 @@ pub fn listen(state: State, help: RwSignal<bool>) {
     let listener = window_event_listener(ev::keydown, move |event| {
         let target = event.target().and_then(|t| t.dyn_into::<Element>().ok());
         let typing = target.is_some_and(|t| matches!(t.tag_name().as_str(), "INPUT" | "SELECT" | "TEXTAREA"));
+        if !typing && (event.ctrl_key() || event.meta_key()) && !event.shift_key() && event.key() == "z" {
+            event.prevent_default();
+            undo(state);
+            return;
+        }
         if typing || event.ctrl_key() || event.meta_key() || event.alt_key() {
             return;
         }
@@ -25,7 +31,7 @@ pub fn listen(state: State, help: RwSignal<bool>) {
     on_cleanup(move || listener.remove());
 }
 
-const KEYS: [(&str, &str); 9] = [
+const KEYS: [(&str, &str); 10] = [
     ("j  k", "next, previous spectrum"),
     ("↓  ↑  Home  End", "the same, in the table"),
     ("Space", "tick a spectrum for export, in the table"),
@@ -34,6 +40,7 @@ const KEYS: [(&str, &str); 9] = [
     ("+  −", "zoom in, out, in a plot"),
     ("0", "the model's range, in a plot"),
     ("9", "the whole spectrum, in a plot"),
+    ("Ctrl z  ⌘ z", "back: what was cleared, else the shipped model"),
     ("?", "this list"),
 ];
 

@@ -229,6 +229,7 @@ impl State {
     /// Opens files: reads and predicts them.
     pub fn open(&self, files: Vec<NamedFile>) {
         self.gathering.set(false);
+        self.saved.let_cleared_go();
         if files.is_empty() {
             self.skip("What was dropped", "it holds no files; drop spectra, or a folder that holds some".into());
             return;
@@ -294,12 +295,15 @@ impl State {
         }
     }
 
-    /// Forgets every spectrum.
+    /// Forgets every spectrum, and offers to bring the files back.
     pub fn clear(&self) {
         self.cancel();
         self.send(Request::Clear, Vec::new());
-        self.opened.update_value(Vec::clear);
-        self.remembered.update_value(Remembered::clear);
+        let mut files = Vec::new();
+        self.opened.update_value(|opened| files = std::mem::take(opened));
+        let mut said = Remembered::new();
+        self.remembered.update_value(|remembered| said = std::mem::take(remembered));
+        self.saved.offer_cleared(files, said);
         self.autosave();
         self.clear_table();
         self.teach.clear();

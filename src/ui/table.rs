@@ -32,7 +32,7 @@ pub fn Table() -> impl IntoView {
         <section class="results" aria-labelledby="results-title">
             <div class="results-head">
                 <h2 id="results-title">{move || format::count(n.get(), "spectrum", "spectra")}</h2>
-                <p class="muted" role="status">
+                <p class="muted" role="status" data-testid="outcome">
                     {move || outcome.get().map(|answered| format!("{answered} with parameters"))}
                     {move || (n.get() > 0 && n_skipped.get() > 0).then(|| view! {
                         <a href="#not-used">{move || format::count(n_skipped.get(), "item not used", "items not used")}</a>

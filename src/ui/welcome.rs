@@ -14,7 +14,7 @@ pub fn Welcome() -> impl IntoView {
                 <h2>"Reads"</h2>
                 <p>
                     "Optical spectra of stars that cover 4000–5599 Å: LAMOST in every release's layout, SDSS, BOSS, DESI, SPARCL, tables "
-                    "of wavelength and flux, bundles of thousands. A catalogue of labels is joined to them. Files are told apart by content, whatever they are called."
+                    "of wavelength and flux, bundles of thousands; and sampled Gaia XP spectra. Files are told apart by content, whatever they are called."
                 </p>
             </article>
             <article>
@@ -22,6 +22,13 @@ pub fn Welcome() -> impl IntoView {
                 <p>
                     <i>"T"</i><sub>"eff"</sub>", log " <i>"g"</i> ", [Fe/H], [α/Fe] and radial velocity, each with an error that was "
                     "calibrated on spectra the network had not seen, and a flag when a spectrum lies outside of what it was trained on."
+                </p>
+            </article>
+            <article>
+                <h2>"Compares and learns"</h2>
+                <p>
+                    "Stars like yours, in the same survey or the other; your spectrum as the other survey would see it. Drop a table "
+                    "of labels too, and the model learns from your own stars, in this tab, and says how much better it got."
                 </p>
             </article>
             <article>

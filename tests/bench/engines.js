@@ -10,7 +10,7 @@ const specola = (program) => inWorker(`specola.worker.js?program=${program}`, { 
 const onnxruntime = (backend) => inWorker(`onnxruntime.worker.js?backend=${backend}`, { type: "module" });
 const tensorflow = (backend) => inWorker(`tensorflow.worker.js?backend=${backend}`);
 
-/** As many workers as the page would have, each with its part of a batch. */
+/** Several engines side by side, each with its part of a batch. */
 async function pool(threads) {
   const workers = await Promise.all(Array.from({ length: threads }, () => specola("cpu")));
   let working = workers;

@@ -45,6 +45,8 @@ describe("made files", () => {
     scenario(`${basename(path)} gives what the command line gives`, async (visit) => {
       const { rows } = await dropOne(visit, path);
       mustAgree(rows, predictions([path]));
+      const answered = rows.filter((row) => row.values.teff).length;
+      if (rows.length > 0) assert.match(await visit.part("outcome").innerText(), new RegExp(`^${answered} with parameters`));
     });
   }
 

@@ -32,6 +32,23 @@ scenario("clearing forgets every spectrum", async (visit) => {
   assert.equal(await visit.part("detail").count(), 0);
 });
 
+scenario("what was cleared can be brought back, until something else is opened", async (visit) => {
+  await visit.sample();
+  await visit.idle();
+  const before = await visit.rows();
+  await visit.part("clear").click();
+  await visit.part("restore").waitFor();
+  await visit.page.keyboard.press("Control+z");
+  await visit.answers(1);
+  await visit.idle();
+  assert.deepEqual((await visit.rows()).map(({ id, values }) => [id, values]), before.map(({ id, values }) => [id, values]));
+  assert.equal(await visit.part("restore").count(), 0);
+  await visit.part("clear").click();
+  await visit.part("restore").waitFor();
+  await visit.sample();
+  assert.equal(await visit.part("restore").count(), 0);
+});
+
 scenario("a Gaia XP star is answered by a model that is fetched for it, and the row says by which", async (visit) => {
   await visit.ready();
   const chunks = () => visit.host.requests.filter((path) => path.endsWith(".bin")).length;
