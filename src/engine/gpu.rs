@@ -37,6 +37,8 @@ struct Gpu {
 
 /// Starts the engine in the worker that this is called in, and returns at once.
 pub fn start() {
+    #[cfg(target_family = "wasm")]
+    super::constructors::run();
     report_crashes();
     let gpu: Rc<RefCell<Option<Rc<Gpu>>>> = Rc::default();
     listen(move |request, attachments| match request {

@@ -28,6 +28,8 @@ mod blob;
 mod catalogue;
 #[cfg(feature = "ui")]
 pub mod client;
+#[cfg(all(feature = "gpu", target_family = "wasm"))]
+pub mod constructors;
 #[cfg(feature = "nn")]
 mod dropped;
 #[cfg(feature = "nn")]

@@ -10,6 +10,8 @@ use crate::talk::Engine;
 
 /// Answers what is posted, and posts once when it listens.
 pub fn start() {
+    #[cfg(feature = "gpu")]
+    specola::engine::constructors::run();
     std::panic::set_hook(Box::new(|info| say(&format!("{{\"error\":{:?}}}", info.to_string()))));
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
     let (send, questions) = unbounded();
