@@ -379,10 +379,9 @@ fn wavelengths_in_a_file_beside_the_spectra_are_found() {
     bench.session = bench.session.keeping(0);
     bench.open(1, &[("xp/out_sampling.csv", &sampling), ("xp/out.csv", &spectra), ("lone_sampling.csv", &sampling)]);
     let events = bench.finish();
-    let of_one = ["skipped lone_sampling.csv", "found 0", "done 1 false"];
-    assert_eq!(kinds(&events).iter().collect::<std::collections::BTreeSet<_>>().len(), 3, "{:?}", kinds(&events));
+    let of_one = ["found 0", "skipped lone_sampling.csv"];
+    assert_eq!(kinds(&events), of_one);
     assert_eq!(bench.session.for_host(), Some(ForHost::FetchKit), "the answer waits for the model that reads XP");
-    assert!(of_one.iter().all(|kind| kinds(&events).contains(&(*kind).to_string())), "{:?}", kinds(&events));
     let summary = events.iter().find_map(|e| match e {
         Event::Found { summary, .. } => Some(summary.clone()),
         _ => None,

@@ -87,7 +87,7 @@ impl<'a> SpectrumFigure<'a> {
             vec![Layer::Level(1.0), Layer::Line { wave, value: &view.model_flux, paint: Paint::Model, width: 1.0 }];
         if let Some(fit) = self.fit {
             values.extend(self.values_in_range(wave, &fit.model, &[]));
-            layers.push(Layer::Line { wave, value: &fit.model, paint: Paint::Continuum, width: 1.25 });
+            layers.push(Layer::Line { wave, value: &fit.model, paint: Paint::Continuum, width: 0.75 });
         }
         Panel { y_label: "Flux / continuum".into(), y_range: robust_range(values, &[1.0]), layers, line_shift: 1.0 }
     }

@@ -72,7 +72,8 @@ fn Answered(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> impl In
         <dl class="tiles" class:doubtful=is_doubtful>{tiles.collect_view()}</dl>
         {(!prediction.flags.is_empty()).then(|| view! { <ul class="flag-meanings">{flags.collect_view()}</ul> })}
         <p class="muted">
-            "By " {prediction.model.clone()} ", S/N " {format::snr(prediction.snr)} " a pixel. "
+            "By " {prediction.model.clone()}
+            {prediction.snr.is_finite().then(|| format!(", S/N {} a pixel", format::snr(prediction.snr)))} ". "
             {(!is_taught).then(|| view! { <Basis by=prediction.model.clone() survey/> })}
         </p>
         <FitLine key/>
@@ -110,7 +111,7 @@ fn Basis(by: String, survey: Survey) -> impl IntoView {
         let card = card_of(&state, &by)?;
         Some(match Label::ALL.into_iter().find_map(|label| card.measure(label, survey)) {
             Some(m) if m.is_simulated => format!(
-                "σ: scatter about the labels of simulated spectra ({}); no real {} star has measured it, and ± is from spectra like LAMOST's.",
+                "σ: scatter about the labels of simulated spectra ({}); it was not measured on real {} stars, and ± was calibrated on spectra like LAMOST's.",
                 m.on,
                 survey.measured_as().name()
             ),

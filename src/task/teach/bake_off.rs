@@ -186,10 +186,10 @@ fn recommend(lesson: &Lesson, scores: &[StrategyScore]) -> Option<Recommendation
     let digits = |v: f64| if v >= 10.0 { format!("{v:.0}") } else { format!("{v:.3}") };
     let figure = |m: Measured| format!("{} ± {}", digits(m.value), digits(m.error));
     let n = lesson.len();
-    let mut reason = if chosen == best {
+    let mut reason = if chosen == best || its.value == lowest.value {
         format!(
             "{} has the smallest error with {n} labels: {} (scatter and offset together).",
-            best.title(),
+            chosen.title(),
             figure(its)
         )
     } else {
@@ -208,6 +208,18 @@ fn recommend(lesson: &Lesson, scores: &[StrategyScore]) -> Option<Recommendation
             let gain = 100.0 * (1.0 - its.value / before.value);
             reason.push_str(&format!(" That is {gain:.0} % below the shipped network's {}.", digits(before.value)));
         }
+    }
+    // Gradient steps that never beat the closed form before them leave every strategy at its answers.
+    let answers = |strategy| scores.iter().find(|s| s.strategy == strategy).map(|s| &s.out_of_fold);
+    let alike = scores.iter().map(|s| s.strategy).filter(|s| answers(*s) == answers(chosen));
+    let alike: Vec<&str> = alike.map(Strategy::title).collect();
+    if let [first @ .., last] = alike.as_slice()
+        && !first.is_empty()
+    {
+        reason.push_str(&format!(
+            " {} and {last} give the same answers: those of the closed form that comes first, on which no pass of training improved.",
+            first.join(", ")
+        ));
     }
     Some(Recommendation { strategy: chosen, reason })
 }

@@ -208,7 +208,7 @@ fn Advanced() -> impl IntoView {
                 <Number teach name="Batch" min=1.0 max=4096.0
                     get=|t| t.settings.get().batch as f64 set=|t, v| t.settings.update(|s| s.batch = v as usize)/>
                 <Number teach name="Weight decay" min=0.0 max=1.0
-                    get=|t| f64::from(t.settings.get().weight_decay) set=|t, v| t.settings.update(|s| s.weight_decay = v as f32)/>
+                    get=|t| decimal(t.settings.get().weight_decay) set=|t, v| t.settings.update(|s| s.weight_decay = v as f32)/>
                 <Number teach name="Validation part" min=0.0 max=0.5
                     get=|t| t.settings.get().validation set=|t, v| t.settings.update(|s| s.validation = v)/>
                 <Number teach name="LoRA rank" min=1.0 max=512.0
@@ -220,6 +220,11 @@ fn Advanced() -> impl IntoView {
             </div>
         </details>
     }
+}
+
+/// A number as it was typed, without what single precision adds.
+fn decimal(v: f32) -> f64 {
+    v.to_string().parse().unwrap_or_else(|_| f64::from(v))
 }
 
 #[component]

@@ -154,6 +154,10 @@ fn OneToOne() -> impl IntoView {
         let shown = teach.shown();
         teach.bake_off.with(|b| b.as_ref().map(|b| charts::one_to_one(b, shown)).unwrap_or_default())
     });
+    let has_shipped = move || {
+        let is_it = |score: &StrategyScore| score.strategy == Strategy::ZeroShot;
+        teach.bake_off.with(|b| b.as_ref().is_some_and(|b| b.scores.iter().any(is_it)))
+    };
     let says = move || {
         let name = teach.shown().map_or("no strategy", Strategy::title);
         format!("Predicted against the table's values, before teaching and by {name}; the table above has the figures")
@@ -166,7 +170,7 @@ fn OneToOne() -> impl IntoView {
     view! {
         <figure class="one-to-one">
             <figcaption>
-                <span class="key rim">"as shipped"</span>
+                <Show when=has_shipped><span class="key rim">"as shipped"</span></Show>
                 <span class="key strategy-residual">{move || teach.shown().map_or("", Strategy::title)}</span>
                 <span class="muted">"click a point to see its spectrum"</span>
             </figcaption>
