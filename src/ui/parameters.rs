@@ -73,7 +73,7 @@ fn Answered(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> impl In
         {(!prediction.flags.is_empty()).then(|| view! { <ul class="flag-meanings">{flags.collect_view()}</ul> })}
         <p class="muted">
             "By " {prediction.model.clone()}
-            {prediction.snr.is_finite().then(|| format!(", S/N {} a pixel", format::snr(prediction.snr)))} ". "
+            {prediction.snr.map(|_| format!(", S/N {} a pixel", format::snr(prediction.snr)))} ". "
             {(!is_taught).then(|| view! { <Basis by=prediction.model.clone() survey/> })}
         </p>
         <FitLine key/>

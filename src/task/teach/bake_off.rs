@@ -209,15 +209,19 @@ fn recommend(lesson: &Lesson, scores: &[StrategyScore]) -> Option<Recommendation
             reason.push_str(&format!(" That is {gain:.0} % below the shipped network's {}.", digits(before.value)));
         }
     }
-    // Gradient steps that never beat the closed form before them leave every strategy at its answers.
-    let answers = |strategy| scores.iter().find(|s| s.strategy == strategy).map(|s| &s.out_of_fold);
-    let alike = scores.iter().map(|s| s.strategy).filter(|s| answers(*s) == answers(chosen));
-    let alike: Vec<&str> = alike.map(Strategy::title).collect();
+    // Gradient steps that never beat what comes before them leave every strategy at the same answers.
+    let answers = |strategy| scores.iter().find(|s| s.strategy == strategy).map(|s| s.out_of_fold.as_slice());
+    let is_alike = |strategy: &Strategy| {
+        let both = answers(*strategy).unwrap_or_default().iter().zip(answers(chosen).unwrap_or_default());
+        let off = both.map(|(a, b)| a.zip(*b).map_or(0.0, |(a, b)| (a - b).abs()));
+        off.fold(0.0, f64::max) < 1e-3 * its.value
+    };
+    let alike: Vec<&str> = scores.iter().map(|s| s.strategy).filter(is_alike).map(Strategy::title).collect();
     if let [first @ .., last] = alike.as_slice()
         && !first.is_empty()
     {
         reason.push_str(&format!(
-            " {} and {last} give the same answers: those of the closed form that comes first, on which no pass of training improved.",
+            " {} and {last} give the same answers: no pass of training improved on what comes before the first.",
             first.join(", ")
         ));
     }
