@@ -47,31 +47,20 @@ pub unsafe fn product(
         return;
     }
     // Rows of the result that lie together; of a single column it is the column.
-    if dst.cs.abs() > dst.rs.abs() || (n == 1 && m > 1) {
-        let (dst, lhs, rhs) = (dst.transposed(), rhs.transposed(), lhs.transposed());
-        // SAFETY: the same numbers.
-        return unsafe { product_of_rows([n, m, k], dst, alpha, lhs, rhs, beta) };
-    }
-    // SAFETY: the caller's.
-    unsafe { product_of_rows([m, n, k], dst, alpha, lhs, rhs, beta) }
-}
-
-unsafe fn product_of_rows(
-    [m, n, k]: [usize; 3],
-    dst: Matrix<*mut f32>,
-    alpha: f32,
-    lhs: Matrix<*const f32>,
-    rhs: Matrix<*const f32>,
-    beta: f32,
-) {
+    let (m, n, dst, lhs, rhs) = if dst.cs.abs() > dst.rs.abs() || (n == 1 && m > 1) {
+        (n, m, dst.transposed(), rhs.transposed(), lhs.transposed())
+    } else {
+        (m, n, dst, lhs, rhs)
+    };
     // SAFETY: every offset is of a number of its matrix, for which the caller vouches, or within a copy made here.
     unsafe {
-        // With nothing to keep and something to write, the first block is written over what is there.
-        if alpha != 0.0 || k == 0 || m == 1 {
-            scale([m, n], dst, alpha);
-        }
         if m == 1 && dst.cs == 1 && (rhs.cs == 1 || rhs.rs == 1) {
+            scale([m, n], dst, alpha);
             return row([n, k], dst.at, lhs, rhs, beta);
+        }
+        // With nothing to keep and something to write, the first block is written over what is there.
+        if alpha != 0.0 || k == 0 {
+            scale([m, n], dst, alpha);
         }
         COPIES.with_borrow_mut(|(left, right)| {
             left.resize(HEIGHT.min(m.next_multiple_of(ROWS)) * DEPTH, 0.0);
@@ -87,7 +76,7 @@ unsafe fn product_of_rows(
                         let from = rhs.at.offset(depth as isize * rhs.rs + start as isize * rhs.cs);
                         copy::<COLUMNS>([wide, deep], right, Matrix { at: from, cs: rhs.rs, rs: rhs.cs });
                         let to = dst.at.offset(top as isize * dst.rs + start as isize * dst.cs);
-                        let keeps = alpha != 0.0 || depth > 0 || m == 1;
+                        let keeps = alpha != 0.0 || depth > 0;
                         tiles([high, wide, deep], Matrix { at: to, ..dst }, left, right, beta, keeps);
                     }
                 }
