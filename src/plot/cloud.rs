@@ -13,6 +13,8 @@ pub struct Cloud {
     pub value: Vec<f32>,
     /// Points that are drawn larger and over the others.
     pub is_own: Vec<bool>,
+    /// The point that stands out from all, by its position.
+    pub chosen: Option<usize>,
 }
 
 /// The part of the plane that is seen.
@@ -84,7 +86,7 @@ impl Cloud {
     }
 
     /// The picture, `[height][width]` of red, green, blue, opacity. Values that are not known have the colour `unknown`; own
-    /// points have a rim of the colour `ink`. `dot` is the width of a point.
+    /// points have a rim of the colour `ink`, the chosen one a broad rim. `dot` is the width of a point.
     pub fn pixels(&self, window: Window, dot: usize, unknown: Rgb, ink: Rgb) -> Vec<u8> {
         let (width, height) = window.size;
         let mut picture = vec![0; 4 * width * height];
@@ -101,19 +103,26 @@ impl Cloud {
                 }
             }
         };
+        let colour_of = |i: usize| {
+            let value = f64::from(self.value[i]);
+            let part = (value - low) / (high - low).max(1e-12);
+            if value.is_finite() { ramp(part) } else { unknown }
+        };
         for own in [false, true] {
             for i in (0..self.x.len()).filter(|i| self.is_own[*i] == own) {
-                let value = f64::from(self.value[i]);
-                let part = (value - low) / (high - low).max(1e-12);
-                let colour = if value.is_finite() { ramp(part) } else { unknown };
                 let centre = window.place(self.x[i], self.y[i]);
                 if own {
                     fill(centre, 3 * dot + 2, ink);
-                    fill(centre, 3 * dot, colour);
+                    fill(centre, 3 * dot, colour_of(i));
                 } else {
-                    fill(centre, dot, colour);
+                    fill(centre, dot, colour_of(i));
                 }
             }
+        }
+        if let Some(i) = self.chosen.filter(|i| *i < self.x.len()) {
+            let centre = window.place(self.x[i], self.y[i]);
+            fill(centre, 8 * dot, ink);
+            fill(centre, 5 * dot, colour_of(i));
         }
         picture
     }
@@ -151,6 +160,7 @@ mod tests {
             y: vec![0.0, 0.0, 1.0, 1.0],
             value: vec![0.0, 1.0, 2.0, f32::NAN],
             is_own: vec![false, false, false, true],
+            chosen: None,
         }
     }
 
@@ -175,6 +185,9 @@ mod tests {
         assert_eq!(at(75, 25), [253, 231, 37, 255]);
         assert_eq!((at(25, 25), at(21, 21)), (vec![1, 2, 3, 255], vec![9, 9, 9, 255]));
         assert_eq!(at(50, 50), [0, 0, 0, 0]);
+        let picture = Cloud { chosen: Some(1), ..cloud() }.pixels(SEEN, 2, (1, 2, 3), (9, 9, 9));
+        let at = |x: usize, y: usize| picture[4 * (100 * y + x)..4 * (100 * y + x) + 4].to_vec();
+        assert_eq!((at(75, 75), at(68, 75)), (vec![33, 145, 140, 255], vec![9, 9, 9, 255]));
     }
 
     #[test]

@@ -77,9 +77,12 @@ pub struct Frame {
 /// Range of wavelengths from which on the weaker lines are named, Å.
 const NEAR_BY_AA: f64 = 450.0;
 
+/// Height of a row of lines' names, CSS pixels.
+const NAME_ROW: f64 = 13.0;
+
 const MARGIN_LEFT: f64 = 58.0;
 const MARGIN_RIGHT: f64 = 10.0;
-const MARGIN_TOP: f64 = 30.0;
+const MARGIN_TOP: f64 = 38.0;
 const MARGIN_BOTTOM: f64 = 40.0;
 
 impl Frame {
@@ -210,12 +213,13 @@ impl Panel<'_> {
         }
     }
 
-    /// Names of the strongest lines that find room above the frame, each with a short leader into it.
+    /// Names of the strongest lines that find room above the frame, each with a short leader into it: in one row, or in a
+    /// second above it where its leader passes between the names of the first.
     fn draw_line_names<DB: DrawingBackend>(&self, pen: &mut Pen<DB>, frame: Frame, range: (f64, f64)) -> Drawn<DB> {
         let is_near_by = range.1 - range.0 < NEAR_BY_AA;
         let mut lines: Vec<_> = LINES.iter().filter(|line| line.weight > 0 || is_near_by).collect();
         lines.sort_by_key(|l| std::cmp::Reverse(l.weight));
-        let mut taken: Vec<(f64, f64)> = Vec::new();
+        let mut taken: [Vec<(f64, f64)>; 2] = Default::default();
         for line in lines {
             let wave = line.wave_vac_aa * self.line_shift;
             if !(range.0..=range.1).contains(&wave) {
@@ -223,12 +227,18 @@ impl Panel<'_> {
             }
             let x = frame.x_of(wave, range);
             let half = 3.2 * line.name.chars().count() as f64 + 3.0;
-            if taken.iter().any(|(a, b)| x + half > *a && x - half < *b) {
+            let is_free = |row: &[(f64, f64)], half: f64| row.iter().all(|(a, b)| x + half <= *a || x - half >= *b);
+            let [first, second] = &mut taken;
+            let (row, above) = if is_free(first, half) {
+                (first, 7.0)
+            } else if is_free(first, 1.0) && is_free(second, half) {
+                (second, 7.0 + NAME_ROW)
+            } else {
                 continue;
-            }
-            taken.push((x - half, x + half));
-            pen.path(&[(x, frame.top - 7.0), (x, frame.top + 7.0)], Paint::Label, 1.0)?;
-            pen.text(line.name, (x, frame.top - 9.0), (HPos::Center, VPos::Bottom), Paint::Label)?;
+            };
+            row.push((x - half, x + half));
+            pen.path(&[(x, frame.top - above), (x, frame.top + 7.0)], Paint::Label, 1.0)?;
+            pen.text(line.name, (x, frame.top - above - 2.0), (HPos::Center, VPos::Bottom), Paint::Label)?;
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ pub const LINES: [SpectralLine; 109] = [
     line("Ca I", 4456.03, 0),
     line("Fe I", 4460.37, 0),
     line("Ti II", 4469.74, 0),
-    line("He I", 4472.73, 2),
+    line("He I", 4472.73, 0),
     line("Fe I", 4477.28, 0),
     line("Fe I", 4495.82, 0),
     line("Ti II", 4502.53, 0),

@@ -22,7 +22,7 @@ pub struct SpectrumFigure<'a> {
     pub rv_kms: f64,
     /// First and last wavelength shown, Å.
     pub wave_range_aa: (f64, f64),
-    /// The model spectrum, to be drawn over the data with its residual below.
+    /// The model spectrum, to be drawn beneath the data with its residual below.
     pub fit: Option<&'a FitCurves>,
     /// What an answer rests on, to be drawn below.
     pub slopes: Option<&'a SlopeCurves>,
@@ -83,12 +83,13 @@ impl<'a> SpectrumFigure<'a> {
         let view = self.view;
         let wave = &view.model_wave_vac_aa;
         let mut values = self.values_in_range(wave, &view.model_flux, &[]);
-        let mut layers =
-            vec![Layer::Level(1.0), Layer::Line { wave, value: &view.model_flux, paint: Paint::Model, width: 1.0 }];
+        let mut layers = vec![Layer::Level(1.0)];
         if let Some(fit) = self.fit {
             values.extend(self.values_in_range(wave, &fit.model, &[]));
-            layers.push(Layer::Line { wave, value: &fit.model, paint: Paint::Continuum, width: 0.75 });
+            // Broad and beneath: where the two agree, both are to be seen.
+            layers.push(Layer::Line { wave, value: &fit.model, paint: Paint::Continuum, width: 2.5 });
         }
+        layers.push(Layer::Line { wave, value: &view.model_flux, paint: Paint::Model, width: 1.0 });
         Panel { y_label: "Flux / continuum".into(), y_range: robust_range(values, &[1.0]), layers, line_shift: 1.0 }
     }
 

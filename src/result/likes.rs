@@ -227,6 +227,18 @@ pub struct BothLabels {
     pub from_observed: Option<f64>,
 }
 
+/// How far predictions in the other survey were off, on simulated stars that had taught the networks nothing: mean absolute
+/// differences in the unit of the prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct UsualError {
+    /// Of the prediction.
+    pub predicted: f64,
+    /// Of the mean of all spectra, had that been the prediction.
+    pub of_the_mean: f64,
+    /// Stars.
+    pub n: usize,
+}
+
 /// A spectrum predicted in the other survey.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Translation {
@@ -248,6 +260,8 @@ pub struct Translation {
     pub labels: Vec<BothLabels>,
     /// The encoder pair.
     pub model: String,
+    /// How good such predictions were measured to be; `None` where nobody measured it.
+    pub usual_error: Option<UsualError>,
 }
 
 /// One anomaly score.

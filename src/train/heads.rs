@@ -30,6 +30,7 @@ use crate::preprocess::xp::XP_PIXELS;
 use crate::result::Label;
 use crate::result::catalogue::Modality;
 use crate::spectrum::Survey;
+use crate::task::likes::translate::{THE_MEAN, error_name};
 use crate::task::metrics::Metrics;
 
 /// Labels of the LRS heads; those of XP are these and [`REDDENING`].
@@ -355,19 +356,14 @@ fn translation(pair: &EncoderPair, variant: &str, on: &str, seen: &Both, stars: 
         value,
     };
     let there = Some(rows.there.as_slice());
-    let (to_xp, to_lrs) =
-        ("mean absolute error LRS → XP, flux over that at 550 nm", "mean absolute error XP → LRS, normalised flux");
+    let (to_xp, to_lrs) = (error_name(Modality::Xp), error_name(Modality::Lrs));
     let mut figures = vec![
         figure(to_xp, variant, mean_absolute(&xp, &rows.xp, None)),
         figure(to_lrs, variant, mean_absolute(&lrs, &rows.lrs, there)),
     ];
     if variant == Variant::Pr.name() {
-        figures.push(figure(to_xp, "the mean spectrum", mean_absolute(&mean(&rows.xp, XP_PIXELS), &rows.xp, None)));
-        figures.push(figure(
-            to_lrs,
-            "the mean spectrum",
-            mean_absolute(&mean(&rows.lrs, MODEL_PIXELS), &rows.lrs, there),
-        ));
+        figures.push(figure(to_xp, THE_MEAN, mean_absolute(&mean(&rows.xp, XP_PIXELS), &rows.xp, None)));
+        figures.push(figure(to_lrs, THE_MEAN, mean_absolute(&mean(&rows.lrs, MODEL_PIXELS), &rows.lrs, there)));
     }
     Ok(figures)
 }

@@ -10,6 +10,7 @@ use super::parameters::Parameters;
 use super::spectrum_plot::SpectrumPlots;
 use super::state::{Row, State};
 use crate::result::Summary;
+use crate::spectrum::Survey;
 
 /// The panel of the selected row.
 #[component]
@@ -24,7 +25,8 @@ fn Selected(row: Row) -> impl IntoView {
     let received = move || state.view.get().filter(|(key, _)| *key == row.key).map(|(_, view)| view);
     let view = Memo::new(move |_| received().and_then(Result::ok));
     let ledger = Signal::derive(move || view.get().map_or(Vec::new(), |v| v.ledger.clone()));
-    let is_kept = row.key.epoch == KEPT_EPOCH;
+    // Nothing can be read anew of what came without its file, and Gaia XP spectra are taken as they are sampled.
+    let has_assumptions = row.key.epoch != KEPT_EPOCH && row.summary.with(|s| s.meta.survey != Survey::GaiaXp);
     let missing = move || {
         if state.is_current(row.key) || row.key.epoch == KEPT_EPOCH {
             received().and_then(Result::err).unwrap_or("Fetching its curves…".into())
@@ -48,8 +50,7 @@ fn Selected(row: Row) -> impl IntoView {
                     </Show>
                 </div>
                 <aside class="side" aria-label="Preprocessing">
-                    // Nothing can be read anew of what came without its file.
-                    {(!is_kept).then(|| view! { <AssumptionControls row/> })}
+                    {has_assumptions.then(|| view! { <AssumptionControls row/> })}
                     <Show when=move || !ledger.with(Vec::is_empty)><Ledger entries=ledger/></Show>
                 </aside>
             </div>

@@ -26,7 +26,7 @@ pub fn FilterBar() -> impl IntoView {
         only.set(Only::All);
     };
     let option = move |(choice, name): (Only, &'static str)| {
-        view! { <option value=name prop:selected=move || only.get() == choice>{name}</option> }
+        view! { <option value=name prop:selected=move || only.get() == choice>{name.replace('_', " ")}</option> }
     };
     view! {
         <div class="filter-bar" role="search" aria-label="Rows to show">

@@ -59,6 +59,7 @@ pub fn Grid() -> impl IntoView {
     };
     let space = move |rows: usize| (rows > 0).then(|| view! { <Space rows row_px=sight.row_px/> });
     view! {
+        <div class="table-frame">
         <div class="table-box" node_ref=sight.container on:scroll=move |_| sight.look()>
             <table role="grid" aria-labelledby="results-title" aria-rowcount=move || n.get() + 1>
                 <thead>
@@ -85,6 +86,7 @@ pub fn Grid() -> impl IntoView {
                     {move || space(n.get().saturating_sub(window.get().1))}
                 </tbody>
             </table>
+        </div>
         </div>
     }
 }

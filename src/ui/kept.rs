@@ -18,6 +18,9 @@ use crate::share::{self, ModelRef, models_of};
 /// The epoch of rows that no engine has read.
 pub const KEPT_EPOCH: u32 = u32::MAX;
 
+/// What brings the results in the page's address.
+const A_LINK: &str = "a link";
+
 /// Where the curves of a row are.
 #[derive(Clone)]
 pub enum KeptCurves {
@@ -82,7 +85,7 @@ impl State {
     fn show_link(&self, shared: Vec<Shared>) {
         let records = shared.iter().map(|s| s.record.clone()).collect();
         let curves = shared.iter().map(|s| KeptCurves::Here(Arc::new(s.view()))).collect();
-        self.show_kept("a link", records, curves, None);
+        self.show_kept(A_LINK, records, curves, None);
     }
 
     /// Shows what a session file holds.
@@ -163,6 +166,9 @@ pub fn Origins() -> impl IntoView {
                 <div class="notice" data-testid="origin">
                     <p>
                         {format!("{} came with {} and stand as they were.{by}", format::count(origin.rows, "result", "results"), origin.what)}
+                        {(origin.what == A_LINK).then_some(
+                            " A link holds the table and the spectra as the model saw them, some thinned to fit; the flux as in the file, the continuum and the steps before are with its maker."
+                        )}
                         {changed.then(|| format!(
                             " Today's model is {}: the same spectra would get other numbers.",
                             today.as_ref().map_or(String::new(), |m| format!("{} {}", m.name, m.version)),

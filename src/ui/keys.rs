@@ -31,17 +31,18 @@ pub fn listen(state: State, help: RwSignal<bool>) {
     on_cleanup(move || listener.remove());
 }
 
-const KEYS: [(&str, &str); 10] = [
-    ("j  k", "next, previous spectrum"),
-    ("↓  ↑  Home  End", "the same, in the table"),
-    ("Space", "tick a spectrum for export, in the table"),
-    ("m", "model spectrum at the answer, on and off"),
-    ("←  →", "move along the spectrum, in a plot"),
-    ("+  −", "zoom in, out, in a plot"),
-    ("0", "the model's range, in a plot"),
-    ("9", "the whole spectrum, in a plot"),
-    ("Ctrl z  ⌘ z", "back: what was cleared, else the shipped model"),
-    ("?", "this list"),
+/// Keys, each alone or held together, and what they do.
+const KEYS: [(&[&str], &str); 10] = [
+    (&["j", "k"], "next, previous spectrum"),
+    (&["↓", "↑", "Home", "End"], "the same, in the table"),
+    (&["Space"], "tick a spectrum for export, in the table"),
+    (&["m"], "model spectrum at the answer, on and off"),
+    (&["←", "→"], "move along the spectrum, in a plot"),
+    (&["+", "−"], "zoom in, out, in a plot"),
+    (&["0"], "the model's range, in a plot"),
+    (&["9"], "the whole spectrum, in a plot"),
+    (&["Ctrl + z", "⌘ + z"], "back: what was cleared, else the shipped model"),
+    (&["?"], "this list"),
 ];
 
 /// The list of keys, in a dialogue.
@@ -64,7 +65,10 @@ pub fn KeyHelp(open: RwSignal<bool>) -> impl IntoView {
         <dialog node_ref=dialog aria-labelledby="keys-title" on:close=move |_| open.set(false)>
             <h2 id="keys-title">"Keys"</h2>
             <dl class="keys">
-                {KEYS.map(|(keys, what)| view! { <div><dt><kbd>{keys}</kbd></dt><dd>{what}</dd></div> }).collect_view()}
+                {KEYS.map(|(keys, what)| {
+                    let keys = keys.iter().map(|key| view! { <kbd>{*key}</kbd> " " }).collect_view();
+                    view! { <div><dt>{keys}</dt><dd>{what}</dd></div> }
+                }).collect_view()}
             </dl>
             <p>"In a plot: drag to zoom into a range, Shift and drag to move, double click for the model's range."</p>
             <p><button class="primary" on:click=close>"Close"</button></p>

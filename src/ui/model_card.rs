@@ -8,9 +8,9 @@ use crate::plot::{Chart, Mark, Paint, Plot};
 use crate::result::{Calibration, Label, Measure, ModelCard};
 use crate::spectrum::Survey;
 
-/// The button that opens the card, and the card.
+/// The button that opens the card, and the card. `place` tells several on one page apart.
 #[component]
-pub fn WholeCard(card: ModelCard) -> impl IntoView {
+pub fn WholeCard(card: ModelCard, place: &'static str) -> impl IntoView {
     let dialog = NodeRef::<html::Dialog>::new();
     // What is not looked at is not drawn.
     let is_open = RwSignal::new(false);
@@ -27,13 +27,14 @@ pub fn WholeCard(card: ModelCard) -> impl IntoView {
         }
     };
     let title = format!("{} {}", card.name, card.version);
+    let (title_id, named_by) = (format!("{place}-title"), format!("{place}-title"));
     view! {
-        <p class="actions"><button data-testid="open-card" on:click=open>"The whole model card"</button></p>
+        <p class="actions"><button data-testid=format!("open-{place}") on:click=open>"The whole model card"</button></p>
         <dialog
-            class="model-card" node_ref=dialog aria-labelledby="card-title" data-testid="whole-card"
+            class="model-card" node_ref=dialog aria-labelledby=named_by data-testid=format!("whole-{place}")
             on:close=move |_| is_open.set(false)
         >
-            <h2 id="card-title">"Model " {title}</h2>
+            <h2 id=title_id>"Model " {title}</h2>
             {move || is_open.get().then(|| view! { <Contents card=card.clone()/> })}
             <p><button class="primary" on:click=close>"Close"</button></p>
         </dialog>
@@ -75,8 +76,8 @@ fn Contents(card: ModelCard) -> impl IntoView {
 fn row(m: &Measure) -> impl IntoView + use<> {
     let decimals = if m.sigma >= 10.0 { 0 } else { 3 };
     let unit = m.label.unit();
-    let number = |text: String| text.replace('-', "\u{2212}");
-    let (bias, sigma) = (number(format!("{:+.decimals$}", m.bias)), format!("{:.decimals$} {unit}", m.sigma));
+    let bias = format!("{:+.decimals$} {unit}", m.bias).replace('-', "\u{2212}");
+    let sigma = format!("{:.decimals$} {unit}", m.sigma);
     view! {
         <tr>
             <th scope="row">{m.label.symbol()}</th><td>{format::prose(&m.on)}</td>

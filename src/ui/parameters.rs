@@ -5,6 +5,7 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::format;
+use super::model_card::WholeCard;
 use super::reading::FitLine;
 use super::state::{Answer, Row, RowKey, State};
 use crate::result::{Estimate, Flag, Label, ModelCard, Prediction};
@@ -47,8 +48,16 @@ fn Waiting() -> impl IntoView {
 
 #[component]
 fn Answered(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> impl IntoView {
-    let is_taught = prediction.flags.contains(&Flag::Taught);
+    let state = expect_context::<State>();
+    let taught = prediction.taught.as_ref().map(|taught| taught.target.clone());
+    // What was not taught comes from the shipped model, whatever else answers.
+    let by = match (&taught, state.model.get_untracked()) {
+        (None, _) => Some(prediction.model.clone()),
+        (Some(_), card) => card.map(|card| format!("{} {}", card.name, card.version)),
+    };
+    let shipped = by.clone();
     let tiles = prediction.estimates.iter().map(|&estimate| {
+        let by = shipped.clone().filter(|_| taught.as_deref() != Some(estimate.label.name()));
         let (value, error) = format::estimate(&estimate);
         let unit = estimate.label.unit();
         view! {
@@ -60,7 +69,7 @@ fn Answered(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> impl In
                     <span class="unit">{unit}</span>
                 </dd>
                 <Beside estimate key/>
-                {(!is_taught).then(|| view! { <Measured label=estimate.label by=prediction.model.clone() survey/> })}
+                {by.map(|by| view! { <Measured label=estimate.label by survey/> })}
             </div>
         }
     });
@@ -74,8 +83,9 @@ fn Answered(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> impl In
         <p class="muted">
             "By " {prediction.model.clone()}
             {prediction.snr.map(|_| format!(", S/N {} a pixel", format::snr(prediction.snr)))} ". "
-            {(!is_taught).then(|| view! { <Basis by=prediction.model.clone() survey/> })}
+            {by.map(|by| view! { <Basis by survey/> })}
         </p>
+        <OtherCard by=prediction.model.clone()/>
         <FitLine key/>
     }
 }
@@ -103,6 +113,17 @@ fn card_of(state: &State, title: &str) -> Option<ModelCard> {
     [state.model.get(), of_xp].into_iter().flatten().find(|card| format!("{} {}", card.name, card.version) == title)
 }
 
+/// The card of the shipped model that answered, where the head of the page shows another's.
+#[component]
+fn OtherCard(by: String) -> impl IntoView {
+    let state = expect_context::<State>();
+    let card = Memo::new(move |_| {
+        let is_other = |card: &ModelCard| state.model.with(|shown| shown.as_ref().is_none_or(|s| s.name != card.name));
+        card_of(&state, &by).filter(is_other)
+    });
+    move || card.get().map(|card| view! { <WholeCard card place="other-card"/> })
+}
+
 /// On what the σ beside the values was measured.
 #[component]
 fn Basis(by: String, survey: Survey) -> impl IntoView {
@@ -110,6 +131,10 @@ fn Basis(by: String, survey: Survey) -> impl IntoView {
     move || {
         let card = card_of(&state, &by)?;
         Some(match Label::ALL.into_iter().find_map(|label| card.measure(label, survey)) {
+            Some(m) if survey == Survey::GaiaXp => format!(
+                "σ: scatter about the labels of simulated spectra ({}); ± is that with its offset, the same for every star. It was not measured on real Gaia XP stars.",
+                m.on
+            ),
             Some(m) if m.is_simulated => format!(
                 "σ: scatter about the labels of simulated spectra ({}); it was not measured on real {} stars, and ± was calibrated on spectra like LAMOST's.",
                 m.on,

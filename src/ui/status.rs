@@ -104,7 +104,7 @@ fn Model(card: ModelCard) -> impl IntoView {
                 <h2>"Measured accuracy"</h2>
                 <ul>{measured}</ul>
                 <p class="muted">"Download: " {format::bytes(card.bytes)} " · MIT or Apache 2.0"</p>
-                <WholeCard card=whole/>
+                <WholeCard card=whole place="card"/>
                 <KeptModels/>
             </div>
         </details>

@@ -35,6 +35,7 @@ pub fn Table() -> impl IntoView {
                 <p class="muted" role="status" data-testid="outcome">
                     {move || outcome.get().map(|answered| format!("{answered} with parameters"))}
                     {move || (n.get() > 0 && n_skipped.get() > 0).then(|| view! {
+                        <span class="for-readers">"; "</span>
                         <a href="#not-used">{move || format::count(n_skipped.get(), "item not used", "items not used")}</a>
                     })}
                 </p>

@@ -2,11 +2,32 @@
 
 use super::encode::{Encoded, Encoders, wave_vac_aa};
 use super::library::other;
-use crate::result::likes::{BothLabels, LabelInfo, MatchedBy, Observed, Translation};
+use crate::model::encoders::Variant;
+use crate::model::manifest::Figure;
+use crate::result::catalogue::Modality;
+use crate::result::likes::{BothLabels, LabelInfo, MatchedBy, Observed, Translation, UsualError};
 use crate::spectrum::Meta;
 
 /// Furthest that two positions of one star are apart, arc seconds.
 pub const SAME_PLACE_ARCSEC: f64 = 1.0;
+
+/// Whose [`Figure`] it is that tells how far off the mean of all spectra would be.
+pub const THE_MEAN: &str = "the mean spectrum";
+
+/// What a [`Figure`] is called that tells how far off predictions in a survey are.
+pub fn error_name(to: Modality) -> &'static str {
+    match to {
+        Modality::Xp => "mean absolute error LRS → XP, flux over that at 550 nm",
+        Modality::Lrs => "mean absolute error XP → LRS, normalised flux",
+    }
+}
+
+/// How good predictions in a survey were measured to be. Of the variants that are measured one is shipped.
+fn usual_error(figures: &[Figure], to: Modality) -> Option<UsualError> {
+    let of = |whose: &str| figures.iter().find(|f| f.what == error_name(to) && f.of == whose);
+    let (predicted, mean) = (of(Variant::Pr.name())?, of(THE_MEAN)?);
+    Some(UsualError { predicted: predicted.value, of_the_mean: mean.value, n: predicted.n })
+}
 
 /// What tells that two spectra are of one star; positions only where names do not.
 pub fn same_star(a: &Meta, b: &Meta) -> Option<MatchedBy> {
@@ -67,6 +88,7 @@ pub fn translation(
         observed: partner.as_ref().map(|p| observed(p, &flux)),
         flux,
         model: encoders.title(),
+        usual_error: usual_error(&encoders.entry().figures, to),
     })
 }
 

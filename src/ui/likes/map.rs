@@ -33,6 +33,8 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
     let rows = Memo::new(move |_| {
         here.with_value(|p| (0..p.stars.len()).filter(|&i| p.modalities[i] == survey.get()).collect::<Vec<_>>())
     });
+    let selected =
+        Memo::new(move |_| state.selected.get().filter(|key| state.is_current(*key)).map(|key| Star::Dropped(key.id)));
     let cloud = Memo::new(move |_| {
         let column = colour_by.get();
         here.with_value(|p| {
@@ -41,6 +43,7 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
                 y: rows.iter().map(|&i| p.y[i]).collect(),
                 value: rows.iter().map(|&i| p.labels.get(column).map_or(f32::NAN, |c| c[i])).collect(),
                 is_own: rows.iter().map(|&i| matches!(p.stars[i], Star::Dropped(_))).collect(),
+                chosen: selected.get().and_then(|star| rows.iter().position(|&i| p.stars[i] == star)),
             })
         })
     });
@@ -65,7 +68,7 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
     let own = points.stars.iter().filter(|s| matches!(s, Star::Dropped(_))).count();
     let percent = points.variance.map(|v| 100.0 * v);
     let says = format!(
-        "Map of {} stars, {own} of them yours, in the plane of the largest differences between their embeddings. Arrows move it, plus and minus zoom, 0 shows all.",
+        "Map of {} stars, {own} of them yours, in the plane of the first two principal components of their embeddings. Arrows move it, plus and minus zoom, 0 shows all.",
         points.stars.len()
     );
     let (infos, names) = (labels.clone(), labels.clone());
@@ -95,7 +98,7 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
         <div data-testid="map-panel">
             <h3>"Map"</h3>
             <p class="muted">{format!(
-                "The plane of the two largest differences between the reference stars' embeddings ({:.0} and {:.0} % of all). Squares with a rim are yours. Click a star to find its like.",
+                "The first two principal components of the reference stars' embeddings ({:.0} and {:.0} % of their variance). Squares with a rim are yours, that with a broad rim is the selected one. Click a star to find its like.",
                 percent[0], percent[1]
             )}</p>
             <div class="teach-form likes-form">

@@ -11,6 +11,7 @@ use leptos::prelude::*;
 use web_sys::HtmlInputElement;
 
 use super::format;
+use super::model_card::WholeCard;
 use super::state::State;
 use crate::result::likes::Star;
 use map::Map;
@@ -152,6 +153,7 @@ fn Indices() -> impl IntoView {
             <details class="indices">
                 <summary>"What is searched: " {format::count(card.indices.len(), "index", "indices")} " and your spectra, by " {card.model.clone()}</summary>
                 <ul>{rows.collect_view()}</ul>
+                <WholeCard card=card.card.clone() place="likes-card"/>
                 {(!refused.is_empty()).then(|| view! {
                     <p>{format::count(refused.len(), "spectrum", "spectra")} " cannot be compared: " {refused[0].1.clone()}</p>
                 })}

@@ -161,7 +161,8 @@ fn One(neighbour: Neighbour, beside: Option<Thumbnail>, is_first: bool) -> impl 
         .map(|(i, l)| format!("{} {} {}", l.symbol, likes.value(&neighbour.labels, i), l.unit).trim_end().to_string())
         .collect();
     let says = format!("{}, similarity {:.4}: {}", neighbour.id, neighbour.similarity, text.join(", "));
-    let chart = overlay(&neighbour.thumbnail, beside.as_ref());
+    let chart = overlay(&neighbour.thumbnail, beside.as_ref(), flux_of(neighbour.modality));
+    let has_both = beside.is_some();
     let star = neighbour.star;
     let whose = match star {
         Star::Dropped(_) => "yours",
@@ -178,13 +179,25 @@ fn One(neighbour: Neighbour, beside: Option<Thumbnail>, is_first: bool) -> impl 
                     on:click=move |_| state.find_likes(vec![star], true)>"Find its like"</button>
             </p>
             <p class="muted">{text.join(" · ")}</p>
+            <p class="keys-line muted">
+                <span class="key series-0">"this neighbour"</span>
+                {has_both.then(|| view! { <span class="key series-4">"yours"</span><span class="key series-1">"neighbour − yours"</span> })}
+            </p>
             <ChartCanvas chart=Memo::new(move |_| chart.clone()) says=says test_id=if is_first { "neighbour-chart" } else { "another-neighbour-chart" }/>
         </li>
     }
 }
 
-/// A spectrum over what it is compared with, and their difference.
-pub fn overlay(own: &Thumbnail, other: Option<&Thumbnail>) -> Chart {
+/// What the flux of a survey's spectra is measured in, once normalised.
+pub fn flux_of(modality: Modality) -> &'static str {
+    match modality {
+        Modality::Lrs => "flux / continuum",
+        Modality::Xp => "flux / flux at 550 nm",
+    }
+}
+
+/// A spectrum over what it is compared with, and their difference. `flux` says what both are measured in.
+pub fn overlay(own: &Thumbnail, other: Option<&Thumbnail>, flux: &str) -> Chart {
     let points = |t: &Thumbnail| -> Vec<(f64, f64)> {
         t.wave_vac_aa.iter().zip(&t.flux).map(|(w, f)| (f64::from(*w), f64::from(*f))).collect()
     };
@@ -205,7 +218,7 @@ pub fn overlay(own: &Thumbnail, other: Option<&Thumbnail>) -> Chart {
     let curve = |through, paint| Mark::Curve { through, paint };
     let both = a.iter().chain(&b).map(|p| p.1);
     let mut plots =
-        vec![plot("flux", range_of(both), 0.62, vec![curve(b.clone(), Paint::Label), curve(a, Paint::Series(0))])];
+        vec![plot(flux, range_of(both), 0.62, vec![curve(b.clone(), Paint::Label), curve(a, Paint::Series(0))])];
     if !b.is_empty() {
         plots.push(plot(
             "difference",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::neighbours::overlay;
+use super::neighbours::{flux_of, overlay};
 use super::state::number;
 use crate::result::catalogue::Modality;
 use crate::result::likes::{BothLabels, MatchedBy, Observed, Thumbnail, Translation};
@@ -31,13 +31,10 @@ fn One(it: Arc<Translation>) -> impl IntoView {
     let predicted = Thumbnail { wave_vac_aa: it.wave_vac_aa.clone(), flux: it.flux.clone() };
     let observed =
         it.observed.as_ref().map(|o| Thumbnail { wave_vac_aa: it.wave_vac_aa.clone(), flux: o.flux.clone() });
+    let flux = flux_of(it.to);
     let chart = match &observed {
-        Some(observed) => overlay(observed, Some(&predicted)),
-        None => overlay(&predicted, None),
-    };
-    let unit = match it.to {
-        Modality::Lrs => "flux over continuum",
-        Modality::Xp => "flux over that at 550 nm",
+        Some(observed) => overlay(observed, Some(&predicted), flux),
+        None => overlay(&predicted, None, flux),
     };
     let says = match &it.observed {
         Some(o) => said(o),
@@ -48,6 +45,12 @@ fn One(it: Arc<Translation>) -> impl IntoView {
         view! {
             <tr><th scope="row">{label.symbol.clone()}</th><td>{text(from_spectrum)}</td><td>{text(from_observed)}</td><td>{label.unit.clone()}</td></tr>
         }
+    });
+    let usual = it.usual_error.map(|error| {
+        format!(
+            "Of {} simulated stars that it had not seen such predictions were off by {:.3} on average, in the plot's unit; the mean of all spectra would be off by {:.3}. Ripples smaller than that are the network's own.",
+            error.n, error.predicted, error.of_the_mean
+        )
     });
     let (id, to, spectrum, model) = (it.id.clone(), it.to, it.spectrum, it.model.clone());
     let has_partner = it.observed.is_some();
@@ -71,8 +74,18 @@ fn One(it: Arc<Translation>) -> impl IntoView {
         <div data-testid="translation">
             <h3>{id} " as " {survey(to)} " would see it"</h3>
             <p class="muted">
-                {unit} ", predicted by " {model}
-                {if has_partner { "; in grey the prediction, in colour what was observed." } else { "." }}
+                "Predicted by " {model} ". " {usual}
+            </p>
+            <p class="keys-line muted">
+                {if has_partner {
+                    view! {
+                        <span class="key series-4">"predicted"</span>
+                        <span class="key series-0">"observed"</span>
+                        <span class="key series-1">"observed − predicted"</span>
+                    }.into_any()
+                } else {
+                    view! { <span class="key series-0">"predicted"</span> }.into_any()
+                }}
             </p>
             <ChartCanvas chart=Memo::new(move |_| chart.clone()) says=format!("The predicted spectrum. {says}") test_id="translation-chart"/>
             <p>{says.clone()}</p>

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::format;
 use super::setup::symbol;
 use super::state::InUse;
+use crate::result::Label;
 use crate::ui::download::save_bytes;
 use crate::ui::state::State;
 
@@ -27,13 +28,14 @@ fn Card(in_use: InUse) -> impl IntoView {
             state.notice.set(Some(why));
         }
     };
+    let unit = Label::from_name(&card.target).map_or("", Label::unit);
     let error = if card.error >= 10.0 { format!("{:.0}", card.error) } else { format!("{:.3}", card.error) };
     view! {
         <div class="in-use" data-testid="adapter" role="status">
             <p>
                 <strong>{target} " comes from what you taught: "</strong>
                 {card.strategy.title()} " on " {format::count(card.labels.n, "label", "labels")}
-                ", error ± " {error} " (" {card.error_from.clone()} "), on " {card.base.clone()}
+                ", error ± " {error} " " {unit} " (" {card.error_from.clone()} "), on " {card.base.clone()}
                 ". All spectra that were read here are answered by it."
             </p>
             <p class="actions">

@@ -163,10 +163,12 @@ fn Diagram() -> impl IntoView {
             }
         };
         let said: Vec<String> = names.iter().zip(&distances).filter_map(|(who, d)| words(who, d)).collect();
+        let is_negative = distances.iter().flatten().any(|d| d.mmd_squared < 0.0);
         (!said.is_empty()).then(|| {
             format!(
-                "MMD² of all spectra here from {reference}: {}. p is how often chance alone puts two samples of one distribution so far apart.",
-                said.join(", ")
+                "MMD² of all spectra here from {reference}: {}. p is how often chance alone puts two samples of one distribution so far apart.{}",
+                said.join(", "),
+                if is_negative { " Below zero: no further apart than chance puts them." } else { "" }
             )
         })
     };
