@@ -39,6 +39,7 @@ pub use labels::{LabelError, LabelTable};
 use crate::spectrum::Spectrum;
 use container::Zip;
 pub use npy::ArrayFile;
+pub(crate) use table::letter;
 
 /// What a file held.
 #[derive(Debug, Clone, Default, PartialEq)]

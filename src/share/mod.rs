@@ -12,6 +12,7 @@ pub mod ecsv;
 pub mod fits;
 pub mod link;
 mod record;
+pub mod samp;
 pub mod session;
 pub mod spectra;
 pub mod table;

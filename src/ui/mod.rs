@@ -32,6 +32,7 @@ mod order;
 mod parameters;
 mod plot_canvas;
 mod reading;
+mod samp;
 mod samples;
 mod skipped;
 mod spectrum_plot;
@@ -85,6 +86,7 @@ fn App() -> impl IntoView {
     listen(state, help);
     kept::listen(state);
     autosave::look(state);
+    samp::follow(state);
     let is_empty = move || {
         state.rows.with(Vec::is_empty)
             && state.skipped.with(Vec::is_empty)

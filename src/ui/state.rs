@@ -16,6 +16,7 @@ use super::gpu::{GpuStatus, Phase};
 use super::kept::Kept;
 use super::likes::state::Likes;
 use super::reading::Reading;
+use super::samp::Samp;
 use super::teach::state::Teach;
 use crate::engine::{
     Assumptions, Backend, Event, JobId, LabelTableReport, NetworksReport, Request, SpectrumId, is_network_name,
@@ -178,6 +179,8 @@ pub struct State {
     pub reading: Reading,
     /// What an earlier visit left.
     pub saved: Saved,
+    /// Other programs on this computer.
+    pub samp: Samp,
     /// What the user said, by file and id: it holds when the same spectrum is read again.
     pub remembered: StoredValue<Remembered>,
     index: StoredValue<BTreeMap<RowKey, Row>>,
@@ -216,6 +219,7 @@ impl State {
             likes: Likes::new(),
             reading: Reading::new(),
             saved: Saved::new(),
+            samp: Samp::new(),
             remembered: StoredValue::new(Remembered::new()),
             index: StoredValue::new(BTreeMap::new()),
             next_job: StoredValue::new(0),

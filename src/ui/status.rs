@@ -11,6 +11,7 @@ use super::model_card::WholeCard;
 use super::offline::OfflineLine;
 use super::state::{EngineStatus, Progress, State};
 use crate::result::{Label, ModelCard};
+use crate::share::samp::HUB_URL;
 use crate::spectrum::Survey;
 
 /// Name, purpose and the state of the engine.
@@ -30,7 +31,12 @@ pub fn Header() -> impl IntoView {
                     <EngineLine/>
                     <OfflineLine/>
                     <details class="fact">
-                        <summary><span class="dot ok" aria-hidden="true"></span>"0 bytes uploaded"</summary>
+                        <summary data-testid="uploaded">
+                            <span class="dot ok" aria-hidden="true"></span>"0 bytes uploaded"
+                            {move || Some(state.samp.sent_bytes()).filter(|bytes| *bytes > 0).map(|bytes| {
+                                format!("; {} to programs on this computer", format::bytes(bytes))
+                            })}
+                        </summary>
                         <div class="popover"><Privacy/></div>
                     </details>
                     <div class="model-place">{move || state.model.get().map(|card| view! { <Model card/> })}</div>
@@ -119,20 +125,21 @@ fn Privacy() -> impl IntoView {
         .ok()
         .flatten()
         .and_then(|meta| meta.get_attribute("content"));
-    let (fetched, elsewhere) = requests();
+    let (fetched, to_hub, elsewhere) = requests();
     view! {
         <p>
             "Spectra are read and predicted by programs inside this tab; there is no server to send them to. You can check it: "
             "go offline and drop a file, or watch the network panel of your browser's developer tools."
         </p>
         <p>{format!(
-            "So far this page fetched {} and {} elsewhere.",
+            "So far this page fetched {} and {} elsewhere; of the SAMP hub on this computer, which is asked only after you press Connect, it asked {}.",
             format::count(fetched, "file from its own address", "files from its own address"),
             if elsewhere == 0 { "nothing from".to_owned() } else { format!("{elsewhere} from") },
+            if to_hub == 0 { "nothing".to_owned() } else { format::count(to_hub, "question", "questions") },
         )}</p>
         {match policy {
             Some(policy) => view! {
-                <p>"Its content-security policy, which the browser enforces, allows connections to that address only:"</p>
+                <p>"Its content-security policy, which the browser enforces, allows connections to that address and to that hub only:"</p>
                 <code class="policy">{policy}</code>
             }.into_any(),
             None => view! { <p>"This copy of the page carries no content-security policy."</p> }.into_any(),
@@ -140,17 +147,18 @@ fn Privacy() -> impl IntoView {
     }
 }
 
-/// How many files the browser has fetched for this page, from its own origin and from others.
-fn requests() -> (usize, usize) {
+/// What the browser has asked for this page: of its own origin, of the SAMP hub, and of others.
+fn requests() -> (usize, usize, usize) {
     let origin = window().location().origin().unwrap_or_default();
-    let Some(performance) = window().performance() else { return (0, 0) };
+    let Some(performance) = window().performance() else { return (0, 0, 0) };
     let entries = performance.get_entries_by_type("resource");
-    let own = entries
+    let names: Vec<String> = entries
         .iter()
         .filter_map(|entry| js_sys::Reflect::get(entry.unchecked_ref(), &"name".into()).ok()?.as_string())
-        .filter(|name| name.starts_with(&origin))
-        .count();
-    (own, entries.length() as usize - own)
+        .collect();
+    let of = |address: &str| names.iter().filter(|name| name.starts_with(address)).count();
+    let (own, hub) = (of(&origin), of(HUB_URL));
+    (own, hub, entries.length() as usize - own - hub)
 }
 
 /// What went wrong with the engine, and the way out.

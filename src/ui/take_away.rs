@@ -8,6 +8,7 @@ use super::figure_file::{self, Width};
 use super::files::text_of;
 use super::format;
 use super::reading::Curves;
+use super::samp::OtherPrograms;
 use super::state::{Row, State};
 use crate::result::Label;
 use crate::share::{self, Format, Record, citation, link, models_of, session, spectra};
@@ -107,6 +108,7 @@ pub fn TakeAway() -> impl IntoView {
                 </label>
                 <p>"Of the spectrum on show; PNG at 600 dots an inch."</p>
             </div>
+            <OtherPrograms/>
             <div class="choices" role="group" aria-label="Citation">
                 <h3>"Cite"</h3>
                 {button("copy-bibtex", "Copy BibTeX", Job::BibTex)}

@@ -57,7 +57,12 @@ pub fn wasm_flags() -> String {
     format!("-Ctarget-feature=+simd128\u{1f}--remap-path-prefix={}=cargo", home.display())
 }
 
-/// The page may load and connect to nothing but its own origin, and run no script that the build did not put there.
+/// Where a SAMP hub listens on the visitor's own computer (src/share/samp.rs); the page asks nothing of it before the
+/// visitor presses Connect.
+const SAMP_HUB: &str = "http://localhost:21012";
+
+/// The page may load from and connect to nothing but its own origin and that hub, and run no script that the build did not
+/// put there.
 ///
 /// It stands in a `meta` element, because static hosts let nobody set headers; what Trunk writes inline is named by hash.
 /// The worker is started from a blob, because only then it has this policy too (src/engine/client.rs).
@@ -71,7 +76,7 @@ fn with_policy(html: &str) -> Result<String> {
         scripts += &format!(" 'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(script)));
     }
     let policy = format!(
-        "default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; \
+        "default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data: blob:; connect-src 'self' {SAMP_HUB}; \
          worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'"
     );
     let (before, after) = html.split_once("<head>").context("index.html has no <head>")?;

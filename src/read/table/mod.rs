@@ -15,7 +15,7 @@ mod votable;
 
 pub(crate) use delimited::peek;
 pub(crate) use params::Params;
-pub(crate) use votable::identify as is_votable;
+pub(crate) use votable::{identify as is_votable, letter};
 
 use std::cell::Cell;
 

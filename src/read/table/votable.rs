@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
 use super::super::fits::Number;
@@ -53,18 +53,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Table<'static>>, ReadError> {
             }
             Event::Text(text) => document.text(&text.xml_content(XmlVersion::Implicit1_0)),
             Event::CData(text) => document.text(&text.xml_content(XmlVersion::Implicit1_0)),
-            Event::GeneralRef(name) => {
-                let letter = name.resolve_char_ref().ok().flatten();
-                let known = match &name.xml_content(XmlVersion::Implicit1_0)[..] {
-                    "lt" => Some('<'),
-                    "gt" => Some('>'),
-                    "amp" => Some('&'),
-                    "apos" => Some('\''),
-                    "quot" => Some('"'),
-                    _ => None,
-                };
-                document.text(letter.or(known).unwrap_or('?').encode_utf8(&mut [0; 4]));
-            }
+            Event::GeneralRef(name) => document.text(letter(&name).encode_utf8(&mut [0; 4])),
             Event::Eof if document.depth > 0 => {
                 return Err(bad(
                     "it ends before its elements are closed; the file is cut short, download it again".into()
@@ -81,6 +70,19 @@ pub(super) fn read(text: &str) -> Result<Vec<Table<'static>>, ReadError> {
         }),
         _ => Ok(document.tables),
     }
+}
+
+/// The letter that an entity stands for; a question mark for one that XML itself does not know.
+pub(crate) fn letter(name: &BytesRef) -> char {
+    let known = || match &name.xml_content(XmlVersion::Implicit1_0)[..] {
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        "apos" => '\'',
+        "quot" => '"',
+        _ => '?',
+    };
+    name.resolve_char_ref().ok().flatten().unwrap_or_else(known)
 }
 
 /// A FIELD.
