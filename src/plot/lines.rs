@@ -123,7 +123,7 @@ pub const LINES: [SpectralLine; 109] = [
     line("Na D", 5891.58, 6),
     line("Na D", 5897.56, 7),
     line("Hα", 6564.61, 9),
-    line("Li I", 6709.66, 1),
+    line("Li I", 6709.66, 0),
     line("Ca II", 8500.36, 5),
     line("Ca II", 8544.44, 7),
     line("Ca II", 8664.52, 6),

@@ -126,7 +126,7 @@ impl<'a, DB: DrawingBackend> Pen<'a, DB> {
     ) -> Drawn<DB> {
         let exponent = exponent_of((low, high));
         let factor = 10f64.powi(-exponent);
-        let values = ticks(low * factor, high * factor, ((bottom - top) / 42.0).ceil() as usize);
+        let values = ticks(low * factor, high * factor, ((bottom - top) / 42.0).ceil().max(3.0) as usize);
         let decimals = decimals_for(&values);
         for value in values {
             let y = bottom - (value / factor - low) / (high - low) * (bottom - top);

@@ -87,7 +87,7 @@ impl<'a> SpectrumFigure<'a> {
         if let Some(fit) = self.fit {
             values.extend(self.values_in_range(wave, &fit.model, &[]));
             // Broad and beneath: where the two agree, both are to be seen.
-            layers.push(Layer::Line { wave, value: &fit.model, paint: Paint::Continuum, width: 2.5 });
+            layers.push(Layer::Line { wave, value: &fit.model, paint: Paint::Continuum, width: 2.0 });
         }
         layers.push(Layer::Line { wave, value: &view.model_flux, paint: Paint::Model, width: 1.0 });
         Panel { y_label: "Flux / continuum".into(), y_range: robust_range(values, &[1.0]), layers, line_shift: 1.0 }

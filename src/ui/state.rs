@@ -311,7 +311,7 @@ impl State {
         self.autosave();
         self.clear_table();
         self.teach.clear();
-        self.likes.forget();
+        self.likes.clear();
         self.notice.set(None);
     }
 

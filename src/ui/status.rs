@@ -34,7 +34,7 @@ pub fn Header() -> impl IntoView {
                         <summary data-testid="uploaded">
                             <span class="dot ok" aria-hidden="true"></span>"0 bytes uploaded"
                             {move || Some(state.samp.sent_bytes()).filter(|bytes| *bytes > 0).map(|bytes| {
-                                format!("; {} to programs on this computer", format::bytes(bytes))
+                                format!("; {} to SAMP", format::bytes(bytes))
                             })}
                         </summary>
                         <div class="popover"><Privacy/></div>

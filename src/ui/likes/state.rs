@@ -76,9 +76,14 @@ impl Likes {
         }
     }
 
-    /// As at the start: the engine that knew it is gone, or everything was forgotten.
+    /// As at the start: the engine that knew it is gone.
     pub fn forget(&self) {
         self.card.set(None);
+        self.clear();
+    }
+
+    /// The spectra are gone; what answers stays.
+    pub fn clear(&self) {
         self.sight.set(Sight::None);
         self.trail.set(Vec::new());
         self.refused.set(Vec::new());
