@@ -177,6 +177,10 @@ fn columns(text: &str) -> Result<Columns, ReadError> {
             problem: "no numbers follow the header; give two columns, wavelength and flux".into(),
         });
     };
+    if !first.has_number() {
+        let problem = format!("“{}” is text; a spectrum is columns of numbers, wavelength and flux", shown(first.cells[0]));
+        return Err(ReadError::Text { line: first.line, problem });
+    }
     let width = first.cells.len();
     let mut values = vec![Vec::with_capacity(body.len()); width];
     for row in body {
