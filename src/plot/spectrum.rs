@@ -254,6 +254,7 @@ mod tests {
         let svg = svg(&view(1500));
         assert!(svg.starts_with("<svg width=\"180mm\" height=\"112.0mm\""), "{}", &svg[..80]);
         assert!(svg.contains("Flux (as in the file) / 10⁻¹⁷") && svg.contains("Flux / continuum"));
+        assert!(svg.contains("G band") && svg.contains("Hγ"), "too near each other for one row of names");
         assert!(svg.contains("Hβ") && svg.trim_end().ends_with("</svg>"));
     }
 
@@ -280,6 +281,13 @@ mod tests {
         let svg = whole.to_svg(180.0);
         assert!(svg.contains("Data − model") && svg.contains("ΔTeff (K)"));
         assert_eq!(whole.figure().panels.len(), 4);
+        let paints: Vec<Paint> = whole
+            .model()
+            .layers
+            .iter()
+            .filter_map(|l| if let Layer::Line { paint, .. } = l { Some(*paint) } else { None })
+            .collect();
+        assert_eq!(paints, [Paint::Continuum, Paint::Model], "the data over the model spectrum");
         assert_eq!(SpectrumFigure { fit: None, slopes: None, ..whole }.figure().panels.len(), 2);
     }
 

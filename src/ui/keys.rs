@@ -24,6 +24,7 @@ pub fn listen(state: State, help: RwSignal<bool>) {
             "j" => state.select_by(1),
             "k" => state.select_by(-1),
             "m" => state.toggle_fit(),
+            "l" => state.reading.magnifies().update(|on| *on = !*on),
             "?" => help.set(true),
             _ => {}
         }
@@ -32,11 +33,12 @@ pub fn listen(state: State, help: RwSignal<bool>) {
 }
 
 /// Keys, each alone or held together, and what they do.
-const KEYS: [(&[&str], &str); 10] = [
+const KEYS: [(&[&str], &str); 11] = [
     (&["j", "k"], "next, previous spectrum"),
     (&["↓", "↑", "Home", "End"], "the same, in the table"),
     (&["Space"], "tick a spectrum for export, in the table"),
     (&["m"], "model spectrum at the answer, on and off"),
+    (&["l"], "magnifier beside the pointer, on and off"),
     (&["←", "→"], "move along the spectrum, in a plot"),
     (&["+", "−"], "zoom in, out, in a plot"),
     (&["0"], "the model's range, in a plot"),

@@ -24,6 +24,7 @@ mod kept_models;
 mod keys;
 mod label_tables;
 mod ledger;
+mod lens;
 mod likes;
 mod model_card;
 mod networks;

@@ -8,9 +8,11 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ResizeObserver};
 
+use super::lens::Lens;
 use super::reading::Curves;
+use super::state::State;
 use super::theme::PlotTheme;
-use crate::plot::{Drawing, Figure, Frame, Scale, SpectrumFigure, Theme};
+use crate::plot::{Drawing, Figure, Frame, Panel, Scale, SpectrumFigure, Theme};
 use crate::result::SpectrumView;
 
 /// Narrowest range that can be zoomed to, Å.
@@ -169,22 +171,20 @@ pub fn PlotCanvas(
     watch_size(canvas, size);
     Effect::new(move |_| {
         let (Some(canvas), Some(view)) = (canvas.get(), view.get()) else { return };
+        let range = zoom.range.get();
         let curves = curves.get();
-        let (fit, slopes) = (curves.fit.as_deref(), curves.slopes.as_deref());
-        let figure = SpectrumFigure { view: &view, rv_kms: rv_kms.get(), wave_range_aa: zoom.range.get(), fit, slopes };
-        let panel = match which {
-            Which::Raw => figure.raw(),
-            Which::Model => figure.model(),
-            Which::Residual => figure.residual(),
-            Which::Slopes => figure.slopes(),
-        };
-        let figure = Figure { panels: vec![panel], wave_range_aa: figure.wave_range_aa };
+        let panel = panel(which, &view, &curves, rv_kms.get(), range);
+        let figure = Figure { panels: vec![panel], wave_range_aa: range };
         theme.with(|theme| draw(&canvas, &figure, theme, size.get()));
     });
 
     let frame = move || Frame::of(0, 1, size.get().0, size.get().1);
     let frame_now = move || Frame::of(0, 1, size.get_untracked().0, size.get_untracked().1);
     let wave_under = move |x_px: f64| frame_now().wave_at(x_px, zoom.range.get_untracked());
+    let magnifies = expect_context::<State>().reading.magnifies();
+    let is_over = RwSignal::new(false);
+    // Only beside the pointer, not in every plot of the spectrum.
+    let magnified = Memo::new(move |_| zoom.hover.get().filter(|_| magnifies.get() && is_over.get()));
     let drag = RwSignal::new(None::<Drag>);
     let pointer_x = RwSignal::new(0.0);
     let on_down = move |event: ev::PointerEvent| {
@@ -204,6 +204,7 @@ pub fn PlotCanvas(
         let frame = frame_now();
         let x = f64::from(event.offset_x()).clamp(frame.left, frame.right);
         pointer_x.set(x);
+        is_over.set(true);
         zoom.hover.set(Some(wave_under(x)));
         if let Some(Drag::Pan(from)) = drag.get_untracked() {
             zoom.pan((from - x) / (frame.right - frame.left));
@@ -265,7 +266,11 @@ pub fn PlotCanvas(
             <canvas
                 node_ref=canvas aria-hidden="true"
                 on:pointerdown=on_down on:pointermove=on_move on:pointerup=on_up
-                on:pointercancel=move |_| drag.set(None) on:pointerleave=move |_| zoom.hover.set(None)
+                on:pointercancel=move |_| drag.set(None)
+                on:pointerleave=move |_| {
+                    is_over.set(false);
+                    zoom.hover.set(None);
+                }
                 on:wheel=on_wheel on:dblclick=move |_| zoom.reset()
             ></canvas>
             <div class="plot-cursor" class:shown=move || cursor().is_some() style:left=move || cursor().unwrap_or_default()></div>
@@ -274,7 +279,28 @@ pub fn PlotCanvas(
                 style:left=move || selection().map_or(String::new(), |s| s.0)
                 style:width=move || selection().map_or(String::new(), |s| s.1)
             ></div>
+            <Show when=move || magnified.with(Option::is_some)>
+                <Lens which view curves zoom rv_kms at_aa=magnified/>
+            </Show>
         </div>
+    }
+}
+
+/// One panel of a spectrum over a range of wavelengths.
+pub(super) fn panel<'a>(
+    which: Which,
+    view: &'a SpectrumView,
+    curves: &'a Curves,
+    rv_kms: f64,
+    wave_range_aa: (f64, f64),
+) -> Panel<'a> {
+    let (fit, slopes) = (curves.fit.as_deref(), curves.slopes.as_deref());
+    let figure = SpectrumFigure { view, rv_kms, wave_range_aa, fit, slopes };
+    match which {
+        Which::Raw => figure.raw(),
+        Which::Model => figure.model(),
+        Which::Residual => figure.residual(),
+        Which::Slopes => figure.slopes(),
     }
 }
 

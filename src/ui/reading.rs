@@ -22,6 +22,8 @@ pub struct Reading {
     shows_fit: RwSignal<bool>,
     /// FWHM by which the drawn data are smoothed, pixels.
     smoothing: RwSignal<u32>,
+    /// Whether a magnifier goes with the pointer.
+    magnifies: RwSignal<bool>,
     /// Column name of the label whose slopes are shown; empty for none.
     target: RwSignal<String>,
     fit: Of<ModelFit>,
@@ -36,6 +38,7 @@ impl Reading {
         Self {
             shows_fit: RwSignal::new(false),
             smoothing: RwSignal::new(0),
+            magnifies: RwSignal::new(false),
             target: RwSignal::new(String::new()),
             fit: RwSignal::new(None),
             saliency: RwSignal::new(None),
@@ -46,6 +49,11 @@ impl Reading {
     /// FWHM by which the drawn data are smoothed, pixels; 0 for not at all.
     pub fn smoothing(&self) -> RwSignal<u32> {
         self.smoothing
+    }
+
+    /// Whether a magnifier goes with the pointer.
+    pub fn magnifies(&self) -> RwSignal<bool> {
+        self.magnifies
     }
 
     fn fit_of(&self, key: RowKey) -> Option<Result<Arc<ModelFit>, String>> {

@@ -56,6 +56,10 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
                     <button on:click=move |_| zoom.reset()>"Model's range"</button>
                 </Show>
                 <button data-testid="zoom-all" on:click=move |_| zoom.show_all()>"Whole spectrum"</button>
+                <button
+                    data-testid="magnifier" aria-pressed=move || state.reading.magnifies().get().to_string()
+                    on:click=move |_| state.reading.magnifies().update(|on| *on = !*on)
+                >"Magnifier"</button>
                 <button data-testid="export-svg" on:click=export>"Save SVG"</button>
             </div>
         </div>

@@ -120,6 +120,26 @@ fn observed(partner: &Partner, predicted: &[f32]) -> Observed {
 mod tests {
     use super::*;
 
+    #[test]
+    fn how_good_a_translation_is_stands_in_the_models_figures() {
+        let figure = |to, of: &str, value| Figure {
+            what: error_name(to).into(),
+            of: of.into(),
+            on: "pairs".into(),
+            n: 5000,
+            value,
+        };
+        let figures = [
+            figure(Modality::Lrs, "pr", 0.04),
+            figure(Modality::Xp, "split", 0.11),
+            figure(Modality::Xp, "pr", 0.1),
+            figure(Modality::Xp, "the mean spectrum", 0.19),
+        ];
+        let found = usual_error(&figures, Modality::Xp);
+        assert_eq!(found, Some(UsualError { predicted: 0.1, of_the_mean: 0.19, n: 5000 }));
+        assert_eq!(usual_error(&figures, Modality::Lrs), None, "without the mean it says nothing");
+    }
+
     /// astropy.coordinates: SkyCoord(10°, 60°) to (10.0004°, 60.0001°) is 0.804983 arcsec.
     #[test]
     fn stars_are_the_same_by_name_or_place() {

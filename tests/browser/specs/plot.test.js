@@ -55,3 +55,25 @@ scenario("the figure is exported as well-formed SVG", async (visit) => {
   assert.ok(found.marks > 10, `${found.marks} marks`);
   assert.match(found.text, /Å/);
 });
+
+scenario("a magnifier goes with the pointer while it is asked for", async (visit) => {
+  await visit.sample();
+  await visit.idle();
+  await visit.page.keyboard.press("l");
+  assert.equal(await visit.part("magnifier").getAttribute("aria-pressed"), "true");
+  const { x, y } = await middle(visit, "plot-model");
+  await visit.page.mouse.move(x - 150, y);
+  await visit.part("lens").waitFor();
+  const before = await picture(visit, "lens");
+  const left = await visit.part("lens").boundingBox();
+  await visit.page.mouse.move(x + 150, y);
+  await changed(visit, "lens", before);
+  const right = await visit.part("lens").boundingBox();
+  assert.ok(left.x > x && right.x + right.width < x + 150, "it keeps out of the pointer's way");
+  await visit.page.mouse.move(2, 2);
+  await visit.part("lens").waitFor({ state: "detached" });
+  await visit.part("magnifier").click();
+  await visit.page.mouse.move(x, y);
+  await visit.page.waitForFunction(() => /\d{4}/.test(document.querySelector('[data-testid="readout"]')?.textContent));
+  assert.equal(await visit.part("lens").count(), 0);
+});
