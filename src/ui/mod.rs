@@ -33,6 +33,8 @@ mod order;
 mod parameters;
 mod plot_canvas;
 mod reading;
+mod receive;
+mod row;
 mod samp;
 mod samples;
 mod skipped;

@@ -16,67 +16,14 @@ use super::gpu::{GpuStatus, Phase};
 use super::kept::Kept;
 use super::likes::state::Likes;
 use super::reading::Reading;
+pub use super::row::{Answer, Row, RowKey};
 use super::samp::Samp;
 use super::teach::state::Teach;
-use crate::engine::{
-    Assumptions, Backend, Event, JobId, LabelTableReport, NetworksReport, Request, SpectrumId, is_network_name,
-};
+use crate::engine::{Assumptions, Backend, JobId, LabelTableReport, NetworksReport, Request, is_network_name};
 use crate::read::by_hand::Columns;
 use crate::result::catalogue::Measured;
-use crate::result::{Estimate, ModelCard, Prediction, SpectrumView, Summary};
+use crate::result::{Estimate, ModelCard, SpectrumView, Summary};
 use crate::share::session::Session;
-
-/// A spectrum's place on the page: the engine counts anew after a restart, so its number alone is not unique.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RowKey {
-    /// How many engines there were before the one that found it.
-    pub epoch: u32,
-    /// The engine's number of it.
-    pub id: SpectrumId,
-}
-
-/// How far a spectrum's answer is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// Read, waiting for the network.
-    Waiting,
-    /// The network answered.
-    Predicted(Arc<Prediction>),
-    /// No network can answer, and why.
-    Refused(String),
-    /// The engine stopped before it answered.
-    Lost,
-}
-
-impl Answer {
-    /// The prediction, if there is one.
-    pub fn prediction(&self) -> Option<&Prediction> {
-        match self {
-            Answer::Predicted(prediction) => Some(prediction),
-            _ => None,
-        }
-    }
-
-    /// Marks the prediction as one whose model spectrum is not that of the star.
-    pub fn mark_poor_fit(&mut self) {
-        if let Answer::Predicted(prediction) = self {
-            Arc::make_mut(prediction).mark_poor_fit();
-        }
-    }
-}
-
-/// One row of the table. The row itself never changes; what it shows are signals, so that only its own cells redraw.
-#[derive(Debug, Clone, Copy)]
-pub struct Row {
-    /// Its place.
-    pub key: RowKey,
-    /// What was read.
-    pub summary: RwSignal<Arc<Summary>>,
-    /// What was answered.
-    pub answer: RwSignal<Answer>,
-    /// What the user said about it.
-    pub assumptions: RwSignal<Assumptions>,
-}
 
 /// What was not used, and why.
 #[derive(Debug, Clone, PartialEq)]
@@ -406,81 +353,6 @@ impl State {
         }
     }
 
-    /// Takes in what the engine of `epoch` said.
-    pub fn receive(&self, epoch: u32, event: Event) {
-        let key = |id| RowKey { epoch, id };
-        match event {
-            Event::Loading { what, done, total } => self.engine.set(EngineStatus::Loading { what, done, total }),
-            Event::Ready { backend, model } => {
-                self.model.set(Some(model));
-                self.engine.set(EngineStatus::Ready(backend));
-            }
-            Event::Unavailable { reason } => self.engine.set(EngineStatus::Unavailable(reason)),
-            Event::Found { spectrum, summary, .. } => self.add_row(key(spectrum), *summary, Answer::Waiting),
-            Event::Skipped { what, why, .. } => self.skip(what, why),
-            Event::Predicted { spectrum, prediction } => {
-                self.answer(key(spectrum), Answer::Predicted(Arc::new(*prediction)));
-            }
-            Event::Refused { spectrum, why } => self.answer(key(spectrum), Answer::Refused(why)),
-            Event::View { spectrum, view } => self.take_view(key(spectrum), Ok(Arc::new(*view))),
-            Event::NoView { spectrum, why } => self.take_view(key(spectrum), Err(why)),
-            Event::Changed { spectrum, summary } => {
-                if let Some(row) = self.row(key(spectrum)) {
-                    row.summary.set(Arc::new(*summary));
-                }
-            }
-            Event::Labelled { values } => {
-                self.catalogue.update(|all| all.extend(values.into_iter().map(|(id, values)| (key(id), values))));
-            }
-            Event::Preview { path, preview } => self.columns.update(|question| {
-                if let Some(question) = question.as_mut().filter(|question| question.path == path) {
-                    question.preview = Some(preview);
-                }
-            }),
-            Event::Networks { report } => {
-                // One that was removed meanwhile stays so.
-                self.networks.update(|known| {
-                    if let Some(known) = known {
-                        *known = *report;
-                    }
-                });
-            }
-            Event::Measured { spectrum, values } => {
-                if self.networks.with_untracked(Option::is_some) {
-                    self.measured.update(|all| drop(all.insert(key(spectrum), values)));
-                }
-            }
-            Event::Tables { tables } => self.tables.set(tables),
-            Event::Teaching(event) => self.receive_teaching(epoch, event),
-            Event::Likes(event) => self.receive_likes(event),
-            Event::Reading(event) => self.receive_reading(epoch, event),
-            Event::Progress { job, files_done, files_total, spectra_done, spectra_total } => {
-                let progress = Progress { files_done, files_total, spectra_done, spectra_total };
-                self.jobs.update(|jobs| {
-                    if let Some(known) = jobs.get_mut(&job) {
-                        *known = progress;
-                    }
-                });
-            }
-            // The page asked the two engines for these, not the state.
-            Event::GpuTested { .. } | Event::HelpLost { .. } => {}
-            Event::Done { job, .. } => {
-                // When the progress goes, everything it told of is there.
-                self.rearrange();
-                self.jobs.update(|jobs| {
-                    jobs.remove(&job);
-                });
-            }
-        }
-    }
-
-    fn take_view(&self, key: RowKey, view: Curves) {
-        self.awaited.deliver(key, &view);
-        if self.selected.get_untracked() == Some(key) {
-            self.view.set(Some((key, view)));
-        }
-    }
-
     /// Opens what may be session files; those that are none go the way of other files.
     fn open_sessions(&self, files: Vec<NamedFile>) {
         let state = *self;
@@ -538,25 +410,13 @@ impl State {
         }
     }
 
-    fn answer(&self, key: RowKey, answer: Answer) {
-        let Some(row) = self.row(key) else { return };
-        row.answer.set(answer);
-        if self.jobs.with_untracked(BTreeMap::is_empty) {
-            self.late_answer.notify();
-        }
-        self.rearrange_soon();
-        // The answer brings the model's side of the curves and the end of the ledger with it.
-        if self.selected.get_untracked() == Some(key) {
-            self.ask_for_view(key);
-            self.ask_reading(key);
-        }
-    }
-
+    /// The row in a place.
     pub(super) fn row(&self, key: RowKey) -> Option<Row> {
         self.index.with_value(|index| index.get(&key).copied())
     }
 
-    fn ask_for_view(&self, key: RowKey) {
+    /// Shows the curves of a row that came with them, or asks the engine for them.
+    pub(super) fn ask_for_view(&self, key: RowKey) {
         if let Some(kept) = self.kept.curves(key) {
             self.view.set(Some((key, kept.get())));
         } else if self.is_current(key) {
