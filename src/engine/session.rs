@@ -8,6 +8,8 @@
 //! Samples of answered spectra are kept up to a bound; those beyond it are read from their file again when asked for.
 
 mod bases;
+mod held;
+mod job;
 mod likes;
 mod reading;
 mod teach;
@@ -21,15 +23,16 @@ use super::dropped::{Attachment, File, Opened, bytes_of, files};
 use super::likes::Likes;
 use super::networks::Networks;
 use super::teaching::Teaching;
-use super::{Assumptions, Event, JobId, Request, SpectrumId};
-use crate::read::by_hand::Columns;
-use crate::read::{self, Archive, Contents};
+use super::{Assumptions, Event, Request, SpectrumId};
+use crate::read::{self, Contents};
 use crate::result::{Prediction, Summary};
-use crate::spectrum::{Known, Source, Spectrum};
+use crate::spectrum::Spectrum;
 use crate::task::likes::labels::xp_view;
 use crate::task::predict::{Helper, Predictor, raw_view};
 use crate::task::published::is_xp;
 use bases::Bases;
+use held::{Held, Origin};
+use job::{Job, OpenArchive};
 use teach::{Again, Making};
 
 /// Most spectra that go through the network at once. Batches of a job grow to it from one, so that the first answer does
@@ -49,104 +52,6 @@ enum Model {
     Ready(Box<Predictor>),
     /// Why there is none, with the cure.
     Unavailable(String),
-}
-
-/// Files that were dropped together.
-struct Job<F> {
-    id: JobId,
-    /// How the user says that its texts are to be read.
-    columns: Option<Columns>,
-    files: VecDeque<Rc<File<F>>>,
-    archive: Option<OpenArchive<F>>,
-    files_total: u32,
-    /// Spectra that no network has seen yet.
-    waiting: VecDeque<SpectrumId>,
-    /// Gaia XP spectra among them that wait for the encoder pair.
-    apart: BTreeSet<SpectrumId>,
-    spectra_done: u32,
-    spectra_total: u32,
-}
-
-/// A zip that is being read.
-struct OpenArchive<F> {
-    archive: Archive<Vec<u8>>,
-    file: Rc<File<F>>,
-    /// Position of the file to read next.
-    next: usize,
-}
-
-impl<F> Job<F> {
-    /// How many spectra to predict next.
-    fn batch(&self) -> usize {
-        (1 + self.spectra_done as usize).min(MAX_BATCH)
-    }
-
-    /// True when every file was read.
-    fn is_read(&self) -> bool {
-        self.files.is_empty() && self.archive.is_none()
-    }
-
-    /// True when nothing is left to do.
-    fn is_done(&self) -> bool {
-        self.is_read() && self.waiting.is_empty() && self.apart.is_empty()
-    }
-
-    fn progress(&self) -> Event {
-        let in_archive = self.archive.as_ref().map_or(0, |open| open.archive.len() - open.next);
-        Event::Progress {
-            job: self.id,
-            files_done: self.files_total - (self.files.len() + in_archive) as u32,
-            files_total: self.files_total,
-            spectra_done: self.spectra_done,
-            spectra_total: self.spectra_total,
-        }
-    }
-}
-
-/// Where a spectrum can be read again.
-struct Origin<F> {
-    file: Rc<File<F>>,
-    /// Which file of a zip.
-    entry: Option<usize>,
-    /// Which spectrum of that.
-    index: usize,
-}
-
-/// A spectrum, and what the user said about it.
-struct Held<F> {
-    /// Its own name, from its file.
-    name: String,
-    origin: Origin<F>,
-    assumptions: Assumptions,
-    /// As it was read; `None` when its samples were let go.
-    spectrum: Option<Spectrum>,
-}
-
-impl<F> Held<F> {
-    /// The spectrum under what the user says, if its samples are there.
-    fn assumed(&self) -> Option<Cow<'_, Spectrum>> {
-        let spectrum = self.spectrum.as_ref()?;
-        let is_as_read = self.assumptions == Assumptions::default();
-        Some(if is_as_read { Cow::Borrowed(spectrum) } else { Cow::Owned(assume(spectrum.clone(), self.assumptions)) })
-    }
-
-    fn bytes(&self) -> usize {
-        self.spectrum.as_ref().map_or(0, Spectrum::bytes)
-    }
-}
-
-/// The spectrum under what the user says; what is `None` there stays as the file has it.
-fn assume(mut spectrum: Spectrum, assumptions: Assumptions) -> Spectrum {
-    if let Some(medium) = assumptions.medium {
-        spectrum = spectrum.with_medium(Known::new(medium, Source::User));
-    }
-    if let Some(frame) = assumptions.frame {
-        spectrum.meta.frame = Known::new(frame, Source::User);
-    }
-    if let Some(resolving_power) = assumptions.resolving_power.filter(|r| r.is_finite() && *r > 0.0) {
-        spectrum.meta.resolving_power = Some(Known::new(resolving_power, Source::User));
-    }
-    spectrum
 }
 
 /// Something that a person waits for; it goes before all jobs.
