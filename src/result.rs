@@ -181,7 +181,9 @@ impl Flag {
             Flag::OutOfTraining => {
                 "The spectrum does not look like those the model was trained on; do not rely on its parameters."
             }
-            Flag::GridEdge => "The answer lies at the edge of the training grid and may be cut off there.",
+            Flag::GridEdge => {
+                "The answer lies at the edge of the training grid or beyond it: the star may lie elsewhere."
+            }
             Flag::PoorFit => {
                 "The model spectrum at this answer is less like the star's than for nearly all stars: the answer may not fit."
             }

@@ -341,6 +341,8 @@ pub struct CurvePoint {
     pub r2: Measured,
     /// σ after clipping.
     pub sigma: Measured,
+    /// σ and offset together.
+    pub total: Measured,
 }
 
 /// How labels are spread.

@@ -21,6 +21,14 @@ pub fn FilterBar() -> impl IntoView {
     };
     let found = Memo::new(move |_| (state.arrangement.shown.with(|rows| rows.len()), state.rows.with(Vec::len)));
     let is_filtered = Memo::new(move |_| state.arrangement.filter.with(|filter| !filter.keeps_all()));
+    let unclear = Memo::new(move |_| {
+        let terms = state.arrangement.filter.with(|filter| filter.unclear().join(", "));
+        (!terms.is_empty()).then(|| {
+            format!(
+                "Left aside, for it is no condition: {terms}. Write feh<-1, e_rv<5 or snr>20, without spaces inside."
+            )
+        })
+    });
     let reset = move |_| {
         text.set(String::new());
         only.set(Only::All);
@@ -39,6 +47,7 @@ pub fn FilterBar() -> impl IntoView {
                 {CHOICES.map(option).collect_view()}
                 <optgroup label="With the flag">{flags().map(option).collect_view()}</optgroup>
             </select>
+            {move || unclear.get().map(|text| view! { <span role="status" class="unclear" data-testid="filter-unclear">{text}</span> })}
             <Show when=move || is_filtered.get()>
                 <span role="status" data-testid="filter-count">
                     {move || format!("{} of {}", found.get().0, format::count(found.get().1, "spectrum", "spectra"))}

@@ -82,6 +82,17 @@ pub fn flux(value: f32) -> String {
     text.replace('-', "\u{2212}")
 }
 
+/// A flux and its error: two digits of the error where both are plain.
+pub fn flux_with_error(value: f32, error: f32) -> (String, String) {
+    let is_plain = |v: f32| (0.01..1e5).contains(&v.abs());
+    if !is_plain(value) || !is_plain(error) {
+        return (flux(value), flux(error));
+    }
+    let decimals = (1 - error.log10().floor() as i32).clamp(0, 5) as usize;
+    let text = |v: f32| format!("{v:.decimals$}").replace('-', "\u{2212}");
+    (text(value), text(error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +107,9 @@ mod tests {
     fn fluxes_and_bytes_are_short() {
         assert_eq!(flux(1485.25), "1485");
         assert_eq!(flux(-0.5), "−0.5000");
+        assert_eq!(flux_with_error(307.712, 5.4536), ("307.7".into(), "5.5".into()));
+        assert_eq!(flux_with_error(-1485.25, 120.0), ("−1485".into(), "120".into()));
+        assert_eq!(flux_with_error(3.21e-17, 2e-19), ("3.210e−17".into(), "2.000e−19".into()));
         assert_eq!(flux(3.21e-17), "3.210e−17");
         assert_eq!(bytes(6_300_000), "6.3 MB");
         assert_eq!(count(1, "file", "files"), "1 file");

@@ -11,7 +11,12 @@ use super::state::State;
 pub fn listen(state: State, help: RwSignal<bool>) {
     let listener = window_event_listener(ev::keydown, move |event| {
         let target = event.target().and_then(|t| t.dyn_into::<Element>().ok());
-        let typing = target.is_some_and(|t| matches!(t.tag_name().as_str(), "INPUT" | "SELECT" | "TEXTAREA"));
+        // A tick or a choice takes no letters.
+        let takes_letters = |t: &Element| match t.tag_name().as_str() {
+            "INPUT" => !matches!(t.get_attribute("type").as_deref(), Some("checkbox" | "radio" | "file")),
+            name => matches!(name, "SELECT" | "TEXTAREA"),
+        };
+        let typing = target.as_ref().is_some_and(takes_letters);
         if !typing && (event.ctrl_key() || event.meta_key()) && !event.shift_key() && event.key() == "z" {
             event.prevent_default();
             undo(state);

@@ -65,7 +65,7 @@ fn Contents(card: ModelCard) -> impl IntoView {
         <h3>"How good it was measured to be"</h3>
         <div class="table-scroll" tabindex="0" role="region" aria-label="Measured accuracy">
             <table class="scores">
-                <thead><tr><th scope="col">"Label"</th><th scope="col">"On"</th><th scope="col">"N"</th><th scope="col">"Offset"</th><th scope="col">"σ"</th></tr></thead>
+                <thead><tr><th scope="col">"Label"</th><th scope="col">"On"</th><th scope="col" class="number">"N"</th><th scope="col" class="number">"Offset"</th><th scope="col" class="number">"σ"</th></tr></thead>
                 <tbody>{card.accuracy.iter().map(row).collect_view()}</tbody>
             </table>
         </div>
@@ -74,7 +74,11 @@ fn Contents(card: ModelCard) -> impl IntoView {
 }
 
 fn row(m: &Measure) -> impl IntoView + use<> {
-    let decimals = if m.sigma >= 10.0 { 0 } else { 3 };
+    let decimals = match m.label {
+        Label::Teff => 0,
+        Label::Rv => 1,
+        _ => 3,
+    };
     let unit = m.label.unit();
     let bias = format!("{:+.decimals$} {unit}", m.bias).replace('-', "\u{2212}");
     let sigma = format!("{:.decimals$} {unit}", m.sigma);
@@ -152,7 +156,7 @@ fn chart(all: &[Calibration], set: &str) -> Chart {
 
 /// Each label's share within one error, in words.
 fn within(all: &[Calibration], set: &str) -> String {
-    let of = |c: &Calibration| Some(format!("{} {:.0} % of {}", c.label.symbol(), 100.0 * c.within_one()?, c.n));
+    let of = |c: &Calibration| Some(format!("{} {:.0} % ({} stars)", c.label.symbol(), 100.0 * c.within_one()?, c.n));
     let shares: Vec<String> = all.iter().filter(|c| c.on == set).filter_map(of).collect();
     format!("Within one error, where 68 % is right: {}.", shares.join(", "))
 }
@@ -228,7 +232,7 @@ mod tests {
         };
         let all = [of("made up", true), of("seen", false)];
         assert_eq!(sets(&all), ["seen", "made up"]);
-        assert!(within(&all, "seen").ends_with("right: Teff 50 % of 4."), "{}", within(&all, "seen"));
+        assert!(within(&all, "seen").ends_with("right: Teff 50 % (4 stars)."), "{}", within(&all, "seen"));
         let drawn = chart(&all, "made up");
         let Some(Mark::Curve { through, .. }) = drawn.plots[0].marks.get(1) else { panic!("no curve") };
         assert_eq!((through.len(), through[12].1), (13, 0.75));

@@ -118,6 +118,7 @@ pub struct Filter {
     /// What the words must find, in lower case.
     words: Vec<String>,
     bounds: Vec<Bound>,
+    unclear: Vec<String>,
 }
 
 /// `feh<-1`.
@@ -138,16 +139,23 @@ enum Quantity {
 
 impl Filter {
     /// Reads what the user typed: words, all of which must be in the id, the file's or the survey's name, and conditions
-    /// such as `teff>5000`, `feh<=-1`, `e_rv<5`, `snr>20`.
+    /// such as `teff>5000`, `[Fe/H]<=-1`, `e_rv<5`, `snr>20`, with or without `and` between them.
     pub fn parse(only: Only, text: &str) -> Self {
         let mut filter = Filter { only, ..Filter::default() };
-        for term in text.split_whitespace() {
+        let text = text.to_lowercase();
+        for term in text.split_whitespace().filter(|term| !["and", "&", "&&"].contains(term)) {
             match Bound::parse(term) {
                 Some(bound) => filter.bounds.push(bound),
-                None => filter.words.push(term.to_lowercase()),
+                None if term.contains(['<', '>']) => filter.unclear.push(term.to_owned()),
+                None => filter.words.push(term.to_owned()),
             }
         }
         filter
+    }
+
+    /// Conditions that mean nothing, and are left aside.
+    pub fn unclear(&self) -> &[String] {
+        &self.unclear
     }
 
     /// True when nothing is left out.
@@ -181,10 +189,13 @@ impl Bound {
     fn parse(term: &str) -> Option<Self> {
         let at = term.find(['<', '>'])?;
         let name = &term[..at];
+        let label = |name: &str| {
+            Label::from_name(name).or(Label::ALL.into_iter().find(|label| label.symbol().to_lowercase() == name))
+        };
         let quantity = match name.strip_prefix("e_") {
-            Some(label) => Quantity::Error(Label::from_name(label)?),
-            None if name == "snr" => Quantity::Snr,
-            None => Quantity::Value(Label::from_name(name)?),
+            Some(name) => Quantity::Error(label(name)?),
+            None if ["snr", "s/n"].contains(&name) => Quantity::Snr,
+            None => Quantity::Value(label(name)?),
         };
         let wanted = if term.as_bytes()[at] == b'<' { Ordering::Less } else { Ordering::Greater };
         let rest = &term[at + 1..];
@@ -240,11 +251,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_condition_is_a_word() {
-        let summary = summary("a<b");
-        let facts = Facts { summary: &summary, prediction: None };
-        assert!(Filter::parse(Only::All, "a<b").keeps(facts));
-        assert!(!Filter::parse(Only::All, "feh<-1").keeps(facts));
+    fn conditions_are_read_as_people_write_them_and_nonsense_is_left_aside() {
+        let summary = summary("star");
+        let poor = prediction(-2.0, vec![]);
+        let facts = Facts { summary: &summary, prediction: Some(&poor) };
+        for (text, keeps) in
+            [("FEH<-1", true), ("[Fe/H]<-1 and star", true), ("[fe/h]>−1", false), ("Star", true), ("sun", false)]
+        {
+            let filter = Filter::parse(Only::All, text);
+            assert_eq!((filter.keeps(facts), filter.unclear().len()), (keeps, 0), "{text}");
+        }
+        let filter = Filter::parse(Only::All, "teff>banana star");
+        assert_eq!((filter.keeps(facts), filter.unclear()), (true, &["teff>banana".to_owned()][..]));
     }
 
     #[test]

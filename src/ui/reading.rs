@@ -216,12 +216,13 @@ pub fn ReadingControls(row: Row, curves: Memo<Curves>) -> impl IntoView {
     let strongest = move || {
         let slopes = curves.with(|curves| curves.slopes.clone())?;
         let feature = |f: &crate::plot::Feature| {
-            let line = f.line.map_or("unnamed", |line| line.name);
-            view! { <li>{line} " " {format!("{:.0} Å", f.wave_vac_aa)} " " <span class="muted">{format::slope(f.slope, &slopes.unit)}</span></li> }
+            // A line by where it lies at rest, whatever pixel of it weighs most.
+            let (line, wave_aa) = f.line.map_or(("unnamed", f.wave_vac_aa), |line| (line.name, line.wave_vac_aa));
+            view! { <li>{line} " " {format!("{wave_aa:.0} Å")} " " <span class="muted">{format::slope(f.slope, &slopes.unit)}</span></li> }
         };
         Some(view! {
             <div class="features" data-testid="features">
-                <span>"Lines that weigh most (slope × depth):"</span>
+                <span>"Lines that weigh most, by slope × depth; beside each its slope, the change for 1 % more flux:"</span>
                 <ol>{slopes.features.iter().map(feature).collect_view()}</ol>
             </div>
         })
@@ -264,8 +265,10 @@ fn in_words(fit: &ModelFit) -> String {
         Some(chi2) => format!("reduced χ² {chi2:.0}"),
         None => "no χ², for the file gives no errors,".into(),
     };
-    let usual =
-        format!("Without the noise that is {:.1} times what real stars with such lines usually differ by.", fit.misfit);
+    let usual = format!(
+        "Real stars with such lines usually differ from their model spectrum, too: with the noise taken out this one does {:.1} times as much.",
+        fit.misfit
+    );
     let edge = match fit.is_inside {
         true => "",
         false => " The answer lies outside of the emulator's grid; the spectrum is that of its nearest edge.",

@@ -136,7 +136,8 @@ fn read_at(view: &SpectrumView, curves: &reading::Curves, wave_aa: f64) -> Strin
         if let Some(flux) = view.flux.get(i) {
             parts.push(match view.sigma.get(i) {
                 Some(sigma) if sigma.is_finite() && *sigma > 0.0 && !is_masked => {
-                    format!("flux {} ± {} · S/N {:.0}", format::flux(*flux), format::flux(*sigma), flux / sigma)
+                    let (flux_text, sigma_text) = format::flux_with_error(*flux, *sigma);
+                    format!("flux {flux_text} ± {sigma_text} · S/N {:.0}", flux / sigma)
                 }
                 _ => format!("flux {}", format::flux(*flux)),
             });

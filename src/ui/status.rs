@@ -1,7 +1,8 @@
 //! The head of the page: what it is, where it computes, what answers, and what leaves the tab (nothing).
 
-use leptos::prelude::*;
+use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast;
+use web_sys::Element;
 
 use super::format;
 use super::gpu::Phase;
@@ -14,10 +15,40 @@ use crate::result::{Label, ModelCard};
 use crate::share::samp::HUB_URL;
 use crate::spectrum::Survey;
 
+/// Closes what is unfolded in the head, but for that which `inside` lies in.
+fn fold(inside: Option<&Element>) {
+    let open = document().query_selector_all("header details[open]").ok();
+    let open = open.iter().flat_map(|list| (0..list.length()).filter_map(|i| list.item(i)));
+    for details in open.filter_map(|node| node.dyn_into::<Element>().ok()) {
+        if !inside.is_some_and(|inside| details.contains(Some(inside))) {
+            let _ = details.remove_attribute("open");
+        }
+    }
+}
+
+/// A click elsewhere or Escape folds what is unfolded in the head.
+fn fold_on_leaving() {
+    let click = window_event_listener(ev::click, |event| {
+        fold(event.target().and_then(|target| target.dyn_into::<Element>().ok()).as_ref());
+    });
+    let escape = window_event_listener(ev::keydown, |event| {
+        // Of a dialogue Escape closes that alone.
+        let is_modal = document().query_selector("dialog[open]").is_ok_and(|found| found.is_some());
+        if event.key() == "Escape" && !is_modal {
+            fold(None);
+        }
+    });
+    on_cleanup(move || {
+        click.remove();
+        escape.remove();
+    });
+}
+
 /// Name, purpose and the state of the engine.
 #[component]
 pub fn Header() -> impl IntoView {
     let state = expect_context::<State>();
+    fold_on_leaving();
     view! {
         <a class="skip-link" href="#main">"Skip to the spectra"</a>
         <header>
@@ -102,9 +133,15 @@ fn Model(card: ModelCard) -> impl IntoView {
         measured.flat_map(|survey| Label::ALL.map(|label| card.measure(label, survey).map(ToString::to_string)));
     let measured = measured.flatten().map(|text| view! { <li>{format::prose(&text)}</li> }).collect_view();
     let whole = card.clone();
+    let state = expect_context::<State>();
+    let taught = move || {
+        let target = state.teach.in_use.with(|used| used.as_ref().map(|used| used.card.target.clone()))?;
+        let symbol = Label::from_name(&target).map_or(target.clone(), |label| label.symbol().to_owned());
+        Some(format!(", {symbol} taught here"))
+    };
     view! {
         <details class="fact" data-testid="model-card">
-            <summary>"Model " <strong>{card.name}</strong> " " {card.version}</summary>
+            <summary>"Model " <strong>{card.name}</strong> " " {card.version} {taught}</summary>
             <div class="popover">
                 <p>{card.trained_on}</p>
                 <h2>"Measured accuracy"</h2>

@@ -20,8 +20,13 @@ pub fn Table() -> impl IntoView {
         state.late_answer.track();
         let is_done = state.jobs.with(|jobs| jobs.is_empty());
         // Untracked: ten thousand rows would be as many subscriptions, and only the end of a job is told.
-        let has_answer = |row: &super::state::Row| row.answer.with_untracked(|a| a.prediction().is_some());
-        is_done.then(|| state.rows.with(|rows| rows.iter().filter(|r| has_answer(r)).count()))
+        let is_doubtful = |row: &super::state::Row| {
+            row.answer.with_untracked(|a| a.prediction().map(|p| p.flags.iter().any(|flag| flag.is_grave())))
+        };
+        is_done.then(|| {
+            let answered: Vec<bool> = state.rows.with(|rows| rows.iter().filter_map(is_doubtful).collect());
+            (answered.len(), answered.iter().filter(|is_doubtful| **is_doubtful).count())
+        })
     });
     let save = move |_| {
         if let Err(why) = save_table(&untrack(|| state.taken()), Format::Csv) {
@@ -33,7 +38,10 @@ pub fn Table() -> impl IntoView {
             <div class="results-head">
                 <h2 id="results-title">{move || format::count(n.get(), "spectrum", "spectra")}</h2>
                 <p class="muted" role="status" data-testid="outcome">
-                    {move || outcome.get().map(|answered| format!("{answered} with parameters"))}
+                    {move || outcome.get().map(|(answered, doubtful)| match doubtful {
+                        0 => format!("{answered} with parameters"),
+                        _ => format!("{answered} with parameters, {doubtful} of them doubtful"),
+                    })}
                     {move || (n.get() > 0 && n_skipped.get() > 0).then(|| view! {
                         <span class="for-readers">"; "</span>
                         <a href="#not-used">{move || format::count(n_skipped.get(), "item not used", "items not used")}</a>

@@ -169,12 +169,17 @@ pub fn verdict(lesson: &Lesson, outcomes: &[Outcome], regimes: &[Regime]) -> Bak
     }
 }
 
-/// How far off a strategy is, offset included, and the standard error of that.
+/// How far off answers are, offset included, and the standard error of that.
+fn together(sigma: Measured, bias: Measured) -> Measured {
+    let value = sigma.value.hypot(bias.value);
+    let weighed = |part: Measured| if value > 0.0 { part.value / value * part.error } else { 0.0 };
+    Measured { value, error: weighed(sigma).hypot(weighed(bias)) }
+}
+
+/// How far off a strategy is.
 fn total_error(score: &StrategyScore) -> Option<Measured> {
     let all = score.regimes.first()?;
-    let value = all.sigma.value.hypot(all.bias.value);
-    let weighed = |part: Measured| if value > 0.0 { part.value / value * part.error } else { 0.0 };
-    value.is_finite().then(|| Measured { value, error: weighed(all.sigma).hypot(weighed(all.bias)) })
+    Some(together(all.sigma, all.bias)).filter(|total| total.value.is_finite())
 }
 
 /// The simplest strategy that is within one standard error of the best.
@@ -186,7 +191,24 @@ fn recommend(lesson: &Lesson, scores: &[StrategyScore]) -> Option<Recommendation
     let digits = |v: f64| if v >= 10.0 { format!("{v:.0}") } else { format!("{v:.3}") };
     let figure = |m: Measured| format!("{} ± {}", digits(m.value), digits(m.error));
     let n = lesson.len();
-    let mut reason = if chosen == best || its.value == lowest.value {
+    // Gradient steps that never beat what comes before them leave every strategy at the same answers.
+    let answers = |strategy| scores.iter().find(|s| s.strategy == strategy).map(|s| s.out_of_fold.as_slice());
+    let is_alike = |strategy: &Strategy| {
+        let both = answers(*strategy).unwrap_or_default().iter().zip(answers(chosen).unwrap_or_default());
+        let off = both.map(|(a, b)| a.zip(*b).map_or(0.0, |(a, b)| (a - b).abs()));
+        off.fold(0.0, f64::max) < 1e-3 * its.value
+    };
+    let alike: Vec<&str> = scores.iter().map(|s| s.strategy).filter(is_alike).map(Strategy::title).collect();
+    let mut reason = if let [first @ .., last] = alike.as_slice()
+        && !first.is_empty()
+    {
+        format!(
+            "{} and {last} give the same answers with {n} labels: {} (scatter and offset together). No pass of training improved on the correction that comes before the first; {} changes least of the network.",
+            first.join(", "),
+            figure(its),
+            chosen.title()
+        )
+    } else if chosen == best || its.value == lowest.value {
         format!(
             "{} has the smallest error with {n} labels: {} (scatter and offset together).",
             chosen.title(),
@@ -209,22 +231,6 @@ fn recommend(lesson: &Lesson, scores: &[StrategyScore]) -> Option<Recommendation
             reason.push_str(&format!(" That is {gain:.0} % below the shipped network's {}.", digits(before.value)));
         }
     }
-    // Gradient steps that never beat what comes before them leave every strategy at the same answers.
-    let answers = |strategy| scores.iter().find(|s| s.strategy == strategy).map(|s| s.out_of_fold.as_slice());
-    let is_alike = |strategy: &Strategy| {
-        let both = answers(*strategy).unwrap_or_default().iter().zip(answers(chosen).unwrap_or_default());
-        let off = both.map(|(a, b)| a.zip(*b).map_or(0.0, |(a, b)| (a - b).abs()));
-        off.fold(0.0, f64::max) < 1e-3 * its.value
-    };
-    let alike: Vec<&str> = scores.iter().map(|s| s.strategy).filter(is_alike).map(Strategy::title).collect();
-    if let [first @ .., last] = alike.as_slice()
-        && !first.is_empty()
-    {
-        reason.push_str(&format!(
-            " {} and {last} give the same answers: no pass of training improved on what comes before the first.",
-            first.join(", ")
-        ));
-    }
     Some(Recommendation { strategy: chosen, reason })
 }
 
@@ -240,8 +246,8 @@ pub fn curve(lesson: &Lesson, outcomes: &[Outcome]) -> Vec<CurvePoint> {
     points
         .into_iter()
         .filter_map(|((strategy, labels), outcomes)| {
-            let [r2, sigma, ..] = measure(lesson, &outcomes, &all)?;
-            Some(CurvePoint { strategy, labels, r2, sigma })
+            let [r2, sigma, _, bias] = measure(lesson, &outcomes, &all)?;
+            Some(CurvePoint { strategy, labels, r2, sigma, total: together(sigma, bias) })
         })
         .collect()
 }

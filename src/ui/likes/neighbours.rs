@@ -181,7 +181,7 @@ fn One(neighbour: Neighbour, beside: Option<Thumbnail>, is_first: bool) -> impl 
             <p class="muted">{text.join(" · ")}</p>
             <p class="keys-line muted">
                 <span class="key series-0">"this neighbour"</span>
-                {has_both.then(|| view! { <span class="key series-4">"yours"</span><span class="key series-1">"neighbour − yours"</span> })}
+                {has_both.then(|| view! { <span class="key series-1">"yours"</span><span class="key series-2">"neighbour − yours"</span> })}
             </p>
             <ChartCanvas chart=Memo::new(move |_| chart.clone()) says=says test_id=if is_first { "neighbour-chart" } else { "another-neighbour-chart" }/>
         </li>
@@ -218,13 +218,13 @@ pub fn overlay(own: &Thumbnail, other: Option<&Thumbnail>, flux: &str) -> Chart 
     let curve = |through, paint| Mark::Curve { through, paint };
     let both = a.iter().chain(&b).map(|p| p.1);
     let mut plots =
-        vec![plot(flux, range_of(both), 0.62, vec![curve(b.clone(), Paint::Label), curve(a, Paint::Series(0))])];
+        vec![plot(flux, range_of(both), 0.62, vec![curve(b.clone(), Paint::Series(1)), curve(a, Paint::Series(0))])];
     if !b.is_empty() {
         plots.push(plot(
             "difference",
             (-largest, largest),
             0.38,
-            vec![Mark::Level(0.0), curve(difference, Paint::Series(1))],
+            vec![Mark::Level(0.0), curve(difference, Paint::Series(2))],
         ));
     }
     Chart { plots }

@@ -79,9 +79,9 @@ fn One(it: Arc<Translation>) -> impl IntoView {
             <p class="keys-line muted">
                 {if has_partner {
                     view! {
-                        <span class="key series-4">"predicted"</span>
+                        <span class="key series-1">"predicted"</span>
                         <span class="key series-0">"observed"</span>
-                        <span class="key series-1">"observed − predicted"</span>
+                        <span class="key series-2">"observed − predicted"</span>
                     }.into_any()
                 } else {
                     view! { <span class="key series-0">"predicted"</span> }.into_any()

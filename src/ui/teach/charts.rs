@@ -139,8 +139,8 @@ pub fn learning_curve(points: &[CurvePoint], target: &str) -> Chart {
     let strategies: BTreeSet<Strategy> = points.iter().map(|p| p.strategy).collect();
     let of = |strategy| points.iter().filter(move |p| p.strategy == strategy);
     let marks = strategies.into_iter().flat_map(|strategy| {
-        let through: Vec<(f64, f64)> = of(strategy).map(|p| (p.labels as f64, p.sigma.value)).collect();
-        let bars = of(strategy).map(|p| (p.labels as f64, p.sigma.value, p.sigma.error)).collect();
+        let through: Vec<(f64, f64)> = of(strategy).map(|p| (p.labels as f64, p.total.value)).collect();
+        let bars = of(strategy).map(|p| (p.labels as f64, p.total.value, p.total.error)).collect();
         let paint = paint(strategy);
         [
             Mark::Bars { at: bars, paint },
@@ -149,10 +149,10 @@ pub fn learning_curve(points: &[CurvePoint], target: &str) -> Chart {
         ]
     });
     let (fewest, most) = points.iter().fold((usize::MAX, 1), |(l, h), p| (l.min(p.labels), h.max(p.labels)));
-    let (_, high) = range_of(points.iter().map(|p| p.sigma.value + p.sigma.error));
+    let (_, high) = range_of(points.iter().map(|p| p.total.value + p.total.error));
     let plot = Plot {
         x_label: "Labels learned from".into(),
-        y_label: axis(target, "σ"),
+        y_label: axis(target, "σ and offset together,"),
         x_range: (fewest.min(most) as f64 * 0.9, most as f64 * 1.1),
         y_range: (0.0, high),
         is_x_log: true,

@@ -1,6 +1,6 @@
 //! The adapter that answers: what it is, keeping it, and the way back.
 
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 
 use super::format;
 use super::setup::symbol;
@@ -30,8 +30,15 @@ fn Card(in_use: InUse) -> impl IntoView {
     };
     let unit = Label::from_name(&card.target).map_or("", Label::unit);
     let error = if card.error >= 10.0 { format!("{:.0}", card.error) } else { format!("{:.3}", card.error) };
+    let place = NodeRef::<html::Div>::new();
+    // It stands above what was pressed to have it.
+    Effect::new(move |_| {
+        if let Some(place) = place.get() {
+            place.scroll_into_view();
+        }
+    });
     view! {
-        <div class="in-use" data-testid="adapter" role="status">
+        <div class="in-use" data-testid="adapter" role="status" node_ref=place>
             <p>
                 <strong>{target} " comes from what you taught: "</strong>
                 {card.strategy.title()} " on " {format::count(card.labels.n, "label", "labels")}

@@ -38,7 +38,7 @@ pub fn Verdict() -> impl IntoView {
         <Show when=has_curve>
             <h3>"How many labels it takes"</h3>
             <charts::Key strategies/>
-            <ChartCanvas chart=curve says="Scatter against the number of labels, a curve for each strategy" test_id="teach-learning-curve"/>
+            <ChartCanvas chart=curve says="Error, scatter and offset together, against the number of labels, a curve for each strategy" test_id="teach-learning-curve"/>
         </Show>
     }
 }
@@ -59,23 +59,28 @@ fn Scores(bake_off: Arc<BakeOff>) -> impl IntoView {
     let label = Label::from_name(&bake_off.target);
     let unit =
         label.map_or(String::new(), |l| if l.unit().is_empty() { String::new() } else { format!(" ({})", l.unit()) });
-    let chosen = bake_off.recommendation.as_ref().map(|r| r.strategy);
+    let recommended = bake_off.recommendation.as_ref().map(|r| r.strategy);
+    // Not before every star has been asked about: the first folds may be the easy ones.
+    let chosen = Memo::new(move |_| recommended.filter(|_| !teach.is_busy()));
     let rows = bake_off.scores.iter().flat_map(|score| {
         let n = score.regimes.len();
         score.regimes.iter().enumerate().map(move |(i, regime)| (score.clone(), regime.clone(), i, n))
     });
     let rows = rows.map(|(score, regime, i, n)| view! { <ScoreRow score regime first=i == 0 n recommended=chosen/> });
     view! {
-        <div class="table-scroll">
-            <table class="scores" data-testid="teach-scores">
-                <caption>
-                    {symbol(&bake_off.target)} ": every star predicted by a model that did not learn from it. σ after 3 σ clipping; errors over folds and seeds."
-                </caption>
+        <p class="muted" id="teach-scores-about">
+            {symbol(&bake_off.target)} ": every star predicted by a model that did not learn from it. σ after 3 σ clipping; errors over folds and seeds."
+        </p>
+        <div class="table-scroll" tabindex="0" role="region" aria-label="How the strategies compare">
+            <table class="scores" data-testid="teach-scores" aria-describedby="teach-scores-about">
                 <thead>
                     <tr>
-                        <th scope="col">"Strategy"</th><th scope="col">"Stars"</th><th scope="col">"N"</th>
-                        <th scope="col">"σ" {unit.clone()}</th><th scope="col">"Offset" {unit}</th><th scope="col">"R²"</th>
-                        <th scope="col">"Epochs"</th>
+                        <th scope="col">"Strategy"</th>
+                        <th scope="col" class="number">"σ" {unit.clone()}</th>
+                        <th scope="col" class="number">"Offset" {unit}</th>
+                        <th scope="col" class="number">"R²"</th>
+                        <th scope="col">"Stars"</th><th scope="col" class="number">"N"</th>
+                        <th scope="col" class="number">"Epochs"</th>
                     </tr>
                 </thead>
                 <tbody on:change=move |e| teach.chosen.set(Strategy::from_name(&event_target_value(&e)))>
@@ -92,7 +97,7 @@ fn ScoreRow(
     regime: RegimeScore,
     first: bool,
     n: usize,
-    recommended: Option<Strategy>,
+    recommended: Memo<Option<Strategy>>,
 ) -> impl IntoView {
     let teach = expect_context::<State>().teach;
     let strategy = score.strategy;
@@ -105,16 +110,16 @@ fn ScoreRow(
                         <input type="radio" name="teach-shown" value=strategy.name() prop:checked=is_shown/>
                         {strategy.title()}
                     </label>
-                    {(recommended == Some(strategy)).then(|| view! { <span class="chip mild">"recommended"</span> })}
+                    {move || (recommended.get() == Some(strategy)).then(|| view! { <span class="chip mild">"recommended"</span> })}
                 </th>
             })}
-            <td>{regime.regime.clone()}</td>
-            <td class="number">{regime.n}</td>
             <td class="number" data-testid=format!("sigma-{}-{}", strategy.name(), if first { "all" } else { "part" })>
                 {figure(regime.sigma)}
             </td>
             <td class="number">{figure(regime.bias)}</td>
             <td class="number">{figure(regime.r2)}</td>
+            <td>{regime.regime.clone()}</td>
+            <td class="number">{regime.n}</td>
             {first.then(|| view! { <td class="number" rowspan=n>{score.epochs}</td> })}
         </tr>
     }
@@ -124,7 +129,12 @@ fn ScoreRow(
 fn Recommended() -> impl IntoView {
     let state = expect_context::<State>();
     let teach = state.teach;
-    let reason = move || teach.bake_off.with(|b| b.as_ref()?.recommendation.as_ref().map(|r| r.reason.clone()));
+    let reason = move || {
+        if teach.is_busy() {
+            return Some("The verdict comes when every star has been predicted.".into());
+        }
+        teach.bake_off.with(|b| b.as_ref()?.recommendation.as_ref().map(|r| r.reason.clone()))
+    };
     let can_use = move || !teach.is_busy() && teach.shown().is_some_and(|s| s != Strategy::ZeroShot);
     let text = move || {
         let n = teach.bake_off.with(|b| b.as_ref().map_or(0, |b| b.truth.len()));
