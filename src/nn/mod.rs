@@ -12,6 +12,7 @@ pub mod decoder;
 mod few_rows;
 pub mod flow;
 mod gelu;
+pub mod half;
 pub mod keyed;
 pub mod lora;
 pub mod masked_transformer;
