@@ -35,6 +35,8 @@ mod dropped;
 #[cfg(feature = "nn")]
 mod likes;
 pub mod likes_message;
+#[cfg(feature = "engine")]
+pub mod mailbox;
 pub mod message;
 #[cfg(feature = "nn")]
 mod networks;

@@ -1,11 +1,14 @@
 //! The masked transformers of both surveys (MODEL_SPEC §2.1 and §2.3).
 
+use std::ops::Range;
+
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Device, Tensor};
 
 use super::gelu::gelu;
+use super::half::{Half, PartnerError};
 use super::keyed::{Keyed, Transfer, parameter};
 use super::linear;
 use super::self_attention::{SelfAttention, SelfAttentionConfig};
@@ -93,7 +96,15 @@ struct Block {
 
 impl Block {
     fn forward(&self, h: Tensor<3>) -> Tensor<3> {
-        let h = h.clone() + self.attention.forward(self.ln1.forward(h));
+        self.feed(h.clone() + self.attention.forward(self.ln1.forward(h)))
+    }
+
+    /// The same for the tokens of one half.
+    fn forward_half(&self, h: Tensor<3>, others: usize, half: &Half) -> Result<Tensor<3>, PartnerError> {
+        Ok(self.feed(h.clone() + self.attention.forward_half(self.ln1.forward(h), others, half)?))
+    }
+
+    fn feed(&self, h: Tensor<3>) -> Tensor<3> {
         h.clone() + self.down.forward(gelu(self.up.forward(self.ln2.forward(h))))
     }
 }
@@ -112,13 +123,21 @@ impl MaskedTransformer {
     /// # Shapes
     /// `[batch, tokens, token width]` → `[batch, tokens, embed_dim]`
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let [batch, n, width] = tokens.dims();
-        let n = n.min(self.position_embed.lazy_shape().dims::<2>()[0]);
-        let tokens = tokens.slice([0..batch, 0..n, 0..width]);
-        let positions = self.position_embed.val().narrow(0, 0, n).unsqueeze_dim::<3>(0);
-        let h = self.dropout.forward(self.data_embed.forward(tokens) + positions);
-        let h = self.blocks.iter().fold(h, |h, block| block.forward(h));
+        let all = 0..self.positions(&tokens);
+        let h = self.blocks.iter().fold(self.placed(tokens, all), |h, block| block.forward(h));
         self.final_layernorm.forward(h)
+    }
+
+    /// How many tokens have a position.
+    fn positions(&self, tokens: &Tensor<3>) -> usize {
+        tokens.dims()[1].min(self.position_embed.lazy_shape().dims::<2>()[0])
+    }
+
+    /// Some of the tokens at their positions, as the first block takes them.
+    fn placed(&self, tokens: Tensor<3>, part: Range<usize>) -> Tensor<3> {
+        let positions = self.position_embed.val().narrow(0, part.start, part.len()).unsqueeze_dim::<3>(0);
+        let tokens = tokens.narrow(1, part.start, part.len());
+        self.dropout.forward(self.data_embed.forward(tokens) + positions)
     }
 
     /// The embedding for downstream use: the mean over all tokens, the special one included.
@@ -127,6 +146,25 @@ impl MaskedTransformer {
     /// `[batch, pixels]` → `[batch, embed_dim]`
     pub fn embed(&self, x: Tensor<2>) -> Tensor<2> {
         self.forward(self.tokens(x)).mean_dim(1).squeeze_dim(1)
+    }
+
+    /// The same by two, each of which asks this of its own copy of the network at the same time; both get it.
+    ///
+    /// # Shapes
+    /// `[batch, pixels]` → `[batch, embed_dim]`
+    pub fn embed_half(&self, x: Tensor<2>, half: &Half) -> Result<Tensor<2>, PartnerError> {
+        let tokens = self.tokens(x.clone());
+        let n = self.positions(&tokens);
+        if n < 2 {
+            return Ok(self.embed(x));
+        }
+        let part = half.part(n);
+        let others = n - part.len();
+        let h = self.placed(tokens, part);
+        let h = self.blocks.iter().try_fold(h, |h, block| block.forward_half(h, others, half))?;
+        let sum = self.final_layernorm.forward(h).sum_dim(1);
+        half.give(&sum)?;
+        Ok((half.whole(sum, 1)?.sum_dim(1) / n as f64).squeeze_dim(1))
     }
 
     /// Tokens rebuilt from their embeddings: what masked training compares.

@@ -8,6 +8,7 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
+use super::apply;
 use super::batch_norm::{BatchNorm, BatchNormConfig};
 use super::keyed::{Keyed, Transfer};
 use crate::model::weights::{Tensors, WeightsError};
@@ -59,7 +60,7 @@ impl Mlp {
     /// # Shapes
     /// `[batch, widths[0]]` → `[batch, widths[last]]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        self.forward_with(x, |_, layer, x| layer.forward(x))
+        self.forward_with(x, |_, layer, x| apply(layer, x))
     }
 
     /// What the first linear layer alone makes of the input.
@@ -67,7 +68,7 @@ impl Mlp {
     /// # Shapes
     /// `[batch, widths[0]]` → `[batch, widths[1]]`
     pub fn first(&self, x: Tensor<2>) -> Tensor<2> {
-        self.layers.first().map_or_else(|| x.clone(), |layer| layer.forward(x.clone()))
+        self.layers.first().map_or_else(|| x.clone(), |layer| apply(layer, x.clone()))
     }
 
     /// The forward pass with each linear layer done by `linear(index, layer, input)`: where an adapter comes in.
@@ -98,7 +99,7 @@ impl Mlp {
     fn activations(&self, x: &Tensor<2>, depth: usize) -> Vec<Tensor<2>> {
         let mut activations: Vec<Tensor<2>> = Vec::new();
         for (i, layer) in self.layers.iter().take(depth).enumerate() {
-            let y = layer.forward(activations.last().unwrap_or(x).clone());
+            let y = apply(layer, activations.last().unwrap_or(x).clone());
             activations.push(relu(self.norms.get(i).map_or_else(|| y.clone(), |norm| norm.forward(y.clone()))));
         }
         activations

@@ -6,6 +6,7 @@ use burn::nn::Linear;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
+use super::half::{Half, PartnerError};
 use super::keyed::{Keyed, Transfer};
 use super::linear;
 use crate::model::weights::WeightsError;
@@ -50,13 +51,41 @@ impl SelfAttention {
     /// # Shapes
     /// `[batch, tokens, width]` → the same
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let [batch, tokens, width] = x.dims();
-        let depth = width / self.heads;
-        let split = |t: Tensor<3>| t.reshape([batch, tokens, self.heads, depth]).swap_dims(1, 2);
-        let q = split(self.q_proj.forward(x.clone())) * (depth as f64).powf(-0.5 * f64::from(SCALINGS));
-        let kv = self.kv_proj.forward(x);
-        let k = split(kv.clone().narrow(2, 0, width));
-        let v = split(kv.narrow(2, width, width));
+        let kv = self.kv_proj.forward(x.clone());
+        self.attend(self.queries(x), kv)
+    }
+
+    /// The same for the tokens of one half, which attend to those of both: `others` are the partner's.
+    ///
+    /// # Shapes
+    /// `[batch, tokens of this half, width]` → the same
+    pub fn forward_half(&self, x: Tensor<3>, others: usize, half: &Half) -> Result<Tensor<3>, PartnerError> {
+        let kv = self.kv_proj.forward(x.clone());
+        half.give(&kv)?;
+        // A partner that is a little later has meanwhile got as far.
+        let q = self.queries(x);
+        Ok(self.attend(q, half.whole(kv, others)?))
+    }
+
+    /// `[batch, tokens, width]` → `[batch, heads, tokens, depth]`
+    fn split(&self, t: Tensor<3>) -> Tensor<4> {
+        let [batch, tokens, width] = t.dims();
+        t.reshape([batch, tokens, self.heads, width / self.heads]).swap_dims(1, 2)
+    }
+
+    /// `[batch, tokens, width]` → `[batch, heads, tokens, depth]`, scaled
+    fn queries(&self, x: Tensor<3>) -> Tensor<4> {
+        let q = self.split(self.q_proj.forward(x));
+        let depth = q.dims()[3];
+        q * (depth as f64).powf(-0.5 * f64::from(SCALINGS))
+    }
+
+    /// Queries `[batch, heads, tokens, depth]` on keys and values `[batch, all tokens, 2 · width]` → `[batch, tokens, width]`
+    fn attend(&self, q: Tensor<4>, kv: Tensor<3>) -> Tensor<3> {
+        let [batch, heads, tokens, depth] = q.dims();
+        let width = heads * depth;
+        let k = self.split(kv.clone().narrow(2, 0, width));
+        let v = self.split(kv.narrow(2, width, width));
         let attended = softmax(q.matmul(k.swap_dims(2, 3)), 3).matmul(v);
         self.out_proj.forward(attended.swap_dims(1, 2).reshape([batch, tokens, width]))
     }

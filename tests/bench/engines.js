@@ -10,10 +10,18 @@ const specola = (program) => inWorker(`specola.worker.js?program=${program}`, { 
 const onnxruntime = (backend) => inWorker(`onnxruntime.worker.js?backend=${backend}`, { type: "module" });
 const tensorflow = (backend) => inWorker(`tensorflow.worker.js?backend=${backend}`);
 
-/** Several engines side by side, each with its part of a batch. */
+/** Shared memory for what two engines hand each other, bytes: four times the keys and values of half an encoder's tokens. */
+const SHARED_BYTES = 2 ** 21;
+
+/**
+ * Several engines side by side, each with its part of a batch. A single spectrum two of them compute together, where a page may
+ * have shared memory.
+ */
 async function pool(threads) {
   const workers = await Promise.all(Array.from({ length: threads }, () => specola("cpu")));
   let working = workers;
+  const memory = threads === 2 && self.crossOriginIsolated ? new SharedArrayBuffer(SHARED_BYTES) : null;
+  if (memory) workers.forEach((worker, i) => worker.post({ memory, isFirst: i === 0 }));
   return {
     async ask(question) {
       if (question.do === "run") {
@@ -24,7 +32,12 @@ async function pool(threads) {
         return { ms: performance.now() - begun };
       }
       if (question.do !== "open") return (await Promise.all(workers.map((worker) => worker.ask(question))))[0];
-      const { batch } = question.case;
+      const { kind, batch } = question.case;
+      if (memory && kind === "encoder" && batch === 1) {
+        working = workers;
+        const halved = { do: "open", case: { ...question.case, is_halved: true } };
+        return (await Promise.all(workers.map((worker) => worker.ask(halved))))[0];
+      }
       const part = Math.ceil(batch / threads);
       working = workers.slice(0, Math.ceil(batch / part));
       const parts = await Promise.all(working.map((worker, i) => {

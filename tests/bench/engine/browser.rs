@@ -1,8 +1,13 @@
 //! In a worker: a message in, a message out, one after the other.
 
+use std::rc::Rc;
+
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use gloo::events::EventListener;
-use wasm_bindgen::JsCast;
+use js_sys::{Reflect, SharedArrayBuffer};
+use specola::engine::mailbox::Mailbox;
+use specola::nn::half::Half;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
@@ -16,22 +21,32 @@ pub fn start() {
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
     let (send, questions) = unbounded();
     EventListener::new(&scope, "message", move |event| {
-        if let Some(question) = event.unchecked_ref::<MessageEvent>().data().as_string() {
-            let _ = send.unbounded_send(question);
-        }
+        let _ = send.unbounded_send(event.unchecked_ref::<MessageEvent>().data());
     })
     .forget();
     spawn_local(answer_all(questions));
     say("{}");
 }
 
-async fn answer_all(mut questions: UnboundedReceiver<String>) {
+async fn answer_all(mut questions: UnboundedReceiver<JsValue>) {
     let mut engine = Engine::default();
     let clock = js_sys::global().unchecked_into::<DedicatedWorkerGlobalScope>().performance();
     while let Ok(question) = questions.recv().await {
+        let Some(question) = question.as_string() else {
+            engine.half = half(&question);
+            continue;
+        };
         let now_ms = || clock.as_ref().map_or(0.0, |clock| clock.now());
         say(&engine.answer(&question, now_ms).await);
     }
+}
+
+/// What is no question says which half of a pass is computed here: `{memory, isFirst}`.
+fn half(message: &JsValue) -> Option<Half> {
+    let part = |name: &str| Reflect::get(message, &name.into()).ok();
+    let is_first = part("isFirst")?.as_bool()?;
+    let memory: SharedArrayBuffer = part("memory")?.dyn_into().ok()?;
+    Some(Half { is_first, partner: Rc::new(Mailbox::new(&memory, is_first)) })
 }
 
 fn say(what: &str) {

@@ -3,6 +3,7 @@
 use burn::tensor::Device;
 use serde::Deserialize;
 use specola::model::encoders::Size;
+use specola::nn::half::Half;
 use specola::result::teach::Strategy;
 
 use crate::forward::{Encoding, Regression};
@@ -32,6 +33,9 @@ pub enum Case {
         /// As above.
         #[serde(default)]
         first: usize,
+        /// Whether a partner computes the other half of every spectrum's tokens.
+        #[serde(default)]
+        is_halved: bool,
     },
     /// Steps of a training.
     Train {
@@ -86,14 +90,16 @@ pub enum Job {
 }
 
 impl Job {
-    /// Makes everything ready, and gives the outputs by which engines are compared.
-    pub async fn open(case: Case, device: &Device) -> Result<(Self, Vec<f32>), String> {
+    /// Makes everything ready, and gives the outputs by which engines are compared. `half`: which of a case that two share
+    /// is computed here.
+    pub async fn open(case: Case, device: &Device, half: Option<&Half>) -> Result<(Self, Vec<f32>), String> {
         let mut job = match case {
             Case::Mlp { widths, batch, first } => {
                 Self::Regression(Box::new(Regression::new(&widths, batch, first, device)?))
             }
-            Case::Encoder { size, batch, first } => {
-                Self::Encoding(Box::new(Encoding::new(size, batch, first, device)?))
+            Case::Encoder { size, batch, first, is_halved } => {
+                let half = half.filter(|_| is_halved).cloned();
+                Self::Encoding(Box::new(Encoding::new(size, batch, first, half, device)?))
             }
             Case::Preprocess { count } => Self::Preprocessing(Preprocessing::new(count)?),
             Case::Search { entries, width, steps } => Self::Search(Box::new(Search::new(entries, width, steps))),

@@ -7,6 +7,7 @@ use specola::model::manifest::ModelEntry;
 use specola::model::regressor::Regressor;
 use specola::model::weights::Tensors;
 use specola::nn::MlpConfig;
+use specola::nn::half::Half;
 use specola::nn::keyed::Keyed;
 use specola::nn::masked_transformer::MaskedTransformer;
 use specola::preprocess::grid::MODEL_PIXELS;
@@ -55,23 +56,28 @@ impl Regression {
 pub struct Encoding {
     encoder: MaskedTransformer,
     inputs: Vec<f32>,
+    half: Option<Half>,
     device: Device,
 }
 
 impl Encoding {
-    pub fn new(size: Size, batch: usize, first: usize, device: &Device) -> Result<Self, String> {
+    pub fn new(size: Size, batch: usize, first: usize, half: Option<Half>, device: &Device) -> Result<Self, String> {
         let empty = size.lrs().init(device);
         let mut tensors = Tensors::default();
         empty.slots("").iter().for_each(|slot| weights(&mut tensors, slot));
         let encoder = empty.loaded(&tensors, "", device).map_err(|why| why.to_string())?;
         let inputs = made("input", first * MODEL_PIXELS, batch * MODEL_PIXELS, 0.2, 1.0);
-        Ok(Self { encoder, inputs, device: device.clone() })
+        Ok(Self { encoder, inputs, half, device: device.clone() })
     }
 
     pub async fn run(&self) -> Result<Vec<f32>, String> {
         let batch = self.inputs.len() / MODEL_PIXELS;
         let x = Tensor::<2>::from_data(TensorData::new(self.inputs.clone(), [batch, MODEL_PIXELS]), &self.device);
-        let data = self.encoder.embed(x).into_data_async().await.map_err(|why| format!("{why:?}"))?;
+        let embedding = match &self.half {
+            Some(half) => self.encoder.embed_half(x, half).map_err(|why| why.to_string())?,
+            None => self.encoder.embed(x),
+        };
+        let data = embedding.into_data_async().await.map_err(|why| format!("{why:?}"))?;
         data.try_to_vec().map_err(|why| format!("{why:?}"))
     }
 }

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
+use specola::nn::half::Half;
 
 use crate::case::{Case, Job};
 
@@ -51,6 +52,8 @@ pub struct Answer {
 pub struct Engine {
     device: Option<Device>,
     job: Option<Job>,
+    /// Of a case that two share: which half is computed here.
+    pub half: Option<Half>,
 }
 
 impl Engine {
@@ -74,7 +77,7 @@ impl Engine {
                 let device = self.device.as_ref().ok_or("it was not started")?;
                 // Two full-size encoders need not be in memory at once.
                 self.job = None;
-                let (job, outputs) = Job::open(case, device).await?;
+                let (job, outputs) = Job::open(case, device, self.half.as_ref()).await?;
                 self.job = Some(job);
                 Ok(Answer { outputs: Some(outputs), ..Answer::default() })
             }
