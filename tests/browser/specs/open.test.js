@@ -69,7 +69,7 @@ scenario("shows the whole card of its model, on a narrow screen and with more co
   const card = visit.part("whole-card");
   assert.match(await card.innerText(), /SHA-256\s+[0-9a-f]{64}/);
   assert.match(await visit.part("card-limits").innerText(), /Trained for Teff 3950 to 7550 K/);
-  assert.match(await visit.part("card-within").innerText(), /Within one error, where 68 % is right: Teff \d+ % of \d+/);
+  assert.match(await visit.part("card-within").innerText(), /Within one error, where 68 % is right: Teff \d+ % \(\d+ stars\)/);
   const first = await visit.part("calibration").locator("canvas").evaluate((canvas) => canvas.toDataURL());
   await visit.part("card-set").selectOption({ index: 1 });
   await visit.page.waitForFunction(

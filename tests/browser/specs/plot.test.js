@@ -73,7 +73,8 @@ scenario("a magnifier goes with the pointer while it is asked for", async (visit
   await visit.page.mouse.move(2, 2);
   await visit.part("lens").waitFor({ state: "detached" });
   await visit.part("magnifier").click();
-  await visit.page.mouse.move(x, y);
+  const again = await middle(visit, "plot-model");
+  await visit.page.mouse.move(again.x, again.y);
   await visit.page.waitForFunction(() => /\d{4}/.test(document.querySelector('[data-testid="readout"]')?.textContent));
   assert.equal(await visit.part("lens").count(), 0);
 });
