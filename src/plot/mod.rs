@@ -30,6 +30,6 @@ pub use lines::{LINES, SpectralLine, identify};
 pub use losses::{LossSeries, losses};
 pub use pen::{Drawing, Drawn, Scale};
 pub use reading::{Feature, FitCurves, SlopeCurves};
-pub use smooth::smoothed;
+pub use smooth::{smoothed, smoothed_values};
 pub use spectrum::{SpectrumFigure, nearest_index};
 pub use theme::{Paint, Rgb, Theme};

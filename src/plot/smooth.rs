@@ -20,6 +20,11 @@ pub fn smoothed(view: &SpectrumView, fwhm_pixels: f64) -> SpectrumView {
     }
 }
 
+/// Values smoothed by a Gaussian of this FWHM, pixels; those that are missing stay so.
+pub fn smoothed_values(values: &[f32], fwhm_pixels: f64) -> Vec<f32> {
+    gaussian(values, |_| false, fwhm_pixels)
+}
+
 fn gaussian(values: &[f32], is_masked: impl Fn(usize) -> bool, fwhm_pixels: f64) -> Vec<f32> {
     let sigma = fwhm_pixels / FWHM_OVER_SIGMA;
     let taps: Vec<f64> = (0..=(3.0 * sigma) as usize).map(|k| (-0.5 * (k as f64 / sigma).powi(2)).exp()).collect();

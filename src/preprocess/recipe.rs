@@ -286,13 +286,13 @@ fn settle_snr(spectrum: &Spectrum, log: &mut Log) -> Option<Snr> {
     match snr {
         Some(Known { value, source: Source::Estimated }) => {
             let did = format!(
-                "{value:.0} a 69 km/s pixel, estimated from the scatter between pixels: the file has no errors"
+                "{value:.0} per pixel of 69 km/s, estimated from the scatter between pixels: the file has no errors"
             );
             log.note("S/N", did, true);
             log.flags.push(Flag::SnrEstimated);
         }
         Some(Known { value, .. }) => {
-            log.note("S/N", format!("{value:.0} a 69 km/s pixel (median over 4000–5599 Å)"), false);
+            log.note("S/N", format!("{value:.0} per pixel of 69 km/s (median over 4000–5599 Å)"), false);
         }
         None => log.note("S/N", "cannot be told from so few pixels".into(), true),
     }

@@ -65,8 +65,7 @@ fn Answered(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> impl In
                 <dt><Symbol label=estimate.label/></dt>
                 <dd>
                     <span class="value">{value}</span>
-                    <span class="error">"± " {error}</span>
-                    <span class="unit">{unit}</span>
+                    <span class="with-unit"><span class="error">"± " {error}</span> " " <span class="unit">{unit}</span></span>
                 </dd>
                 <Beside estimate key/>
                 {by.map(|by| view! { <Measured label=estimate.label by survey/> })}
@@ -82,7 +81,7 @@ fn Answered(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> impl In
         {(!prediction.flags.is_empty()).then(|| view! { <ul class="flag-meanings">{flags.collect_view()}</ul> })}
         <p class="muted">
             "By " {prediction.model.clone()}
-            {prediction.snr.map(|_| format!(", S/N {} a pixel", format::snr(prediction.snr)))} ". "
+            {prediction.snr.map(|_| format!(", S/N {} per pixel", format::snr(prediction.snr)))} ". "
             {by.map(|by| view! { <Basis by survey/> })}
         </p>
         <OtherCard by=prediction.model.clone()/>
@@ -140,7 +139,12 @@ fn Basis(by: String, survey: Survey) -> impl IntoView {
                 m.on,
                 survey.measured_as().name()
             ),
-            Some(m) => format!("σ: scatter about catalogue values of real stars it had not seen ({}).", m.on),
+            Some(m) => {
+                let seen = survey == Survey::Miles && card.trained_on.contains("MILES");
+                let but =
+                    if seen { " This star may be among those that the shipped network did learn from." } else { "" };
+                format!("σ: scatter about catalogue values of real stars it had not seen ({}).{but}", m.on)
+            }
             None => format!("Its accuracy on {} spectra was never measured.", survey.name()),
         })
     }

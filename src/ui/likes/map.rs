@@ -98,7 +98,7 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
         <div data-testid="map-panel">
             <h3>"Map"</h3>
             <p class="muted">{format!(
-                "The first two principal components of the reference stars' embeddings ({:.0} and {:.0} % of their variance). Squares with a rim are yours, that with a broad rim is the selected one. Click a star to find its like.",
+                "The first two principal components of the reference stars' embeddings: the first to the right ({:.0} % of their variance), the second upwards ({:.0} %). Squares with a rim are yours, that with a broad rim is the selected one. Click a star to find its like.",
                 percent[0], percent[1]
             )}</p>
             <div class="teach-form likes-form">

@@ -65,7 +65,7 @@ fn Settings() -> impl IntoView {
                     }).collect_view()}
                 </select>
             </label>
-            <label>"but with another "
+            <label>"with a different "
                 <select data-testid="likes-differs" on:change=move |event| { label.set(event_target_value(&event)); set_rule(); }>
                     <option value="">"— any —"</option>
                     {move || labels.get().into_iter().map(|l| view! { <option value=l.name>{l.symbol}</option> }).collect_view()}
@@ -100,7 +100,8 @@ fn Found(view: Arc<LikesView>) -> impl IntoView {
             let whole = label.unit == "K";
             let own = view.labels.get(i).copied().flatten().map_or("–".into(), |v| number(v, whole));
             let text = format!("{} ± {}", number(spread.median, whole), number(spread.half_width, whole));
-            Some(view! { <tr><th scope="row">{label.symbol}</th><td>{own}</td><td>{text}</td><td>{spread.n}</td></tr> })
+            let name = if label.unit.is_empty() { label.symbol } else { format!("{} ({})", label.symbol, label.unit) };
+            Some(view! { <tr><th scope="row">{name}</th><td>{own}</td><td>{text}</td><td>{spread.n}</td></tr> })
         })
     };
     let table = {

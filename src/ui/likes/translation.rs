@@ -6,10 +6,15 @@ use leptos::prelude::*;
 
 use super::neighbours::{flux_of, overlay};
 use super::state::number;
+use crate::plot::smoothed_values;
 use crate::result::catalogue::Modality;
 use crate::result::likes::{BothLabels, MatchedBy, Observed, Thumbnail, Translation};
 use crate::ui::chart_canvas::ChartCanvas;
 use crate::ui::state::{RowKey, State};
+
+/// FWHM by which a predicted Gaia XP spectrum is smoothed where it is drawn, samples of 2 nm: less than the prisms spread a line,
+/// so that only what cannot be in such a spectrum goes.
+const DRAWN_SAMPLES: f64 = 3.0;
 
 /// The prediction, the observed spectrum of the same star, and labels from both.
 #[component]
@@ -28,7 +33,8 @@ fn survey(modality: Modality) -> &'static str {
 #[component]
 fn One(it: Arc<Translation>) -> impl IntoView {
     let state = expect_context::<State>();
-    let predicted = Thumbnail { wave_vac_aa: it.wave_vac_aa.clone(), flux: it.flux.clone() };
+    let drawn = if it.to == Modality::Xp { smoothed_values(&it.flux, DRAWN_SAMPLES) } else { it.flux.clone() };
+    let predicted = Thumbnail { wave_vac_aa: it.wave_vac_aa.clone(), flux: drawn };
     let observed =
         it.observed.as_ref().map(|o| Thumbnail { wave_vac_aa: it.wave_vac_aa.clone(), flux: o.flux.clone() });
     let flux = flux_of(it.to);
@@ -48,8 +54,11 @@ fn One(it: Arc<Translation>) -> impl IntoView {
     });
     let usual = it.usual_error.map(|error| {
         format!(
-            "Of {} simulated stars that it had not seen such predictions were off by {:.3} on average, in the plot's unit; the mean of all spectra would be off by {:.3}. Ripples smaller than that are the network's own.",
-            error.n, error.predicted, error.of_the_mean
+            "Of {} simulated stars that it had not seen such predictions were off by {:.3} on average, in the plot's unit; the mean of all spectra would be off by {:.3}. Ripples smaller than that are the network's own{}.",
+            error.n,
+            error.predicted,
+            error.of_the_mean,
+            if it.to == Modality::Xp { "; the curve is drawn smoothed over 6 nm, less than the prisms spread a line" } else { "" }
         )
     });
     let (id, to, spectrum, model) = (it.id.clone(), it.to, it.spectrum, it.model.clone());
@@ -91,7 +100,7 @@ fn One(it: Arc<Translation>) -> impl IntoView {
             <p>{says.clone()}</p>
             <label>"The same star: "
                 <select data-testid="translation-partner" on:change=choose>
-                    <option value="">"found by itself"</option>
+                    <option value="">"by name or position"</option>
                     {move || partners().into_iter().map(|(id, name)| view! { <option value=id.to_string()>{name}</option> }).collect_view()}
                 </select>
             </label>

@@ -119,8 +119,8 @@ pub fn abundances(plane: &Plane) -> Chart {
     };
     let all = || [&plane.shipped, &plane.taught, &plane.table].into_iter().flatten();
     let plot = Plot {
-        x_label: Label::Feh.symbol().into(),
-        y_label: Label::AlphaFe.symbol().into(),
+        x_label: format!("{} (dex)", Label::Feh.symbol()),
+        y_label: format!("{} (dex)", Label::AlphaFe.symbol()),
         x_range: range_of(all().map(|p| p[0])),
         y_range: range_of(all().map(|p| p[1])),
         is_x_log: false,

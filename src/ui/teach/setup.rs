@@ -47,7 +47,7 @@ pub fn Setup() -> impl IntoView {
                 </select>
             </label>
             <label title="Spectra with the same value in this column stay on one side of every split: repeats of a star, members of a cluster">
-                "Keep together "
+                "Never part those with the same "
                 <select data-testid="teach-groups" on:change=move |e| {
                     teach.groups.set(Some(event_target_value(&e)).filter(|name| !name.is_empty()));
                 }>
@@ -137,7 +137,7 @@ fn OwnCut() -> impl IntoView {
     };
     view! {
         <label title="Scores are shown for metal-poor and metal-rich stars, and for those on either side of a value of yours">
-            "Judge apart by "
+            "Judge separately below and above "
             <select data-testid="teach-cut-by" on:change=move |e| {
                 teach.cut_by.set(Some(event_target_value(&e)).filter(|name| !name.is_empty()));
             }>
