@@ -178,8 +178,10 @@ fn columns(text: &str) -> Result<Columns, ReadError> {
         });
     };
     if !first.has_number() {
-        let problem =
-            format!("“{}” is text; a spectrum is columns of numbers, wavelength and flux", shown(first.cells[0]));
+        let problem = format!(
+            "“{}” is text; a spectrum is columns of numbers, wavelength and flux",
+            shown(first.cells.first().unwrap_or(&""))
+        );
         return Err(ReadError::Text { line: first.line, problem });
     }
     let width = first.cells.len();
