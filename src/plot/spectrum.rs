@@ -139,8 +139,8 @@ impl<'a> SpectrumFigure<'a> {
         }
         if !self.view.model_flux.is_empty() {
             panels.push(self.model());
-            panels.extend(self.fit.map(|_| self.residual()));
             panels.extend(self.slopes.map(|_| self.slopes()));
+            panels.extend(self.fit.map(|_| self.residual()));
         }
         Figure { panels, wave_range_aa: self.wave_range_aa }
     }

@@ -98,6 +98,12 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
                 <PlotCanvas which=Which::Model view=drawn curves zoom rv_kms/>
             </figure>
             <ReadingControls row curves/>
+            <Show when=move || shows_slopes.get()>
+                <figure>
+                    <figcaption>{move || reading::slopes_key(row)}</figcaption>
+                    <PlotCanvas which=Which::Slopes view curves zoom rv_kms/>
+                </figure>
+            </Show>
             <Show when=move || shows_fit.get()>
                 <figure>
                     <figcaption>
@@ -107,12 +113,6 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
                         </Show>
                     </figcaption>
                     <PlotCanvas which=Which::Residual view curves zoom rv_kms/>
-                </figure>
-            </Show>
-            <Show when=move || shows_slopes.get()>
-                <figure>
-                    <figcaption>{move || reading::slopes_key(row)}</figcaption>
-                    <PlotCanvas which=Which::Slopes view curves zoom rv_kms/>
                 </figure>
             </Show>
         </Show>

@@ -82,12 +82,14 @@ fn status(answer: &Answer) -> (&'static str, &'static str) {
 fn answer_cells(answer: &Answer) -> AnyView {
     match answer {
         Answer::Predicted(prediction) => {
+            // Numbers that are not to be relied on do not look like those that are.
+            let is_doubtful = prediction.flags.iter().any(|flag| flag.is_grave());
             let cells = Label::ALL.map(|label| {
                 let estimate = prediction.get(label);
                 let text = estimate.map(format::estimate);
                 view! {
                     <td
-                        class="number" data-testid=format!("cell-{}", label.name())
+                        class="number" class:doubtful=is_doubtful data-testid=format!("cell-{}", label.name())
                         data-value=estimate.map(|e| e.value) data-error=estimate.map(|e| e.error)
                     >
                         {match text {
