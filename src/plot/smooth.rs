@@ -15,7 +15,7 @@ pub fn smoothed(view: &SpectrumView, fwhm_pixels: f64) -> SpectrumView {
     }
     SpectrumView {
         flux: gaussian(&view.flux, |i| is_masked[i], fwhm_pixels),
-        model_flux: gaussian(&view.model_flux, |_| false, fwhm_pixels),
+        model_flux: smoothed_values(&view.model_flux, fwhm_pixels),
         ..view.clone()
     }
 }

@@ -10,6 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use quick_xml::events::Event;
 use quick_xml::{Reader, XmlVersion};
 
+use super::votable::is_xml;
 use crate::read::letter;
 
 /// Where a hub listens for pages: this very computer, by the recommendation.
@@ -101,9 +102,9 @@ impl Value {
     }
 }
 
-/// Text as XML; SAMP's own alphabet has no control characters but tab and line ends.
+/// Text as XML.
 fn escaped(text: &str) -> String {
-    let plain: String = text.chars().filter(|c| !c.is_control() || "\t\n\r".contains(*c)).collect();
+    let plain: String = text.chars().filter(|c| is_xml(*c)).collect();
     quick_xml::escape::escape(plain).into_owned()
 }
 
@@ -174,11 +175,11 @@ fn value(reader: &mut Reader<&[u8]>, depth: usize) -> Result<Value, String> {
             },
             Event::Empty(e) => match e.name().as_ref() {
                 "struct" => found = Value::Map(Vec::new()),
-                "value" => {
-                    if let Value::List(values) = &mut found {
-                        values.push(Value::text(""));
-                    }
-                }
+                "value" => match &mut found {
+                    Value::List(values) => values.push(Value::text("")),
+                    Value::Map(members) => members.push((std::mem::take(&mut name), Value::text(""))),
+                    Value::Text(_) => {}
+                },
                 _ => {}
             },
             Event::Text(text) => add(&mut found, &mut name, &text.xml_content(XmlVersion::Implicit1_0)),
@@ -255,6 +256,8 @@ mod tests {
         assert!(answer("<value><string>a").expect_err("cut").contains("ends early"));
         assert_eq!(answer("<value><string>&nonsense;</string></value>"), Ok(Value::text("?")));
         assert_eq!(answer(""), Ok(Value::text("")), "some methods answer nothing");
+        let empty = "<value><struct><member><name>a</name><value/></member><member><name>b</name><value>1</value></member></struct></value>";
+        assert_eq!(answer(empty), Ok(Value::map([("a", Value::text("")), ("b", Value::text("1"))])));
     }
 
     #[test]

@@ -84,8 +84,12 @@ fn row<W: Write>(writer: &mut Writer<W>, columns: &[Column], record: &Record) ->
     Ok(())
 }
 
+/// Whether XML 1.0 can hold a character; a carriage return would come back as a line feed.
+pub(super) fn is_xml(c: char) -> bool {
+    !matches!(c, '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+}
+
 /// Text without the characters that XML 1.0 cannot hold.
 fn clean(text: &str) -> String {
-    let is_allowed = |c: char| !matches!(c, '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
-    text.chars().map(|c| if is_allowed(c) { c } else { '\u{fffd}' }).collect()
+    text.chars().map(|c| if is_xml(c) { c } else { '\u{fffd}' }).collect()
 }

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use leptos::{html, prelude::*};
+use leptos::prelude::*;
 
-use super::plot_canvas::{Which, Zoom, draw, panel, watch_size};
+use super::plot_canvas::{Which, Zoom, panel_canvas};
 use super::reading::Curves;
-use super::theme::PlotTheme;
-use crate::plot::Figure;
 use crate::result::SpectrumView;
 
 /// How much wider than in the plot.
@@ -33,18 +31,8 @@ pub fn Lens(
     rv_kms: Memo<f64>,
     at_aa: Memo<Option<f64>>,
 ) -> impl IntoView {
-    let theme = expect_context::<PlotTheme>().0;
-    let canvas = NodeRef::<html::Canvas>::new();
-    let size = RwSignal::new((0.0, 0.0));
-    watch_size(canvas, size);
-    Effect::new(move |_| {
-        let (Some(canvas), Some(view), Some(at_aa)) = (canvas.get(), view.get(), at_aa.get()) else { return };
-        let range = about(at_aa, zoom.range.get());
-        let curves = curves.get();
-        let panel = panel(which, &view, &curves, rv_kms.get(), range);
-        let figure = Figure { panels: vec![panel], wave_range_aa: range };
-        theme.with(|theme| draw(&canvas, &figure, theme, size.get()));
-    });
+    let range = Signal::derive(move || Some(about(at_aa.get()?, zoom.range.get())));
+    let (canvas, _) = panel_canvas(which, view, curves, rv_kms, range);
     let is_left = move || at_aa.get().is_some_and(|at| at > (zoom.range.get().0 + zoom.range.get().1) / 2.0);
     view! {
         <div class="plot-lens" class:left=is_left data-testid="lens" aria-hidden="true">

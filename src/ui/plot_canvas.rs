@@ -12,7 +12,7 @@ use super::lens::Lens;
 use super::reading::Curves;
 use super::state::State;
 use super::theme::PlotTheme;
-use crate::plot::{Drawing, Figure, Frame, Panel, Scale, SpectrumFigure, Theme};
+use crate::plot::{Drawing, Figure, Frame, Scale, SpectrumFigure, Theme};
 use crate::result::SpectrumView;
 
 /// Narrowest range that can be zoomed to, Å.
@@ -165,18 +165,7 @@ pub fn PlotCanvas(
     zoom: Zoom,
     rv_kms: Memo<f64>,
 ) -> impl IntoView {
-    let theme = expect_context::<PlotTheme>().0;
-    let canvas = NodeRef::<html::Canvas>::new();
-    let size = RwSignal::new((0.0, 0.0));
-    watch_size(canvas, size);
-    Effect::new(move |_| {
-        let (Some(canvas), Some(view)) = (canvas.get(), view.get()) else { return };
-        let range = zoom.range.get();
-        let curves = curves.get();
-        let panel = panel(which, &view, &curves, rv_kms.get(), range);
-        let figure = Figure { panels: vec![panel], wave_range_aa: range };
-        theme.with(|theme| draw(&canvas, &figure, theme, size.get()));
-    });
+    let (canvas, size) = panel_canvas(which, view, curves, rv_kms, Signal::derive(move || Some(zoom.range.get())));
 
     let frame = move || Frame::of(0, 1, size.get().0, size.get().1);
     let frame_now = move || Frame::of(0, 1, size.get_untracked().0, size.get_untracked().1);
@@ -286,22 +275,34 @@ pub fn PlotCanvas(
     }
 }
 
-/// One panel of a spectrum over a range of wavelengths.
-pub(super) fn panel<'a>(
+/// A canvas for one panel of a spectrum, drawn when what it shows changes, and its size in CSS pixels. Without a range, Å, it stays
+/// as it is.
+pub(super) fn panel_canvas(
     which: Which,
-    view: &'a SpectrumView,
-    curves: &'a Curves,
-    rv_kms: f64,
-    wave_range_aa: (f64, f64),
-) -> Panel<'a> {
-    let (fit, slopes) = (curves.fit.as_deref(), curves.slopes.as_deref());
-    let figure = SpectrumFigure { view, rv_kms, wave_range_aa, fit, slopes };
-    match which {
-        Which::Raw => figure.raw(),
-        Which::Model => figure.model(),
-        Which::Residual => figure.residual(),
-        Which::Slopes => figure.slopes(),
-    }
+    view: Memo<Option<Arc<SpectrumView>>>,
+    curves: Memo<Curves>,
+    rv_kms: Memo<f64>,
+    range: Signal<Option<(f64, f64)>>,
+) -> (NodeRef<html::Canvas>, RwSignal<(f64, f64)>) {
+    let theme = expect_context::<PlotTheme>().0;
+    let canvas = NodeRef::<html::Canvas>::new();
+    let size = RwSignal::new((0.0, 0.0));
+    watch_size(canvas, size);
+    Effect::new(move |_| {
+        let (Some(canvas), Some(view), Some(wave_range_aa)) = (canvas.get(), view.get(), range.get()) else { return };
+        let curves = curves.get();
+        let (fit, slopes) = (curves.fit.as_deref(), curves.slopes.as_deref());
+        let figure = SpectrumFigure { view: &view, rv_kms: rv_kms.get(), wave_range_aa, fit, slopes };
+        let panel = match which {
+            Which::Raw => figure.raw(),
+            Which::Model => figure.model(),
+            Which::Residual => figure.residual(),
+            Which::Slopes => figure.slopes(),
+        };
+        let figure = Figure { panels: vec![panel], wave_range_aa };
+        theme.with(|theme| draw(&canvas, &figure, theme, size.get()));
+    });
+    (canvas, size)
 }
 
 /// Draws a figure over a whole canvas, sharp on any screen.

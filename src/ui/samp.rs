@@ -148,7 +148,7 @@ impl Samp {
             match joined {
                 Ok(phase) => {
                     self.phase.set(phase);
-                    self.said.set(listening(&self.listeners()));
+                    self.said.set(listening(&untrack(|| self.listeners())));
                 }
                 Err(why) => {
                     self.phase.set(Phase::Apart);
