@@ -363,8 +363,8 @@ fn taught(strategy: Strategy, sight: Sight) -> (Adapter, Vec<u8>) {
     while block_on(training.advance()).expect("a step") != Progress::Done {}
     let outcome = block_on(training.outcome()).expect("an outcome");
     let figures = metrics(&room.lesson, &outcome.rows, &outcome.values, &room.lesson.regimes());
-    let card = adapter::card(&room, training.split(), strategy, &settings, figures, "a test part");
     let taught = training.taught().expect("it is taught");
+    let card = adapter::card(&room, training.split(), &taught, &settings, figures, "a test part");
     let rows: Vec<usize> = (0..40).collect();
     let (sealed, file) = block_on(Adapter::seal(card, &taught, &predictor(3))).expect("sealed");
     let inputs: Vec<&[f32]> = rows.iter().map(|i| room.lesson.inputs[*i].norm.as_slice()).collect();

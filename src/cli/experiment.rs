@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
 use super::{ModelsDir, Outcome};
@@ -50,6 +51,25 @@ enum CaseName {
     Desi,
 }
 
+/// Seeds, and how they were written.
+#[derive(Debug, Clone)]
+struct Seeds {
+    text: String,
+    all: Vec<u64>,
+}
+
+impl Seeds {
+    fn parse(text: &str) -> Result<Self, String> {
+        let part = |part: &str| -> Option<Vec<u64>> {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            Some((first.trim().parse().ok()?..=last.trim().parse().ok()?).collect())
+        };
+        let all: Option<Vec<Vec<u64>>> = text.split(',').map(part).collect();
+        let all = all.map(|all| all.concat()).filter(|all| (1..=1000).contains(&all.len()));
+        Ok(Self { text: text.into(), all: all.ok_or("write seeds as 1,2,5 or 1-40, 1000 at most")? })
+    }
+}
+
 #[derive(Debug, Args)]
 struct Teaching {
     /// Model to teach
@@ -76,9 +96,12 @@ struct Teaching {
     /// The same for [α/Fe], which few stars have
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "10,25,50")]
     alpha_sizes: Vec<usize>,
-    /// Seeds of splits and trainings
-    #[arg(long, value_name = "S", value_delimiter = ',', default_value = "1,2,3,4,5")]
-    seeds: Vec<u64>,
+    /// Seeds of splits and trainings: 1,2,5 or 1-40
+    #[arg(long, value_name = "SEEDS", default_value = "1,2,3,4,5", value_parser = Seeds::parse)]
+    seeds: Seeds,
+    /// Ways of teaching (transfer) [default: all]
+    #[arg(long, value_name = "WAYS", value_delimiter = ',', value_parser = PossibleValuesParser::new(transfer::WAYS.map(|(way, _)| way)))]
+    ways: Vec<String>,
     /// With the study's own settings
     #[arg(long)]
     paper: bool,
@@ -99,8 +122,18 @@ impl Teaching {
         let mut settings = if self.paper { Settings::paper() } else { Settings::default() };
         settings.closed_form &= !self.no_closed_form;
         let labels = self.targets.iter().map(label).collect::<Result<_>>()?;
-        let (sizes, alpha_sizes, seeds) = (self.sizes.clone(), self.alpha_sizes.clone(), self.seeds.clone());
-        Ok(Comparison { labels, sizes, alpha_sizes, seeds, settings, command: self.command(which) })
+        let (sizes, alpha_sizes, seeds) = (self.sizes.clone(), self.alpha_sizes.clone(), self.seeds.all.clone());
+        let (ways, command) = (self.ways.clone(), self.command(which));
+        Ok(Comparison { labels, sizes, alpha_sizes, seeds, settings, ways, command })
+    }
+
+    /// The model to teach, and the emulator that the closed form goes by.
+    fn predictor(&self) -> Result<Predictor> {
+        let (_, mut predictor) = self.models.load(Some(&self.model))?;
+        if !(self.paper || self.no_closed_form) {
+            predictor.emulate(self.models.emulator()?);
+        }
+        Ok(predictor)
     }
 
     /// The stars to teach and to ask about.
@@ -126,7 +159,6 @@ impl Teaching {
     fn command(&self, which: &str) -> String {
         let list = |values: &[String]| values.join(",");
         let texts = |values: &[usize]| values.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let seeds: Vec<String> = self.seeds.iter().map(ToString::to_string).collect();
         let files = match self.case {
             CaseName::Miles => "--case miles --library miles.npz --labels miles_labels.csv",
             CaseName::Desi => "--case desi --grid spectra.npz",
@@ -139,7 +171,10 @@ impl Teaching {
         if which == "transfer" && self.targets.iter().any(|t| t == Label::AlphaFe.name()) {
             command += &format!(" --alpha-sizes {}", list(&texts(&self.alpha_sizes)));
         }
-        command += &format!(" --seeds {}", list(&seeds));
+        command += &format!(" --seeds {}", self.seeds.text);
+        if which == "transfer" && !self.ways.is_empty() {
+            command += &format!(" --ways {}", list(&self.ways));
+        }
         [(self.paper, " --paper"), (self.no_closed_form, " --no-closed-form")]
             .into_iter()
             .filter(|(is_given, _)| *is_given)
@@ -184,11 +219,11 @@ impl Experiment {
                 experiment::outputs(&grid, &library, amount, args.seed, &mut say)?
             }
             Which::Transfer(args) => {
-                let (_, predictor) = args.models.load(Some(&args.model))?;
+                let predictor = args.predictor()?;
                 transfer::transfer(&predictor, &args.case(&predictor)?, &args.comparison("transfer")?, &mut say)?
             }
             Which::Ablation(args) => {
-                let (_, predictor) = args.models.load(Some(&args.model))?;
+                let predictor = args.predictor()?;
                 transfer::ablation(&predictor, &args.case(&predictor)?, &args.comparison("ablation")?, &mut say)?
             }
         };

@@ -141,17 +141,23 @@ impl Finetune {
         if let Some(cut) = self.cut.as_ref().filter(|cut| Label::from_name(&cut.column).is_none()) {
             has_column(&table, &cut.column)?;
         }
-        let (_, predictor) = self.models.load(self.model.as_deref())?;
+        let (_, mut predictor) = self.models.load(self.model.as_deref())?;
+        let settings = self.settings();
+        if settings.closed_form {
+            match self.models.emulator() {
+                Ok(modeller) => predictor.emulate(modeller),
+                Err(why) => say(&format!("taught without an emulator: {why}")),
+            }
+        }
 
         let (examples, outcome) = self.examples(&table, &predictor)?;
         let (lesson, remarks) = Lesson::new(&self.target, examples).map_err(|remarks| {
             let said: Vec<String> = remarks.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("the labels cannot be learned from: {}", said.join("; "))
         })?;
-        let lesson = lesson.with_cut(self.cut.clone());
+        let lesson = lesson.with_cut(self.cut.clone()).held_against(predictor.modeller());
         remarks.iter().for_each(|remark| say(&remark.to_string()));
 
-        let settings = self.settings();
         let room = Rc::new(block_on(Classroom::new(&predictor, lesson, &Device::flex()))?);
         let task = Task { strategy: self.strategy, fold: None, seed: self.seed, labels: self.n_train };
         let split = Split::hold_out(&room.lesson, self.test_fraction, self.n_train, settings.validation, self.seed);
@@ -189,8 +195,9 @@ impl Finetune {
             report["before"] = before.first().map_or(Value::Null, |(_, all)| figures_of(all));
         }
         if let Some(path) = &self.output {
-            let card = adapter::card(&room, &split, self.strategy, &settings, figures, &measured_by);
-            let (sealed, file) = block_on(Adapter::seal(card, &training.taught()?, &predictor))?;
+            let taught = training.taught()?;
+            let card = adapter::card(&room, &split, &taught, &settings, figures, &measured_by);
+            let (sealed, file) = block_on(Adapter::seal(card, &taught, &predictor))?;
             std::fs::write(path, file).with_context(|| format!("cannot write {}", path.display()))?;
             report["adapter"] = json!(path.display().to_string());
             report["adapter_sha256"] = json!(sealed.sha256());

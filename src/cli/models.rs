@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::bail;
 use pollster::block_on;
@@ -10,6 +11,7 @@ use serde_json::json;
 use super::{ModelsDir, Outcome, output};
 use crate::model::manifest::{Kind, Manifest, ModelEntry};
 use crate::model::store::{Folder, Store};
+use crate::task::fit::Modeller;
 use crate::task::predict::Predictor;
 
 /// List the models that are shipped: name, what they take and give, size, measured accuracy
@@ -102,5 +104,10 @@ impl ModelsDir {
         let weights = block_on(store.weights(entry, |_, _| {}))?;
         let predictor = Predictor::new(entry, &weights, &burn::tensor::Device::flex())?;
         Ok((entry.clone(), predictor))
+    }
+
+    /// The shipped emulator, or why there is none.
+    pub(super) fn emulator(&self) -> anyhow::Result<Arc<Modeller>> {
+        block_on(Modeller::fetch(&self.store(), |_, _| {})).map(Arc::new).map_err(anyhow::Error::msg)
     }
 }

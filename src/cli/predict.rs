@@ -117,6 +117,11 @@ impl Predict {
         let mut taught = None;
         if let Some((path, file, card)) = adapter {
             let adapter = block_on(Adapter::open(&file, &predictor)).with_context(|| path.display().to_string())?;
+            if let Some(title) = &adapter.card().emulator {
+                let modeller = self.models.emulator().with_context(|| format!("{} needs {title}", path.display()))?;
+                predictor.emulate(modeller);
+            }
+            adapter.is_answered_by(predictor.modeller()).with_context(|| path.display().to_string())?;
             taught = Some(card.target).filter(|target| Label::from_name(target).is_none());
             predictor.teach(Some(adapter));
         }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::result::teach::{Epoch, Landscape, Metrics, Outcome, Settings, Strategy, Task};
+use crate::result::teach::{Epoch, Landscape, Metrics, Outcome, Settings, Task};
 use crate::task::predict::Predictor;
 use crate::task::teach::adapter::{Adapter, card};
 use crate::task::teach::bake_off::Plan;
@@ -236,9 +236,8 @@ impl Trainer {
         measured_by: &str,
     ) -> Result<News, String> {
         let Some((room, _, settings)) = &self.class else { return Err("its lesson is gone; compare anew".into()) };
-        let strategy: Strategy = training.task().strategy;
-        let card = card(room, training.split(), strategy, settings, metrics, measured_by);
         let taught = training.taught().map_err(|why| why.to_string())?;
+        let card = card(room, training.split(), &taught, settings, metrics, measured_by);
         let (_, file) = Adapter::seal(card, &taught, &self.predictor).await.map_err(|why| why.to_string())?;
         Ok(News::Sealed(file))
     }

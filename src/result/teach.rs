@@ -371,6 +371,8 @@ pub struct AdapterCard {
     pub base_sha256: String,
     /// Preprocessing it was taught behind.
     pub recipe: String,
+    /// Name and version of the emulator that spectra are held against, if they are.
+    pub emulator: Option<String>,
     /// What was taught.
     pub strategy: Strategy,
     /// Name of the label: one of ours (`feh`), or any other.

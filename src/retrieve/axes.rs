@@ -27,3 +27,27 @@ pub(crate) fn orthonormalise(axes: &mut [Vec<f64>]) {
         }
     }
 }
+
+/// Leading principal directions of centred rows and the variances along them, by orthogonal iteration.
+pub(crate) fn principal(rows: &[Vec<f64>], directions: usize, rounds: usize) -> (Vec<Vec<f64>>, Vec<f64>) {
+    let width = rows.first().map_or(0, Vec::len);
+    // Any start that is not orthogonal to what is sought.
+    let start = |k: usize| (0..width).map(|i| ((i * (2 * k + 3) + 5 * k) as f64 * 0.7548).sin()).collect();
+    let mut basis: Vec<Vec<f64>> = (0..directions.min(width)).map(start).collect();
+    orthonormalise(&mut basis);
+    let mut variances = vec![0.0; basis.len()];
+    for _ in 0..rounds {
+        let mut next = vec![vec![0.0; width]; basis.len()];
+        variances.fill(0.0);
+        for row in rows {
+            for ((next, direction), variance) in next.iter_mut().zip(&basis).zip(&mut variances) {
+                let along = dot(row, direction);
+                *variance += along * along / rows.len() as f64;
+                next.iter_mut().zip(row).for_each(|(v, r)| *v += along * r);
+            }
+        }
+        orthonormalise(&mut next);
+        basis = next;
+    }
+    (basis, variances)
+}

@@ -1,6 +1,7 @@
 //! What an astronomer asks for: plain inputs, plain results.
 
 pub(crate) mod cholesky;
+pub mod discrepancy;
 pub mod fit;
 pub mod likes;
 pub mod metrics;

@@ -5,6 +5,7 @@
 //! the velocity drift.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,10 @@ use crate::preprocess::recipe::{self, Opened, Prepared, Refusal};
 use crate::result::teach::TaughtValue;
 use crate::result::{Estimate, Flag, Label, LedgerEntry, Prediction, SpectrumView};
 use crate::spectrum::Spectrum;
+use crate::task::discrepancy::Discrepancy;
+use crate::task::fit::Modeller;
 use crate::task::teach::adapter::Adapter;
+use crate::task::teach::look::Column;
 
 /// Why a model cannot be loaded.
 #[derive(Debug, Error)]
@@ -45,6 +49,8 @@ pub enum NoPrediction {
     Refused(#[from] Refusal),
     #[error("the compute device gave nothing back; reload the page")]
     Device,
+    #[error("the adapter in use goes by an emulator, which is not there; load the adapter again")]
+    NoEmulator,
 }
 
 /// One of a model's two networks.
@@ -88,6 +94,7 @@ pub struct Predictor {
     known: Subspace,
     device: Device,
     adapter: Option<Box<Adapter>>,
+    modeller: Option<Arc<Modeller>>,
 }
 
 /// A spectrum as the label network sees it.
@@ -99,6 +106,9 @@ pub struct LabelInput {
     pub snr: Option<f64>,
     /// Part of the model's pixels that are there.
     pub coverage: f64,
+    /// How it differs from the emulator's spectrum; `None` without an emulator ([`Predictor::emulate`]), and where that has
+    /// nothing to say.
+    pub discrepancy: Option<Discrepancy>,
 }
 
 /// A spectrum whose velocity was measured and taken out.
@@ -142,19 +152,31 @@ impl Predictor {
                 return Err(ModelError::Shape { model, pixels, outputs });
             }
         }
-        Ok(Self { entry: entry.clone(), rv, labels, outputs, known, device: device.clone(), adapter: None })
+        Ok(Self::from_parts(entry, rv, labels, known, device))
     }
 
     /// A model that is not in any file yet, as training measures it.
     pub fn from_parts(entry: &ModelEntry, rv: Regressor, labels: Regressor, known: Subspace, device: &Device) -> Self {
         let outputs = entry.labels.iter().copied().filter(|l| *l != Label::Rv).collect();
-        Self { entry: entry.clone(), rv, labels, outputs, known, device: device.clone(), adapter: None }
+        let device = device.clone();
+        Self { entry: entry.clone(), rv, labels, outputs, known, device, adapter: None, modeller: None }
     }
 
     /// From now on an adapter's label comes from what was taught; `None` returns to the shipped network. The adapter must
     /// have been opened on this very model.
     pub fn teach(&mut self, adapter: Option<Adapter>) {
         self.adapter = adapter.map(Box::new);
+    }
+
+    /// From now on spectra are held against this emulator where that is of use: before teaching, and for adapters that
+    /// were taught so.
+    pub fn emulate(&mut self, modeller: Arc<Modeller>) {
+        self.modeller = Some(modeller);
+    }
+
+    /// The emulator that spectra are held against.
+    pub fn modeller(&self) -> Option<&Modeller> {
+        self.modeller.as_deref()
     }
 
     /// The adapter in use.
@@ -170,12 +192,28 @@ impl Predictor {
     /// What the label network sees of each spectrum, in the same order: what is taught from.
     pub async fn inputs(&self, spectra: &[&Spectrum]) -> Vec<Result<LabelInput, NoPrediction>> {
         let ready = self.bring_to_rest(None, spectra).await;
-        let input = |star: AtRest| LabelInput {
-            norm: star.prepared.norm,
+        let inputs: Vec<&[f32]> = ready.iter().flatten().map(|r| r.prepared.norm.as_slice()).collect();
+        let labels = match &self.modeller {
+            Some(_) => self.infer(None, Network::Labels, &inputs).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let mut labels = labels.iter();
+        let mut input = |star: AtRest| self.input(&star, labels.next().map(Vec::as_slice));
+        ready.into_iter().map(|star| star.map(&mut input)).collect()
+    }
+
+    /// What the label network sees of a spectrum, held against the emulator at that network's labels if they are given.
+    fn input(&self, star: &AtRest, labels: Option<&[f64]>) -> LabelInput {
+        let of = |labels: &[f64]| {
+            let [teff, logg, feh, alpha_fe] = Column::all(&self.outputs)?.map(|i| labels[i]);
+            self.modeller.as_ref()?.discrepancy(star, [teff, logg, feh, alpha_fe])
+        };
+        LabelInput {
+            norm: star.prepared.norm.clone(),
             snr: star.opened.snr.map(|s| s.value),
             coverage: star.prepared.coverage,
-        };
-        ready.into_iter().map(|star| star.map(input)).collect()
+            discrepancy: labels.and_then(of),
+        }
     }
 
     /// Each spectrum at rest on the model's grid, in the same order: what is compared between surveys.
@@ -231,7 +269,17 @@ impl Predictor {
         let inputs: Vec<&[f32]> = ready.iter().flatten().map(|r| r.prepared.norm.as_slice()).collect();
         let answers = self.infer(helper, Network::Labels, &inputs).await;
         let taught = match &self.adapter {
-            Some(adapter) => Some(adapter.answer(self, &inputs).await.unwrap_or_default()),
+            Some(adapter) if adapter.is_answered_by(self.modeller()).is_err() => {
+                return spectra.iter().map(|_| Err(NoPrediction::NoEmulator)).collect();
+            }
+            Some(adapter) => {
+                let labels = answers.iter().flatten().map(Vec::as_slice).filter(|_| adapter.taught().is_refined());
+                let mut labels = labels.map(Some).chain(std::iter::repeat(None));
+                let inputs = ready.iter().flatten().map(|star| self.input(star, labels.next().flatten()));
+                let inputs: Vec<LabelInput> = inputs.collect();
+                let inputs: Vec<&LabelInput> = inputs.iter().collect();
+                Some(adapter.answer(self, &inputs).await.unwrap_or_default())
+            }
             None => None,
         };
         let mut answers = answers.map(Vec::into_iter);

@@ -11,11 +11,11 @@ pub async fn saliency(
     spectrum: &Spectrum,
     target: &str,
 ) -> Result<Option<Saliency>, NoPrediction> {
-    let norm = predictor.rest(spectrum).await?.prepared.norm;
+    let input = predictor.inputs(&[spectrum]).await.pop().ok_or(NoPrediction::Device)??;
     let output = Label::from_name(target).and_then(|label| predictor.outputs().iter().position(|l| *l == label));
     let shipped = match output {
         Some(output) => {
-            let slope = predictor.label_network().slopes(&norm, output, predictor.device()).await;
+            let slope = predictor.label_network().slopes(&input.norm, output, predictor.device()).await;
             Some((predictor.entry().title(), slope.ok_or(NoPrediction::Device)?))
         }
         None => None,
@@ -24,6 +24,6 @@ pub async fn saliency(
     let Some(adapter) = predictor.adapter().filter(|adapter| adapter.card().target == target) else {
         return Ok(shipped.map(|(by, slope)| Saliency { target, by, slope, before: None }));
     };
-    let slope = adapter.slopes(predictor, &norm).await.map_err(|_| NoPrediction::Device)?;
+    let slope = adapter.slopes(predictor, &input).await.map_err(|_| NoPrediction::Device)?;
     Ok(Some(Saliency { target, by: adapter.card().title(), slope, before: shipped }))
 }

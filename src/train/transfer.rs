@@ -29,9 +29,22 @@ pub struct Comparison {
     pub seeds: Vec<u64>,
     /// How to teach; the study's own are [`Settings::paper`].
     pub settings: Settings,
+    /// Ways of teaching to compare, by their names in [`WAYS`]; all without any.
+    pub ways: Vec<String>,
     /// The command that this is, for the page.
     pub command: String,
 }
+
+/// Ways of teaching that a table compares, as commands call them and as tables do.
+pub const WAYS: [(&str, &str); 7] = [
+    ("zero-shot", "Zero-shot"),
+    ("closed-form", "Closed form alone"),
+    ("residual", "Residual, flux"),
+    ("residual-embedding", "Residual, embedding"),
+    ("lora", "LoRA"),
+    ("full", "Full"),
+    ("scratch", "From scratch"),
+];
 
 /// A way of teaching, and its name in tables.
 #[derive(Debug, Clone)]
@@ -115,20 +128,24 @@ fn taught(room: &Rc<Classroom>, variant: &Variant, n: usize, seed: u64) -> Resul
     Ok((metrics(&room.lesson, &went.rows, &went.values, &room.lesson.regimes()), went.best_epoch))
 }
 
-fn variants(settings: &Settings) -> Vec<Variant> {
-    let of = |name: &str, strategy, settings: Settings| Variant { name: name.into(), strategy, settings };
-    let mut all = vec![of("Zero-shot", Strategy::ZeroShot, settings.clone())];
-    if settings.closed_form {
-        all.push(of("Closed form alone", Strategy::Residual, Settings { epochs: 0, ..settings.clone() }));
-    }
-    let embedding = Settings { sight: Sight::Embedding, ..settings.clone() };
-    all.push(of("Residual, flux", Strategy::Residual, settings.clone()));
-    all.push(of("Residual, embedding", Strategy::Residual, embedding));
-    all.push(of("LoRA", Strategy::Lora, settings.clone()));
-    all.push(of("Full", Strategy::Full, settings.clone()));
-    // At the papers' own rate a network from random weights learns nothing (their A.3).
-    all.push(of("From scratch", Strategy::Scratch, Settings { rate: Some(1e-3), ..settings.clone() }));
-    all
+fn variants(Comparison { settings, ways, .. }: &Comparison) -> Vec<Variant> {
+    let of = |(way, name): (&str, &str)| {
+        let (strategy, settings) = match way {
+            "zero-shot" => (Strategy::ZeroShot, settings.clone()),
+            "closed-form" => (Strategy::Residual, Settings { epochs: 0, ..settings.clone() }),
+            "residual-embedding" => (Strategy::Residual, Settings { sight: Sight::Embedding, ..settings.clone() }),
+            "lora" => (Strategy::Lora, settings.clone()),
+            "full" => (Strategy::Full, settings.clone()),
+            // At the papers' own rate a network from random weights learns nothing (their A.3).
+            "scratch" => (Strategy::Scratch, Settings { rate: Some(1e-3), ..settings.clone() }),
+            _ => (Strategy::Residual, settings.clone()),
+        };
+        Variant { name: name.into(), strategy, settings }
+    };
+    let is_wanted = |way: &str| {
+        (ways.is_empty() || ways.iter().any(|w| w == way)) && (settings.closed_form || way != "closed-form")
+    };
+    WAYS.into_iter().filter(|(way, _)| is_wanted(way)).map(of).collect()
 }
 
 /// The settings in a sentence.
@@ -154,7 +171,7 @@ fn manner(settings: &Settings) -> &'static str {
 
 /// Strategies by number of labelled stars: a section of Markdown.
 pub fn transfer(predictor: &Predictor, case: &Case, what: &Comparison, say: &mut dyn FnMut(&str)) -> Result<String> {
-    let variants = variants(&what.settings);
+    let variants = variants(what);
     let mut page = format!(
         "### {}{}\n\n`{}` prints:\n\n\
          {} is taught by few stars. {} Mean and standard error of {} seeds. σ after 3 σ clipping, R² without; metal-poor is [Fe/H] < −1. {}\n",

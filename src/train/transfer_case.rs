@@ -78,7 +78,7 @@ impl Case {
                 stars.push(Star {
                     id: format!("node {} star {draw}", pair.node),
                     group: format!("node {}", pair.node),
-                    input: LabelInput { norm: pair.lrs, snr: Some(pair.snr), coverage },
+                    input: LabelInput { norm: pair.lrs, snr: Some(pair.snr), coverage, discrepancy: None },
                     labels: [teff, logg, feh, alpha_fe],
                 });
             }
@@ -110,6 +110,7 @@ impl Case {
         let lesson = Lesson::new(label.name(), examples.collect());
         let (lesson, _) =
             lesson.map_err(|r| anyhow::anyhow!(r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+        let lesson = lesson.held_against(predictor.modeller());
         Ok(Rc::new(pollster::block_on(Classroom::new(predictor, lesson, &Device::flex()))?))
     }
 }

@@ -10,7 +10,7 @@ use std::f64::consts::TAU;
 
 use super::encode::Seen;
 use crate::preprocess::stats::median;
-use crate::retrieve::axes::{dot, orthonormalise};
+use crate::retrieve::axes::principal;
 use crate::task::cholesky::{Factor, Square};
 
 /// Directions that tell stars apart. More of them tell noise apart.
@@ -100,7 +100,7 @@ impl Population {
         let middle = |pixel: usize| median(&mut rows.iter().filter_map(|row| row.get(pixel).copied()).collect());
         let mean: Vec<f64> = (0..width).map(middle).collect::<Option<_>>()?;
         rows.iter_mut().for_each(|row| row.iter_mut().zip(&mean).for_each(|(v, m)| *v -= m));
-        let (basis, variances) = principal(&rows);
+        let (basis, variances) = principal(&rows, DIRECTIONS, ROUNDS);
         let mut rv: Vec<f64> = spectra.iter().filter_map(|seen| seen.rv_kms).collect();
         let centre = median(&mut rv).unwrap_or(0.0);
         let mut away: Vec<f64> = rv.iter().map(|rv| (rv - centre).abs()).collect();
@@ -194,30 +194,6 @@ impl Place {
 fn log_density(away: &[f64], covariance: &Factor) -> f64 {
     let squared: f64 = covariance.forward(away).iter().map(|v| v * v).sum();
     -0.5 * (squared + covariance.log_determinant() + away.len() as f64 * TAU.ln())
-}
-
-/// Principal directions of centred rows and the variances along them, by orthogonal iteration.
-fn principal(rows: &[Vec<f64>]) -> (Vec<Vec<f64>>, Vec<f64>) {
-    let width = rows[0].len();
-    // Any start that is not orthogonal to what is sought.
-    let start = |k: usize| (0..width).map(|i| ((i * (2 * k + 3) + 5 * k) as f64 * 0.7548).sin()).collect();
-    let mut basis: Vec<Vec<f64>> = (0..DIRECTIONS.min(width)).map(start).collect();
-    orthonormalise(&mut basis);
-    let mut variances = vec![0.0; basis.len()];
-    for _ in 0..ROUNDS {
-        let mut next = vec![vec![0.0; width]; basis.len()];
-        variances.fill(0.0);
-        for row in rows {
-            for ((next, direction), variance) in next.iter_mut().zip(&basis).zip(&mut variances) {
-                let along = dot(row, direction);
-                *variance += along * along / rows.len() as f64;
-                next.iter_mut().zip(row).for_each(|(v, r)| *v += along * r);
-            }
-        }
-        orthonormalise(&mut next);
-        basis = next;
-    }
-    (basis, variances)
 }
 
 #[cfg(test)]

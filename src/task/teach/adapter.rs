@@ -8,17 +8,19 @@ use std::io::Read;
 use thiserror::Error;
 
 use super::classroom::{Classroom, TeachError};
+use super::look::Column;
 use super::split::Split;
 use super::taught::Taught;
 use crate::model::store::sha256_hex;
 use crate::model::weights::{Tensors, WeightsError};
 use crate::nn::keyed::parameters;
 use crate::preprocess::stats::median;
-use crate::result::teach::{AdapterCard, Metrics, Settings, Strategy};
-use crate::task::predict::Predictor;
+use crate::result::teach::{AdapterCard, Metrics, Settings};
+use crate::task::fit::Modeller;
+use crate::task::predict::{LabelInput, Predictor};
 
 /// Version of the layout that this program writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Largest file that is read, bytes.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -45,6 +47,8 @@ pub enum AdapterError {
     OtherBase { base: String, base_sha256: String, found: String, found_sha256: String },
     #[error("this adapter was taught behind the preprocessing {found}, this model has {expected}; teach it anew")]
     Recipe { found: String, expected: String },
+    #[error("this adapter goes by the emulator {wanted}, {found}; teach it anew")]
+    OtherEmulator { wanted: String, found: String },
     #[error("the adapter's card is not sound: {0}; save it again")]
     Card(String),
     #[error("the adapter's arrays do not fit: {0}")]
@@ -58,7 +62,7 @@ pub enum AdapterError {
 pub fn card(
     room: &Classroom,
     split: &Split,
-    strategy: Strategy,
+    taught: &Taught,
     settings: &Settings,
     metrics: Vec<(String, Metrics)>,
     measured_by: &str,
@@ -75,7 +79,8 @@ pub fn card(
         base: room.entry.title(),
         base_sha256: room.entry.sha256.clone(),
         recipe: room.entry.recipe.clone(),
-        strategy,
+        strategy: taught.strategy(),
+        emulator: lesson.emulator.clone().filter(|_| taught.is_refined()),
         target: lesson.target.clone(),
         labels,
         settings: settings.clone(),
@@ -172,13 +177,25 @@ impl Adapter {
         let arrays = Tensors::parse(file)?;
         let base = predictor.label_network();
         let base_arrays = parameters(&base.mlp, "").await?;
-        let column = card.label().and_then(|label| predictor.outputs().iter().position(|l| *l == label));
+        let column = Column::of(card.label(), predictor.outputs());
         let device = predictor.device();
         let taught = Taught::load(&arrays, card.strategy, &card.settings, base, column, &base_arrays, device)?;
+        if taught.is_refined() != card.emulator.is_some() {
+            return Err(AdapterError::Card("it does not tell its emulator".into()));
+        }
         if !(taught.scale.is_finite() && taught.scale > 0.0) {
             return Err(AdapterError::Card("its labels have no spread".into()));
         }
         Ok(Self { card, taught, sha256: sha256_hex(file) })
+    }
+
+    /// Whether it can answer beside this emulator.
+    pub fn is_answered_by(&self, modeller: Option<&Modeller>) -> Result<(), AdapterError> {
+        let Some(wanted) = self.card.emulator.clone().filter(|wanted| modeller.is_none_or(|m| m.title() != wanted)) else {
+            return Ok(());
+        };
+        let found = modeller.map_or("and none is there".into(), |m| format!("and {} is there", m.title()));
+        Err(AdapterError::OtherEmulator { wanted, found })
     }
 
     /// What it says about itself.
@@ -197,12 +214,12 @@ impl Adapter {
     }
 
     /// How the label changes with the flux of each pixel, as [`Taught::slopes`] gives it.
-    pub async fn slopes(&self, predictor: &Predictor, norm: &[f32]) -> Result<Vec<f32>, TeachError> {
-        self.taught.slopes(predictor.label_network(), norm, predictor.device()).await
+    pub async fn slopes(&self, predictor: &Predictor, input: &LabelInput) -> Result<Vec<f32>, TeachError> {
+        self.taught.slopes(predictor.label_network(), input, predictor.device()).await
     }
 
-    /// The label of normalised spectra, in the label's unit.
-    pub async fn answer(&self, predictor: &Predictor, inputs: &[&[f32]]) -> Result<Vec<f64>, TeachError> {
+    /// The label of spectra, in the label's unit.
+    pub async fn answer(&self, predictor: &Predictor, inputs: &[&LabelInput]) -> Result<Vec<f64>, TeachError> {
         self.taught.answer(predictor.label_network(), inputs, predictor.device()).await
     }
 }

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::closed_form::ClosedForm;
 use super::lesson::Lesson;
+use super::look::{Column, Look, Star, looks};
 use super::ridge::Head;
 use crate::model::manifest::ModelEntry;
 use crate::model::regressor::Regressor;
@@ -19,21 +20,6 @@ const BATCH: usize = 64;
 /// Hidden layers before the embedding that a residual head may see: two, where there are so many.
 pub(super) fn embedding_depth(widths: &[usize]) -> usize {
     widths.len().saturating_sub(2).min(2)
-}
-
-/// Views under which the closed form may look for like stars: the embedding, and, for a label of the network, what its first
-/// hidden layer contributes to that label, so that what moves other labels only does not tell stars apart.
-pub(super) fn view(base: &Regressor, column: Option<usize>, view: usize, x: Tensor<2>) -> Tensor<2> {
-    match column.filter(|_| view > 0) {
-        Some(column) => base.mlp.contributions(x, column),
-        None => base.mlp.embed(x, embedding_depth(&base.widths)),
-    }
-}
-
-/// Width of each view.
-pub(super) fn view_widths(widths: &[usize], column: Option<usize>) -> Vec<usize> {
-    let embedding = widths[embedding_depth(widths)];
-    if column.is_some() { vec![embedding, widths[1]] } else { vec![embedding] }
 }
 
 /// Why nothing could be taught.
@@ -66,11 +52,9 @@ pub struct Classroom {
     /// All its arrays, on the host.
     pub(super) arrays: Tensors,
     /// Its output that is the lesson's label; none for a label that is not ours.
-    pub(super) column: Option<usize>,
-    /// What its first hidden layer contributes to the label, `[n][width]`; empty for a label that is not ours.
-    pub(super) contributions: Vec<f32>,
-    /// Its second hidden layer, `[n][width]`.
-    pub(super) embeddings: Vec<f32>,
+    pub(super) column: Option<Column>,
+    /// How it sees each spectrum.
+    looks: Vec<Look>,
     pub(super) embedding_width: usize,
     /// Its last hidden layer, `[n][width]`.
     pub(super) last_hidden: Vec<f32>,
@@ -100,16 +84,13 @@ impl Classroom {
         if depth == 0 {
             return Err(TeachError::Shallow);
         }
-        let column = lesson.label().and_then(|label| predictor.outputs().iter().position(|l| *l == label));
-        let (mut contributions, mut embeddings, mut last_hidden) = (Vec::new(), Vec::new(), Vec::new());
+        let column = Column::of(lesson.label(), predictor.outputs());
+        let (mut seen, mut last_hidden) = (Vec::new(), Vec::new());
         for some in lesson.inputs.chunks(BATCH) {
             let mut rows = Vec::new();
             some.iter().for_each(|input| base.standardise_into(&input.norm, &mut rows));
             let x = matrix(rows, base.input_mean.len(), predictor.device());
-            if let Some(column) = column {
-                contributions.extend(values(base.mlp.contributions(x.clone(), column)).await?);
-            }
-            embeddings.extend(values(base.mlp.embed(x.clone(), depth)).await?);
+            seen.extend(looks(&base, column, x.clone()).await?);
             last_hidden.extend(values(base.mlp.embed(x, layers - 1)).await?);
         }
         Ok(Self {
@@ -120,8 +101,7 @@ impl Classroom {
             entry: predictor.entry().clone(),
             base,
             column,
-            contributions,
-            embeddings,
+            looks: seen,
             last_hidden,
             device: device.clone(),
         })
@@ -129,33 +109,28 @@ impl Classroom {
 
     /// What the network says of each spectrum before it is taught, in the label's unit; `None` for a label that is not ours.
     pub fn before(&self) -> Option<Vec<f64>> {
-        let (column, head) = (self.column?, self.own_head()?);
-        let (mean, scale) = (f64::from(self.base.output_mean[column]), f64::from(self.base.output_scale[column]));
-        Some((0..self.lesson.len()).map(|i| head.at(self.last_hidden(i)) * scale + mean).collect())
+        let Column { taught, .. } = self.column?;
+        Some(self.looks.iter().map(|look| look.labels[taught]).collect())
     }
 
-    /// The views of some rows, and their widths.
-    pub(super) fn views(&self, rows: &[usize]) -> Vec<(Vec<f32>, usize)> {
-        let of =
-            |all: &[f32], width: usize| rows.iter().flat_map(|i| &all[i * width..(i + 1) * width]).copied().collect();
-        let widths = view_widths(&self.base.widths, self.column);
-        [&self.embeddings, &self.contributions].into_iter().zip(widths).map(|(all, w)| (of(all, w), w)).collect()
+    /// A row as the closed form takes it.
+    pub(super) fn star(&self, row: usize) -> Star<'_> {
+        Star { look: &self.looks[row], input: &self.lesson.inputs[row] }
     }
 
-    /// The closed form of some rows' residuals, and what it says of each when that is left out.
-    pub(super) fn closed_form(&self, rows: &[usize], residuals: &[f64]) -> Option<(ClosedForm, Vec<f64>)> {
-        let views = self.views(rows);
-        let views: Vec<(&[f32], usize)> = views.iter().map(|(values, width)| (values.as_slice(), *width)).collect();
-        ClosedForm::fit(&views, residuals)
-    }
-
-    /// What a closed form says of a row.
-    pub(super) fn closed_at(&self, closed: &ClosedForm, row: usize) -> f64 {
-        closed.at(&self.views(&[row])[closed.view()].0)
+    /// The closed form of some rows' residuals in units of `scale`, and what it says of each when that is left out.
+    pub(super) fn closed_form(
+        &self,
+        rows: &[usize],
+        scale: f32,
+        residuals: &[f64],
+    ) -> Option<(ClosedForm, Vec<f64>)> {
+        let stars: Vec<Star> = rows.iter().map(|row| self.star(*row)).collect();
+        ClosedForm::fit(&stars, self.column, scale, residuals)
     }
 
     pub(super) fn embedding(&self, row: usize) -> &[f32] {
-        &self.embeddings[row * self.embedding_width..(row + 1) * self.embedding_width]
+        &self.looks[row].embedding
     }
 
     pub(super) fn last_hidden(&self, row: usize) -> &[f32] {
@@ -168,7 +143,7 @@ impl Classroom {
 
     /// The network's own output for the lesson's label.
     pub(super) fn own_head(&self) -> Option<Head> {
-        let (column, outputs, name) = (self.column?, self.base.n_outputs(), self.last_layer());
+        let (Column { taught: column, .. }, outputs, name) = (self.column?, self.base.n_outputs(), self.last_layer());
         let weights = self.arrays.get(&format!("{name}weight"), &[outputs, self.last_width]).ok()?;
         let bias = self.arrays.get(&format!("{name}bias"), &[outputs]).ok()?;
         let weights = weights[column * self.last_width..(column + 1) * self.last_width].to_vec();

@@ -1,96 +1,155 @@
 //! The first step of teaching, in closed form: what like stars say the network gets wrong.
 //!
 //! A network from synthesis is off by amounts that change slowly from star to star, and the labels at hand carry errors of
-//! their own. A Gaussian process over the network's hidden units averages the residuals of stars that the network itself
-//! takes for alike, weighs them against the labels' noise by their evidence, and says nothing about stars like none
-//! of those. It has no learning rate and cannot overfit by going on for too long.
+//! their own. First the network's answer is made a better one without any label: averaged with those from parts of the spectrum
+//! ([`Look::averaged`]) and moved to where the synthetic spectrum fits ([`Refiner`]). A Gaussian process over the network's hidden
+//! units then averages what is left of the labels over stars that the network itself takes for alike, and says nothing about
+//! stars like none of those. It has no learning rate and cannot overfit by going on for too long.
 
+use super::look::{Column, Look, Star};
+use super::refine::Refiner;
 use crate::model::weights::{Tensors, WeightsError};
 use crate::preprocess::stats::median;
 use crate::task::cholesky::{Factor, Square};
 
-/// Length scales that are tried, in units of the median distance between two stars.
-const LENGTHS: [f64; 4] = [0.7, 1.0, 1.5, 2.5];
+/// Length scale over the second hidden layer, in units of the median distance between two stars.
+const LENGTH: f64 = 1.5;
 
-/// Variances of the labels' noise that are tried, in units of the residuals' own.
-const NOISES: [f64; 7] = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
+/// Variance of what is alike in stars whose first hidden layers contribute alike, in units of that over the second. As are those
+/// of the next three.
+const BY_CONTRIBUTIONS: f64 = 0.5;
 
-/// What is expected of length and noise before any label is seen, and within which factor: few labels cannot tell noise from
-/// structure, and the likeliest noise alone is too large. As simulated against real stars of MILES have them.
-const USUAL: (f64, f64) = (0.7, 0.2);
-const WITHIN: (f64, f64) = (1.3, 2.0);
+/// Variance of what is the same for all stars.
+const CONSTANT: f64 = 1.0;
+
+/// Variance of what goes with a star's colour, and the length scale over which half of that may change its sign.
+const BY_COLOUR: f64 = 0.1;
+const LENGTH_OF_COLOUR: f64 = 1.5;
+
+/// Variances of the labels' noise that are tried.
+const NOISES: [f64; 6] = [0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
+
+/// The noise that is expected before any label is seen, and within which factor: few labels cannot tell noise from structure,
+/// and the likeliest noise alone is too large. As simulated against real stars of MILES have it.
+const USUAL_NOISE: f64 = 0.4;
+const WITHIN: f64 = 1.4;
 
 /// Times that the noise of outlying labels is raised.
 const ROUNDS: usize = 2;
 
 /// Residuals beyond this many standard deviations count less.
-const HUBER: f64 = 1.5;
+const HUBER: f64 = 1.25;
 
-/// Most stars that choose length and noise.
+/// Most stars that choose the noise.
 const MAX_TRIED: usize = 300;
 /// Most stars that are remembered.
 pub const MAX_ANCHORS: usize = 1500;
 
-/// Residuals as a function of one view of a star.
+/// A correction of a network's answers, in units of its standardised label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClosedForm {
-    /// Which view of stars it is over.
-    view: usize,
-    width: usize,
-    /// That view of the stars learned from, `[n][width]`.
-    anchors: Vec<f32>,
+    column: Option<Column>,
+    refiner: Option<Refiner>,
+    likeness: Likeness,
+    /// Stars learned from.
+    anchors: Vec<Anchor>,
     /// One a star.
     weights: Vec<f32>,
-    /// What is wrong for all stars alike.
-    constant: f32,
-    /// Twice the square of the length scale, in the view's unit.
-    twice_length_square: f32,
+}
+
+/// What the Gaussian process knows of a star.
+#[derive(Debug, Clone, PartialEq)]
+struct Anchor {
+    embedding: Vec<f32>,
+    /// Empty for a label that is not the network's.
+    contributions: Vec<f32>,
+    /// In standard deviations.
+    colour: f32,
+}
+
+/// How like each other stars are: square distances over which likeness falls.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Likeness {
+    embedding: f64,
+    contributions: f64,
 }
 
 fn distance_square(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
 }
 
-/// Square distances between the first `n` rows, in units of their median, and that unit.
-fn distances(values: &[f32], width: usize, n: usize) -> (Square, f64) {
-    let row = |i: usize| &values[i * width..(i + 1) * width];
-    let raw = Square::of(n, |i, j| distance_square(row(i), row(j)));
-    let mut between: Vec<f64> = (0..n).flat_map(|i| raw.values[i * n..i * n + i].to_vec()).collect();
-    let unit = median(&mut between).filter(|u| *u > 0.0).unwrap_or(1.0);
-    (Square { n, values: raw.values.iter().map(|d| d / unit).collect() }, unit)
+/// The median of all square distances between two of some stars; 1 where they are all the same.
+fn median_between(anchors: &[Anchor], of: fn(&Anchor) -> &[f32]) -> f64 {
+    let mut between: Vec<f64> = Vec::new();
+    for (i, a) in anchors.iter().enumerate() {
+        between.extend(anchors[..i].iter().map(|b| distance_square(of(a), of(b))));
+    }
+    median(&mut between).filter(|unit| *unit > 0.0).unwrap_or(1.0)
 }
 
-/// What fits a Gaussian process: distances in units of their median, and how far each label is trusted.
+impl Likeness {
+    fn among(anchors: &[Anchor]) -> Self {
+        Self {
+            embedding: median_between(anchors, |a| &a.embedding),
+            contributions: median_between(anchors, |a| &a.contributions),
+        }
+        .as_stored()
+    }
+
+    /// To the digits that the adapter's file has room for.
+    fn as_stored(self) -> Self {
+        let round = |v: f64| f64::from(v as f32);
+        Self { embedding: round(self.embedding), contributions: round(self.contributions) }
+    }
+
+    /// The three parts of the covariance of two stars' residuals: by the second hidden layer, by the first, by colour.
+    fn parts(&self, a: &Anchor, b: &Anchor) -> [f64; 3] {
+        let apart = distance_square(&a.embedding, &b.embedding) / self.embedding;
+        let near = |apart: f64, length: f64| (-apart / (2.0 * length * length)).exp();
+        let contributed = match a.contributions.is_empty() {
+            true => 0.0,
+            false => near(distance_square(&a.contributions, &b.contributions) / self.contributions, 1.0),
+        };
+        let colours = f64::from(a.colour) * f64::from(b.colour);
+        [
+            near(apart, LENGTH),
+            BY_CONTRIBUTIONS * contributed,
+            BY_COLOUR * colours * (0.5 + 0.5 * near(apart, LENGTH_OF_COLOUR)),
+        ]
+    }
+
+    fn covariance(&self, a: &Anchor, b: &Anchor) -> f64 {
+        CONSTANT + self.parts(a, b).iter().sum::<f64>()
+    }
+}
+
+/// What fits a Gaussian process: how like stars are, and how far each label is trusted.
 struct Problem<'a> {
-    distances: &'a Square,
+    covariance: &'a Square,
     residuals: &'a [f64],
     trust: &'a [f64],
 }
 
 impl Problem<'_> {
-    /// The covariance with a constant of the size of the residuals, which a prior knowledge of zero would pull down.
-    fn factor(&self, n: usize, length: f64, noise: f64) -> Option<Factor> {
-        let kernel = |i: usize, j: usize| {
-            let near = (-self.distances.values[i * self.distances.n + j] / (2.0 * length * length)).exp();
-            near + 1.0 + if i == j { noise / self.trust[i] } else { 0.0 }
+    fn factor(&self, n: usize, noise: f64) -> Option<Factor> {
+        let covariance = |i: usize, j: usize| {
+            self.covariance.values[i * self.covariance.n + j] + if i == j { noise / self.trust[i] } else { 0.0 }
         };
-        Square::of(n, kernel).factor()
+        Square::of(n, covariance).factor()
     }
 
-    /// The most probable length and noise, and how likely the residuals are under them.
-    fn choose(&self) -> (f64, (f64, f64)) {
+    /// The most probable noise.
+    fn choose(&self) -> f64 {
         let tried = self.residuals.len().min(MAX_TRIED);
-        let all = LENGTHS.into_iter().flat_map(|length| NOISES.map(|noise| (length, noise)));
-        let away = |value: f64, usual: f64, within: f64| ((value / usual).ln() / within.ln()).powi(2);
-        let prior = |length, noise| -0.5 * (away(length, USUAL.0, WITHIN.0) + away(noise, USUAL.1, WITHIN.1));
-        let judged =
-            all.map(|(length, noise)| (self.evidence(tried, length, noise) + prior(length, noise), (length, noise)));
-        judged.fold((f64::NEG_INFINITY, (LENGTHS[1], NOISES[3])), |best, one| if one.0 > best.0 { one } else { best })
+        let prior = |noise: f64| -0.5 * ((noise / USUAL_NOISE).ln() / WITHIN.ln()).powi(2);
+        let judged = NOISES.map(|noise| (self.evidence(tried, noise) + prior(noise), noise));
+        let best = |best: (f64, f64), one: (f64, f64)| if one.0 > best.0 { one } else { best };
+        judged.into_iter().fold((f64::NEG_INFINITY, USUAL_NOISE), best).1
     }
 
     /// The logarithm of how likely the residuals are, whatever their scale.
-    fn evidence(&self, n: usize, length: f64, noise: f64) -> f64 {
-        let Some(factor) = self.factor(n, length, noise) else { return f64::NEG_INFINITY };
+    fn evidence(&self, n: usize, noise: f64) -> f64 {
+        let Some(factor) = self.factor(n, noise) else { return f64::NEG_INFINITY };
         let whitened = factor.forward(&self.residuals[..n]);
         let square: f64 = whitened.iter().map(|v| v * v).sum::<f64>() / n as f64;
         -0.5 * (n as f64 * square.max(1e-300).ln() + factor.log_determinant())
@@ -98,147 +157,176 @@ impl Problem<'_> {
 }
 
 impl ClosedForm {
-    /// Fits the residuals of some stars, by that of several views of them under which the residuals are most likely. Also gives,
-    /// for each star, what it would have said had it not seen it: that is what is left to learn from.
+    /// Fits the residuals of some stars, label less network in units of `scale`. Also gives, for each star, what it would have said
+    /// had it not seen it: that is what is left to learn from. The first [`MAX_ANCHORS`] are remembered.
     ///
-    /// Each view is `[n][width]` and its width, in any order of stars (the first [`MAX_ANCHORS`] are remembered). `None` without
-    /// two stars or where numbers are not finite.
-    pub fn fit(views: &[(&[f32], usize)], residuals: &[f64]) -> Option<(Self, Vec<f64>)> {
-        let n = residuals.len();
-        let is_sound = |(values, width): &(&[f32], usize)| {
-            *width > 0 && values.len() == n * width && values.iter().all(|v| v.is_finite())
+    /// `None` without two stars or where numbers are not finite.
+    pub fn fit(stars: &[Star], column: Option<Column>, scale: f32, residuals: &[f64]) -> Option<(Self, Vec<f64>)> {
+        let is_sound = |star: &Star| {
+            let Look { embedding, contributions, .. } = star.look;
+            embedding.iter().chain(contributions).all(|v| v.is_finite())
         };
-        if n < 2 || residuals.iter().any(|r| !r.is_finite()) || !views.iter().all(is_sound) {
+        if residuals.len() < 2 || stars.len() != residuals.len() || !stars.iter().all(is_sound) {
             return None;
         }
-        let used = n.min(MAX_ANCHORS);
-        let mut squares: Vec<f64> = residuals[..used].iter().map(|r| r * r).collect();
-        let mean_square = residuals.iter().map(|r| r * r).sum::<f64>() / n as f64;
-        let scale = (median(&mut squares).unwrap_or(0.0) + mean_square).sqrt();
-        let scale = if scale > 0.0 { scale } else { 1.0 };
-        let scaled: Vec<f64> = residuals[..used].iter().map(|r| r / scale).collect();
-        let trust = vec![1.0; used];
-        let mut best: Option<(f64, usize, (Square, f64))> = None;
-        for (view, (values, width)) in views.iter().enumerate() {
-            let (distances, unit) = distances(values, *width, used);
-            let problem = Problem { distances: &distances, residuals: &scaled, trust: &trust };
-            let (evidence, _) = problem.choose();
-            if best.as_ref().is_none_or(|(highest, ..)| evidence > *highest) {
-                best = Some((evidence, view, (distances, unit)));
-            }
-        }
-        let (_, view, (distances, unit)) = best?;
-        let (values, width) = views[view];
-        let (mut fitted, mut alone) = Self::fit_view(values, width, &distances, unit, &scaled, scale)?;
-        fitted.view = view;
-        alone.extend((used..n).map(|i| fitted.at(&values[i * width..(i + 1) * width])));
-        Some((fitted, alone))
-    }
-
-    fn fit_view(
-        values: &[f32],
-        width: usize,
-        distances: &Square,
-        unit: f64,
-        scaled: &[f64],
-        scale: f64,
-    ) -> Option<(Self, Vec<f64>)> {
-        let used = scaled.len();
-        let mut trust = vec![1.0; used];
-        let mut best = None;
-        for round in 0..=ROUNDS {
-            let problem = Problem { distances, residuals: scaled, trust: &trust };
-            let (_, (length, noise)) = problem.choose();
-            let factor = problem.factor(used, length, noise)?;
-            let weights = factor.solve(scaled);
-            let left: Vec<f64> = weights.iter().zip(&trust).map(|(w, t)| w * noise / t).collect();
-            if round == ROUNDS {
-                // Leaving one out (Rasmussen & Williams 2006, eq. 5.12) needs no further fit.
-                let inverse = factor.inverse_diagonal();
-                let alone = weights.iter().zip(&inverse).zip(scaled).map(|((w, i), r)| scale * (r - w / i)).collect();
-                best = Some((weights, length, alone));
-                break;
-            }
-            let mut sizes: Vec<f64> = left.iter().map(|l| l.abs()).collect();
-            let typical = median(&mut sizes).unwrap_or(0.0) / 0.6745;
-            trust =
-                left.iter().map(|l| if l.abs() <= HUBER * typical { 1.0 } else { HUBER * typical / l.abs() }).collect();
-        }
-        let (weights, length, alone): (Vec<f64>, f64, Vec<f64>) = best?;
-        let fitted = Self {
-            view: 0,
-            width,
-            anchors: values[..used * width].to_vec(),
-            constant: (scale * weights.iter().sum::<f64>()) as f32,
-            weights: weights.iter().map(|w| (scale * w) as f32).collect(),
-            twice_length_square: (2.0 * length * length * unit) as f32,
+        let to_refine: Vec<_> = stars.iter().filter_map(|star| star.to_refine(column)).collect();
+        // With a few out of many it would know those few.
+        let refiner = if 2 * to_refine.len() < stars.len() { None } else { Refiner::learn(&to_refine) };
+        let used = stars.len().min(MAX_ANCHORS);
+        let mut fitted = Self {
+            column,
+            refiner,
+            likeness: Likeness { embedding: 1.0, contributions: 1.0 },
+            anchors: Vec::new(),
+            weights: Vec::new(),
         };
+        fitted.anchors = stars[..used].iter().map(|star| fitted.anchor(star)).collect();
+        fitted.likeness = Likeness::among(&fitted.anchors);
+        let expected: Vec<f64> = stars.iter().map(|star| fitted.expected(star, scale)).collect();
+        let left: Vec<f64> = residuals.iter().zip(&expected).map(|(r, e)| r - e).collect();
+        if left.iter().any(|v| !v.is_finite()) {
+            return None;
+        }
+        let mut alone = fitted.weigh(&left[..used])?;
+        alone.extend(stars[used..].iter().map(|star| fitted.by_likeness(star)));
+        alone.iter_mut().zip(expected).for_each(|(alone, expected)| *alone += expected);
         Some((fitted, alone))
     }
 
-    /// The residual expected of a star that looks so under its view.
-    pub fn at(&self, embedding: &[f32]) -> f64 {
-        let near = |anchor: &[f32]| (-distance_square(anchor, embedding) / f64::from(self.twice_length_square)).exp();
-        let sum: f64 =
-            self.anchors.chunks_exact(self.width).zip(&self.weights).map(|(a, w)| f64::from(*w) * near(a)).sum();
-        f64::from(self.constant) + sum
-    }
-
-    /// How that changes with each number of the view.
-    pub fn slope_at(&self, embedding: &[f32]) -> Vec<f32> {
-        let mut slope = vec![0.0; self.width];
-        for (anchor, weight) in self.anchors.chunks_exact(self.width).zip(&self.weights) {
-            let unit = f64::from(self.twice_length_square);
-            let near = f64::from(*weight) * (-distance_square(anchor, embedding) / unit).exp();
-            let towards = anchor.iter().zip(embedding).map(|(a, e)| 2.0 * near * f64::from(a - e) / unit);
-            slope.iter_mut().zip(towards).for_each(|(s, t)| *s += t);
+    /// Finds the weights of the anchors' residuals; gives what the others say of each.
+    fn weigh(&mut self, residuals: &[f64]) -> Option<Vec<f64>> {
+        let n = residuals.len();
+        let covariance = Square::of(n, |i, j| self.likeness.covariance(&self.anchors[i], &self.anchors[j]));
+        let mut trust = vec![1.0; n];
+        for _ in 0..ROUNDS {
+            let problem = Problem { covariance: &covariance, residuals, trust: &trust };
+            let noise = problem.choose();
+            let weights = problem.factor(n, noise)?.solve(residuals);
+            let left: Vec<f64> = weights.iter().zip(&trust).map(|(w, t)| (w * noise / t).abs()).collect();
+            let most = HUBER * median(&mut left.clone()).unwrap_or(0.0) / 0.6745;
+            trust = left.iter().map(|l| if *l <= most { 1.0 } else { most.max(1e-9 * l) / l }).collect();
         }
-        slope.into_iter().map(|s| s as f32).collect()
+        let problem = Problem { covariance: &covariance, residuals, trust: &trust };
+        let factor = problem.factor(n, problem.choose())?;
+        let weights = factor.solve(residuals);
+        // Leaving one out (Rasmussen & Williams 2006, eq. 5.12) needs no further fit.
+        let inverse = factor.inverse_diagonal();
+        self.weights = weights.iter().map(|w| *w as f32).collect();
+        Some(weights.iter().zip(&inverse).zip(residuals).map(|((w, i), r)| r - w / i).collect())
     }
 
-    /// Which view of stars it takes.
-    pub fn view(&self) -> usize {
-        self.view
+    fn anchor(&self, star: &Star) -> Anchor {
+        let discrepancy = star.input.discrepancy.as_ref();
+        let colour = self.refiner.as_ref().zip(discrepancy).map_or(0.0, |(refiner, d)| refiner.colour(d) as f32);
+        let Look { embedding, contributions, .. } = star.look;
+        Anchor { embedding: embedding.clone(), contributions: contributions.clone(), colour }
     }
 
-    /// Width of that view.
-    pub fn width(&self) -> usize {
-        self.width
+    /// What is added to the network's answer before any label has a say, in units of `scale`.
+    fn expected(&self, star: &Star, scale: f32) -> f64 {
+        let Some(column) = self.column else { return 0.0 };
+        let Look { labels, averaged, .. } = star.look;
+        let place = column.all.and_then(|all| all.iter().position(|i| *i == column.taught));
+        let refined = || Some(self.refiner.as_ref()?.step(&star.to_refine(self.column)?)[place?]);
+        (averaged[column.taught] - labels[column.taught] + refined().unwrap_or(0.0)) / f64::from(scale)
+    }
+
+    fn by_likeness(&self, star: &Star) -> f64 {
+        let here = self.anchor(star);
+        let weighted = |(anchor, weight): (&Anchor, &f32)| f64::from(*weight) * self.likeness.covariance(anchor, &here);
+        self.anchors.iter().zip(&self.weights).map(weighted).sum()
+    }
+
+    /// What is added to the network's answer for a star, in units of `scale`.
+    pub fn at(&self, star: &Star, scale: f32) -> f64 {
+        self.expected(star, scale) + self.by_likeness(star)
+    }
+
+    /// How the part that comes of like stars changes with each number of the second hidden layer, and with each contribution
+    /// of the first.
+    pub fn slopes_at(&self, star: &Star) -> [Vec<f32>; 2] {
+        let here = self.anchor(star);
+        let mut slopes = [vec![0.0; here.embedding.len()], vec![0.0; here.contributions.len()]];
+        for (anchor, weight) in self.anchors.iter().zip(&self.weights) {
+            let [near, contributed, coloured] = self.likeness.parts(anchor, &here);
+            let colours = BY_COLOUR * f64::from(anchor.colour) * f64::from(here.colour);
+            let by = f64::from(*weight) * (near / LENGTH.powi(2) + (coloured - 0.5 * colours) / LENGTH_OF_COLOUR.powi(2));
+            add_towards(&mut slopes[0], &anchor.embedding, &here.embedding, by / self.likeness.embedding);
+            let by = f64::from(*weight) * contributed / self.likeness.contributions;
+            add_towards(&mut slopes[1], &anchor.contributions, &here.contributions, by);
+        }
+        slopes.map(|slope| slope.into_iter().map(|s: f64| s as f32).collect())
+    }
+
+    /// True when it needs a star's discrepancy.
+    pub fn is_refined(&self) -> bool {
+        self.refiner.is_some()
     }
 
     /// Adds its arrays to `tensors` under `{prefix}`.
     pub fn store(&self, tensors: &mut Tensors, prefix: &str) {
-        tensors.insert(&format!("{prefix}anchors"), &[self.weights.len(), self.width], self.anchors.clone());
-        tensors.insert(&format!("{prefix}weights"), &[self.weights.len()], self.weights.clone());
-        tensors.insert(
-            &format!("{prefix}constant"),
-            &[3],
-            vec![self.constant, self.twice_length_square, self.view as f32],
-        );
+        let n = self.anchors.len();
+        let mut insert = |name: &str, of: fn(&Anchor) -> &[f32]| {
+            let width = self.anchors.first().map_or(0, |anchor| of(anchor).len());
+            let all = self.anchors.iter().flat_map(of).copied().collect();
+            tensors.insert(&format!("{prefix}{name}"), &[n, width], all);
+        };
+        insert("embeddings", |a| &a.embedding);
+        if self.column.is_some() {
+            insert("contributions", |a| &a.contributions);
+        }
+        insert("colours", |a| std::slice::from_ref(&a.colour));
+        tensors.insert(&format!("{prefix}weights"), &[n], self.weights.clone());
+        let Likeness { embedding, contributions } = self.likeness;
+        tensors.insert(&format!("{prefix}distances"), &[2], vec![embedding as f32, contributions as f32]);
+        if let Some(refiner) = &self.refiner {
+            refiner.store(tensors, &format!("{prefix}refiner."));
+        }
     }
 
-    /// Its arrays under `{prefix}`; `None` where there are none.
-    pub fn load(tensors: &Tensors, prefix: &str) -> Result<Option<Self>, WeightsError> {
-        let name = format!("{prefix}anchors");
+    /// Its arrays under `{prefix}` for a network of these widths; `None` where there are none.
+    pub fn load(
+        tensors: &Tensors,
+        prefix: &str,
+        column: Option<Column>,
+        [embedding, first]: [usize; 2],
+    ) -> Result<Option<Self>, WeightsError> {
+        let name = format!("{prefix}weights");
         let Ok(shape) = tensors.shape(&name) else { return Ok(None) };
-        let &[n, width] = shape else {
-            return Err(WeightsError::Shape { name, found: shape.to_vec(), expected: vec![MAX_ANCHORS, 512] });
-        };
-        let constants = tensors.get(&format!("{prefix}constant"), &[3])?;
-        let (constant, twice_length_square, view) = (constants[0], constants[1], constants[2] as usize);
-        if twice_length_square <= 0.0 || n > MAX_ANCHORS || width == 0 {
-            return Err(WeightsError::NotFinite(name));
+        let n = shape.first().copied().unwrap_or(0);
+        if n > MAX_ANCHORS {
+            return Err(WeightsError::Shape { name, found: shape.to_vec(), expected: vec![MAX_ANCHORS] });
         }
-        let weights = tensors.get(&format!("{prefix}weights"), &[n])?.to_vec();
+        let weights = tensors.get(&name, &[n])?.to_vec();
+        let distances = tensors.get(&format!("{prefix}distances"), &[2])?;
+        if distances.iter().any(|d| *d <= 0.0) {
+            return Err(WeightsError::NotFinite(format!("{prefix}distances")));
+        }
+        let embeddings = tensors.get(&format!("{prefix}embeddings"), &[n, embedding])?;
+        let contributions = match column {
+            Some(_) => tensors.get(&format!("{prefix}contributions"), &[n, first])?,
+            None => &[],
+        };
+        let colours = tensors.get(&format!("{prefix}colours"), &[n, 1])?;
+        let row = |all: &[f32], i: usize, width: usize| all.get(i * width..(i + 1) * width).map_or(vec![], <[f32]>::to_vec);
+        let anchor = |i: usize| Anchor {
+            embedding: row(embeddings, i, embedding),
+            contributions: row(contributions, i, first),
+            colour: colours[i],
+        };
         Ok(Some(Self {
-            view,
-            width,
-            anchors: tensors.get(&name, &[n, width])?.to_vec(),
+            column,
+            refiner: Refiner::load(tensors, &format!("{prefix}refiner."))?,
+            likeness: Likeness { embedding: f64::from(distances[0]), contributions: f64::from(distances[1]) },
+            anchors: (0..n).map(anchor).collect(),
             weights,
-            constant,
-            twice_length_square,
         }))
     }
+}
+
+/// Adds `by` times the way from `here` to `anchor`.
+fn add_towards(slope: &mut [f64], anchor: &[f32], here: &[f32], by: f64) {
+    slope.iter_mut().zip(anchor.iter().zip(here)).for_each(|(s, (a, h))| *s += by * f64::from(a - h));
 }
 
 #[cfg(test)]

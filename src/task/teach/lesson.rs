@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::preprocess::stats::median;
 use crate::result::Label;
 use crate::result::teach::{Cell, Cut, FEWEST_LABELS, LabelStatistics, Regime, Remark};
+use crate::task::fit::Modeller;
 use crate::task::metrics::mean_and_std;
 use crate::task::predict::LabelInput;
 
@@ -52,6 +53,8 @@ pub struct Lesson {
     pub cut: Option<Cut>,
     /// What it goes by; NaN where that is not known.
     pub cut_values: Vec<f64>,
+    /// Name and version of the emulator that the spectra were held against, if any was.
+    pub emulator: Option<String>,
 }
 
 impl Lesson {
@@ -72,6 +75,7 @@ impl Lesson {
             feh: Vec::new(),
             cut: None,
             cut_values: Vec::new(),
+            emulator: None,
         };
         let (mut missing, mut texts) = (0, Vec::new());
         for example in examples {
@@ -137,6 +141,11 @@ impl Lesson {
     /// The same with a cut of the user's, by the values that its examples came with.
     pub fn with_cut(self, cut: Option<Cut>) -> Self {
         Self { cut, ..self }
+    }
+
+    /// The same with the name of the emulator that the spectra were held against.
+    pub fn held_against(self, modeller: Option<&Modeller>) -> Self {
+        Self { emulator: modeller.map(|m| m.title().into()), ..self }
     }
 
     /// All stars, the metal-poor and the metal-rich, and those on either side of the user's own cut, each where it holds

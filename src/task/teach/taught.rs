@@ -2,8 +2,9 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::classroom::{TeachError, embedding_depth, matrix, one_output, values, view, view_widths, with_head};
+use super::classroom::{TeachError, embedding_depth, matrix, one_output, values, with_head};
 use super::closed_form::ClosedForm;
+use super::look::{Column, Star, halves, looks};
 use super::ridge::Head;
 use super::{Adapter, Pupil};
 use crate::model::regressor::Regressor;
@@ -13,6 +14,7 @@ use crate::nn::lora::{Lora, LoraConfig};
 use crate::nn::residual_head::{ResidualHead, ResidualHeadConfig};
 use crate::nn::{Mlp, MlpConfig};
 use crate::result::teach::{Settings, Sight, Strategy};
+use crate::task::predict::LabelInput;
 
 /// What answers for the label.
 #[derive(Debug, Clone)]
@@ -20,7 +22,7 @@ pub struct Taught {
     pub(super) strategy: Strategy,
     pub(super) network: Answering,
     /// Output of the shipped network that is the label, if it has one.
-    pub(super) column: Option<usize>,
+    pub(super) column: Option<Column>,
     /// Its residuals by like stars, in standardised units; the shipped network tells which are alike.
     pub(super) closed_form: Option<ClosedForm>,
     /// Added to the scaled output.
@@ -50,13 +52,23 @@ impl Taught {
         self.strategy
     }
 
-    /// The label of some normalised spectra, each `[1462]`; `base` is the network it was taught on.
-    pub async fn answer(&self, base: &Regressor, inputs: &[&[f32]], device: &Device) -> Result<Vec<f64>, TeachError> {
+    /// True when it needs to know how a star differs from the emulator's spectrum.
+    pub fn is_refined(&self) -> bool {
+        self.closed_form.as_ref().is_some_and(ClosedForm::is_refined)
+    }
+
+    /// The label of some spectra; `base` is the network it was taught on.
+    pub async fn answer(
+        &self,
+        base: &Regressor,
+        inputs: &[&LabelInput],
+        device: &Device,
+    ) -> Result<Vec<f64>, TeachError> {
         if inputs.is_empty() {
             return Ok(Vec::new());
         }
         let mut rows = Vec::with_capacity(inputs.len() * base.input_mean.len());
-        inputs.iter().for_each(|input| base.standardise_into(input, &mut rows));
+        inputs.iter().for_each(|input| base.standardise_into(&input.norm, &mut rows));
         let x = matrix(rows, base.input_mean.len(), device);
         let embed = |x: &Tensor<2>| base.mlp.embed(x.clone(), embedding_depth(&base.widths));
         let output = match &self.network {
@@ -69,16 +81,17 @@ impl Taught {
         };
         let mut answers: Vec<f64> = values(output).await?.into_iter().map(f64::from).collect();
         if let Some(closed) = &self.closed_form {
-            let alike = values(view(base, self.column, closed.view(), x)).await?;
-            let residuals = alike.chunks(closed.width()).map(|e| closed.at(e));
-            answers.iter_mut().zip(residuals).for_each(|(answer, residual)| *answer += residual);
+            for ((answer, look), input) in answers.iter_mut().zip(looks(base, self.column, x).await?).zip(inputs) {
+                *answer += closed.at(&Star { look: &look, input }, self.scale);
+            }
         }
         Ok(answers.into_iter().map(|y| y * f64::from(self.scale) + f64::from(self.mean)).collect())
     }
 
-    /// How the label changes with the flux of each pixel of a normalised spectrum, in the label's unit for a change by the whole
-    /// continuum; NaN where the pixel is missing.
-    pub async fn slopes(&self, base: &Regressor, norm: &[f32], device: &Device) -> Result<Vec<f32>, TeachError> {
+    /// How the label changes with the flux of each pixel of a spectrum, in the label's unit for a change by the whole
+    /// continuum; NaN where the pixel is missing. What the emulator's spectrum adds is left out: it stays as it is.
+    pub async fn slopes(&self, base: &Regressor, input: &LabelInput, device: &Device) -> Result<Vec<f32>, TeachError> {
+        let norm = &input.norm;
         let x = matrix(base.standardised(&[norm]), base.input_mean.len(), device);
         let depth = embedding_depth(&base.widths);
         let mut slopes = match &self.network {
@@ -93,13 +106,20 @@ impl Taught {
             }
         };
         if let Some(closed) = &self.closed_form {
-            let alike = values(view(base, self.column, closed.view(), x.clone())).await?;
-            let slope = matrix(closed.slope_at(&alike), closed.width(), device);
-            slopes = slopes
-                + match self.column.filter(|_| closed.view() > 0) {
-                    Some(column) => base.mlp.slopes_through_contributions(x, column, slope),
-                    None => base.mlp.slopes_through(x, depth, slope),
-                };
+            for look in looks(base, self.column, x.clone()).await? {
+                let by = closed.slopes_at(&Star { look: &look, input });
+                let [by_embedding, by_contributions] = by.map(|slope| (slope.len(), slope));
+                let row = |(width, slope): (usize, Vec<f32>)| matrix(slope, width, device);
+                slopes = slopes + base.mlp.slopes_through(x.clone(), depth, row(by_embedding));
+                let Some(Column { taught, .. }) = self.column else { continue };
+                slopes = slopes + base.mlp.slopes_through_contributions(x.clone(), taught, row(by_contributions));
+                // The mean of the whole and both halves in place of the whole.
+                slopes = slopes - base.mlp.slopes(x.clone(), taught).mul_scalar(2.0 / 3.0);
+                for half in halves() {
+                    let half = matrix(half, norm.len(), device);
+                    slopes = slopes + base.mlp.slopes(x.clone() * half.clone(), taught).mul_scalar(1.0 / 3.0) * half;
+                }
+            }
         }
         Ok(base.slopes_in_units(norm, values(slopes).await?, self.scale))
     }
@@ -129,7 +149,7 @@ impl Taught {
         strategy: Strategy,
         settings: &Settings,
         base: &Regressor,
-        column: Option<usize>,
+        column: Option<Column>,
         base_arrays: &Tensors,
         device: &Device,
     ) -> Result<Self, WeightsError> {
@@ -163,13 +183,8 @@ impl Taught {
                 Answering::Residual(head, network, beside, settings.sight)
             }
         };
-        let closed_form = ClosedForm::load(arrays, "closed_form.")?;
-        let widths = view_widths(&base.widths, column);
-        let misfit = |closed: &ClosedForm| widths.get(closed.view()) != Some(&closed.width());
-        if let Some(found) = closed_form.as_ref().filter(|closed| misfit(closed)).map(ClosedForm::width) {
-            let name = "closed_form.anchors".into();
-            return Err(WeightsError::Shape { name, found: vec![found], expected: widths });
-        }
+        let widths = [base.widths[embedding_depth(&base.widths)], base.widths[1]];
+        let closed_form = ClosedForm::load(arrays, "closed_form.", column, widths)?;
         Ok(Self { strategy, network, column, closed_form, mean, scale })
     }
 

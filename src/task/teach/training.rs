@@ -12,6 +12,7 @@ use super::augment::Augment;
 use super::classroom::{Classroom, TeachError, matrix, one_output, values};
 use super::closed_form::ClosedForm;
 use super::init::fresh;
+use super::look::Column;
 use super::ridge::Head;
 use super::split::Split;
 use super::survey::{Survey, thinned};
@@ -22,6 +23,7 @@ use crate::nn::lora::LoraConfig;
 use crate::nn::residual_head::{ResidualHead, ResidualHeadConfig};
 use crate::result::teach::{Epoch, Landscape, Outcome, Settings, Sight, Strategy, Task};
 use crate::task::metrics::mean_and_std;
+use crate::task::predict::LabelInput;
 
 /// Steps between two returns to whoever drives: a few tens of milliseconds each.
 const STEPS_AT_ONCE: usize = 4;
@@ -128,7 +130,7 @@ impl Training {
         }
         let is_transfer = task.strategy.is_transfer();
         let (mean, scale) = match room.column.filter(|_| is_transfer) {
-            Some(column) => (room.base.output_mean[column], room.base.output_scale[column]),
+            Some(Column { taught, .. }) => (room.base.output_mean[taught], room.base.output_scale[taught]),
             None => {
                 let known: Vec<f64> = split.train.iter().map(|i| room.lesson.values[*i]).collect();
                 let (mean, std) = mean_and_std(&known);
@@ -192,7 +194,7 @@ impl Training {
         }
         if self.settings.closed_form && self.task.strategy != Strategy::ZeroShot {
             let residuals: Vec<f64> = train.iter().zip(&alone).map(|(i, a)| standard[*i] - a).collect();
-            if let Some((closed, left_out)) = room.closed_form(train, &residuals) {
+            if let Some((closed, left_out)) = room.closed_form(train, self.scale, &residuals) {
                 alone.iter_mut().zip(&left_out).for_each(|(a, l)| *a += l);
                 self.closed_form = Some(closed);
             }
@@ -205,7 +207,7 @@ impl Training {
         }
         for i in &self.split.validation {
             let own = if is_beside { self.head.at(room.last_hidden(*i)) } else { 0.0 };
-            let closed = self.closed_form.as_ref().map_or(0.0, |c| room.closed_at(c, *i));
+            let closed = self.closed_form.as_ref().map_or(0.0, |closed| closed.at(&room.star(*i), self.scale));
             self.targets[*i] = (standard[*i] - closed - own) as f32;
         }
         Ok(())
@@ -431,7 +433,7 @@ impl Training {
             standard - self.head.at(self.room.last_hidden(*i))
         };
         let residuals: Vec<f64> = rows.iter().map(residual).collect();
-        self.room.closed_form(&rows, &residuals).map(|(all, _)| all).or(Some(closed))
+        self.room.closed_form(&rows, self.scale, &residuals).map(|(all, _)| all).or(Some(closed))
     }
 
     /// Answers of the best so far for rows of the lesson, in the label's unit.
@@ -439,7 +441,7 @@ impl Training {
         let taught = self.taught()?;
         let mut answers = Vec::with_capacity(rows.len());
         for some in rows.chunks(BATCH) {
-            let inputs: Vec<&[f32]> = some.iter().map(|i| self.room.lesson.inputs[*i].norm.as_slice()).collect();
+            let inputs: Vec<&LabelInput> = some.iter().map(|i| &self.room.lesson.inputs[*i]).collect();
             answers.extend(taught.answer(&self.room.base, &inputs, &self.room.device).await?);
         }
         Ok(answers)
