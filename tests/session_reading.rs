@@ -63,7 +63,7 @@ fn the_emulator_is_fetched_once_and_when_asked_for_and_its_spectrum_is_the_tasks
     assert_eq!(bench.session.for_host(), None, "nothing is fetched for an answer alone");
     assert!(ask(&mut bench, ReadingRequest::Fit { spectrum }).is_empty());
     assert_eq!(bench.session.for_host(), Some(ForHost::FetchEmulator));
-    bench.session.modeller(Err("there is no network".into()));
+    block_on(bench.session.modeller(Err("there is no network".into())));
     let events = said(&mut bench);
     let [ReadingEvent::Fitted { fit: Err(why), .. }] = &events[..] else { panic!("it should be said") };
     assert_eq!(why, "there is no network");
@@ -72,7 +72,7 @@ fn the_emulator_is_fetched_once_and_when_asked_for_and_its_spectrum_is_the_tasks
     assert_eq!(bench.session.for_host(), Some(ForHost::FetchEmulator), "it is tried again");
     bench.ask(Request::Reading(ReadingRequest::Fit { spectrum }));
     assert_eq!(bench.session.for_host(), None, "it is on its way already");
-    bench.session.modeller(Ok(modeller()));
+    block_on(bench.session.modeller(Ok(modeller())));
     let events = said(&mut bench);
     let [ReadingEvent::Fitted { spectrum: of, fit: Ok(fit) }] = &events[..] else { panic!("no model spectrum") };
     assert_eq!(*of, spectrum);
@@ -107,6 +107,6 @@ fn slopes_need_no_emulator_and_what_cannot_be_told_is_said() {
     }
     bench.ask(Request::Reading(ReadingRequest::Fit { spectrum }));
     bench.ask(Request::Clear);
-    bench.session.modeller(Ok(modeller()));
+    block_on(bench.session.modeller(Ok(modeller())));
     assert!(said(&mut bench).is_empty(), "what was forgotten is not answered");
 }

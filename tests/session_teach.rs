@@ -8,14 +8,16 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use pollster::block_on;
+
 use specola::engine::reading_message::{ReadingEvent, ReadingRequest};
 use specola::engine::teach_message::{TeachEvent, TeachOrder, TeachRequest};
 use specola::engine::teaching::TrainerLink;
 use specola::engine::trainer::{Order, Report, Trainer};
-use specola::engine::{Event, Request};
+use specola::engine::{Event, ForHost, Request};
 use specola::model::store::{Folder, Store};
 use specola::result::teach::{BakeOff, Cut, Remark, Settings, Strategy};
 use specola::result::{Flag, Label, ModelCard, Prediction};
+use specola::task::fit::Modeller;
 use specola::task::predict::Predictor;
 use support::bench::Bench;
 
@@ -38,6 +40,10 @@ fn model(name: &str) -> Predictor {
     let entry = manifest.get(name).expect("a shipped model");
     let weights = block_on(store.weights(entry, |_, _| {})).expect("its weights");
     Predictor::new(entry, &weights, &burn::tensor::Device::flex()).expect("the model")
+}
+
+fn modeller() -> Result<Modeller, String> {
+    block_on(Modeller::fetch(&Store::new(Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models"))), |_, _| {}))
 }
 
 /// How deep Mg b is in star `i`: what is to be learned.
@@ -104,6 +110,10 @@ impl School {
 
     /// Fetches what the session wants; true when it wanted something.
     fn fetch(&mut self) -> bool {
+        if self.bench.session.for_host() == Some(ForHost::FetchEmulatorToTeach) {
+            block_on(self.bench.session.modeller(modeller()));
+            return true;
+        }
         let Some(name) = self.bench.session.wanted() else { return false };
         block_on(self.bench.session.fetched(Ok(model(&name))));
         true
@@ -299,6 +309,22 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
     assert!(restored == taught, "the same to the last bit");
     school.ask(TeachRequest::Forget);
     school.finish();
+
+    // On a page that has never had the emulator it waits for that, and is asked for again when it could not be had.
+    let mut fresh = School::new(0, &table());
+    fresh.finish();
+    for emulator in [Err("there is no network".into()), modeller()] {
+        fresh.bench.session.request(load(&sha256), vec![file.clone()]);
+        assert!(teaching(fresh.bench.finish()).is_empty(), "it waits");
+        assert_eq!(fresh.bench.session.for_host(), Some(ForHost::FetchEmulatorToTeach));
+        let is_there = emulator.is_ok();
+        block_on(fresh.bench.session.modeller(emulator));
+        let events = fresh.finish();
+        let failed = TeachEvent::Failed("there is no network".into());
+        assert_eq!(teaching(events.clone()).contains(&failed), !is_there);
+        let now: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
+        assert!(now == if is_there { taught.clone() } else { Vec::new() }, "the same to the last bit, or nothing");
+    }
 
     // The saved file, dropped again among networks, answers as before.
     school.bench.session.request(Request::Networks { paths: vec!["kept.safetensors".into()] }, vec![file]);

@@ -15,6 +15,7 @@ use specola::preprocess::grid::MODEL_PIXELS;
 use specola::preprocess::recipe;
 use specola::result::Label;
 use specola::result::teach::{Cell, Cut, Outcome, Remark, Settings, Sight, Strategy, Task};
+use specola::task::discrepancy::{BINS, Discrepancy};
 use specola::task::metrics::Metrics;
 use specola::task::predict::{LabelInput, Predictor};
 use specola::task::teach::adapter::{self, Adapter, AdapterError};
@@ -71,7 +72,7 @@ fn stars(n: usize) -> Vec<(LabelInput, [f64; 3])> {
             let norm = (0..MODEL_PIXELS)
                 .map(|p| 1.0 + 0.05 * (0..3).map(|k| z[k] * patterns[k][p]).sum::<f32>() + 0.01 * noise[p])
                 .collect();
-            let input = LabelInput { norm, snr: Some(100.0), coverage: 1.0 };
+            let input = LabelInput { norm, snr: Some(100.0), coverage: 1.0, discrepancy: None };
             (input, [f64::from(z[0]), f64::from(z[1]), f64::from(z[2])])
         })
         .collect()
@@ -356,18 +357,34 @@ fn a_bake_off_measures_and_recommends() {
     assert!(curve[3].sigma.value < curve[0].sigma.value, "{curve:?}");
 }
 
+/// The same lesson held against an emulator, which says something of most stars.
+fn held(mut lesson: Lesson) -> Lesson {
+    for (i, input) in lesson.inputs.iter_mut().enumerate().filter(|(i, _)| i % 7 != 3) {
+        let wave = |k: usize, bin: usize| 0.01 * (0.02 * (k + 1) as f32 * bin as f32 + 0.7 * i as f32).sin();
+        let mut difference: Vec<f32> = (0..BINS).map(|bin| wave(3, bin)).collect();
+        difference[i] = f32::NAN;
+        let slopes = (0..7).flat_map(|k| (0..BINS).map(move |bin| 0.01 * (0.03 * (k + 2) as f32 * bin as f32).cos()));
+        let colour = (i % 5 != 0).then_some(0.01 * (i as f64).sin());
+        input.discrepancy = Some(Discrepancy { difference, slopes: slopes.collect(), usual: 0.02, colour });
+    }
+    Lesson { emulator: Some("made 1".into()), ..lesson }
+}
+
 fn taught(strategy: Strategy, sight: Sight) -> (Adapter, Vec<u8>) {
-    let room = room(shifted(60));
+    taught_in(&room(shifted(60)), strategy, sight)
+}
+
+fn taught_in(room: &Rc<Classroom>, strategy: Strategy, sight: Sight) -> (Adapter, Vec<u8>) {
     let settings = Settings { epochs: 4, sight, ..quick() };
-    let mut training = train(&room, strategy, &settings);
+    let mut training = train(room, strategy, &settings);
     while block_on(training.advance()).expect("a step") != Progress::Done {}
     let outcome = block_on(training.outcome()).expect("an outcome");
     let figures = metrics(&room.lesson, &outcome.rows, &outcome.values, &room.lesson.regimes());
     let taught = training.taught().expect("it is taught");
-    let card = adapter::card(&room, training.split(), &taught, &settings, figures, "a test part");
+    let card = adapter::card(room, training.split(), &taught, &settings, figures, "a test part");
     let rows: Vec<usize> = (0..40).collect();
     let (sealed, file) = block_on(Adapter::seal(card, &taught, &predictor(3))).expect("sealed");
-    let inputs: Vec<&[f32]> = rows.iter().map(|i| room.lesson.inputs[*i].norm.as_slice()).collect();
+    let inputs: Vec<&LabelInput> = rows.iter().map(|i| &room.lesson.inputs[*i]).collect();
     let now = block_on(training.answers(&rows)).expect("answers");
     assert_eq!(block_on(sealed.answer(&predictor(3), &inputs)).expect("answers"), now, "{}", strategy.name());
     let opened = block_on(Adapter::open(&file, &predictor(3))).expect("opened");
@@ -381,6 +398,18 @@ fn what_is_saved_answers_bit_by_bit_as_before() {
     for strategy in Strategy::ALL {
         taught(strategy, Sight::Flux);
     }
+    let (refined, file) = taught_in(&room(held(shifted(60))), Strategy::Lora, Sight::Flux);
+    assert_eq!(refined.card().emulator.as_deref(), Some("made 1"));
+    let refused = refined.is_answered_by(None).expect_err("no emulator is there");
+    assert!(refused.to_string().contains("goes by the emulator made 1"), "{refused}");
+    // The card must tell what the arrays need.
+    let mut silent = file.clone();
+    let from = br#"\"emulator\":\"made 1\""#;
+    let at = silent.windows(from.len()).position(|w| w == from).expect("it is in the card");
+    let mut with = br#"\"emulator\":null"#.to_vec();
+    with.resize(from.len(), b' ');
+    silent[at..at + from.len()].copy_from_slice(&with);
+    assert!(matches!(block_on(Adapter::open(&silent, &predictor(3))), Err(AdapterError::Card(_))));
     let (adapter, file) = taught(Strategy::Residual, Sight::Embedding);
     assert!(adapter.card().error > 0.0 && adapter.card().metrics[0].0 == "all");
     // Another network of the same shape.
@@ -399,11 +428,14 @@ fn slopes_are_differences_of_answers() {
     let every = Strategy::ALL.map(|strategy| (strategy, Sight::Flux)).into_iter();
     for (strategy, sight) in every.chain([(Strategy::Residual, Sight::Embedding)]) {
         let (adapter, _) = taught(strategy, sight);
-        let slopes = block_on(adapter.slopes(&base, &star.norm)).expect("slopes");
+        let slopes = block_on(adapter.slopes(&base, &star)).expect("slopes");
         let size = slopes.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>().sqrt();
         for seed in 0..6 {
             let towards = standard_normal(100 + seed, MODEL_PIXELS);
-            let moved = |by: f32| -> Vec<f32> { star.norm.iter().zip(&towards).map(|(x, t)| x + by * t).collect() };
+            let moved = |by: f32| {
+                let norm = star.norm.iter().zip(&towards).map(|(x, t)| x + by * t).collect();
+                LabelInput { norm, ..star.clone() }
+            };
             let (up, down) = (moved(STEP), moved(-STEP));
             let answers = block_on(adapter.answer(&base, &[&up, &down])).expect("answers");
             let got = (answers[0] - answers[1]) / (2.0 * f64::from(STEP));
@@ -415,7 +447,7 @@ fn slopes_are_differences_of_answers() {
 
 #[test]
 fn hostile_adapters_are_refused() {
-    let (_, file) = taught(Strategy::Residual, Sight::Flux);
+    let (_, file) = taught_in(&room(held(shifted(60))), Strategy::Residual, Sight::Flux);
     let predictor = predictor(3);
     let open = |bytes: &[u8]| block_on(Adapter::open(bytes, &predictor));
     for cut in [0, 7, 8, 40, file.len() / 2, file.len() - 1] {
@@ -429,7 +461,7 @@ fn hostile_adapters_are_refused() {
         other[at..at + from.len()].copy_from_slice(to.as_bytes());
         open(&other).expect_err("changed").to_string()
     };
-    let said = text("\\\"format\\\":1", "\\\"format\\\":9");
+    let said = text("\\\"format\\\":2", "\\\"format\\\":9");
     assert!(said.contains("layout 9"), "{said}");
     text("\\\"hidden\\\":16", "\\\"hidden\\\":99");
     text("\\\"hidden\\\":16", "\\\"hidden\\\":-1");

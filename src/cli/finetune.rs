@@ -143,7 +143,7 @@ impl Finetune {
         }
         let (_, mut predictor) = self.models.load(self.model.as_deref())?;
         let settings = self.settings();
-        if settings.closed_form {
+        if settings.closed_form && Label::from_name(&self.target).is_some() {
             match self.models.emulator() {
                 Ok(modeller) => predictor.emulate(modeller),
                 Err(why) => say(&format!("taught without an emulator: {why}")),
@@ -248,7 +248,7 @@ impl Finetune {
             .par_chunks(BATCH)
             .flat_map_iter(|some| {
                 let spectra: Vec<_> = some.iter().map(|m| &found[m.spectrum].spectrum).collect();
-                block_on(predictor.inputs(&spectra))
+                block_on(predictor.inputs_to_refine(&spectra))
             })
             .collect();
         let mut examples = Vec::new();

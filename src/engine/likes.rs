@@ -22,8 +22,10 @@ pub enum ForHost {
     FetchKit,
     /// Stop fetching them.
     StopFetching,
-    /// Fetch the emulator, and hand it over.
+    /// Fetch the emulator for a model spectrum, and hand it over.
     FetchEmulator,
+    /// Fetch it for teaching, and hand it over.
+    FetchEmulatorToTeach,
 }
 
 /// Where the encoder pair is.

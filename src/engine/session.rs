@@ -8,6 +8,7 @@
 //! Samples of answered spectra are kept up to a bound; those beyond it are read from their file again when asked for.
 
 mod bases;
+mod emulator;
 mod held;
 mod job;
 mod likes;
@@ -76,6 +77,7 @@ pub struct Session<F: Attachment, E> {
     networks: Networks<F>,
     likes: Likes<F>,
     reading: reading::Reading,
+    emulator: emulator::Emulator,
     teaching: Teaching,
     making: Option<Making>,
     bases: Bases,
@@ -103,6 +105,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             networks: Networks::default(),
             likes: Likes::default(),
             reading: reading::Reading::default(),
+            emulator: emulator::Emulator::default(),
             teaching: Teaching::default(),
             making: None,
             bases: Bases::default(),
@@ -136,6 +139,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             Ok(predictor) => Model::Ready(Box::new(predictor)),
             Err(why) => Model::Unavailable(why),
         };
+        self.lend_emulator();
         self.errands.extend(self.shown_raw.take().map(Errand::View));
     }
 

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::SpectrumId;
-use crate::result::ModelCard;
 use crate::result::teach::{
     AdapterCard, BakeOff, CurvePoint, Cut, Distance, Epoch, Landscape, Remark, Settings, Strategy, Task,
 };
+use crate::result::{Label, ModelCard};
 
 /// What shall be learned, and how it is found out what it is worth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,13 @@ pub struct TeachOrder {
     pub cut: Option<Cut>,
     /// True for a learning curve: the same with 10, 25, 50 … labels.
     pub is_curve: bool,
+}
+
+impl TeachOrder {
+    /// True when spectra are held against the emulator: for the closed form, on labels that the emulator knows.
+    pub fn is_refined(&self) -> bool {
+        self.settings.closed_form && Label::from_name(&self.target).is_some()
+    }
 }
 
 /// Page → engine.

@@ -6,6 +6,7 @@ use super::teach_message::{TeachEvent, TeachOrder};
 use super::trainer::{News, Order, Report};
 use super::{Event, SpectrumId};
 use crate::result::teach::{BakeOff, Metrics, Outcome, Strategy, Task};
+use crate::task::fit::Modeller;
 use crate::task::teach::bake_off::{Plan, curve, verdict};
 use crate::task::teach::lesson::{Example, Lesson};
 
@@ -98,7 +99,14 @@ impl Teaching {
     }
 
     /// Begins to compare strategies on labelled spectra; each example comes with its spectrum.
-    pub fn compare(&mut self, order: TeachOrder, examples: Vec<(SpectrumId, Example)>, emit: &mut impl FnMut(Event)) {
+    /// `modeller` is the emulator that they were held against.
+    pub fn compare(
+        &mut self,
+        order: TeachOrder,
+        examples: Vec<(SpectrumId, Example)>,
+        modeller: Option<&Modeller>,
+        emit: &mut impl FnMut(Event),
+    ) {
         self.stop(emit);
         if let Some(problem) = order.settings.problem() {
             return say(emit, TeachEvent::Failed(problem));
@@ -106,7 +114,7 @@ impl Teaching {
         let (ids, examples): (Vec<SpectrumId>, Vec<Example>) = examples.into_iter().unzip();
         let names: Vec<String> = examples.iter().map(|e| e.id.clone()).collect();
         let (lesson, remarks) = match Lesson::new(&order.target, examples) {
-            Ok((lesson, remarks)) => (lesson.with_cut(order.cut.clone()), remarks),
+            Ok((lesson, remarks)) => (lesson.with_cut(order.cut.clone()).held_against(modeller), remarks),
             Err(remarks) => return say(emit, TeachEvent::Refused(remarks)),
         };
         let plan = plan(&order, &lesson);

@@ -128,8 +128,8 @@ async fn serve(mut inbox: UnboundedReceiver<Mail>, mail: UnboundedSender<Mail>, 
             deliver(&mut session, mail).await;
         }
         while let Some(errand) = session.for_host() {
-            if errand == ForHost::FetchEmulator {
-                spawn_local(fetch_emulator(mail.clone()));
+            if matches!(errand, ForHost::FetchEmulator | ForHost::FetchEmulatorToTeach) {
+                spawn_local(fetch_emulator(mail.clone(), errand == ForHost::FetchEmulatorToTeach));
                 continue;
             }
             if let Some(stop) = fetching.take() {
@@ -159,7 +159,7 @@ async fn deliver<E: FnMut(Event)>(session: &mut Session<File, E>, mail: Mail) {
         Mail::Trainer(number, link) => session.trainer(number, Box::new(link)),
         Mail::Report(number, report) => session.report(number, *report).await,
         Mail::Kit(kit) => session.kit(*kit),
-        Mail::Modeller(modeller) => session.modeller(*modeller),
+        Mail::Modeller(modeller) => session.modeller(*modeller).await,
     }
 }
 
@@ -214,10 +214,15 @@ async fn load_kit() -> Result<Kit, String> {
 }
 
 /// Fetches the emulator and hands it to the session.
-async fn fetch_emulator(mail: UnboundedSender<Mail>) {
+async fn fetch_emulator(mail: UnboundedSender<Mail>, is_to_teach: bool) {
     let modeller = match Site::beside(scope(), MODELS_FOLDER, MODELS_CACHE) {
         Ok(site) => {
-            let tell = |done, total| post(&Event::Reading(ReadingEvent::Loading { done, total }));
+            let tell = |done, total| {
+                post(&match is_to_teach {
+                    true => Event::Teaching(TeachEvent::Fetching { done, total }),
+                    false => Event::Reading(ReadingEvent::Loading { done, total }),
+                });
+            };
             Modeller::fetch(&Store::new(site), tell).await
         }
         Err(why) => Err(why),

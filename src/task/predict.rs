@@ -192,11 +192,14 @@ impl Predictor {
     /// What the label network sees of each spectrum, in the same order: what is taught from.
     pub async fn inputs(&self, spectra: &[&Spectrum]) -> Vec<Result<LabelInput, NoPrediction>> {
         let ready = self.bring_to_rest(None, spectra).await;
+        ready.into_iter().map(|star| star.map(|star| self.input(&star, None))).collect()
+    }
+
+    /// The same, held against the emulator if there is one.
+    pub async fn inputs_to_refine(&self, spectra: &[&Spectrum]) -> Vec<Result<LabelInput, NoPrediction>> {
+        let ready = self.bring_to_rest(None, spectra).await;
         let inputs: Vec<&[f32]> = ready.iter().flatten().map(|r| r.prepared.norm.as_slice()).collect();
-        let labels = match &self.modeller {
-            Some(_) => self.infer(None, Network::Labels, &inputs).await.unwrap_or_default(),
-            None => Vec::new(),
-        };
+        let labels = self.infer(None, Network::Labels, &inputs).await.unwrap_or_default();
         let mut labels = labels.iter();
         let mut input = |star: AtRest| self.input(&star, labels.next().map(Vec::as_slice));
         ready.into_iter().map(|star| star.map(&mut input)).collect()

@@ -11,7 +11,7 @@ pub async fn saliency(
     spectrum: &Spectrum,
     target: &str,
 ) -> Result<Option<Saliency>, NoPrediction> {
-    let input = predictor.inputs(&[spectrum]).await.pop().ok_or(NoPrediction::Device)??;
+    let input = predictor.inputs_to_refine(&[spectrum]).await.pop().ok_or(NoPrediction::Device)??;
     let output = Label::from_name(target).and_then(|label| predictor.outputs().iter().position(|l| *l == label));
     let shipped = match output {
         Some(output) => {

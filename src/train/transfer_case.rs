@@ -46,7 +46,7 @@ impl Case {
         let chosen = (0..library.stars.len()).filter(|i| in_teff_range(library.stars[*i].labels[0]));
         let chosen: Vec<usize> = chosen.collect();
         let spectra: Vec<&Spectrum> = chosen.iter().map(|i| &library.spectra[*i]).collect();
-        let inputs = pollster::block_on(predictor.inputs(&spectra));
+        let inputs = pollster::block_on(predictor.inputs_to_refine(&spectra));
         let star = |(i, input): (&usize, Result<LabelInput, _>)| {
             let star = &library.stars[*i];
             Some(Star { id: star.id.clone(), group: star.group.clone(), input: input.ok()?, labels: star.labels })

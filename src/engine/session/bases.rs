@@ -2,6 +2,7 @@
 
 use super::{Attachment, Model, Session};
 use crate::engine::Event;
+use crate::engine::likes::ForHost;
 use crate::engine::teach_message::TeachEvent;
 use crate::result::ModelCard;
 use crate::task::predict::Predictor;
@@ -16,7 +17,7 @@ pub(super) struct Bases {
     others: Vec<Predictor>,
     /// The name of one on its way.
     coming: Option<String>,
-    /// An adapter that waits for its model: its file, and the hash that it must have.
+    /// An adapter that waits for its model or for the emulator: its file, and the hash that it must have.
     held: Option<(Vec<u8>, Option<String>)>,
 }
 
@@ -24,6 +25,16 @@ impl Bases {
     /// An adapter that waits for its model need not any more.
     pub(super) fn leave_held(&mut self) {
         self.held = None;
+    }
+
+    /// An adapter that waits for its model or for the emulator.
+    pub(super) fn take_held(&mut self) -> Option<(Vec<u8>, Option<String>)> {
+        self.held.take()
+    }
+
+    /// The fetched models.
+    pub(super) fn others_mut(&mut self) -> impl Iterator<Item = &mut Predictor> {
+        self.others.iter_mut()
     }
 }
 
@@ -56,6 +67,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         match model {
             Ok(predictor) => {
                 self.bases.others.push(predictor);
+                self.lend_emulator();
                 if let Some((file, sha256)) = held {
                     self.adopt(file, sha256).await;
                 } else if self.making.is_none() {
@@ -117,12 +129,17 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 (self.emit)(Event::Teaching(TeachEvent::InUse { card, file, sha256 }));
                 self.answer_again();
             }
-            Ok(None) => self.bases.held = Some((file, sha256)),
+            Ok(None) => {
+                if Adapter::card_of(&file).is_ok_and(|card| card.emulator.is_some()) {
+                    self.need_emulator(ForHost::FetchEmulatorToTeach);
+                }
+                self.bases.held = Some((file, sha256));
+            }
             Err(why) => (self.emit)(Event::Teaching(TeachEvent::Failed(why))),
         }
     }
 
-    /// The adapter in a file; `None` when its model must be fetched first.
+    /// The adapter in a file; `None` when its model or its emulator must be fetched first.
     async fn opened(&self, file: &[u8], sha256: Option<&str>) -> Result<Option<Adapter>, String> {
         let Model::Ready(shipped) = &self.model else { return Err("no model is there to use it on".into()) };
         let card = Adapter::card_of(file).map_err(|why| why.to_string())?;
@@ -130,8 +147,12 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         if here.is_none() && self.offered(&card.base_sha256).is_some() {
             return Ok(None);
         }
+        if card.emulator.is_some() && self.emulator().is_none() {
+            return Ok(None);
+        }
         let adapter =
             Adapter::open(file, here.unwrap_or(shipped)).await.map_err(|why: AdapterError| why.to_string())?;
+        adapter.is_answered_by(self.emulator().map(|m| &**m)).map_err(|why| why.to_string())?;
         match sha256.filter(|wanted| *wanted != adapter.sha256()) {
             Some(wanted) => Err(format!(
                 "the adapter is not the one that was saved with the session: its sha256 is {}, not {wanted}; save the session again",

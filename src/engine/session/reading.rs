@@ -6,33 +6,26 @@ use crate::engine::reading_message::{ReadingEvent, ReadingRequest};
 use crate::engine::{Event, SpectrumId};
 use crate::result::reading::{ModelFit, Saliency};
 use crate::spectrum::Spectrum;
-use crate::task::fit::Modeller;
 use crate::task::predict::Predictor;
 use crate::task::published::is_xp;
 use crate::task::saliency::saliency;
 
-/// Where the emulator is.
-#[derive(Default)]
-enum State {
-    /// Nobody needs it.
-    #[default]
-    Idle,
-    Fetching,
-    Ready(Box<Modeller>),
-}
-
 /// What is asked for, and what answers.
 #[derive(Default)]
 pub(super) struct Reading {
-    state: State,
     fit: Option<SpectrumId>,
     saliency: Option<(SpectrumId, String)>,
 }
 
 impl Reading {
-    /// The spectra are gone; the emulator stays.
+    /// The spectra are gone.
     pub fn forget_spectra(&mut self) {
         (self.fit, self.saliency) = (None, None);
+    }
+
+    /// The spectrum whose model spectrum is waited for.
+    pub fn take_fit(&mut self) -> Option<SpectrumId> {
+        self.fit.take()
     }
 }
 
@@ -40,27 +33,11 @@ impl Reading {
 const GONE: &str = "the spectrum is not here any more; drop it again";
 
 impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
-    /// The emulator has arrived, or why it cannot be had.
-    pub fn modeller(&mut self, modeller: Result<Modeller, String>) {
-        match modeller {
-            Ok(modeller) => self.reading.state = State::Ready(Box::new(modeller)),
-            Err(why) => {
-                self.reading.state = State::Idle;
-                if let Some(spectrum) = self.reading.fit.take() {
-                    self.say_reading(ReadingEvent::Fitted { spectrum, fit: Err(why) });
-                }
-            }
-        }
-    }
-
     pub(super) fn ask_reading(&mut self, request: ReadingRequest) {
         match request {
             ReadingRequest::Fit { spectrum } => {
                 self.reading.fit = Some(spectrum);
-                if matches!(self.reading.state, State::Idle) {
-                    self.reading.state = State::Fetching;
-                    self.likes.for_host.push_back(ForHost::FetchEmulator);
-                }
+                self.need_emulator(ForHost::FetchEmulator);
             }
             ReadingRequest::Saliency { spectrum, target } => self.reading.saliency = Some((spectrum, target)),
         }
@@ -76,7 +53,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             self.say_reading(ReadingEvent::Salient { spectrum, saliency });
             return true;
         }
-        if !matches!(self.reading.state, State::Ready(_)) {
+        if self.emulator().is_none() {
             return false;
         }
         let Some(spectrum) = self.reading.fit.take() else { return false };
@@ -95,7 +72,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     async fn fit_of(&mut self, id: SpectrumId) -> Result<ModelFit, String> {
         self.bring_back(id).await?;
         let (predictor, spectrum) = self.to_read(id)?;
-        let State::Ready(modeller) = &self.reading.state else { return Err(GONE.into()) };
+        let modeller = self.emulator().ok_or(GONE)?;
         let answer = predictor.predict(&[&spectrum]).await.pop().ok_or(GONE)?.map_err(|why| why.to_string())?;
         let fit = modeller.fit(predictor, &spectrum, &answer).await.map_err(|why| why.to_string())?;
         fit.ok_or_else(|| "a model spectrum needs Teff, log g and [Fe/H]; the model in use does not give them".into())

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use super::emulator::Emulator;
 use super::{Attachment, Errand, Model, Session};
 use crate::engine::dropped::bytes_of;
+use crate::engine::likes::ForHost;
 use crate::engine::teach_message::{TeachEvent, TeachOrder, TeachRequest};
 use crate::engine::teaching::TrainerLink;
 use crate::engine::trainer::Report;
@@ -14,8 +16,9 @@ use crate::spectrum::Spectrum;
 use crate::task::teach::lesson::Example;
 use crate::task::teach::mmd::distance;
 
-/// Spectra that are prepared at once.
+/// Spectra that are prepared at once, and when they are held against the emulator.
 const AT_ONCE: usize = 16;
+const HELD_AT_ONCE: usize = 4;
 
 /// Seed of the permutations that tell distances from chance.
 const SEED: u64 = 1;
@@ -59,6 +62,9 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             TeachRequest::Compare(order) => {
                 let waiting: VecDeque<SpectrumId> = self.catalogue.labelled().collect();
                 let total = waiting.len() as u32;
+                if order.is_refined() {
+                    self.need_emulator(ForHost::FetchEmulatorToTeach);
+                }
                 self.making = Some(Making { order: *order, waiting, total, examples: Vec::new() });
             }
             TeachRequest::Adopt { strategy } => self.teaching.adopt(strategy, &mut self.emit),
@@ -87,14 +93,16 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
 
     /// True while labelled spectra can be prepared: their inputs come from the model that is taught.
     pub(super) fn is_making(&self) -> bool {
-        let is_base_here = |making: &Making| self.base(making.base()).is_some();
+        let waits = |making: &Making| making.order.is_refined() && matches!(self.emulator, Emulator::Fetching);
+        let is_base_here = |making: &Making| self.base(making.base()).is_some() && !waits(making);
         self.making.as_ref().is_some_and(|m| matches!(self.model, Model::Unavailable(_)) || is_base_here(m))
     }
 
     /// Prepares some labelled spectra, and begins when all are.
     pub(super) async fn make_lesson(&mut self) {
         let Some(mut making) = self.making.take() else { return };
-        let ids: Vec<SpectrumId> = making.waiting.drain(..AT_ONCE.min(making.waiting.len())).collect();
+        let at_once = if making.order.is_refined() { HELD_AT_ONCE } else { AT_ONCE };
+        let ids: Vec<SpectrumId> = making.waiting.drain(..at_once.min(making.waiting.len())).collect();
         for id in &ids {
             // One that cannot be read again is left out, as one without a label is.
             let _ = self.bring_back(*id).await;
@@ -105,7 +113,8 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         let examples = self.examples(&making.order, &ids).await;
         making.examples.extend(examples);
         if making.waiting.is_empty() {
-            self.teaching.compare(making.order, making.examples, &mut self.emit);
+            let modeller = self.emulator().filter(|_| making.order.is_refined()).cloned();
+            self.teaching.compare(making.order, making.examples, modeller.as_deref(), &mut self.emit);
         } else {
             let done = making.total - making.waiting.len() as u32;
             (self.emit)(Event::Teaching(TeachEvent::Preparing { done, total: making.total }));
@@ -118,7 +127,10 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         let known = ids.iter().filter_map(|id| Some((*id, self.spectra.get(id)?)));
         let known: Vec<_> = known.filter_map(|(id, held)| Some((id, held.name.clone(), held.assumed()?))).collect();
         let spectra: Vec<&Spectrum> = known.iter().map(|(_, _, spectrum)| spectrum.as_ref()).collect();
-        let inputs = predictor.inputs(&spectra).await;
+        let inputs = match order.is_refined() {
+            true => predictor.inputs_to_refine(&spectra).await,
+            false => predictor.inputs(&spectra).await,
+        };
         let predicted = predictor.predict(&spectra).await;
         let mut examples = Vec::new();
         for (((id, name, _), input), predicted) in known.iter().zip(inputs).zip(predicted) {

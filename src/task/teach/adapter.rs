@@ -191,7 +191,8 @@ impl Adapter {
 
     /// Whether it can answer beside this emulator.
     pub fn is_answered_by(&self, modeller: Option<&Modeller>) -> Result<(), AdapterError> {
-        let Some(wanted) = self.card.emulator.clone().filter(|wanted| modeller.is_none_or(|m| m.title() != wanted)) else {
+        let Some(wanted) = self.card.emulator.clone().filter(|wanted| modeller.is_none_or(|m| m.title() != wanted))
+        else {
             return Ok(());
         };
         let found = modeller.map_or("and none is there".into(), |m| format!("and {} is there", m.title()));

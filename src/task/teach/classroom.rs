@@ -119,12 +119,7 @@ impl Classroom {
     }
 
     /// The closed form of some rows' residuals in units of `scale`, and what it says of each when that is left out.
-    pub(super) fn closed_form(
-        &self,
-        rows: &[usize],
-        scale: f32,
-        residuals: &[f64],
-    ) -> Option<(ClosedForm, Vec<f64>)> {
+    pub(super) fn closed_form(&self, rows: &[usize], scale: f32, residuals: &[f64]) -> Option<(ClosedForm, Vec<f64>)> {
         let stars: Vec<Star> = rows.iter().map(|row| self.star(*row)).collect();
         ClosedForm::fit(&stars, self.column, scale, residuals)
     }

@@ -34,6 +34,9 @@ const NOISES: [f64; 6] = [0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
 const USUAL_NOISE: f64 = 0.4;
 const WITHIN: f64 = 1.4;
 
+/// By how much the refined answer is preferred to the network's own before any label is seen: logarithm of the odds.
+const REFINED_FIRST: f64 = 4.0;
+
 /// Times that the noise of outlying labels is raised.
 const ROUNDS: usize = 2;
 
@@ -49,6 +52,8 @@ pub const MAX_ANCHORS: usize = 1500;
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClosedForm {
     column: Option<Column>,
+    /// Whether the refined answer is what likeness corrects, or the network's own.
+    begins_refined: bool,
     refiner: Option<Refiner>,
     likeness: Likeness,
     /// Stars learned from.
@@ -138,13 +143,13 @@ impl Problem<'_> {
         Square::of(n, covariance).factor()
     }
 
-    /// The most probable noise.
-    fn choose(&self) -> f64 {
+    /// How probable the residuals are at the most probable noise, and that noise.
+    fn choose(&self) -> (f64, f64) {
         let tried = self.residuals.len().min(MAX_TRIED);
         let prior = |noise: f64| -0.5 * ((noise / USUAL_NOISE).ln() / WITHIN.ln()).powi(2);
         let judged = NOISES.map(|noise| (self.evidence(tried, noise) + prior(noise), noise));
         let best = |best: (f64, f64), one: (f64, f64)| if one.0 > best.0 { one } else { best };
-        judged.into_iter().fold((f64::NEG_INFINITY, USUAL_NOISE), best).1
+        judged.into_iter().fold((f64::NEG_INFINITY, USUAL_NOISE), best)
     }
 
     /// The logarithm of how likely the residuals are, whatever their scale.
@@ -175,6 +180,7 @@ impl ClosedForm {
         let used = stars.len().min(MAX_ANCHORS);
         let mut fitted = Self {
             column,
+            begins_refined: true,
             refiner,
             likeness: Likeness { embedding: 1.0, contributions: 1.0 },
             anchors: Vec::new(),
@@ -182,32 +188,41 @@ impl ClosedForm {
         };
         fitted.anchors = stars[..used].iter().map(|star| fitted.anchor(star)).collect();
         fitted.likeness = Likeness::among(&fitted.anchors);
-        let expected: Vec<f64> = stars.iter().map(|star| fitted.expected(star, scale)).collect();
-        let left: Vec<f64> = residuals.iter().zip(&expected).map(|(r, e)| r - e).collect();
-        if left.iter().any(|v| !v.is_finite()) {
+        let anchors = &fitted.anchors;
+        let covariance = Square::of(used, |i, j| fitted.likeness.covariance(&anchors[i], &anchors[j]));
+        let mut expected: Vec<f64> = stars.iter().map(|star| fitted.expected(star, scale)).collect();
+        let mut left: Vec<f64> = residuals.iter().zip(&expected).map(|(r, e)| r - e).collect();
+        if left.iter().chain(residuals).any(|v| !v.is_finite()) {
             return None;
         }
-        let mut alone = fitted.weigh(&left[..used])?;
+        let probable = |residuals: &[f64]| {
+            Problem { covariance: &covariance, residuals: &residuals[..used], trust: &vec![1.0; used] }.choose().0
+        };
+        if probable(residuals) > probable(&left) + REFINED_FIRST {
+            fitted.begins_refined = false;
+            expected.fill(0.0);
+            left = residuals.to_vec();
+        }
+        let mut alone = fitted.weigh(&covariance, &left[..used])?;
         alone.extend(stars[used..].iter().map(|star| fitted.by_likeness(star)));
         alone.iter_mut().zip(expected).for_each(|(alone, expected)| *alone += expected);
         Some((fitted, alone))
     }
 
     /// Finds the weights of the anchors' residuals; gives what the others say of each.
-    fn weigh(&mut self, residuals: &[f64]) -> Option<Vec<f64>> {
+    fn weigh(&mut self, covariance: &Square, residuals: &[f64]) -> Option<Vec<f64>> {
         let n = residuals.len();
-        let covariance = Square::of(n, |i, j| self.likeness.covariance(&self.anchors[i], &self.anchors[j]));
         let mut trust = vec![1.0; n];
         for _ in 0..ROUNDS {
-            let problem = Problem { covariance: &covariance, residuals, trust: &trust };
-            let noise = problem.choose();
+            let problem = Problem { covariance, residuals, trust: &trust };
+            let (_, noise) = problem.choose();
             let weights = problem.factor(n, noise)?.solve(residuals);
             let left: Vec<f64> = weights.iter().zip(&trust).map(|(w, t)| (w * noise / t).abs()).collect();
             let most = HUBER * median(&mut left.clone()).unwrap_or(0.0) / 0.6745;
             trust = left.iter().map(|l| if *l <= most { 1.0 } else { most.max(1e-9 * l) / l }).collect();
         }
-        let problem = Problem { covariance: &covariance, residuals, trust: &trust };
-        let factor = problem.factor(n, problem.choose())?;
+        let problem = Problem { covariance, residuals, trust: &trust };
+        let factor = problem.factor(n, problem.choose().1)?;
         let weights = factor.solve(residuals);
         // Leaving one out (Rasmussen & Williams 2006, eq. 5.12) needs no further fit.
         let inverse = factor.inverse_diagonal();
@@ -224,7 +239,7 @@ impl ClosedForm {
 
     /// What is added to the network's answer before any label has a say, in units of `scale`.
     fn expected(&self, star: &Star, scale: f32) -> f64 {
-        let Some(column) = self.column else { return 0.0 };
+        let Some(column) = self.column.filter(|_| self.begins_refined) else { return 0.0 };
         let Look { labels, averaged, .. } = star.look;
         let place = column.all.and_then(|all| all.iter().position(|i| *i == column.taught));
         let refined = || Some(self.refiner.as_ref()?.step(&star.to_refine(self.column)?)[place?]);
@@ -250,12 +265,18 @@ impl ClosedForm {
         for (anchor, weight) in self.anchors.iter().zip(&self.weights) {
             let [near, contributed, coloured] = self.likeness.parts(anchor, &here);
             let colours = BY_COLOUR * f64::from(anchor.colour) * f64::from(here.colour);
-            let by = f64::from(*weight) * (near / LENGTH.powi(2) + (coloured - 0.5 * colours) / LENGTH_OF_COLOUR.powi(2));
+            let by =
+                f64::from(*weight) * (near / LENGTH.powi(2) + (coloured - 0.5 * colours) / LENGTH_OF_COLOUR.powi(2));
             add_towards(&mut slopes[0], &anchor.embedding, &here.embedding, by / self.likeness.embedding);
             let by = f64::from(*weight) * contributed / self.likeness.contributions;
             add_towards(&mut slopes[1], &anchor.contributions, &here.contributions, by);
         }
         slopes.map(|slope| slope.into_iter().map(|s: f64| s as f32).collect())
+    }
+
+    /// True when it begins from [`Look::averaged`] and the refiner's step, not from the network's own answer.
+    pub fn begins_refined(&self) -> bool {
+        self.begins_refined
     }
 
     /// True when it needs a star's discrepancy.
@@ -278,7 +299,9 @@ impl ClosedForm {
         insert("colours", |a| std::slice::from_ref(&a.colour));
         tensors.insert(&format!("{prefix}weights"), &[n], self.weights.clone());
         let Likeness { embedding, contributions } = self.likeness;
-        tensors.insert(&format!("{prefix}distances"), &[2], vec![embedding as f32, contributions as f32]);
+        let begins_refined = f32::from(u8::from(self.begins_refined));
+        let constants = vec![embedding as f32, contributions as f32, begins_refined];
+        tensors.insert(&format!("{prefix}constants"), &[3], constants);
         if let Some(refiner) = &self.refiner {
             refiner.store(tensors, &format!("{prefix}refiner."));
         }
@@ -291,16 +314,22 @@ impl ClosedForm {
         column: Option<Column>,
         [embedding, first]: [usize; 2],
     ) -> Result<Option<Self>, WeightsError> {
+        if !tensors.names().any(|name| name.starts_with(prefix)) {
+            return Ok(None);
+        }
         let name = format!("{prefix}weights");
-        let Ok(shape) = tensors.shape(&name) else { return Ok(None) };
+        let shape = tensors.shape(&name)?;
         let n = shape.first().copied().unwrap_or(0);
         if n > MAX_ANCHORS {
             return Err(WeightsError::Shape { name, found: shape.to_vec(), expected: vec![MAX_ANCHORS] });
         }
         let weights = tensors.get(&name, &[n])?.to_vec();
-        let distances = tensors.get(&format!("{prefix}distances"), &[2])?;
-        if distances.iter().any(|d| *d <= 0.0) {
-            return Err(WeightsError::NotFinite(format!("{prefix}distances")));
+        let &[by_embedding, by_contributions, begins_refined] = tensors.get(&format!("{prefix}constants"), &[3])?
+        else {
+            return Err(WeightsError::Missing(format!("{prefix}constants")));
+        };
+        if by_embedding <= 0.0 || by_contributions <= 0.0 {
+            return Err(WeightsError::NotFinite(format!("{prefix}constants")));
         }
         let embeddings = tensors.get(&format!("{prefix}embeddings"), &[n, embedding])?;
         let contributions = match column {
@@ -308,7 +337,8 @@ impl ClosedForm {
             None => &[],
         };
         let colours = tensors.get(&format!("{prefix}colours"), &[n, 1])?;
-        let row = |all: &[f32], i: usize, width: usize| all.get(i * width..(i + 1) * width).map_or(vec![], <[f32]>::to_vec);
+        let row =
+            |all: &[f32], i: usize, width: usize| all.get(i * width..(i + 1) * width).map_or(vec![], <[f32]>::to_vec);
         let anchor = |i: usize| Anchor {
             embedding: row(embeddings, i, embedding),
             contributions: row(contributions, i, first),
@@ -317,7 +347,8 @@ impl ClosedForm {
         Ok(Some(Self {
             column,
             refiner: Refiner::load(tensors, &format!("{prefix}refiner."))?,
-            likeness: Likeness { embedding: f64::from(distances[0]), contributions: f64::from(distances[1]) },
+            begins_refined: begins_refined > 0.5,
+            likeness: Likeness { embedding: f64::from(by_embedding), contributions: f64::from(by_contributions) },
             anchors: (0..n).map(anchor).collect(),
             weights,
         }))
@@ -332,58 +363,95 @@ fn add_towards(slope: &mut [f64], anchor: &[f32], here: &[f32], by: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::predict::LabelInput;
 
-    /// Stars on a circle whose residual is a wave along it, plus noise and one label that is wrong by far.
-    fn wave(n: usize) -> (Vec<f32>, Vec<f64>) {
+    /// Stars on a circle; `label` is what they truly are, less what a network without labels says.
+    struct Circle {
+        looks: Vec<Look>,
+        input: LabelInput,
+    }
+
+    const COLUMN: Column = Column { taught: 0, all: None };
+
+    impl Circle {
+        fn of(n: usize) -> Self {
+            let look = |i: usize| {
+                let angle = i as f64 / n as f64 * std::f64::consts::TAU;
+                let at = vec![angle.cos() as f32, angle.sin() as f32];
+                Look { embedding: at.clone(), contributions: at, labels: vec![0.0], averaged: vec![0.0] }
+            };
+            let input = LabelInput { norm: Vec::new(), snr: None, coverage: 1.0, discrepancy: None };
+            Self { looks: (0..n).map(look).collect(), input }
+        }
+
+        fn stars(&self) -> Vec<Star<'_>> {
+            self.looks.iter().map(|look| Star { look, input: &self.input }).collect()
+        }
+    }
+
+    /// A wave along the circle, plus noise and one label that is wrong by far.
+    fn wave(n: usize) -> Vec<f64> {
         let angle = |i: usize| i as f64 / n as f64 * std::f64::consts::TAU;
-        let embeddings = (0..n).flat_map(|i| [angle(i).cos() as f32, angle(i).sin() as f32]).collect();
         let noise = |i: usize| if (i * 7919).is_multiple_of(3) { 0.1 } else { -0.05 };
-        let residuals = (0..n).map(|i| 0.5 + angle(i).sin() + noise(i) + if i == 17 { 10.0 } else { 0.0 }).collect();
-        (embeddings, residuals)
+        (0..n).map(|i| 0.5 + angle(i).sin() + noise(i) + if i == 17 { 10.0 } else { 0.0 }).collect()
     }
 
     #[test]
     fn a_slow_residual_comes_back_and_one_wrong_label_does_not_rule() {
-        let (embeddings, residuals) = wave(120);
-        let (fitted, _) = ClosedForm::fit(&[(&embeddings, 2)], &residuals).expect("a fit");
-        for angle in [0.1f64, 1.0, 2.0, 4.0] {
-            let got = fitted.at(&[angle.cos() as f32, angle.sin() as f32]);
-            assert!((got - 0.5 - angle.sin()).abs() < 0.1, "{got} at {angle}");
+        let circle = Circle::of(120);
+        let stars = circle.stars();
+        for column in [Some(COLUMN), None] {
+            let (fitted, _) = ClosedForm::fit(&stars, column, 1.0, &wave(120)).expect("a fit");
+            for i in [3, 30, 61, 97] {
+                let (got, want) = (fitted.at(&stars[i], 1.0), 0.5 + (i as f64 / 120.0 * std::f64::consts::TAU).sin());
+                assert!((got - want).abs() < 0.15, "{got} and {want} at {i}");
+            }
         }
     }
 
     /// What is left out must not show: a fit without the star says the same.
     #[test]
     fn leaving_one_out_is_a_fit_without_it() {
-        let (embeddings, mut residuals) = wave(40);
+        let circle = Circle::of(40);
+        let mut residuals = wave(40);
         residuals[17] -= 10.0;
-        let (_, alone) = ClosedForm::fit(&[(&embeddings, 2)], &residuals).expect("a fit");
+        let (_, alone) = ClosedForm::fit(&circle.stars(), Some(COLUMN), 1.0, &residuals).expect("a fit");
         for i in [3, 20, 39] {
-            let (mut fewer, mut rest) = (embeddings.clone(), residuals.clone());
-            fewer.drain(2 * i..2 * i + 2);
+            let (mut fewer, mut rest) = (circle.stars(), residuals.clone());
+            let star = fewer.remove(i);
             rest.remove(i);
-            let (without, _) = ClosedForm::fit(&[(&fewer, 2)], &rest).expect("a fit");
-            let got = without.at(&embeddings[2 * i..2 * i + 2]);
-            // Length and noise are chosen anew without the star, hence not exactly.
-            assert!((got - alone[i]).abs() < 0.03, "{got} and {}", alone[i]);
+            let (without, _) = ClosedForm::fit(&fewer, Some(COLUMN), 1.0, &rest).expect("a fit");
+            // Noise and distances are chosen anew without the star, hence not exactly.
+            let got = without.at(&star, 1.0);
+            assert!((got - alone[i]).abs() < 0.05, "{got} and {}", alone[i]);
         }
     }
 
-    /// Of a view that orders the stars by the residual and one that shuffles them, the first is taken.
+    /// What the network says of either half of the pixels is believed where it is nearer to the labels, and only there.
     #[test]
-    fn the_view_that_explains_the_residuals_is_chosen() {
-        let (embeddings, residuals) = wave(120);
-        let order = |i: usize| (i * 53) % 120;
-        let shuffled: Vec<f32> = (0..120).flat_map(|i| embeddings[2 * order(i)..2 * order(i) + 2].to_vec()).collect();
-        let (fitted, _) = ClosedForm::fit(&[(&shuffled, 2), (&embeddings, 2)], &residuals).expect("a fit");
-        assert_eq!(fitted.view(), 1);
+    fn it_begins_from_the_better_answer() {
+        let mut circle = Circle::of(60);
+        let scatter = |i: usize| (i as f64 * 12.9898).sin() * 0.7;
+        let residuals: Vec<f64> = (0..60).map(|i| scatter(i) + 0.01 * scatter(7 * i)).collect();
+        for (averages, is_better) in [(1.0, true), (-1.0, false)] {
+            for (i, look) in circle.looks.iter_mut().enumerate() {
+                look.averaged = vec![averages * scatter(i)];
+            }
+            let (fitted, alone) = ClosedForm::fit(&circle.stars(), Some(COLUMN), 1.0, &residuals).expect("a fit");
+            assert_eq!(fitted.begins_refined, is_better);
+            let left: f64 = alone.iter().zip(&residuals).map(|(a, r)| (a - r).powi(2)).sum::<f64>() / 60.0;
+            assert!((left.sqrt() < 0.05) == is_better, "{left}");
+        }
     }
 
     #[test]
     fn nonsense_gives_nothing_and_a_constant_gives_itself() {
-        assert!(ClosedForm::fit(&[(&[], 2)], &[]).is_none());
-        assert!(ClosedForm::fit(&[(&[1.0, f32::NAN, 0.0, 1.0], 2)], &[1.0, 2.0]).is_none());
-        let (same, _) = ClosedForm::fit(&[(&[1.0; 20], 2)], &[3.0; 10]).expect("a fit");
-        assert!((same.at(&[1.0, 1.0]) - 3.0).abs() < 0.2);
+        let mut circle = Circle::of(10);
+        assert!(ClosedForm::fit(&[], None, 1.0, &[]).is_none());
+        let (same, _) = ClosedForm::fit(&circle.stars(), Some(COLUMN), 1.0, &[3.0; 10]).expect("a fit");
+        assert!((same.at(&circle.stars()[1], 1.0) - 3.0).abs() < 0.2);
+        assert!(ClosedForm::fit(&circle.stars(), Some(COLUMN), 1.0, &[f64::NAN; 10]).is_none());
+        circle.looks[4].embedding[0] = f32::NAN;
+        assert!(ClosedForm::fit(&circle.stars(), Some(COLUMN), 1.0, &[3.0; 10]).is_none());
     }
 }

@@ -78,7 +78,8 @@ pub(super) fn halves() -> [Vec<f32>; 2] {
 /// # Shapes
 /// `[batch, 1462]` → one a spectrum
 pub(super) async fn looks(base: &Regressor, column: Option<Column>, x: Tensor<2>) -> Result<Vec<Look>, TeachError> {
-    let rows = |values: Vec<f32>, width: usize| -> Vec<Vec<f32>> { values.chunks(width).map(<[f32]>::to_vec).collect() };
+    let rows =
+        |values: Vec<f32>, width: usize| -> Vec<Vec<f32>> { values.chunks(width).map(<[f32]>::to_vec).collect() };
     let said = async |x: Tensor<2>| Ok::<_, TeachError>(base.all_in_units(&values(base.mlp.forward(x)).await?));
     let embedded = values(base.mlp.embed(x.clone(), embedding_depth(&base.widths))).await?;
     let embedded = rows(embedded, base.widths[embedding_depth(&base.widths)]);

@@ -66,7 +66,8 @@ impl Star<'_> {
         let (there, here) = (usual(self.from), usual(self.labels));
         let moved: [f64; EMULATOR_LABELS] = std::array::from_fn(|i| (there[i] - here[i]) / STEPS[i]);
         let Discrepancy { difference, slopes, .. } = self.discrepancy;
-        let change = |bin: usize| (0..EMULATOR_LABELS).map(|i| moved[i] * f64::from(slopes[i * BINS + bin])).sum::<f64>();
+        let change =
+            |bin: usize| (0..EMULATOR_LABELS).map(|i| moved[i] * f64::from(slopes[i * BINS + bin])).sum::<f64>();
         difference.iter().enumerate().map(|(bin, d)| f64::from(*d) - change(bin)).collect()
     }
 
@@ -108,10 +109,15 @@ impl Refiner {
     pub fn step(&self, star: &Star) -> [f64; 4] {
         let unit = star.discrepancy.usual;
         let difference = star.whitened(&self.typical);
-        let slopes: Vec<Vec<f64>> = star.discrepancy.slopes.chunks_exact(BINS).map(|slope| {
-            let there = slope.iter().zip(&star.discrepancy.difference);
-            there.map(|(s, d)| if d.is_finite() && s.is_finite() { f64::from(*s) / unit } else { 0.0 }).collect()
-        }).collect();
+        let slopes: Vec<Vec<f64>> = star
+            .discrepancy
+            .slopes
+            .chunks_exact(BINS)
+            .map(|slope| {
+                let there = slope.iter().zip(&star.discrepancy.difference);
+                there.map(|(s, d)| if d.is_finite() && s.is_finite() { f64::from(*s) / unit } else { 0.0 }).collect()
+            })
+            .collect();
         let noise = star.snr.filter(|snr| *snr > 0.0).map_or(0.0, |snr| 1.0 / (snr * unit));
         let white = (OWN * OWN + noise * noise) / PIXELS_A_BIN as f64;
         // Along each way less is believed than across: (Σ λ v vᵀ + w)⁻¹ = (1 − Σ λ/(λ + w) v vᵀ) / w.
@@ -128,9 +134,8 @@ impl Refiner {
         let difference_along = along(&difference);
         let of = |i: usize| (slopes[i].as_slice(), slopes_along[i].as_slice());
         let known = |i: usize| KNOWN[i] / STEPS[i];
-        let normal = Square::of(EMULATOR_LABELS, |i, j| {
-            product(of(i), of(j)) + if i == j { known(i).powi(-2) } else { 0.0 }
-        });
+        let normal =
+            Square::of(EMULATOR_LABELS, |i, j| product(of(i), of(j)) + if i == j { known(i).powi(-2) } else { 0.0 });
         let sum: Vec<f64> = (0..EMULATOR_LABELS).map(|i| product(of(i), (&difference, &difference_along))).collect();
         let Some(factor) = normal.factor() else { return [0.0; 4] };
         let step = factor.solve(&sum);
@@ -155,8 +160,11 @@ impl Refiner {
 
     /// Its arrays under `{prefix}`; `None` where there are none.
     pub fn load(tensors: &Tensors, prefix: &str) -> Result<Option<Self>, WeightsError> {
+        if !tensors.names().any(|name| name.starts_with(prefix)) {
+            return Ok(None);
+        }
         let name = format!("{prefix}variances");
-        let Ok(shape) = tensors.shape(&name) else { return Ok(None) };
+        let shape = tensors.shape(&name)?;
         let &[k] = shape else {
             return Err(WeightsError::Shape { name, found: shape.to_vec(), expected: vec![WAYS] });
         };
@@ -171,5 +179,77 @@ impl Refiner {
             variances,
             colours: [colours[0], colours[1]],
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A star made by formula.
+    struct Made {
+        discrepancy: Discrepancy,
+        labels: [f64; 4],
+        from: [f64; 4],
+        snr: Option<f64>,
+    }
+
+    impl Made {
+        fn new(i: usize) -> Self {
+            let of = |i: usize| i as f64;
+            let way = |j: usize, bin: usize| {
+                let amplitude = 0.04 / 2.5f64.powi(j as i32) * (1.7 * of(i) * of(j + 1) + of(j)).sin();
+                amplitude * (0.031 * of(j + 1) * of(bin)).sin()
+            };
+            let difference = |bin: usize| match (i, bin) {
+                (5, 100..120) => f32::NAN,
+                _ => (0.01 * (0.05 * of(bin)).sin() + (0..5).map(|j| way(j, bin)).sum::<f64>()) as f32,
+            };
+            let slope = |k: usize, bin: usize| (0.01 * (0.021 * of(k + 2) * of(bin) + 0.3 * of(k)).sin()) as f32;
+            let labels = [4800.0 + 30.0 * of(i), 2.5 + 0.05 * of(i), -0.6 + 0.02 * of(i), 0.1];
+            Self {
+                discrepancy: Discrepancy {
+                    difference: (0..BINS).map(difference).collect(),
+                    slopes: (0..EMULATOR_LABELS).flat_map(|k| (0..BINS).map(move |bin| slope(k, bin))).collect(),
+                    usual: 0.02 + 0.001 * of(i),
+                    colour: Some(0.01 * of(7 * i % 11) - 0.02),
+                },
+                labels,
+                from: [labels[0] + 40.0 - 3.0 * of(i), labels[1] + 0.1, labels[2] - 0.03, labels[3] + 0.01],
+                snr: i.is_multiple_of(3).then(|| 50.0 + of(i)),
+            }
+        }
+
+        fn star(&self) -> Star<'_> {
+            Star { discrepancy: &self.discrepancy, labels: self.labels, from: self.from, snr: self.snr }
+        }
+    }
+
+    /// Numbers of NumPy, which inverts the whole covariance of the bins.
+    #[test]
+    fn a_step_is_that_of_least_squares() {
+        let made: Vec<Made> = (0..24).map(Made::new).collect();
+        let stars: Vec<Star> = made.iter().map(Made::star).collect();
+        let refiner = Refiner::learn(&stars).expect("enough stars");
+        let near = |got: [f64; 4], want: [f64; 4]| {
+            got.iter().zip(want).zip(KNOWN).all(|((got, want), known)| (got - want).abs() < 1e-3 * known)
+        };
+        // Three labels of the network are wrong by so many steps.
+        let off = |i: usize, by: [f32; 3]| {
+            let mut made = Made::new(i);
+            let Discrepancy { difference, slopes, .. } = &mut made.discrepancy;
+            for (k, by) in by.into_iter().enumerate() {
+                difference.iter_mut().zip(&slopes[k * BINS..]).for_each(|(d, slope)| *d += by * slope);
+            }
+            refiner.step(&made.star())
+        };
+        let wrong = [0.7, 1.5, -1.0];
+        assert!(near(off(0, [0.0; 3]), [-12.1003172, 1.7848645e-3, 1.17629059e-4, 1.4e-6]), "{:?}", off(0, [0.0; 3]));
+        assert!(near(off(0, wrong), [5.2419211, 0.076581121, -0.02486221, 5.0e-6]), "{:?}", off(0, wrong));
+        assert!(near(off(5, wrong), [23.705705, 0.073438621, -0.024941384, -4.25e-5]), "{:?}", off(5, wrong));
+        assert!(near(off(11, wrong), [19.74538, 0.075228601, -0.02496901, 4.75e-5]), "{:?}", off(11, wrong));
+        assert_eq!(off(11, [0.0, 40.0, 0.0])[1], PART * MOST * KNOWN[1], "no label is moved further");
+        assert!((refiner.colour(&made[0].discrepancy) + 1.1241666667).abs() < 1e-5);
+        assert!(Refiner::learn(&stars[..3]).is_none());
     }
 }

@@ -113,6 +113,9 @@ impl Taught {
                 slopes = slopes + base.mlp.slopes_through(x.clone(), depth, row(by_embedding));
                 let Some(Column { taught, .. }) = self.column else { continue };
                 slopes = slopes + base.mlp.slopes_through_contributions(x.clone(), taught, row(by_contributions));
+                if !closed.begins_refined() {
+                    continue;
+                }
                 // The mean of the whole and both halves in place of the whole.
                 slopes = slopes - base.mlp.slopes(x.clone(), taught).mul_scalar(2.0 / 3.0);
                 for half in halves() {
