@@ -89,8 +89,8 @@ impl Classroom {
         for some in lesson.inputs.chunks(BATCH) {
             let mut rows = Vec::new();
             some.iter().for_each(|input| base.standardise_into(&input.norm, &mut rows));
+            seen.extend(looks(&base, column, &rows, predictor.device()).await?);
             let x = matrix(rows, base.input_mean.len(), predictor.device());
-            seen.extend(looks(&base, column, x.clone()).await?);
             last_hidden.extend(values(base.mlp.embed(x, layers - 1)).await?);
         }
         Ok(Self {

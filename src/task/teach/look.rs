@@ -1,6 +1,8 @@
 //! What the closed form goes by: how the shipped network sees a star, and what it says of it.
 
-use burn::tensor::Tensor;
+use std::ops::Range;
+
+use burn::tensor::Device;
 
 use super::classroom::{TeachError, embedding_depth, matrix, values};
 use super::refine;
@@ -67,29 +69,39 @@ impl Star<'_> {
     }
 }
 
-/// The halves of the pixels, as what is multiplied with standardised inputs: 0 there is an average pixel.
-pub(super) fn halves() -> [Vec<f32>; 2] {
-    let of = |is_in: &dyn Fn(usize) -> bool| (0..MODEL_PIXELS).map(|i| f32::from(u8::from(is_in(i)))).collect();
-    [of(&|i| i < MODEL_PIXELS / 2), of(&|i| i >= MODEL_PIXELS / 2)]
+/// The halves of the pixels.
+pub(super) const HALVES: [Range<usize>; 2] = [0..MODEL_PIXELS / 2, MODEL_PIXELS / 2..MODEL_PIXELS];
+
+/// Standardised inputs with average pixels outside of a half.
+pub(super) fn of_half(half: &Range<usize>, rows: &[f32]) -> Vec<f32> {
+    rows.iter().enumerate().map(|(i, v)| if half.contains(&(i % MODEL_PIXELS)) { *v } else { 0.0 }).collect()
 }
 
 /// How `base` sees some standardised spectra.
 ///
 /// # Shapes
-/// `[batch, 1462]` → one a spectrum
-pub(super) async fn looks(base: &Regressor, column: Option<Column>, x: Tensor<2>) -> Result<Vec<Look>, TeachError> {
-    let rows =
-        |values: Vec<f32>, width: usize| -> Vec<Vec<f32>> { values.chunks(width).map(<[f32]>::to_vec).collect() };
-    let said = async |x: Tensor<2>| Ok::<_, TeachError>(base.all_in_units(&values(base.mlp.forward(x)).await?));
+/// `rows`: `[n · 1462]` → one a spectrum
+pub(super) async fn looks(
+    base: &Regressor,
+    column: Option<Column>,
+    rows: &[f32],
+    device: &Device,
+) -> Result<Vec<Look>, TeachError> {
+    let by = |values: Vec<f32>, width: usize| -> Vec<Vec<f32>> { values.chunks(width).map(<[f32]>::to_vec).collect() };
+    let said = async |rows: Vec<f32>| {
+        let outputs = base.run(rows, device).await.ok_or(TeachError::Device)?;
+        Ok::<_, TeachError>(base.all_in_units(&outputs))
+    };
+    let x = matrix(rows.to_vec(), base.input_mean.len(), device);
     let embedded = values(base.mlp.embed(x.clone(), embedding_depth(&base.widths))).await?;
-    let embedded = rows(embedded, base.widths[embedding_depth(&base.widths)]);
-    let labels = said(x.clone()).await?;
+    let embedded = by(embedded, base.widths[embedding_depth(&base.widths)]);
+    let labels = said(rows.to_vec()).await?;
     let (mut contributions, mut averaged) = (vec![Vec::new(); labels.len()], vec![Vec::new(); labels.len()]);
     if let Some(column) = column {
-        contributions = rows(values(base.mlp.contributions(x.clone(), column.taught)).await?, base.widths[1]);
+        contributions = by(values(base.mlp.contributions(x, column.taught)).await?, base.widths[1]);
         let mut parts = Vec::new();
-        for half in halves() {
-            parts.push(said(x.clone() * matrix(half, MODEL_PIXELS, &x.device())).await?);
+        for half in &HALVES {
+            parts.push(said(of_half(half, rows)).await?);
         }
         let mean = |i: usize, label: usize| (labels[i][label] + parts[0][i][label] + parts[1][i][label]) / 3.0;
         averaged = (0..labels.len()).map(|i| (0..labels[i].len()).map(|label| mean(i, label)).collect()).collect();

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::classroom::{TeachError, embedding_depth, matrix, one_output, values, with_head};
 use super::closed_form::ClosedForm;
-use super::look::{Column, Star, halves, looks};
+use super::look::{Column, HALVES, Star, looks, of_half};
 use super::ridge::Head;
 use super::{Adapter, Pupil};
 use crate::model::regressor::Regressor;
@@ -69,7 +69,7 @@ impl Taught {
         }
         let mut rows = Vec::with_capacity(inputs.len() * base.input_mean.len());
         inputs.iter().for_each(|input| base.standardise_into(&input.norm, &mut rows));
-        let x = matrix(rows, base.input_mean.len(), device);
+        let x = matrix(rows.clone(), base.input_mean.len(), device);
         let embed = |x: &Tensor<2>| base.mlp.embed(x.clone(), embedding_depth(&base.widths));
         let output = match &self.network {
             Answering::Network(network) | Answering::Frozen(_, network) => network.forward(x.clone()),
@@ -81,7 +81,9 @@ impl Taught {
         };
         let mut answers: Vec<f64> = values(output).await?.into_iter().map(f64::from).collect();
         if let Some(closed) = &self.closed_form {
-            for ((answer, look), input) in answers.iter_mut().zip(looks(base, self.column, x).await?).zip(inputs) {
+            for ((answer, look), input) in
+                answers.iter_mut().zip(looks(base, self.column, &rows, device).await?).zip(inputs)
+            {
                 *answer += closed.at(&Star { look: &look, input }, self.scale);
             }
         }
@@ -94,7 +96,7 @@ impl Taught {
         let norm = &input.norm;
         let x = matrix(base.standardised(&[norm]), base.input_mean.len(), device);
         let depth = embedding_depth(&base.widths);
-        let mut slopes = match &self.network {
+        let slopes = match &self.network {
             Answering::Network(network) | Answering::Frozen(_, network) => network.slopes(x.clone(), 0),
             Answering::Lora(_, network, lora) => lora.merged(network).slopes(x.clone(), 0),
             Answering::Residual(_, network, head, Sight::Flux) => {
@@ -105,26 +107,43 @@ impl Taught {
                 network.slopes(x.clone(), 0) + base.mlp.slopes_through(x.clone(), depth, beside)
             }
         };
+        let mut slopes = values(slopes).await?;
         if let Some(closed) = &self.closed_form {
-            for look in looks(base, self.column, x.clone()).await? {
-                let by = closed.slopes_at(&Star { look: &look, input });
-                let [by_embedding, by_contributions] = by.map(|slope| (slope.len(), slope));
-                let row = |(width, slope): (usize, Vec<f32>)| matrix(slope, width, device);
-                slopes = slopes + base.mlp.slopes_through(x.clone(), depth, row(by_embedding));
-                let Some(Column { taught, .. }) = self.column else { continue };
-                slopes = slopes + base.mlp.slopes_through_contributions(x.clone(), taught, row(by_contributions));
-                if !closed.begins_refined() {
-                    continue;
-                }
-                // The mean of the whole and both halves in place of the whole.
-                slopes = slopes - base.mlp.slopes(x.clone(), taught).mul_scalar(2.0 / 3.0);
-                for half in halves() {
-                    let half = matrix(half, norm.len(), device);
-                    slopes = slopes + base.mlp.slopes(x.clone() * half.clone(), taught).mul_scalar(1.0 / 3.0) * half;
-                }
+            self.add_slopes_of(closed, base, input, &mut slopes, device).await?;
+        }
+        Ok(base.slopes_in_units(norm, slopes, self.scale))
+    }
+
+    /// Adds the slopes of the closed form, standardised.
+    async fn add_slopes_of(
+        &self,
+        closed: &ClosedForm,
+        base: &Regressor,
+        input: &LabelInput,
+        slopes: &mut [f32],
+        device: &Device,
+    ) -> Result<(), TeachError> {
+        let mut add = |more: &[f32], part: f32| slopes.iter_mut().zip(more).for_each(|(s, more)| *s += part * more);
+        let rows = base.standardised(&[&input.norm]);
+        let at = |rows: &[f32]| matrix(rows.to_vec(), rows.len(), device);
+        for look in looks(base, self.column, &rows, device).await? {
+            let [by_embedding, by_contributions] = closed.slopes_at(&Star { look: &look, input });
+            let depth = embedding_depth(&base.widths);
+            add(&values(base.mlp.slopes_through(at(&rows), depth, at(&by_embedding))).await?, 1.0);
+            let Some(Column { taught, .. }) = self.column else { continue };
+            let through = base.mlp.slopes_through_contributions(at(&rows), taught, at(&by_contributions));
+            add(&values(through).await?, 1.0);
+            if !closed.begins_refined() {
+                continue;
+            }
+            // The mean of the whole and both halves in place of the whole.
+            add(&values(base.mlp.slopes(at(&rows), taught)).await?, -2.0 / 3.0);
+            for half in &HALVES {
+                let slopes = values(base.mlp.slopes(at(&of_half(half, &rows)), taught)).await?;
+                add(&of_half(half, &slopes), 1.0 / 3.0);
             }
         }
-        Ok(base.slopes_in_units(norm, values(slopes).await?, self.scale))
+        Ok(())
     }
 
     /// Its own arrays: those that the network it was taught on does not have.
