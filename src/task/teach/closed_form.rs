@@ -15,6 +15,11 @@ use crate::task::cholesky::{Factor, Square};
 /// Length scale over the second hidden layer, in units of the median distance between two stars.
 const LENGTH: f64 = 1.5;
 
+/// Parts of all length scales that are tried, and the factor within which the usual one is expected: where stars of every kind
+/// are taught, what is wrong with the hot ones says nothing of the others.
+const SHORTER: [f64; 7] = [1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12];
+const SHORTER_WITHIN: f64 = 1.3;
+
 /// Variance of what is alike in stars whose first hidden layers contribute alike, in units of that over the second. As are those
 /// of the next three.
 const BY_CONTRIBUTIONS: f64 = 0.5;
@@ -27,7 +32,7 @@ const BY_COLOUR: f64 = 0.1;
 const LENGTH_OF_COLOUR: f64 = 1.5;
 
 /// Variances of the labels' noise that are tried.
-const NOISES: [f64; 6] = [0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
+const NOISES: [f64; 8] = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
 
 /// The noise that is expected before any label is seen, and within which factor: few labels cannot tell noise from structure,
 /// and the likeliest noise alone is too large. As simulated against real stars of MILES have it.
@@ -93,18 +98,23 @@ fn median_between(anchors: &[Anchor], of: fn(&Anchor) -> &[f32]) -> f64 {
 }
 
 impl Likeness {
-    fn among(anchors: &[Anchor]) -> Self {
+    fn usual(anchors: &[Anchor]) -> Self {
         Self {
             embedding: median_between(anchors, |a| &a.embedding),
             contributions: median_between(anchors, |a| &a.contributions),
         }
-        .as_stored()
     }
 
     /// To the digits that the adapter's file has room for.
     fn as_stored(self) -> Self {
         let round = |v: f64| f64::from(v as f32);
         Self { embedding: round(self.embedding), contributions: round(self.contributions) }
+    }
+
+    /// With this part of all lengths.
+    fn shorter(self, part: f64) -> Self {
+        let square = part * part;
+        Self { embedding: square * self.embedding, contributions: square * self.contributions }.as_stored()
     }
 
     /// The three parts of the covariance of two stars' residuals: by the second hidden layer, by the first, by colour.
@@ -125,6 +135,10 @@ impl Likeness {
 
     fn covariance(&self, a: &Anchor, b: &Anchor) -> f64 {
         CONSTANT + self.parts(a, b).iter().sum::<f64>()
+    }
+
+    fn among(&self, anchors: &[Anchor]) -> Square {
+        Square::of(anchors.len(), |i, j| self.covariance(&anchors[i], &anchors[j]))
     }
 }
 
@@ -187,31 +201,41 @@ impl ClosedForm {
             weights: Vec::new(),
         };
         fitted.anchors = stars[..used].iter().map(|star| fitted.anchor(star)).collect();
-        fitted.likeness = Likeness::among(&fitted.anchors);
-        let anchors = &fitted.anchors;
-        let covariance = Square::of(used, |i, j| fitted.likeness.covariance(&anchors[i], &anchors[j]));
+        fitted.likeness = Likeness::usual(&fitted.anchors);
         let mut expected: Vec<f64> = stars.iter().map(|star| fitted.expected(star, scale)).collect();
         let mut left: Vec<f64> = residuals.iter().zip(&expected).map(|(r, e)| r - e).collect();
         if left.iter().chain(residuals).any(|v| !v.is_finite()) {
             return None;
         }
-        let probable = |residuals: &[f64]| {
-            Problem { covariance: &covariance, residuals: &residuals[..used], trust: &vec![1.0; used] }.choose().0
-        };
-        if probable(residuals) > probable(&left) + REFINED_FIRST {
-            fitted.begins_refined = false;
+        let tried = &fitted.anchors[..used.min(MAX_TRIED)];
+        let mut best = (f64::NEG_INFINITY, fitted.likeness, true);
+        for part in SHORTER {
+            let likeness = fitted.likeness.shorter(part);
+            let covariance = likeness.among(tried);
+            for (residuals, is_refined, first) in [(left.as_slice(), true, REFINED_FIRST), (residuals, false, 0.0)] {
+                let trust = vec![1.0; tried.len()];
+                let problem = Problem { covariance: &covariance, residuals: &residuals[..tried.len()], trust: &trust };
+                let probable = problem.choose().0 + first - 0.5 * (part.ln() / SHORTER_WITHIN.ln()).powi(2);
+                if probable > best.0 {
+                    best = (probable, likeness, is_refined);
+                }
+            }
+        }
+        (_, fitted.likeness, fitted.begins_refined) = best;
+        if !fitted.begins_refined {
             expected.fill(0.0);
             left = residuals.to_vec();
         }
-        let mut alone = fitted.weigh(&covariance, &left[..used])?;
+        let mut alone = fitted.weigh(&left[..used])?;
         alone.extend(stars[used..].iter().map(|star| fitted.by_likeness(star)));
         alone.iter_mut().zip(expected).for_each(|(alone, expected)| *alone += expected);
         Some((fitted, alone))
     }
 
     /// Finds the weights of the anchors' residuals; gives what the others say of each.
-    fn weigh(&mut self, covariance: &Square, residuals: &[f64]) -> Option<Vec<f64>> {
+    fn weigh(&mut self, residuals: &[f64]) -> Option<Vec<f64>> {
         let n = residuals.len();
+        let covariance = &self.likeness.among(&self.anchors);
         let mut trust = vec![1.0; n];
         for _ in 0..ROUNDS {
             let problem = Problem { covariance, residuals, trust: &trust };
