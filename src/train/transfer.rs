@@ -160,13 +160,17 @@ fn how(settings: &Settings) -> String {
     )
 }
 
-/// What sets these settings apart from the usual ones, for a heading.
-fn manner(settings: &Settings) -> &'static str {
-    match (*settings == Settings::paper(), settings.closed_form) {
+/// What sets a comparison apart from the usual one, for a heading.
+fn manner(what: &Comparison) -> String {
+    let settings = &what.settings;
+    let how = match (*settings == Settings::paper(), settings.closed_form) {
         (true, _) => ", with the study's own settings",
         (_, false) => ", without the closed form",
         _ => "",
-    }
+    };
+    let ways: Vec<String> = variants(what).into_iter().map(|variant| variant.name.to_lowercase()).collect();
+    let ways = if what.ways.is_empty() { String::new() } else { format!(": {}", ways.join(" and ")) };
+    format!("{how}{ways}")
 }
 
 /// Strategies by number of labelled stars: a section of Markdown.
@@ -176,7 +180,7 @@ pub fn transfer(predictor: &Predictor, case: &Case, what: &Comparison, say: &mut
         "### {}{}\n\n`{}` prints:\n\n\
          {} is taught by few stars. {} Mean and standard error of {} seeds. σ after 3 σ clipping, R² without; metal-poor is [Fe/H] < −1. {}\n",
         case.title,
-        manner(&what.settings),
+        manner(what),
         what.command,
         predictor.entry().title(),
         case.about,

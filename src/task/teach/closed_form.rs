@@ -455,7 +455,7 @@ mod tests {
     #[test]
     fn it_begins_from_the_better_answer() {
         let mut circle = Circle::of(60);
-        let scatter = |i: usize| (i as f64 * 12.9898).sin() * 0.7;
+        let scatter = |i: usize| ((i as f64 * 12.9898).sin() * 43758.5453).fract();
         let residuals: Vec<f64> = (0..60).map(|i| scatter(i) + 0.01 * scatter(7 * i)).collect();
         for (averages, is_better) in [(1.0, true), (-1.0, false)] {
             for (i, look) in circle.looks.iter_mut().enumerate() {
