@@ -122,11 +122,12 @@ async fn classroom(widths: &[usize], n: usize, device: &Device) -> Result<Rc<Cla
         target: "feh".into(),
         ids: (0..n).map(|i| i.to_string()).collect(),
         groups: (0..n).map(|i| i.to_string()).collect(),
-        inputs: (0..n).map(|i| LabelInput { norm: row(i), snr: None, coverage: 1.0 }).collect(),
+        inputs: (0..n).map(|i| LabelInput { norm: row(i), snr: None, coverage: 1.0, discrepancy: None }).collect(),
         values: made("target", 0, n, 1.0, 0.0).into_iter().map(f64::from).collect(),
         feh: vec![f64::NAN; n],
         cut: None,
         cut_values: vec![f64::NAN; n],
+        emulator: None,
     };
     let room = Classroom::new(&predictor(widths, device)?, lesson, device).await;
     room.map(Rc::new).map_err(|why| why.to_string())
