@@ -467,6 +467,31 @@ fn a_trainer_that_is_lost_leaves_its_work_to_the_others() {
     assert_eq!(told.last(), Some(&TeachEvent::Ended { cancelled: true }));
 }
 
+/// Without an emulator the network alone is gone by, and that is said.
+#[test]
+fn teaching_goes_on_without_an_emulator() {
+    let mut school = School::new(1, &table());
+    school.finish();
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::Residual]))));
+    assert!(teaching(school.bench.finish()).is_empty(), "it waits for the emulator");
+    assert_eq!(school.bench.session.for_host(), Some(ForHost::FetchEmulatorToTeach));
+    block_on(school.bench.session.modeller(Err("there is no network".into())));
+    let events = teaching(school.finish());
+    let said = events.iter().find_map(|event| match event {
+        TeachEvent::Begun { remarks, .. } => Some(remarks.clone()),
+        _ => None,
+    });
+    let said = said.expect("it begins");
+    assert!(said.contains(&Remark::NoEmulator { why: "there is no network".into() }), "{said:?}");
+    assert_eq!(events.last(), Some(&TeachEvent::Ended { cancelled: false }));
+    school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
+    let card = teaching(school.finish()).into_iter().find_map(|event| match event {
+        TeachEvent::InUse { card, .. } => Some(card),
+        _ => None,
+    });
+    assert_eq!(card.expect("an adapter in use").emulator, None);
+}
+
 #[test]
 fn labels_that_teach_nothing_are_refused_in_words() {
     let same: String = (0..STARS).map(|i| format!("star-{i},0.5\n")).collect();

@@ -155,7 +155,7 @@ impl Finetune {
             let said: Vec<String> = remarks.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("the labels cannot be learned from: {}", said.join("; "))
         })?;
-        let lesson = lesson.with_cut(self.cut.clone()).held_against(predictor.modeller());
+        let lesson = lesson.with_cut(self.cut.clone()).held_against(predictor.modeller().map(|m| m.title().into()));
         remarks.iter().for_each(|remark| say(&remark.to_string()));
 
         let room = Rc::new(block_on(Classroom::new(&predictor, lesson, &Device::flex()))?);

@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 use super::teach_message::{TeachEvent, TeachOrder};
 use super::trainer::{News, Order, Report};
 use super::{Event, SpectrumId};
-use crate::result::teach::{BakeOff, Metrics, Outcome, Strategy, Task};
-use crate::task::fit::Modeller;
+use crate::result::teach::{BakeOff, Metrics, Outcome, Remark, Strategy, Task};
 use crate::task::teach::bake_off::{Plan, curve, verdict};
 use crate::task::teach::lesson::{Example, Lesson};
 
@@ -99,12 +98,12 @@ impl Teaching {
     }
 
     /// Begins to compare strategies on labelled spectra; each example comes with its spectrum.
-    /// `modeller` is the emulator that they were held against.
+    /// `emulator` is the name of that which they were held against, or why they were not.
     pub fn compare(
         &mut self,
         order: TeachOrder,
         examples: Vec<(SpectrumId, Example)>,
-        modeller: Option<&Modeller>,
+        emulator: Result<Option<String>, String>,
         emit: &mut impl FnMut(Event),
     ) {
         self.stop(emit);
@@ -113,9 +112,16 @@ impl Teaching {
         }
         let (ids, examples): (Vec<SpectrumId>, Vec<Example>) = examples.into_iter().unzip();
         let names: Vec<String> = examples.iter().map(|e| e.id.clone()).collect();
-        let (lesson, remarks) = match Lesson::new(&order.target, examples) {
-            Ok((lesson, remarks)) => (lesson.with_cut(order.cut.clone()).held_against(modeller), remarks),
+        let (lesson, mut remarks) = match Lesson::new(&order.target, examples) {
+            Ok((lesson, remarks)) => (lesson.with_cut(order.cut.clone()), remarks),
             Err(remarks) => return say(emit, TeachEvent::Refused(remarks)),
+        };
+        let lesson = match emulator {
+            Ok(emulator) => lesson.held_against(emulator),
+            Err(why) => {
+                remarks.push(Remark::NoEmulator { why });
+                lesson
+            }
         };
         let plan = plan(&order, &lesson);
         let waiting: VecDeque<Task> = plan.tasks(&lesson).into();

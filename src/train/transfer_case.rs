@@ -110,7 +110,7 @@ impl Case {
         let lesson = Lesson::new(label.name(), examples.collect());
         let (lesson, _) =
             lesson.map_err(|r| anyhow::anyhow!(r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-        let lesson = lesson.held_against(predictor.modeller());
+        let lesson = lesson.held_against(predictor.modeller().map(|m| m.title().into()));
         Ok(Rc::new(pollster::block_on(Classroom::new(predictor, lesson, &Device::flex()))?))
     }
 }

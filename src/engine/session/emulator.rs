@@ -12,11 +12,13 @@ use crate::task::fit::Modeller;
 /// Where it is.
 #[derive(Default)]
 pub(super) enum Emulator {
-    /// Nobody needed it yet, or it could not be had.
+    /// Nobody needed it yet.
     #[default]
     Idle,
     Fetching,
     Ready(Arc<Modeller>),
+    /// Why it could not be had.
+    Failed(String),
 }
 
 impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
@@ -36,16 +38,16 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                     (self.emit)(Event::Reading(ReadingEvent::Fitted { spectrum, fit: Err(why.clone()) }));
                 }
                 if held.is_some() {
-                    (self.emit)(Event::Teaching(TeachEvent::Failed(why)));
+                    (self.emit)(Event::Teaching(TeachEvent::Failed(why.clone())));
                 }
-                self.emulator = Emulator::Idle;
+                self.emulator = Emulator::Failed(why);
             }
         }
     }
 
     /// Has it fetched, unless it is here or on its way; where it could not be had, once more.
     pub(super) fn need_emulator(&mut self, errand: ForHost) {
-        if matches!(self.emulator, Emulator::Idle) {
+        if matches!(self.emulator, Emulator::Idle | Emulator::Failed(_)) {
             self.emulator = Emulator::Fetching;
             self.likes.for_host.push_back(errand);
         }

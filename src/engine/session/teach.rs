@@ -113,8 +113,12 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         let examples = self.examples(&making.order, &ids).await;
         making.examples.extend(examples);
         if making.waiting.is_empty() {
-            let modeller = self.emulator().filter(|_| making.order.is_refined()).cloned();
-            self.teaching.compare(making.order, making.examples, modeller.as_deref(), &mut self.emit);
+            let emulator = match (making.order.is_refined(), &self.emulator) {
+                (true, Emulator::Ready(modeller)) => Ok(Some(modeller.title().to_owned())),
+                (true, Emulator::Failed(why)) => Err(why.clone()),
+                _ => Ok(None),
+            };
+            self.teaching.compare(making.order, making.examples, emulator, &mut self.emit);
         } else {
             let done = making.total - making.waiting.len() as u32;
             (self.emit)(Event::Teaching(TeachEvent::Preparing { done, total: making.total }));

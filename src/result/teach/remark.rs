@@ -96,6 +96,9 @@ pub enum Remark {
     FewLabels {
         usable: usize,
     },
+    NoEmulator {
+        why: String,
+    },
 }
 
 impl Remark {
@@ -173,6 +176,10 @@ impl fmt::Display for Remark {
             Remark::FewLabels { usable } => write!(
                 f,
                 "{usable} labels are few: expect a correction of what is wrong for all stars alike, and large error bars"
+            ),
+            Remark::NoEmulator { why } => write!(
+                f,
+                "the emulator could not be had ({why}), so what synthetic spectra say of the stars has no part in this; compare again for that"
             ),
         }
     }

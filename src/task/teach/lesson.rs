@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::preprocess::stats::median;
 use crate::result::Label;
 use crate::result::teach::{Cell, Cut, FEWEST_LABELS, LabelStatistics, Regime, Remark};
-use crate::task::fit::Modeller;
 use crate::task::metrics::mean_and_std;
 use crate::task::predict::LabelInput;
 
@@ -143,9 +142,9 @@ impl Lesson {
         Self { cut, ..self }
     }
 
-    /// The same with the name of the emulator that the spectra were held against.
-    pub fn held_against(self, modeller: Option<&Modeller>) -> Self {
-        Self { emulator: modeller.map(|m| m.title().into()), ..self }
+    /// The same with the name and version of the emulator that the spectra were held against.
+    pub fn held_against(self, emulator: Option<String>) -> Self {
+        Self { emulator, ..self }
     }
 
     /// All stars, the metal-poor and the metal-rich, and those on either side of the user's own cut, each where it holds

@@ -43,6 +43,7 @@ fn Card(in_use: InUse) -> impl IntoView {
                 <strong>{target} " comes from what you taught: "</strong>
                 {card.strategy.title()} " on " {format::count(card.labels.n, "label", "labels")}
                 ", error ± " {error} " " {unit} " (" {card.error_from.clone()} "), on " {card.base.clone()}
+                {card.emulator.clone().map(|emulator| format!(" beside {emulator}"))}
                 ". All spectra that were read here are answered by it."
             </p>
             <p class="actions">

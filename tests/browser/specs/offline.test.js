@@ -38,6 +38,8 @@ for (const below of ["/", "/some/where/"]) {
     await visit.idle();
     await visit.learn(["zero-shot", "residual"], { Folds: 2, "Most epochs": 4 });
     assert.match(await visit.part("teach-scores").innerText(), /Residual head/);
+    // Nobody has asked for the emulator while there was a connection.
+    assert.match(await visit.part("remarks").innerText(), /the emulator could not be had/);
     await visit.part("teach-adopt").click();
     await visit.part("adapter").waitFor();
 
@@ -52,7 +54,7 @@ for (const below of ["/", "/some/where/"]) {
     assert.equal(visit.host.requests.length, asked, "nothing reached the server");
     await visit.page.context().setOffline(false);
     await visit.part("offline").waitFor({ state: "detached" });
-  }, { below, kept: true, patience: 2 });
+  }, { below, kept: true, patience: 2, expects: [/ERR_INTERNET_DISCONNECTED: .*\/models\/\w+\.bin/] });
 }
 
 scenario("a page of which a part is another version's is not kept", async (visit) => {
