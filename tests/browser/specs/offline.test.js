@@ -39,7 +39,7 @@ for (const below of ["/", "/some/where/"]) {
     await visit.learn(["zero-shot", "residual"], { Folds: 2, "Most epochs": 4 });
     assert.match(await visit.part("teach-scores").innerText(), /Residual head/);
     // Nobody has asked for the emulator while there was a connection.
-    assert.match(await visit.part("remarks").innerText(), /the emulator could not be had/);
+    assert.match(await visit.part("remarks").innerText(), /The emulator could not be had/);
     await visit.part("teach-adopt").click();
     await visit.part("adapter").waitFor();
 
