@@ -43,10 +43,10 @@ const WITHIN: f64 = 1.4;
 const REFINED_FIRST: f64 = 4.0;
 
 /// Times that the noise of outlying labels is raised.
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 6;
 
 /// Residuals beyond this many standard deviations count less.
-const HUBER: f64 = 1.25;
+const HUBER: f64 = 1.0;
 
 /// Most stars that choose the noise.
 const MAX_TRIED: usize = 300;
