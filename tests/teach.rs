@@ -462,7 +462,9 @@ fn hostile_adapters_are_refused() {
         open(&other).expect_err("changed").to_string()
     };
     let said = text("\\\"format\\\":2", "\\\"format\\\":9");
-    assert!(said.contains("layout 9"), "{said}");
+    assert!(said.contains("layout 9") && said.contains("update Specola"), "{said}");
+    let said = text("\\\"format\\\":2", "\\\"format\\\":1");
+    assert!(said.contains("layout 1") && said.contains("teach it anew"), "{said}");
     text("\\\"hidden\\\":16", "\\\"hidden\\\":99");
     text("\\\"hidden\\\":16", "\\\"hidden\\\":-1");
     text("\\\"residual\\\"", "\\\"resirual\\\"");

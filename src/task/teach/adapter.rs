@@ -39,8 +39,8 @@ pub enum AdapterError {
     TooLarge(usize),
     #[error("this is no adapter of Specola ({0}); save one with Fine-tune or `specola finetune -o`")]
     Foreign(String),
-    #[error("this adapter has layout {0}, this version reads {FORMAT}; update Specola")]
-    Format(u32),
+    #[error("this adapter has layout {found}, this version reads {FORMAT}; {}", if *.found < FORMAT { "teach it anew" } else { "update Specola" })]
+    Format { found: u32 },
     #[error(
         "this adapter belongs to {base} ({}…), the model in use is {found} ({}…); choose that model, or teach this one anew", short(.base_sha256), short(.found_sha256)
     )]
@@ -145,7 +145,9 @@ impl Adapter {
         let format = serde_json::from_str::<serde_json::Value>(&json).ok().and_then(|card| card["format"].as_u64());
         match format {
             Some(format) if format == u64::from(FORMAT) => {}
-            Some(format) => return Err(AdapterError::Format(u32::try_from(format).unwrap_or(u32::MAX))),
+            Some(format) => {
+                return Err(AdapterError::Format { found: u32::try_from(format).unwrap_or(u32::MAX) });
+            }
             None => return Err(AdapterError::Card("it does not tell its layout".into())),
         }
         let card: AdapterCard = serde_json::from_str(&json).map_err(|e| AdapterError::Card(e.to_string()))?;

@@ -39,7 +39,8 @@ const NOISES: [f64; 8] = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
 const USUAL_NOISE: f64 = 0.4;
 const WITHIN: f64 = 1.4;
 
-/// By how much the refined answer is preferred to the network's own before any label is seen: logarithm of the odds.
+/// By how much the refined answer is preferred to the network's own before any label is seen, where an emulator had its part
+/// in it: logarithm of the odds.
 const REFINED_FIRST: f64 = 4.0;
 
 /// Times that the noise of outlying labels is raised.
@@ -208,11 +209,12 @@ impl ClosedForm {
             return None;
         }
         let tried = &fitted.anchors[..used.min(MAX_TRIED)];
+        let preferred = if fitted.refiner.is_some() { REFINED_FIRST } else { 0.0 };
         let mut best = (f64::NEG_INFINITY, fitted.likeness, true);
         for part in SHORTER {
             let likeness = fitted.likeness.shorter(part);
             let covariance = likeness.among(tried);
-            for (residuals, is_refined, first) in [(left.as_slice(), true, REFINED_FIRST), (residuals, false, 0.0)] {
+            for (residuals, is_refined, first) in [(left.as_slice(), true, preferred), (residuals, false, 0.0)] {
                 let trust = vec![1.0; tried.len()];
                 let problem = Problem { covariance: &covariance, residuals: &residuals[..tried.len()], trust: &trust };
                 let probable = problem.choose().0 + first - 0.5 * (part.ln() / SHORTER_WITHIN.ln()).powi(2);
