@@ -59,13 +59,16 @@ struct Seeds {
 }
 
 impl Seeds {
+    /// Most of them.
+    const MOST: usize = 1000;
+
     fn parse(text: &str) -> Result<Self, String> {
         let part = |part: &str| -> Option<Vec<u64>> {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
-            Some((first.trim().parse().ok()?..=last.trim().parse().ok()?).collect())
+            Some((first.trim().parse().ok()?..=last.trim().parse().ok()?).take(Self::MOST + 1).collect())
         };
         let all: Option<Vec<Vec<u64>>> = text.split(',').map(part).collect();
-        let all = all.map(|all| all.concat()).filter(|all| (1..=1000).contains(&all.len()));
+        let all = all.map(|all| all.concat()).filter(|all| (1..=Self::MOST).contains(&all.len()));
         Ok(Self { text: text.into(), all: all.ok_or("write seeds as 1,2,5 or 1-40, 1000 at most")? })
     }
 }
@@ -127,10 +130,10 @@ impl Teaching {
         Ok(Comparison { labels, sizes, alpha_sizes, seeds, settings, ways, command })
     }
 
-    /// The model to teach, and the emulator that the closed form goes by.
-    fn predictor(&self) -> Result<Predictor> {
+    /// The model to teach, with the emulator where there is a closed form, which goes by it.
+    fn predictor(&self, closed_form: bool) -> Result<Predictor> {
         let (_, mut predictor) = self.models.load(Some(&self.model))?;
-        if !(self.paper || self.no_closed_form) {
+        if closed_form {
             predictor.emulate(self.models.emulator()?);
         }
         Ok(predictor)
@@ -219,11 +222,12 @@ impl Experiment {
                 experiment::outputs(&grid, &library, amount, args.seed, &mut say)?
             }
             Which::Transfer(args) => {
-                let predictor = args.predictor()?;
-                transfer::transfer(&predictor, &args.case(&predictor)?, &args.comparison("transfer")?, &mut say)?
+                let what = args.comparison("transfer")?;
+                let predictor = args.predictor(what.settings.closed_form)?;
+                transfer::transfer(&predictor, &args.case(&predictor)?, &what, &mut say)?
             }
             Which::Ablation(args) => {
-                let predictor = args.predictor()?;
+                let predictor = args.predictor(false)?;
                 transfer::ablation(&predictor, &args.case(&predictor)?, &args.comparison("ablation")?, &mut say)?
             }
         };
@@ -234,5 +238,20 @@ impl Experiment {
                 .with_context(|| format!("writing {}", path.display()))?;
         }
         Ok(Outcome::Complete)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Seeds;
+
+    #[test]
+    fn seeds_are_numbers_and_ranges_and_bounded() {
+        let all = |text: &str| Seeds::parse(text).map(|seeds| seeds.all).ok();
+        assert_eq!(all("1,2,5"), Some(vec![1, 2, 5]));
+        assert_eq!(all("7, 2-4"), Some(vec![7, 2, 3, 4]));
+        for text in ["", "a", "5-1", "1-1001", "1-18446744073709551615", "-3"] {
+            assert_eq!(all(text), None, "{text}");
+        }
     }
 }

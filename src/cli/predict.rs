@@ -21,7 +21,6 @@ use crate::result::{Label, Prediction, Summary};
 use crate::share::session::Session;
 use crate::share::{self, Answer, Record, csv};
 use crate::spectrum::{Spectrum, Survey};
-use crate::task::fit::Modeller;
 use crate::task::predict::{NoPrediction, Predictor};
 use crate::task::published::is_xp;
 use crate::task::teach::adapter::Adapter;
@@ -114,26 +113,31 @@ impl Predict {
             Some((name, _)) if name.contains(std::path::is_separator) => bail!("there is no folder {name}"),
             other => self.models.load(other.map(|(name, _)| name).or(home.as_deref()))?,
         };
-        let mut taught = None;
+        let (mut taught, mut modeller) = (None, None);
         if let Some((path, file, card)) = adapter {
             let adapter = block_on(Adapter::open(&file, &predictor)).with_context(|| path.display().to_string())?;
             if let Some(title) = &adapter.card().emulator {
-                let modeller = self.models.emulator().with_context(|| format!("{} needs {title}", path.display()))?;
-                predictor.emulate(modeller);
+                let found = self.models.emulator().with_context(|| format!("{} needs {title}", path.display()))?;
+                predictor.emulate(found.clone());
+                modeller = Some(found);
             }
             adapter.is_answered_by(predictor.modeller()).with_context(|| path.display().to_string())?;
             taught = Some(card.target).filter(|target| Label::from_name(target).is_none());
             predictor.teach(Some(adapter));
         }
-        let modeller = self.fit.then(|| block_on(Modeller::fetch(&self.models.store(), |_, _| {})));
-        let modeller = modeller.transpose().map_err(anyhow::Error::msg)?;
+        if self.fit && modeller.is_none() {
+            modeller = Some(self.models.emulator()?);
+        }
         // Gaia XP spectra have a model of their own, which is read when the first of them comes.
         let is_chosen = self.model.is_some() || self.adapter.is_some();
         let of_xp = (!is_chosen).then(|| embedded::Answers::shipped(&self.models)).flatten();
         let pair = OnceCell::new();
         self.write(&entry, of_xp.as_ref(), taught.as_deref(), |part| {
             let mut answers = answer_all(&predictor, part);
-            let fits = modeller.as_ref().map(|modeller| fit::of_all(modeller, &predictor, part, &mut answers));
+            let fits = modeller
+                .as_ref()
+                .filter(|_| self.fit)
+                .map(|modeller| fit::of_all(modeller, &predictor, part, &mut answers));
             let mut answers: Vec<_> = answers.into_iter().map(|answer| answer.map_err(|why| why.to_string())).collect();
             let xp: Vec<usize> = (0..part.len()).filter(|&i| of_xp.is_some() && is_xp(&part[i].spectrum)).collect();
             if let Some(of_xp) = of_xp.as_ref().filter(|_| !xp.is_empty()) {

@@ -199,7 +199,10 @@ impl Predictor {
     pub async fn inputs_to_refine(&self, spectra: &[&Spectrum]) -> Vec<Result<LabelInput, NoPrediction>> {
         let ready = self.bring_to_rest(None, spectra).await;
         let inputs: Vec<&[f32]> = ready.iter().flatten().map(|r| r.prepared.norm.as_slice()).collect();
-        let labels = self.infer(None, Network::Labels, &inputs).await.unwrap_or_default();
+        let labels = match &self.modeller {
+            Some(_) => self.infer(None, Network::Labels, &inputs).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
         let mut labels = labels.iter();
         let mut input = |star: AtRest| self.input(&star, labels.next().map(Vec::as_slice));
         ready.into_iter().map(|star| star.map(&mut input)).collect()

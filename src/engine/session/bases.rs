@@ -31,11 +31,6 @@ impl Bases {
     pub(super) fn take_held(&mut self) -> Option<(Vec<u8>, Option<String>)> {
         self.held.take()
     }
-
-    /// The fetched models.
-    pub(super) fn others_mut(&mut self) -> impl Iterator<Item = &mut Predictor> {
-        self.others.iter_mut()
-    }
 }
 
 impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
@@ -95,6 +90,15 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         }
     }
 
+    /// The models that are here, the one that answers as shipped first.
+    pub(super) fn predictors_mut(&mut self) -> impl Iterator<Item = &mut Predictor> {
+        let shipped = match &mut self.model {
+            Model::Ready(shipped) => Some(&mut **shipped),
+            _ => None,
+        };
+        shipped.into_iter().chain(&mut self.bases.others)
+    }
+
     /// The model that answers: that with an adapter, else the shipped one. `true` for the latter, whose networks a helper
     /// has too.
     pub(super) fn answering(&self) -> Option<(&Predictor, bool)> {
@@ -118,12 +122,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 let card = Box::new(adapter.card().clone());
                 let sha256 = adapter.sha256().to_owned();
                 self.forget_adapter();
-                let others = self.bases.others.iter_mut();
-                let shipped = match &mut self.model {
-                    Model::Ready(shipped) => Some(&mut **shipped),
-                    _ => None,
-                };
-                if let Some(home) = shipped.into_iter().chain(others).find(|p| p.entry().sha256 == card.base_sha256) {
+                if let Some(home) = self.predictors_mut().find(|p| p.entry().sha256 == card.base_sha256) {
                     home.teach(Some(adapter));
                 }
                 (self.emit)(Event::Teaching(TeachEvent::InUse { card, file, sha256 }));

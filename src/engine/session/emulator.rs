@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Attachment, Model, Session};
+use super::{Attachment, Session};
 use crate::engine::Event;
 use crate::engine::likes::ForHost;
 use crate::engine::reading_message::ReadingEvent;
@@ -63,11 +63,8 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
 
     /// Every model has it from now on.
     pub(super) fn lend_emulator(&mut self) {
-        let Emulator::Ready(modeller) = &self.emulator else { return };
-        let shipped = match &mut self.model {
-            Model::Ready(shipped) => Some(&mut **shipped),
-            _ => None,
-        };
-        shipped.into_iter().chain(self.bases.others_mut()).for_each(|predictor| predictor.emulate(modeller.clone()));
+        if let Some(modeller) = self.emulator().cloned() {
+            self.predictors_mut().for_each(|predictor| predictor.emulate(modeller.clone()));
+        }
     }
 }
