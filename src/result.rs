@@ -250,6 +250,17 @@ impl Prediction {
     pub fn get(&self, label: Label) -> Option<&Estimate> {
         self.estimates.iter().find(|e| e.label == label)
     }
+
+    /// This answer with the label in it that another model was taught: what that model says besides is left aside.
+    pub fn with_taught(mut self, other: Prediction) -> Self {
+        let Some(taught) = other.taught else { return self };
+        if let Some(own) = self.estimates.iter_mut().find(|e| e.label.name() == taught.target) {
+            (own.value, own.error) = (taught.value, taught.error);
+        }
+        self.flags.push(Flag::Taught);
+        self.flags.sort_unstable();
+        Self { model: other.model, model_sha256: other.model_sha256, taught: Some(taught), ..self }
+    }
 }
 
 /// One line of the preprocessing ledger: what was done to the samples, and with which numbers.

@@ -280,3 +280,33 @@ fn the_shipped_models_are_found_and_answer() {
     assert_eq!(none.status.code(), Some(2));
     assert!(stderr(&none).contains("no emulator is shipped here"), "{}", stderr(&none));
 }
+
+/// What a case took hangs together, and every case is there.
+#[test]
+fn bench_times_each_case_on_the_spectra_it_is_given() {
+    let bench = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_specola"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("SPECOLA_MODELS").arg("bench").args(arguments);
+        command.output().expect("the program starts")
+    };
+    let output = bench(&["www/samples/g-dwarf.fits.gz", "--seconds", "0", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let lines = json_lines(&output);
+    let cases: Vec<(&str, u64)> =
+        lines.iter().map(|l| (l["case"].as_str().unwrap_or_default(), l["spectra"].as_u64().unwrap_or(99))).collect();
+    let of_stars =
+        ["hold against the emulator", "teach, residual", "teach, lora", "teach, full"].map(|case| (case, 100));
+    let of_file = [("open the model", 0), ("read", 1), ("answer one", 1), ("answer all", 1), ("embed all", 1)];
+    assert_eq!(cases, of_file.into_iter().chain(of_stars).collect::<Vec<_>>());
+    for line in &lines {
+        let number = |name: &str| line[name].as_f64().unwrap_or(f64::NAN);
+        assert!(0.0 < number("ms_fastest") && number("ms_fastest") <= number("ms_median"), "{line}");
+        assert_eq!(line["runs"] == 1, line["case"] == "read", "{line}");
+        let rate = 1e3 * number("spectra") / number("ms_median");
+        assert!(number("spectra") == 0.0 || (number("spectra_per_s") / rate - 1.0).abs() < 1e-9, "{line}");
+    }
+    for arguments in [&["--seconds", "nan"][..], &["none.fits"]] {
+        let output = bench(arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    }
+}

@@ -1,5 +1,6 @@
 //! `specola evaluate`: what a model is worth on labelled spectra.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -8,7 +9,7 @@ use pollster::block_on;
 
 use super::pretrain::Material;
 use super::pretrain::encoders::{emulator_in, pairs_of};
-use super::{ModelsDir, Outcome};
+use super::{ModelsDir, Outcome, output};
 use crate::model::manifest::ModelEntry;
 use crate::model::publish::write_manifest;
 use crate::spectrum::Survey;
@@ -73,7 +74,9 @@ impl Evaluate {
         let table = read_table(self.labels.as_deref().context("give the labels with --labels")?)?;
         let judged = join(predict_files(&predictor, &self.spectra)?, &table);
         let all: Vec<&Judged> = judged.iter().collect();
-        println!("{}", serde_json::to_string_pretty(&score(&all, &table, |j| j.id.clone()))?);
+        let mut out = output::open(None)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&score(&all, &table, |j| j.id.clone()))?)?;
+        out.finish()?;
         Ok(Outcome::Complete)
     }
 

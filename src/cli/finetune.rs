@@ -1,6 +1,7 @@
 //! `specola finetune`: teaches a shipped model a label from a few labelled spectra.
 
 use std::cell::RefCell;
+use std::io::Write;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -12,7 +13,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::files::{Loaded, for_each_part};
-use super::{ModelsDir, Outcome, say};
+use super::{ModelsDir, Outcome, output, say};
 use crate::read::{LabelTable, Named, labels};
 use crate::result::Label;
 use crate::result::teach::{Cell, Cut, Metrics, Settings, Strategy, Task};
@@ -138,6 +139,9 @@ impl Finetune {
         let table = LabelTable::read(&bytes).with_context(|| self.labels.display().to_string())?;
         let named = self.range.iter().map(|r| &r.column).chain(&self.groups).chain([&self.target]);
         named.into_iter().try_for_each(|column| has_column(&table, column))?;
+        if self.output.as_ref().is_some_and(|path| path.as_os_str() == "-") {
+            bail!("standard output has the figures; name a file for the adapter with -o");
+        }
         if let Some(cut) = self.cut.as_ref().filter(|cut| Label::from_name(&cut.column).is_none()) {
             has_column(&table, &cut.column)?;
         }
@@ -198,11 +202,15 @@ impl Finetune {
             let taught = training.taught()?;
             let card = adapter::card(&room, &split, &taught, &settings, figures, &measured_by);
             let (sealed, file) = block_on(Adapter::seal(card, &taught, &predictor))?;
-            std::fs::write(path, file).with_context(|| format!("cannot write {}", path.display()))?;
+            let mut out = output::open(Some(path))?;
+            out.write_all(&file)?;
+            out.finish()?;
             report["adapter"] = json!(path.display().to_string());
             report["adapter_sha256"] = json!(sealed.sha256());
         }
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        let mut out = output::open(None)?;
+        writeln!(out, "{report:#}")?;
+        out.finish()?;
         Ok(outcome)
     }
 
@@ -305,7 +313,7 @@ impl Finetune {
 }
 
 /// Runs a training to its end.
-fn run(mut training: Training) -> anyhow::Result<Training> {
+pub(super) fn run(mut training: Training) -> anyhow::Result<Training> {
     while block_on(training.advance())? != Progress::Done {}
     Ok(training)
 }

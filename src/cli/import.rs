@@ -46,7 +46,7 @@ impl Import {
             write("weights.safetensors", &imported.tensors.to_f32_file()?)?;
             writeln!(out, "written to {}", folder.display())?;
         }
-        out.flush()?;
+        out.finish()?;
         Ok(if self.check && !agrees { Outcome::Partial } else { Outcome::Complete })
     }
 }

@@ -1,6 +1,7 @@
 //! `specola inspect`: what was recognised, without any network.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -53,7 +54,7 @@ impl Inspect {
                 Ok(())
             })
         })?;
-        out.flush()?;
+        out.finish()?;
         Ok(outcome)
     }
 }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod evaluate;
 mod experiment;
 mod files;
@@ -47,6 +48,7 @@ enum Command {
     Verify(verify::Verify),
     Import(import::Import),
     Experiment(experiment::Experiment),
+    Bench(bench::Bench),
 }
 
 /// Where the shipped models are, for every subcommand that uses one.
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => args.run(),
         Command::Import(args) => args.run(),
         Command::Experiment(args) => args.run(),
+        Command::Bench(args) => args.run(),
     };
     match done {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,

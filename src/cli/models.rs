@@ -36,7 +36,7 @@ impl Models {
                 write_text(&mut out, &manifest, model)?;
             }
         }
-        out.flush()?;
+        out.finish()?;
         Ok(Outcome::Complete)
     }
 }

@@ -58,8 +58,8 @@ pub(super) struct Predict {
     /// SpecCLIP system [default: the shipped default, and the shipped encoder pair for Gaia XP spectra]
     #[arg(long, value_name = "NAME|DIR")]
     model: Option<String>,
-    /// What `specola finetune` or the page kept, or a session file with it: its label comes from what was taught, and is flagged `taught` [default model: the one
-    /// that it belongs to]
+    /// What `specola finetune` or the page kept, or a session file with it: its label comes from what was taught on the
+    /// model that it belongs to, and is flagged `taught`; the others from the shipped default, or from --model
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<PathBuf>,
     /// Parameters to give, in this order: teff, logg, feh, alpha_fe, rv; the published system has more [default: all
@@ -102,7 +102,7 @@ impl Predict {
             return self
                 .write(&entry, None, None, |part| answers.of(&spectra(part)).into_iter().map(|a| (a, None)).collect());
         }
-        let (entry, mut predictor) = match self.model.as_deref().map(|m| (m, Path::new(m))) {
+        let (mut entry, mut predictor) = match self.model.as_deref().map(|m| (m, Path::new(m))) {
             Some((_, folder)) if folder.join(MANIFEST).is_file() => {
                 ModelsDir { folder: Some(folder.to_owned()) }.load(None)?
             }
@@ -113,6 +113,15 @@ impl Predict {
             Some((name, _)) if name.contains(std::path::is_separator) => bail!("there is no folder {name}"),
             other => self.models.load(other.map(|(name, _)| name).or(home.as_deref()))?,
         };
+        // What was not taught is answered as shipped, unless another model is asked for.
+        let mut rest = None;
+        if adapter.is_some() && self.model.is_none() {
+            let (shipped, answers) = self.models.load(None)?;
+            if shipped.sha256 != entry.sha256 {
+                entry = shipped;
+                rest = Some(answers);
+            }
+        }
         let (mut taught, mut modeller) = (None, None);
         if let Some((path, file, card)) = adapter {
             let adapter = block_on(Adapter::open(&file, &predictor)).with_context(|| path.display().to_string())?;
@@ -134,6 +143,10 @@ impl Predict {
         let pair = OnceCell::new();
         self.write(&entry, of_xp.as_ref(), taught.as_deref(), |part| {
             let mut answers = answer_all(&predictor, part);
+            if let Some(rest) = &rest {
+                let both = answer_all(rest, part).into_iter().zip(answers);
+                answers = both.map(|(own, taught)| Ok(own?.with_taught(taught?))).collect();
+            }
             let fits = modeller
                 .as_ref()
                 .filter(|_| self.fit)
@@ -165,6 +178,10 @@ impl Predict {
         answers: impl Fn(&[Loaded]) -> Vec<(Result<Prediction, E>, Option<ModelFit>)>,
     ) -> anyhow::Result<Outcome> {
         let labels = self.labels_of(entry)?;
+        let is_rich = !matches!(self.format, Format::Json | Format::Table(share::Format::Csv));
+        if is_rich && taught.is_some() {
+            bail!("a label of your own can be written as csv or json only; choose one with --format")
+        }
         let mut worth = worth::Worth::new(entry.card(), labels.clone()).with_xp(of_xp.map(ModelEntry::card));
         let mut out = output::open(self.output.as_deref())?;
         if self.format == Format::Table(share::Format::Csv) {
@@ -201,12 +218,9 @@ impl Predict {
         })?;
         match self.format {
             Format::Json | Format::Table(share::Format::Csv) => {}
-            Format::Table(_) if taught.is_some() => {
-                bail!("a label of your own can be written as csv or json only; choose one with --format")
-            }
             Format::Table(format) => out.write_all(&share::write(format, &whole, &labels))?,
         }
-        out.flush()?;
+        out.finish()?;
         // Each network that a user taught says itself what it was measured on.
         if self.adapter.is_none() {
             worth.remarks().iter().for_each(|remark| say(remark));

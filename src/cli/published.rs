@@ -62,7 +62,7 @@ pub(super) fn run(args: &Predict, folder: &Path) -> anyhow::Result<Outcome> {
         }
         Ok(())
     })?;
-    out.flush()?;
+    out.finish()?;
     Ok(outcome)
 }
 

@@ -68,7 +68,7 @@ impl Verify {
             say(&format!("{}: none of the files named holds this spectrum", summary.meta.id));
             all_same = false;
         }
-        out.flush()?;
+        out.finish()?;
         Ok(if all_same { read } else { Outcome::Partial })
     }
 

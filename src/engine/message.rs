@@ -318,6 +318,8 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// After [`Request::Clear`]: what was said of spectra before is of forgotten ones.
+    Cleared,
     /// A job ended.
     Done {
         /// Which job.

@@ -29,7 +29,7 @@ use crate::read::{self, Contents};
 use crate::result::{Prediction, Summary};
 use crate::spectrum::Spectrum;
 use crate::task::likes::labels::xp_view;
-use crate::task::predict::{Helper, Predictor, raw_view};
+use crate::task::predict::{Helper, NoPrediction, Predictor, raw_view};
 use crate::task::published::is_xp;
 use bases::Bases;
 use held::{Held, Origin};
@@ -195,6 +195,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 self.kept.clear();
                 self.kept_bytes = 0;
                 self.shown_raw = None;
+                (self.emit)(Event::Cleared);
             }
             // For the workers, not for what they work on.
             Request::TestGpu { .. } | Request::Assist | Request::TakeHelp | Request::DropHelp | Request::Train => {}
@@ -266,11 +267,10 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
 
     /// Lets the published networks answer for spectra.
     async fn measure(&mut self, ids: Vec<SpectrumId>) {
-        let mut spectra = Vec::new();
-        for id in ids {
-            if let Err(why) = self.bring_back(id).await {
-                spectra.push((id, Err(why)));
-            } else if let Some(spectrum) = self.spectra.get(&id).and_then(Held::assumed) {
+        let (there, gone) = self.bring_all_back(&ids).await;
+        let mut spectra: Vec<_> = gone.into_iter().map(|(id, why)| (id, Err(why))).collect();
+        for id in there {
+            if let Some(spectrum) = self.spectra.get(&id).and_then(Held::assumed) {
                 spectra.push((id, Ok(spectrum.into_owned())));
             }
         }
@@ -367,9 +367,20 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             (Model::Unavailable(why), _) => ids.iter().map(|_| Err(why.clone())).collect(),
             (_, Some((predictor, is_shipped))) => {
                 let spectra: Vec<&Spectrum> = spectra.iter().map(AsRef::as_ref).collect();
-                let helper = self.helper.as_deref().filter(|_| is_shipped);
-                let answers = predictor.predict_with(helper, &spectra).await;
-                answers.into_iter().map(|answer| answer.map_err(|why| why.to_string())).collect()
+                let helper = self.helper.as_deref();
+                let answers = predictor.predict_with(helper.filter(|_| is_shipped), &spectra).await;
+                let answers = match &self.model {
+                    // What was not taught is answered as shipped, whatever was taught.
+                    Model::Ready(shipped) if !is_shipped => {
+                        let shipped = shipped.predict_with(helper, &spectra).await;
+                        shipped.into_iter().zip(answers).map(|(own, taught)| Ok(own?.with_taught(taught?))).collect()
+                    }
+                    _ => answers,
+                };
+                answers
+                    .into_iter()
+                    .map(|answer: Result<_, NoPrediction>| answer.map_err(|why| why.to_string()))
+                    .collect()
             }
             (_, None) => return,
         };
@@ -396,12 +407,32 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         }
     }
 
-    /// Reads a spectrum's samples again if they were let go.
+    /// Reads a spectrum's samples again if they were let go, and lets others go for them.
     async fn bring_back(&mut self, id: SpectrumId) -> Result<(), String> {
-        let Some(held) = self.spectra.get(&id) else { return Ok(()) };
-        if held.spectrum.is_some() {
-            return Ok(());
+        self.bring_all_back(&[id]).await.1.pop().map_or(Ok(()), |(_, why)| Err(why))
+    }
+
+    /// The same for some that are needed together. Gives those that are there, and for the others why not.
+    async fn bring_all_back(&mut self, ids: &[SpectrumId]) -> (Vec<SpectrumId>, Vec<(SpectrumId, String)>) {
+        let (mut there, mut gone) = (Vec::new(), Vec::new());
+        // Those that wait for their first answer stay out of the line.
+        let mut newest = Vec::new();
+        for &id in ids {
+            match self.read_again(id).await {
+                Ok(was_gone) => {
+                    there.push(id);
+                    newest.extend(Some(id).filter(|id| was_gone || self.kept.contains(id)));
+                }
+                Err(why) => gone.push((id, why)),
+            }
         }
+        self.keep(newest);
+        (there, gone)
+    }
+
+    /// True when it had been let go.
+    async fn read_again(&mut self, id: SpectrumId) -> Result<bool, String> {
+        let Some(held) = self.spectra.get(&id).filter(|held| held.spectrum.is_none()) else { return Ok(false) };
         let (file, entry, index) = (held.origin.file.clone(), held.origin.entry, held.origin.index);
         let columns = held.assumptions.columns;
         // What is read by hand is one spectrum.
@@ -418,8 +449,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         if let Some(held) = self.spectra.get_mut(&id) {
             held.spectrum = Some(spectrum);
         }
-        self.keep(vec![id]);
-        Ok(())
+        Ok(true)
     }
 
     async fn view(&mut self, id: SpectrumId) {

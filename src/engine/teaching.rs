@@ -153,7 +153,7 @@ impl Teaching {
             slot.link.send(&Order::Stop);
             slot.runs = None;
         }
-        self.surveying = None;
+        (self.adopting, self.surveying) = (None, None);
         if let Some(comparison) = &mut self.comparison {
             comparison.is_stopped = true;
             comparison.waiting.clear();
@@ -230,10 +230,8 @@ impl Teaching {
                 self.surveying = None;
                 say(emit, TeachEvent::Landscape(landscape));
             }
-            News::Sealed(sealed) => {
-                self.adopting = None;
-                file = Some(sealed);
-            }
+            // One that was finished when it was stopped is not wanted any more.
+            News::Sealed(sealed) => file = self.adopting.take().map(|_| sealed),
             News::Failed(task, why) => {
                 if self.adopting == Some(task) || self.surveying == Some(task) {
                     (self.adopting, self.surveying) = (None, None);

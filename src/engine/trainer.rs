@@ -132,7 +132,8 @@ impl Trainer {
                 self.orders.retain(|order| matches!(order, Order::Begin { .. }));
                 self.is_paused = false;
                 self.survey = None;
-                self.training.take_if(|(_, purpose)| matches!(purpose, Purpose::Landscape));
+                // Half an adapter or half a landscape is none; what an outcome says so far counts.
+                self.training.take_if(|(_, purpose)| !matches!(purpose, Purpose::Outcome));
                 if let Some((training, _)) = &mut self.training {
                     training.cancel();
                 }

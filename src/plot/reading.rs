@@ -2,6 +2,7 @@
 //! on.
 
 use super::lines::{SpectralLine, identify};
+use super::smooth::smoothed_values;
 use crate::result::reading::{ModelFit, Saliency};
 use crate::result::{Label, SpectrumView};
 
@@ -29,13 +30,19 @@ pub struct FitCurves {
 }
 
 impl FitCurves {
-    /// Of a spectrum and its fit.
-    pub fn of(view: &SpectrumView, fit: &ModelFit) -> Self {
+    /// Of a spectrum and its fit, both smoothed by a Gaussian of this FWHM, pixels; 0 for not at all. The data's errors are
+    /// of single pixels.
+    pub fn of(view: &SpectrumView, fit: &ModelFit, fwhm_pixels: f64) -> Self {
+        let drawn = |values: &[f32]| match fwhm_pixels > 0.0 {
+            true => smoothed_values(values, fwhm_pixels),
+            false => values.to_vec(),
+        };
+        let (data, model) = (drawn(&view.model_flux), drawn(&fit.flux));
         Self {
-            model: fit.flux.clone(),
-            residual: view.model_flux.iter().zip(&fit.flux).map(|(data, model)| data - model).collect(),
-            sigma: fit.sigma.clone(),
-            zero: vec![0.0; fit.flux.len()],
+            residual: data.iter().zip(&model).map(|(data, model)| data - model).collect(),
+            sigma: if fwhm_pixels > 0.0 { Vec::new() } else { fit.sigma.clone() },
+            zero: vec![0.0; model.len()],
+            model,
         }
     }
 }

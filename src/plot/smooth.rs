@@ -6,7 +6,7 @@ use crate::result::SpectrumView;
 const FWHM_OVER_SIGMA: f64 = 2.354_820_045;
 
 /// The same curves with data smoothed by a Gaussian of this FWHM, pixels. Masked and missing pixels smear into no other, and stay
-/// as they are.
+/// as they are; errors are of single pixels, and left out.
 pub fn smoothed(view: &SpectrumView, fwhm_pixels: f64) -> SpectrumView {
     let mut is_masked = vec![false; view.flux.len()];
     for &(from, to) in &view.masked {
@@ -16,6 +16,7 @@ pub fn smoothed(view: &SpectrumView, fwhm_pixels: f64) -> SpectrumView {
     SpectrumView {
         flux: gaussian(&view.flux, |i| is_masked[i], fwhm_pixels),
         model_flux: smoothed_values(&view.model_flux, fwhm_pixels),
+        sigma: Vec::new(),
         ..view.clone()
     }
 }

@@ -262,7 +262,7 @@ mod tests {
     fn model_spectrum_and_slopes_have_panels_of_their_own() {
         let view = view(1500);
         let fit = ModelFit { flux: vec![0.99; 1500], sigma: vec![0.01; 1500], ..ModelFit::default() };
-        let fit = FitCurves::of(&view, &fit);
+        let fit = FitCurves::of(&view, &fit, 0.0);
         assert!(fit.residual.iter().all(|r| (r - 0.01).abs() < 1e-6));
         let mut slope = vec![0.0; 1500];
         slope[700] = -2.0;

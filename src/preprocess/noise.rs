@@ -4,7 +4,7 @@
 
 use super::grid::{C_KMS, STEP_DEX, model_log10};
 use super::recipe::{Opened, Prepared};
-use super::resample::variance;
+use super::resample::{Kernel, linear, variance};
 use super::snr::median_step_dex;
 use crate::spectrum::Spectrum;
 
@@ -45,6 +45,22 @@ impl Noise {
     }
 }
 
+/// σ of each pixel of the model's input in units of the continuum, as encoders are held against it, `[1462]`; empty when
+/// the file gives no errors. Pixels as wide as the grid's keep their own (MODEL_SPEC §5): what lies between two of them is
+/// no better known than either. Where several are taken together, it is that of their mean.
+pub fn pixel_sigma(spectrum: &Spectrum, opened: &Opened, prepared: &Prepared, rv_kms: f64) -> Vec<f32> {
+    let Some(ivar) = spectrum.ivar() else { return Vec::new() };
+    if !matches!(opened.kernel, Kernel::Linear) {
+        let sigma = Noise::of(spectrum, opened, prepared, rv_kms).sigma.unwrap_or_default();
+        return sigma.iter().map(|s| *s as f32).collect();
+    }
+    let shift = (1.0 + rv_kms / C_KMS).log10();
+    let target: Vec<f64> = model_log10().iter().map(|x| x + shift).collect();
+    let good = (0..spectrum.len()).filter(|&i| !spectrum.masked()[i]);
+    let own: Vec<f64> = good.map(|i| 1.0 / ivar[i].sqrt()).collect();
+    linear(&opened.log10, &own, &target).iter().zip(&prepared.divisor).map(|(s, by)| (s / by) as f32).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +86,8 @@ mod tests {
         let wave = super::super::grid::model_wave_vac_aa();
         let typical = sigma[100..800].iter().sum::<f64>() / 700.0;
         assert!((typical - 0.01 / 2f64.sqrt()).abs() < 5e-4, "{typical}");
+        let same: Vec<f64> = pixel_sigma(&spectrum, &opened, &prepared, 0.0).iter().map(|s| f64::from(*s)).collect();
+        assert!(same.iter().zip(&sigma).all(|(a, b)| (a / b - 1.0).abs() < 1e-6 || a.is_nan()));
         for (i, wave_aa) in wave.iter().enumerate() {
             let is_masked = (5000.5..5004.0).contains(wave_aa);
             assert!(!(is_masked && noise.is_measured[i]), "{wave_aa}");

@@ -41,6 +41,10 @@ const FLUX_LIMITS: (f64, f64) = (0.0, 1.6);
 /// Smallest part of 4000–5599 Å that must be there, unmasked: 100 Å or so, as the networks have seen in training.
 const LEAST_COVERAGE: f64 = 0.06;
 
+/// Below this S/N a pixel of the grid, by the file's own errors, there is nothing to answer from: the networks have seen 10
+/// and more.
+const LEAST_SNR: f64 = 1.0;
+
 /// Below this part the answer is marked as resting on an incomplete spectrum.
 const FULL_COVERAGE: f64 = 0.9;
 
@@ -67,6 +71,10 @@ pub enum Refusal {
         "the flux is zero or negative over most of 4000–5599 Å; there is no continuum to divide by. Was the sky subtracted twice, or the wrong column read?"
     )]
     NoContinuum,
+    #[error(
+        "its S/N is {snr:.1} a pixel of 69 km/s: noise alone. Stack it with other exposures of the star, or leave it out"
+    )]
+    Noise { snr: f64 },
 }
 
 /// A spectrum made ready for the grid.
@@ -81,6 +89,8 @@ pub struct Opened {
     gaps: Vec<(f64, f64)>,
     /// S/N a model pixel.
     pub snr: Option<Snr>,
+    /// Velocity frame of the spectrum's wavelengths.
+    pub frame: Frame,
     /// Remarks that the preprocessing gives rise to.
     pub flags: Vec<Flag>,
     /// What was done.
@@ -160,10 +170,17 @@ impl Opened {
         let log10: Vec<f64> = good.iter().map(|&i| wave[i].log10()).collect();
         let longest = LONGEST_BRIDGE_DEX.max(3.0 * step_dex);
         let (kernel, resolving_power) = settle_resolution(spectrum, step_dex, &mut log);
+        let snr = settle_snr(spectrum, &mut log);
+        if let Some(Known { value: snr, source: Source::File }) = snr
+            && snr < LEAST_SNR
+        {
+            return Err(Refusal::Noise { snr });
+        }
         Ok(Self {
             kernel,
             resolving_power,
-            snr: settle_snr(spectrum, &mut log),
+            snr,
+            frame: spectrum.meta.frame.value,
             gaps: log10.windows(2).filter(|w| w[1] - w[0] > longest).map(|w| (w[0], w[1])).collect(),
             flux: good.iter().map(|&i| spectrum.flux()[i]).collect(),
             log10,
@@ -243,7 +260,10 @@ fn note_origin(meta: &Meta, log: &mut Log) {
     let source = meta.frame.source;
     let did = match meta.frame.value {
         Frame::Rest => {
-            format!("at the star's rest ({}); what velocity is left is measured and taken out", source.name())
+            format!(
+                "at the star's rest ({}); what velocity is left is measured and taken out, and no RV is given",
+                source.name()
+            )
         }
         other => format!("{} ({}); the radial velocity is measured and taken out", other.name(), source.name()),
     };
@@ -256,10 +276,12 @@ fn note_origin(meta: &Meta, log: &mut Log) {
 /// The kernel that brings the spectrum to a resolving power that the networks know, and what it has then.
 fn settle_resolution(spectrum: &Spectrum, step_dex: f64, log: &mut Log) -> (Kernel, f64) {
     let known = spectrum.meta.resolving_power.unwrap_or_else(|| {
-        log.flags.push(Flag::ResolutionEstimated);
         resolution::estimate(spectrum)
             .map_or(Known::new(MODEL_RESOLVING_POWER, Source::Assumed), |r| Known::new(r, Source::Estimated))
     });
+    if is_guess(known.source) {
+        log.flags.push(Flag::ResolutionEstimated);
+    }
     let (value, source) = (known.value, known.source.name());
     let (low, high) = (*TRAINED_RESOLVING_POWERS.start(), *TRAINED_RESOLVING_POWERS.end());
     let kernel = if value > high {

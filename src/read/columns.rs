@@ -9,11 +9,8 @@ use std::collections::HashMap;
 use super::axis::{self, Axis, Mask, Role, Stated, ivar_of_sigma, role};
 use super::error::{ReadError, shown};
 use super::table::{self, Column, Table};
-use super::{Contents, Skipped, facts, gaia_xp, labels, sparcl};
+use super::{Contents, MAX_PIXELS, Skipped, facts, gaia_xp, labels, sparcl};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum, Survey};
-
-/// Most pixels of all spectra together: what a browser tab can hold at once with room to compute.
-const MAX_PIXELS: usize = 40_000_000;
 
 /// Most parts that are listed one by one as unreadable.
 const MAX_LISTED: usize = 1000;

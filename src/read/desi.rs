@@ -7,7 +7,7 @@
 use super::axis::need;
 use super::error::ReadError;
 use super::fits::{Fits, Hdu, Image, Table, Tiles};
-use super::{Contents, Skipped};
+use super::{Contents, MAX_PIXELS, Skipped};
 use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// Arms from blue to red, and all three when they have been joined already (`desispec.coaddition.coadd_cameras`).
@@ -79,6 +79,7 @@ pub(crate) fn read(fits: &Fits) -> Result<Contents, ReadError> {
 
     let mut contents = Contents::default();
     let (mut sky, mut negative, mut empty) = (0, 0, 0);
+    let mut pixels = 0;
     for row in 0..map.rows {
         let kind = map.text(row, "OBJTYPE");
         let Some(id) = map.integer(row, "TARGETID") else {
@@ -103,6 +104,13 @@ pub(crate) fn read(fits: &Fits) -> Result<Contents, ReadError> {
             }
             match joined(&arms, row) {
                 Some((wave_aa, flux, ivar)) if ivar.iter().any(|v| *v > 0.0) => {
+                    pixels += wave_aa.len();
+                    if pixels > MAX_PIXELS {
+                        let what = format!("the targets from row {row} of FIBERMAP on");
+                        let why = "more than 40 million pixels in all; cut the file into several".into();
+                        contents.skipped.push(Skipped { what, why });
+                        break;
+                    }
                     match Spectrum::new(meta, wave_aa, flux, Some(ivar), None) {
                         Ok(spectrum) => contents.spectra.push(spectrum),
                         Err(why) => {

@@ -15,7 +15,7 @@ pub(crate) fn meta(params: &Params, id: &str, format: &str, medium: (Option<Medi
     let mut meta = Meta::unknown(id, format);
     set_medium(&mut meta, medium.0.or_else(|| medium_in(params)), medium.1);
     set_frame(&mut meta, frame_in(params));
-    meta.resolving_power = resolution_in(params).map(|r| Known::new(r, Source::File));
+    meta.resolving_power = resolution_in(params);
     set_position(&mut meta, params.number(&["RA"]), params.number(&["DEC"]));
     if let Some(place) = params.text("spatialLocation").and_then(|p| text_cells::array(p).ok()).filter(|p| p.len() == 2)
     {
@@ -52,11 +52,12 @@ fn frame_in(params: &Params) -> Option<Frame> {
     }
 }
 
-/// λ/FWHM from the keywords in use; a FWHM in Å is brought to it at the reference wavelength.
-fn resolution_in(params: &Params) -> Option<f64> {
+/// λ/FWHM from the keywords in use; a FWHM in Å is brought to it at the reference wavelength, as a guess: many a header
+/// has that of the seeing.
+fn resolution_in(params: &Params) -> Option<Known<f64>> {
     let keys = ["SPEC_RES", "SPECRES", "RESOLUTI", "RESOLUTION", "RESOLVE", "RESPOWER", "R"];
-    params
-        .number(&keys)
-        .filter(|r| (100.0..1e6).contains(r))
-        .or_else(|| params.number(&["FWHM"]).filter(|f| (0.01..20.0).contains(f)).map(|f| REFERENCE_AA / f))
+    let stated = params.number(&keys).filter(|r| (100.0..1e6).contains(r));
+    let fwhm_aa = params.number(&["FWHM"]).filter(|f| (0.01..20.0).contains(f));
+    let known = stated.map(|r| Known::new(r, Source::File));
+    known.or(fwhm_aa.map(|f| Known::new(REFERENCE_AA / f, Source::Estimated)))
 }

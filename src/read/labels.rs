@@ -1,7 +1,7 @@
 //! Label tables: one star a row, as astronomers hand them to each other, in CSV, TSV, ECSV, IPAC, VOTable or FITS.
 //!
 //! Columns are recognised by name in any case, under the aliases of the surveys' own catalogues; an empty cell is a missing
-//! value, and so are `nan`, −9999 and what the format itself calls missing. Ids are kept as text, to the last digit.
+//! value, and so are `nan`, −9999, −999 and what the format itself calls missing. Ids are kept as text, to the last digit.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,6 +12,7 @@ use super::error::{ReadError, shown};
 pub use super::join::join;
 use super::table::{self, Table};
 use super::{container, fits};
+use crate::result::teach::is_filler;
 
 /// Why a label table could not be read.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -27,6 +28,10 @@ pub enum LabelError {
     Ragged { line: usize, found: usize, expected: usize },
     #[error("{row} of the label table: {column} is “{cell}”, not a number; mend it or leave it empty")]
     NotANumber { row: String, column: String, cell: String },
+    #[error(
+        "the label table has {rows} rows of {columns} columns, which are too many; keep the columns that are needed"
+    )]
+    TooLarge { rows: usize, columns: usize },
     #[error("the label table: {0}")]
     Unreadable(#[from] ReadError),
 }
@@ -43,6 +48,9 @@ pub struct LabelTable {
     /// All other columns as text, by the name in the file (`cluster`, `star_group`).
     pub texts: BTreeMap<String, Vec<String>>,
 }
+
+/// Most cells of a table: as text they take some forty bytes each, and a browser tab has four gigabytes in all.
+const MAX_CELLS: usize = 20_000_000;
 
 /// Aliases, lower case and without punctuation, of each label.
 const ALIASES: [(&str, &[&str]); 5] = [
@@ -133,6 +141,10 @@ impl LabelTable {
         if let Some(bad) = table.bad_rows.first() {
             return Err(LabelError::Ragged { line: bad.line, found: bad.found, expected: table.columns.len() });
         }
+        let (rows, columns) = (table.rows, table.columns.len());
+        if rows.saturating_mul(columns) > MAX_CELLS {
+            return Err(LabelError::TooLarge { rows, columns });
+        }
         let names = table.columns.iter().map(|c| c.name.as_str());
         let id = id_column(names.clone()).or_else(|| file_column(names.clone())).ok_or(LabelError::NoId)?;
         let texts = |column| (0..table.rows).map(|row| table.text(row, column).unwrap_or_default()).collect();
@@ -185,7 +197,7 @@ fn best<'a, 'b>(tables: &'b [Table<'a>]) -> Option<&'b Table<'a>> {
 fn value(table: &Table, row: usize, column: usize) -> Result<Option<f64>, LabelError> {
     let Some(cell) = table.text(row, column) else { return Ok(None) };
     match table::text_cells::number(&cell) {
-        Some(value) => Ok((value.is_finite() && value > -9999.0).then_some(value)),
+        Some(value) => Ok((!is_filler(value)).then_some(value)),
         None => Err(LabelError::NotANumber {
             row: table.row_name(row),
             column: shown(&table.columns[column].name),
@@ -194,21 +206,27 @@ fn value(table: &Table, row: usize, column: usize) -> Result<Option<f64>, LabelE
     }
 }
 
-/// Lower case, letters and digits only, without a unit in brackets behind it: `[Fe/H]` is `feh`, `Teff [K]` is `teff`.
+/// Lower case, letters and digits only, without a unit in brackets behind it: `[Fe/H] [dex]` is `feh`, `Teff [K]` is
+/// `teff`. Brackets that are part of the name, as in `e_[Fe/H]` and `log(g)`, stay.
 fn bare(name: &str) -> String {
+    let letters =
+        |text: &str| -> String { text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
     let name = name.trim();
-    let name = match name.find(['(', '[']) {
-        Some(at) if at > 0 => &name[..at],
-        _ => name,
-    };
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    let unit_at = name.rfind(['(', '[']).filter(|at| *at > 0 && name.ends_with([')', ']']));
+    let is_unit = |inside: &str| inside != "g" && label(inside).is_none();
+    match unit_at.filter(|at| is_unit(&letters(&name[*at..]))) {
+        Some(at) => letters(&name[..at]),
+        None => letters(name),
+    }
+}
+
+/// The label that a bare name is one of.
+fn label(word: &str) -> Option<&'static str> {
+    ALIASES.iter().find(|(_, names)| names.contains(&word)).map(|(label, _)| *label)
 }
 
 fn meaning(name: &str) -> Meaning {
     let bare = bare(name);
-    let label = |word: &str| -> Option<&'static str> {
-        ALIASES.iter().find(|(_, names)| names.contains(&word)).map(|(label, _)| *label)
-    };
     if let Some(label) = label(&bare) {
         return Meaning::Value(label);
     }
@@ -237,6 +255,23 @@ mod tests {
         assert_eq!(table.texts["cluster"], ["NGC, 188", ""]);
         assert_eq!(table.get("a", "logg"), Some(4.3));
         assert_eq!(table.get("b", "teff"), None);
+    }
+
+    #[test]
+    fn brackets_are_a_unit_or_part_of_the_name() {
+        for (name, of) in [
+            ("Teff [K]", "teff"),
+            ("[Fe/H] (dex)", "feh"),
+            ("[Fe/H]", "feh"),
+            ("log(g)", "logg"),
+            ("log(g) [cgs]", "logg"),
+            ("e_[Fe/H]", "efeh"),
+            ("err([Fe/H])", "errfeh"),
+            ("[", ""),
+        ] {
+            assert_eq!(bare(name), of, "{name}");
+        }
+        assert!(matches!(meaning("e_log(g)"), Meaning::Error("logg")));
     }
 
     #[test]

@@ -77,6 +77,9 @@ pub struct Skipped {
 /// How deep containers are opened: a zip of gzipped files, no further.
 const MAX_DEPTH: usize = 2;
 
+/// Most pixels of all spectra of a file together: what a browser tab can hold at once with room to compute.
+const MAX_PIXELS: usize = 40_000_000;
+
 /// Reads a file. `name` gives the id of a spectrum that has none of its own; nothing else depends on it.
 ///
 /// # Errors

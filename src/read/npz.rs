@@ -8,11 +8,8 @@ use super::axis::{Axis, Role, ivar_of_sigma, role, set_frame, set_medium};
 use super::error::{ReadError, shown};
 use super::npy::{Array, ArrayFile};
 use super::one_d::{is_miles_axis, miles};
-use super::{Contents, Skipped, gaia_xp};
+use super::{Contents, MAX_PIXELS, Skipped, gaia_xp};
 use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
-
-/// Most pixels of all spectra together: what a browser tab can hold at once with room to compute.
-const MAX_PIXELS: usize = 40_000_000;
 
 /// Which survey the whole bundle is from.
 #[derive(Debug, Clone, Copy, PartialEq)]

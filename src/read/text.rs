@@ -249,10 +249,17 @@ fn comments(text: &str) -> String {
     lines.flat_map(|l| l.chars().chain(['\n'])).flat_map(char::to_lowercase).collect()
 }
 
-/// "vacuum" or "air" in the comments, if they say one and not the other.
+/// "vacuum" or "air" in the comments, if they say one and not the other: in a line about wavelengths, or alone. Air also
+/// has a mass and a temperature.
 fn medium_in_comments(text: &str) -> Option<Medium> {
     let comments = comments(text);
-    let has = |wanted: &[&str]| comments.split(|c: char| !c.is_alphanumeric()).any(|w| wanted.contains(&w));
+    let is_about = |word: &str| ["wav", "lam", "λ", "ang", "å", "medium"].iter().any(|start| word.starts_with(start));
+    let has = |wanted: &[&str]| {
+        comments.lines().any(|line| {
+            let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+            words.iter().any(|w| wanted.contains(w)) && (words.len() == 1 || words.iter().any(|w| is_about(w)))
+        })
+    };
     match (has(&["air"]), has(&["vacuum", "vac"])) {
         (true, false) => Some(Medium::Air),
         (false, true) => Some(Medium::Vacuum),

@@ -8,7 +8,7 @@ mod landscape;
 mod remark;
 
 pub use landscape::Landscape;
-pub use remark::{Cell, Remark};
+pub use remark::{Cell, Remark, is_filler};
 
 /// Fewest labelled spectra to learn from.
 pub const FEWEST_LABELS: usize = 10;

@@ -11,7 +11,12 @@ const CARD: usize = 80;
 pub fn table(records: &[Record], labels: &[Label]) -> Vec<u8> {
     let columns = full(labels);
     let rows: Vec<Vec<Cell>> = records.iter().map(|r| columns.iter().map(|c| plain(c.cell(r))).collect()).collect();
-    let widths: Vec<usize> = (0..columns.len()).map(|i| rows.iter().map(|r| width(&r[i])).max().unwrap_or(1)).collect();
+    let least = |column: &Column| if column.kind == Kind::Text { 1 } else { size_of::<f64>() };
+    let widths: Vec<usize> = columns
+        .iter()
+        .enumerate()
+        .map(|(i, column)| rows.iter().map(|r| width(&r[i])).max().unwrap_or(least(column)))
+        .collect();
 
     let mut file = primary();
     file.extend(header(records, &columns, &widths));
@@ -136,4 +141,27 @@ impl Cards {
 
 fn pad(bytes: &mut Vec<u8>, with: u8) {
     bytes.resize(bytes.len().div_ceil(BLOCK) * BLOCK, with);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row is as wide as its columns, also where there is none.
+    #[test]
+    fn a_table_without_rows_is_whole() {
+        let file = table(&[], &Label::ALL);
+        let text = String::from_utf8_lossy(&file);
+        let value = |name: &str| -> &str {
+            let at = text.find(&format!("{name:<8}=")).unwrap_or_else(|| panic!("no {name}"));
+            text[at + 10..at + 30].trim()
+        };
+        let forms = text.match_indices("TFORM").map(|(at, _)| text[at + 10..at + 30].trim().trim_matches('\''));
+        let widths = forms.map(|form| match form.trim().strip_suffix('A') {
+            Some(n) => n.parse::<usize>().unwrap_or(1),
+            None => 8,
+        });
+        assert_eq!(value("NAXIS2"), "0");
+        assert_eq!(value("NAXIS1").parse(), Ok(widths.sum::<usize>()));
+    }
 }

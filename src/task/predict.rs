@@ -16,10 +16,11 @@ use crate::model::manifest::ModelEntry;
 use crate::model::regressor::Regressor;
 use crate::model::weights::{Tensors, WeightsError};
 use crate::preprocess::grid::{self, C_KMS};
+use crate::preprocess::noise::pixel_sigma;
 use crate::preprocess::recipe::{self, Opened, Prepared, Refusal};
 use crate::result::teach::TaughtValue;
 use crate::result::{Estimate, Flag, Label, LedgerEntry, Prediction, SpectrumView};
-use crate::spectrum::Spectrum;
+use crate::spectrum::{Frame, Spectrum};
 use crate::task::discrepancy::Discrepancy;
 use crate::task::fit::Modeller;
 use crate::task::teach::adapter::Adapter;
@@ -120,8 +121,8 @@ pub struct RestFrame {
     pub snr: Option<f64>,
     /// Normalised flux at rest, `[1462]`; NaN where the spectrum has nothing.
     pub norm: Vec<f32>,
-    /// The continuum that was divided out, on the fitting grid at rest, `[1626]`.
-    pub continuum: Vec<f64>,
+    /// Its errors, `[1462]`; empty when the file has none.
+    pub sigma: Vec<f32>,
 }
 
 /// A spectrum on its way: opened, its velocity measured, at rest.
@@ -225,13 +226,13 @@ impl Predictor {
     /// Each spectrum at rest on the model's grid, in the same order: what is compared between surveys.
     pub async fn at_rest(&self, spectra: &[&Spectrum]) -> Vec<Result<RestFrame, NoPrediction>> {
         let ready = self.bring_to_rest(None, spectra).await;
-        let rest = |star: AtRest| RestFrame {
+        let rest = |star: AtRest, spectrum: &Spectrum| RestFrame {
+            sigma: pixel_sigma(spectrum, &star.opened, &star.prepared, star.rv_kms),
             rv_kms: star.rv_kms,
             snr: star.opened.snr.map(|s| s.value),
             norm: star.prepared.norm,
-            continuum: star.prepared.continuum,
         };
-        ready.into_iter().map(|star| star.map(rest)).collect()
+        ready.into_iter().zip(spectra).map(|(star, spectrum)| Ok(rest(star?, spectrum))).collect()
     }
 
     /// One spectrum at rest, with all that led there.
@@ -298,7 +299,10 @@ impl Predictor {
                 let prediction = self.judge(&ready, &labels);
                 match &mut taught {
                     None => Ok(prediction),
-                    Some(taught) => Ok(self.mark(prediction, taught.next().ok_or(NoPrediction::Device)?)),
+                    Some(taught) => {
+                        let value = taught.next().ok_or(NoPrediction::Device)?;
+                        Ok(self.mark(prediction, value, ready.prepared.coverage))
+                    }
                 }
             })
             .collect()
@@ -310,8 +314,9 @@ impl Predictor {
             Some(Ok(at_rest)) => {
                 let mut view = raw_view(spectrum);
                 let doppler = 1.0 + at_rest.rv_kms / C_KMS;
-                view.continuum_wave_vac_aa = grid::fit_wave_vac_aa().iter().map(|w| (w * doppler) as f32).collect();
-                view.continuum = at_rest.prepared.continuum.iter().map(|c| *c as f32).collect();
+                // All that the flux was divided by, the running mean beside the polynomial.
+                view.continuum_wave_vac_aa = grid::model_wave_vac_aa().iter().map(|w| (w * doppler) as f32).collect();
+                view.continuum = at_rest.prepared.divisor.iter().map(|c| *c as f32).collect();
                 view.model_wave_vac_aa = grid::model_wave_vac_aa().iter().map(|w| *w as f32).collect();
                 view.model_flux = at_rest.prepared.norm;
                 view.ledger = at_rest.opened.ledger;
@@ -389,7 +394,8 @@ impl Predictor {
         let snr = star.opened.snr;
         let feh = self.outputs.iter().zip(outputs).find(|(l, _)| **l == Label::Feh).map_or(0.0, |(_, v)| *v);
         let value = |label: Label| match label {
-            Label::Rv => Some(star.rv_kms),
+            // What is left in a spectrum at rest is no velocity of the star.
+            Label::Rv => Some(star.rv_kms).filter(|_| star.opened.frame != Frame::Rest),
             other => self.outputs.iter().position(|l| *l == other).and_then(|i| outputs.get(i)).copied(),
         };
         let estimates: Vec<Estimate> = self
@@ -417,18 +423,22 @@ impl Predictor {
         Prediction { model, model_sha256, snr, estimates, flags, ledger, taught: None }
     }
 
-    /// A prediction with the taught label in its place, and marked.
-    fn mark(&self, mut prediction: Prediction, value: f64) -> Prediction {
+    /// A prediction with the taught label in its place, and marked. `coverage` is the part of the model's pixels that the
+    /// spectrum has.
+    fn mark(&self, mut prediction: Prediction, value: f64, coverage: f64) -> Prediction {
         let Some(adapter) = &self.adapter else { return prediction };
         let card = adapter.card();
+        let is_feh = card.label() == Some(Label::Feh);
+        let feh = prediction.get(Label::Feh).filter(|_| !is_feh).map_or(value, |e| e.value);
         let own = card.label().and_then(|label| prediction.estimates.iter_mut().find(|e| e.label == label));
         let before = own.as_ref().map(|e| e.value);
         let mut error = card.error;
         if let Some(own) = own {
-            // What cross-validation found holds at the S/N of the spectra taught from; noise beyond that comes on top.
+            // What cross-validation found holds for whole spectra at the S/N of those taught from; what noise and missing
+            // pixels add beyond that comes on top.
             let noise = self.entry.errors.iter().find(|e| e.label == own.label).map_or(0.0, |errors| {
-                let at = |snr| errors.sigma(value, snr, 1.0);
-                let (here, there) = (at(prediction.snr.map(|s| s.value)), at(card.snr));
+                let snr = prediction.snr.map(|s| s.value);
+                let (here, there) = (errors.sigma(feh, snr, coverage), errors.sigma(feh, card.snr, 1.0));
                 (here * here - there * there).max(0.0).sqrt()
             });
             error = error.hypot(noise);

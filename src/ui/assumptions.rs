@@ -3,6 +3,7 @@
 use leptos::{ev, prelude::*};
 
 use super::columns::may_have_columns;
+use super::format;
 use super::state::{Row, State};
 use crate::engine::Assumptions;
 use crate::spectrum::{Frame, Medium, Source};
@@ -102,8 +103,38 @@ pub fn AssumptionControls(row: Row) -> impl IntoView {
                     {move || if row.assumptions.get().columns.is_some() { "Columns, set by you…" } else { "Columns…" }}
                 </button>
             })}
+            <LikeThis row/>
             {move || wrong.get().map(|text| view! { <p class="error" role="alert">{text}</p> })}
         </section>
+    }
+}
+
+/// Takes all spectra of the same form for what this one was set to be.
+#[component]
+fn LikeThis(row: Row) -> impl IntoView {
+    let state = expect_context::<State>();
+    let set = Memo::new(move |_| Assumptions { columns: None, ..row.assumptions.get() });
+    let others = move || -> Vec<Row> {
+        let kind = |row: &Row| row.summary.with(|s| (s.meta.format.clone(), s.meta.survey));
+        let own = kind(&row);
+        let is_like = |other: &&Row| other.key != row.key && state.is_current(other.key) && kind(other) == own;
+        let differs = |other: &&Row| Assumptions { columns: None, ..other.assumptions.get() } != set.get();
+        state.rows.with(|rows| rows.iter().filter(is_like).filter(differs).copied().collect())
+    };
+    let apply = move |_| {
+        for other in untrack(others) {
+            let columns = other.assumptions.get_untracked().columns;
+            state.assume(other, Assumptions { columns, ..set.get_untracked() });
+        }
+    };
+    // Looked for only once something is set: ten thousand rows would be as many subscriptions.
+    let n = Memo::new(move |_| if set.get() == Assumptions::default() { 0 } else { others().len() });
+    view! {
+        <Show when=move || { n.get() > 0 }>
+            <button data-testid="assume-all" on:click=apply>
+                {move || format!("Set {} of this form so", format::count(n.get(), "other spectrum", "other spectra"))}
+            </button>
+        </Show>
     }
 }
 

@@ -28,7 +28,6 @@ pub fn Grid() -> impl IntoView {
             sight.reveal(index);
         }
     });
-    let grab_focus = StoredValue::new(false);
     let on_key = move |event: ev::KeyboardEvent| {
         let step = match event.key().as_str() {
             "ArrowDown" => 1,
@@ -45,11 +44,11 @@ pub fn Grid() -> impl IntoView {
                 }
                 return;
             }
-            "j" | "k" => return grab_focus.set_value(true),
+            "j" | "k" => return state.grabs_focus.set_value(true),
             _ => return,
         };
         event.prevent_default();
-        grab_focus.set_value(true);
+        state.grabs_focus.set_value(true);
         state.select_by(step);
     };
     let rows = move || {
@@ -81,7 +80,7 @@ pub fn Grid() -> impl IntoView {
                     {move || space(window.get().0)}
                     <For
                         each=rows key=|(row, index)| (row.key, *index)
-                        children=move |(row, index)| view! { <TableRow row index grab_focus/> }
+                        children=move |(row, index)| view! { <TableRow row index/> }
                     />
                     {move || space(n.get().saturating_sub(window.get().1))}
                 </tbody>

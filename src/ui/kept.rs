@@ -161,7 +161,11 @@ pub fn Origins() -> impl IntoView {
                 let name = |m: &ModelRef| format!("{} ({})", m.title, m.sha256.chars().take(8).collect::<String>());
                 format!(" Computed then by {}.", origin.models.iter().map(name).collect::<Vec<_>>().join(", "))
             };
-            let changed = today.as_ref().is_some_and(|m| origin.models.iter().any(|then| then.sha256 != m.sha256));
+            // Of the same name: results of an encoder pair or of something taught have models of their own.
+            let name = |m: &ModelRef| m.title.rsplit_once(' ').map_or(m.title.clone(), |(name, _)| name.to_owned());
+            let is_older =
+                |m: &crate::result::ModelCard, then: &ModelRef| then.sha256 != m.sha256 && name(then) == m.name;
+            let changed = today.as_ref().is_some_and(|m| origin.models.iter().any(|then| is_older(m, then)));
             view! {
                 <div class="notice" data-testid="origin">
                     <p>

@@ -25,6 +25,10 @@ pub fn listen(state: State, help: RwSignal<bool>) {
         if typing || event.ctrl_key() || event.meta_key() || event.alt_key() {
             return;
         }
+        // With the focus nowhere the row takes it, so that Space and the arrows go on from there.
+        if matches!(event.key().as_str(), "j" | "k") && target.is_some_and(|t| t.tag_name() == "BODY") {
+            state.grabs_focus.set_value(true);
+        }
         match event.key().as_str() {
             "j" => state.select_by(1),
             "k" => state.select_by(-1),

@@ -90,6 +90,7 @@ fn App() -> impl IntoView {
     kept::listen(state);
     autosave::look(state);
     samp::follow(state);
+    samp::sign_off(state);
     let is_empty = move || {
         state.rows.with(Vec::is_empty)
             && state.skipped.with(Vec::is_empty)

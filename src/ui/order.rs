@@ -139,10 +139,14 @@ enum Quantity {
 
 impl Filter {
     /// Reads what the user typed: words, all of which must be in the id, the file's or the survey's name, and conditions
-    /// such as `teff>5000`, `[Fe/H]<=-1`, `e_rv<5`, `snr>20`, with or without `and` between them.
+    /// such as `teff>5000`, `[Fe/H] <= -1`, `e_rv<5`, `snr>20`, with or without `and` between them.
     pub fn parse(only: Only, text: &str) -> Self {
         let mut filter = Filter { only, ..Filter::default() };
-        let text = text.to_lowercase();
+        let mut text = text.to_lowercase();
+        for sign in ["<", ">", "="] {
+            // No space about a sign: a condition is one word.
+            text = text.split(sign).map(str::trim).collect::<Vec<_>>().join(sign);
+        }
         for term in text.split_whitespace().filter(|term| !["and", "&", "&&"].contains(term)) {
             match Bound::parse(term) {
                 Some(bound) => filter.bounds.push(bound),
@@ -255,9 +259,13 @@ mod tests {
         let summary = summary("star");
         let poor = prediction(-2.0, vec![]);
         let facts = Facts { summary: &summary, prediction: Some(&poor) };
-        for (text, keeps) in
-            [("FEH<-1", true), ("[Fe/H]<-1 and star", true), ("[fe/h]>−1", false), ("Star", true), ("sun", false)]
-        {
+        for (text, keeps) in [
+            ("FEH<-1", true),
+            ("star [Fe/H] <= -2 and star", true),
+            ("[fe/h]> −1", false),
+            ("Star", true),
+            ("sun", false),
+        ] {
             let filter = Filter::parse(Only::All, text);
             assert_eq!((filter.keeps(facts), filter.unclear().len()), (keeps, 0), "{text}");
         }

@@ -53,7 +53,7 @@ impl Which {
 
 /// The range that the visitor chose, Å. It outlives the selection, so that one line can be followed from star to star.
 #[derive(Clone, Copy)]
-pub struct ChosenRange(RwSignal<Option<(f64, f64)>>);
+pub struct ChosenRange(pub RwSignal<Option<(f64, f64)>>);
 
 impl ChosenRange {
     /// Provides it to the whole page, nothing chosen.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::format;
+use super::parameters::FlagChip;
 use super::state::{Row, RowKey, State};
 use crate::engine::Request;
 use crate::engine::reading_message::{ReadingEvent, ReadingRequest};
 use crate::plot::{FitCurves, SlopeCurves};
 use crate::result::reading::{ModelFit, Saliency};
-use crate::result::{Label, SpectrumView};
+use crate::result::{Flag, Label, SpectrumView};
 
 /// Something of one row, or why it cannot be had.
 type Of<T> = RwSignal<Option<(RowKey, Result<Arc<T>, String>)>>;
@@ -75,11 +76,6 @@ impl State {
             ReadingEvent::Loading { done, total } => self.reading.loading.set((done < total).then_some((done, total))),
             ReadingEvent::Fitted { spectrum, fit } => {
                 self.reading.loading.set(None);
-                let is_poor = fit.as_ref().is_ok_and(|fit| fit.is_poor);
-                if let Some(row) = self.row(key(spectrum)).filter(|_| is_poor) {
-                    row.answer.update(|answer| answer.mark_poor_fit());
-                    self.rearrange_soon();
-                }
                 self.reading.fit.set(Some((key(spectrum), fit.map(|fit| Arc::new(*fit)))));
             }
             ReadingEvent::Salient { spectrum, saliency } => {
@@ -133,7 +129,8 @@ pub fn curves(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> Memo<Curves> {
     let reading = expect_context::<State>().reading;
     let fit = Memo::new(move |_| {
         let fit = reading.fit_of(row.key).filter(|_| reading.shows_fit.get())?.ok()?;
-        view.with(|view| Some(Arc::new(FitCurves::of(view.as_ref()?, &fit))))
+        let fwhm_pixels = f64::from(reading.smoothing.get());
+        view.with(|view| Some(Arc::new(FitCurves::of(view.as_ref()?, &fit, fwhm_pixels))))
     });
     let slopes = Memo::new(move |_| {
         let saliency = reading.saliency_of(row.key)?.ok()?;
@@ -143,6 +140,21 @@ pub fn curves(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> Memo<Curves> {
         })
     });
     Memo::new(move |_| Curves { fit: fit.get(), slopes: slopes.get() })
+}
+
+/// What is shown of it for a row now.
+pub fn curves_now(state: State, row: Row, view: &SpectrumView) -> Curves {
+    let reading = state.reading;
+    untrack(|| {
+        let fit = reading.fit_of(row.key).filter(|_| reading.shows_fit.get()).and_then(Result::ok);
+        let slopes = reading.saliency_of(row.key).and_then(Result::ok);
+        let fwhm_pixels = f64::from(reading.smoothing.get());
+        let of_slopes = |s: Arc<Saliency>| SlopeCurves::of(&view.model_wave_vac_aa, &view.model_flux, &s);
+        Curves {
+            fit: fit.map(|fit| Arc::new(FitCurves::of(view, &fit, fwhm_pixels))),
+            slopes: slopes.map(|s| Arc::new(of_slopes(s))),
+        }
+    })
 }
 
 /// Whether there is a place for the model spectrum of a row.
@@ -254,7 +266,9 @@ pub fn FitLine(key: RowKey) -> impl IntoView {
     let reading = expect_context::<State>().reading;
     move || {
         let fit = reading.fit_of(key).filter(|_| reading.shows_fit.get())?.ok()?;
-        Some(view! { <p class="muted" role="status" data-testid="fit-line">{in_words(&fit)}</p> })
+        // Of this star alone: what is exported does not depend on which stars were looked at.
+        let poor = fit.is_poor.then(|| view! { <FlagChip flag=Flag::PoorFit explained=true/> " " });
+        Some(view! { <p class="muted" role="status" data-testid="fit-line">{poor} {in_words(&fit)}</p> })
     }
 }
 

@@ -7,12 +7,29 @@ use leptos::prelude::*;
 
 use super::state::{Answer, Curves, EngineStatus, Progress, RowKey, State};
 use crate::engine::Event;
+use crate::engine::teach_message::TeachEvent;
+
+/// True of what is said of spectra, labels and what is learned from them: all that "Clear all" forgets.
+fn is_of_spectra(event: &Event) -> bool {
+    match event {
+        Event::Found { .. } | Event::Skipped { .. } | Event::Labelled { .. } | Event::Tables { .. } => true,
+        Event::Teaching(event) => !matches!(
+            event,
+            TeachEvent::Bases(_) | TeachEvent::Fetching { .. } | TeachEvent::InUse { .. } | TeachEvent::NotInUse
+        ),
+        _ => false,
+    }
+}
 
 impl State {
     /// Takes in what the engine of `epoch` said.
     pub fn receive(&self, epoch: u32, event: Event) {
         let key = |id| RowKey { epoch, id };
+        if self.clearing.get_value() > 0 && is_of_spectra(&event) {
+            return;
+        }
         match event {
+            Event::Cleared => self.clearing.update_value(|n| *n = n.saturating_sub(1)),
             Event::Loading { what, done, total } => self.engine.set(EngineStatus::Loading { what, done, total }),
             Event::Ready { backend, model } => {
                 self.model.set(Some(model));

@@ -37,13 +37,6 @@ impl Answer {
             _ => None,
         }
     }
-
-    /// Marks the prediction as one whose model spectrum is not that of the star.
-    pub fn mark_poor_fit(&mut self) {
-        if let Answer::Predicted(prediction) = self {
-            Arc::make_mut(prediction).mark_poor_fit();
-        }
-    }
 }
 
 /// One row of the table. The row itself never changes; what it shows are signals, so that only its own cells redraw.

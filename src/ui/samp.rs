@@ -158,13 +158,18 @@ impl Samp {
         });
     }
 
-    fn disconnect(self) {
+    /// Stands apart from the hub, which is still to be told: the key to it, if there was one.
+    fn part(self) -> Option<String> {
         let key = self.key();
         self.visit.update(|visit| *visit += 1);
         self.phase.set(Phase::Apart);
         self.follows.set(false);
         self.said.set(String::new());
-        if let Some(key) = key {
+        key
+    }
+
+    fn disconnect(self) {
+        if let Some(key) = self.part() {
             spawn_local(async move { drop(self.call("unregister", &[Value::text(key)]).await) });
         }
     }
@@ -259,6 +264,17 @@ pub fn follow(state: State) {
             samp.point(row);
         }
     });
+}
+
+/// Signs off when the page is left, so that the hub keeps no program that is gone.
+pub fn sign_off(state: State) {
+    let listener = window_event_listener_untyped("pagehide", move |_| {
+        let Some(key) = state.samp.part() else { return };
+        let body = samp::call("samp.webhub.unregister", &[Value::text(key)]);
+        // Who leaves hears no answer.
+        let _ = window().navigator().send_beacon_with_opt_str(HUB_URL, Some(&body));
+    });
+    on_cleanup(move || listener.remove());
 }
 
 /// Connect, and what can then be sent.

@@ -67,7 +67,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
         <figure>
             <figcaption>
                 <span class="key data">"flux" {says_smoothed}</span>
-                <Show when=move || view.with(|v| v.as_ref().is_some_and(|v| !v.sigma.is_empty()))>
+                <Show when=move || drawn.with(|v| v.as_ref().is_some_and(|v| !v.sigma.is_empty()))>
                     <span class="key sigma">"±1 σ"</span>
                 </Show>
                 <Show when=move || has_model.get()><span class="key continuum">"continuum"</span></Show>

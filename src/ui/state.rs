@@ -91,6 +91,10 @@ pub struct State {
     pub ticked: RwSignal<BTreeSet<RowKey>>,
     /// The row ticked last, from which a range goes.
     pub last_ticked: StoredValue<Option<RowKey>>,
+    /// How often the engine was told to forget all spectra, and has not said yet that it did.
+    pub clearing: StoredValue<u32>,
+    /// True when a key has just moved the selection: the row that is then selected takes the focus.
+    pub grabs_focus: StoredValue<bool>,
     /// The row whose detail is shown.
     pub selected: RwSignal<Option<RowKey>>,
     /// The curves last received, or why there are none, and whose they are.
@@ -149,6 +153,8 @@ impl State {
             arrangement: Arrangement::new(),
             ticked: RwSignal::new(BTreeSet::new()),
             last_ticked: StoredValue::new(None),
+            clearing: StoredValue::new(0),
+            grabs_focus: StoredValue::new(false),
             selected: RwSignal::new(None),
             view: RwSignal::new(None),
             catalogue: RwSignal::new(BTreeMap::new()),
@@ -249,6 +255,9 @@ impl State {
     /// Forgets every spectrum, and offers to bring the files back.
     pub fn clear(&self) {
         self.cancel();
+        if self.link.get_value().is_some() {
+            self.clearing.update_value(|n| *n += 1);
+        }
         self.send(Request::Clear, Vec::new());
         let mut files = Vec::new();
         self.opened.update_value(|opened| files = std::mem::take(opened));
@@ -285,6 +294,8 @@ impl State {
         let now = self.selected.get_untracked().and_then(|key| rows.iter().position(|row| row.key == key));
         let last = rows.len().saturating_sub(1);
         let next = now.map_or(0, |i| i.saturating_add_signed(step).min(last));
+        // At either end nothing is selected anew, and nothing takes the focus.
+        self.grabs_focus.update_value(|grabs| *grabs &= now != Some(next));
         if let Some(row) = rows.get(next) {
             self.select(row.key);
         }
@@ -340,6 +351,7 @@ impl State {
 
     /// The engine died: what it was doing is lost, what it answered stays.
     pub fn lose_engine(&self) {
+        self.clearing.set_value(0);
         self.jobs.update(BTreeMap::clear);
         self.awaited.give_up();
         // They went with the engine that had read them.

@@ -7,17 +7,16 @@ use super::parameters::FlagChip;
 use super::state::{Answer, Row, State};
 use crate::result::{Flag, Label};
 
-/// A row. `index` counts from 0; `grab_focus` is true when a key has just moved the selection inside the table, and the
-/// row that is then selected takes the focus.
+/// A row. `index` counts from 0.
 #[component]
-pub fn TableRow(row: Row, index: usize, grab_focus: StoredValue<bool>) -> impl IntoView {
+pub fn TableRow(row: Row, index: usize) -> impl IntoView {
     let state = expect_context::<State>();
     let element = NodeRef::<html::Tr>::new();
     let is_selected = Memo::new(move |_| state.selected.get() == Some(row.key));
     Effect::new(move |_| {
         let Some(element) = element.get() else { return };
-        if is_selected.get() && grab_focus.get_value() {
-            grab_focus.set_value(false);
+        if is_selected.get() && state.grabs_focus.get_value() {
+            state.grabs_focus.set_value(false);
             let options = web_sys::FocusOptions::new();
             options.set_prevent_scroll(true);
             // Fails for no element in a document.

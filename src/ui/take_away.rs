@@ -7,9 +7,11 @@ use super::download::{save_bytes, save_text};
 use super::figure_file::{self, Width};
 use super::files::text_of;
 use super::format;
-use super::reading::Curves;
+use super::plot_canvas::ChosenRange;
+use super::reading;
 use super::samp::OtherPrograms;
 use super::state::{Row, State};
+use crate::plot::smoothed;
 use crate::result::Label;
 use crate::share::{self, Format, Record, citation, link, models_of, session, spectra};
 
@@ -20,6 +22,7 @@ const MOST_CURVES: usize = 2_000;
 #[component]
 pub fn TakeAway() -> impl IntoView {
     let state = expect_context::<State>();
+    let range = expect_context::<ChosenRange>();
     let dialog = NodeRef::<html::Dialog>::new();
     let said = RwSignal::new(String::new());
     let width = RwSignal::new(Width::Double);
@@ -51,8 +54,8 @@ pub fn TakeAway() -> impl IntoView {
                 Job::Session => save_session(state, rows).await,
                 Job::BibTex => copy_bibtex(state, rows).await,
                 Job::Link => copy_link(state, rows).await,
-                Job::Svg => save_figure(state, width.get_untracked(), false).await,
-                Job::Png => save_figure(state, width.get_untracked(), true).await,
+                Job::Svg => save_figure(state, range, width.get_untracked(), false).await,
+                Job::Png => save_figure(state, range, width.get_untracked(), true).await,
             });
         });
     };
@@ -261,8 +264,13 @@ async fn copy_bibtex(state: State, rows: Vec<Row>) -> Result<String, String> {
     Ok(format!("The browser does not let the page copy; specola.bib: {told}"))
 }
 
-async fn save_figure(state: State, width: Width, is_png: bool) -> Result<String, String> {
+async fn save_figure(state: State, range: ChosenRange, width: Width, is_png: bool) -> Result<String, String> {
     let row = untrack(|| state.selected_row()).ok_or("No spectrum is on show; select a row first.")?;
     let view = state.curves(row).await?;
-    figure_file::save(row, &view, &Curves::default(), None, width, is_png)
+    // As it is on show: with what helps to read it, over the range that was chosen.
+    let curves = reading::curves_now(state, row, &view);
+    let range_aa = range.0.get_untracked();
+    let fwhm_pixels = f64::from(state.reading.smoothing().get_untracked());
+    let drawn = if fwhm_pixels > 0.0 { smoothed(&view, fwhm_pixels) } else { (*view).clone() };
+    figure_file::save(row, &drawn, &curves, range_aa, width, is_png)
 }

@@ -8,6 +8,9 @@ use super::super::{ModelsDir, Outcome, output};
 use super::{Tools, modality_named, names};
 use crate::retrieve::index::{Bits, Index};
 
+/// How an index calls itself; where it is read it goes by its file.
+const NAME: &str = "index";
+
 /// Make an index of spectra, in which `specola retrieve` finds look-alikes
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Embed {
@@ -40,8 +43,9 @@ impl Embed {
         let bits = if self.small { Bits::Eight } else { Bits::Sixteen };
         let mut index = match self.append {
             true => tools.index(&self.output)?,
-            false => Index::new(encoders.about("index", &names(&self.files), labels.clone()), bits),
+            false => Index::new(encoders.about(NAME, &names(&self.files), labels.clone()), bits),
         };
+        index.about.name = NAME.into();
         anyhow::ensure!(index.about.labels == labels, "the index to append to has other labels; make a new one");
         let outcome = for_each_part(&self.files, |part, report| {
             for (loaded, encoded) in part.iter().zip(tools.encode(&part, report)?) {
@@ -54,7 +58,9 @@ impl Embed {
                 let labels = encoders.labels_in_order(&encoded);
                 let rows = index.rows_mut(modality);
                 let (embedding, flux) = (&encoded.embedding, &encoded.seen.flux);
-                match rows.ids().iter().position(|known| known == id).filter(|_| self.append) {
+                // Only what was there before is replaced.
+                let known = self.append.then(|| rows.ids().iter().position(|known| known == id)).flatten();
+                match known {
                     Some(row) => rows.replace(row, id, embedding, &labels, flux)?,
                     None => rows.push(id, embedding, &labels, flux)?,
                 }
@@ -63,7 +69,7 @@ impl Embed {
         })?;
         let mut out = output::open(Some(&self.output))?;
         out.write_all(&index.to_file()?)?;
-        out.flush()?;
+        out.finish()?;
         Ok(outcome)
     }
 }

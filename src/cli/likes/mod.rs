@@ -21,7 +21,7 @@ pub(super) mod translate;
 
 /// Form of the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
+pub(super) enum Form {
     /// Comma-separated values with a header
     Csv,
     /// One object a line
@@ -29,13 +29,13 @@ enum Form {
 }
 
 /// An encoder pair, its shipped index, and what measures velocities.
-struct Tools {
-    kit: Kit,
-    predictor: Predictor,
+pub(super) struct Tools {
+    pub kit: Kit,
+    pub predictor: Predictor,
 }
 
 impl Tools {
-    fn load(models: &ModelsDir, pair: Option<&str>) -> anyhow::Result<Self> {
+    pub fn load(models: &ModelsDir, pair: Option<&str>) -> anyhow::Result<Self> {
         let kit = block_on(Kit::fetch(&models.store(), pair, |_, _, _| {})).map_err(|why| anyhow!(why))?;
         Ok(Self { kit, predictor: models.load(None)?.1 })
     }

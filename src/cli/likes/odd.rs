@@ -65,7 +65,7 @@ impl Odd {
         oddity::rank(&mut oddities);
         let mut out = output::open(self.output.as_deref())?;
         self.write(&mut out, &oddities)?;
-        out.flush()?;
+        out.finish()?;
         Ok(outcome)
     }
 

@@ -81,7 +81,7 @@ impl Repeats {
                 }
             }
         }
-        out.flush()?;
+        out.finish()?;
         Ok(outcome)
     }
 }

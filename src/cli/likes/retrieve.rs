@@ -103,7 +103,7 @@ impl Retrieve {
             let queries = set.into_iter().map(|(wanted, _)| wanted).collect();
             self.answer(&mut out, &library, queries, modality, &options)?;
         }
-        out.flush()?;
+        out.finish()?;
         Ok(outcome)
     }
 

@@ -64,7 +64,7 @@ impl Translate {
             }
             Ok(())
         })?;
-        out.flush()?;
+        out.finish()?;
         Ok(outcome)
     }
 

@@ -270,14 +270,8 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
 
     /// What the encoders make of spectra; those that are gone are passed over.
     async fn encode(&mut self, ids: &[SpectrumId]) -> Vec<(SpectrumId, Result<(Encoded, Meta), String>)> {
-        let mut done = Vec::new();
-        let mut known: Vec<SpectrumId> = Vec::new();
-        for id in ids {
-            match self.bring_back(*id).await {
-                Ok(()) => known.push(*id),
-                Err(why) => done.push((*id, Err(why))),
-            }
-        }
+        let (known, gone) = self.bring_all_back(ids).await;
+        let mut done: Vec<_> = gone.into_iter().map(|(id, why)| (id, Err(why))).collect();
         let assumed = |id: &SpectrumId| Some((*id, self.spectra.get(id)?.assumed()?));
         let (known, spectra): (Vec<SpectrumId>, Vec<_>) = known.iter().filter_map(assumed).unzip();
         let (Some(ready), Model::Ready(predictor)) = (self.likes.ready(), &self.model) else {

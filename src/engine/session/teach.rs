@@ -103,10 +103,8 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         let Some(mut making) = self.making.take() else { return };
         let at_once = if making.order.is_refined() { HELD_AT_ONCE } else { AT_ONCE };
         let ids: Vec<SpectrumId> = making.waiting.drain(..at_once.min(making.waiting.len())).collect();
-        for id in &ids {
-            // One that cannot be read again is left out, as one without a label is.
-            let _ = self.bring_back(*id).await;
-        }
+        // One that cannot be read again is left out, as one without a label is.
+        let (ids, _) = self.bring_all_back(&ids).await;
         if let Model::Unavailable(why) = &self.model {
             return (self.emit)(Event::Teaching(TeachEvent::Failed(why.clone())));
         }
@@ -174,11 +172,10 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     /// Answers some spectra anew.
     pub(super) async fn answer_some_again(&mut self) {
         let ids: Vec<SpectrumId> = self.again.drain(..super::MAX_BATCH.min(self.again.len())).collect();
-        for id in &ids {
-            if let Err(why) = self.bring_back(*id).await {
-                (self.emit)(Event::Refused { spectrum: *id, why });
-            }
+        let (there, gone) = self.bring_all_back(&ids).await;
+        for (spectrum, why) in gone {
+            (self.emit)(Event::Refused { spectrum, why });
         }
-        self.predict(&ids).await;
+        self.predict(&there).await;
     }
 }

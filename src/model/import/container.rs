@@ -1,7 +1,9 @@
 //! Where in a file its tensors lie: PyTorch's zip, its older form, a pickle with tensors inside, safetensors.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use zip::{CompressionMethod, ZipArchive};
 
@@ -102,13 +104,18 @@ fn zip(reader: &mut (impl Read + Seek)) -> Result<Contents, ImportError> {
 fn plain(reader: &mut (impl Read + Seek), length: u64) -> Result<Contents, ImportError> {
     limit("the pickle", length, MAX_PICKLE)?;
     let (tree, _) = Tree::read(bytes(reader, 0, length)?, 0)?;
-    let storage = |tensor: &Described| {
-        let Place::Embedded(range) = &tensor.place else { return None };
+    let inside = |range: &Range<usize>| {
         let blob = tree.bytes().get(range.clone())?;
         let (_, inner, storages) = legacy_parts(blob, blob.len() as u64).ok()?;
         let (dtype, key, n) = inner.root_storage()?;
         let (start, found) = storages.get(&key)?;
         (n == *found).then_some((dtype, range.start as u64 + start, n))
+    };
+    // Many tensors may name one of them.
+    let known = RefCell::new(BTreeMap::new());
+    let storage = |tensor: &Described| {
+        let Place::Embedded(range) = &tensor.place else { return None };
+        *known.borrow_mut().entry((range.start, range.end)).or_insert_with(|| inside(range))
     };
     Ok(Contents { tensors: place_all(&tree, storage)?, tree: Some(tree) })
 }

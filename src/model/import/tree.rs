@@ -245,13 +245,15 @@ impl Tree {
         while let Some((module, prefix, depth)) = open.pop() {
             visits += 1;
             let Some(state) = self.state(module).filter(|_| visits < MAX_VISITS && depth < MAX_DEPTH) else { continue };
+            // Everything that is looked at counts: one dictionary may stand in thousands of modules.
+            visits += self.items(state).len();
             for part in ["_parameters", "_buffers"] {
                 let Some(dict) = self.entry(state, part) else { continue };
-                for (name, tensor) in self.tensors(dict) {
-                    visits += 1;
-                    if visits < MAX_VISITS {
-                        found.insert(format!("{prefix}{name}"), tensor);
-                    }
+                visits += self.items(dict).len();
+                if visits < MAX_VISITS {
+                    found.extend(
+                        self.tensors(dict).into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)),
+                    );
                 }
             }
             let parts = self.entry(state, "_modules").map(|dict| self.items(dict)).unwrap_or_default();

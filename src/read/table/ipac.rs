@@ -64,6 +64,10 @@ pub(super) fn read(text: &str) -> Result<Table<'_>, ReadError> {
                 places.push(((start + from) as u32, (start + to) as u32));
             }
             lines.push(number as u32 + 1);
+            // A cell is a letter wide at least, so more of them are not the table's but a short line's.
+            if places.len() > text.len() {
+                return Err(bad("its lines are shorter than its header; export the table again"));
+            }
         }
     }
     let (width, rows) = (columns.len(), lines.len());

@@ -134,6 +134,9 @@ impl Stream {
                 return Err("its rows have no bytes; export the table again".into());
             }
             rows += 1;
+            if places.len() > bytes.len() {
+                return Err("most of its fields have no bytes; export the table again".into());
+            }
         }
         let primitives = fields.iter().map(|f| f.0).collect();
         Ok((Self { bytes, places, primitives, blanks }, rows))

@@ -10,7 +10,7 @@ use crate::result::Label;
 /// One cell of a label column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Cell {
-    /// Nothing there, or what tables write for it (`nan`, −9999).
+    /// Nothing there, or what tables write for it (`nan`, −9999, −999).
     Missing,
     /// A finite number.
     Number(f64),
@@ -18,12 +18,17 @@ pub enum Cell {
     Text(String),
 }
 
+/// True of what tables write where nothing is known.
+pub fn is_filler(value: f64) -> bool {
+    !value.is_finite() || value <= -9999.0 || value == -999.0
+}
+
 impl Cell {
     /// Reads a cell.
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
         match text.parse::<f64>() {
-            Ok(v) if v.is_finite() && v > -9999.0 => Self::Number(v),
+            Ok(v) if !is_filler(v) => Self::Number(v),
             Ok(_) => Self::Missing,
             Err(_) if matches!(text.to_lowercase().as_str(), "" | "-" | "--" | "na" | "n/a" | "null" | "none") => {
                 Self::Missing

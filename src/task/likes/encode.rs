@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::model::encoders::{EncoderError, EncoderPair, lrs_input};
 use crate::model::manifest::ModelEntry;
-use crate::preprocess::grid::{C_KMS, MODEL_PIXELS, fit_wave_vac_aa, model_wave_vac_aa};
+use crate::preprocess::grid::{MODEL_PIXELS, model_wave_vac_aa};
 use crate::preprocess::resample::linear;
 use crate::preprocess::xp::{self, XpError};
 use crate::result::catalogue::Modality;
@@ -73,22 +73,10 @@ pub async fn prepare(predictor: &Predictor, spectra: &[&Spectrum]) -> Vec<Result
                 return xp_seen(spectrum);
             }
             let rest = at_rest.next().ok_or(NoPrediction::Device)??;
-            let sigma = lrs_sigma(spectrum, rest.rv_kms, &rest.continuum);
             let seen = Seen { rv_kms: Some(rest.rv_kms), ..Seen::lrs(rest.norm, rest.snr) };
-            Ok(if sigma.is_empty() { seen } else { Seen { sigma, ..seen } })
+            Ok(if rest.sigma.is_empty() { seen } else { Seen { sigma: rest.sigma, ..seen } })
         })
         .collect()
-}
-
-/// Errors in units of the continuum, as MODEL_SPEC §5 has them; empty without inverse variances.
-fn lrs_sigma(spectrum: &Spectrum, rv_kms: f64, continuum: &[f64]) -> Vec<f32> {
-    let Some(ivar) = spectrum.ivar() else { return Vec::new() };
-    let good: Vec<usize> = (0..spectrum.len()).filter(|&i| ivar[i] > 0.0).collect();
-    let wave: Vec<f64> = good.iter().map(|&i| spectrum.wave_vac_aa()[i] / (1.0 + rv_kms / C_KMS)).collect();
-    let sigma: Vec<f64> = good.iter().map(|&i| 1.0 / ivar[i].sqrt()).collect();
-    let grid = model_wave_vac_aa();
-    let levels = linear(&fit_wave_vac_aa(), continuum, &grid);
-    linear(&wave, &sigma, &grid).iter().zip(levels).map(|(s, c)| (s / c) as f32).collect()
 }
 
 /// σ_N = |F_N| √((σ/F)² + (σ₅₅₀/F₅₅₀)²), MODEL_SPEC §5.

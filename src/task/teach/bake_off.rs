@@ -182,9 +182,21 @@ fn total_error(score: &StrategyScore) -> Option<Measured> {
     Some(together(all.sigma, all.bias)).filter(|total| total.value.is_finite())
 }
 
+/// Most that all deviations together, none clipped, may be of the least of any strategy's for one to be recommended.
+const MOST_SPREAD: f64 = 1.25;
+
 /// The simplest strategy that is within one standard error of the best.
 fn recommend(lesson: &Lesson, scores: &[StrategyScore]) -> Option<Recommendation> {
-    let judged: Vec<(Strategy, Measured)> = scores.iter().filter_map(|s| Some((s.strategy, total_error(s)?))).collect();
+    let all: Vec<(&StrategyScore, Measured)> = scores.iter().filter_map(|s| Some((s, total_error(s)?))).collect();
+    // Clipping leaves out the stars that a strategy gets wholly wrong; R² does not.
+    let spread = |score: &StrategyScore| {
+        let left = 1.0 - score.regimes[0].r2.value;
+        if left.is_finite() { left.max(0.0).sqrt() } else { f64::INFINITY }
+    };
+    let least = all.iter().map(|(score, _)| spread(score)).fold(f64::INFINITY, f64::min);
+    let is_sound = |score: &StrategyScore| spread(score) <= MOST_SPREAD * least;
+    let judged: Vec<(Strategy, Measured)> =
+        all.iter().filter(|(s, _)| is_sound(s)).map(|(s, m)| (s.strategy, *m)).collect();
     let (best, lowest) = *judged.iter().min_by(|a, b| a.1.value.total_cmp(&b.1.value))?;
     // A network that is merely undecided in its favour has no claim on two million new weights.
     let (chosen, its) = *judged.iter().find(|(_, m)| m.value <= lowest.value + lowest.error)?;
@@ -223,6 +235,28 @@ fn recommend(lesson: &Lesson, scores: &[StrategyScore]) -> Option<Recommendation
             figure(its)
         )
     };
+    let clipped = all.iter().filter(|(s, m)| !is_sound(s) && m.value < its.value + its.error);
+    for (score, m) in clipped {
+        reason.push_str(&format!(
+            " {}'s {} leaves out stars that it gets wholly wrong: its R² is {:.2} against {:.2}.",
+            score.strategy.title(),
+            figure(*m),
+            score.regimes[0].r2.value,
+            1.0 - least * least
+        ));
+    }
+    let others =
+        |s: &&StrategyScore| s.strategy != chosen && s.strategy != Strategy::ZeroShot && !is_alike(&s.strategy);
+    let others: Vec<&StrategyScore> = scores.iter().filter(others).collect();
+    let is_pair =
+        |a: &&StrategyScore| others.iter().any(|b| a.strategy != b.strategy && a.out_of_fold == b.out_of_fold);
+    let pair: Vec<&str> = others.iter().copied().filter(|a| is_pair(a)).map(|s| s.strategy.title()).collect();
+    if !pair.is_empty() {
+        reason.push_str(&format!(
+            " {} give the same answers: no pass of training improved on the correction that comes before the first.",
+            pair.join(" and ")
+        ));
+    }
     if let Some((_, before)) = judged.iter().find(|(s, _)| *s == Strategy::ZeroShot) {
         if chosen == Strategy::ZeroShot {
             reason.push_str(" Teaching gains nothing that could be told from chance: keep the shipped network.");

@@ -9,6 +9,7 @@ use super::state::number;
 use crate::plot::smoothed_values;
 use crate::result::catalogue::Modality;
 use crate::result::likes::{BothLabels, MatchedBy, Observed, Thumbnail, Translation};
+use crate::spectrum::Survey;
 use crate::ui::chart_canvas::ChartCanvas;
 use crate::ui::state::{RowKey, State};
 
@@ -64,7 +65,11 @@ fn One(it: Arc<Translation>) -> impl IntoView {
     let (id, to, spectrum, model) = (it.id.clone(), it.to, it.spectrum, it.model.clone());
     let has_partner = it.observed.is_some();
     let partners = move || {
-        let mine = |row: &crate::ui::state::Row| state.is_current(row.key) && row.key.id != spectrum;
+        // One of the survey that it is predicted in.
+        let is_xp = |row: &crate::ui::state::Row| row.summary.with(|s| s.meta.survey == Survey::GaiaXp);
+        let mine = |row: &crate::ui::state::Row| {
+            state.is_current(row.key) && row.key.id != spectrum && is_xp(row) == (to == Modality::Xp)
+        };
         state.rows.with(|rows| {
             rows.iter()
                 .filter(|r| mine(r))

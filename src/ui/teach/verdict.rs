@@ -69,7 +69,7 @@ fn Scores(bake_off: Arc<BakeOff>) -> impl IntoView {
     let rows = rows.map(|(score, regime, i, n)| view! { <ScoreRow score regime first=i == 0 n recommended=chosen/> });
     view! {
         <p class="muted" id="teach-scores-about">
-            {symbol(&bake_off.target)} ": every star predicted by a model that did not learn from it. σ after 3 σ clipping; errors over folds and seeds."
+            {symbol(&bake_off.target)} ": every star predicted without having been taught from. σ after 3 σ clipping; errors over folds and seeds."
         </p>
         <div class="table-scroll" tabindex="0" role="region" aria-label="How the strategies compare">
             <table class="scores" data-testid="teach-scores" aria-describedby="teach-scores-about">

@@ -108,6 +108,17 @@ scenario("the other programs follow the selection while that is asked for", asyn
   visit.strangers = [];
 });
 
+scenario("whoever leaves the page signs off", async (visit) => {
+  const calls = await hub(visit);
+  await dialogue(visit);
+  await visit.part("samp-connect").click();
+  await says(visit, /^Connected/);
+  await visit.page.goto("about:blank");
+  for (let i = 0; i < 50 && calls.at(-1).method !== "unregister"; i += 1) await visit.page.waitForTimeout(100);
+  assert.deepEqual([calls.at(-1).method, calls.at(-1).parameters], ["unregister", ["wk:7&amp;x"]]);
+  visit.strangers = [];
+});
+
 scenario("without a hub the page says so, and Connect can be tried again", async (visit) => {
   await visit.page.route(HUB, (route) => route.abort("connectionrefused"));
   await dialogue(visit);

@@ -47,6 +47,21 @@ scenario("a person without a mouse gets an answer and moves through the table", 
   assert.equal(rows.indexOf(await selected()), first);
 });
 
+scenario("Space ticks the row that j went to, and does not scroll", async (visit) => {
+  await visit.ready();
+  await visit.choose(samples());
+  await visit.answers(2);
+  await visit.idle();
+  await visit.page.evaluate(() => document.activeElement?.blur());
+  const ticked = () => visit.page.locator('[data-testid="row"]:has([data-testid="tick"]:checked)');
+  for (const key of ["j", "k", "j"]) await visit.page.keyboard.press(key);
+  const scrolled = await visit.page.evaluate(() => window.scrollY);
+  await visit.page.keyboard.press("Space");
+  assert.equal(await ticked().count(), 1);
+  assert.equal(await ticked().getAttribute("aria-selected"), "true");
+  assert.equal(await visit.page.evaluate(() => window.scrollY), scrolled);
+});
+
 scenario("the file button opens the picker by keyboard", async (visit) => {
   // Asked for first: the browser hands pickers over only from some time after the asking.
   const picker = visit.page.waitForEvent("filechooser");
