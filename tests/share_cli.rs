@@ -10,6 +10,7 @@ use specola::model::store::{Folder as Models, Store};
 use specola::result::Summary;
 use specola::share::link::{encode, limit};
 use specola::share::{Answer, Record};
+use specola::spectrum::{Known, Medium, Source, Spectrum};
 use specola::task::predict::Predictor;
 use support::{Folder, star_csv, write_untrained_model};
 
@@ -31,7 +32,7 @@ fn run(folder: &Folder, arguments: &[&str]) -> Output {
 }
 
 /// A link to some of the stars, made by the library as the page makes it.
-fn link(folder: &Folder, names: &[&str]) -> String {
+fn link(folder: &Folder, names: &[&str], told: impl Fn(Spectrum) -> Spectrum) -> String {
     let store = Store::new(Models::new(folder.path().join("models")));
     let manifest = block_on(store.manifest()).expect("there is a manifest");
     let entry = &manifest.models[0];
@@ -42,7 +43,7 @@ fn link(folder: &Folder, names: &[&str]) -> String {
         .map(|name| {
             let path = format!("stars/{name}.csv");
             let bytes = std::fs::read(folder.path().join(&path)).expect("the star is there");
-            let spectrum = specola::read::read(&path, &bytes).expect("it is a spectrum").spectra.remove(0);
+            let spectrum = told(specola::read::read(&path, &bytes).expect("it is a spectrum").spectra.remove(0));
             let answer = block_on(predictor.predict(&[&spectrum])).remove(0);
             let answer = answer.map_or_else(|why| Answer::Refused(why.to_string()), Answer::Predicted);
             let record = Record { summary: Summary::of(&path, &spectrum), answer, snr: None };
@@ -83,7 +84,10 @@ fn tables_hold_every_row_and_say_so() {
 #[test]
 fn a_link_is_verified_against_its_files() {
     let folder = stars("verify");
-    let link = link(&folder, &["a", "red", "c"]);
+    let in_air = link(&folder, &["a"], |s| s.with_medium(Known::new(Medium::Air, Source::User)));
+    let output = run(&folder, &["verify", &in_air, "stars"]);
+    assert_eq!(verdicts(&output), [("a".to_owned(), "same".to_owned())], "what the user said counts: {output:?}");
+    let link = link(&folder, &["a", "red", "c"], |spectrum| spectrum);
     let output = run(&folder, &["verify", &link, "stars"]);
     let same = |id: &str| (id.to_owned(), "same".to_owned());
     assert_eq!(verdicts(&output), [same("a"), same("c"), same("red")], "{output:?}");

@@ -25,7 +25,7 @@ use crate::task::predict::{NoPrediction, Predictor};
 use crate::task::published::is_xp;
 use crate::task::teach::adapter::Adapter;
 
-mod embedded;
+pub(super) mod embedded;
 mod fit;
 mod worth;
 

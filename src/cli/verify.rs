@@ -1,5 +1,6 @@
 //! `specola verify`: recompute what a link shows and compare.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -8,13 +9,17 @@ use pollster::block_on;
 use serde_json::{Value, json};
 
 use super::files::{Loaded, for_each_part};
+use super::predict::embedded::Answers;
 use super::predict::{answer_all, record};
 use super::{ModelsDir, Outcome, output, say};
 use crate::result::{Flag, Label, Prediction, SpectrumView};
 use crate::share::curve::{Axis, Curve};
 use crate::share::link::{Shared, decode};
 use crate::share::{Answer, Record};
+use crate::spectrum::{Meta, Source, Spectrum};
+use crate::task::likes::labels::xp_view;
 use crate::task::predict::Predictor;
+use crate::task::published::is_xp;
 
 /// Values that differ by less than this part of their error are the same: links hold a thousandth, and compute devices
 /// differ in the last bits.
@@ -39,24 +44,21 @@ pub(super) struct Verify {
 impl Verify {
     pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let shared = decode(&self.link)?;
-        let predictor = self.predictor(&shared)?;
+        let mut today = Today { dir: &self.models, known: BTreeMap::new() };
+        today.load_all(&shared)?;
         let mut found = vec![false; shared.len()];
         let mut all_same = true;
         let mut out = output::open(None)?;
         let read = for_each_part(&self.files, |part, report| {
             // Only what the link speaks of: a folder may hold more.
-            let (wanted, places): (Vec<Loaded>, Vec<usize>) = part
-                .into_iter()
-                .filter_map(|loaded| {
-                    let place = place_of(&loaded, &shared, &found)?;
-                    found[place] = true;
-                    Some((loaded, place))
-                })
-                .unzip();
-            for ((loaded, place), answer) in wanted.iter().zip(places).zip(answer_all(&predictor, &wanted)) {
-                let now = record(loaded, answer);
-                let view = block_on(predictor.view(&loaded.spectrum));
-                let line = compare(&shared[place], &now, &view);
+            for loaded in part {
+                let Some(place) = place_of(&loaded, &shared, &found) else { continue };
+                found[place] = true;
+                let shared = &shared[place];
+                let spectrum = as_told(loaded.spectrum, &shared.record.summary.meta);
+                let loaded = Loaded { spectrum, ..loaded };
+                let (now, view) = today.answer(model_of(&shared.record), loaded)?;
+                let line = compare(shared, &now, &view);
                 all_same &= line["verdict"] == "same";
                 report.aside(|| writeln!(out, "{line}"))?;
             }
@@ -71,29 +73,105 @@ impl Verify {
         out.finish()?;
         Ok(if all_same { read } else { Outcome::Partial })
     }
+}
 
-    /// The model that the link names, as it is today.
-    fn predictor(&self, shared: &[Shared]) -> anyhow::Result<Predictor> {
-        let models = crate::share::models_of(shared.iter().map(|s| &s.record));
-        let named = match models.as_slice() {
-            [] => None,
-            [one] => Some(one),
-            several => {
-                let titles: Vec<&str> = several.iter().map(|m| m.title.as_str()).collect();
-                bail!("the link holds results of several models ({}); verify links of one", titles.join(", "));
+/// What answers today under the name of a model.
+enum Model {
+    Optical(Box<Predictor>),
+    Pair(Box<Answers>),
+}
+
+/// The models that a link names, as they are today; under no name that which answers refusals.
+struct Today<'a> {
+    dir: &'a ModelsDir,
+    known: BTreeMap<Option<String>, Model>,
+}
+
+impl Today<'_> {
+    fn load_all(&mut self, shared: &[Shared]) -> anyhow::Result<()> {
+        self.known.insert(None, Model::Optical(Box::new(self.dir.load(None)?.1)));
+        for named in crate::share::models_of(shared.iter().map(|s| &s.record)) {
+            let is_taught = |s: &&Shared| taught_in(&s.record).is_some_and(|p| p.model == named.title);
+            if shared.iter().any(|s| is_taught(&s)) {
+                bail!(
+                    "{} was taught, and a link does not hold what was; compare with `specola predict --adapter` instead",
+                    named.title
+                );
             }
-        };
-        let name = named.map(|m| m.title.rsplit_once(' ').map_or(m.title.as_str(), |(name, _)| name));
-        let (entry, predictor) = self.models.load(name).context("the link's model cannot be had")?;
-        if let Some(named) = named.filter(|m| m.sha256 != entry.sha256) {
-            say(&format!(
-                "the link was made with {}, other weights than today's {}; differences are expected",
-                named.title,
-                entry.title()
-            ));
+            let name = name_of(&named.title);
+            let (model, entry) = match Answers::find(self.dir, name)? {
+                Some(answers) => {
+                    let entry = answers.entry().clone();
+                    (Model::Pair(Box::new(answers)), entry)
+                }
+                None => {
+                    let (entry, predictor) = self.dir.load(Some(name)).context("the link's model cannot be had")?;
+                    (Model::Optical(Box::new(predictor)), entry)
+                }
+            };
+            if named.sha256 != entry.sha256 {
+                say(&format!(
+                    "the link was made with {}, other weights than today's {}; differences are expected",
+                    named.title,
+                    entry.title()
+                ));
+            }
+            self.known.insert(Some(name.to_owned()), model);
         }
-        Ok(predictor)
+        Ok(())
     }
+
+    /// The result and the curves of today.
+    fn answer(&self, model: Option<&str>, loaded: Loaded) -> anyhow::Result<(Record, SpectrumView)> {
+        let spectrum = &loaded.spectrum;
+        match self.known.get(&model.map(str::to_owned)).context("the link names no such model")? {
+            Model::Optical(predictor) => {
+                let answer = answer_all(predictor, std::slice::from_ref(&loaded)).remove(0);
+                let view = block_on(predictor.view(spectrum));
+                Ok((record(&loaded, answer), view))
+            }
+            Model::Pair(answers) => {
+                let answer = answers.of(&[spectrum]).remove(0);
+                let view =
+                    if is_xp(spectrum) { xp_view(spectrum) } else { block_on(answers.predictor().view(spectrum)) };
+                Ok((record(&loaded, answer), view))
+            }
+        }
+    }
+}
+
+/// A model's name, without its version.
+fn name_of(title: &str) -> &str {
+    title.rsplit_once(' ').map_or(title, |(name, _)| name)
+}
+
+fn taught_in(record: &Record) -> Option<&Prediction> {
+    match &record.answer {
+        Answer::Predicted(prediction) if prediction.taught.is_some() => Some(prediction),
+        _ => None,
+    }
+}
+
+/// The name of the model that a result in the link is of.
+fn model_of(record: &Record) -> Option<&str> {
+    match &record.answer {
+        Answer::Predicted(prediction) => Some(name_of(&prediction.model)),
+        _ => None,
+    }
+}
+
+/// The spectrum under what the user had said of it.
+fn as_told(mut spectrum: Spectrum, told: &Meta) -> Spectrum {
+    if told.medium.source == Source::User {
+        spectrum = spectrum.with_medium(told.medium);
+    }
+    if told.frame.source == Source::User {
+        spectrum.meta.frame = told.frame;
+    }
+    if told.resolving_power.is_some_and(|r| r.source == Source::User) {
+        spectrum.meta.resolving_power = told.resolving_power;
+    }
+    spectrum
 }
 
 /// The result in the link that a spectrum belongs to: of its id, and of its file's name where ids repeat.
@@ -133,8 +211,11 @@ fn compare(shared: &Shared, now: &Record, view: &SpectrumView) -> Value {
                     differ(label.name(), said(a), said(b));
                 }
             }
-            let flags = |p: &Prediction| p.flags.iter().map(|f: &Flag| f.code()).collect::<Vec<_>>();
-            if then.flags != now.flags {
+            // Whether a model spectrum fits was once asked of single stars, and is no part of an answer.
+            let flags = |p: &Prediction| -> Vec<&str> {
+                p.flags.iter().filter(|f| **f != Flag::PoorFit).map(|f| f.code()).collect()
+            };
+            if flags(then) != flags(now) {
                 differ("flags", flags(then).into(), flags(now).into());
             }
         }

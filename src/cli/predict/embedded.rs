@@ -16,14 +16,14 @@ use crate::task::likes::{Kit, pair_entry};
 use crate::task::predict::Predictor;
 
 /// The pair, and what measures velocities.
-pub(super) struct Answers {
+pub(in crate::cli) struct Answers {
     reader: Reader,
     predictor: Predictor,
 }
 
 impl Answers {
     /// The pair of this name; `None` where no pair is called so.
-    pub(super) fn find(models: &ModelsDir, name: &str) -> anyhow::Result<Option<Self>> {
+    pub(in crate::cli) fn find(models: &ModelsDir, name: &str) -> anyhow::Result<Option<Self>> {
         let store = models.store();
         let is_pair = |m: &ModelEntry| m.name == name && m.kind == Kind::EncoderPair;
         // A folder with models of its own has its own manifest; without one here there is no pair either.
@@ -45,12 +45,17 @@ impl Answers {
         Ok(Self { reader: Reader::new(kit), predictor: models.load(None)?.1 })
     }
 
-    pub(super) fn entry(&self) -> &ModelEntry {
+    pub(in crate::cli) fn entry(&self) -> &ModelEntry {
         self.reader.encoders().entry()
     }
 
+    /// What measures velocities.
+    pub(in crate::cli) fn predictor(&self) -> &Predictor {
+        &self.predictor
+    }
+
     /// Answers in the order of the spectra, computed on all cores.
-    pub(super) fn of(&self, part: &[&Spectrum]) -> Vec<Result<Prediction, NotSeen>> {
+    pub(in crate::cli) fn of(&self, part: &[&Spectrum]) -> Vec<Result<Prediction, NotSeen>> {
         let share = part.len().div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
         let answer = |batch: &[&Spectrum]| block_on(self.reader.predict(&self.predictor, batch));
         part.par_chunks(share).flat_map_iter(answer).map(|answer| Ok(answer?.0)).collect()
