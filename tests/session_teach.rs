@@ -336,12 +336,13 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
     assert!(matches!(&told[..], [TeachEvent::Failed(why)] if why.contains("no adapter of Specola")), "{told:?}");
 }
 
-/// Another model than that which answers is taught, answers for as long as its adapter is in use, and is fetched again when
-/// its adapter is dropped on a page that has never had it.
+/// Another model than that which answers is taught, answers for what it was taught and for as long as its adapter is in use,
+/// and is fetched again when its adapter is dropped on a page that has never had it.
 #[test]
 fn another_base_is_fetched_taught_and_left_again() {
     let mut school = School::new(1, &table());
-    let shipped: Vec<f64> = predictions(&school.finish()).iter().map(|(_, p)| feh(p)).collect();
+    let first: Vec<Prediction> = predictions(&school.finish()).into_iter().map(|(_, p)| p.clone()).collect();
+    let shipped: Vec<f64> = first.iter().map(feh).collect();
     school.bench.session.offer(cards());
     let cut = Some(Cut { column: "pair".into(), at: 7.0 });
     let order = TeachOrder { base: Some("lrs-mlp".into()), cut, ..order(&[Strategy::ZeroShot, Strategy::Residual]) };
@@ -359,6 +360,14 @@ fn another_base_is_fetched_taught_and_left_again() {
         _ => None,
     });
     let file = file.expect("an adapter in use");
+    // What was not taught stays as the shipped model says.
+    for ((_, now), then) in taught.iter().zip(&first) {
+        for label in [Label::Teff, Label::Logg, Label::AlphaFe, Label::Rv] {
+            let (now, then) = (now.get(label).expect("a label"), then.get(label).expect("a label"));
+            let scale = then.value.abs().max(1.0);
+            assert!((now.value - then.value).abs() < ROUNDING * scale && now.error == then.error, "{label:?}");
+        }
+    }
     // What it was before it was taught is what that model says.
     let other = model("lrs-mlp");
     let zero = &last_verdict(&told).scores[0].out_of_fold;
@@ -439,6 +448,48 @@ fn what_was_learned_before_a_stop_counts_and_late_reports_do_not_mix() {
     let bake_off = last_verdict(&told);
     assert_eq!(bake_off.scores.iter().map(|s| s.strategy).collect::<Vec<_>>(), [Strategy::ZeroShot]);
     assert_eq!(told.last(), Some(&TeachEvent::Ended { cancelled: false }));
+}
+
+#[test]
+fn what_is_stopped_is_not_put_into_use() {
+    let mut school = School::new(1, &table());
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::Residual]))));
+    school.finish();
+    // Without the closed form before it a training takes many steps, and here it gets a few; then, when it was finished
+    // but not yet heard of.
+    for rounds in [3, 1000] {
+        school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
+        let mut held = Vec::new();
+        for _ in 0..rounds {
+            school.round(Some(&mut held));
+        }
+        school.ask(TeachRequest::Stop);
+        for (number, report) in held {
+            block_on(school.bench.session.report(number, report));
+        }
+        let events = teaching(school.finish());
+        assert!(!events.iter().any(|event| matches!(event, TeachEvent::InUse { .. })), "{rounds}: {events:?}");
+    }
+    school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
+    assert!(teaching(school.finish()).iter().any(|event| matches!(event, TeachEvent::InUse { .. })));
+}
+
+#[test]
+fn what_is_said_of_forgotten_spectra_ends_with_a_word() {
+    let mut school = School::new(1, &table());
+    school.finish();
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::Residual]))));
+    for _ in 0..3 {
+        school.round(None);
+    }
+    school.bench.ask(Request::Clear);
+    let events = school.finish();
+    let at = events.iter().position(|event| matches!(event, Event::Cleared)).expect("the word");
+    let after = &events[at + 1..];
+    assert!(
+        !after.iter().any(|e| matches!(e, Event::Found { .. } | Event::Tables { .. } | Event::Teaching(_))),
+        "{after:?}"
+    );
 }
 
 #[test]

@@ -74,6 +74,31 @@ fn the_samples_true_labels_lie_within_five_errors() {
     }
 }
 
+/// Stars that the network takes for metal-poor ones are told by lines outside of its range; a metal-poor one is not.
+#[test]
+fn hot_stars_and_m_dwarfs_are_flagged_and_metal_poor_stars_are_not() {
+    let Some(real) = real() else { return };
+    let bytes = std::fs::read(real.join("miles.npz")).expect("MILES");
+    let library = specola::read::read("miles.npz", &bytes).expect("the bundle").spectra;
+    let model = &predictors()[0];
+    let is_flagged = |id: &str| {
+        let star = library.iter().find(|star| star.meta.id == id).expect("the star");
+        let got = answer(model, star).expect("an answer");
+        let note = got.ledger.iter().find(|entry| entry.step == "kind of star").map(|entry| entry.did.as_str());
+        println!("{id}: {note:?}");
+        assert_eq!(note.is_some(), got.flags.contains(&Flag::OutOfTraining), "{id}: {note:?}");
+        note.is_some()
+    };
+    // HD 149382, HD 205021, HD 105262: B stars; HD 95735: M2 V.
+    for id in ["m0608V", "m0800V", "m0430V", "m0398V"] {
+        assert!(is_flagged(id), "{id}");
+    }
+    // BD+09 2190, a metal-poor F star; HD 201091, K5 V.
+    for id in ["m0348V", "m0788V"] {
+        assert!(!is_flagged(id), "{id}");
+    }
+}
+
 fn modeller() -> Modeller {
     block_on(Modeller::fetch(&Store::new(Folder::new(project("models"))), |_, _| {})).expect("the emulator")
 }

@@ -189,6 +189,11 @@ impl Opened {
         })
     }
 
+    /// The measured pixels of the whole spectrum: log10 λ and flux as observed.
+    pub fn samples(&self) -> (&[f64], &[f64]) {
+        (&self.log10, &self.flux)
+    }
+
     /// The model's input with a radial velocity taken out.
     pub fn at_velocity(&self, rv_kms: f64) -> Result<Prepared, Refusal> {
         let shift = (1.0 + rv_kms / C_KMS).log10();

@@ -1,7 +1,7 @@
 //! Delimited text: two columns or two rows, with or without a header, comments, any usual separator.
 //!
-//! Without a header the first column is the wavelength and the second the flux; a third one is used only when a header names
-//! it (error, sigma, ivar). Two long rows are a wavelength row and a flux row. Commas as decimal marks are understood where
+//! Without a header the first column is the wavelength and the second the flux; a third one is σ when a header says so, or
+//! when there is none and it is of the size of the flux's own scatter. Two long rows are a wavelength row and a flux row. Commas as decimal marks are understood where
 //! the separator is a semicolon or a tab.
 
 use super::axis::{Axis, Mask, Role, is_other_axis, ivar_of_sigma, role, set_frame, set_medium};
@@ -88,6 +88,7 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
     };
     axis.medium = axis.medium.or_else(|| medium_in_comments(text));
 
+    let n_columns = columns.values.len();
     let mut values: Vec<Option<Vec<f64>>> = columns.values.into_iter().map(Some).collect();
     let mut take = |i: usize| {
         values.get_mut(i).and_then(Option::take).ok_or(ReadError::Text {
@@ -98,9 +99,20 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
     };
     let (wave_aa, note) = axis.to_aa(take(wave)?);
     let flux_values = take(flux)?;
+    let mut guessed = None;
     let ivar = match (find(|r| *r == Role::Ivar), find(|r| *r == Role::Sigma)) {
         (Some(i), _) => Some(take(i)?),
         (None, Some(i)) => Some(ivar_of_sigma(take(i)?)),
+        (None, None) if n_columns == 3 && columns.names.is_empty() => {
+            let third = take(2)?;
+            if is_like_sigma(&third, &flux_values) {
+                guessed = Some("the third column is taken for σ: it is as large as the flux scatters".to_string());
+                Some(ivar_of_sigma(third))
+            } else {
+                guessed = Some("not read: column 3; a header tells what is an error, sigma, ivar or mask".to_string());
+                None
+            }
+        }
         (None, None) => None,
     };
     let mut meta = if gaia_xp::is_grid(&wave_aa) && axis.medium.is_none() {
@@ -112,6 +124,7 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
         meta
     };
     meta.notes.extend(note);
+    meta.notes.extend(guessed);
     let mask = columns.names.iter().enumerate().find_map(|(i, name)| Some((i, Mask::of(name)?)));
     let masked = mask.and_then(|(i, mask)| mask.bad_pixels(values.get_mut(i)?.take()?.iter().map(|v| *v == 0.0)));
     let unread = (0..values.len()).filter(|i| values[*i].is_some());
@@ -122,6 +135,21 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
             .push(format!("not read: {}; a header tells what is an error, sigma, ivar or mask", unread.join(", ")));
     }
     Spectrum::new(meta, wave_aa, flux_values, ivar, masked).map_err(ReadError::samples("the text"))
+}
+
+/// True for what may be the errors of a flux: positive, and of the size of the scatter between its pixels. Lines scatter
+/// too, so that errors may be a tenth of it; a continuum is far above it.
+fn is_like_sigma(values: &[f64], flux: &[f64]) -> bool {
+    let middle = |values: &mut dyn Iterator<Item = f64>| {
+        let mut values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
+    };
+    let is_whole = 10 * values.iter().filter(|v| **v > 0.0).count() >= 9 * values.len();
+    let sigma = middle(&mut values.iter().copied());
+    let scatter = middle(&mut flux.windows(3).map(|f| (f[1] - 0.5 * (f[0] + f[2])).abs() * 1.4826 / 1.5f64.sqrt()));
+    let ratio = sigma.zip(scatter).map(|(sigma, scatter)| sigma / scatter);
+    is_whole && ratio.is_some_and(|ratio| (0.1..=5.0).contains(&ratio))
 }
 
 /// Splits the text into named columns, whichever way it is laid out.
@@ -280,5 +308,48 @@ fn unit_in_comments(text: &str) -> &'static str {
         (false, true, false) => "nm",
         (false, false, true) => "um",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wavelength, flux of a S/N of about 50, and a third column.
+    fn text(third: impl Fn(f64) -> f64) -> String {
+        let noise = |i: u32| f64::from(i.wrapping_mul(2_654_435_761) >> 16) / 65_536.0 - 0.5;
+        (0..900u32)
+            .map(|i| {
+                let flux = 300.0 + 0.05 * f64::from(i) + 6.0 * 12f64.sqrt() * noise(i);
+                format!("{} {flux:.3} {:.5}\n", 4000.0 + f64::from(i), third(flux))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_third_column_without_a_name_is_taken_for_sigma_if_it_is_as_large_as_the_scatter() {
+        let read = |third: &dyn Fn(f64) -> f64| read(&text(third), "star").expect("a spectrum");
+        let spectrum = read(&|_| 6.0);
+        assert!(spectrum.ivar().is_some_and(|ivar| ivar.iter().all(|v| (v * 36.0 - 1.0).abs() < 1e-9)));
+        assert!(spectrum.meta.notes.iter().any(|note| note.contains("taken for σ")), "{:?}", spectrum.meta.notes);
+        // A continuum, the inverse variance of another unit, a mask.
+        for third in [&|flux| flux, &|_| 1.0 / 3600.0, &|_| 0.0] as [&dyn Fn(f64) -> f64; 3] {
+            let spectrum = read(third);
+            assert!(spectrum.ivar().is_none());
+            assert!(spectrum.meta.notes.iter().any(|note| note.contains("not read: column 3")));
+        }
+    }
+
+    #[test]
+    fn the_medium_is_read_where_wavelengths_are_spoken_of() {
+        for (comment, medium) in [
+            ("# Air mass: 1.12", None),
+            ("# wavelength in air, Å", Some(Medium::Air)),
+            ("# vacuum", Some(Medium::Vacuum)),
+            ("# lambda_vac flux", Some(Medium::Vacuum)),
+            ("# pressure of the air 770 hPa", None),
+        ] {
+            assert_eq!(medium_in_comments(comment), medium, "{comment}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod cholesky;
 pub mod discrepancy;
 pub mod fit;
+mod kinds;
 pub mod likes;
 pub mod metrics;
 pub mod predict;

@@ -23,6 +23,7 @@ use crate::result::{Estimate, Flag, Label, LedgerEntry, Prediction, SpectrumView
 use crate::spectrum::{Frame, Spectrum};
 use crate::task::discrepancy::Discrepancy;
 use crate::task::fit::Modeller;
+use crate::task::kinds;
 use crate::task::teach::adapter::Adapter;
 use crate::task::teach::look::Column;
 
@@ -312,6 +313,8 @@ impl Predictor {
     pub async fn view(&self, spectrum: &Spectrum) -> SpectrumView {
         match self.bring_to_rest(None, &[spectrum]).await.pop() {
             Some(Ok(at_rest)) => {
+                let outputs = self.infer(None, Network::Labels, &[&at_rest.prepared.norm]).await.unwrap_or_default();
+                let note = outputs.first().and_then(|outputs| self.note_on_kind(&at_rest, outputs));
                 let mut view = raw_view(spectrum);
                 let doppler = 1.0 + at_rest.rv_kms / C_KMS;
                 // All that the flux was divided by, the running mean beside the polynomial.
@@ -321,6 +324,7 @@ impl Predictor {
                 view.model_flux = at_rest.prepared.norm;
                 view.ledger = at_rest.opened.ledger;
                 view.ledger.extend(at_rest.prepared.ledger);
+                view.ledger.extend(note);
                 view
             }
             Some(Err(why)) => {
@@ -389,6 +393,14 @@ impl Predictor {
             .collect()
     }
 
+    /// Why the star is of another kind than the label network's answer says, if it is.
+    fn note_on_kind(&self, star: &AtRest, outputs: &[f64]) -> Option<LedgerEntry> {
+        let value = |label| self.outputs.iter().position(|l| *l == label).and_then(|i| outputs.get(i)).copied();
+        let (teff_k, feh) = (value(Label::Teff)?, value(Label::Feh)?);
+        let did = kinds::contradiction(&star.opened, star.rv_kms, teff_k, feh)?;
+        Some(LedgerEntry { step: "kind of star".into(), did, assumed: false })
+    }
+
     /// Values, errors and flags from what the networks said.
     fn judge(&self, star: &AtRest, outputs: &[f64]) -> Prediction {
         let snr = star.opened.snr;
@@ -412,13 +424,17 @@ impl Predictor {
         if self.distance(&star.prepared.norm, snr.map(|s| s.value)) > self.entry.max_distance {
             flags.push(Flag::OutOfTraining);
         }
+        let mut ledger: Vec<LedgerEntry> = star.opened.ledger.iter().chain(&star.prepared.ledger).cloned().collect();
+        if let Some(note) = self.note_on_kind(star, outputs) {
+            flags.push(Flag::OutOfTraining);
+            ledger.push(note);
+        }
         let beyond = |&(label, low, high): &(Label, f64, f64)| value(label).is_some_and(|v| v < low || v > high);
         if self.entry.label_range.iter().any(beyond) {
             flags.push(Flag::GridEdge);
         }
         flags.sort_unstable();
         flags.dedup();
-        let ledger = star.opened.ledger.iter().chain(&star.prepared.ledger).cloned().collect();
         let (model, model_sha256) = (self.entry.title(), self.entry.sha256.clone());
         Prediction { model, model_sha256, snr, estimates, flags, ledger, taught: None }
     }

@@ -1,5 +1,5 @@
-//! What was open is kept in the browser's own database, so that a closed tab loses nothing: the files themselves and
-//! what the user said about them. On the next visit the page asks before it restores, and "forget everything" does.
+//! What was open is kept in the browser's own database, so that a closed tab loses nothing: the files themselves, what the
+//! user said about them, and the adapter that answered. On the next visit the page asks before it restores, and "forget everything" does.
 //!
 //! Results are not kept but computed again: the answers are then today's model's, and links and session files are what
 //! keeps an answer as it was.
@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 
 use idb::{Database, DatabaseEvent, Factory, ObjectStoreParams, Query, TransactionMode};
-use js_sys::{Array, Object, Reflect};
+use js_sys::{Array, Object, Reflect, Uint8Array};
 use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::File;
 
 use super::files::NamedFile;
 use super::format;
+use super::kept::KEPT_EPOCH;
 use super::state::State;
 use crate::engine::Assumptions;
 
@@ -24,17 +25,25 @@ const KEY: &str = "files";
 /// The key of what the user said.
 const SAID: &str = "assumptions";
 
+/// The key of the adapter in use: its file, `null` for none.
+const ADAPTER: &str = "adapter";
+
 /// What the user said of spectra, by file and id.
 pub type Remembered = BTreeMap<(String, String), Assumptions>;
 
 /// More than this is not kept: a browser would throw it out, or other sites' data for it.
 const MOST_BYTES: f64 = 512.0 * 1024.0 * 1024.0;
 
+/// An adapter's hash and its file.
+pub type Adapter = (String, Vec<u8>);
+
 /// Files that can be opened again, and what was said of them.
 #[derive(Clone)]
 struct Left {
     files: Vec<NamedFile>,
     said: Remembered,
+    /// The adapter that answered, with its hash; one in use outlives a cleared page.
+    adapter: Option<Adapter>,
     /// Whether they were cleared from the page just now; else an earlier visit left them.
     is_cleared: bool,
 }
@@ -52,7 +61,7 @@ impl Saved {
     /// What is cleared can be brought back until something else is opened.
     pub fn offer_cleared(&self, files: Vec<NamedFile>, said: Remembered) {
         if !files.is_empty() {
-            self.0.set(Some(Left { files, said, is_cleared: true }));
+            self.0.set(Some(Left { files, said, adapter: None, is_cleared: true }));
         }
     }
 
@@ -68,21 +77,23 @@ impl Saved {
 pub fn look(state: State) {
     spawn_local(async move {
         // A browser that keeps no database for this page has kept nothing.
-        if let Ok((files, said)) = load().await
-            && !files.is_empty()
-            && state.rows.with_untracked(Vec::is_empty)
+        if let Ok(left) = load().await
+            && !left.files.is_empty()
+            // Results that came with the address are nobody's files.
+            && state.rows.with_untracked(|rows| rows.iter().all(|row| row.key.epoch == KEPT_EPOCH))
         {
-            state.saved.0.set(Some(Left { files, said, is_cleared: false }));
+            state.saved.0.set(Some(left));
         }
     });
 }
 
-/// Keeps the files that are open now and what was said of them, in place of what was kept before.
-pub fn save(files: Vec<NamedFile>, said: Remembered) {
+/// Keeps the files that are open now, what was said of them and the adapter in use, in place of what was kept before.
+pub fn save(files: Vec<NamedFile>, said: Remembered, adapter: Option<Adapter>) {
     spawn_local(async move {
         let bytes: f64 = files.iter().map(|f| f.file.size()).sum();
         // What cannot be kept is only not restored; the page says nothing of it now and asks nothing on the next visit.
-        let _ = if bytes > MOST_BYTES || files.is_empty() { remove().await } else { store(&files, &said).await };
+        let _ =
+            if bytes > MOST_BYTES || files.is_empty() { remove().await } else { store(&files, &said, adapter).await };
     });
 }
 
@@ -95,7 +106,7 @@ async fn open() -> Result<Database, idb::Error> {
     request.await
 }
 
-async fn store(files: &[NamedFile], said: &Remembered) -> Result<(), idb::Error> {
+async fn store(files: &[NamedFile], said: &Remembered, adapter: Option<Adapter>) -> Result<(), idb::Error> {
     let list = Array::new();
     for NamedFile { path, file } in files {
         let entry = Object::new();
@@ -111,17 +122,21 @@ async fn store(files: &[NamedFile], said: &Remembered) -> Result<(), idb::Error>
     let place = transaction.object_store(STORE)?;
     place.put(&list, Some(&KEY.into()))?.await?;
     place.put(&said.into(), Some(&SAID.into()))?.await?;
+    let adapter = adapter
+        .map_or(JsValue::NULL, |(sha256, file)| Array::of2(&sha256.into(), &Uint8Array::from(file.as_slice())).into());
+    place.put(&adapter, Some(&ADAPTER.into()))?.await?;
     transaction.commit()?.await?;
     database.close();
     Ok(())
 }
 
-async fn load() -> Result<(Vec<NamedFile>, Remembered), idb::Error> {
+async fn load() -> Result<Left, idb::Error> {
     let database = open().await?;
     let transaction = database.transaction(&[STORE], TransactionMode::ReadOnly)?;
     let place = transaction.object_store(STORE)?;
     let found = place.get(Query::Key(KEY.into()))?.await?;
     let said = place.get(Query::Key(SAID.into()))?.await?.and_then(|said| said.as_string()).unwrap_or_default();
+    let adapter = place.get(Query::Key(ADAPTER.into()))?.await?.and_then(|pair| pair.dyn_into::<Array>().ok());
     database.close();
     let list: Array = found.and_then(|list| list.dyn_into().ok()).unwrap_or_default();
     let entry = |entry: JsValue| {
@@ -130,7 +145,10 @@ async fn load() -> Result<(Vec<NamedFile>, Remembered), idb::Error> {
     };
     // What an older version wrote otherwise is as if it had not been said.
     let said: Vec<((String, String), Assumptions)> = serde_json::from_str(&said).unwrap_or_default();
-    Ok((list.iter().filter_map(entry).collect(), said.into_iter().collect()))
+    let adapter =
+        adapter.and_then(|pair| Some((pair.get(0).as_string()?, pair.get(1).dyn_into::<Uint8Array>().ok()?.to_vec())));
+    let files = list.iter().filter_map(entry).collect();
+    Ok(Left { files, said: said.into_iter().collect(), adapter, is_cleared: false })
 }
 
 async fn remove() -> Result<(), idb::Error> {
@@ -171,9 +189,12 @@ pub fn RestoreQuestion() -> impl IntoView {
 
 /// Opens what was left.
 fn open_again(state: State) {
-    if let Some(Left { files, said, .. }) = state.saved.0.get_untracked() {
+    if let Some(Left { files, said, adapter, .. }) = state.saved.0.get_untracked() {
         state.saved.0.set(None);
         state.remembered.set_value(said);
+        if let Some((sha256, file)) = adapter.filter(|_| state.teach.in_use.with_untracked(Option::is_none)) {
+            state.restore_adapter(sha256, &file);
+        }
         state.open(files);
     }
 }

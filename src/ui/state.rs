@@ -321,7 +321,16 @@ impl State {
     }
 
     pub(super) fn autosave(&self) {
-        autosave::save(self.opened.get_value(), self.remembered.get_value());
+        let adapter = self
+            .teach
+            .in_use
+            .with_untracked(|used| used.as_ref().map(|used| (used.sha256.clone(), used.file.to_vec())));
+        autosave::save(self.opened.get_value(), self.remembered.get_value(), adapter);
+    }
+
+    /// True when there are files to be kept for the next visit.
+    pub(super) fn has_files(&self) -> bool {
+        self.opened.with_value(|opened| !opened.is_empty())
     }
 
     /// True when the engine that read this spectrum still runs.

@@ -255,7 +255,11 @@ impl State {
                 known.take_if(|k| !k.is_system && k.networks.is_empty() && k.busy.is_none());
             });
         }
+        let is_of_adapter = matches!(event, TeachEvent::InUse { .. } | TeachEvent::NotInUse);
         self.teach.receive(event, |id| RowKey { epoch, id });
+        if is_of_adapter && self.has_files() {
+            self.autosave();
+        }
     }
 
     pub(super) fn ask_teacher(&self, request: TeachRequest) {

@@ -145,6 +145,12 @@ describe("teaching", () => {
     await visit.drop([session]);
     await visit.part("adapter").waitFor();
     assert.match(await visit.part("adapter").innerText(), /Residual head on 40 labels/);
+
+    // A closed tab loses neither the files nor the adapter.
+    await visit.page.reload();
+    await visit.part("restore-yes").click();
+    await visit.part("adapter").waitFor();
+    assert.match(await visit.part("adapter").innerText(), /Residual head on 40 labels/);
   }, { patience: 2 });
 
   scenario("looks at the loss around what was taught, and stops when it is told", async (visit) => {
