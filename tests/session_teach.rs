@@ -453,10 +453,10 @@ fn what_was_learned_before_a_stop_counts_and_late_reports_do_not_mix() {
 #[test]
 fn what_is_stopped_is_not_put_into_use() {
     let mut school = School::new(1, &table());
-    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::Residual]))));
     school.finish();
-    // Without the closed form before it a training takes many steps, and here it gets a few; then, when it was finished
-    // but not yet heard of.
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::Residual]))));
+    assert!(teaching(school.finish()).iter().any(|event| matches!(event, TeachEvent::Compared(_))));
+    // In the middle of its training; then, when it was finished but not yet heard of.
     for rounds in [3, 1000] {
         school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
         let mut held = Vec::new();
@@ -471,7 +471,8 @@ fn what_is_stopped_is_not_put_into_use() {
         assert!(!events.iter().any(|event| matches!(event, TeachEvent::InUse { .. })), "{rounds}: {events:?}");
     }
     school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
-    assert!(teaching(school.finish()).iter().any(|event| matches!(event, TeachEvent::InUse { .. })));
+    let events = teaching(school.finish());
+    assert!(events.iter().any(|event| matches!(event, TeachEvent::InUse { .. })), "{events:?}");
 }
 
 #[test]

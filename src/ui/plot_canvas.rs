@@ -156,6 +156,26 @@ enum Drag {
     Pan(f64),
 }
 
+/// Two fingers, in pixels.
+struct Pinch {
+    middle: f64,
+    apart: f64,
+}
+
+impl Pinch {
+    fn of(fingers: &[(i32, f64)]) -> Option<Self> {
+        let [(_, a), (_, b)] = fingers else { return None };
+        Some(Self { middle: 0.5 * (a + b), apart: (a - b).abs().max(10.0) })
+    }
+}
+
+/// Takes in where a finger has moved to. With two of them, how they were and how they are.
+fn pinched(fingers: &mut [(i32, f64)], id: i32, x: f64) -> Option<(Pinch, Pinch)> {
+    let before = Pinch::of(fingers);
+    fingers.iter_mut().find(|(finger, _)| *finger == id)?.1 = x;
+    before.zip(Pinch::of(fingers))
+}
+
 /// A canvas with one panel.
 #[component]
 pub fn PlotCanvas(
@@ -176,14 +196,32 @@ pub fn PlotCanvas(
     let magnified = Memo::new(move |_| zoom.hover.get().filter(|_| magnifies.get() && is_over.get()));
     let drag = RwSignal::new(None::<Drag>);
     let pointer_x = RwSignal::new(0.0);
+    // Where fingers are, by their pointers' numbers.
+    let fingers = StoredValue::new(Vec::<(i32, f64)>::new());
+    // True while another finger stays, which moves the spectrum from where it is.
+    let lift = move |event: &ev::PointerEvent| {
+        fingers.update_value(|all| all.retain(|(id, _)| *id != event.pointer_id()));
+        let left = fingers.with_value(|all| all.first().map(|(_, x)| *x));
+        drag.update(|drag| *drag = left.map(Drag::Pan).or(*drag));
+        left.is_some()
+    };
     let on_down = move |event: ev::PointerEvent| {
         if event.button() != 0 {
             return;
         }
         let x = f64::from(event.offset_x());
         pointer_x.set(x);
-        let is_pan = event.shift_key() || event.pointer_type() == "touch";
-        drag.set(Some(if is_pan { Drag::Pan(x) } else { Drag::Select(x) }));
+        let is_finger = event.pointer_type() == "touch";
+        if is_finger {
+            fingers.update_value(|all| {
+                all.retain(|(id, _)| *id != event.pointer_id());
+                all.push((event.pointer_id(), x));
+            });
+            // A tap reads.
+            is_over.set(true);
+            zoom.hover.set(Some(wave_under(x)));
+        }
+        drag.set(Some(if event.shift_key() || is_finger { Drag::Pan(x) } else { Drag::Select(x) }));
         if let Some(canvas) = canvas.get_untracked() {
             // Without capture a drag just ends at the canvas's edge.
             let _ = canvas.set_pointer_capture(event.pointer_id());
@@ -192,6 +230,12 @@ pub fn PlotCanvas(
     let on_move = move |event: ev::PointerEvent| {
         let frame = frame_now();
         let x = f64::from(event.offset_x()).clamp(frame.left, frame.right);
+        if let Some((before, now)) = fingers.try_update_value(|all| pinched(all, event.pointer_id(), x)).flatten() {
+            // What lies between two fingers stays between them.
+            zoom.about(wave_under(before.middle), before.apart / now.apart);
+            zoom.pan((before.middle - now.middle) / (frame.right - frame.left));
+            return;
+        }
         pointer_x.set(x);
         is_over.set(true);
         zoom.hover.set(Some(wave_under(x)));
@@ -200,7 +244,10 @@ pub fn PlotCanvas(
             drag.set(Some(Drag::Pan(x)));
         }
     };
-    let on_up = move |_: ev::PointerEvent| {
+    let on_up = move |event: ev::PointerEvent| {
+        if lift(&event) {
+            return;
+        }
         if let Some(Drag::Select(from)) = drag.get_untracked() {
             let (a, b) = (wave_under(from), wave_under(pointer_x.get_untracked()));
             // A click that trembles is no range.
@@ -255,8 +302,16 @@ pub fn PlotCanvas(
             <canvas
                 node_ref=canvas aria-hidden="true"
                 on:pointerdown=on_down on:pointermove=on_move on:pointerup=on_up
-                on:pointercancel=move |_| drag.set(None)
-                on:pointerleave=move |_| {
+                on:pointercancel=move |event| {
+                    if !lift(&event) {
+                        drag.set(None);
+                    }
+                }
+                on:pointerleave=move |event| {
+                    // What a finger has read stays when it is lifted.
+                    if event.pointer_type() == "touch" {
+                        return;
+                    }
                     is_over.set(false);
                     zoom.hover.set(None);
                 }

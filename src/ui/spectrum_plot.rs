@@ -36,6 +36,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
     let readout = move || {
         view.with(|view| match (view, zoom.hover.get()) {
             (Some(view), Some(wave)) => curves.with(|curves| read_at(view, curves, wave)),
+            _ if is_touched() => "Tap a plot to read it · pinch to zoom · drag to move".into(),
             _ => "Point at a plot to read it · drag to zoom · wheel or + − · ← → to move".into(),
         })
     };
@@ -117,6 +118,11 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
             </Show>
         </Show>
     }
+}
+
+/// True where a finger is what points.
+fn is_touched() -> bool {
+    window().match_media("(pointer: coarse)").ok().flatten().is_some_and(|query| query.matches())
 }
 
 /// The star's velocity that is still in the wavelengths of the file, km/s.

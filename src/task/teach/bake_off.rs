@@ -257,7 +257,7 @@ fn recommend(lesson: &Lesson, scores: &[StrategyScore]) -> Option<Recommendation
             pair.join(" and ")
         ));
     }
-    if let Some((_, before)) = judged.iter().find(|(s, _)| *s == Strategy::ZeroShot) {
+    if let Some((_, before)) = all.iter().find(|(s, _)| s.strategy == Strategy::ZeroShot) {
         if chosen == Strategy::ZeroShot {
             reason.push_str(" Teaching gains nothing that could be told from chance: keep the shipped network.");
         } else {

@@ -33,6 +33,31 @@ for (const id of ["plot-raw", "plot-model"]) {
   });
 }
 
+scenario("a tap reads a plot, and two fingers zoom it about what lies between them", async (visit) => {
+  await visit.sample();
+  await visit.idle();
+  const { x, y } = await middle(visit, "plot-model");
+  const page = await visit.page.context().newCDPSession(visit.page);
+  const touch = (type, ...places) =>
+    page.send("Input.dispatchTouchEvent", { type, touchPoints: places.map((at, id) => ({ x: at, y, id })) });
+  const range = async () => {
+    const label = await visit.part("plot-model").getAttribute("aria-label");
+    return /(\d+) to (\d+) ångström/.exec(label).slice(1).map(Number);
+  };
+  await touch("touchStart", x);
+  await touch("touchEnd");
+  await visit.page.waitForFunction(() => /\d{4}.*Å/.test(document.querySelector('[data-testid="readout"]')?.textContent));
+  const before = await range();
+  await touch("touchStart", x - 50, x + 50);
+  await touch("touchMove", x - 100, x + 100);
+  await touch("touchEnd");
+  const after = await range();
+  const [wide, narrow] = [before, after].map(([low, high]) => high - low);
+  assert.ok(Math.abs(narrow / wide - 0.5) < 0.02, `${before} and ${after}`);
+  const [was, is] = [before, after].map(([low, high]) => (low + high) / 2);
+  assert.ok(Math.abs(was - is) < 0.05 * narrow, `${before} and ${after}`);
+});
+
 scenario("the figure is exported as well-formed SVG", async (visit) => {
   await visit.sample();
   await visit.idle();
