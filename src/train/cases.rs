@@ -40,9 +40,15 @@ pub struct Case {
     pub table: LabelTable,
 }
 
+/// True for a star that a survey's pipeline gives the class M, as `M2` or `dM2`.
+fn is_class_m(table: &LabelTable, row: usize) -> bool {
+    let class = table.texts.get("subclass").and_then(|classes| classes.get(row));
+    class.is_some_and(|class| class.trim_start_matches(['d', 'g']).starts_with('M'))
+}
+
 impl Case {
-    /// A standard set, `{set}.npz` and `{set}_labels.csv` of a folder. Without those that have a label and lie outside of
-    /// [`TEFF_RANGE_K`]: of what the grid does not cover nothing is known.
+    /// A standard set, `{set}.npz` and `{set}_labels.csv` of a folder. Without those that lie outside of [`TEFF_RANGE_K`] by
+    /// their label, or by their class if they have none: of what the grid does not cover nothing is known.
     pub fn standard(real: &Path, set: &str, name: &str, survey: Survey) -> Result<Self> {
         let path = real.join(format!("{set}.npz"));
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
@@ -51,7 +57,10 @@ impl Case {
         let row_of: BTreeMap<&str, usize> = table.id.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect();
         let is_inside = |s: &Spectrum| {
             let row = row_of.get(s.meta.id.as_str());
-            row.is_none_or(|row| truth(&table, Label::Teff, *row).is_none_or(in_teff_range))
+            row.is_none_or(|row| match truth(&table, Label::Teff, *row) {
+                Some(teff_k) => in_teff_range(teff_k),
+                None => !is_class_m(&table, *row),
+            })
         };
         let spectra = contents.spectra.into_iter().filter(is_inside).collect();
         let (low, high) = TEFF_RANGE_K;
