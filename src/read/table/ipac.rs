@@ -91,4 +91,13 @@ mod tests {
         assert!(table.scalar(1, 1).is_ok_and(f64::is_nan) && table.columns[1].is_f32);
         assert_eq!(table.row_name(1), "line 8");
     }
+
+    /// A thousand cells of a line of one letter would be a thousand times the file.
+    #[test]
+    fn lines_that_are_much_shorter_than_the_header_are_refused() {
+        let header = "|a".repeat(1000) + "|\n";
+        let text = format!("{header}{}", "1\n".repeat(5000));
+        let error = read(&text).map(|table| table.rows).expect_err("refused").to_string();
+        assert!(error.contains("shorter than its header"), "{error}");
+    }
 }

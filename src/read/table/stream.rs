@@ -194,3 +194,20 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_without_bytes_make_no_table_larger_than_its_file() {
+        let byte = (Primitive::Boolean, Count::Fixed(1));
+        let mut fields = vec![(Primitive::Chars, Count::Fixed(0)); 3];
+        fields.push(byte);
+        let refused = Stream::cut(vec![b'T'; 100], &fields, vec![None; 4], false);
+        assert!(refused.is_err_and(|why| why.contains("have no bytes")));
+        let (_, rows) =
+            Stream::cut(vec![b'T'; 100], &[byte; 2], vec![None; 2], false).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(rows, 50);
+    }
+}
