@@ -1,8 +1,8 @@
 //! Delimited text: two columns or two rows, with or without a header, comments, any usual separator.
 //!
 //! Without a header the first column is the wavelength and the second the flux; a third one is σ when a header says so, or
-//! when there is none and it is of the size of the flux's own scatter. Two long rows are a wavelength row and a flux row. Commas as decimal marks are understood where
-//! the separator is a semicolon or a tab.
+//! when there is none and it is of the size of the flux's own scatter. Two long rows are a wavelength row and a flux row.
+//! Commas as decimal marks are understood where the separator is a semicolon or a tab.
 
 use super::axis::{Axis, Mask, Role, is_other_axis, ivar_of_sigma, role, set_frame, set_medium};
 use super::error::{ReadError, shown};

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use gloo::timers::callback::Timeout;
-use leptos::prelude::Set;
+use leptos::prelude::{Set, SetValue};
 use wasm_bindgen::JsValue;
 
 use super::gpu::GpuLink;
@@ -81,6 +81,8 @@ impl EngineLink {
 
     fn spawn(self: &Rc<Self>) {
         self.state.engine.set(EngineStatus::Starting);
+        // A new engine has nothing to forget.
+        self.state.clearing.set_value(0);
         let epoch = self.epoch.get();
         let on_event = {
             let link = self.clone();

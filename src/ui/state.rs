@@ -360,7 +360,6 @@ impl State {
 
     /// The engine died: what it was doing is lost, what it answered stays.
     pub fn lose_engine(&self) {
-        self.clearing.set_value(0);
         self.jobs.update(BTreeMap::clear);
         self.awaited.give_up();
         // They went with the engine that had read them.
