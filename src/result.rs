@@ -251,15 +251,22 @@ impl Prediction {
         self.estimates.iter().find(|e| e.label == label)
     }
 
-    /// This answer with the label in it that another model was taught: what that model says besides is left aside.
-    pub fn with_taught(mut self, other: Prediction) -> Self {
-        let Some(taught) = other.taught else { return self };
+    /// This answer with a label in it that was taught, and marked; `model` is what was taught, by title and hash.
+    pub fn with(mut self, taught: teach::TaughtValue, (model, model_sha256): (String, String)) -> Self {
         if let Some(own) = self.estimates.iter_mut().find(|e| e.label.name() == taught.target) {
             (own.value, own.error) = (taught.value, taught.error);
         }
         self.flags.push(Flag::Taught);
         self.flags.sort_unstable();
-        Self { model: other.model, model_sha256: other.model_sha256, taught: Some(taught), ..self }
+        Self { model, model_sha256, taught: Some(taught), ..self }
+    }
+
+    /// The same with the label that another model was taught: what that model says besides is left aside.
+    pub fn with_taught(self, other: Prediction) -> Self {
+        match other.taught {
+            Some(taught) => self.with(taught, (other.model, other.model_sha256)),
+            None => self,
+        }
     }
 }
 

@@ -19,7 +19,6 @@ use super::likes::{Form, Tools};
 use super::predict::answer_all;
 use super::{ModelsDir, Outcome, finetune, output};
 use crate::model::emulator::{EMULATOR_RESOLVING_POWER, Emulator, usual_labels};
-use crate::model::manifest::Kind;
 use crate::preprocess::resample::FWHM_OVER_SIGMA;
 use crate::preprocess::stats::median;
 use crate::result::Label;
@@ -31,7 +30,6 @@ use crate::task::teach::classroom::Classroom;
 use crate::task::teach::lesson::{Example, Lesson};
 use crate::task::teach::split::Split;
 use crate::task::teach::training::Training;
-use crate::train::emulator;
 use crate::train::simulate::{self, Star, survey_like};
 
 /// Made-up stars: as many labels as teaching has.
@@ -60,7 +58,8 @@ impl Bench {
     pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let a_day = 0.0..=86_400.0;
         ensure!(a_day.contains(&self.seconds), "--seconds takes a number of seconds, such as 2");
-        let (stars, feh) = self.made_up()?;
+        let modeller = self.models.emulator()?;
+        let (stars, feh) = made_up(modeller.emulator())?;
         let mut out = output::open(None)?;
         if self.format == Form::Csv {
             writeln!(out, "case,spectra,runs,ms_median,ms_fastest,spectra_per_s")?;
@@ -91,7 +90,7 @@ impl Bench {
             })
         })?;
 
-        predictor.emulate(self.models.emulator()?);
+        predictor.emulate(modeller);
         let stars: Vec<&Spectrum> = stars.iter().collect();
         let held = || Ok(block_on(predictor.inputs_to_refine(&stars)));
         self.time(&mut out, "hold against the emulator", STARS, held)?;
@@ -105,30 +104,6 @@ impl Bench {
             })?;
         }
         Ok(outcome)
-    }
-
-    /// Stars between the grid's nodes as LAMOST would see them, and their [Fe/H].
-    fn made_up(&self) -> anyhow::Result<(Vec<Spectrum>, Vec<f64>)> {
-        let store = self.models.store();
-        let manifest = block_on(store.manifest())?;
-        let entry = manifest.models.iter().find(|m| m.kind == Kind::Emulator);
-        let entry = entry.context("no emulator is among the models, so that no star can be made up")?;
-        let emulator: Emulator = emulator::parse(&block_on(store.weights(entry, |_, _| {}))?)?;
-        let log10: Vec<f64> = emulator.wave_vac_aa().iter().map(|w| w.log10()).collect();
-        let sigma_dex = 1.0 / EMULATOR_RESOLVING_POWER / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let mut stars = Vec::new();
-        for _ in 0..STARS {
-            let (teff_k, feh) = (rng.random_range(4500.0..7000.0), rng.random_range(-2.0..0.4));
-            let (labels, _) = usual_labels(teff_k, rng.random_range(1.5..4.8), feh, rng.random_range(0.0..0.4));
-            let flux = emulator.flux(&labels);
-            let star = Star { log10: &log10, flux: &flux, sigma_dex: Box::new(move |_| sigma_dex) };
-            let rv_kms = rng.random_range(-200.0..200.0);
-            let circumstances = survey_like(rv_kms, 0.0, &mut rng);
-            let seen = simulate::spectrum(&star, &circumstances, &mut rng);
-            stars.push((seen.context("the emulator's spectrum is no spectrum")?, feh));
-        }
-        Ok(stars.into_iter().unzip())
     }
 
     /// The user's own spectra.
@@ -184,6 +159,25 @@ impl Bench {
         // A case may take a while: who waits sees the one before.
         Ok(out.flush()?)
     }
+}
+
+/// Stars between the grid's nodes as LAMOST would see them, and their [Fe/H].
+fn made_up(emulator: &Emulator) -> anyhow::Result<(Vec<Spectrum>, Vec<f64>)> {
+    let log10: Vec<f64> = emulator.wave_vac_aa().iter().map(|w| w.log10()).collect();
+    let sigma_dex = 1.0 / EMULATOR_RESOLVING_POWER / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut stars = Vec::new();
+    for _ in 0..STARS {
+        let (teff_k, feh) = (rng.random_range(4500.0..7000.0), rng.random_range(-2.0..0.4));
+        let (labels, _) = usual_labels(teff_k, rng.random_range(1.5..4.8), feh, rng.random_range(0.0..0.4));
+        let flux = emulator.flux(&labels);
+        let star = Star { log10: &log10, flux: &flux, sigma_dex: Box::new(move |_| sigma_dex) };
+        let rv_kms = rng.random_range(-200.0..200.0);
+        let circumstances = survey_like(rv_kms, 0.0, &mut rng);
+        let seen = simulate::spectrum(&star, &circumstances, &mut rng);
+        stars.push((seen.context("the emulator's spectrum is no spectrum")?, feh));
+    }
+    Ok(stars.into_iter().unzip())
 }
 
 /// The made-up stars with their [Fe/H], before the network.

@@ -89,7 +89,7 @@ impl Predict {
         });
         let adapter = adapter.transpose()?;
         // The model that an adapter belongs to, by the name that stands before its version.
-        let home = adapter.as_ref().and_then(|(_, _, card)| Some(card.base.rsplit_once(' ')?.0.to_owned()));
+        let home = adapter.as_ref().map(|(_, _, card)| share::name_in(&card.base).to_owned());
         if let (Some(name), None) = (self.model.as_deref(), &adapter)
             && let Some(answers) = embedded::Answers::find(&self.models, name)?
         {

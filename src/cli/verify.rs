@@ -12,11 +12,11 @@ use super::files::{Loaded, for_each_part};
 use super::predict::embedded::Answers;
 use super::predict::{answer_all, record};
 use super::{ModelsDir, Outcome, output, say};
+use crate::engine::Assumptions;
 use crate::result::{Flag, Label, Prediction, SpectrumView};
 use crate::share::curve::{Axis, Curve};
 use crate::share::link::{Shared, decode};
-use crate::share::{Answer, Record};
-use crate::spectrum::{Meta, Source, Spectrum};
+use crate::share::{Answer, Record, models_of, name_in};
 use crate::task::likes::labels::xp_view;
 use crate::task::predict::Predictor;
 use crate::task::published::is_xp;
@@ -55,9 +55,10 @@ impl Verify {
                 let Some(place) = place_of(&loaded, &shared, &found) else { continue };
                 found[place] = true;
                 let shared = &shared[place];
-                let spectrum = as_told(loaded.spectrum, &shared.record.summary.meta);
+                let spectrum = Assumptions::told_in(&shared.record.summary.meta).applied_to(loaded.spectrum);
                 let loaded = Loaded { spectrum, ..loaded };
-                let (now, view) = today.answer(model_of(&shared.record), loaded)?;
+                let model = shared.record.prediction().map(|p| name_in(&p.model));
+                let (now, view) = today.answer(model, loaded)?;
                 let line = compare(shared, &now, &view);
                 all_same &= line["verdict"] == "same";
                 report.aside(|| writeln!(out, "{line}"))?;
@@ -90,15 +91,15 @@ struct Today<'a> {
 impl Today<'_> {
     fn load_all(&mut self, shared: &[Shared]) -> anyhow::Result<()> {
         self.known.insert(None, Model::Optical(Box::new(self.dir.load(None)?.1)));
-        for named in crate::share::models_of(shared.iter().map(|s| &s.record)) {
-            let is_taught = |s: &&Shared| taught_in(&s.record).is_some_and(|p| p.model == named.title);
-            if shared.iter().any(|s| is_taught(&s)) {
+        for named in models_of(shared.iter().map(|s| &s.record)) {
+            let mut answers = shared.iter().filter_map(|s| s.record.prediction());
+            if answers.any(|p| p.taught.is_some() && p.model == named.title) {
                 bail!(
                     "{} was taught, and a link does not hold what was; compare with `specola predict --adapter` instead",
                     named.title
                 );
             }
-            let name = name_of(&named.title);
+            let name = name_in(&named.title);
             let (model, entry) = match Answers::find(self.dir, name)? {
                 Some(answers) => {
                     let entry = answers.entry().clone();
@@ -138,40 +139,6 @@ impl Today<'_> {
             }
         }
     }
-}
-
-/// A model's name, without its version.
-fn name_of(title: &str) -> &str {
-    title.rsplit_once(' ').map_or(title, |(name, _)| name)
-}
-
-fn taught_in(record: &Record) -> Option<&Prediction> {
-    match &record.answer {
-        Answer::Predicted(prediction) if prediction.taught.is_some() => Some(prediction),
-        _ => None,
-    }
-}
-
-/// The name of the model that a result in the link is of.
-fn model_of(record: &Record) -> Option<&str> {
-    match &record.answer {
-        Answer::Predicted(prediction) => Some(name_of(&prediction.model)),
-        _ => None,
-    }
-}
-
-/// The spectrum under what the user had said of it.
-fn as_told(mut spectrum: Spectrum, told: &Meta) -> Spectrum {
-    if told.medium.source == Source::User {
-        spectrum = spectrum.with_medium(told.medium);
-    }
-    if told.frame.source == Source::User {
-        spectrum.meta.frame = told.frame;
-    }
-    if told.resolving_power.is_some_and(|r| r.source == Source::User) {
-        spectrum.meta.resolving_power = told.resolving_power;
-    }
-    spectrum
 }
 
 /// The result in the link that a spectrum belongs to: of its id, and of its file's name where ids repeat.

@@ -12,7 +12,7 @@ use super::teach_message::{TeachEvent, TeachRequest};
 use crate::read::by_hand::{Columns, Preview};
 use crate::result::catalogue::{Measured, Modality};
 use crate::result::{Estimate, Label, ModelCard, Prediction, SpectrumView, Summary};
-use crate::spectrum::{Frame, Medium};
+use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum};
 
 /// Name of the browser's cache in which the engine keeps weights, and which the page lists and empties.
 pub const MODELS_CACHE: &str = "specola-models";
@@ -41,6 +41,31 @@ pub struct Assumptions {
     pub resolving_power: Option<f64>,
     /// Which columns of a text to read.
     pub columns: Option<Columns>,
+}
+
+impl Assumptions {
+    /// What the user said of a spectrum, as its facts tell; its columns are not among them.
+    pub fn told_in(meta: &Meta) -> Self {
+        fn told<T: Copy>(known: Known<T>) -> Option<T> {
+            (known.source == Source::User).then_some(known.value)
+        }
+        let resolving_power = meta.resolving_power.and_then(told);
+        Self { medium: told(meta.medium), frame: told(meta.frame), resolving_power, columns: None }
+    }
+
+    /// A spectrum under what the user says; what is `None` here stays as the file has it.
+    pub fn applied_to(&self, mut spectrum: Spectrum) -> Spectrum {
+        if let Some(medium) = self.medium {
+            spectrum = spectrum.with_medium(Known::new(medium, Source::User));
+        }
+        if let Some(frame) = self.frame {
+            spectrum.meta.frame = Known::new(frame, Source::User);
+        }
+        if let Some(resolving_power) = self.resolving_power.filter(|r| r.is_finite() && *r > 0.0) {
+            spectrum.meta.resolving_power = Some(Known::new(resolving_power, Source::User));
+        }
+        spectrum
+    }
 }
 
 /// How a table of labels fits the spectra that are there.

@@ -88,7 +88,8 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
     };
     axis.medium = axis.medium.or_else(|| medium_in_comments(text));
 
-    let n_columns = columns.values.len();
+    let nameless = if columns.names.is_empty() { columns.values.as_slice() } else { &[] };
+    let is_third_sigma = matches!(nameless, [_, flux, third] if is_like_sigma(third, flux));
     let mut values: Vec<Option<Vec<f64>>> = columns.values.into_iter().map(Some).collect();
     let mut take = |i: usize| {
         values.get_mut(i).and_then(Option::take).ok_or(ReadError::Text {
@@ -99,20 +100,10 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
     };
     let (wave_aa, note) = axis.to_aa(take(wave)?);
     let flux_values = take(flux)?;
-    let mut guessed = None;
     let ivar = match (find(|r| *r == Role::Ivar), find(|r| *r == Role::Sigma)) {
         (Some(i), _) => Some(take(i)?),
         (None, Some(i)) => Some(ivar_of_sigma(take(i)?)),
-        (None, None) if n_columns == 3 && columns.names.is_empty() => {
-            let third = take(2)?;
-            if is_like_sigma(&third, &flux_values) {
-                guessed = Some("the third column is taken for σ: it is as large as the flux scatters".to_string());
-                Some(ivar_of_sigma(third))
-            } else {
-                guessed = Some("not read: column 3; a header tells what is an error, sigma, ivar or mask".to_string());
-                None
-            }
-        }
+        (None, None) if is_third_sigma => Some(ivar_of_sigma(take(2)?)),
         (None, None) => None,
     };
     let mut meta = if gaia_xp::is_grid(&wave_aa) && axis.medium.is_none() {
@@ -124,7 +115,9 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
         meta
     };
     meta.notes.extend(note);
-    meta.notes.extend(guessed);
+    if is_third_sigma {
+        meta.notes.push("the third column is taken for σ: it is as large as the flux scatters".into());
+    }
     let mask = columns.names.iter().enumerate().find_map(|(i, name)| Some((i, Mask::of(name)?)));
     let masked = mask.and_then(|(i, mask)| mask.bad_pixels(values.get_mut(i)?.take()?.iter().map(|v| *v == 0.0)));
     let unread = (0..values.len()).filter(|i| values[*i].is_some());

@@ -19,5 +19,5 @@ pub mod table;
 pub mod votable;
 mod wire;
 
-pub use record::{Answer, ModelRef, Record, models_of, numbers, rounded};
+pub use record::{Answer, ModelRef, Record, models_of, name_in, numbers, rounded};
 pub use table::{Format, write};

@@ -82,6 +82,11 @@ pub struct ModelRef {
     pub sha256: String,
 }
 
+/// A model's name in its title, without the version.
+pub fn name_in(title: &str) -> &str {
+    title.rsplit_once(' ').map_or(title, |(name, _)| name)
+}
+
 /// The models that made some results, in the order in which they first answer.
 pub fn models_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<ModelRef> {
     let mut models: Vec<ModelRef> = Vec::new();

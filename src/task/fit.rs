@@ -42,6 +42,11 @@ impl Modeller {
         Ok(Self::new(emulator.map_err(|e| format!("the model `{}`: {e}", entry.name))?, entry.title()))
     }
 
+    /// The emulator.
+    pub fn emulator(&self) -> &Emulator {
+        &self.emulator
+    }
+
     /// Name and version of the emulator.
     pub fn title(&self) -> &str {
         &self.title

@@ -11,6 +11,7 @@
 
 use crate::preprocess::grid::C_KMS;
 use crate::preprocess::recipe::Opened;
+use crate::task::metrics::mean_and_std;
 
 /// Lowest S/N a pixel of the grid at which features are measured.
 const LEAST_SNR: f64 = 10.0;
@@ -174,10 +175,8 @@ fn mean_of(parts: &[Part], value: impl Fn(Part) -> f64) -> f64 {
 }
 
 /// Standard deviation.
-fn scatter(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let n = values.clone().count() as f64;
-    let mean = values.clone().sum::<f64>() / n;
-    (values.map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
+fn scatter(values: impl Iterator<Item = f64>) -> f64 {
+    mean_and_std(&values.collect::<Vec<f64>>()).1
 }
 
 #[cfg(test)]

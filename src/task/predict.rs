@@ -393,10 +393,14 @@ impl Predictor {
             .collect()
     }
 
+    /// What the label network said of a label.
+    fn value_in(&self, outputs: &[f64], label: Label) -> Option<f64> {
+        self.outputs.iter().position(|l| *l == label).and_then(|i| outputs.get(i)).copied()
+    }
+
     /// Why the star is of another kind than the label network's answer says, if it is.
     fn note_on_kind(&self, star: &AtRest, outputs: &[f64]) -> Option<LedgerEntry> {
-        let value = |label| self.outputs.iter().position(|l| *l == label).and_then(|i| outputs.get(i)).copied();
-        let (teff_k, feh) = (value(Label::Teff)?, value(Label::Feh)?);
+        let (teff_k, feh) = (self.value_in(outputs, Label::Teff)?, self.value_in(outputs, Label::Feh)?);
         let did = kinds::contradiction(&star.opened, star.rv_kms, teff_k, feh)?;
         Some(LedgerEntry { step: "kind of star".into(), did, assumed: false })
     }
@@ -404,11 +408,11 @@ impl Predictor {
     /// Values, errors and flags from what the networks said.
     fn judge(&self, star: &AtRest, outputs: &[f64]) -> Prediction {
         let snr = star.opened.snr;
-        let feh = self.outputs.iter().zip(outputs).find(|(l, _)| **l == Label::Feh).map_or(0.0, |(_, v)| *v);
+        let feh = self.value_in(outputs, Label::Feh).unwrap_or(0.0);
         let value = |label: Label| match label {
             // What is left in a spectrum at rest is no velocity of the star.
             Label::Rv => Some(star.rv_kms).filter(|_| star.opened.frame != Frame::Rest),
-            other => self.outputs.iter().position(|l| *l == other).and_then(|i| outputs.get(i)).copied(),
+            other => self.value_in(outputs, other),
         };
         let estimates: Vec<Estimate> = self
             .entry
@@ -441,13 +445,13 @@ impl Predictor {
 
     /// A prediction with the taught label in its place, and marked. `coverage` is the part of the model's pixels that the
     /// spectrum has.
-    fn mark(&self, mut prediction: Prediction, value: f64, coverage: f64) -> Prediction {
+    fn mark(&self, prediction: Prediction, value: f64, coverage: f64) -> Prediction {
         let Some(adapter) = &self.adapter else { return prediction };
         let card = adapter.card();
         let is_feh = card.label() == Some(Label::Feh);
         let feh = prediction.get(Label::Feh).filter(|_| !is_feh).map_or(value, |e| e.value);
-        let own = card.label().and_then(|label| prediction.estimates.iter_mut().find(|e| e.label == label));
-        let before = own.as_ref().map(|e| e.value);
+        let own = card.label().and_then(|label| prediction.get(label));
+        let before = own.map(|e| e.value);
         let mut error = card.error;
         if let Some(own) = own {
             // What cross-validation found holds for whole spectra at the S/N of those taught from; what noise and missing
@@ -458,14 +462,9 @@ impl Predictor {
                 (here * here - there * there).max(0.0).sqrt()
             });
             error = error.hypot(noise);
-            (own.value, own.error) = (value, error);
         }
-        prediction.flags.push(Flag::Taught);
-        prediction.flags.sort_unstable();
-        prediction.model = card.title();
-        prediction.model_sha256 = adapter.sha256().into();
-        prediction.taught = Some(TaughtValue { target: card.target.clone(), value, error, before });
-        prediction
+        let taught = TaughtValue { target: card.target.clone(), value, error, before };
+        prediction.with(taught, (card.title(), adapter.sha256().into()))
     }
 }
 

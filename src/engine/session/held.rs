@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::engine::Assumptions;
 use crate::engine::dropped::File;
-use crate::spectrum::{Known, Source, Spectrum};
+use crate::spectrum::Spectrum;
 
 /// Where a spectrum can be read again.
 pub(super) struct Origin<F> {
@@ -31,24 +31,14 @@ impl<F> Held<F> {
     pub(super) fn assumed(&self) -> Option<Cow<'_, Spectrum>> {
         let spectrum = self.spectrum.as_ref()?;
         let is_as_read = self.assumptions == Assumptions::default();
-        Some(if is_as_read { Cow::Borrowed(spectrum) } else { Cow::Owned(assume(spectrum.clone(), self.assumptions)) })
+        Some(if is_as_read {
+            Cow::Borrowed(spectrum)
+        } else {
+            Cow::Owned(self.assumptions.applied_to(spectrum.clone()))
+        })
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.spectrum.as_ref().map_or(0, Spectrum::bytes)
     }
-}
-
-/// The spectrum under what the user says; what is `None` there stays as the file has it.
-fn assume(mut spectrum: Spectrum, assumptions: Assumptions) -> Spectrum {
-    if let Some(medium) = assumptions.medium {
-        spectrum = spectrum.with_medium(Known::new(medium, Source::User));
-    }
-    if let Some(frame) = assumptions.frame {
-        spectrum.meta.frame = Known::new(frame, Source::User);
-    }
-    if let Some(resolving_power) = assumptions.resolving_power.filter(|r| r.is_finite() && *r > 0.0) {
-        spectrum.meta.resolving_power = Some(Known::new(resolving_power, Source::User));
-    }
-    spectrum
 }
