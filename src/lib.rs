@@ -16,7 +16,7 @@ pub mod nn;
 #[cfg(feature = "nn")]
 pub mod model;
 #[cfg(feature = "nn")]
-pub mod retrieve;
+pub mod similarity;
 #[cfg(feature = "nn")]
 pub mod task;
 #[cfg(feature = "train")]

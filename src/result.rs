@@ -1,10 +1,10 @@
 //! What the tasks answer, and the form in which it crosses the worker boundary: plain serde types, no tensors.
 
 mod calibration;
-pub mod catalogue;
-pub mod likes;
-pub mod reading;
-pub mod teach;
+pub mod specclip;
+pub mod similarity;
+pub mod diagnostics;
+pub mod finetune;
 
 use serde::{Deserialize, Serialize};
 
@@ -234,7 +234,7 @@ pub struct Prediction {
     pub ledger: Vec<LedgerEntry>,
     /// The label that comes from a network the user taught.
     #[serde(default)]
-    pub taught: Option<teach::TaughtValue>,
+    pub taught: Option<finetune::TaughtValue>,
 }
 
 impl Prediction {
@@ -252,7 +252,7 @@ impl Prediction {
     }
 
     /// This answer with a label in it that was taught, and marked; `model` is what was taught, by title and hash.
-    pub fn with(mut self, taught: teach::TaughtValue, (model, model_sha256): (String, String)) -> Self {
+    pub fn with(mut self, taught: finetune::TaughtValue, (model, model_sha256): (String, String)) -> Self {
         if let Some(own) = self.estimates.iter_mut().find(|e| e.label.name() == taught.target) {
             (own.value, own.error) = (taught.value, taught.error);
         }

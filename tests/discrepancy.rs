@@ -11,8 +11,8 @@ use specola::model::store::{Folder, Store};
 use specola::model::weights::Tensors;
 use specola::result::Label;
 use specola::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum};
-use specola::task::discrepancy::{BINS, STEPS};
-use specola::task::fit::Modeller;
+use specola::task::emulator_residual::{BINS, STEPS};
+use specola::task::synthetic_model::Modeller;
 use specola::task::predict::Predictor;
 
 fn store() -> Store<Folder> {

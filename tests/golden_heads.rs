@@ -12,7 +12,7 @@ use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use specola::model::weights::Tensors;
 use specola::nn::decoder::{Decoder, DecoderConfig};
 use specola::nn::flow::{Flow, FlowConfig, FlowKind};
-use specola::nn::keyed::{Keyed, count_parameters};
+use specola::nn::state_dict::{Keyed, count_parameters};
 use specola::nn::lora::LoraConfig;
 use specola::nn::residual_head::ResidualHeadConfig;
 use specola::nn::{Mlp, MlpConfig};

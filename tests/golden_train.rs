@@ -14,15 +14,15 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::{AdamWState, GradientsParams, Optimizer};
 use burn::tensor::{Device, Tensor};
 use specola::model::weights::Tensors;
-use specola::nn::keyed::Keyed;
+use specola::nn::state_dict::Keyed;
 use specola::nn::lora::{Lora, LoraConfig};
 use specola::nn::masked_transformer::MaskedTransformerConfig;
 use specola::nn::masking::Masking;
 use specola::nn::residual_head::{ResidualHead, ResidualHeadConfig};
 use specola::nn::tokens::{SliceConfig, TokensConfig};
 use specola::nn::{Mlp, MlpConfig};
-use specola::task::teach::landscape::Surroundings;
-use specola::task::teach::{AdamW, Adapter, Pupil, Teacher, WarmupCosine, adamw, landscape, squared_error};
+use specola::task::finetune::loss_landscape::Surroundings;
+use specola::task::finetune::{AdamW, Adapter, Pupil, Teacher, WarmupCosine, adamw, loss_landscape, squared_error};
 use support::golden::{Io, bytes, device, distance, near, values, weights};
 
 /// Training's tolerance in golden/README.md; gradients relative to their largest.
@@ -347,8 +347,8 @@ pub(crate) fn the_loss_around_the_weights_is_numpys() {
     }
 
     // The fixture's directions are normalised already: to normalise them again changes nothing.
-    for direction in [delta, eta, landscape::direction(&centre, 3).expect("a direction")] {
-        let again = landscape::filter_normalised(&direction, &centre).expect("normalised");
+    for direction in [delta, eta, loss_landscape::direction(&centre, 3).expect("a direction")] {
+        let again = loss_landscape::filter_normalised(&direction, &centre).expect("normalised");
         for name in centre.names() {
             let shape = centre.shape(name).expect("its shape");
             let of = |t: &Tensors| t.get(name, shape).expect(name).iter().map(|v| f64::from(*v)).collect::<Vec<_>>();

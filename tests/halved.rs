@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use burn::tensor::{Device, Tensor};
-use specola::nn::half::{Half, Partner, PartnerError};
-use specola::nn::keyed::Keyed;
+use specola::nn::token_parallel::{Half, Partner, PartnerError};
+use specola::nn::state_dict::Keyed;
 use specola::nn::masked_transformer::{MaskedTransformer, MaskedTransformerConfig};
 use support::golden::{Io, distance, values, weights};
 

@@ -13,19 +13,19 @@ use specola::model::encoders::{EncoderPair, Size, Variant};
 use specola::model::manifest::{Kind, ModelEntry};
 use specola::model::publish::publish;
 use specola::preprocess::grid::MODEL_PIXELS;
-use specola::result::catalogue::Modality;
+use specola::result::specclip::Modality;
 use specola::train::emulator::{EmulatorPlan, fit, measure};
 use specola::train::encoders::{EncoderPlan, Stage, aligned};
 use specola::train::grid::{Grid, GridArrays, Seds};
 use specola::train::heads::{HeadsPlan, finish};
-use specola::train::lessons::HELD_OUT_STEP;
-use specola::train::lessons::alignment::{Alignment, Encoders, Rows, Variants};
-use specola::train::lessons::autoencoder::Rebuilding;
-use specola::train::lessons::masked::Masked;
-use specola::train::lessons::regression::{Labelled, Regression};
+use specola::train::objectives::HELD_OUT_STEP;
+use specola::train::objectives::alignment::{Alignment, Encoders, Rows, Variants};
+use specola::train::objectives::autoencoder::Rebuilding;
+use specola::train::objectives::masked::Masked;
+use specola::train::objectives::regression::{Labelled, Regression};
 use specola::train::pairs::{Optical, Pair, Pairs};
-use specola::train::population::{Population, Want};
-use specola::train::steps::{Lesson, Progress, Schedule, run};
+use specola::train::grid_sampler::{Population, Want};
+use specola::train::training_loop::{Lesson, Progress, Schedule, run};
 
 /// Held by each test: the device has one random number generator for the whole process, and first weights are drawn from it.
 static DEVICE: Mutex<()> = Mutex::new(());

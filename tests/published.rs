@@ -10,15 +10,15 @@ use std::io::Cursor;
 use burn::tensor::Device;
 use pollster::block_on;
 use serde_json::Value;
-use specola::model::published::{self, Head};
-use specola::result::catalogue::{Method, Modality, Parameter};
-use specola::task::published::{Input, Measurements, Refused, System};
+use specola::model::specclip::{self, Head};
+use specola::result::specclip::{Method, Modality, Parameter};
+use specola::task::specclip::{Input, Measurements, Refused, System};
 use support::Folder;
 use support::golden::{Io, bytes};
 use support::published::{expected, remove, unpacked};
 
-fn system(folder: &Folder, wanted: &[Parameter]) -> System<published::Folder> {
-    let files = published::Folder::new(&folder.path().join("system"));
+fn system(folder: &Folder, wanted: &[Parameter]) -> System<specclip::Folder> {
+    let files = specclip::Folder::new(&folder.path().join("system"));
     System::open(files, wanted, &Device::flex()).expect("the published folder")
 }
 
@@ -36,7 +36,7 @@ fn xp() -> Input {
     Input::xp(&io.numbers("wave_nm"), &io.numbers("flux")).expect("an XP spectrum")
 }
 
-fn measure(system: &mut System<published::Folder>, inputs: &[Input]) -> Vec<Measurements> {
+fn measure(system: &mut System<specclip::Folder>, inputs: &[Input]) -> Vec<Measurements> {
     block_on(system.measure(inputs)).expect("an answer")
 }
 
@@ -147,7 +147,7 @@ fn the_golden_heads_give_what_pytorch_and_sbi_give() {
 }
 
 /// The warnings, one a line.
-fn said(system: &mut System<published::Folder>) -> String {
+fn said(system: &mut System<specclip::Folder>) -> String {
     system.warnings().iter().map(|w| format!("{w}\n")).collect()
 }
 
@@ -324,7 +324,7 @@ fn the_published_weights_give_the_published_numbers() {
         |name: &str| std::path::PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set")));
     let (weights, data) = (at("SPECOLA_PUBLISHED"), at("SPECOLA_PUBLISHED_DATA"));
     let mut system =
-        System::open(published::Folder::new(&weights), &[], &Device::flex()).expect("the published folder");
+        System::open(specclip::Folder::new(&weights), &[], &Device::flex()).expect("the published folder");
     let lrs: &[(&str, f64, f64)] = &[
         ("a_fe", 0.16, 0.0),
         ("c_fe", 0.15, 0.0),

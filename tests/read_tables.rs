@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use specola::preprocess::recipe::{Opened, Refusal};
+use specola::preprocess::conditioning::{Opened, Refusal};
 use specola::read::{LabelError, LabelTable, Named, ReadError, labels, read, read_beside, sampling_name, spectra_name};
 use specola::spectrum::{Source, Survey};
 use zip::ZipWriter;

@@ -5,11 +5,11 @@ mod support;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use specola::result::catalogue::Modality;
-use specola::retrieve::index::{About, Bits, Index};
-use specola::retrieve::map::Plane;
-use specola::retrieve::oddity::{Floors, Quantiles, Usual};
-use specola::retrieve::search::{Hit, Norms, Query, merge, nearest};
+use specola::result::specclip::Modality;
+use specola::similarity::index::{About, Bits, Index};
+use specola::similarity::map::Plane;
+use specola::similarity::anomaly::{Floors, Quantiles, Usual};
+use specola::similarity::search::{Hit, Norms, Query, merge, nearest};
 use support::golden::bytes;
 
 /// The same numbers as in the script.

@@ -5,7 +5,7 @@ mod support;
 use pollster::block_on;
 use specola::engine::{Assumptions, Event, ForHost, Request};
 use specola::model::store::{Folder as ModelFolder, Store};
-use specola::read::by_hand::{Columns, WaveUnit};
+use specola::read::column_mapping::{Columns, WaveUnit};
 use specola::spectrum::{Frame, Medium, Source};
 use specola::task::predict::Predictor;
 use support::bench::Bench;

@@ -6,19 +6,19 @@ mod support;
 
 use burn::tensor::Device;
 use pollster::block_on;
-use specola::engine::likes_message::{LikesEvent, LikesRequest};
+use specola::engine::similarity_message::{LikesEvent, LikesRequest};
 use specola::engine::{Event, ForHost, Request};
 use specola::model::encoders::{EncoderPair, Size, Variant};
 use specola::model::manifest::{Kind, ModelEntry};
 use specola::model::store::{Folder, Store};
 use specola::nn::clip::Clip;
-use specola::result::catalogue::Modality;
-use specola::result::likes::{LabelRule, LikesView, MatchedBy, SearchOptions, Star};
-use specola::retrieve::index::{Bits, Index};
-use specola::retrieve::oddity::{Floors, Quantiles, Usual};
-use specola::retrieve::thumbnail;
-use specola::task::likes::Kit;
-use specola::task::likes::encode::{Encoded, Encoders, Seen, prepare};
+use specola::result::specclip::Modality;
+use specola::result::similarity::{LabelRule, LikesView, MatchedBy, SearchOptions, Star};
+use specola::similarity::index::{Bits, Index};
+use specola::similarity::anomaly::{Floors, Quantiles, Usual};
+use specola::similarity::thumbnail;
+use specola::task::similarity::Kit;
+use specola::task::similarity::encoders::{Encoded, Encoders, Seen, prepare};
 use specola::task::predict::Predictor;
 use support::bench::Bench;
 

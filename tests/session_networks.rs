@@ -7,10 +7,10 @@ mod support;
 use burn::tensor::Device;
 use pollster::block_on;
 use specola::engine::{Event, NetworksReport, Request};
-use specola::model::published;
+use specola::model::specclip;
 use specola::read::read;
-use specola::result::catalogue::Measured;
-use specola::task::published::{Input, System};
+use specola::result::specclip::Measured;
+use specola::task::specclip::{Input, System};
 use support::bench::Bench;
 use support::golden::bytes;
 use support::published::unpacked;
@@ -66,7 +66,7 @@ fn the_published_folder_answers_for_spectra_before_and_after_it() {
     let files = files_below(&folder.path().join("system"), "Downloads/SpecCLIP");
     let star = star_csv(3690.0, 9110.0);
     // The command line's way to the same numbers.
-    let disk = published::Folder::new(&folder.path().join("system"));
+    let disk = specclip::Folder::new(&folder.path().join("system"));
     let mut system = System::open(disk, &[], &Device::flex()).expect("the published folder");
     let spectrum = read("a.csv", star.as_bytes()).expect("a spectrum").spectra.remove(0);
     let input = Input::of(&spectrum).expect("a spectrum that the published recipe takes");

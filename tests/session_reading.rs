@@ -6,10 +6,10 @@ mod support;
 
 use burn::tensor::Device;
 use pollster::block_on;
-use specola::engine::reading_message::{ReadingEvent, ReadingRequest};
+use specola::engine::diagnostics_message::{ReadingEvent, ReadingRequest};
 use specola::engine::{Event, ForHost, Request};
 use specola::model::store::{Folder, Store};
-use specola::task::fit::Modeller;
+use specola::task::synthetic_model::Modeller;
 use specola::task::predict::Predictor;
 use specola::task::saliency::saliency;
 use support::bench::Bench;

@@ -9,15 +9,15 @@ use std::rc::Rc;
 
 use pollster::block_on;
 
-use specola::engine::reading_message::{ReadingEvent, ReadingRequest};
-use specola::engine::teach_message::{TeachEvent, TeachOrder, TeachRequest};
-use specola::engine::teaching::TrainerLink;
+use specola::engine::diagnostics_message::{ReadingEvent, ReadingRequest};
+use specola::engine::finetune_message::{TeachEvent, TeachOrder, TeachRequest};
+use specola::engine::finetuning::TrainerLink;
 use specola::engine::trainer::{Order, Report, Trainer};
 use specola::engine::{Event, ForHost, Request};
 use specola::model::store::{Folder, Store};
-use specola::result::teach::{BakeOff, Cut, Remark, Settings, Strategy};
+use specola::result::finetune::{BakeOff, Cut, Remark, Settings, Strategy};
 use specola::result::{Flag, Label, ModelCard, Prediction};
-use specola::task::fit::Modeller;
+use specola::task::synthetic_model::Modeller;
 use specola::task::predict::Predictor;
 use support::bench::Bench;
 

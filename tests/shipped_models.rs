@@ -8,10 +8,10 @@ use pollster::block_on;
 use specola::model::store::{Folder, Store};
 use specola::plot::SlopeCurves;
 use specola::preprocess::grid;
-use specola::result::reading::ModelFit;
+use specola::result::diagnostics::ModelFit;
 use specola::result::{Flag, Label, Prediction};
 use specola::spectrum::{Known, Medium, Meta, Source, Spectrum};
-use specola::task::fit::Modeller;
+use specola::task::synthetic_model::Modeller;
 use specola::task::predict::{NoPrediction, Predictor};
 use specola::task::saliency::saliency;
 

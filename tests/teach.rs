@@ -12,18 +12,18 @@ use specola::model::regressor::Regressor;
 use specola::model::weights::Tensors;
 use specola::nn::flow::standard_normal;
 use specola::preprocess::grid::MODEL_PIXELS;
-use specola::preprocess::recipe;
+use specola::preprocess::conditioning;
 use specola::result::Label;
-use specola::result::teach::{Cell, Cut, Outcome, Remark, Settings, Sight, Strategy, Task};
-use specola::task::discrepancy::{BINS, Discrepancy};
+use specola::result::finetune::{Cell, Cut, Outcome, Remark, Settings, Sight, Strategy, Task};
+use specola::task::emulator_residual::{BINS, Discrepancy};
 use specola::task::metrics::Metrics;
 use specola::task::predict::{LabelInput, Predictor};
-use specola::task::teach::adapter::{self, Adapter, AdapterError};
-use specola::task::teach::bake_off::{Plan, curve, metrics, verdict};
-use specola::task::teach::classroom::Classroom;
-use specola::task::teach::lesson::{Example, Lesson};
-use specola::task::teach::split::{Split, folds};
-use specola::task::teach::training::{Progress, Training};
+use specola::task::finetune::adapter::{self, Adapter, AdapterError};
+use specola::task::finetune::cross_validation::{Plan, curve, metrics, verdict};
+use specola::task::finetune::feature_cache::Classroom;
+use specola::task::finetune::labelled_set::{Example, Lesson};
+use specola::task::finetune::split::{Split, folds};
+use specola::task::finetune::training::{Progress, Training};
 
 /// A network of four labels with random weights, [Fe/H] between −2 and 1 or so.
 fn predictor(seed: u64) -> Predictor {
@@ -47,7 +47,7 @@ fn predictor(seed: u64) -> Predictor {
         name: "small".into(),
         version: 1,
         labels: Label::ALL.to_vec(),
-        recipe: recipe::NAME.into(),
+        recipe: conditioning::NAME.into(),
         sha256: format!("{seed:064x}"),
         max_distance: 1.0,
         ..ModelEntry::default()

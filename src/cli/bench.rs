@@ -15,21 +15,21 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
 use super::files::{Loaded, for_each_part};
-use super::likes::{Form, Tools};
+use super::similarity::{Form, Tools};
 use super::predict::answer_all;
 use super::{ModelsDir, Outcome, finetune, output};
 use crate::model::emulator::{EMULATOR_RESOLVING_POWER, Emulator, usual_labels};
 use crate::preprocess::resample::FWHM_OVER_SIGMA;
 use crate::preprocess::stats::median;
 use crate::result::Label;
-use crate::result::teach::{Cell, Settings, Strategy, Task};
+use crate::result::finetune::{Cell, Settings, Strategy, Task};
 use crate::spectrum::Spectrum;
-use crate::task::likes::encode::{self, prepare};
+use crate::task::similarity::encoders::{self, prepare};
 use crate::task::predict::{LabelInput, Predictor};
-use crate::task::teach::classroom::Classroom;
-use crate::task::teach::lesson::{Example, Lesson};
-use crate::task::teach::split::Split;
-use crate::task::teach::training::Training;
+use crate::task::finetune::feature_cache::Classroom;
+use crate::task::finetune::labelled_set::{Example, Lesson};
+use crate::task::finetune::split::Split;
+use crate::task::finetune::training::Training;
 use crate::train::simulate::{self, Star, survey_like};
 
 /// Made-up stars: as many labels as teaching has.
@@ -82,7 +82,7 @@ impl Bench {
         self.time(&mut out, "answer all", spectra.len(), || Ok(answer_all(&predictor, &spectra)))?;
         let tools = Tools::load(&self.models, None)?;
         self.time(&mut out, "embed all", spectra.len(), || {
-            spectra.chunks(encode::BATCH).try_for_each(|batch| {
+            spectra.chunks(encoders::BATCH).try_for_each(|batch| {
                 let batch: Vec<&Spectrum> = batch.iter().map(|loaded| &loaded.spectrum).collect();
                 let seen = block_on(prepare(&tools.predictor, &batch)).into_iter().flatten().collect();
                 black_box(block_on(tools.kit.encoders.encode(seen))?);

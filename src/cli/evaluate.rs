@@ -13,15 +13,15 @@ use super::{ModelsDir, Outcome, output};
 use crate::model::manifest::ModelEntry;
 use crate::model::publish::write_manifest;
 use crate::spectrum::Survey;
-use crate::task::likes::Kit;
-use crate::task::likes::encode::Seen;
-use crate::task::likes::labels::Reader;
+use crate::task::similarity::Kit;
+use crate::task::similarity::encoders::Seen;
+use crate::task::similarity::labels::Reader;
 use crate::task::predict::Predictor;
-use crate::train::cases::Case;
+use crate::train::benchmark_sets::Case;
 use crate::train::evaluate::{Judged, join, predict_files, read_table, score};
-use crate::train::population::Want;
-use crate::train::surveys::{self, Answers, Route};
-use crate::train::{alarms, ranks, report};
+use crate::train::grid_sampler::Want;
+use crate::train::benchmark::{self, Answers, Route};
+use crate::train::{ood_evaluation, sbc, report};
 
 mod figures;
 
@@ -107,10 +107,10 @@ impl Evaluate {
         let reader = Reader::new(block_on(Kit::fetch(&store, None, |_, _, _| {})).map_err(|why| anyhow!(why))?);
         let mut routes: Vec<Route> = loaded.iter().map(Route::Flux).collect();
         routes.push(Route::Embedding(&reader, default));
-        let all = surveys::answers(&routes, &cases, &mut say);
-        surveys::record(&mut manifest, &cases, &all);
+        let all = benchmark::answers(&routes, &cases, &mut say);
+        benchmark::record(&mut manifest, &cases, &all);
 
-        let mut flow = ranks::simulated(&reader, &pairs(&material.held_out, STREAM + 1), RANKED)?;
+        let mut flow = sbc::simulated(&reader, &pairs(&material.held_out, STREAM + 1), RANKED)?;
         say("ranks of the flow: done");
         let of = |model: &str, case: usize| all.iter().find(|a| a.model == model && a.case == case);
         let (pair, synthetic) = (reader.encoders().entry().name.as_str(), "lrs-mlp-synthetic");
@@ -123,22 +123,22 @@ impl Evaluate {
         let shown: Vec<(&str, &Answers)> = shown.into_iter().filter_map(|(word, a)| Some((word, a?))).collect();
         let folder = page.parent().unwrap_or(Path::new("")).join("figures");
         let figures = figures::draw(&folder, &cases, &shown, &flow)?;
-        flow.extend(ranks::of_case(&reader, default, &cases[0])?);
+        flow.extend(sbc::of_case(&reader, default, &cases[0])?);
 
         let known = pairs(&material.train, STREAM + 2).of_step(0, KNOWN, Want::Lrs)?;
         let known: Vec<Seen> = known.into_iter().map(|p| Seen::lrs(p.lrs, Some(p.snr))).collect();
-        let sets = [&cases[2], &cases[1]].map(|case| alarms::plain(default, case, PLANTED));
-        let found = alarms::planted(default, &reader, &known, sets.into(), seed + STREAM)?;
+        let sets = [&cases[2], &cases[1]].map(|case| ood_evaluation::plain(default, case, PLANTED));
+        let found = ood_evaluation::planted(default, &reader, &known, sets.into(), seed + STREAM)?;
         say("planted oddities: done");
 
         let measured = [
-            surveys::table(&manifest),
-            surveys::comparison(&manifest, &cases, &all),
+            benchmark::table(&manifest),
+            benchmark::comparison(&manifest, &cases, &all),
             "\n## Spectra unlike the training set\n".into(),
-            surveys::false_alarms(&cases, &all),
+            benchmark::false_alarms(&cases, &all),
             found,
             "\n## Posteriors\n".into(),
-            ranks::table(&reader.encoders().title(), &flow),
+            sbc::table(&reader.encoders().title(), &flow),
             figures,
         ];
         let of_entry = |entry: &ModelEntry| {

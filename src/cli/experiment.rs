@@ -8,18 +8,18 @@ use clap::{Args, Subcommand};
 
 use super::{ModelsDir, Outcome};
 use crate::result::Label;
-use crate::result::teach::Settings;
+use crate::result::finetune::Settings;
 use crate::task::predict::Predictor;
 use crate::train::emulator;
 use crate::train::experiment;
 use crate::train::grid::Grid;
-use crate::train::library::read_labelled;
+use crate::train::reference_index::read_labelled;
 use crate::train::pretrain::Amount;
 use crate::train::report::with_section;
 use crate::train::transfer::{self, Comparison};
 use crate::train::transfer_case::Case;
 
-mod likes;
+mod similarity;
 
 /// Repeat an experiment that a choice rests on; prints Markdown
 #[derive(Debug, Args)]
@@ -38,8 +38,8 @@ enum Which {
     Transfer(Teaching),
     /// The transfer study's ablations: rank, width, learning rate
     Ablation(Teaching),
-    Retrieval(likes::Retrieval),
-    Search(likes::Search),
+    Retrieval(similarity::Retrieval),
+    Search(similarity::Search),
 }
 
 /// What the network is taught.

@@ -16,14 +16,14 @@ use super::files::{Loaded, for_each_part};
 use super::{ModelsDir, Outcome, output, say};
 use crate::read::{LabelTable, Named, labels};
 use crate::result::Label;
-use crate::result::teach::{Cell, Cut, Metrics, Settings, Strategy, Task};
+use crate::result::finetune::{Cell, Cut, Metrics, Settings, Strategy, Task};
 use crate::task::predict::Predictor;
-use crate::task::teach::adapter::{self, Adapter};
-use crate::task::teach::bake_off::{Plan, metrics, verdict};
-use crate::task::teach::classroom::Classroom;
-use crate::task::teach::lesson::{Example, Lesson};
-use crate::task::teach::split::Split;
-use crate::task::teach::training::{Progress, Training};
+use crate::task::finetune::adapter::{self, Adapter};
+use crate::task::finetune::cross_validation::{Plan, metrics, verdict};
+use crate::task::finetune::feature_cache::Classroom;
+use crate::task::finetune::labelled_set::{Example, Lesson};
+use crate::task::finetune::split::Split;
+use crate::task::finetune::training::{Progress, Training};
 
 /// Folds of the cross-validation when nothing is kept apart.
 const FOLDS: usize = 5;

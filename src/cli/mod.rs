@@ -16,12 +16,12 @@ mod files;
 mod finetune;
 mod import;
 mod inspect;
-mod likes;
+mod similarity;
 mod models;
 mod output;
 mod predict;
 mod pretrain;
-mod published;
+mod specclip;
 mod verify;
 
 /// Stellar parameters from spectra, computed on this machine.
@@ -37,11 +37,11 @@ enum Command {
     Inspect(inspect::Inspect),
     Predict(predict::Predict),
     Finetune(finetune::Finetune),
-    Embed(likes::embed::Embed),
-    Retrieve(likes::retrieve::Retrieve),
-    Translate(likes::translate::Translate),
-    Odd(likes::odd::Odd),
-    Repeats(likes::repeats::Repeats),
+    Embed(similarity::embed::Embed),
+    Retrieve(similarity::retrieve::Retrieve),
+    Translate(similarity::translate::Translate),
+    Odd(similarity::anomalies::Odd),
+    Repeats(similarity::repeat_visits::Repeats),
     Models(models::Models),
     Pretrain(pretrain::Pretrain),
     Evaluate(evaluate::Evaluate),

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{ModelsDir, Outcome, output};
 use crate::model::manifest::{Kind, Manifest, ModelEntry};
 use crate::model::store::{Folder, Store};
-use crate::task::fit::Modeller;
+use crate::task::synthetic_model::Modeller;
 use crate::task::predict::Predictor;
 
 /// List the models that are shipped: name, what they take and give, size, measured accuracy

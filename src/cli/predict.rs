@@ -12,22 +12,22 @@ use serde_json::{Map, Value};
 
 use super::files::{Loaded, for_each_part};
 use super::output::Format;
-use super::{ModelsDir, Outcome, output, published, say};
+use super::{ModelsDir, Outcome, output, specclip, say};
 use crate::model::manifest::ModelEntry;
 use crate::model::store::{MANIFEST, sha256_hex};
 use crate::preprocess::snr;
-use crate::result::reading::ModelFit;
+use crate::result::diagnostics::ModelFit;
 use crate::result::{Label, Prediction, Summary};
 use crate::share::session::Session;
 use crate::share::{self, Answer, Record, csv};
 use crate::spectrum::{Spectrum, Survey};
 use crate::task::predict::{NoPrediction, Predictor};
-use crate::task::published::is_xp;
-use crate::task::teach::adapter::Adapter;
+use crate::task::specclip::is_xp;
+use crate::task::finetune::adapter::Adapter;
 
 pub(super) mod embedded;
-mod fit;
-mod worth;
+mod check_fit;
+mod accuracy;
 
 /// The file of an adapter: itself, or in a session file that the page saved.
 fn adapter_in(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -109,7 +109,7 @@ impl Predict {
             Some((_, folder)) if folder.is_dir() && self.adapter.is_some() => {
                 bail!("{} holds no model that an adapter could belong to", folder.display())
             }
-            Some((_, folder)) if folder.is_dir() => return published::run(self, folder),
+            Some((_, folder)) if folder.is_dir() => return specclip::run(self, folder),
             Some((name, _)) if name.contains(std::path::is_separator) => bail!("there is no folder {name}"),
             other => self.models.load(other.map(|(name, _)| name).or(home.as_deref()))?,
         };
@@ -150,7 +150,7 @@ impl Predict {
             let fits = modeller
                 .as_ref()
                 .filter(|_| self.fit)
-                .map(|modeller| fit::of_all(modeller, &predictor, part, &mut answers));
+                .map(|modeller| check_fit::of_all(modeller, &predictor, part, &mut answers));
             let mut answers: Vec<_> = answers.into_iter().map(|answer| answer.map_err(|why| why.to_string())).collect();
             let xp: Vec<usize> = (0..part.len()).filter(|&i| of_xp.is_some() && is_xp(&part[i].spectrum)).collect();
             if let Some(of_xp) = of_xp.as_ref().filter(|_| !xp.is_empty()) {
@@ -182,11 +182,11 @@ impl Predict {
         if is_rich && taught.is_some() {
             bail!("a label of your own can be written as csv or json only; choose one with --format")
         }
-        let mut worth = worth::Worth::new(entry.card(), labels.clone()).with_xp(of_xp.map(ModelEntry::card));
+        let mut worth = accuracy::Worth::new(entry.card(), labels.clone()).with_xp(of_xp.map(ModelEntry::card));
         let mut out = output::open(self.output.as_deref())?;
         if self.format == Format::Table(share::Format::Csv) {
             let header = csv::header_with(&labels, taught);
-            let header = if self.fit { csv::before_flags(&header, fit::COLUMNS.map(String::from)) } else { header };
+            let header = if self.fit { csv::before_flags(&header, check_fit::COLUMNS.map(String::from)) } else { header };
             out.write_all(header.as_bytes())?;
         }
         // These formats begin with what only their end knows, the number of rows for one.
@@ -199,7 +199,7 @@ impl Predict {
                     Ok(_) => worth.count(survey),
                 }
                 let record = record(loaded, answer);
-                let fit = self.fit.then(|| fit::numbers(fit));
+                let fit = self.fit.then(|| check_fit::numbers(fit));
                 let line = match self.format {
                     Format::Table(share::Format::Csv) => {
                         let line = csv::line_with(&record, &labels, taught);
@@ -273,7 +273,7 @@ fn survey_of(spectrum: &Spectrum) -> Survey {
 fn json(
     record: &Record,
     labels: &[Label],
-    worth: &worth::Worth,
+    worth: &accuracy::Worth,
     survey: Survey,
     fit: Option<[Option<f64>; 2]>,
 ) -> String {
@@ -293,7 +293,7 @@ fn json(
         row.insert(taught.target.clone(), value.into());
         row.insert(format!("e_{}", taught.target), error.into());
     }
-    for (name, value) in fit.into_iter().flat_map(|fit| fit::COLUMNS.into_iter().zip(fit)) {
+    for (name, value) in fit.into_iter().flat_map(|fit| check_fit::COLUMNS.into_iter().zip(fit)) {
         row.insert(name.into(), value.into());
     }
     row.insert("flags".into(), record.flags().into());

@@ -17,9 +17,9 @@ use crate::result::{Flag, Label, Prediction, SpectrumView};
 use crate::share::curve::{Axis, Curve};
 use crate::share::link::{Shared, decode};
 use crate::share::{Answer, Record, models_of, name_in};
-use crate::task::likes::labels::xp_view;
+use crate::task::similarity::labels::xp_view;
 use crate::task::predict::Predictor;
-use crate::task::published::is_xp;
+use crate::task::specclip::is_xp;
 
 /// Values that differ by less than this part of their error are the same: links hold a thousandth, and compute devices
 /// differ in the last bits.

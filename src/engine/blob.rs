@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use js_sys::Uint8Array;
 use web_sys::{Blob, File, FileReaderSync};
 
-use super::wire::text_of;
+use super::codec::text_of;
 
 /// Bytes read ahead for readers that ask for little at a time.
 const AHEAD: usize = 1 << 18;

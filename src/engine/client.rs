@@ -14,7 +14,7 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, BlobPropertyBag, ErrorEvent, MessageEvent, Url, Worker, WorkerOptions, WorkerType};
 
-use super::wire::{self, text_of};
+use super::codec::{self, text_of};
 use super::{Event, Request};
 
 /// How long the engine may take from the start of its worker to its first word, in milliseconds. The download of the
@@ -96,7 +96,7 @@ impl EngineClient {
                         return crash(text_of(&e));
                     }
                 }
-                match wire::unpack(&event.data()) {
+                match codec::unpack(&event.data()) {
                     Ok((event, _)) => on_event(event),
                     Err(why) => crash(why),
                 }
@@ -128,7 +128,7 @@ impl EngineClient {
         if !self.state.alive.get() {
             return Ok(());
         }
-        let (message, transfer) = wire::pack(request, attachments.iter().cloned())?;
+        let (message, transfer) = codec::pack(request, attachments.iter().cloned())?;
         if let Some(waiting) = self.state.waiting.borrow_mut().as_mut() {
             waiting.push((message, transfer));
             return Ok(());

@@ -13,9 +13,9 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{MessageEvent, MessagePort};
 
-use super::helper::Reply;
+use super::gpu_client::Reply;
 use super::session::MAX_BATCH;
-use super::wire;
+use super::codec;
 use super::worker::{fetch, last_words, listen, port_of, post, report_crashes, scope};
 use super::{BatchTimes, Event, Fault, Request};
 use crate::preprocess::grid::MODEL_PIXELS;
@@ -38,7 +38,7 @@ struct Gpu {
 /// Starts the engine in the worker that this is called in, and returns at once.
 pub fn start() {
     #[cfg(target_family = "wasm")]
-    super::constructors::run();
+    super::wasm_ctors::run();
     report_crashes();
     let gpu: Rc<RefCell<Option<Rc<Gpu>>>> = Rc::default();
     listen(move |request, attachments| match request {
@@ -124,12 +124,12 @@ fn assist(gpu: Rc<Gpu>, port: MessagePort) {
         let data = event.unchecked_ref::<MessageEvent>().data();
         let (gpu, to) = (gpu.clone(), to.clone());
         spawn_local(async move {
-            let reply: Reply = match wire::unpack::<Batch>(&data) {
+            let reply: Reply = match codec::unpack::<Batch>(&data) {
                 Ok((batch, _)) => answer(&gpu, batch).await,
                 Err(why) => Err(why),
             };
-            let posted = wire::pack(&reply, []).and_then(|(message, transfer)| {
-                to.post_message_with_transferable(&message, &transfer).map_err(|e| wire::text_of(&e))
+            let posted = codec::pack(&reply, []).and_then(|(message, transfer)| {
+                to.post_message_with_transferable(&message, &transfer).map_err(|e| codec::text_of(&e))
             });
             if let Err(why) = posted {
                 last_words(&why);

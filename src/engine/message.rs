@@ -6,11 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::likes_message::{LikesEvent, LikesRequest};
-use super::reading_message::{ReadingEvent, ReadingRequest};
-use super::teach_message::{TeachEvent, TeachRequest};
-use crate::read::by_hand::{Columns, Preview};
-use crate::result::catalogue::{Measured, Modality};
+use super::similarity_message::{LikesEvent, LikesRequest};
+use super::diagnostics_message::{ReadingEvent, ReadingRequest};
+use super::finetune_message::{TeachEvent, TeachRequest};
+use crate::read::column_mapping::{Columns, Preview};
+use crate::result::specclip::{Measured, Modality};
 use crate::result::{Estimate, Label, ModelCard, Prediction, SpectrumView, Summary};
 use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum};
 

@@ -25,46 +25,46 @@
 #[cfg(feature = "engine")]
 mod blob;
 #[cfg(feature = "nn")]
-mod catalogue;
+mod label_tables;
 #[cfg(feature = "ui")]
 pub mod client;
 #[cfg(all(feature = "gpu", target_family = "wasm"))]
-pub mod constructors;
+pub mod wasm_ctors;
 #[cfg(feature = "nn")]
-mod dropped;
+mod input_files;
 #[cfg(feature = "nn")]
-mod likes;
-pub mod likes_message;
+mod similarity;
+pub mod similarity_message;
 #[cfg(feature = "engine")]
-pub mod mailbox;
+pub mod shared_memory_channel;
 pub mod message;
 #[cfg(feature = "nn")]
-mod networks;
+mod specclip;
 #[cfg(feature = "nn")]
 pub mod session;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 #[cfg(feature = "engine")]
-mod helper;
+mod gpu_client;
 #[cfg(feature = "engine")]
 mod port_link;
-pub mod reading_message;
-pub mod teach_message;
+pub mod diagnostics_message;
+pub mod finetune_message;
 #[cfg(feature = "nn")]
-pub mod teaching;
+pub mod finetuning;
 #[cfg(feature = "nn")]
 pub mod trainer;
 #[cfg(feature = "engine")]
-pub mod training;
+pub mod trainer_worker;
 #[cfg(feature = "browser")]
-mod wire;
+mod codec;
 #[cfg(feature = "engine")]
 pub mod worker;
 
 #[cfg(feature = "nn")]
-pub use dropped::Attachment;
+pub use input_files::Attachment;
 #[cfg(feature = "nn")]
-pub use likes::{ForHost, MadeUp, time_search};
+pub use similarity::{ForHost, MadeUp, time_search};
 pub use message::{
     Assumptions, Backend, BatchTimes, Event, Fault, ImportedNetwork, JobId, LabelTableReport, MODELS_CACHE,
     NetworksReport, Request, SpectrumId, is_network_name,

@@ -4,9 +4,9 @@ use gloo::events::EventListener;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{MessageEvent, MessagePort};
 
-use super::teaching::TrainerLink;
+use super::finetuning::TrainerLink;
 use super::trainer::{Order, Report};
-use super::wire;
+use super::codec;
 use super::worker::last_words;
 
 /// The session's end of a port to a trainer.
@@ -19,7 +19,7 @@ impl PortLink {
     /// Sends orders through a port; `hear` gets what comes back.
     pub(super) fn new(port: MessagePort, hear: impl Fn(Report) + 'static) -> Self {
         let listener = EventListener::new(&port, "message", move |event| {
-            match wire::unpack::<Report>(&event.unchecked_ref::<MessageEvent>().data()) {
+            match codec::unpack::<Report>(&event.unchecked_ref::<MessageEvent>().data()) {
                 Ok((report, _)) => hear(report),
                 Err(why) => last_words(&why),
             }
@@ -39,6 +39,6 @@ impl TrainerLink for PortLink {
 
 /// Posts a message through a port.
 pub(super) fn send<T: serde::Serialize>(port: &MessagePort, message: &T) -> Result<(), String> {
-    let (message, transfer) = wire::pack(message, [])?;
-    port.post_message_with_transferable(&message, &transfer).map_err(|e: JsValue| wire::text_of(&e))
+    let (message, transfer) = codec::pack(message, [])?;
+    port.post_message_with_transferable(&message, &transfer).map_err(|e: JsValue| codec::text_of(&e))
 }

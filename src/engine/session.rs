@@ -7,34 +7,34 @@
 //!
 //! Samples of answered spectra are kept up to a bound; those beyond it are read from their file again when asked for.
 
-mod bases;
+mod base_models;
 mod emulator;
-mod held;
+mod spectrum_store;
 mod job;
-mod likes;
-mod reading;
-mod teach;
+mod similarity;
+mod diagnostics;
+mod finetune;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use super::catalogue::Catalogue;
-use super::dropped::{Attachment, File, Opened, bytes_of, files};
-use super::likes::Likes;
-use super::networks::Networks;
-use super::teaching::Teaching;
+use super::label_tables::Catalogue;
+use super::input_files::{Attachment, File, Opened, bytes_of, files};
+use super::similarity::Likes;
+use super::specclip::Networks;
+use super::finetuning::Teaching;
 use super::{Assumptions, Event, Request, SpectrumId};
 use crate::read::{self, Contents};
 use crate::result::{Prediction, Summary};
 use crate::spectrum::Spectrum;
-use crate::task::likes::labels::xp_view;
+use crate::task::similarity::labels::xp_view;
 use crate::task::predict::{Helper, NoPrediction, Predictor, raw_view};
-use crate::task::published::is_xp;
-use bases::Bases;
-use held::{Held, Origin};
+use crate::task::specclip::is_xp;
+use base_models::Bases;
+use spectrum_store::{Held, Origin};
 use job::{Job, OpenArchive};
-use teach::{Again, Making};
+use finetune::{Again, Making};
 
 /// Most spectra that go through the network at once. Batches of a job grow to it from one, so that the first answer does
 /// not wait for others.
@@ -76,7 +76,7 @@ pub struct Session<F: Attachment, E> {
     catalogue: Catalogue,
     networks: Networks<F>,
     likes: Likes<F>,
-    reading: reading::Reading,
+    reading: diagnostics::Reading,
     emulator: emulator::Emulator,
     teaching: Teaching,
     making: Option<Making>,
@@ -104,7 +104,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             catalogue: Catalogue::default(),
             networks: Networks::default(),
             likes: Likes::default(),
-            reading: reading::Reading::default(),
+            reading: diagnostics::Reading::default(),
             emulator: emulator::Emulator::default(),
             teaching: Teaching::default(),
             making: None,

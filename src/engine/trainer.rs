@@ -8,14 +8,14 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::result::teach::{Epoch, Landscape, Metrics, Outcome, Settings, Task};
+use crate::result::finetune::{Epoch, Landscape, Metrics, Outcome, Settings, Task};
 use crate::task::predict::Predictor;
-use crate::task::teach::adapter::{Adapter, card};
-use crate::task::teach::bake_off::Plan;
-use crate::task::teach::classroom::Classroom;
-use crate::task::teach::lesson::Lesson;
-use crate::task::teach::survey::Survey;
-use crate::task::teach::training::{Progress, Training};
+use crate::task::finetune::adapter::{Adapter, card};
+use crate::task::finetune::cross_validation::Plan;
+use crate::task::finetune::feature_cache::Classroom;
+use crate::task::finetune::labelled_set::Lesson;
+use crate::task::finetune::landscape_scan::Survey;
+use crate::task::finetune::training::{Progress, Training};
 
 /// Session → trainer.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -17,21 +17,21 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DedicatedWorkerGlobalScope, File, MessageEvent, MessagePort};
 
 use super::blob::FileReader;
-use super::dropped::Attachment;
-use super::helper::Remote;
-use super::likes_message::LikesEvent;
+use super::input_files::Attachment;
+use super::gpu_client::Remote;
+use super::similarity_message::LikesEvent;
 use super::port_link::PortLink;
-use super::reading_message::ReadingEvent;
+use super::diagnostics_message::ReadingEvent;
 use super::session::Session;
-use super::teach_message::{TeachEvent, TeachRequest};
+use super::finetune_message::{TeachEvent, TeachRequest};
 use super::trainer::Report;
-use super::wire::{self, text_of};
+use super::codec::{self, text_of};
 use super::{Backend, Event, ForHost, MODELS_CACHE, Request};
 use crate::model::manifest::{Manifest, ModelEntry};
 use crate::model::store::{Site, Store};
 use crate::result::ModelCard;
-use crate::task::fit::Modeller;
-use crate::task::likes::Kit;
+use crate::task::synthetic_model::Modeller;
+use crate::task::similarity::Kit;
 use crate::task::predict::Predictor;
 
 /// Where the shipped models are, seen from the worker's script.
@@ -106,7 +106,7 @@ pub fn start() {
 pub(super) fn listen(on_request: impl Fn(Request, Vec<JsValue>) + 'static) {
     EventListener::new(&scope(), "message", move |event| {
         let data = event.unchecked_ref::<MessageEvent>().data();
-        match wire::unpack::<Request>(&data) {
+        match codec::unpack::<Request>(&data) {
             Ok((request, attachments)) => on_request(request, attachments),
             Err(why) => last_words(&why),
         }
@@ -277,7 +277,7 @@ pub(super) async fn next_task() {
 }
 
 pub(super) fn post(event: &Event) {
-    let posted = wire::pack(event, []).and_then(|(message, transfer)| {
+    let posted = codec::pack(event, []).and_then(|(message, transfer)| {
         scope().post_message_with_transfer(&message, &transfer).map_err(|e| text_of(&e))
     });
     if let Err(why) = posted {

@@ -10,14 +10,14 @@ use super::weights::{Tensors, WeightsError};
 use crate::nn::autoencoder::{AutoencoderConfig, StatisticsConfig};
 use crate::nn::clip::{Clip, ClipConfig, DecodersConfig, lrs_flux};
 use crate::nn::flow::{Flow, FlowConfig, standard_normal};
-use crate::nn::keyed::Keyed;
+use crate::nn::state_dict::Keyed;
 use crate::nn::masked_transformer::MaskedTransformerConfig;
 use crate::nn::masking::Masking;
 use crate::nn::projection::{LrsProjectionConfig, XpProjectionConfig};
 use crate::nn::tokens::{SliceConfig, TokensConfig};
 use crate::preprocess::grid::MODEL_PIXELS;
 use crate::preprocess::xp::XP_PIXELS;
-use crate::result::catalogue::Modality;
+use crate::result::specclip::Modality;
 
 /// Why an encoder pair cannot be used.
 #[derive(Debug, Error)]
@@ -127,7 +127,7 @@ impl Size {
     }
 }
 
-/// What the LRS encoder takes in, from the recipe's output ([`Prepared::norm`](crate::preprocess::recipe::Prepared::norm)):
+/// What the LRS encoder takes in, from the recipe's output ([`Prepared::norm`](crate::preprocess::conditioning::Prepared::norm)):
 /// pixels that are not there stand at the continuum's level, 1, which is also the mean of every normalised spectrum.
 pub fn lrs_input(norm: &[f32]) -> Vec<f32> {
     norm.iter().map(|v| if v.is_finite() { *v } else { 1.0 }).collect()

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::calibration::ErrorModel;
-use crate::result::teach::Metrics;
+use crate::result::finetune::Metrics;
 use crate::result::{Calibration, Label, Measure, ModelCard};
 use crate::spectrum::Survey;
 

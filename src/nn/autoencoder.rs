@@ -6,7 +6,7 @@ use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Device, Tensor};
 
 use super::gelu::gelu;
-use super::keyed::{Keyed, Transfer};
+use super::state_dict::{Keyed, Transfer};
 use super::linear;
 use super::tokens::standardise;
 use crate::model::weights::WeightsError;

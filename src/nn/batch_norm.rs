@@ -7,7 +7,7 @@ use burn::config::Config;
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::{Device, Tensor};
 
-use super::keyed::{Keyed, Transfer, parameter, running};
+use super::state_dict::{Keyed, Transfer, parameter, running};
 use crate::model::weights::WeightsError;
 
 /// Configuration of a [`BatchNorm`].

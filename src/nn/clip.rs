@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::autoencoder::{Autoencoder, AutoencoderConfig};
 use super::decoder::{Decoder, DecoderConfig, SplitDecoder, SplitDecoderConfig};
-use super::keyed::{Keyed, Transfer};
+use super::state_dict::{Keyed, Transfer};
 use super::masked_transformer::{MaskedTransformer, MaskedTransformerConfig};
 use super::projection::{LrsProjection, LrsProjectionConfig, XpProjection, XpProjectionConfig};
 use super::tokens::standardise;

@@ -6,7 +6,7 @@ use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
-use super::keyed::{Keyed, Transfer, parameter, turned};
+use super::state_dict::{Keyed, Transfer, parameter, turned};
 use crate::model::weights::WeightsError;
 
 /// Configuration of a [`CrossAttention`].

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::batch_norm::{BatchNorm, BatchNormConfig};
 use super::gelu::gelu;
-use super::keyed::{Keyed, Transfer};
+use super::state_dict::{Keyed, Transfer};
 use crate::model::weights::WeightsError;
 
 /// Configuration of a [`Decoder`].

@@ -9,7 +9,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
-use super::keyed::{Keyed, Transfer, turned};
+use super::state_dict::{Keyed, Transfer, turned};
 use super::mlp::Mlp;
 use crate::model::weights::WeightsError;
 

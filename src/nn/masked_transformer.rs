@@ -8,8 +8,8 @@ use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, 
 use burn::tensor::{Device, Tensor};
 
 use super::gelu::gelu;
-use super::half::{Half, PartnerError};
-use super::keyed::{Keyed, Transfer, parameter};
+use super::token_parallel::{Half, PartnerError};
+use super::state_dict::{Keyed, Transfer, parameter};
 use super::linear;
 use super::self_attention::{SelfAttention, SelfAttentionConfig};
 use super::tokens::{SliceConfig, TokensConfig};

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::apply;
 use super::batch_norm::{BatchNorm, BatchNormConfig};
-use super::keyed::{Keyed, Transfer};
+use super::state_dict::{Keyed, Transfer};
 use crate::model::weights::{Tensors, WeightsError};
 
 /// Configuration of an [`Mlp`].

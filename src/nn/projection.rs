@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::cross_attention::{CrossAttention, CrossAttentionConfig};
 use super::gelu::gelu;
-use super::keyed::{Keyed, Transfer};
+use super::state_dict::{Keyed, Transfer};
 use crate::model::weights::WeightsError;
 
 /// The one branch of base and pr, or the two of split: what stands before the names of their parts.

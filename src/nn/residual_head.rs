@@ -6,7 +6,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use super::keyed::{Keyed, Transfer};
+use super::state_dict::{Keyed, Transfer};
 use crate::model::weights::WeightsError;
 
 /// Configuration of a [`ResidualHead`].

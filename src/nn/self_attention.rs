@@ -6,8 +6,8 @@ use burn::nn::Linear;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
-use super::half::{Half, PartnerError};
-use super::keyed::{Keyed, Transfer};
+use super::token_parallel::{Half, PartnerError};
+use super::state_dict::{Keyed, Transfer};
 use super::linear;
 use crate::model::weights::WeightsError;
 

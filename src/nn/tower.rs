@@ -6,11 +6,11 @@ use burn::tensor::{Device, Tensor};
 
 use super::autoencoder::Autoencoder;
 use super::clip::ClipConfig;
-use super::keyed::{Keyed, Transfer};
+use super::state_dict::{Keyed, Transfer};
 use super::masked_transformer::MaskedTransformer;
 use super::projection::{LrsProjection, XpProjection};
 use crate::model::weights::WeightsError;
-use crate::result::catalogue::Modality;
+use crate::result::specclip::Modality;
 
 /// The frozen encoder of a survey.
 #[derive(Module, Debug)]

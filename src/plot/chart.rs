@@ -4,7 +4,7 @@ use plotters::backend::DrawingBackend;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::contour::contour;
-use super::pen::{Drawing, Drawn, Pen, Scale, signed};
+use super::painter::{Drawing, Drawn, Pen, Scale, signed};
 use super::{Frame, Paint, Theme, decimals_for, ticks};
 
 /// One thing drawn in a plot, lowest first. Points that are not finite are left out.

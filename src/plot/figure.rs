@@ -3,7 +3,7 @@
 use plotters::backend::DrawingBackend;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::pen::{Drawing, Drawn, Pen, Scale};
+use super::painter::{Drawing, Drawn, Pen, Scale};
 use super::{LINES, Paint, Theme, columns, decimals_for, ticks};
 
 /// One thing drawn in a panel, lowest first.

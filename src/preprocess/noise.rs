@@ -3,7 +3,7 @@
 //! They are asked for where a spectrum is compared with another, not for every prediction.
 
 use super::grid::{C_KMS, STEP_DEX, model_log10};
-use super::recipe::{Opened, Prepared};
+use super::conditioning::{Opened, Prepared};
 use super::resample::{Kernel, linear, variance};
 use super::snr::median_step_dex;
 use crate::spectrum::Spectrum;

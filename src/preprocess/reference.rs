@@ -2,7 +2,7 @@
 //!
 //! It is what the published networks were trained behind, so its oddities are kept and named: the wavelength's number
 //! type decides the rank of the continuum fit, and the hot-star patch reads its windows a few pixels off. Specola's own
-//! models use [`super::recipe`].
+//! models use [`super::conditioning`].
 
 use thiserror::Error;
 

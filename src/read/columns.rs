@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::axis::{self, Axis, Mask, Role, Stated, ivar_of_sigma, role};
 use super::error::{ReadError, shown};
 use super::table::{self, Column, Table};
-use super::{Contents, MAX_PIXELS, Skipped, facts, gaia_xp, labels, sparcl};
+use super::{Contents, MAX_PIXELS, Skipped, metadata, gaia_xp, labels, sparcl};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum, Survey};
 
 /// Most parts that are listed one by one as unreadable.
@@ -312,13 +312,13 @@ fn meta(table: &Table, layout: &Layout, wave: &Wavelengths, id: Option<&str>, st
         let is_air = axis.log10 != Some(true) && table.kind == table::FITS && !is_gaia;
         let usual = if is_air { Medium::Air } else { Medium::Vacuum };
         let cells = if layout.arrays { "arrays" } else { "one row a pixel" };
-        let mut meta = facts::meta(&table.params, id, &format!("{}, {cells}", table.kind), (axis.medium, usual));
+        let mut meta = metadata::meta(&table.params, id, &format!("{}, {cells}", table.kind), (axis.medium, usual));
         if !unit.is_empty() {
             meta.notes.push(format!("flux in {}", shown(unit)));
         }
         meta
     };
-    facts::set_position(&mut meta, table.number(row, &["ra"]), table.number(row, &["dec"]));
+    metadata::set_position(&mut meta, table.number(row, &["ra"]), table.number(row, &["dec"]));
     meta.notes.extend(wave.note.clone());
     meta.wave_is_f32 = layout.wave.is_some_and(|(c, axis)| table.columns[c].is_f32 && axis.log10 != Some(true));
     meta

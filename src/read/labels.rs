@@ -12,7 +12,7 @@ use super::error::{ReadError, shown};
 pub use super::join::join;
 use super::table::{self, Table};
 use super::{container, fits};
-use crate::result::teach::is_filler;
+use crate::result::finetune::is_filler;
 
 /// Why a label table could not be read.
 #[derive(Debug, Clone, PartialEq, Error)]

@@ -9,14 +9,14 @@
 
 mod archive;
 mod axis;
-pub mod by_hand;
+pub mod column_mapping;
 mod columns;
 mod container;
 mod desi;
 mod error;
-mod facts;
+mod metadata;
 pub mod fits;
-mod foreign;
+mod unsupported;
 mod gaia_xp;
 mod join;
 pub mod labels;
@@ -30,7 +30,7 @@ mod table;
 mod text;
 
 pub use archive::Archive;
-pub use by_hand::{preview, read_by_hand};
+pub use column_mapping::{preview, read_by_hand};
 pub use error::ReadError;
 pub use gaia_xp::{sampling_name, spectra_name};
 pub use join::{Ambiguous, By, Joined, Match, Named};
@@ -130,7 +130,7 @@ fn read_one(name: &str, bytes: &[u8], beside: Option<&[u8]>, depth: usize) -> Re
     if let Some(plain) = text::plain(bytes) {
         return read_at(name, plain.as_bytes(), beside, depth);
     }
-    foreign::check_bytes(bytes)?;
+    unsupported::check_bytes(bytes)?;
     if !text::identify(bytes) {
         return Err(ReadError::Unrecognised);
     }
@@ -181,7 +181,7 @@ fn read_tables<'a>(
 
 fn read_fits(bytes: &[u8], stem: &str) -> Result<Contents, ReadError> {
     let fits = fits::Fits::parse(bytes)?;
-    foreign::check_fits(&fits)?;
+    unsupported::check_fits(&fits)?;
     if desi::identify(&fits) {
         return desi::read(&fits);
     }

@@ -9,7 +9,7 @@ use super::axis::{Axis, Role, Unit, need, role};
 use super::error::ReadError;
 use super::fits::{Fits, Hdu, Header, Image};
 use super::table::{self, Params, Table};
-use super::{Contents, Skipped, columns, facts};
+use super::{Contents, Skipped, columns, metadata};
 use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// FWHM of the MILES library, Å.
@@ -74,7 +74,7 @@ fn read_image(fits: &Fits, hdu: &Hdu, image: &Image, stem: &str) -> Result<Optio
     let mut meta = if is_miles {
         miles(stem, "MILES star, one-dimensional FITS image")
     } else {
-        facts::meta(&params, stem, "one-dimensional FITS image", (axis.medium, Medium::Air))
+        metadata::meta(&params, stem, "one-dimensional FITS image", (axis.medium, Medium::Air))
     };
     meta.notes.extend(note);
     if image.rows() > 1 {

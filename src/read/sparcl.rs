@@ -1,7 +1,7 @@
 //! Spectra exported from SPARCL, the SPectra Analysis and Retrievable Catalog Lab: one row of arrays a spectrum, of DESI,
 //! SDSS or BOSS, all in vacuum Å and barycentric.
 
-use super::facts::set_position;
+use super::metadata::set_position;
 use super::table::Table;
 use crate::spectrum::{Frame, Known, Medium, Meta, Source, Survey};
 

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::Record;
 use super::curve::{Axis, Curve};
-use super::wire::{MAX_ROWS, Payload};
+use super::codec::{MAX_ROWS, Payload};
 use crate::result::SpectrumView;
 
 /// Most results in a link.

@@ -4,7 +4,7 @@
 //! Everything here starts from [`Record`]s, what is known of a spectrum and what was answered, so that page and command
 //! line write the same bytes.
 
-pub mod catalogue;
+pub mod specclip;
 pub mod citation;
 pub mod csv;
 pub mod curve;
@@ -17,7 +17,7 @@ pub mod session;
 pub mod spectra;
 pub mod table;
 pub mod votable;
-mod wire;
+mod codec;
 
 pub use record::{Answer, ModelRef, Record, models_of, name_in, numbers, rounded};
 pub use table::{Format, write};

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::preprocess::stats::median;
-pub use crate::result::teach::Metrics;
+pub use crate::result::finetune::Metrics;
 
 impl Metrics {
     /// From pairs of (true, predicted); pairs with a value that is not finite are left out.

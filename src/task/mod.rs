@@ -1,13 +1,13 @@
 //! What an astronomer asks for: plain inputs, plain results.
 
 pub(crate) mod cholesky;
-pub mod discrepancy;
-pub mod fit;
-mod kinds;
-pub mod likes;
+pub mod emulator_residual;
+pub mod synthetic_model;
+mod spectral_type_check;
+pub mod similarity;
 pub mod metrics;
 pub mod predict;
-pub mod published;
+pub mod specclip;
 pub mod saliency;
 pub mod self_test;
-pub mod teach;
+pub mod finetune;

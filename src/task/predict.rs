@@ -17,15 +17,15 @@ use crate::model::regressor::Regressor;
 use crate::model::weights::{Tensors, WeightsError};
 use crate::preprocess::grid::{self, C_KMS};
 use crate::preprocess::noise::pixel_sigma;
-use crate::preprocess::recipe::{self, Opened, Prepared, Refusal};
-use crate::result::teach::TaughtValue;
+use crate::preprocess::conditioning::{self, Opened, Prepared, Refusal};
+use crate::result::finetune::TaughtValue;
 use crate::result::{Estimate, Flag, Label, LedgerEntry, Prediction, SpectrumView};
 use crate::spectrum::{Frame, Spectrum};
-use crate::task::discrepancy::Discrepancy;
-use crate::task::fit::Modeller;
-use crate::task::kinds;
-use crate::task::teach::adapter::Adapter;
-use crate::task::teach::look::Column;
+use crate::task::emulator_residual::Discrepancy;
+use crate::task::synthetic_model::Modeller;
+use crate::task::spectral_type_check;
+use crate::task::finetune::adapter::Adapter;
+use crate::task::finetune::features::Column;
 
 /// Why a model cannot be loaded.
 #[derive(Debug, Error)]
@@ -137,7 +137,7 @@ impl Predictor {
     /// Builds the networks from an assembled safetensors file.
     pub fn new(entry: &ModelEntry, weights: &[u8], device: &Device) -> Result<Self, ModelError> {
         let model = entry.name.clone();
-        if entry.recipe != recipe::NAME {
+        if entry.recipe != conditioning::NAME {
             return Err(ModelError::Recipe { model, recipe: entry.recipe.clone() });
         }
         let load = || -> Result<_, WeightsError> {
@@ -401,7 +401,7 @@ impl Predictor {
     /// Why the star is of another kind than the label network's answer says, if it is.
     fn note_on_kind(&self, star: &AtRest, outputs: &[f64]) -> Option<LedgerEntry> {
         let (teff_k, feh) = (self.value_in(outputs, Label::Teff)?, self.value_in(outputs, Label::Feh)?);
-        let did = kinds::contradiction(&star.opened, star.rv_kms, teff_k, feh)?;
+        let did = spectral_type_check::contradiction(&star.opened, star.rv_kms, teff_k, feh)?;
         Some(LedgerEntry { step: "kind of star".into(), did, assumed: false })
     }
 

@@ -1,7 +1,7 @@
 //! What an answer rests on: the derivative of a label by the flux of each pixel (MODEL_SPEC §4.3), before and after teaching.
 
 use crate::result::Label;
-use crate::result::reading::Saliency;
+use crate::result::diagnostics::Saliency;
 use crate::spectrum::Spectrum;
 use crate::task::predict::{NoPrediction, Predictor};
 

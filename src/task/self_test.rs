@@ -7,7 +7,7 @@ use burn::nn::LayerNormConfig;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::teach::{Pupil, Teacher};
+use super::finetune::{Pupil, Teacher};
 use crate::model::weights::{Tensors, WeightsError};
 use crate::nn::MlpConfig;
 

@@ -8,17 +8,17 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::lessons::HELD_OUT_STEP;
-use super::lessons::alignment::{Alignment, Encoders, Rows, Variants};
-use super::lessons::autoencoder::Rebuilding;
-use super::lessons::masked::Masked;
+use super::objectives::HELD_OUT_STEP;
+use super::objectives::alignment::{Alignment, Encoders, Rows, Variants};
+use super::objectives::autoencoder::Rebuilding;
+use super::objectives::masked::Masked;
 use super::pairs::Pairs;
-use super::population::Want;
-use super::steps::{self, Progress, Schedule};
+use super::grid_sampler::Want;
+use super::training_loop::{self, Progress, Schedule};
 use crate::model::encoders::{Size, Variant};
 use crate::model::weights::Tensors;
 use crate::nn::clip::Clip;
-use crate::nn::keyed::Keyed;
+use crate::nn::state_dict::Keyed;
 use crate::preprocess::grid::MODEL_PIXELS;
 
 /// Held-out pairs that are watched during training.
@@ -96,7 +96,7 @@ impl EncoderPlan {
                 let held_out = watched(Want::Xp)?.into_iter().flat_map(|p| p.xp).collect();
                 let lesson = Rebuilding { pairs, held_out, batch: self.batch };
                 let start = |device: &Device| Ok(self.size.xp().init(device));
-                let network = steps::run(&lesson, start, &self.schedule, &recipe, &folder, device, tell)?;
+                let network = training_loop::run(&lesson, start, &self.schedule, &recipe, &folder, device, tell)?;
                 network.store(&mut tensors, "")?;
             }
             Stage::LrsEncoder => {
@@ -109,7 +109,7 @@ impl EncoderPlan {
                     batch: self.batch,
                 };
                 let start = |device: &Device| Ok(config.init(device));
-                let network = steps::run(&lesson, start, &self.schedule, &recipe, &folder, device, tell)?;
+                let network = training_loop::run(&lesson, start, &self.schedule, &recipe, &folder, device, tell)?;
                 network.store(&mut tensors, "")?;
             }
             Stage::Clip => {
@@ -122,7 +122,7 @@ impl EncoderPlan {
                     batch: self.batch,
                 };
                 let start = |device: &Device| Ok(Variants::new(self.size, &encoders, device));
-                let network = steps::run(&lesson, start, &self.schedule, &recipe, &folder, device, tell)?;
+                let network = training_loop::run(&lesson, start, &self.schedule, &recipe, &folder, device, tell)?;
                 for (variant, clip) in Variant::ALL.into_iter().zip(&network.all) {
                     clip.store(&mut tensors, &format!("{}.", variant.name()))?;
                 }

@@ -6,9 +6,9 @@ use anyhow::Result;
 use burn::tensor::Device;
 
 use super::dataset::{Dataset, Purpose};
-use super::fit::{fit, standardisation};
+use super::train_regressor::{fit, standardisation};
 use super::grid::Grid;
-use super::library::Labelled;
+use super::reference_index::Labelled;
 use super::pretrain::{
     Amount, HIDDEN, LABELS, TEFF_RANGE_K, grid_range, in_teff_range, predict_all, split_nodes, synthetic_fit,
 };

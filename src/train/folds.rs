@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use super::coverage;
 use super::dataset::LibraryStar;
 use super::errors::{self, Residual};
-use super::library::Labelled;
+use super::reference_index::Labelled;
 use super::pretrain::{LABELS, in_teff_range};
 use crate::model::manifest::{Accuracy, Figure};
 use crate::result::Label;

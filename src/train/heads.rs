@@ -8,29 +8,29 @@ use burn::tensor::Device;
 use pollster::block_on;
 
 use super::encoders::aligned;
-use super::lessons::HELD_OUT_STEP;
-use super::lessons::alignment::Rows;
-use super::lessons::regression::{Labelled, Regression};
-use super::library::Labelled as Library;
+use super::objectives::HELD_OUT_STEP;
+use super::objectives::alignment::Rows;
+use super::objectives::regression::{Labelled, Regression};
+use super::reference_index::Labelled as Library;
 use super::pairs::{Pair, Pairs};
-use super::population::Want;
+use super::grid_sampler::Want;
 use super::posterior;
 use super::pretrain::in_teff_range;
 use super::retrieval::{mean_absolute, retrieve};
-use super::steps::{self, Progress, Schedule};
+use super::training_loop::{self, Progress, Schedule};
 use crate::model::encoders::{EncoderPair, POSTERIOR, PairConfig, Size, Variant, lrs_input};
 use crate::model::manifest::{Accuracy, Figure};
 use crate::model::regressor::Regressor;
 use crate::model::weights::Tensors;
 use crate::nn::MlpConfig;
-use crate::nn::keyed::Keyed;
+use crate::nn::state_dict::Keyed;
 use crate::preprocess::grid::MODEL_PIXELS;
-use crate::preprocess::recipe::Opened;
+use crate::preprocess::conditioning::Opened;
 use crate::preprocess::xp::XP_PIXELS;
 use crate::result::Label;
-use crate::result::catalogue::Modality;
+use crate::result::specclip::Modality;
 use crate::spectrum::Survey;
-use crate::task::likes::translate::{THE_MEAN, error_name};
+use crate::task::similarity::translation::{THE_MEAN, error_name};
 use crate::task::metrics::Metrics;
 
 /// Labels of the LRS heads; those of XP are these and [`REDDENING`].
@@ -407,7 +407,7 @@ fn train_head(plan: &HeadsPlan, name: &str, known: &Labelled, seen: &Labelled, d
     let recipe = format!("{name} {} {schedule:?}", plan.stars);
     let start = |device: &Device| Ok(MlpConfig::new(widths.clone()).with_dropout(0.1).init(device));
     let folder = plan.work.join("heads").join(name);
-    let network = steps::run(&lesson, start, &schedule, &recipe, &folder, device, &mut |_: Progress<'_>| Ok(()))?;
+    let network = training_loop::run(&lesson, start, &schedule, &recipe, &folder, device, &mut |_: Progress<'_>| Ok(()))?;
     Ok(lesson.finished(network))
 }
 

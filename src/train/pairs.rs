@@ -6,11 +6,11 @@ use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
 use super::grid::PARAMETERS;
-use super::population::{Drawn, Population, Want};
+use super::grid_sampler::{Drawn, Population, Want};
 use super::simulate::{observe, survey_like};
 use super::simulate_desi::{self, desi_like};
 use super::simulate_xp::{self, colour_excess, gaia_like};
-use super::steps::rng_of;
+use super::training_loop::rng_of;
 
 /// The optical survey that a spectrum is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

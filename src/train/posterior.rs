@@ -6,9 +6,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::coverage::{WITHIN_ONE_SIGMA, distance_from_uniform, quantile};
 use super::heads::HeadsPlan;
-use super::lessons::posterior::Posterior;
-use super::lessons::regression::Labelled;
-use super::steps::{self, Progress, Schedule};
+use super::objectives::posterior::Posterior;
+use super::objectives::regression::Labelled;
+use super::training_loop::{self, Progress, Schedule};
 use crate::model::manifest::Figure;
 use crate::nn::flow::{Flow, FlowConfig, FlowKind};
 
@@ -77,7 +77,7 @@ fn train(
     let recipe = format!("flow {name} {} {schedule:?}", known.len());
     let folder = plan.work.join("flows").join(name);
     let start = |device: &Device| Ok(lesson.start(&config, device));
-    let flow = steps::run(&lesson, start, &schedule, &recipe, &folder, device, &mut |_: Progress<'_>| Ok(()))?;
+    let flow = training_loop::run(&lesson, start, &schedule, &recipe, &folder, device, &mut |_: Progress<'_>| Ok(()))?;
     Ok((flow.valid(), config))
 }
 

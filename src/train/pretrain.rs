@@ -21,19 +21,19 @@ use rand_chacha::ChaCha8Rng;
 use super::coverage::quantile;
 use super::dataset::{Dataset, LibraryStar, Purpose};
 use super::errors::{self, Residual};
-use super::fit::{FitConfig, fit, standardisation};
+use super::train_regressor::{FitConfig, fit, standardisation};
 use super::folds::{coverage_of_folds, cross_validated, false_alarms, folds, write_out_of_fold};
 use super::grid::Grid;
-use super::library::read_labelled;
-use super::smooth::smooth_targets;
-use super::straighten::straighten;
+use super::reference_index::read_labelled;
+use super::label_smoothing::smooth_targets;
+use super::bias_correction::straighten;
 use super::subspace;
 use crate::model::calibration::{ErrorModel, Subspace};
 use crate::model::manifest::{Accuracy, Kind, ModelEntry};
 use crate::model::publish::publish;
 use crate::model::regressor::Regressor;
 use crate::model::weights::Tensors;
-use crate::preprocess::recipe;
+use crate::preprocess::conditioning;
 use crate::result::Label;
 use crate::spectrum::{Spectrum, Survey};
 use crate::task::metrics::Metrics;
@@ -409,7 +409,7 @@ fn entry(name: &str, plan: &Plan) -> ModelEntry {
         version: 1,
         modality: "lrs".into(),
         labels: Label::ALL.to_vec(),
-        recipe: recipe::NAME.into(),
+        recipe: conditioning::NAME.into(),
         trained_on: String::new(),
         command: plan.command.clone(),
         seed: plan.seed,

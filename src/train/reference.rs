@@ -4,14 +4,14 @@ use anyhow::{Context, Result};
 use pollster::block_on;
 
 use super::pairs::{Pair, Pairs};
-use super::population::Want;
+use super::grid_sampler::Want;
 use crate::model::manifest::Figure;
-use crate::result::catalogue::Modality;
-use crate::result::likes::SearchOptions;
-use crate::retrieve::index::{Bits, Index};
-use crate::retrieve::oddity::{Floors, Quantiles, Usual, floor};
-use crate::task::likes::encode::{Encoded, Encoders, Seen};
-use crate::task::likes::library::{Library, other};
+use crate::result::specclip::Modality;
+use crate::result::similarity::SearchOptions;
+use crate::similarity::index::{Bits, Index};
+use crate::similarity::anomaly::{Floors, Quantiles, Usual, floor};
+use crate::task::similarity::encoders::{Encoded, Encoders, Seen};
+use crate::task::similarity::index_set::{Library, other};
 
 /// What is added to the seed of everything for the index's stars.
 pub const STREAM: u64 = 40;

@@ -10,7 +10,7 @@ use super::evaluate::{
     Judged, LabelScore, RepeatScore, VARIABLE_KMS, VelocityScore, join, predict_files, read_table, repeats, score,
     text, truth, velocities,
 };
-use super::head_table;
+use super::head_comparison;
 use super::pretrain::{TEFF_RANGE_K, in_teff_range};
 use crate::model::manifest::{Figure, Kind, Manifest, ModelEntry};
 use crate::read::LabelTable;
@@ -82,8 +82,8 @@ fn measure(predictor: &Predictor, real: &Path, name: &str) -> Result<(Vec<Judged
 fn describe_other(page: &mut String, entry: &ModelEntry) {
     head(page, entry);
     page.push_str("Recorded when it was made:\n\n");
-    figure_table(page, &head_table::others(&entry.figures));
-    page.push_str(&head_table::table(&entry.figures));
+    figure_table(page, &head_comparison::others(&entry.figures));
+    page.push_str(&head_comparison::table(&entry.figures));
     if !entry.accuracy.is_empty() {
         page.push_str("\nLabels of its heads. ");
         accuracy_table(page, entry);

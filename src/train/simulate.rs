@@ -8,7 +8,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::extinction::transmission;
 use crate::preprocess::grid::{self, C_KMS, FIT_PIXELS, STEP_DEX};
-use crate::preprocess::recipe::normalise;
+use crate::preprocess::conditioning::normalise;
 use crate::preprocess::resample::{FWHM_OVER_SIGMA, linear};
 use crate::spectrum::{Known, Medium, Meta, Source, Spectrum, Survey};
 

@@ -6,7 +6,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::extinction::transmission;
 use super::simulate::{Star, broadened};
-use crate::preprocess::recipe::Opened;
+use crate::preprocess::conditioning::Opened;
 use crate::spectrum::{Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// Pixel of DESI's spectra, Å.

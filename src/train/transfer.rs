@@ -5,16 +5,16 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::findings::findings;
+use super::claims::findings;
 use super::transfer_case::Case;
 use crate::result::Label;
-use crate::result::teach::{Metrics, Settings, Sight, Strategy, Task};
+use crate::result::finetune::{Metrics, Settings, Sight, Strategy, Task};
 use crate::task::metrics::mean_and_std;
 use crate::task::predict::Predictor;
-use crate::task::teach::bake_off::metrics;
-use crate::task::teach::classroom::Classroom;
-use crate::task::teach::split::Split;
-use crate::task::teach::training::{Progress, Training};
+use crate::task::finetune::cross_validation::metrics;
+use crate::task::finetune::feature_cache::Classroom;
+use crate::task::finetune::split::Split;
+use crate::task::finetune::training::{Progress, Training};
 
 /// What to compare.
 #[derive(Debug, Clone)]

@@ -6,18 +6,18 @@ use anyhow::Result;
 use burn::tensor::Device;
 
 use super::grid::{Grid, Seds};
-use super::library::Labelled;
+use super::reference_index::Labelled;
 use super::pairs::{Optical, Pairs};
-use super::population::{Population, Want};
+use super::grid_sampler::{Population, Want};
 use super::pretrain::{LABELS, TEFF_RANGE_K, in_teff_range, split_nodes};
 use crate::model::emulator::Emulator;
 use crate::preprocess::grid::MODEL_PIXELS;
 use crate::result::Label;
-use crate::result::teach::Cell;
+use crate::result::finetune::Cell;
 use crate::spectrum::Spectrum;
 use crate::task::predict::{LabelInput, Predictor};
-use crate::task::teach::classroom::Classroom;
-use crate::task::teach::lesson::{Example, Lesson};
+use crate::task::finetune::feature_cache::Classroom;
+use crate::task::finetune::labelled_set::{Example, Lesson};
 
 /// Stars made near each held-out node of the grid.
 const STARS_A_NODE: usize = 2;

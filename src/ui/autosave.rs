@@ -14,7 +14,7 @@ use web_sys::File;
 
 use super::files::NamedFile;
 use super::format;
-use super::kept::KEPT_EPOCH;
+use super::imported_rows::KEPT_EPOCH;
 use super::state::State;
 use crate::engine::Assumptions;
 
@@ -218,7 +218,7 @@ pub fn forget(state: State) {
         let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(bare));
     }
     spawn_local(async move {
-        super::kept_models::delete_all().await;
+        super::stored_models::delete_all().await;
         super::offline::forget().await;
         let done = async {
             let delete = Factory::new()?.delete(DATABASE)?;

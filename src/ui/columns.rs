@@ -4,7 +4,7 @@ use leptos::{ev, html, prelude::*};
 
 use super::state::{Row, State, of_file};
 use crate::engine::{Assumptions, Request};
-use crate::read::by_hand::{Columns, ErrorKind, Preview, WaveUnit};
+use crate::read::column_mapping::{Columns, ErrorKind, Preview, WaveUnit};
 
 /// Whose columns are asked about.
 #[derive(Debug, Clone)]

@@ -3,9 +3,9 @@
 use leptos::prelude::*;
 
 use super::assumptions::AssumptionControls;
-use super::kept::KEPT_EPOCH;
-use super::ledger::Ledger;
-use super::networks::MeasuredList;
+use super::imported_rows::KEPT_EPOCH;
+use super::processing_history::Ledger;
+use super::specclip::MeasuredList;
 use super::parameters::Parameters;
 use super::spectrum_plot::SpectrumPlots;
 use super::state::{Row, State};

@@ -9,7 +9,7 @@ use wasm_bindgen::JsValue;
 
 use super::gpu::GpuLink;
 use super::state::{EngineStatus, State};
-use super::teach::trainers::Trainers;
+use super::finetune::trainers::Trainers;
 use crate::engine::client::EngineClient;
 use crate::engine::{Event, Request};
 

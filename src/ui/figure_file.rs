@@ -9,7 +9,7 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
 use super::download::{save_bytes, save_text};
 use super::files::text_of;
-use super::reading::Curves;
+use super::diagnostics::Curves;
 use super::spectrum_plot::{file_stem, rv_in_wavelengths};
 use super::state::Row;
 use crate::plot::{Drawing, Scale, SpectrumFigure, Theme};

@@ -3,7 +3,7 @@
 use leptos::{ev, prelude::*};
 
 use super::format;
-use super::order::{Filter, Only};
+use super::table_sort::{Filter, Only};
 use super::state::State;
 use crate::result::Flag;
 

@@ -2,7 +2,7 @@
 
 use leptos::{ev, html, prelude::*};
 
-use super::order::{Column, Direction};
+use super::table_sort::{Column, Direction};
 use super::parameters::Symbol;
 use super::state::State;
 use super::table_row::TableRow;

@@ -3,7 +3,7 @@
 //! The page holds no tensor and reads no spectrum: it hands files to the engine ([`engine_link`]) and shows what comes
 //! back. It is its own small program, so that it paints before the engine has arrived.
 
-mod arrange;
+mod table_view;
 mod assumptions;
 mod autosave;
 mod chart_canvas;
@@ -19,21 +19,21 @@ mod filter_bar;
 mod format;
 mod gpu;
 mod grid;
-mod kept;
-mod kept_models;
+mod imported_rows;
+mod stored_models;
 mod keys;
 mod label_tables;
-mod ledger;
-mod lens;
-mod likes;
+mod processing_history;
+mod magnifier;
+mod similarity;
 mod model_card;
-mod networks;
+mod specclip;
 mod offline;
-mod order;
+mod table_sort;
 mod parameters;
 mod plot_canvas;
-mod reading;
-mod receive;
+mod diagnostics;
+mod events;
 mod row;
 mod samp;
 mod samples;
@@ -43,8 +43,8 @@ mod state;
 mod status;
 mod table;
 mod table_row;
-mod take_away;
-mod teach;
+mod export;
+mod finetune;
 mod theme;
 mod welcome;
 
@@ -54,17 +54,17 @@ use autosave::RestoreQuestion;
 use columns::ColumnsDialog;
 use detail::Detail;
 use drop_zone::DropZone;
-use kept::Origins;
+use imported_rows::Origins;
 use keys::{KeyHelp, listen};
 use label_tables::LabelTables;
-use likes::LikesPanel;
-use networks::NetworksPanel;
+use similarity::LikesPanel;
+use specclip::NetworksPanel;
 use offline::UpdateNotice;
 use skipped::SkippedList;
 use state::State;
 use status::{Header, Notices, ProgressBar};
 use table::Table;
-use teach::TeachPanel;
+use finetune::TeachPanel;
 use welcome::Welcome;
 
 /// Puts the page in the place of what `index.html` shows while it loads.
@@ -87,7 +87,7 @@ fn App() -> impl IntoView {
     plot_canvas::ChosenRange::provide();
     let help = RwSignal::new(false);
     listen(state, help);
-    kept::listen(state);
+    imported_rows::listen(state);
     autosave::look(state);
     samp::follow(state);
     samp::sign_off(state);

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use super::format;
 use super::model_card::WholeCard;
-use super::reading::FitLine;
+use super::diagnostics::FitLine;
 use super::state::{Answer, Row, RowKey, State};
 use crate::result::{Estimate, Flag, Label, ModelCard, Prediction};
 use crate::spectrum::Survey;

@@ -8,8 +8,8 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ResizeObserver};
 
-use super::lens::Lens;
-use super::reading::Curves;
+use super::magnifier::Lens;
+use super::diagnostics::Curves;
 use super::state::State;
 use super::theme::PlotTheme;
 use crate::plot::{Drawing, Figure, Frame, Scale, SpectrumFigure, Theme};

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use super::figure_file::{self, Width};
 use super::format;
 use super::plot_canvas::{PlotCanvas, Which, Zoom};
-use super::reading::{self, ReadingControls};
+use super::diagnostics::{self, ReadingControls};
 use super::state::{Row, State};
 use crate::plot::{nearest_index, smoothed};
 use crate::result::{Label, SpectrumView};
@@ -28,8 +28,8 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
     });
     let says_smoothed =
         move || Some(fwhm_pixels.get()).filter(|fwhm| *fwhm > 0).map(|fwhm| format!(", smoothed over {fwhm} pixels"));
-    let curves = reading::curves(row, view);
-    let (shows_fit, shows_slopes) = (reading::shows_fit(row), reading::shows_slopes(row));
+    let curves = diagnostics::curves(row, view);
+    let (shows_fit, shows_slopes) = (diagnostics::shows_fit(row), diagnostics::shows_slopes(row));
     let has_model = Memo::new(move |_| view.with(|v| v.as_ref().is_some_and(|v| !v.model_flux.is_empty())));
     let has_raw = Memo::new(move |_| view.with(|v| v.as_ref().is_some_and(|v| !v.wave_vac_aa.is_empty())));
     let rv_kms = Memo::new(move |_| rv_in_wavelengths(row));
@@ -101,7 +101,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
             <ReadingControls row curves/>
             <Show when=move || shows_slopes.get()>
                 <figure>
-                    <figcaption>{move || reading::slopes_key(row)}</figcaption>
+                    <figcaption>{move || diagnostics::slopes_key(row)}</figcaption>
                     <PlotCanvas which=Which::Slopes view curves zoom rv_kms/>
                 </figure>
             </Show>
@@ -134,7 +134,7 @@ pub(super) fn rv_in_wavelengths(row: Row) -> f64 {
 }
 
 /// What lies under the pointer, in words.
-fn read_at(view: &SpectrumView, curves: &reading::Curves, wave_aa: f64) -> String {
+fn read_at(view: &SpectrumView, curves: &diagnostics::Curves, wave_aa: f64) -> String {
     let mut parts = Vec::new();
     if let Some(i) = nearest_index(&view.wave_vac_aa, wave_aa) {
         parts.push(format!("{:.2} Å", view.wave_vac_aa[i]));

@@ -6,22 +6,22 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::arrange::Arrangement;
+use super::table_view::Arrangement;
 use super::autosave::{self, Remembered, Saved};
 use super::columns::Question;
 use super::curves::Awaited;
 use super::engine_link::EngineLink;
 use super::files::{self, NamedFile};
 use super::gpu::{GpuStatus, Phase};
-use super::kept::Kept;
-use super::likes::state::Likes;
-use super::reading::Reading;
+use super::imported_rows::Kept;
+use super::similarity::state::Likes;
+use super::diagnostics::Reading;
 pub use super::row::{Answer, Row, RowKey};
 use super::samp::Samp;
-use super::teach::state::Teach;
+use super::finetune::state::Teach;
 use crate::engine::{Assumptions, Backend, JobId, LabelTableReport, NetworksReport, Request, is_network_name};
-use crate::read::by_hand::Columns;
-use crate::result::catalogue::Measured;
+use crate::read::column_mapping::Columns;
+use crate::result::specclip::Measured;
 use crate::result::{Estimate, ModelCard, SpectrumView, Summary};
 use crate::share::session::Session;
 

@@ -6,8 +6,8 @@ use web_sys::Element;
 
 use super::format;
 use super::gpu::Phase;
-use super::kept::KEPT_EPOCH;
-use super::kept_models::KeptModels;
+use super::imported_rows::KEPT_EPOCH;
+use super::stored_models::KeptModels;
 use super::model_card::WholeCard;
 use super::offline::OfflineLine;
 use super::state::{EngineStatus, Progress, State};

@@ -6,7 +6,7 @@ use super::filter_bar::FilterBar;
 use super::format;
 use super::grid::Grid;
 use super::state::State;
-use super::take_away::{TakeAway, save_table};
+use super::export::{TakeAway, save_table};
 use crate::share::Format;
 
 /// The table of all spectra, with what can be done to all of them.

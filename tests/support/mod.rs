@@ -18,7 +18,7 @@ use specola::model::manifest::{Chunk, FORMAT, Manifest, ModelEntry};
 use specola::model::store::{MANIFEST, sha256_hex};
 use specola::model::weights::Tensors;
 use specola::preprocess::grid::MODEL_PIXELS;
-use specola::preprocess::recipe;
+use specola::preprocess::conditioning;
 use specola::result::Label;
 
 /// A folder that is removed at the end of its test.
@@ -100,7 +100,7 @@ pub fn write_untrained_model(folder: &Path) -> ModelEntry {
         version: 1,
         modality: "lrs".into(),
         labels: Label::ALL.to_vec(),
-        recipe: recipe::NAME.into(),
+        recipe: conditioning::NAME.into(),
         trained_on: "nothing; a model for tests".into(),
         command: "none".into(),
         seed: 0,

@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 
 use crate::plot::{Chart, Drawing, Mark, Paint, Plot, range_of};
 use crate::result::{Label, gaussian_share};
-use crate::train::cases::Case;
-use crate::train::ranks::Ranks;
-use crate::train::surveys::Answers;
+use crate::train::benchmark_sets::Case;
+use crate::train::sbc::Ranks;
+use crate::train::benchmark::Answers;
 
 /// Points in a plot: so many show the shape, and the files stay small.
 const MOST_POINTS: usize = 40;

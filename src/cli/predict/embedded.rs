@@ -10,9 +10,9 @@ use super::BATCH;
 use crate::model::manifest::{Kind, ModelEntry};
 use crate::result::Prediction;
 use crate::spectrum::Spectrum;
-use crate::task::likes::encode::NotSeen;
-use crate::task::likes::labels::Reader;
-use crate::task::likes::{Kit, pair_entry};
+use crate::task::similarity::encoders::NotSeen;
+use crate::task::similarity::labels::Reader;
+use crate::task::similarity::{Kit, pair_entry};
 use crate::task::predict::Predictor;
 
 /// The pair, and what measures velocities.

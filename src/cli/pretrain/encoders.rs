@@ -14,7 +14,7 @@ use crate::model::store::{Folder, Store};
 use crate::train::emulator::parse;
 use crate::train::encoders::{EncoderPlan, Stage};
 use crate::train::pairs::{Optical, Pairs};
-use crate::train::population::Population;
+use crate::train::grid_sampler::Population;
 
 /// Sizes of the networks.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]

@@ -10,10 +10,10 @@ use super::encoders::Encoder;
 use crate::model::encoders::Variant;
 use crate::model::manifest::{Kind, ModelEntry};
 use crate::model::publish::publish;
-use crate::preprocess::recipe;
+use crate::preprocess::conditioning;
 use crate::train::grid::Grid;
 use crate::train::heads::{HeadsPlan, finish};
-use crate::train::library::read_labelled;
+use crate::train::reference_index::read_labelled;
 
 /// Variants of alignment.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -96,7 +96,7 @@ impl Heads {
             version: 1,
             modality: "lrs+xp".into(),
             labels: Grid::LABELS.to_vec(),
-            recipe: recipe::NAME.into(),
+            recipe: conditioning::NAME.into(),
             trained_on: format!(
                 "simulated LAMOST-like, DESI-like and Gaia-XP-like spectra of stars near {} grid nodes (1D LTE); no real star",
                 material.train.len()

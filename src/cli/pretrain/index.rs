@@ -10,9 +10,9 @@ use super::encoders::{emulator_in, pairs_of};
 use crate::model::manifest::{Kind, ModelEntry};
 use crate::model::publish::publish;
 use crate::model::store::{Folder, Store};
-use crate::preprocess::recipe;
-use crate::task::likes::encode::Encoders;
-use crate::task::likes::{index_name, pair_entry};
+use crate::preprocess::conditioning;
+use crate::task::similarity::encoders::Encoders;
+use crate::task::similarity::{index_name, pair_entry};
 use crate::train::grid::Grid;
 use crate::train::reference::{self, STREAM};
 
@@ -51,7 +51,7 @@ impl MakeIndex {
             version: 1,
             modality: "lrs+xp".into(),
             labels: Grid::LABELS.to_vec(),
-            recipe: recipe::NAME.into(),
+            recipe: conditioning::NAME.into(),
             trained_on: made.index.about.made_from.clone(),
             command: format!(
                 "specola pretrain index --grid spectra.npz --sed sed.npz --model {} --stars {} --seed {}",

@@ -12,7 +12,7 @@ use crate::plot::{LossSeries, losses};
 use crate::train::encoders::Stage;
 use crate::train::grid::{Grid, Seds};
 use crate::train::pretrain::split_nodes;
-use crate::train::steps::{Point, Progress};
+use crate::train::training_loop::{Point, Progress};
 
 mod emulator;
 pub(super) mod encoders;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{Attachment, Session};
 use crate::engine::Event;
-use crate::engine::likes::ForHost;
-use crate::engine::reading_message::ReadingEvent;
-use crate::engine::teach_message::TeachEvent;
-use crate::task::fit::Modeller;
+use crate::engine::similarity::ForHost;
+use crate::engine::diagnostics_message::ReadingEvent;
+use crate::engine::finetune_message::TeachEvent;
+use crate::task::synthetic_model::Modeller;
 
 /// Where it is.
 #[derive(Default)]

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::MAX_BATCH;
-use crate::engine::dropped::File;
+use crate::engine::input_files::File;
 use crate::engine::{Event, JobId, SpectrumId};
 use crate::read::Archive;
-use crate::read::by_hand::Columns;
+use crate::read::column_mapping::Columns;
 
 /// Files that were dropped together.
 pub(super) struct Job<F> {

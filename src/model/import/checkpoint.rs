@@ -9,7 +9,7 @@ use super::error::ImportError;
 use super::network::NetworkConfig;
 use super::tree::Type;
 use crate::model::weights::Tensors;
-use crate::nn::keyed::{Slot, count_parameters};
+use crate::nn::state_dict::{Slot, count_parameters};
 
 /// What a pickle of `sbi` holds besides its flow, under which names: the labels' units, and the bounds of a box prior.
 pub(super) const BESIDE_THE_FLOW: [(&str, &[&str]); 6] = [

@@ -12,7 +12,7 @@ use crate::nn::MlpConfig;
 use crate::nn::autoencoder::{AutoencoderConfig, StatisticsConfig};
 use crate::nn::clip::{ClipConfig, DecodersConfig};
 use crate::nn::flow::{FlowConfig, FlowKind};
-use crate::nn::keyed::{Keyed, Slot};
+use crate::nn::state_dict::{Keyed, Slot};
 use crate::nn::masked_transformer::MaskedTransformerConfig;
 use crate::nn::projection::{LrsProjectionConfig, XpProjectionConfig};
 use crate::nn::tokens::{SliceConfig, TokensConfig};

@@ -7,7 +7,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 
-use super::keyed::{Keyed, Transfer, buffer};
+use super::state_dict::{Keyed, Transfer, buffer};
 use crate::model::weights::WeightsError;
 
 mod coupling;

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::model::weights::WeightsError;
-use crate::nn::keyed::{Transfer, indices};
+use crate::nn::state_dict::{Transfer, indices};
 
 /// out[j] = in[order[j]].
 #[derive(Module, Debug)]

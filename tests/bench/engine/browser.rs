@@ -5,8 +5,8 @@ use std::rc::Rc;
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use gloo::events::EventListener;
 use js_sys::{Reflect, SharedArrayBuffer};
-use specola::engine::mailbox::Mailbox;
-use specola::nn::half::Half;
+use specola::engine::shared_memory_channel::Mailbox;
+use specola::nn::token_parallel::Half;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
@@ -16,7 +16,7 @@ use crate::talk::Engine;
 /// Answers what is posted, and posts once when it listens.
 pub fn start() {
     #[cfg(feature = "gpu")]
-    specola::engine::constructors::run();
+    specola::engine::wasm_ctors::run();
     std::panic::set_hook(Box::new(|info| say(&format!("{{\"error\":{:?}}}", info.to_string()))));
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
     let (send, questions) = unbounded();

@@ -3,8 +3,8 @@
 use burn::tensor::Device;
 use serde::Deserialize;
 use specola::model::encoders::Size;
-use specola::nn::half::Half;
-use specola::result::teach::Strategy;
+use specola::nn::token_parallel::Half;
+use specola::result::finetune::Strategy;
 
 use crate::forward::{Encoding, Regression};
 use crate::lesson::{Course, Training};

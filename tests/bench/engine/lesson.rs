@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use burn::tensor::Device;
 use specola::preprocess::grid::MODEL_PIXELS;
-use specola::result::teach::{Settings, Strategy, Task};
+use specola::result::finetune::{Settings, Strategy, Task};
 use specola::task::predict::LabelInput;
-use specola::task::teach::classroom::Classroom;
-use specola::task::teach::lesson::Lesson;
-use specola::task::teach::split::Split;
-use specola::task::teach::training::{self, Progress};
+use specola::task::finetune::feature_cache::Classroom;
+use specola::task::finetune::labelled_set::Lesson;
+use specola::task::finetune::split::Split;
+use specola::task::finetune::training::{self, Progress};
 
 use crate::forward::predictor;
 use crate::numbers::made;

@@ -1,7 +1,7 @@
 //! What is not a network: preprocessing, and searching an index.
 
 use specola::engine::{MadeUp, time_search};
-use specola::preprocess::recipe::Opened;
+use specola::preprocess::conditioning::Opened;
 use specola::spectrum::{Meta, Spectrum};
 
 use crate::numbers::made;
@@ -30,7 +30,7 @@ impl Preprocessing {
     pub fn run(&self) -> Result<Vec<f32>, String> {
         let all = self.spectra.iter().cycle().take(self.count);
         let norm = |star: &Spectrum| Ok(Opened::new(star)?.at_velocity(0.0)?.norm[700]);
-        all.map(|star| norm(star).map_err(|why: specola::preprocess::recipe::Refusal| why.to_string())).collect()
+        all.map(|star| norm(star).map_err(|why: specola::preprocess::conditioning::Refusal| why.to_string())).collect()
     }
 }
 

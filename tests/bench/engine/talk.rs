@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use specola::nn::half::Half;
+use specola::nn::token_parallel::Half;
 
 use crate::case::{Case, Job};
 

@@ -40,7 +40,7 @@ const ON_WEBGPU: &[Check] = checks! {
 const WEBGPU_SLACK: f64 = 5.0;
 
 pub fn start() {
-    specola::engine::constructors::run();
+    specola::engine::wasm_ctors::run();
     std::panic::set_hook(Box::new(|info| say(&format!("FAILED {info}"))));
     spawn_local(async {
         run("flex", ON_FLEX, &Device::flex(), 1.0).await;
