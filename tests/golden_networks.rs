@@ -12,9 +12,9 @@ use crate::support;
 use burn::tensor::{Device, Tensor};
 use specola::nn::autoencoder::{AutoencoderConfig, StatisticsConfig};
 use specola::nn::clip::{Clip, ClipConfig, DecodersConfig, contrastive_loss, lrs_flux};
-use specola::nn::state_dict::{Keyed, count_parameters};
 use specola::nn::masked_transformer::{MaskedTransformer, MaskedTransformerConfig};
 use specola::nn::projection::{LrsProjectionConfig, XpProjectionConfig};
+use specola::nn::state_dict::{StateDict, count_parameters};
 use specola::nn::tokens::{SliceConfig, TokensConfig};
 use support::golden::{Io, device, distance, near, values, weights};
 

@@ -12,14 +12,14 @@ use pollster::block_on;
 use serde_json::Value;
 use specola::model::specclip::{self, Head};
 use specola::result::specclip::{Method, Modality, Parameter};
-use specola::task::specclip::{Input, Measurements, Refused, System};
+use specola::task::specclip::{Input, Measurements, Refused, SpecClip};
 use support::Folder;
 use support::golden::{Io, bytes};
 use support::published::{expected, remove, unpacked};
 
-fn system(folder: &Folder, wanted: &[Parameter]) -> System<specclip::Folder> {
+fn system(folder: &Folder, wanted: &[Parameter]) -> SpecClip<specclip::Folder> {
     let files = specclip::Folder::new(&folder.path().join("system"));
-    System::open(files, wanted, &Device::flex()).expect("the published folder")
+    SpecClip::open(files, wanted, &Device::flex()).expect("the published folder")
 }
 
 fn lrs(wave: &str, case: &str, wave_is_f32: bool) -> Input {
@@ -36,7 +36,7 @@ fn xp() -> Input {
     Input::xp(&io.numbers("wave_nm"), &io.numbers("flux")).expect("an XP spectrum")
 }
 
-fn measure(system: &mut System<specclip::Folder>, inputs: &[Input]) -> Vec<Measurements> {
+fn measure(system: &mut SpecClip<specclip::Folder>, inputs: &[Input]) -> Vec<Measurements> {
     block_on(system.measure(inputs)).expect("an answer")
 }
 
@@ -147,7 +147,7 @@ fn the_golden_heads_give_what_pytorch_and_sbi_give() {
 }
 
 /// The warnings, one a line.
-fn said(system: &mut System<specclip::Folder>) -> String {
+fn said(system: &mut SpecClip<specclip::Folder>) -> String {
     system.warnings().iter().map(|w| format!("{w}\n")).collect()
 }
 
@@ -190,9 +190,9 @@ fn an_unknown_prior_is_remarked_on() {
     let folder = unpacked("published-prior");
     let path = folder.path().join("system/downstream_models/lrs/sbi/rad.pkl");
     let mut pickle = fs::read(&path).expect("a head");
-    let (usual, other) = (b"ImproperEmpirical", b"MultipleIndepende");
-    let at = pickle.windows(usual.len()).position(|w| w == usual).expect("its class");
-    pickle[at..at + usual.len()].copy_from_slice(other);
+    let (reference_stats, other) = (b"ImproperEmpirical", b"MultipleIndepende");
+    let at = pickle.windows(reference_stats.len()).position(|w| w == reference_stats).expect("its class");
+    pickle[at..at + reference_stats.len()].copy_from_slice(other);
     fs::write(&path, pickle).expect("written");
     let mut system = system(&folder, &[Parameter::Rad]);
     let got = measure(&mut system, &[lrs("wave_lamost", "solar_f64", false)]).remove(0);
@@ -312,7 +312,7 @@ fn a_model_for_other_spectra_answers_none() {
     assert!(flat.values.is_empty() && flat.failed.len() == 23, "{flat:?}");
 }
 
-/// The check for whoever has the published files (MODEL_SPEC §3.6): the numbers that the published notebook prints.
+/// Needs the published files (docs/model-spec.md §3.6): compares with the numbers that the published notebook prints.
 ///
 /// `SPECOLA_PUBLISHED` names the folder with config.json, specclip/ and downstream_models/ of the published weights;
 /// `SPECOLA_PUBLISHED_DATA` the test data's with lrs/spec-55859-F5902_sp02-084.fits.gz and xp/sample4_txt_xp.csv. Then:
@@ -324,7 +324,7 @@ fn the_published_weights_give_the_published_numbers() {
         |name: &str| std::path::PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set")));
     let (weights, data) = (at("SPECOLA_PUBLISHED"), at("SPECOLA_PUBLISHED_DATA"));
     let mut system =
-        System::open(specclip::Folder::new(&weights), &[], &Device::flex()).expect("the published folder");
+        SpecClip::open(specclip::Folder::new(&weights), &[], &Device::flex()).expect("the published folder");
     let lrs: &[(&str, f64, f64)] = &[
         ("a_fe", 0.16, 0.0),
         ("c_fe", 0.15, 0.0),

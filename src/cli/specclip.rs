@@ -1,4 +1,4 @@
-//! `specola predict --model DIR` on the folder of the published SpecCLIP system: its catalogue, with ids.
+//! `specola predict --model DIR` on the folder of the published SpecCLIP networks: their labels by id.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,26 +8,28 @@ use burn::tensor::Device;
 use pollster::block_on;
 use serde_json::{Map, Value};
 
-use super::files::{Loaded, for_each_part};
+use super::files::{LoadedFiles, for_each_part};
 use super::output::Format;
 use super::predict::Predict;
-use super::{Outcome, output};
+use super::{RunOutcome, output};
 use crate::model::specclip::Folder;
 use crate::result::specclip::Parameter;
 use crate::share::{self, specclip};
-use crate::task::specclip::{Input, Measurements, Refused, System};
+use crate::task::specclip::{Input, Measurements, Refused, SpecClip};
 
-/// Spectra that are answered before anything is written.
+/// Spectra in a batch.
 const PART: usize = 16;
 
-pub(super) fn run(args: &Predict, folder: &Path) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &Predict, folder: &Path) -> anyhow::Result<RunOutcome> {
     let is_json = match args.format {
         Format::Json => true,
         Format::Table(share::Format::Csv) => false,
-        Format::Table(_) => bail!("the published system's catalogue is written as csv or json; choose one of them"),
+        Format::Table(_) => bail!(
+            "the labels of the published SpecCLIP networks can be written as csv or json only; choose one with --format"
+        ),
     };
     let wanted = args.labels.iter().map(|name| parse(name)).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut system = System::open(Folder::new(folder), &wanted, &Device::flex()).map_err(|e| {
+    let mut networks = SpecClip::open(Folder::new(folder), &wanted, &Device::flex()).map_err(|e| {
         anyhow!(
             "{}: no model is here: {e}, and no manifest.json of Specola's models; give --model the folder that holds \
              one of them, or a name that `specola models` lists",
@@ -42,22 +44,23 @@ pub(super) fn run(args: &Predict, folder: &Path) -> anyhow::Result<Outcome> {
         for part in part.chunks(PART) {
             let inputs: Vec<Result<Input, Refused>> = part.iter().map(|l| Input::of(&l.spectrum)).collect();
             let ready: Vec<Input> = inputs.iter().flatten().cloned().collect();
-            let measured = block_on(system.measure(&ready)).ok_or_else(|| anyhow!("the device gave nothing back"))?;
-            for warning in system.warnings() {
-                report.remark(&folder.display().to_string(), &warning.to_string());
+            let measured =
+                block_on(networks.measure(&ready)).ok_or_else(|| anyhow!("the device returned no result"))?;
+            for warning in networks.warnings() {
+                report.warn(&folder.display().to_string(), &warning.to_string());
             }
             let mut measured = measured.into_iter();
             for (loaded, input) in part.iter().zip(inputs) {
                 let answer = input.map(|input| (input, measured.next().unwrap_or_default()));
-                for remark in remarks(&mut system, &answer) {
-                    report.remark(&loaded.file, &format!("{}: {remark}", loaded.spectrum.meta.id));
+                for warning in warnings(&mut networks, &answer) {
+                    report.warn(&loaded.file, &format!("{}: {warning}", loaded.spectrum.meta.id));
                 }
                 let lines = match (&answer, is_json) {
                     (_, true) => json(loaded, &answer),
                     (Ok((_, m)), false) => specclip::lines(&loaded.spectrum.meta.id, &m.values),
                     (Err(_), false) => continue,
                 };
-                report.aside(|| out.write_all(lines.as_bytes()))?;
+                report.suspended(|| out.write_all(lines.as_bytes()))?;
             }
         }
         Ok(())
@@ -66,25 +69,22 @@ pub(super) fn run(args: &Predict, folder: &Path) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// A spectrum's input and what the heads said, or why it is not taken.
-type Answered = Result<(Input, Measurements), Refused>;
+/// Input and predicted labels of a spectrum, or why it was refused.
+type SpecClipAnswer = Result<(Input, Measurements), Refused>;
 
-/// What the user should know of an answer.
-fn remarks(system: &mut System<Folder>, answer: &Answered) -> Vec<String> {
+/// Warnings about the labels of a spectrum.
+fn warnings(networks: &mut SpecClip<Folder>, answer: &SpecClipAnswer) -> Vec<String> {
     match answer {
         Err(refused) => vec![format!("refused {refused}")],
-        Ok((input, _)) if system.labels(input.modality()).is_empty() => {
-            vec![format!(
-                "nothing that was asked for can be given for its kind of spectrum, {}",
-                input.modality().name()
-            )]
+        Ok((input, _)) if networks.labels(input.modality()).is_empty() => {
+            vec![format!("none of the requested labels is available for {} spectra", input.modality().name())]
         }
         Ok((_, m)) => m
             .failed
             .iter()
             .map(|p| {
                 format!(
-                    "{} is left out: its numbers are not finite, or its model takes spectra of another length",
+                    "{} is left out: its values are not finite, or its network takes spectra of another length",
                     p.name()
                 )
             })
@@ -93,7 +93,7 @@ fn remarks(system: &mut System<Folder>, answer: &Answered) -> Vec<String> {
 }
 
 /// One line of JSON, with all digits.
-fn json(loaded: &Loaded, answer: &Answered) -> String {
+fn json(loaded: &LoadedFiles, answer: &SpecClipAnswer) -> String {
     let meta = &loaded.spectrum.meta;
     let mut row = Map::new();
     row.insert("file".into(), loaded.file.as_str().into());
@@ -120,6 +120,6 @@ fn json(loaded: &Loaded, answer: &Answered) -> String {
 fn parse(name: &str) -> anyhow::Result<Parameter> {
     Parameter::from_name(name).ok_or_else(|| {
         let names: Vec<&str> = Parameter::ALL.iter().map(|p| p.name()).collect();
-        anyhow!("the published system has no label {name:?}; it has {}", names.join(", "))
+        anyhow!("the published SpecCLIP networks have no label {name:?}; they have {}", names.join(", "))
     })
 }

@@ -1,4 +1,4 @@
-//! Reading parts of a dropped file where they are needed: a worker may do that without waiting, and half a gigabyte need
+//! Reads parts of a dropped file where they are needed: a worker may do that without waiting, and half a gigabyte need
 //! not be in memory.
 
 use std::io::{self, Read, Seek, SeekFrom};

@@ -1,159 +1,158 @@
-//! Teaching as the session sees it: which trainings wait, who runs which, and what came of them.
+//! Distribution of training runs to the trainers, and collection of their results.
 
 use std::collections::VecDeque;
 
-use super::finetune_message::{TeachEvent, TeachOrder};
-use super::trainer::{News, Order, Report};
-use super::{Event, SpectrumId};
-use crate::result::finetune::{BakeOff, Metrics, Outcome, Remark, Strategy, Task};
-use crate::task::finetune::cross_validation::{Plan, curve, verdict};
-use crate::task::finetune::labelled_set::{Example, Lesson};
+use super::protocol::{Event, FinetuneEvent, FinetuneJob, SpectrumId};
+use super::trainer::{TrainerCommand, TrainerEvent, TrainerStatus};
+use crate::result::finetune::{LabelWarning, Metrics, Strategy, StrategyComparison, Task, TrainingOutcome};
+use crate::task::finetune::cross_validation::{self, Plan};
+use crate::task::finetune::labelled_set::{LabelledSet, LabelledSpectrum};
 
-/// The way to a trainer.
+/// Connection to a trainer.
 pub trait TrainerLink {
-    /// Sends an order; a trainer that is gone is reported by whoever watches it.
-    fn send(&self, order: &Order);
+    /// Sends a command. The page reports a trainer that has stopped.
+    fn send(&self, command: &TrainerCommand);
 }
 
-/// A trainer, and what it runs.
-struct Slot {
+/// A trainer and its current training run.
+struct TrainerSlot {
     number: u32,
     link: Box<dyn TrainerLink>,
-    runs: Option<Task>,
+    task: Option<Task>,
 }
 
-/// Labelled spectra and what is found out about learning from them.
-struct Comparison {
-    round: u32,
-    order: TeachOrder,
+/// A comparison of strategies: its labelled spectra, training runs and results.
+struct ComparisonRun {
+    number: u32,
+    job: FinetuneJob,
     plan: Plan,
-    lesson: Lesson,
+    labelled_set: LabelledSet,
     waiting: VecDeque<Task>,
-    outcomes: Vec<Outcome>,
-    /// Trainings that failed.
+    outcomes: Vec<TrainingOutcome>,
+    /// Training runs that failed.
     failed: u32,
     total: u32,
     is_stopped: bool,
     has_ended: bool,
-    /// The last verdict: what the adapter's card quotes.
-    verdict: Option<BakeOff>,
+    /// Result so far; the adapter's card quotes it.
+    result: Option<StrategyComparison>,
 }
 
-impl Comparison {
-    fn begin(&self) -> Order {
-        Order::Begin {
-            round: self.round,
-            base: self.order.base.clone(),
-            lesson: Box::new(self.lesson.clone()),
+impl ComparisonRun {
+    fn start(&self) -> TrainerCommand {
+        TrainerCommand::Start {
+            comparison: self.number,
+            base: self.job.base.clone(),
+            labelled_set: Box::new(self.labelled_set.clone()),
             plan: self.plan.clone(),
-            settings: self.order.settings.clone(),
+            settings: self.job.settings.clone(),
         }
     }
 
-    /// The training on all labels.
-    fn of_all(&self, strategy: Strategy) -> Task {
-        Task { strategy, fold: None, seed: self.order.seeds.first().copied().unwrap_or(1), labels: None }
+    /// The training run on all labels.
+    fn task_on_all(&self, strategy: Strategy) -> Task {
+        Task { strategy, fold: None, seed: self.job.seeds.first().copied().unwrap_or(1), labels: None }
     }
 }
 
-/// All that is taught, and who teaches.
+/// Trainers, the current comparison, and the adapter or landscape being made.
 #[derive(Default)]
-pub struct Teaching {
-    slots: Vec<Slot>,
+pub struct Finetuning {
+    trainers: Vec<TrainerSlot>,
     /// Number of comparisons so far.
-    rounds: u32,
-    comparison: Option<Comparison>,
-    /// The adapter that is being made.
-    adopting: Option<Task>,
-    /// The training whose surroundings are looked at.
-    surveying: Option<Task>,
+    n_comparisons: u32,
+    comparison: Option<ComparisonRun>,
+    /// Training run whose adapter is exported.
+    exporting: Option<Task>,
+    /// Training run whose landscape is scanned.
+    scanning: Option<Task>,
 }
 
-impl Teaching {
-    /// A trainer has come.
+impl Finetuning {
+    /// Adds a trainer.
     pub fn connect(&mut self, number: u32, link: Box<dyn TrainerLink>) {
-        self.slots.retain(|slot| slot.number != number);
+        self.trainers.retain(|trainer| trainer.number != number);
         if let Some(comparison) = &self.comparison {
-            link.send(&comparison.begin());
+            link.send(&comparison.start());
         }
-        self.slots.push(Slot { number, link, runs: None });
-        self.deal();
+        self.trainers.push(TrainerSlot { number, link, task: None });
+        self.dispatch();
     }
 
-    /// A trainer is gone; another runs what it ran.
+    /// Removes a trainer that stopped; another runs its training run.
     pub fn lose(&mut self, number: u32, emit: &mut impl FnMut(Event)) {
-        let Some(i) = self.slots.iter().position(|slot| slot.number == number) else { return };
-        let lost = self.slots.remove(i).runs;
-        if lost.is_some() && (lost == self.adopting || lost == self.surveying) {
-            (self.adopting, self.surveying) = (None, None);
-            say(emit, TeachEvent::Failed("the worker that trained stopped; try again".into()));
+        let Some(i) = self.trainers.iter().position(|trainer| trainer.number == number) else { return };
+        let lost = self.trainers.remove(i).task;
+        if lost.is_some() && (lost == self.exporting || lost == self.scanning) {
+            (self.exporting, self.scanning) = (None, None);
+            send(emit, FinetuneEvent::Failed("the training worker stopped; try again".into()));
         } else if let (Some(comparison), Some(task)) = (&mut self.comparison, lost) {
             comparison.waiting.push_front(task);
         }
-        if self.slots.is_empty() {
+        if self.trainers.is_empty() {
             self.stop(emit);
         } else {
-            self.deal();
+            self.dispatch();
         }
     }
 
-    /// Begins to compare strategies on labelled spectra; each example comes with its spectrum.
-    /// `emulator` is the name of that which they were held against, or why they were not.
+    /// Starts a comparison on labelled spectra, each with its number. `emulator` is the name of the emulator that they were
+    /// compared with, or the reason why there is none.
     pub fn compare(
         &mut self,
-        order: TeachOrder,
-        examples: Vec<(SpectrumId, Example)>,
+        job: FinetuneJob,
+        labelled: Vec<(SpectrumId, LabelledSpectrum)>,
         emulator: Result<Option<String>, String>,
         emit: &mut impl FnMut(Event),
     ) {
         self.stop(emit);
-        if let Some(problem) = order.settings.problem() {
-            return say(emit, TeachEvent::Failed(problem));
+        if let Some(problem) = job.settings.problem() {
+            return send(emit, FinetuneEvent::Failed(problem));
         }
-        let (ids, examples): (Vec<SpectrumId>, Vec<Example>) = examples.into_iter().unzip();
-        let names: Vec<String> = examples.iter().map(|e| e.id.clone()).collect();
-        let (lesson, mut remarks) = match Lesson::new(&order.target, examples) {
-            Ok((lesson, remarks)) => (lesson.with_cut(order.cut.clone()), remarks),
-            Err(remarks) => return say(emit, TeachEvent::Refused(remarks)),
+        let (ids, labelled): (Vec<SpectrumId>, Vec<LabelledSpectrum>) = labelled.into_iter().unzip();
+        let names: Vec<String> = labelled.iter().map(|e| e.id.clone()).collect();
+        let (labelled_set, mut warnings) = match LabelledSet::new(&job.target, labelled) {
+            Ok((labelled_set, warnings)) => (labelled_set.with_cut(job.cut.clone()), warnings),
+            Err(warnings) => return send(emit, FinetuneEvent::Refused(warnings)),
         };
-        let lesson = match emulator {
-            Ok(emulator) => lesson.held_against(emulator),
+        let labelled_set = match emulator {
+            Ok(emulator) => labelled_set.with_emulator(emulator),
             Err(why) => {
-                remarks.push(Remark::NoEmulator { why });
-                lesson
+                warnings.push(LabelWarning::NoEmulator { why });
+                labelled_set
             }
         };
-        let plan = plan(&order, &lesson);
-        let waiting: VecDeque<Task> = plan.tasks(&lesson).into();
+        let plan = plan(&job, &labelled_set);
+        let waiting: VecDeque<Task> = plan.tasks(&labelled_set).into();
         let total = waiting.len() as u32;
-        let spectra = rows_to_spectra(&lesson, &names, &ids);
-        self.rounds += 1;
-        let comparison = Comparison {
-            round: self.rounds,
-            order,
+        let spectra = rows_to_spectra(&labelled_set, &names, &ids);
+        self.n_comparisons += 1;
+        let comparison = ComparisonRun {
+            number: self.n_comparisons,
+            job,
             plan,
-            lesson,
+            labelled_set,
             waiting,
             outcomes: Vec::new(),
             failed: 0,
             total,
             is_stopped: false,
             has_ended: false,
-            verdict: None,
+            result: None,
         };
-        self.slots.iter().for_each(|slot| slot.link.send(&comparison.begin()));
+        self.trainers.iter().for_each(|trainer| trainer.link.send(&comparison.start()));
         self.comparison = Some(comparison);
-        say(emit, TeachEvent::Begun { remarks, spectra, trainings: total });
-        self.deal();
+        send(emit, FinetuneEvent::Started { warnings, spectra, trainings: total });
+        self.dispatch();
     }
 
-    /// Ends what runs; what was learned so far counts.
+    /// Stops all training runs; the results so far count.
     pub fn stop(&mut self, emit: &mut impl FnMut(Event)) {
-        for slot in &mut self.slots {
-            slot.link.send(&Order::Stop);
-            slot.runs = None;
+        for trainer in &mut self.trainers {
+            trainer.link.send(&TrainerCommand::Stop);
+            trainer.task = None;
         }
-        (self.adopting, self.surveying) = (None, None);
+        (self.exporting, self.scanning) = (None, None);
         if let Some(comparison) = &mut self.comparison {
             comparison.is_stopped = true;
             comparison.waiting.clear();
@@ -161,153 +160,159 @@ impl Teaching {
         self.end_if_over(emit);
     }
 
-    /// Lets the trainers rest, or go on.
+    /// Pauses (`true`) or resumes (`false`) the trainers.
     pub fn pause(&self, is_paused: bool) {
-        self.slots.iter().for_each(|slot| slot.link.send(&Order::Pause(is_paused)));
+        self.trainers.iter().for_each(|trainer| trainer.link.send(&TrainerCommand::Pause(is_paused)));
     }
 
-    /// Forgets the labelled spectra, as their spectra are forgotten.
+    /// Removes the labelled spectra.
     pub fn clear(&mut self, emit: &mut impl FnMut(Event)) {
         self.stop(emit);
         self.comparison = None;
     }
 
-    /// Learns from all labels.
-    pub fn adopt(&mut self, strategy: Strategy, emit: &mut impl FnMut(Event)) {
+    /// Trains on all labels and exports the adapter.
+    pub fn apply(&mut self, strategy: Strategy, emit: &mut impl FnMut(Event)) {
         self.stop(emit);
-        let (Some(comparison), Some(slot)) = (&self.comparison, self.slots.first_mut()) else {
-            return say(emit, nothing_to_learn());
+        let (Some(comparison), Some(trainer)) = (&self.comparison, self.trainers.first_mut()) else {
+            return send(emit, no_labels());
         };
-        let task = comparison.of_all(strategy);
-        let score = comparison.verdict.as_ref().and_then(|v| v.scores.iter().find(|s| s.strategy == strategy));
+        let task = comparison.task_on_all(strategy);
+        let score = comparison.result.as_ref().and_then(|v| v.scores.iter().find(|s| s.strategy == strategy));
         let metrics = score.map_or(Vec::new(), |score| {
-            let figures = score.regimes.iter().map(|r| {
+            let figures = score.subsets.iter().map(|r| {
                 let (r2, biweight) = (r.r2.value, r.biweight.value);
-                (r.regime.clone(), Metrics { n: r.n, bias: r.bias.value, sigma: r.sigma.value, r2, biweight })
+                (r.subset.clone(), Metrics { n: r.n, bias: r.bias.value, sigma: r.sigma.value, r2, biweight })
             });
             figures.collect()
         });
-        let seeds = comparison.order.seeds.len();
+        let seeds = comparison.job.seeds.len();
         let measured_by = format!(
             "{}-fold cross-validation, {seeds} {}",
-            comparison.order.folds,
+            comparison.job.folds,
             if seeds == 1 { "seed" } else { "seeds" }
         );
-        slot.link.send(&Order::Seal { task, metrics, measured_by });
-        slot.runs = Some(task);
-        self.adopting = Some(task);
+        trainer.link.send(&TrainerCommand::Export { task, metrics, measured_by });
+        trainer.task = Some(task);
+        self.exporting = Some(task);
     }
 
-    /// Learns from all labels, and looks at the loss around what was learned.
-    pub fn survey(&mut self, strategy: Strategy, emit: &mut impl FnMut(Event)) {
+    /// Trains on all labels and computes the loss around the trained weights.
+    pub fn scan_landscape(&mut self, strategy: Strategy, emit: &mut impl FnMut(Event)) {
         self.stop(emit);
-        let (Some(comparison), Some(slot)) = (&self.comparison, self.slots.first_mut()) else {
-            return say(emit, nothing_to_learn());
+        let (Some(comparison), Some(trainer)) = (&self.comparison, self.trainers.first_mut()) else {
+            return send(emit, no_labels());
         };
-        let task = comparison.of_all(strategy);
-        slot.link.send(&Order::Survey(task));
-        slot.runs = Some(task);
-        self.surveying = Some(task);
+        let task = comparison.task_on_all(strategy);
+        trainer.link.send(&TrainerCommand::ScanLandscape(task));
+        trainer.task = Some(task);
+        self.scanning = Some(task);
     }
 
-    /// Takes a trainer's report. Gives the file of an adapter when one was made.
-    pub fn report(&mut self, number: u32, report: Report, emit: &mut impl FnMut(Event)) -> Option<Vec<u8>> {
-        if report.round != self.rounds {
+    /// Takes a status message of a trainer. Returns the file of an adapter when one was exported.
+    pub fn status(&mut self, number: u32, status: TrainerStatus, emit: &mut impl FnMut(Event)) -> Option<Vec<u8>> {
+        if status.comparison != self.n_comparisons {
             return None;
         }
         let mut file = None;
-        match report.news {
-            News::Epoch(task, epoch) => {
-                say(emit, TeachEvent::Epoch { task, epoch });
+        match status.event {
+            TrainerEvent::Epoch(task, epoch) => {
+                send(emit, FinetuneEvent::Epoch { task, epoch });
                 return None;
             }
-            News::Surveying(done, total) => {
-                say(emit, TeachEvent::Surveying { done, total });
+            TrainerEvent::Scanning(done, total) => {
+                send(emit, FinetuneEvent::Scanning { done, total });
                 return None;
             }
-            News::Done(outcome) => self.take_in(*outcome, emit),
-            News::Surveyed(landscape) => {
-                self.surveying = None;
-                say(emit, TeachEvent::Landscape(landscape));
+            TrainerEvent::Finished(outcome) => self.take_in(*outcome, emit),
+            TrainerEvent::Landscape(landscape) => {
+                self.scanning = None;
+                send(emit, FinetuneEvent::Landscape(landscape));
             }
-            // One that was finished when it was stopped is not wanted any more.
-            News::Sealed(sealed) => file = self.adopting.take().map(|_| sealed),
-            News::Failed(task, why) => {
-                if self.adopting == Some(task) || self.surveying == Some(task) {
-                    (self.adopting, self.surveying) = (None, None);
+            // An adapter that was finished when the user stopped is not wanted any more.
+            TrainerEvent::Adapter(adapter) => file = self.exporting.take().map(|_| adapter),
+            TrainerEvent::Failed(task, why) => {
+                if self.exporting == Some(task) || self.scanning == Some(task) {
+                    (self.exporting, self.scanning) = (None, None);
                 } else if let Some(comparison) = &mut self.comparison {
                     comparison.failed += 1;
                 }
-                say(emit, TeachEvent::Failed(format!("{}: {why}", task.strategy.title())));
+                send(emit, FinetuneEvent::Failed(format!("{}: {why}", task.strategy.title())));
             }
         }
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.number == number) {
-            slot.runs = None;
+        if let Some(trainer) = self.trainers.iter_mut().find(|trainer| trainer.number == number) {
+            trainer.task = None;
         }
-        self.deal();
+        self.dispatch();
         self.end_if_over(emit);
         file
     }
 
-    fn take_in(&mut self, outcome: Outcome, emit: &mut impl FnMut(Event)) {
-        // One that was stopped before it learned anything says nothing about its strategy.
-        let is_of_use = !outcome.cancelled || outcome.best_epoch > 0;
+    fn take_in(&mut self, outcome: TrainingOutcome, emit: &mut impl FnMut(Event)) {
+        // A run that was stopped in its first epoch says nothing about its strategy.
+        let is_useful = !outcome.cancelled || outcome.best_epoch > 0;
         let Some(comparison) = &mut self.comparison else { return };
         let task = outcome.task;
-        if is_of_use {
+        if is_useful {
             comparison.outcomes.push(outcome);
         }
         let done = comparison.outcomes.len() as u32 + comparison.failed;
-        say(emit, TeachEvent::Trained { task, done, total: comparison.total });
-        if comparison.order.is_curve {
-            return say(emit, TeachEvent::Curve(curve(&comparison.lesson, &comparison.outcomes)));
+        send(emit, FinetuneEvent::Trained { task, done, total: comparison.total });
+        if comparison.job.is_curve {
+            return send(
+                emit,
+                FinetuneEvent::LearningCurve(cross_validation::learning_curve(
+                    &comparison.labelled_set,
+                    &comparison.outcomes,
+                )),
+            );
         }
-        let regimes = comparison.lesson.regimes();
-        let so_far = verdict(&comparison.lesson, &comparison.outcomes, &regimes);
-        comparison.verdict = Some(so_far.clone());
-        say(emit, TeachEvent::Compared(Box::new(so_far)));
+        let subsets = comparison.labelled_set.subsets();
+        let so_far = cross_validation::comparison(&comparison.labelled_set, &comparison.outcomes, &subsets);
+        comparison.result = Some(so_far.clone());
+        send(emit, FinetuneEvent::Comparison(Box::new(so_far)));
     }
 
-    /// Gives every idle trainer something to do.
-    fn deal(&mut self) {
+    /// Gives every idle trainer a training run.
+    fn dispatch(&mut self) {
         let Some(comparison) = &mut self.comparison else { return };
-        for slot in self.slots.iter_mut().filter(|slot| slot.runs.is_none()) {
+        for trainer in self.trainers.iter_mut().filter(|trainer| trainer.task.is_none()) {
             let Some(task) = comparison.waiting.pop_front() else { return };
-            slot.link.send(&Order::Run(task));
-            slot.runs = Some(task);
+            trainer.link.send(&TrainerCommand::Run(task));
+            trainer.task = Some(task);
         }
     }
 
     fn end_if_over(&mut self, emit: &mut impl FnMut(Event)) {
-        let is_idle = self.slots.iter().all(|slot| slot.runs.is_none());
+        let is_idle = self.trainers.iter().all(|trainer| trainer.task.is_none());
         let Some(comparison) = self.comparison.as_mut().filter(|c| is_idle && !c.has_ended && c.waiting.is_empty())
         else {
             return;
         };
         comparison.has_ended = true;
-        say(emit, TeachEvent::Ended { cancelled: comparison.is_stopped });
+        send(emit, FinetuneEvent::Finished { cancelled: comparison.is_stopped });
     }
 }
 
-fn say(emit: &mut impl FnMut(Event), event: TeachEvent) {
-    emit(Event::Teaching(event));
+fn send(emit: &mut impl FnMut(Event), event: FinetuneEvent) {
+    emit(Event::Finetune(event));
 }
 
-fn nothing_to_learn() -> TeachEvent {
-    TeachEvent::Failed("there is nothing to learn from yet; compare strategies first".into())
+fn no_labels() -> FinetuneEvent {
+    FinetuneEvent::Failed("there are no labelled spectra yet; compare strategies first".into())
 }
 
-fn plan(order: &TeachOrder, lesson: &Lesson) -> Plan {
-    let (strategies, folds, seeds) = (order.strategies.clone(), order.folds.clamp(2, 20) as usize, order.seeds.clone());
-    if order.is_curve {
-        Plan::learning_curve(lesson, strategies, folds, seeds)
+fn plan(job: &FinetuneJob, labelled_set: &LabelledSet) -> Plan {
+    let (strategies, folds, seeds) = (job.strategies.clone(), job.folds.clamp(2, 20) as usize, job.seeds.clone());
+    if job.is_curve {
+        Plan::learning_curve(labelled_set, strategies, folds, seeds)
     } else {
         Plan { strategies, folds, seeds, labels: Vec::new() }
     }
 }
 
-/// The spectrum of each row of a lesson, which left some examples out and kept their order.
-fn rows_to_spectra(lesson: &Lesson, names: &[String], ids: &[SpectrumId]) -> Vec<SpectrumId> {
+/// Spectrum of each row of a labelled set. The set leaves some spectra out and keeps the order.
+fn rows_to_spectra(labelled_set: &LabelledSet, names: &[String], ids: &[SpectrumId]) -> Vec<SpectrumId> {
     let mut next = 0;
     let row = |name: &String| {
         while next < names.len() && names[next] != *name {
@@ -316,5 +321,5 @@ fn rows_to_spectra(lesson: &Lesson, names: &[String], ids: &[SpectrumId]) -> Vec
         next += 1;
         ids.get(next - 1).copied().unwrap_or_default()
     };
-    lesson.ids.iter().map(row).collect()
+    labelled_set.ids.iter().map(row).collect()
 }

@@ -1,7 +1,7 @@
-//! The CPU engine's side of the GPU engine: a port through which full batches go, until something goes wrong.
+//! The CPU engine's connection to the GPU engine: a port that full batches go through, until an error.
 //!
-//! Whatever that is (an error, a lost device, a worker that is gone, silence), the batch in flight gets no outputs, the
-//! predictor computes it itself, and nothing more is sent.
+//! After any error (a lost device, a stopped worker, a time-out) the batch in flight gets no outputs, the predictor
+//! computes it itself, and nothing more is sent.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -12,33 +12,34 @@ use gloo::timers::callback::Timeout;
 use wasm_bindgen::JsCast;
 use web_sys::{MessageEvent, MessagePort};
 
+use super::codec;
+use super::port_link::send;
 use super::session::MAX_BATCH;
-use super::codec::{self, text_of};
-use crate::task::predict::{Batch, Helper, Outputs};
+use crate::task::predict::{Batch, InferenceBackend, Outputs};
 
-/// How long an answer may take, ms. After a panic on WebGPU nothing ever comes.
-const PATIENCE_MS: u32 = 20_000;
+/// Time limit of a batch, ms. After a panic on WebGPU no reply ever comes.
+const TIMEOUT_MS: u32 = 20_000;
 
-/// Smallest batch that is sent: the GPU computes every batch at full size, so that its programs are compiled once.
+/// Smallest batch that is sent. The GPU computes every batch at full size, so that its programs are compiled once.
 const MIN_ROWS: usize = MAX_BATCH / 2 + 1;
 
-/// What the GPU engine sends back: outputs, or why there are none.
+/// Reply of the GPU engine: outputs, or the reason why there are none.
 pub(super) type Reply = Result<Vec<f32>, String>;
 
-/// The GPU engine as the CPU engine sees it.
-pub(super) struct Remote {
+/// The GPU engine as the CPU engine uses it.
+pub(super) struct GpuClient {
     port: RefCell<Option<(MessagePort, EventListener)>>,
     waiting: Rc<Cell<Option<oneshot::Sender<Reply>>>>,
     on_loss: Box<dyn Fn(String)>,
 }
 
-impl Remote {
-    /// Nobody there yet; `on_loss` hears why somebody is gone.
+impl GpuClient {
+    /// A client without a connection; `on_loss` gets the reason when the connection is lost.
     pub(super) fn new(on_loss: impl Fn(String) + 'static) -> Self {
         Self { port: RefCell::new(None), waiting: Rc::default(), on_loss: Box::new(on_loss) }
     }
 
-    /// From now on batches go through this port.
+    /// Sends batches through this port from now on.
     pub(super) fn connect(&self, port: MessagePort) {
         let waiting = self.waiting.clone();
         let listener = EventListener::new(&port, "message", move |event| {
@@ -52,24 +53,16 @@ impl Remote {
         self.port.replace(Some((port, listener)));
     }
 
-    /// No batch goes anywhere, and one that is waited for is given up.
+    /// Sends no more batches, and gives up the one in flight.
     pub(super) fn disconnect(&self) {
         if let Some((port, _listener)) = self.port.take() {
             port.close();
         }
         self.waiting.take();
     }
-
-    fn send(&self, batch: &Batch) -> Option<Result<(), String>> {
-        let port = self.port.borrow();
-        let (port, _) = port.as_ref()?;
-        Some(codec::pack(batch, []).and_then(|(message, transfer)| {
-            port.post_message_with_transferable(&message, &transfer).map_err(|e| text_of(&e))
-        }))
-    }
 }
 
-impl Helper for Remote {
+impl InferenceBackend for GpuClient {
     fn run<'a>(&'a self, batch: &'a Batch) -> Outputs<'a> {
         Box::pin(async move {
             if batch.rows < MIN_ROWS || batch.rows > MAX_BATCH {
@@ -81,12 +74,13 @@ impl Helper for Remote {
                 let waiting = self.waiting.clone();
                 move || {
                     if let Some(sender) = waiting.take() {
-                        let _ = sender.send(Err(format!("it said nothing for {} s", PATIENCE_MS / 1000)));
+                        let _ = sender.send(Err(format!("no reply within {} s", TIMEOUT_MS / 1000)));
                     }
                 }
             };
-            let _timer = Timeout::new(PATIENCE_MS, late);
-            let reply = match self.send(batch)? {
+            let _timer = Timeout::new(TIMEOUT_MS, late);
+            let sent = self.port.borrow().as_ref().map(|(port, _)| send(port, batch))?;
+            let reply = match sent {
                 Ok(()) => receiver.await.ok()?,
                 Err(why) => Err(why),
             };

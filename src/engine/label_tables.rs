@@ -1,32 +1,31 @@
-//! Tables of labels that were opened, and the spectra they belong to.
+//! Label tables, joined to the spectra.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::finetune_message::{TeachColumn, TeachEvent};
-use super::{Event, LabelTableReport, SpectrumId};
-use crate::read::{Joined, LabelTable, Named, labels};
+use super::protocol::{Event, FinetuneEvent, LabelColumn, LabelTableReport, SpectraEvent, SpectrumId};
+use crate::read::{JoinResult, LabelTable, SpectrumName, labels};
 use crate::result::finetune::Cell;
 use crate::result::{Estimate, Label};
 
-/// Most names that a report lists.
+/// Largest number of names in a report.
 const MAX_NAMES: usize = 200;
 
-/// Spectra in one message: the page takes it in without a pause that could be felt.
+/// Spectra per message: few enough that the page does not pause.
 const SPECTRA_AT_ONCE: usize = 256;
 
-/// All tables of labels, and what the page knows of them.
+/// All label tables, and what was sent to the page.
 #[derive(Debug, Default)]
-pub(super) struct Catalogue {
+pub(super) struct LabelTables {
     tables: Vec<(String, LabelTable)>,
-    told: BTreeMap<SpectrumId, Vec<Estimate>>,
+    sent: BTreeMap<SpectrumId, Vec<Estimate>>,
     reported: Vec<LabelTableReport>,
-    /// Table and row of each spectrum, the one that counts last.
+    /// Tables and rows of each spectrum; the last one counts.
     matches: BTreeMap<SpectrumId, Vec<(usize, usize)>>,
-    columns: Vec<TeachColumn>,
+    columns: Vec<LabelColumn>,
 }
 
-impl Catalogue {
-    /// Takes in tables, each with the name of its file; one of the same name and content is there already.
+impl LabelTables {
+    /// Adds tables, each with the name of its file. A table with the same name and content is not added twice.
     pub(super) fn add(&mut self, tables: Vec<(String, LabelTable)>) {
         for table in tables {
             if !self.tables.contains(&table) {
@@ -35,8 +34,8 @@ impl Catalogue {
         }
     }
 
-    /// Joins every table to the spectra, each with its id and its file, and tells the page what changed. Where two tables
-    /// name a spectrum, the one opened last counts.
+    /// Joins every table to the spectra, each with its id and its file, and sends the changes to the page. Where two tables
+    /// match a spectrum, the one opened last counts.
     pub(super) fn join<'a>(
         &mut self,
         spectra: impl Iterator<Item = (SpectrumId, &'a str, &'a str)>,
@@ -45,8 +44,8 @@ impl Catalogue {
         if self.tables.is_empty() {
             return;
         }
-        let (ids, named): (Vec<SpectrumId>, Vec<Named>) =
-            spectra.map(|(id, own, file)| (id, Named { id: own, file })).unzip();
+        let (ids, named): (Vec<SpectrumId>, Vec<SpectrumName>) =
+            spectra.map(|(id, own, file)| (id, SpectrumName { id: own, file })).unzip();
         let mut values: BTreeMap<SpectrumId, Vec<Estimate>> = BTreeMap::new();
         let mut reports = Vec::new();
         self.matches.clear();
@@ -58,31 +57,33 @@ impl Catalogue {
             }
             reports.push(report(name, table, &named, &joined));
         }
-        let is_new = |id, values: &[Estimate]| self.told.get(id).is_none_or(|told| !are_same(told, values));
+        let is_new = |id, values: &[Estimate]| self.sent.get(id).is_none_or(|sent| !are_same(sent, values));
         let changed: Vec<_> = values.iter().filter(|(id, values)| is_new(*id, values)).collect();
         for part in changed.chunks(SPECTRA_AT_ONCE) {
-            emit(Event::Labelled { values: part.iter().map(|(id, values)| (**id, (*values).clone())).collect() });
+            emit(Event::Spectra(SpectraEvent::Labels {
+                values: part.iter().map(|(id, values)| (**id, (*values).clone())).collect(),
+            }));
         }
-        self.told = values;
+        self.sent = values;
         if reports != self.reported {
-            emit(Event::Tables { tables: reports.clone() });
+            emit(Event::Spectra(SpectraEvent::LabelTables { tables: reports.clone() }));
             self.reported = reports;
         }
-        let columns = self.teachable();
+        let columns = self.columns_of_spectra();
         if columns != self.columns {
-            emit(Event::Teaching(TeachEvent::Columns(columns.clone())));
+            emit(Event::Finetune(FinetuneEvent::Columns(columns.clone())));
             self.columns = columns;
         }
     }
 
-    /// A cell of a spectrum's row, by the column's name: of a label of ours its number, of any other its text. Where several
-    /// tables have it, that of the one opened last.
+    /// Cell of a spectrum in a column: a number for Specola's labels, a text for any other. Where several tables have it, the
+    /// one opened last counts.
     pub(super) fn cell(&self, spectrum: SpectrumId, column: &str) -> Option<Cell> {
         let rows = self.matches.get(&spectrum)?;
         rows.iter().rev().find_map(|&(table, row)| self.cell_of(table, row, column))
     }
 
-    /// The text of a spectrum's row in a column, empty where there is none.
+    /// Text of a spectrum in a column; empty without one.
     pub(super) fn text(&self, spectrum: SpectrumId, column: &str) -> String {
         match self.cell(spectrum, column) {
             Some(Cell::Number(value)) => value.to_string(),
@@ -91,7 +92,7 @@ impl Catalogue {
         }
     }
 
-    /// The spectra that have a row.
+    /// Spectra with a row.
     pub(super) fn labelled(&self) -> impl Iterator<Item = SpectrumId> + '_ {
         self.matches.keys().copied()
     }
@@ -104,15 +105,15 @@ impl Catalogue {
         table.texts.get(column).and_then(|texts| texts.get(row)).map(|text| Cell::parse(text))
     }
 
-    /// What the columns hold for spectra that are here.
-    fn teachable(&self) -> Vec<TeachColumn> {
+    /// Columns with values for the spectra, and how many.
+    fn columns_of_spectra(&self) -> Vec<LabelColumn> {
         let mut names: Vec<&str> = Vec::new();
         for (_, table) in &self.tables {
             names.extend(Label::ALL.map(Label::name).into_iter().filter(|name| table.labels.contains_key(name)));
             names.extend(table.texts.keys().map(String::as_str));
         }
-        let mut seen = BTreeSet::new();
-        names.retain(|name| seen.insert(*name));
+        let mut known = BTreeSet::new();
+        names.retain(|name| known.insert(*name));
         let column = |name: &str| {
             let mut values = BTreeSet::new();
             let (mut numbers, mut filled) = (0, 0);
@@ -124,7 +125,7 @@ impl Catalogue {
                 }
                 values.insert(self.text(spectrum, name));
             }
-            TeachColumn { name: name.into(), numbers, filled, distinct: values.len() as u32 }
+            LabelColumn { name: name.into(), numbers, filled, distinct: values.len() as u32 }
         };
         names.into_iter().map(column).filter(|column| column.filled > 0).collect()
     }
@@ -139,7 +140,7 @@ fn are_same(a: &[Estimate], b: &[Estimate]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(is_same)
 }
 
-/// The labels of one row. An error that the table does not give is NaN.
+/// Labels of one row. An error that the table lacks is NaN.
 fn estimates(table: &LabelTable, row: usize) -> Vec<Estimate> {
     let cell = |column: Option<&Vec<Option<f64>>>| column.and_then(|c| c.get(row).copied().flatten());
     Label::ALL
@@ -152,7 +153,7 @@ fn estimates(table: &LabelTable, row: usize) -> Vec<Estimate> {
         .collect()
 }
 
-fn report(name: &str, table: &LabelTable, spectra: &[Named], joined: &Joined) -> LabelTableReport {
+fn report(name: &str, table: &LabelTable, spectra: &[SpectrumName], joined: &JoinResult) -> LabelTableReport {
     let rows = &joined.rows_without_spectrum;
     LabelTableReport {
         name: name.to_string(),

@@ -1,4 +1,4 @@
-//! Shared memory of two workers that compute one forward pass together ([`Half`](crate::nn::token_parallel::Half)).
+//! Shared memory of two workers that compute one forward pass together ([`TokenHalf`](crate::nn::token_parallel::TokenHalf)).
 //!
 //! A worker cannot go back to its event loop in the middle of a layer to hear its partner: what is handed over lies in a
 //! `SharedArrayBuffer`, and `Atomics` say when. A browser gives such memory only to pages whose host sends the headers of
@@ -27,7 +27,7 @@ const PATIENCE_SECS: u32 = 20;
 
 /// One half's end of the shared memory. Both must be new when a pass begins that follows an error.
 #[derive(Debug)]
-pub struct Mailbox {
+pub struct SharedMemoryChannel {
     counts: Int32Array,
     letters: Float32Array,
     is_first: bool,
@@ -35,7 +35,7 @@ pub struct Mailbox {
     taken: Cell<i32>,
 }
 
-impl Mailbox {
+impl SharedMemoryChannel {
     /// The end of the first or the second half; the buffer is all zeros when the first end is made, and nobody else's. A
     /// quarter of it has room for the keys and values of half of the tokens: 2 MB for a spectrum in the published encoder.
     pub fn new(buffer: &SharedArrayBuffer, is_first: bool) -> Self {
@@ -83,7 +83,7 @@ fn unusable(_: JsValue) -> PartnerError {
     PartnerError::Numbers
 }
 
-impl Partner for Mailbox {
+impl Partner for SharedMemoryChannel {
     fn give(&self, numbers: &[f32]) -> Result<(), PartnerError> {
         let given = self.given.get();
         self.letter(self.is_first, given, numbers.len())?.copy_from(numbers);

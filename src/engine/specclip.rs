@@ -1,32 +1,33 @@
-//! Published networks that were dropped: checkpoints that are recognised and read, and, when their folder is there, the
-//! published SpecCLIP system, which then answers for every spectrum beside the shipped model.
+//! Published SpecCLIP networks that were dropped. Single checkpoints are recognised and read; the complete folder predicts for
+//! every spectrum in addition to the shipped model.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
 use burn::tensor::Device;
 
+use super::EngineError;
 use super::input_files::Attachment;
-use super::{Event, ImportedNetwork, NetworksReport, SpectrumId, is_network_name};
+use super::protocol::{Event, ImportedNetwork, SpecClipEvent, SpecClipReport, SpectrumId, is_network_name};
 use crate::model::import::Checkpoint;
 use crate::model::specclip::Files;
 use crate::result::specclip::Modality;
 use crate::spectrum::Spectrum;
-use crate::task::specclip::{Input, System};
 use crate::task::finetune::adapter;
+use crate::task::specclip::{Input, SpecClip};
 
-/// Spectra that go through the published networks at once: one full-size encoder takes half a second for each.
-pub(super) const AT_ONCE: usize = 4;
+/// Spectra per batch: one full-size encoder takes half a second for each.
+pub(super) const BATCH: usize = 4;
 
 /// Dropped files as the published folder.
 #[derive(Debug, Clone)]
-struct Dropped<F> {
+struct SpecClipFolder<F> {
     files: BTreeMap<String, F>,
-    /// What stands before every path: the folder's own name and those above it.
+    /// Prefix of every path: the folder's own name and those above it.
     root: String,
 }
 
-impl<F: Attachment> Files for Dropped<F> {
+impl<F: Attachment> Files for SpecClipFolder<F> {
     type File = F::Reader;
 
     fn open(&self, path: &str) -> io::Result<Self::File> {
@@ -35,26 +36,26 @@ impl<F: Attachment> Files for Dropped<F> {
     }
 }
 
-/// All dropped networks.
-pub(super) struct Networks<F: Attachment> {
+/// State of the dropped networks.
+pub(super) struct SpecClipState<F: Attachment> {
     files: BTreeMap<String, F>,
-    system: Option<System<Dropped<F>>>,
-    /// Files that were not looked at yet.
+    networks: Option<SpecClip<SpecClipFolder<F>>>,
+    /// Files that were not read yet.
     unread: VecDeque<String>,
-    /// Spectra that the system has not answered for.
+    /// Spectra without a prediction of the published networks.
     waiting: VecDeque<SpectrumId>,
-    report: NetworksReport,
+    report: SpecClipReport,
 }
 
-impl<F: Attachment> Default for Networks<F> {
+impl<F: Attachment> Default for SpecClipState<F> {
     fn default() -> Self {
         let (unread, waiting) = (VecDeque::new(), VecDeque::new());
-        Self { files: BTreeMap::new(), system: None, unread, waiting, report: NetworksReport::default() }
+        Self { files: BTreeMap::new(), networks: None, unread, waiting, report: SpecClipReport::default() }
     }
 }
 
-impl<F: Attachment> Networks<F> {
-    /// Takes in files. `spectra` are those that are there already.
+impl<F: Attachment> SpecClipState<F> {
+    /// Adds files. `spectra` are those loaded so far.
     pub(super) fn add(
         &mut self,
         files: Vec<(String, F)>,
@@ -67,44 +68,44 @@ impl<F: Attachment> Networks<F> {
             }
             self.files.insert(path, file);
         }
-        let folder = Dropped { root: root(self.files.keys()), files: self.files.clone() };
-        match System::open(folder, &[], &Device::flex()) {
-            Ok(system) => {
-                // Which of them is what the folder's layout says, and each is read when it is needed.
+        let folder = SpecClipFolder { root: root(self.files.keys()), files: self.files.clone() };
+        match SpecClip::open(folder, &[], &Device::flex()) {
+            Ok(networks) => {
+                // The folder's layout names each file; it is read on demand.
                 self.unread.clear();
-                self.system = Some(system);
-                self.report = NetworksReport { is_system: true, ..NetworksReport::default() };
+                self.networks = Some(networks);
+                self.report = SpecClipReport { is_complete: true, ..SpecClipReport::default() };
                 self.waiting.clear();
-                spectra.for_each(|id| self.wait(id));
+                spectra.for_each(|id| self.add_spectrum(id));
             }
-            Err(why) => self.report.not_system = why.to_string(),
+            Err(why) => self.report.missing = why.to_string(),
         }
-        self.tell(emit);
+        self.send_status(emit);
     }
 
-    /// A spectrum is new, or is another than it was.
-    pub(super) fn wait(&mut self, id: SpectrumId) {
-        if self.system.is_some() && !self.waiting.contains(&id) {
+    /// A spectrum is new, or its samples changed.
+    pub(super) fn add_spectrum(&mut self, id: SpectrumId) {
+        if self.networks.is_some() && !self.waiting.contains(&id) {
             self.waiting.push_back(id);
             self.report.total += 1;
         }
     }
 
-    /// The spectra are gone; the networks stay.
-    pub(super) fn forget_spectra(&mut self, emit: &mut impl FnMut(Event)) {
+    /// Removes the spectra; the networks stay.
+    pub(super) fn clear_spectra(&mut self, emit: &mut impl FnMut(Event)) {
         self.waiting.clear();
         (self.report.done, self.report.total) = (0, 0);
-        if self.system.is_some() || !self.report.networks.is_empty() {
-            self.tell(emit);
+        if self.networks.is_some() || !self.report.networks.is_empty() {
+            self.send_status(emit);
         }
     }
 
-    /// True while there is something to do that needs no spectrum.
+    /// True while a dropped network waits to be read.
     pub(super) fn has_unread(&self) -> bool {
         !self.unread.is_empty()
     }
 
-    /// The next file if it is an adapter of ours, which is no network by itself.
+    /// The next file if it is an adapter of Specola, which is no network by itself.
     pub(super) fn next_adapter(&mut self) -> Option<F> {
         let path = self.unread.front()?;
         if !adapter::is_adapter(self.files.get(path)?.reader()) {
@@ -114,19 +115,19 @@ impl<F: Attachment> Networks<F> {
         self.files.remove(&path)
     }
 
-    /// Recognises the next checkpoint and reads it once through.
+    /// Recognises the next checkpoint and reads it completely.
     pub(super) fn read_next(&mut self, emit: &mut impl FnMut(Event)) {
         let Some(path) = self.unread.pop_front() else { return };
         let Some(file) = self.files.get(&path) else { return };
-        let mut told = 0;
+        let mut reported = 0;
         let report = &mut self.report;
         let read = Checkpoint::open(file.reader()).and_then(|mut checkpoint| {
             checkpoint.import(|done| {
                 let percent = (done * 100.0) as u32;
-                if percent >= told + 5 {
-                    told = percent;
+                if percent >= reported + 5 {
+                    reported = percent;
                     report.busy = Some(format!("reading {path}, {percent} %"));
-                    emit(Event::Networks { report: Box::new(report.clone()) });
+                    emit(Event::SpecClip(SpecClipEvent::Status(Box::new(report.clone()))));
                 }
             })
         });
@@ -134,64 +135,66 @@ impl<F: Attachment> Networks<F> {
         self.report.networks.push(match read {
             Ok(imported) => {
                 let (kind, published) = imported.network.published();
-                ImportedNetwork { path, what: Ok((kind.into(), imported.parameters as u64, published as u64)) }
+                ImportedNetwork { path, content: Ok((kind.into(), imported.parameters as u64, published as u64)) }
             }
-            Err(why) => ImportedNetwork { path, what: Err(why.to_string()) },
+            Err(why) => ImportedNetwork { path, content: Err(why.to_string()) },
         });
         self.report.busy = None;
-        self.tell(emit);
+        self.send_status(emit);
     }
 
-    /// The spectra to answer for next.
+    /// The next batch of spectra.
     pub(super) fn next(&mut self) -> Vec<SpectrumId> {
-        let n = AT_ONCE.min(self.waiting.len());
+        let n = BATCH.min(self.waiting.len());
         self.waiting.drain(..n).collect()
     }
 
-    /// Answers for spectra; those that are not there any more are passed over.
-    pub(super) async fn measure(
+    /// Predicts with the published networks, and reports the reason for each spectrum that could not be read.
+    pub(super) async fn predict(
         &mut self,
-        spectra: Vec<(SpectrumId, Result<Spectrum, String>)>,
+        spectra: Vec<(SpectrumId, Result<Spectrum, EngineError>)>,
         emit: &mut impl FnMut(Event),
     ) {
         let n = spectra.len() as u32;
-        let Some(system) = &mut self.system else { return };
+        let Some(networks) = &mut self.networks else { return };
         let mut ready = Vec::new();
         for (spectrum, read) in spectra {
-            match read.and_then(|s| Input::of(&s).map_err(|why| why.to_string())) {
+            match read.map_err(|why| why.to_string()).and_then(|s| Input::of(&s).map_err(|why| why.to_string())) {
                 Ok(input) => ready.push((spectrum, input)),
-                Err(why) => emit(Event::Measured { spectrum, values: Err(why) }),
+                Err(why) => emit(Event::SpecClip(SpecClipEvent::Values { spectrum, values: Err(why) })),
             }
         }
         for modality in [Modality::Lrs, Modality::Xp] {
             if !self.report.read.contains(&modality) && ready.iter().any(|(_, input)| input.modality() == modality) {
                 self.report.read.push(modality);
                 self.report.busy = Some(format!("reading the networks for {} spectra", modality.name().to_uppercase()));
-                emit(Event::Networks { report: Box::new(self.report.clone()) });
-                system.labels(modality);
+                emit(Event::SpecClip(SpecClipEvent::Status(Box::new(self.report.clone()))));
+                networks.labels(modality);
             }
         }
         let inputs: Vec<Input> = ready.iter().map(|(_, input)| input.clone()).collect();
-        let answers = system.measure(&inputs).await.unwrap_or_default();
-        self.report.warnings.extend(system.warnings().iter().map(ToString::to_string));
+        let answers = networks.measure(&inputs).await.unwrap_or_default();
+        self.report.warnings.extend(networks.warnings().iter().map(ToString::to_string));
         let mut answers = answers.into_iter();
         for (spectrum, _) in ready {
             let answer =
                 answers.next().ok_or_else(|| "the compute device gave nothing back; reload the page".to_string());
-            emit(Event::Measured { spectrum, values: answer.map(|measurements| measurements.values) });
+            emit(Event::SpecClip(SpecClipEvent::Values {
+                spectrum,
+                values: answer.map(|measurements| measurements.values),
+            }));
         }
         self.report.done += n;
         self.report.busy = None;
-        self.tell(emit);
+        self.send_status(emit);
     }
 
-    fn tell(&self, emit: &mut impl FnMut(Event)) {
-        emit(Event::Networks { report: Box::new(self.report.clone()) });
+    fn send_status(&self, emit: &mut impl FnMut(Event)) {
+        emit(Event::SpecClip(SpecClipEvent::Status(Box::new(self.report.clone()))));
     }
 }
 
-/// The folder that holds the published folder's parts: what stands before the shortest path of its `config.json`, or before
-/// `specclip/`.
+/// Prefix of the published folder: the part of the shortest path before `config.json`, or before `specclip/`.
 fn root<'a>(paths: impl Iterator<Item = &'a String>) -> String {
     let before = |path: &'a str| -> Option<&'a str> {
         let stem =

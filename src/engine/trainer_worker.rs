@@ -1,10 +1,11 @@
-//! A trainer in a worker of its own: takes the session's orders through a port.
+//! A trainer in its own worker: takes the session's commands through a port.
 //!
-//! It is a program of its own, because what learning needs is large and the first answer shall not wait for it.
+//! It is a program of its own: the training code is large, and the first prediction must not wait for its download.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use burn::tensor::Device;
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use gloo::events::EventListener;
 use wasm_bindgen::JsCast;
@@ -12,82 +13,86 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{MessageEvent, MessagePort};
 
 use super::port_link::send;
-use super::trainer::{Order, Report, Trainer};
-use super::codec;
-use super::worker::{fetch, last_words, listen, next_task, port_of, post, report_crashes};
-use super::{Event, Request};
+use super::protocol::{Request, WorkerEvent, WorkerRequest};
+use super::scope::{listen, next_task, port_of, post, report_crashes, report_fatal};
+use super::trainer::{Trainer, TrainerCommand, TrainerStatus};
+use super::{EngineError, codec, downloads};
 use crate::task::predict::Predictor;
 
-/// Starts a trainer in the worker that this is called in, and returns at once.
+/// Starts a trainer in the current worker and returns at once.
 pub fn start() {
     report_crashes();
-    let waiting = RefCell::new(Some(()));
+    let unused = RefCell::new(Some(()));
     listen(move |request, attachments| {
-        if let (Request::Train, Some(port)) = (request, port_of(attachments))
-            && waiting.take().is_some()
+        if let (Request::Worker(WorkerRequest::Train), Some(port)) = (request, port_of(attachments))
+            && unused.take().is_some()
         {
             spawn_local(train(port));
         }
     });
-    // The first word: from here on the page may send.
-    post(&Event::Loading { what: "a trainer".into(), done: 0, total: 0 });
+    // The page sends nothing before the first event.
+    post(WorkerEvent::Loading { item: "a trainer".into(), done: 0, total: 0 });
 }
 
 async fn train(port: MessagePort) {
-    let (orders, inbox) = unbounded();
+    let (commands, inbox) = unbounded();
     EventListener::new(&port, "message", move |event| {
-        match codec::unpack::<Order>(&event.unchecked_ref::<MessageEvent>().data()) {
-            // The loop that receives lives as long as the worker.
-            Ok((order, _)) => drop(orders.unbounded_send(order)),
-            Err(why) => last_words(&why),
+        match codec::unpack::<TrainerCommand>(&event.unchecked_ref::<MessageEvent>().data()) {
+            // The receiving loop runs as long as the worker.
+            Ok((command, _)) => drop(commands.unbounded_send(command)),
+            Err(why) => report_fatal(&why),
         }
     })
     .forget();
     port.start();
     match model(None).await {
         Ok(predictor) => {
-            let shipped = predictor.entry().name.clone();
-            serve(Trainer::new(predictor), &shipped, inbox, Rc::new(port)).await;
+            let default_model = predictor.entry().name.clone();
+            run(Trainer::new(predictor), &default_model, inbox, Rc::new(port)).await;
         }
-        Err(why) => last_words(&why),
+        Err(why) => report_fatal(&why.to_string()),
     }
 }
 
-/// The model of a name, the default without one.
-async fn model(name: Option<&str>) -> Result<Predictor, String> {
-    let (_, entry, weights) = fetch(name, |_, _, _| {}).await?;
-    Predictor::new(&entry, &weights, &burn::tensor::Device::flex()).map_err(|e| e.to_string())
+/// Downloads a model; without a name, the default model.
+async fn model(name: Option<&str>) -> Result<Predictor, EngineError> {
+    downloads::model(name, |_, _, _| {}).await?.predictor(&Device::flex())
 }
 
-/// Hands an order over, and the model that it is about before it.
-async fn deliver(trainer: &mut Trainer, shipped: &str, order: Order) {
-    if let Order::Begin { base, .. } = &order {
-        let name = base.as_deref().unwrap_or(shipped);
+/// Passes a command to the trainer, after loading the base model that it needs.
+async fn pass_on(trainer: &mut Trainer, default_model: &str, command: TrainerCommand) {
+    if let TrainerCommand::Start { base, .. } = &command {
+        let name = base.as_deref().unwrap_or(default_model);
         if trainer.base() != name {
             match model(Some(name)).await {
-                Ok(predictor) => trainer.change(predictor),
-                Err(why) => return last_words(&why),
+                Ok(predictor) => trainer.set_predictor(predictor),
+                Err(why) => return report_fatal(&why.to_string()),
             }
         }
     }
-    trainer.order(order);
+    trainer.command(command);
 }
 
-/// Does what the session orders, for ever.
-async fn serve(mut trainer: Trainer, shipped: &str, mut inbox: UnboundedReceiver<Order>, port: Rc<MessagePort>) {
-    let mut tell = move |report: Report| {
-        if let Err(why) = send(&port, &report) {
-            last_words(&why);
+/// Runs the session's commands without end.
+async fn run(
+    mut trainer: Trainer,
+    default_model: &str,
+    mut inbox: UnboundedReceiver<TrainerCommand>,
+    port: Rc<MessagePort>,
+) {
+    let mut report = move |status: TrainerStatus| {
+        if let Err(why) = send(&port, &status) {
+            report_fatal(&why);
         }
     };
     loop {
-        while let Ok(order) = inbox.try_recv() {
-            deliver(&mut trainer, shipped, order).await;
+        while let Ok(command) = inbox.try_recv() {
+            pass_on(&mut trainer, default_model, command).await;
         }
-        if trainer.step(&mut tell).await {
+        if trainer.step(&mut report).await {
             next_task().await;
-        } else if let Ok(order) = inbox.recv().await {
-            deliver(&mut trainer, shipped, order).await;
+        } else if let Ok(command) = inbox.recv().await {
+            pass_on(&mut trainer, default_model, command).await;
         }
     }
 }

@@ -32,7 +32,9 @@ pub use mlp::{Mlp, MlpConfig};
 /// `[rows, in]` → `[rows, out]`
 fn apply(layer: &Linear, x: Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "gpu")]
-    if let Some(y) = layer.bias.as_ref().and_then(|bias| small_batch_matmul::linear(&x, &layer.weight.val(), &bias.val())) {
+    if let Some(y) =
+        layer.bias.as_ref().and_then(|bias| small_batch_matmul::linear(&x, &layer.weight.val(), &bias.val()))
+    {
         return y;
     }
     layer.forward(x)

@@ -30,19 +30,19 @@ pub enum Transfer<'a> {
     /// Lists the arrays without touching them.
     List(&'a mut Vec<Slot>),
     /// Holds the parameters without reading them back.
-    Hold(&'a mut Vec<Held>),
+    Hold(&'a mut Vec<DeviceParameter>),
 }
 
 /// A parameter still on its device, in PyTorch's layout.
 #[derive(Debug)]
-pub struct Held {
+pub struct DeviceParameter {
     name: String,
     shape: Vec<usize>,
     values: Tensor<1>,
 }
 
 /// A network whose arrays have names.
-pub trait Keyed: Module {
+pub trait StateDict: Module {
     /// Walks over all arrays under `prefix` (empty, or ending in a dot).
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError>;
 
@@ -67,11 +67,11 @@ pub trait Keyed: Module {
 }
 
 /// All parameters of a network under `prefix`, read back without blocking, which WebGPU does not allow. Buffers are left out.
-pub async fn parameters<N: Keyed>(network: &N, prefix: &str) -> Result<Tensors, WeightsError> {
+pub async fn parameters<N: StateDict>(network: &N, prefix: &str) -> Result<Tensors, WeightsError> {
     let mut held = Vec::new();
     network.clone().exchange(prefix, &mut Transfer::Hold(&mut held))?;
     let mut tensors = Tensors::default();
-    for Held { name, shape, values } in held {
+    for DeviceParameter { name, shape, values } in held {
         let data = values.into_data_async().await.ok().and_then(|data| data.try_to_vec::<f32>().ok());
         let Some(values) = data else { return Err(WeightsError::Device(name)) };
         tensors.insert(&name, &shape, values);
@@ -102,7 +102,11 @@ pub(crate) fn parameter<const D: usize>(
         }
         Transfer::Hold(held) => {
             let values = value.val();
-            held.push(Held { name: name.into(), shape: values.dims().to_vec(), values: values.flatten(0, D - 1) });
+            held.push(DeviceParameter {
+                name: name.into(),
+                shape: values.dims().to_vec(),
+                values: values.flatten(0, D - 1),
+            });
         }
     }
     Ok(())
@@ -127,7 +131,7 @@ pub(crate) fn turned(
         }
         Transfer::Hold(held) => {
             let values = value.val().transpose().reshape([input * output]);
-            held.push(Held { name: name.into(), shape: vec![output, input], values });
+            held.push(DeviceParameter { name: name.into(), shape: vec![output, input], values });
         }
     }
     Ok(())
@@ -197,7 +201,7 @@ pub(crate) fn indices(
     Ok(())
 }
 
-impl Keyed for Linear {
+impl StateDict for Linear {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         turned(&mut self.weight, &format!("{prefix}weight"), transfer)?;
         match &mut self.bias {
@@ -207,7 +211,7 @@ impl Keyed for Linear {
     }
 }
 
-impl Keyed for LayerNorm {
+impl StateDict for LayerNorm {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         parameter(&mut self.gamma, &format!("{prefix}weight"), transfer)?;
         match &mut self.beta {

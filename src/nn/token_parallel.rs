@@ -35,14 +35,14 @@ pub trait Partner {
 
 /// Which half is computed here, and who computes the other. On the CPU: reading numbers back blocks.
 #[derive(Clone)]
-pub struct Half {
+pub struct TokenHalf {
     /// Whether it is the first half.
     pub is_first: bool,
     /// Who computes the other.
     pub partner: Rc<dyn Partner>,
 }
 
-impl Half {
+impl TokenHalf {
     /// Those of so many tokens that are computed here.
     pub(super) fn part(&self, tokens: usize) -> Range<usize> {
         let middle = tokens / 2;

@@ -6,9 +6,9 @@ use burn::tensor::{Device, Tensor};
 
 use super::autoencoder::Autoencoder;
 use super::clip::ClipConfig;
-use super::state_dict::{Keyed, Transfer};
 use super::masked_transformer::MaskedTransformer;
 use super::projection::{LrsProjection, XpProjection};
+use super::state_dict::{StateDict, Transfer};
 use crate::model::weights::WeightsError;
 use crate::result::specclip::Modality;
 
@@ -74,7 +74,7 @@ impl Projection {
     }
 }
 
-impl Keyed for Encoder {
+impl StateDict for Encoder {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         match self {
             Self::Lrs(encoder) => encoder.exchange(prefix, transfer),
@@ -83,7 +83,7 @@ impl Keyed for Encoder {
     }
 }
 
-impl Keyed for Projection {
+impl StateDict for Projection {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         match self {
             Self::Lrs(head) => head.exchange(prefix, transfer),

@@ -21,15 +21,15 @@ mod spectrum;
 mod theme;
 
 pub use axis::{decimals_for, ticks};
-pub use chart::{Chart, Mark, Plot, Relief, range_of};
-pub use scatter_raster::{Cloud, Window, ramp};
+pub use chart::{Chart, Heatmap, Mark, Plot, range_of};
 pub use decimate::columns;
+pub use diagnostics::{Feature, FitCurves, SlopeCurves};
 pub use figure::{Figure, Frame, Layer, Panel};
 pub use lines::{LINES, SpectralLine, identify};
 #[cfg(feature = "cli")]
 pub use losses::{LossSeries, losses};
-pub use painter::{Drawing, Drawn, Scale};
-pub use diagnostics::{Feature, FitCurves, SlopeCurves};
+pub use painter::{Drawable, Drawn, Scale};
+pub use scatter_raster::{ScatterRaster, Window, ramp};
 pub use smooth::{smoothed, smoothed_values};
 pub use spectrum::{SpectrumFigure, nearest_index};
 pub use theme::{Paint, Rgb, Theme};

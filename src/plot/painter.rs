@@ -25,13 +25,13 @@ pub struct Scale {
 pub type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
 
 /// Turns CSS pixels into a backend's units and paints into colours.
-pub(super) struct Pen<'a, DB> {
+pub(super) struct Painter<'a, DB> {
     backend: &'a mut DB,
     theme: &'a Theme,
     scale: Scale,
 }
 
-impl<'a, DB: DrawingBackend> Pen<'a, DB> {
+impl<'a, DB: DrawingBackend> Painter<'a, DB> {
     /// A pen over the whole of a backend, and the size of that in CSS pixels.
     pub(super) fn over(backend: &'a mut DB, theme: &'a Theme, scale: Scale) -> (Self, (f64, f64)) {
         let (width, height) = backend.get_size();
@@ -145,7 +145,7 @@ pub(super) fn signed(value: f64, decimals: usize) -> String {
 }
 
 /// A picture that any backend can show.
-pub trait Drawing {
+pub trait Drawable {
     /// Draws it over the whole of a backend.
     fn draw<DB: DrawingBackend>(&self, backend: &mut DB, theme: &Theme, scale: Scale) -> Drawn<DB>;
 

@@ -4,7 +4,7 @@ use super::Rgb;
 
 /// Points, column by column.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Cloud {
+pub struct ScatterRaster {
     /// First coordinate.
     pub x: Vec<f32>,
     /// Second coordinate.
@@ -30,7 +30,7 @@ pub struct Window {
 
 impl Window {
     /// Shows all points with some air.
-    pub fn around(cloud: &Cloud, size: (usize, usize)) -> Self {
+    pub fn around(cloud: &ScatterRaster, size: (usize, usize)) -> Self {
         let range = |values: &[f32]| {
             let finite = values.iter().copied().filter(|v| v.is_finite());
             let (low, high) = finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
@@ -45,8 +45,8 @@ impl Window {
     /// Where a point lies, pixels from the upper left corner.
     pub fn place(&self, x: f32, y: f32) -> (f64, f64) {
         let (middle_x, middle_y) = (self.size.0 as f64 / 2.0, self.size.1 as f64 / 2.0);
-        let across = middle_x + (f64::from(x) - self.middle.0) * self.scale;
-        (across, middle_y - (f64::from(y) - self.middle.1) * self.scale)
+        let translated = middle_x + (f64::from(x) - self.middle.0) * self.scale;
+        (translated, middle_y - (f64::from(y) - self.middle.1) * self.scale)
     }
 
     /// Moves what is seen by so many pixels.
@@ -76,7 +76,7 @@ pub fn ramp(part: f64) -> Rgb {
     (mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
 }
 
-impl Cloud {
+impl ScatterRaster {
     /// The 2nd and 98th percentile of the values, between which the ramp runs; `None` where fewer than two are known.
     pub fn range(&self) -> Option<(f64, f64)> {
         let mut known: Vec<f32> = self.value.iter().copied().filter(|v| v.is_finite()).collect();
@@ -154,8 +154,8 @@ impl Cloud {
 mod tests {
     use super::*;
 
-    fn cloud() -> Cloud {
-        Cloud {
+    fn cloud() -> ScatterRaster {
+        ScatterRaster {
             x: vec![0.0, 1.0, 1.0, 0.0],
             y: vec![0.0, 0.0, 1.0, 1.0],
             value: vec![0.0, 1.0, 2.0, f32::NAN],
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(at(75, 25), [253, 231, 37, 255]);
         assert_eq!((at(25, 25), at(21, 21)), (vec![1, 2, 3, 255], vec![9, 9, 9, 255]));
         assert_eq!(at(50, 50), [0, 0, 0, 0]);
-        let picture = Cloud { chosen: Some(1), ..cloud() }.pixels(SEEN, 2, (1, 2, 3), (9, 9, 9));
+        let picture = ScatterRaster { chosen: Some(1), ..cloud() }.pixels(SEEN, 2, (1, 2, 3), (9, 9, 9));
         let at = |x: usize, y: usize| picture[4 * (100 * y + x)..4 * (100 * y + x) + 4].to_vec();
         assert_eq!((at(75, 75), at(68, 75)), (vec![33, 145, 140, 255], vec![9, 9, 9, 255]));
     }
@@ -196,6 +196,6 @@ mod tests {
         assert_eq!(cloud.nearest(SEEN, (74.0, 74.0), 5.0), Some(1));
         assert_eq!(cloud.nearest(SEEN, (50.0, 50.0), 5.0), None);
         assert_eq!(cloud.inside(SEEN, &[(0.0, 0.0), (50.0, 0.0), (50.0, 100.0), (0.0, 100.0)]), [0, 3]);
-        assert!(cloud.inside(SEEN, &[]).is_empty() && Cloud::default().range().is_none());
+        assert!(cloud.inside(SEEN, &[]).is_empty() && ScatterRaster::default().range().is_none());
     }
 }

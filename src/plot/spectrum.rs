@@ -1,13 +1,13 @@
 //! The figure of one spectrum: its flux with the continuum, and what the model sees.
 
 use super::painter::PX_A_MM;
-use super::{Drawing, Figure, FitCurves, Layer, Paint, Panel, SlopeCurves};
+use super::{Drawable, Figure, FitCurves, Layer, Paint, Panel, SlopeCurves};
 use crate::result::SpectrumView;
 
 /// Speed of light, km/s.
 const C_KMS: f64 = 299_792.458;
 
-/// About the number of pixels from which the vertical range is found.
+/// IndexMetadata the number of pixels from which the vertical range is found.
 const MOST_ASKED: usize = 20_000;
 
 /// Height of each panel of an exported figure, CSS pixels.
@@ -240,7 +240,7 @@ mod tests {
             model_wave_vac_aa: wave.clone(),
             model_flux: vec![1.0; n],
             wave_vac_aa: wave,
-            ledger: Vec::new(),
+            processing_history: Vec::new(),
         }
     }
 

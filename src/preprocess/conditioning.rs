@@ -1,7 +1,7 @@
 //! Specola's own recipe: any optical spectrum to the 1462 numbers that the shipped networks take in.
 //!
-//! [`Opened::new`] does, once, what does not depend on the star's velocity: checks, masked pixels, resolving power, S/N.
-//! [`Opened::at_velocity`] then puts the spectrum on the grid in the star's rest frame and divides the continuum out. It
+//! [`ConditionedSpectrum::new`] does, once, what does not depend on the star's velocity: checks, masked pixels, resolving power, S/N.
+//! [`ConditionedSpectrum::normalise_at_rv`] then puts the spectrum on the grid in the star's rest frame and divides the continuum out. It
 //! is called twice: at 0 km/s for the network that measures the velocity, then at that velocity for the others.
 //!
 //! The same functions normalise the simulated spectra that the networks are trained on ([`normalise`]).
@@ -12,11 +12,11 @@ use thiserror::Error;
 
 use super::grid::{self, C_KMS, FIT_PIXELS, MARGIN_BLUE, MODEL_PIXELS};
 use super::polynomial::PolynomialBasis;
-use super::resample::{Kernel, linear, resample, running_mean};
+use super::resample::{ResamplingKernel, linear, resample, running_mean};
 use super::snr::{self, SNR_RANGE_AA, median_step_dex};
 use super::{resolution, stats};
-use crate::result::{Flag, LedgerEntry, Snr};
-use crate::spectrum::{Frame, Known, MIN_PIXELS, Medium, Meta, Source, Spectrum, Survey};
+use crate::result::{Flag, ProcessingStep, Snr};
+use crate::spectrum::{Frame, MIN_PIXELS, Medium, Meta, Source, Sourced, Spectrum, Survey};
 
 /// Name of this recipe in the manifest; it changes whenever its numbers do.
 pub const NAME: &str = "specola-lrs-1";
@@ -39,22 +39,22 @@ const RUNNING_MEAN_PIXELS: f64 = 60.0;
 const FLUX_LIMITS: (f64, f64) = (0.0, 1.6);
 
 /// Smallest part of 4000–5599 Å that must be there, unmasked: 100 Å or so, as the networks have seen in training.
-const LEAST_COVERAGE: f64 = 0.06;
+const MIN_COVERAGE: f64 = 0.06;
 
 /// Below this S/N a pixel of the grid, by the file's own errors, there is nothing to answer from: the networks have seen 10
 /// and more.
-const LEAST_SNR: f64 = 1.0;
+const MIN_SNR: f64 = 1.0;
 
 /// Below this part the answer is marked as resting on an incomplete spectrum.
 const FULL_COVERAGE: f64 = 0.9;
 
 /// Masked runs longer than this are left out of the model's input instead of being bridged, log10 λ (20 pixels, 22 Å).
-const LONGEST_BRIDGE_DEX: f64 = 20.0 * grid::STEP_DEX;
+const MAX_BRIDGED_GAP_DEX: f64 = 20.0 * grid::STEP_DEX;
 
 /// Why no network can answer for a spectrum.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[allow(missing_docs)]
-pub enum Refusal {
+pub enum PreprocessError {
     #[error(
         "this model takes optical spectra, and none of {survey}; leave the model to Specola, choose the encoder pair (`specola models` lists it), or give a LAMOST, SDSS or DESI spectrum of the star"
     )]
@@ -79,10 +79,10 @@ pub enum Refusal {
 
 /// A spectrum made ready for the grid.
 #[derive(Debug, Clone)]
-pub struct Opened {
+pub struct ConditionedSpectrum {
     pub(super) log10: Vec<f64>,
     flux: Vec<f64>,
-    pub(super) kernel: Kernel,
+    pub(super) kernel: ResamplingKernel,
     /// Resolving power that it has on the grid.
     pub resolving_power: f64,
     /// Masked stretches too long to bridge, log10 λ.
@@ -94,12 +94,12 @@ pub struct Opened {
     /// Remarks that the preprocessing gives rise to.
     pub flags: Vec<Flag>,
     /// What was done.
-    pub ledger: Vec<LedgerEntry>,
+    pub processing_history: Vec<ProcessingStep>,
 }
 
 /// The model's input and how it came about.
 #[derive(Debug, Clone)]
-pub struct Prepared {
+pub struct PreparedInput {
     /// Input of the networks, `[1462]`; NaN where the spectrum has nothing.
     pub norm: Vec<f32>,
     /// Part of the model's pixels that are there.
@@ -111,51 +111,51 @@ pub struct Prepared {
     pub divisor: Vec<f64>,
     /// Pixels of the fitting grid that the spectrum reaches.
     pub covered: std::ops::Range<usize>,
-    /// Ledger of this step.
-    pub ledger: Vec<LedgerEntry>,
+    /// Processing history of this step.
+    pub processing_history: Vec<ProcessingStep>,
 }
 
-/// Flags and ledger as they grow.
+/// Flags and processing history as they grow.
 #[derive(Default)]
-struct Log {
+struct StepLog {
     flags: Vec<Flag>,
-    ledger: Vec<LedgerEntry>,
+    processing_history: Vec<ProcessingStep>,
 }
 
-impl Log {
-    fn note(&mut self, step: &str, did: String, assumed: bool) {
-        self.ledger.push(LedgerEntry { step: step.into(), did, assumed });
+impl StepLog {
+    fn note(&mut self, step: &str, description: String, is_assumed: bool) {
+        self.processing_history.push(ProcessingStep { step: step.into(), description, is_assumed });
     }
 }
 
-fn is_guess(source: Source) -> bool {
+fn is_uncertain(source: Source) -> bool {
     matches!(source, Source::Assumed | Source::Estimated)
 }
 
-impl Opened {
+impl ConditionedSpectrum {
     /// Checks a spectrum, bridges its masked pixels, settles its resolving power and S/N.
-    pub fn new(spectrum: &Spectrum) -> Result<Self, Refusal> {
+    pub fn new(spectrum: &Spectrum) -> Result<Self, PreprocessError> {
         let survey = spectrum.meta.survey;
         if survey == Survey::GaiaXp {
-            return Err(Refusal::NoModel { survey: survey.name() });
+            return Err(PreprocessError::NoModel { survey: survey.name() });
         }
         let (from, to) = SNR_RANGE_AA;
         let wave = spectrum.wave_vac_aa();
         let (first, last) = (wave[0], wave[wave.len() - 1]);
-        let mut log = Log::default();
-        note_origin(&spectrum.meta, &mut log);
+        let mut log = StepLog::default();
+        check_metadata(&spectrum.meta, &mut log);
 
         let step_dex = median_step_dex(wave, from.max(first), to.min(last)).unwrap_or(f64::INFINITY);
         let inside: Vec<usize> = (0..spectrum.len()).filter(|&i| (from..=to).contains(&wave[i])).collect();
         let masked = inside.iter().filter(|&&i| spectrum.masked()[i]).count();
         let spanned = ((to.min(last) - from.max(first)) / (to - from)).max(0.0);
         let coverage = spanned * (1.0 - masked as f64 / inside.len().max(1) as f64);
-        if coverage < LEAST_COVERAGE || inside.len() < MIN_PIXELS {
-            return Err(Refusal::Coverage { percent: 100.0 * coverage, first, last });
+        if coverage < MIN_COVERAGE || inside.len() < MIN_PIXELS {
+            return Err(PreprocessError::Coverage { percent: 100.0 * coverage, first, last });
         }
         let width_aa = 4800.0 * (10f64.powf(step_dex) - 1.0);
         if width_aa > 5.0 {
-            return Err(Refusal::TooCoarse { width: width_aa });
+            return Err(PreprocessError::TooCoarse { width: width_aa });
         }
         log.note("mask", format!("{masked} of {} pixels in 4000–5599 Å masked", inside.len()), false);
         if masked as f64 > 0.05 * inside.len() as f64 {
@@ -168,13 +168,13 @@ impl Opened {
 
         let good: Vec<usize> = (0..spectrum.len()).filter(|&i| !spectrum.masked()[i]).collect();
         let log10: Vec<f64> = good.iter().map(|&i| wave[i].log10()).collect();
-        let longest = LONGEST_BRIDGE_DEX.max(3.0 * step_dex);
-        let (kernel, resolving_power) = settle_resolution(spectrum, step_dex, &mut log);
-        let snr = settle_snr(spectrum, &mut log);
-        if let Some(Known { value: snr, source: Source::File }) = snr
-            && snr < LEAST_SNR
+        let longest = MAX_BRIDGED_GAP_DEX.max(3.0 * step_dex);
+        let (kernel, resolving_power) = choose_kernel(spectrum, step_dex, &mut log);
+        let snr = estimate_snr(spectrum, &mut log);
+        if let Some(Sourced { value: snr, source: Source::File }) = snr
+            && snr < MIN_SNR
         {
-            return Err(Refusal::Noise { snr });
+            return Err(PreprocessError::Noise { snr });
         }
         Ok(Self {
             kernel,
@@ -185,7 +185,7 @@ impl Opened {
             flux: good.iter().map(|&i| spectrum.flux()[i]).collect(),
             log10,
             flags: log.flags,
-            ledger: log.ledger,
+            processing_history: log.processing_history,
         })
     }
 
@@ -195,14 +195,14 @@ impl Opened {
     }
 
     /// The model's input with a radial velocity taken out.
-    pub fn at_velocity(&self, rv_kms: f64) -> Result<Prepared, Refusal> {
+    pub fn normalise_at_rv(&self, rv_kms: f64) -> Result<PreparedInput, PreprocessError> {
         let shift = (1.0 + rv_kms / C_KMS).log10();
         let target: Vec<f64> = fit_log10().iter().map(|x| x + shift).collect();
         let flux = resample(&self.log10, &self.flux, &target, self.kernel);
         let (first, last) = (self.log10[0], self.log10[self.log10.len() - 1]);
         let from = target.partition_point(|x| *x < first);
         let to = target.partition_point(|x| *x <= last);
-        let mut normalised = normalise(&flux, from..to).ok_or(Refusal::NoContinuum)?;
+        let mut normalised = normalise(&flux, from..to).ok_or(PreprocessError::NoContinuum)?;
         for (value, x) in normalised.norm.iter_mut().zip(&target[MARGIN_BLUE..]) {
             if self.gaps.iter().any(|(a, b)| x > a && x < b) {
                 *value = f32::NAN;
@@ -210,12 +210,12 @@ impl Opened {
         }
         let there = normalised.norm.iter().filter(|v| v.is_finite()).count();
 
-        let mut log = Log::default();
+        let mut log = StepLog::default();
         log.note("velocity", format!("{rv_kms:+.1} km/s taken out"), false);
         let how = match self.kernel {
-            Kernel::Linear => "interpolated",
-            Kernel::Box => "averaged",
-            Kernel::Gaussian(_) => "smoothed",
+            ResamplingKernel::Linear => "interpolated",
+            ResamplingKernel::Box => "averaged",
+            ResamplingKernel::Gaussian(_) => "smoothed",
         };
         log.note(
             "grid",
@@ -236,34 +236,34 @@ impl Opened {
                 false,
             );
         }
-        Ok(Prepared {
+        Ok(PreparedInput {
             norm: normalised.norm,
             coverage: there as f64 / MODEL_PIXELS as f64,
             continuum: normalised.continuum,
             divisor: normalised.divisor,
             covered: from..to,
-            ledger: log.ledger,
+            processing_history: log.processing_history,
         })
     }
 }
 
 /// What the file says of itself: class, medium, frame.
-fn note_origin(meta: &Meta, log: &mut Log) {
+fn check_metadata(meta: &Meta, log: &mut StepLog) {
     if let Some(class) = meta.class.as_deref().filter(|c| !c.trim().eq_ignore_ascii_case("star")) {
         log.note("class", format!("the survey's pipeline says {}: not a star", class.trim()), false);
         log.flags.push(Flag::NotStar);
     }
     let source = meta.medium.source;
-    let did = match meta.medium.value {
+    let description = match meta.medium.value {
         Medium::Air => format!("air ({}) converted to vacuum", source.name()),
         Medium::Vacuum => format!("vacuum ({}) kept", source.name()),
     };
-    log.note("wavelengths", did, is_guess(source));
-    if is_guess(source) {
+    log.note("wavelengths", description, is_uncertain(source));
+    if is_uncertain(source) {
         log.flags.push(Flag::MediumAssumed);
     }
     let source = meta.frame.source;
-    let did = match meta.frame.value {
+    let description = match meta.frame.value {
         Frame::Rest => {
             format!(
                 "at the star's rest ({}); what velocity is left is measured and taken out, and no RV is given",
@@ -272,30 +272,30 @@ fn note_origin(meta: &Meta, log: &mut Log) {
         }
         other => format!("{} ({}); the radial velocity is measured and taken out", other.name(), source.name()),
     };
-    log.note("frame", did, is_guess(source));
-    if is_guess(source) || meta.frame.value == Frame::Topocentric {
+    log.note("frame", description, is_uncertain(source));
+    if is_uncertain(source) || meta.frame.value == Frame::Topocentric {
         log.flags.push(Flag::FrameAssumed);
     }
 }
 
 /// The kernel that brings the spectrum to a resolving power that the networks know, and what it has then.
-fn settle_resolution(spectrum: &Spectrum, step_dex: f64, log: &mut Log) -> (Kernel, f64) {
+fn choose_kernel(spectrum: &Spectrum, step_dex: f64, log: &mut StepLog) -> (ResamplingKernel, f64) {
     let known = spectrum.meta.resolving_power.unwrap_or_else(|| {
         resolution::estimate(spectrum)
-            .map_or(Known::new(MODEL_RESOLVING_POWER, Source::Assumed), |r| Known::new(r, Source::Estimated))
+            .map_or(Sourced::new(MODEL_RESOLVING_POWER, Source::Assumed), |r| Sourced::new(r, Source::Estimated))
     });
-    if is_guess(known.source) {
+    if is_uncertain(known.source) {
         log.flags.push(Flag::ResolutionEstimated);
     }
     let (value, source) = (known.value, known.source.name());
     let (low, high) = (*TRAINED_RESOLVING_POWERS.start(), *TRAINED_RESOLVING_POWERS.end());
     let kernel = if value > high {
-        Kernel::to_resolution(value, MODEL_RESOLVING_POWER, step_dex)
+        ResamplingKernel::to_resolution(value, MODEL_RESOLVING_POWER, step_dex)
     } else {
-        Kernel::without_change(step_dex)
+        ResamplingKernel::at_same_resolution(step_dex)
     };
-    let did = match kernel {
-        Kernel::Gaussian(_) => format!("R {value:.0} ({source}) smoothed to {MODEL_RESOLVING_POWER:.0}"),
+    let description = match kernel {
+        ResamplingKernel::Gaussian(_) => format!("R {value:.0} ({source}) smoothed to {MODEL_RESOLVING_POWER:.0}"),
         _ if value < low => {
             format!("R {value:.0} ({source}) is below what the model was trained for, {low:.0}–{high:.0}")
         }
@@ -304,21 +304,21 @@ fn settle_resolution(spectrum: &Spectrum, step_dex: f64, log: &mut Log) -> (Kern
     if value < low {
         log.flags.push(Flag::ResolutionLow);
     }
-    log.note("resolution", did, is_guess(known.source));
-    (kernel, if matches!(kernel, Kernel::Gaussian(_)) { MODEL_RESOLVING_POWER } else { value })
+    log.note("resolution", description, is_uncertain(known.source));
+    (kernel, if matches!(kernel, ResamplingKernel::Gaussian(_)) { MODEL_RESOLVING_POWER } else { value })
 }
 
-fn settle_snr(spectrum: &Spectrum, log: &mut Log) -> Option<Snr> {
+fn estimate_snr(spectrum: &Spectrum, log: &mut StepLog) -> Option<Snr> {
     let snr = snr::estimate(spectrum);
     match snr {
-        Some(Known { value, source: Source::Estimated }) => {
-            let did = format!(
+        Some(Sourced { value, source: Source::Estimated }) => {
+            let description = format!(
                 "{value:.0} per pixel of 69 km/s, estimated from the scatter between pixels: the file has no errors"
             );
-            log.note("S/N", did, true);
+            log.note("S/N", description, true);
             log.flags.push(Flag::SnrEstimated);
         }
-        Some(Known { value, .. }) => {
+        Some(Sourced { value, .. }) => {
             log.note("S/N", format!("{value:.0} per pixel of 69 km/s (median over 4000–5599 Å)"), false);
         }
         None => log.note("S/N", "cannot be told from so few pixels".into(), true),
@@ -330,7 +330,7 @@ fn settle_snr(spectrum: &Spectrum, log: &mut Log) -> Option<Snr> {
 }
 
 /// What [`normalise`] gives.
-pub struct Normalised {
+pub struct NormalisedFlux {
     /// Input of the networks, `[1462]`; NaN for pixels that are not covered.
     pub norm: Vec<f32>,
     /// Continuum, `[1626]`; beyond the covered pixels it goes on level.
@@ -348,7 +348,7 @@ fn degree_for(pixels: usize) -> usize {
 
 /// Divides the continuum out of a flux on the fitting grid (`[1626]`) and cuts the model grid from it (`[1462]`).
 /// `covered` are the pixels that the spectrum reaches. `None` without a positive continuum or anything covered.
-pub fn normalise(flux: &[f64], covered: std::ops::Range<usize>) -> Option<Normalised> {
+pub fn normalise(flux: &[f64], covered: std::ops::Range<usize>) -> Option<NormalisedFlux> {
     let seen = flux.get(covered.clone()).filter(|seen| seen.len() >= MIN_PIXELS)?;
     let partial;
     let basis = if covered.len() == FIT_PIXELS {
@@ -380,7 +380,7 @@ pub fn normalise(flux: &[f64], covered: std::ops::Range<usize>) -> Option<Normal
     }
     let (low, high) = FLUX_LIMITS;
     let model = &level[MARGIN_BLUE..MARGIN_BLUE + MODEL_PIXELS];
-    Some(Normalised {
+    Some(NormalisedFlux {
         divisor: divisor[MARGIN_BLUE..MARGIN_BLUE + MODEL_PIXELS].to_vec(),
         norm: model.iter().map(|v| v.clamp(low, high) as f32).collect(),
         clipped: model.iter().filter(|v| **v < low || **v > high).count(),

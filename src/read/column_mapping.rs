@@ -65,7 +65,7 @@ impl WaveUnit {
 
 /// Which column is what, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Columns {
+pub struct ColumnMapping {
     /// The wavelengths.
     pub wave: u16,
     /// Their unit.
@@ -86,7 +86,7 @@ pub struct Preview {
     /// Lines of values in all.
     pub n_lines: usize,
     /// What the names and the values suggest.
-    pub guess: Columns,
+    pub guess: ColumnMapping,
 }
 
 /// The lines of a text and the names above them.
@@ -116,7 +116,7 @@ pub fn preview(bytes: &[u8]) -> Result<Preview, ReadError> {
 ///
 /// # Errors
 /// When a column is not there, or holds no spectrum.
-pub fn read_by_hand(name: &str, bytes: &[u8], columns: &Columns) -> Result<Contents, ReadError> {
+pub fn read_with_columns(name: &str, bytes: &[u8], columns: &ColumnMapping) -> Result<Contents, ReadError> {
     let bytes = unpacked(bytes)?;
     let text = text_of(&bytes)?;
     let Lines { names, rows, mut passed_over } = lines(&text)?;
@@ -222,7 +222,7 @@ fn turned(all: Vec<Row<'_>>) -> Lines<'_> {
     Lines { names, rows, passed_over: 0 }
 }
 
-fn guess(names: &[String], rows: &[Row]) -> Columns {
+fn guess(names: &[String], rows: &[Row]) -> ColumnMapping {
     let roles: Vec<Option<Role>> = names.iter().map(|name| role(name, "")).collect();
     let find = |wanted: fn(&Role) -> bool| roles.iter().position(|role| role.as_ref().is_some_and(wanted));
     // Without names: what only rises or only falls is the wavelength, the first other column of numbers the flux.
@@ -257,7 +257,7 @@ fn guess(names: &[String], rows: &[Row]) -> Columns {
         _ if high < 2000.0 => WaveUnit::Nanometre,
         _ => WaveUnit::Angstrom,
     };
-    Columns { wave: wave as u16, unit, flux: flux as u16, error }
+    ColumnMapping { wave: wave as u16, unit, flux: flux as u16, error }
 }
 
 /// A cell as it is shown: not longer than a table can bear.
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn what_only_rises_is_taken_for_the_wavelength() {
         let lines: String = (0..20).map(|i| format!("{} {}\n", 5 + i % 3, 6000 - i)).collect();
-        let guess = Columns { wave: 1, unit: WaveUnit::Angstrom, flux: 0, error: None };
+        let guess = ColumnMapping { wave: 1, unit: WaveUnit::Angstrom, flux: 0, error: None };
         assert_eq!(preview(lines.as_bytes()).expect("a preview").guess, guess);
     }
 
@@ -291,7 +291,8 @@ mod tests {
         text
     }
 
-    const CHOICE: Columns = Columns { wave: 1, unit: WaveUnit::Nanometre, flux: 2, error: Some((3, ErrorKind::Sigma)) };
+    const CHOICE: ColumnMapping =
+        ColumnMapping { wave: 1, unit: WaveUnit::Nanometre, flux: 2, error: Some((3, ErrorKind::Sigma)) };
 
     #[test]
     fn a_preview_shows_names_values_and_a_guess() {
@@ -299,13 +300,13 @@ mod tests {
         assert_eq!(seen.names, ["star", "x", "y", "z", "remark"]);
         assert_eq!(seen.lines[0], ["HD 1", "480.000", "100", "2", ""]);
         assert_eq!((seen.lines.len(), seen.n_lines), (6, 302));
-        assert_eq!(seen.guess, Columns { error: None, ..CHOICE });
+        assert_eq!(seen.guess, ColumnMapping { error: None, ..CHOICE });
     }
 
     #[test]
     fn the_columns_pointed_at_are_read_and_bad_lines_counted() {
         assert!(super::super::read("odd.csv", odd_table().as_bytes()).is_err(), "it cannot be read without help");
-        let contents = read_by_hand("night/odd.csv", odd_table().as_bytes(), &CHOICE).expect("a spectrum");
+        let contents = read_with_columns("night/odd.csv", odd_table().as_bytes(), &CHOICE).expect("a spectrum");
         let spectrum = &contents.spectra[0];
         assert_eq!((spectrum.meta.id.as_str(), spectrum.len()), ("odd", 300));
         assert!((spectrum.wave_vac_aa()[1] - 4800.5).abs() < 1e-9);
@@ -323,7 +324,7 @@ mod tests {
             |name: &str, of: fn(usize) -> f64| (0..400).map(of).fold(name.to_string(), |line, v| format!("{line},{v}"));
         let wide = format!("{}\n{}\n", row("flux", |i| i as f64), row("loglam", |i| 3.6 + 1e-4 * i as f64));
         let seen = preview(wide.as_bytes()).expect("a preview");
-        let guess = Columns { wave: 1, unit: WaveUnit::Log10Angstrom, flux: 0, error: None };
+        let guess = ColumnMapping { wave: 1, unit: WaveUnit::Log10Angstrom, flux: 0, error: None };
         assert_eq!((seen.names, seen.guess), (vec!["flux".to_string(), "loglam".into()], guess));
         let ipac = "\\ a remark\n| a    | b   |\n|real  | real|\n 5000.0  1.0\n 5001.0  2.0\n";
         assert_eq!(preview(ipac.as_bytes()).expect("a preview").names, ["a", "b"]);
@@ -331,8 +332,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_in_words() {
-        let wrong = Columns { flux: 9, ..CHOICE };
-        let why = read_by_hand("odd.csv", odd_table().as_bytes(), &wrong).expect_err("no such column").to_string();
+        let wrong = ColumnMapping { flux: 9, ..CHOICE };
+        let why = read_with_columns("odd.csv", odd_table().as_bytes(), &wrong).expect_err("no such column").to_string();
         assert!(why.contains("no column 10"), "{why}");
         assert!(preview(b"\x89PNG\r\n\x1a\n").expect_err("no text").to_string().contains("not text"));
         assert!(preview(b"one\ntwo\n3\n").expect_err("one column").to_string().contains("two columns"));

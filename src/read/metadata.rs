@@ -5,7 +5,7 @@
 
 use super::axis::{set_frame, set_medium};
 use super::table::{Params, text_cells};
-use crate::spectrum::{Frame, Known, Medium, Meta, Source};
+use crate::spectrum::{Frame, Medium, Meta, Source, Sourced};
 
 /// Wavelength near which a resolving power is quoted, Å.
 const REFERENCE_AA: f64 = 4800.0;
@@ -54,10 +54,10 @@ fn frame_in(params: &Params) -> Option<Frame> {
 
 /// λ/FWHM from the keywords in use; a FWHM in Å is brought to it at the reference wavelength, as a guess: many a header
 /// has that of the seeing.
-fn resolution_in(params: &Params) -> Option<Known<f64>> {
+fn resolution_in(params: &Params) -> Option<Sourced<f64>> {
     let keys = ["SPEC_RES", "SPECRES", "RESOLUTI", "RESOLUTION", "RESOLVE", "RESPOWER", "R"];
     let stated = params.number(&keys).filter(|r| (100.0..1e6).contains(r));
     let fwhm_aa = params.number(&["FWHM"]).filter(|f| (0.01..20.0).contains(f));
-    let known = stated.map(|r| Known::new(r, Source::File));
-    known.or(fwhm_aa.map(|f| Known::new(REFERENCE_AA / f, Source::Estimated)))
+    let known = stated.map(|r| Sourced::new(r, Source::File));
+    known.or(fwhm_aa.map(|f| Sourced::new(REFERENCE_AA / f, Source::Estimated)))
 }

@@ -30,10 +30,10 @@ mod table;
 mod text;
 
 pub use archive::Archive;
-pub use column_mapping::{preview, read_by_hand};
+pub use column_mapping::{preview, read_with_columns};
 pub use error::ReadError;
 pub use gaia_xp::{sampling_name, spectra_name};
-pub use join::{Ambiguous, By, Joined, Match, Named};
+pub use join::{AmbiguousMatch, JoinKey, JoinResult, MatchedRow, SpectrumName};
 pub use labels::{LabelError, LabelTable};
 
 use crate::spectrum::Spectrum;
@@ -49,7 +49,7 @@ pub struct Contents {
     /// Tables of labels, each with the name of its file.
     pub labels: Vec<(String, LabelTable)>,
     /// Parts that gave none.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<SkippedPart>,
 }
 
 impl Contents {
@@ -67,11 +67,11 @@ impl Contents {
 
 /// A part of a file that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
+pub struct SkippedPart {
     /// Which part: an entry of a zip, a row of a bundle.
-    pub what: String,
-    /// Why, and the cure.
-    pub why: String,
+    pub part: String,
+    /// The reason, and the remedy.
+    pub reason: String,
 }
 
 /// How deep containers are opened: a zip of gzipped files, no further.
@@ -96,7 +96,7 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Contents, ReadError> {
 /// # Errors
 ///
 /// Those of [`read`].
-pub fn read_beside(name: &str, bytes: &[u8], sampling: Option<&[u8]>) -> Result<Contents, ReadError> {
+pub fn read_with_sampling(name: &str, bytes: &[u8], sampling: Option<&[u8]>) -> Result<Contents, ReadError> {
     read_at(name, bytes, sampling, 0)
 }
 
@@ -171,12 +171,12 @@ fn read_tables<'a>(
             }
             Err(error) if n == 1 => return Err(error),
             Err(error) => {
-                all.skipped.push(Skipped { what: format!("table {}", i + 1), why: error.to_string() });
+                all.skipped.push(SkippedPart { part: format!("table {}", i + 1), reason: error.to_string() });
                 found = true;
             }
         }
     }
-    if found { Ok(all) } else { Err(columns::none_found(&tables[..n])) }
+    if found { Ok(all) } else { Err(columns::no_spectrum_error(&tables[..n])) }
 }
 
 fn read_fits(bytes: &[u8], stem: &str) -> Result<Contents, ReadError> {

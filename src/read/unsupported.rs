@@ -28,7 +28,7 @@ const MAGIC: [(&[u8], &str, &str); 14] = [
 ];
 
 fn refuse((what, instead): (&'static str, &'static str)) -> ReadError {
-    ReadError::Foreign { what, instead }
+    ReadError::Unsupported { what, instead }
 }
 
 /// Refuses bytes that begin like a known format of something else.

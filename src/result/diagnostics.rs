@@ -19,8 +19,9 @@ pub struct ModelFit {
     /// of freedom.
     pub chi2_red: Option<f64>,
     /// What of the rms is not noise, in units of what usual stars with lines as deep show at a right answer.
-    pub misfit: f64,
-    /// True when the misfit is beyond what nearly all real stars show: the answer does not fit the star.
+    #[serde(alias = "misfit")]
+    pub excess_residual: f64,
+    /// True when the excess residual is beyond what nearly all real stars show: the answer does not fit the star.
     pub is_poor: bool,
     /// False when the answer lies outside of the emulator's grid: the spectrum is that of its nearest edge.
     pub is_inside: bool,

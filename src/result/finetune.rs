@@ -1,4 +1,4 @@
-//! What teaching is asked and what it answers.
+//! Settings and results of fine-tuning.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,34 +7,34 @@ use super::Label;
 mod landscape;
 mod label_warning;
 
+pub use label_warning::{Cell, LabelWarning, is_filler};
 pub use landscape::Landscape;
-pub use label_warning::{Cell, Remark, is_filler};
 
-/// Fewest labelled spectra to learn from.
-pub const FEWEST_LABELS: usize = 10;
+/// Fewest labelled spectra for fine-tuning.
+pub const MIN_LABELS: usize = 10;
 
-/// What of a network is taught.
+/// The trained part of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
-    /// Nothing: the shipped network as it is.
+    /// Nothing: the shipped network.
     ZeroShot,
-    /// A small network beside the frozen one, whose output is added.
+    /// A small network whose output is added to that of the frozen base.
     Residual,
     /// Low-rank corrections of the hidden layers.
     Lora,
-    /// All weights, from the shipped ones.
+    /// All weights, starting from the shipped ones.
     Full,
-    /// All weights, from random ones.
+    /// All weights, starting from random ones.
     Scratch,
 }
 
 impl Strategy {
-    /// All strategies, the least change first.
+    /// All strategies, the smallest change first.
     pub const ALL: [Strategy; 5] =
         [Strategy::ZeroShot, Strategy::Residual, Strategy::Lora, Strategy::Full, Strategy::Scratch];
 
-    /// As the command line has it: `zero-shot`, `residual`, `lora`, `full`, `scratch`.
+    /// Name on the command line: `zero-shot`, `residual`, `lora`, `full`, `scratch`.
     pub fn name(self) -> &'static str {
         match self {
             Strategy::ZeroShot => "zero-shot",
@@ -45,12 +45,12 @@ impl Strategy {
         }
     }
 
-    /// The strategy of a name.
+    /// The strategy with a name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.name() == name)
     }
 
-    /// As people write it.
+    /// Title for display.
     pub fn title(self) -> &'static str {
         match self {
             Strategy::ZeroShot => "Zero-shot",
@@ -67,66 +67,72 @@ impl Strategy {
     }
 }
 
-/// What the residual head sees.
+/// Input of the residual head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Sight {
-    /// The normalised flux, as the network does.
+pub enum HeadInput {
+    /// The normalised flux.
     Flux,
     /// The network's second hidden layer, computed once.
     Embedding,
 }
 
-/// How to teach.
+/// Hyperparameters of fine-tuning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Learning rate; each strategy's own without one.
-    pub rate: Option<f64>,
-    /// Most passes over the labels.
+    /// Learning rate; `None` for the strategy's default.
+    #[serde(alias = "rate")]
+    pub learning_rate: Option<f64>,
+    /// Most epochs.
     pub epochs: usize,
-    /// Passes without a better validation loss until it stops.
+    /// Epochs without a lower validation loss before the training stops.
     pub patience: usize,
-    /// Spectra a step.
+    /// Spectra per step.
     pub batch: usize,
     /// Decoupled weight decay of AdamW.
     pub weight_decay: f32,
-    /// Part of the labels that only decides when to stop.
+    /// Fraction of the labels for validation (early stopping).
     pub validation: f64,
-    /// LoRA's rank r.
-    pub rank: usize,
-    /// LoRA's α; its corrections are scaled by α/r.
-    pub alpha: f64,
+    /// Rank r of LoRA.
+    #[serde(alias = "rank")]
+    pub lora_rank: usize,
+    /// α of LoRA; its corrections are scaled by α/r.
+    #[serde(alias = "alpha")]
+    pub lora_alpha: f64,
     /// Width of the residual head.
-    pub hidden: usize,
-    /// What the residual head sees.
-    pub sight: Sight,
-    /// Whether a closed-form correction, learned from like stars, comes before the gradient steps. Then a pass is kept only
-    /// when it is better than that by more than chance.
-    pub closed_form: bool,
+    #[serde(alias = "hidden")]
+    pub head_width: usize,
+    /// Input of the residual head.
+    #[serde(alias = "sight")]
+    pub head_input: HeadInput,
+    /// Whether a Gaussian-process correction precedes the gradient steps. An epoch must then improve on it
+    /// significantly.
+    #[serde(alias = "closed_form")]
+    pub gp_correction: bool,
     /// Noise added to the normalised flux in training (σ), in units of the continuum.
     pub noise: f32,
-    /// Lines are made deeper or shallower in training by this part (σ), alike over 4–80 pixels.
+    /// Relative change of line depths in training (σ), correlated over 4–80 pixels.
     pub line_depth: f32,
-    /// Seed of everything random.
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
 impl Default for Settings {
-    /// For a few dozen to a few hundred labels.
+    /// Defaults for a few dozen to a few hundred labels.
     fn default() -> Self {
         Self {
-            rate: None,
+            learning_rate: None,
             epochs: 200,
             patience: 20,
             batch: 32,
             weight_decay: 1e-4,
             validation: 0.2,
-            rank: 128,
-            alpha: 256.0,
-            hidden: 384,
-            sight: Sight::Flux,
-            closed_form: true,
+            lora_rank: 128,
+            lora_alpha: 256.0,
+            head_width: 384,
+            head_input: HeadInput::Flux,
+            gp_correction: true,
             noise: 0.01,
             line_depth: 0.05,
             seed: 1,
@@ -135,14 +141,22 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// As the transfer study did it: learning rate 1e-5, 200 epochs, weight decay 1e-4, batches of 32, nothing else.
-    pub fn paper() -> Self {
-        Self { rate: Some(1e-5), patience: 200, closed_form: false, noise: 0.0, line_depth: 0.0, ..Self::default() }
+    /// Settings of the transfer study: learning rate 1e-5, 200 epochs, weight decay 1e-4, batches of 32, no
+    /// extensions.
+    pub fn zhao2026() -> Self {
+        Self {
+            learning_rate: Some(1e-5),
+            patience: 200,
+            gp_correction: false,
+            noise: 0.0,
+            line_depth: 0.0,
+            ..Self::default()
+        }
     }
 
-    /// The learning rate of a strategy.
-    pub fn rate(&self, strategy: Strategy) -> f64 {
-        self.rate.unwrap_or(match strategy {
+    /// Learning rate of a strategy.
+    pub fn learning_rate(&self, strategy: Strategy) -> f64 {
+        self.learning_rate.unwrap_or(match strategy {
             Strategy::ZeroShot => 0.0,
             Strategy::Residual => 3e-4,
             Strategy::Lora | Strategy::Full => 1e-4,
@@ -150,26 +164,26 @@ impl Settings {
         })
     }
 
-    /// What is wrong with these settings, if anything.
+    /// The first invalid setting, if any.
     pub fn problem(&self) -> Option<String> {
         let within = |name: &str, value: f64, low: f64, high: f64| {
-            let is_there = value.is_finite() && (low..=high).contains(&value);
-            (!is_there).then(|| format!("{name} is {value}; give a number from {low} to {high}"))
+            let is_valid = value.is_finite() && (low..=high).contains(&value);
+            (!is_valid).then(|| format!("{name} is {value}; give a number from {low} to {high}"))
         };
-        within("the learning rate", self.rate.unwrap_or(1e-4), 1e-8, 1.0)
+        within("the learning rate", self.learning_rate.unwrap_or(1e-4), 1e-8, 1.0)
             .or_else(|| within("the number of epochs", self.epochs as f64, 0.0, 1e5))
             .or_else(|| within("the batch", self.batch as f64, 1.0, 4096.0))
             .or_else(|| within("the weight decay", f64::from(self.weight_decay), 0.0, 1.0))
-            .or_else(|| within("the validation part", self.validation, 0.0, 0.5))
-            .or_else(|| within("LoRA's rank", self.rank as f64, 1.0, 512.0))
-            .or_else(|| within("LoRA's α", self.alpha, 0.0, 1e4))
-            .or_else(|| within("the residual head's width", self.hidden as f64, 1.0, 2048.0))
+            .or_else(|| within("the validation fraction", self.validation, 0.0, 0.5))
+            .or_else(|| within("LoRA's rank", self.lora_rank as f64, 1.0, 512.0))
+            .or_else(|| within("LoRA's α", self.lora_alpha, 0.0, 1e4))
+            .or_else(|| within("the residual head's width", self.head_width as f64, 1.0, 2048.0))
             .or_else(|| within("the noise", f64::from(self.noise), 0.0, 1.0))
             .or_else(|| within("the line-depth change", f64::from(self.line_depth), 0.0, 1.0))
     }
 }
 
-/// How predictions differ from the truth (MODEL_SPEC §4.1).
+/// Accuracy of predictions (docs/model-spec.md §4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Number of pairs.
@@ -184,71 +198,72 @@ pub struct Metrics {
     pub biweight: f64,
 }
 
-/// One training among many: which strategy, on which side of which split.
+/// One training of a cross-validation: strategy, fold and seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Task {
-    /// What is taught.
+    /// The strategy.
     pub strategy: Strategy,
-    /// Fold that is kept apart; none when all labels are learned from.
+    /// Held-out fold; `None` when all labels are used.
     pub fold: Option<usize>,
     /// Seed of split and training.
     pub seed: u64,
-    /// Labels to learn from, where not all of the other folds' are (learning curve).
+    /// Training-set size for a learning curve; `None` for all labels of the other folds.
     pub labels: Option<usize>,
 }
 
-/// One pass over the labels.
+/// Losses of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Counted from 1; 0 is before the first step.
     pub epoch: usize,
-    /// Mean square error of the training part, in units of the label's spread; before the steps of this pass.
+    /// Mean square error of the training rows, before the steps of this epoch; labels in units of their standard
+    /// deviation.
     pub train_loss: f64,
-    /// The same of the validation part, after them; `None` without one.
+    /// The same for the validation rows, after the steps; `None` without validation.
     pub validation_loss: Option<f64>,
 }
 
-/// How a training ended.
+/// Result of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// Which.
+pub struct TrainingOutcome {
+    /// The task.
     pub task: Task,
-    /// Labels whose gradients were followed.
+    /// Training labels.
     pub n_train: usize,
-    /// Labels that decided when to stop.
+    /// Validation labels.
     pub n_validation: usize,
-    /// Row of each prediction in the lesson: those kept apart.
+    /// Row of each held-out prediction in the labelled set.
     pub rows: Vec<u32>,
-    /// Predictions for them, in the label's unit.
+    /// Held-out predictions, in the label's unit.
     pub values: Vec<f64>,
-    /// Losses pass by pass.
+    /// Losses of each epoch.
     pub history: Vec<Epoch>,
-    /// The pass whose weights were kept; 0 means before the first.
+    /// Epoch of the final weights; 0 is before the first step.
     pub best_epoch: usize,
-    /// True when someone stopped it before its end.
+    /// True when the user stopped it early.
     pub cancelled: bool,
 }
 
 /// A mean and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
+pub struct MeanWithError {
     /// Mean.
     pub value: f64,
     /// Standard error over folds and seeds.
     pub error: f64,
 }
 
-/// Where the user parts the stars, beside [Fe/H] = −1.
+/// A cut into two subsets, in addition to [Fe/H] = −1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Cut {
-    /// A label of ours by its canonical name, or any other column with numbers.
+pub struct SubsetCut {
+    /// Canonical name of a label, or another numeric column.
     pub column: String,
     /// The value, in the column's unit.
     pub at: f64,
 }
 
-impl Cut {
-    /// The names of the part below it and of the other.
+impl SubsetCut {
+    /// Names of the subsets below and above.
     pub fn names(&self) -> [String; 2] {
         let symbol = Label::from_name(&self.column).map_or(self.column.as_str(), |label| label.symbol());
         let at = self.at.to_string().replace('-', "\u{2212}");
@@ -256,75 +271,77 @@ impl Cut {
     }
 }
 
-/// A part of the stars.
+/// A subset of the stars.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Regime {
-    /// For people: "all", "[Fe/H] < −1".
+pub struct Subset {
+    /// Name for display: "all", "[Fe/H] < −1".
     pub name: String,
-    /// Rows of the lesson in it.
+    /// Its rows of the labelled set.
     pub rows: Vec<u32>,
 }
 
-/// What a strategy is worth in one regime.
+/// Metrics of a strategy in one subset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RegimeScore {
-    /// Name of the regime.
-    pub regime: String,
-    /// Stars.
+pub struct SubsetScore {
+    /// Name of the subset.
+    #[serde(alias = "regime")]
+    pub subset: String,
+    /// Number of stars.
     pub n: usize,
     /// R², nothing clipped.
-    pub r2: Measured,
+    pub r2: MeanWithError,
     /// σ after clipping.
-    pub sigma: Measured,
+    pub sigma: MeanWithError,
     /// Biweight scale.
-    pub biweight: Measured,
+    pub biweight: MeanWithError,
     /// Mean offset after clipping.
-    pub bias: Measured,
+    pub bias: MeanWithError,
 }
 
-/// What a strategy is worth.
+/// Metrics of a strategy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StrategyScore {
-    /// Which.
+    /// The strategy.
     pub strategy: Strategy,
-    /// All stars first, then each regime that holds enough of them.
-    pub regimes: Vec<RegimeScore>,
-    /// Prediction of each row of the lesson while it was kept apart, mean over seeds; `None` where it never was.
+    /// All stars first, then the subsets.
+    #[serde(alias = "regimes")]
+    pub subsets: Vec<SubsetScore>,
+    /// Held-out prediction of each row of the labelled set, mean over seeds; `None` without one.
     pub out_of_fold: Vec<Option<f64>>,
-    /// Passes run in all trainings.
+    /// Epochs in all trainings.
     pub epochs: usize,
 }
 
-/// Which strategy to use, and why.
+/// The recommended strategy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recommendation {
-    /// Which.
+    /// The strategy.
     pub strategy: Strategy,
-    /// The reason, in a sentence or two.
+    /// The reason, in one or two sentences.
     pub reason: String,
 }
 
-/// The strategies side by side.
+/// Comparison of the strategies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BakeOff {
+pub struct StrategyComparison {
     /// Name of the label.
     pub target: String,
-    /// Ids of the lesson's spectra.
+    /// Ids of the labelled set's spectra.
     pub ids: Vec<String>,
     /// Their labels.
     pub truth: Vec<f64>,
-    /// One entry a strategy.
+    /// One entry per strategy.
     pub scores: Vec<StrategyScore>,
-    /// Which of them to use; none without a score.
+    /// The recommendation; `None` without a score.
     pub recommendation: Option<Recommendation>,
 }
 
-/// How far a sample of stars is from another in the plane of [Fe/H] and [α/Fe].
+/// Distance between two samples of stars in the plane of [Fe/H] and [α/Fe].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Distance {
     /// Unbiased MMD²; it may be negative.
     pub mmd_squared: f64,
-    /// How often chance puts two samples of one distribution so far apart, by permutation.
+    /// p-value of a permutation test: probability of such a distance between samples of one distribution.
     pub p_value: f64,
     /// Stars of the sample that were compared.
     pub n: usize,
@@ -333,19 +350,19 @@ pub struct Distance {
 /// One point of a learning curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
-    /// Which strategy.
+    /// The strategy.
     pub strategy: Strategy,
-    /// Labels learned from.
+    /// Training-set size.
     pub labels: usize,
     /// R², nothing clipped.
-    pub r2: Measured,
+    pub r2: MeanWithError,
     /// σ after clipping.
-    pub sigma: Measured,
-    /// σ and offset together.
-    pub total: Measured,
+    pub sigma: MeanWithError,
+    /// Total error √(σ² + bias²).
+    pub total: MeanWithError,
 }
 
-/// How labels are spread.
+/// Statistics of labels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LabelStatistics {
     /// Number.
@@ -360,39 +377,39 @@ pub struct LabelStatistics {
     pub max: f64,
 }
 
-/// What an adapter says about itself.
+/// Description of an adapter, stored in its file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdapterCard {
     /// Version of the file's layout.
     pub format: u32,
-    /// Name of the network it belongs to.
+    /// Name of the base network.
     pub base: String,
-    /// SHA-256 of that network's weights, lower-case hexadecimal.
+    /// SHA-256 of the base network's weights, lower-case hexadecimal.
     pub base_sha256: String,
-    /// Preprocessing it was taught behind.
+    /// Preprocessing of the training spectra.
     pub recipe: String,
-    /// Name and version of the emulator that spectra are held against, if they are.
+    /// Name and version of the emulator that the adapter needs, if any.
     pub emulator: Option<String>,
-    /// What was taught.
+    /// The strategy.
     pub strategy: Strategy,
     /// Name of the label: one of ours (`feh`), or any other.
     pub target: String,
-    /// The labels it was taught on.
+    /// Statistics of the training labels.
     pub labels: LabelStatistics,
-    /// How it was taught.
+    /// Settings of the training.
     pub settings: Settings,
     /// One standard deviation of its predictions, in the label's unit.
     pub error: f64,
-    /// What that rests on: "5-fold cross-validation, 2 seeds".
+    /// Source of the error: "5-fold cross-validation, 2 seeds".
     pub error_from: String,
-    /// Median S/N of the spectra it was taught on, if known.
+    /// Median S/N of the training spectra, if known.
     pub snr: Option<f64>,
-    /// Measured accuracy, by regime.
+    /// Measured accuracy, by subset.
     pub metrics: Vec<(String, Metrics)>,
 }
 
 impl AdapterCard {
-    /// `lrs-mlp 1 + feh (residual, 100 labels)`, as it stands beside results.
+    /// Title for display: `lrs-mlp 1 + feh (residual, 100 labels)`.
     pub fn title(&self) -> String {
         format!("{} + {} ({}, {} labels)", self.base, self.target, self.strategy.name(), self.labels.n)
     }
@@ -403,26 +420,26 @@ impl AdapterCard {
     }
 }
 
-/// The value that a taught network gives a spectrum.
+/// The prediction of a fine-tuned model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TaughtValue {
+pub struct FinetunedEstimate {
     /// Name of the label.
     pub target: String,
-    /// The value, in the unit of the labels it was taught on.
+    /// The value, in the unit of the training labels.
     pub value: f64,
     /// One standard deviation.
     pub error: f64,
-    /// What the network said before it was taught; `None` for a label that is not ours.
+    /// Prediction of the base network; `None` for a label that it does not predict.
     pub before: Option<f64>,
 }
 
-impl TaughtValue {
+impl FinetunedEstimate {
     /// The label, if it is one of ours.
     pub fn label(&self) -> Option<Label> {
         Label::from_name(&self.target)
     }
 
-    /// Value and error to six significant digits, which is more than they are worth; `None` for what is not finite.
+    /// Value and error to six significant digits; `None` for a number that is not finite.
     pub fn numbers(&self) -> (Option<f64>, Option<f64>) {
         let digits = |v: f64| v.is_finite().then(|| format!("{v:.5e}").parse().ok()).flatten();
         (digits(self.value), digits(self.error))
@@ -434,15 +451,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_that_cannot_work_are_named() {
+    fn invalid_settings_are_named() {
         assert_eq!(Settings::default().problem(), None);
-        assert_eq!(Settings::paper().problem(), None);
+        assert_eq!(Settings::zhao2026().problem(), None);
         let wrong = [
-            (Settings { rate: Some(f64::NAN), ..Settings::default() }, "learning rate"),
+            (Settings { learning_rate: Some(f64::NAN), ..Settings::default() }, "learning rate"),
             (Settings { batch: 0, ..Settings::default() }, "batch"),
             (Settings { validation: 0.9, ..Settings::default() }, "validation"),
-            (Settings { rank: 0, ..Settings::default() }, "rank"),
-            (Settings { hidden: 1 << 40, ..Settings::default() }, "width"),
+            (Settings { lora_rank: 0, ..Settings::default() }, "rank"),
+            (Settings { head_width: 1 << 40, ..Settings::default() }, "width"),
         ];
         for (settings, said) in wrong {
             assert!(settings.problem().is_some_and(|p| p.contains(said)), "{said}");

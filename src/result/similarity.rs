@@ -7,7 +7,7 @@ use super::{Label, ModelCard};
 
 /// A star that can be asked for and found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Star {
+pub enum StarRef {
     /// A spectrum that was dropped, by its number.
     Dropped(u32),
     /// A row of an index.
@@ -62,7 +62,7 @@ pub struct IndexCard {
 
 /// What answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LikesCard {
+pub struct SimilarityCard {
     /// The encoder pair, `lrs-xp-pr 1`.
     pub model: String,
     /// Its card: it answers for Gaia XP spectra.
@@ -77,7 +77,7 @@ pub struct LikesCard {
 
 /// Which entries may be found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum LabelRule {
+pub enum LabelFilter {
     /// Those with the label from `low` to `high`.
     Within {
         /// Name of the label.
@@ -105,7 +105,7 @@ pub struct SearchOptions {
     /// Search the other survey's spectra, by the part of the embeddings that both share.
     pub in_other: bool,
     /// Only those, if there is a rule.
-    pub rule: Option<LabelRule>,
+    pub rule: Option<LabelFilter>,
 }
 
 impl Default for SearchOptions {
@@ -128,7 +128,7 @@ pub struct Thumbnail {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Neighbour {
     /// Which.
-    pub star: Star,
+    pub star: StarRef,
     /// Its name.
     pub id: String,
     /// From which survey.
@@ -154,9 +154,9 @@ pub struct Spread {
 
 /// A query and the stars that are like it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LikesView {
+pub struct SimilarityView {
     /// What was asked for: one star, or several as an example set.
-    pub queries: Vec<Star>,
+    pub queries: Vec<StarRef>,
     /// Their names.
     pub ids: Vec<String>,
     /// The queries' survey.
@@ -172,7 +172,7 @@ pub struct LikesView {
     pub beside: Option<Thumbnail>,
     /// Whether a query that was dropped is none like those of the shipped index, so that labels read from its embedding mean
     /// little.
-    pub is_far: bool,
+    pub is_out_of_distribution: bool,
     /// Most alike first; equals in the order of index and row.
     pub neighbours: Vec<Neighbour>,
     /// Of their labels, in the card's order; `None` where no neighbour has the label.
@@ -197,7 +197,7 @@ pub enum MatchedBy {
 
 /// The same star as the other survey saw it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Observed {
+pub struct ObservedPartner {
     /// Number of the spectrum.
     pub spectrum: u32,
     /// Its name.
@@ -218,7 +218,7 @@ pub struct Observed {
 
 /// A label read from both surveys' spectra of one star.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BothLabels {
+pub struct PairedLabels {
     /// Which.
     pub label: LabelInfo,
     /// From the spectrum that was translated.
@@ -230,7 +230,7 @@ pub struct BothLabels {
 /// How far predictions in the other survey were off, on simulated stars that had taught the networks nothing: mean absolute
 /// differences in the unit of the prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct UsualError {
+pub struct ReferenceStatsError {
     /// Of the prediction.
     pub predicted: f64,
     /// Of the mean of all spectra, had that been the prediction.
@@ -255,13 +255,13 @@ pub struct Translation {
     /// XP: flux over that at 550 nm. LRS: flux over continuum.
     pub flux: Vec<f32>,
     /// The same star's own spectrum there, if it was dropped too.
-    pub observed: Option<Observed>,
+    pub observed: Option<ObservedPartner>,
     /// Labels from both.
-    pub labels: Vec<BothLabels>,
+    pub labels: Vec<PairedLabels>,
     /// The encoder pair.
     pub model: String,
     /// How good such predictions were measured to be; `None` where nobody measured it.
-    pub usual_error: Option<UsualError>,
+    pub usual_error: Option<ReferenceStatsError>,
 }
 
 /// One anomaly score.
@@ -277,7 +277,7 @@ pub struct Score {
 
 /// How odd a spectrum is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Oddity {
+pub struct AnomalyScores {
     /// Its number.
     pub spectrum: u32,
     /// Its name.
@@ -286,7 +286,7 @@ pub struct Oddity {
     pub modality: Modality,
     /// Misfit between the spectra of both surveys, each predicted from the other; `None` where there is one only.
     pub cross: Option<Score>,
-    /// Misfit of the spectrum rebuilt from its own embedding; `None` of a pair without decoders.
+    /// Misfit of the spectrum reconstructed from its own embedding; `None` of a pair without decoders.
     pub reconstruction: Option<Score>,
     /// 1 − cosine with the tenth nearest entry of the shipped index.
     pub neighbour: Option<Score>,
@@ -298,7 +298,7 @@ pub struct Oddity {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MapPoints {
     /// Which stars.
-    pub stars: Vec<Star>,
+    pub stars: Vec<StarRef>,
     /// Their names.
     pub ids: Vec<String>,
     /// Their surveys.
@@ -311,19 +311,4 @@ pub struct MapPoints {
     pub labels: Vec<Vec<f32>>,
     /// Part of the reference set's variance that each axis has.
     pub variance: [f64; 2],
-}
-
-/// How long searching takes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct SearchTime {
-    /// Entries that were made up and searched.
-    pub entries: u32,
-    /// Length of an embedding.
-    pub width: u32,
-    /// Searches.
-    pub queries: u32,
-    /// Bytes of the entries in memory.
-    pub bytes: u64,
-    /// Sum of the neighbours' rows, so that two runs can be told to be the same.
-    pub check: u64,
 }

@@ -1,5 +1,5 @@
-//! What the published SpecCLIP system answers (MODEL_SPEC §3.3, §5): its parameters, in the order of its catalogue, and
-//! the values that its heads give them.
+//! Predictions of the published SpecCLIP system (docs/model-spec.md §3.3, §5): its parameters, in the order of its
+//! catalogue, and the values that its heads give.
 
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +140,7 @@ impl Parameter {
 
 /// One value of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
+pub struct SpecClipValue {
     /// Of what.
     pub parameter: Parameter,
     /// In the parameter's unit.

@@ -4,36 +4,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::result::{Estimate, Label, Prediction, Summary};
 
-/// Digits written beyond those that the error makes worth reading, so that nothing is lost by rounding.
+/// Digits written beyond the two significant digits of the error, so that rounding loses nothing.
 const GUARD_DIGITS: i32 = 3;
 
-/// What is known of a spectrum and what was answered.
+/// Metadata and prediction of a spectrum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The spectrum.
     pub summary: Summary,
-    /// The answer.
-    pub answer: Answer,
-    /// S/N a pixel that the spectrum itself shows where there is no prediction to tell it.
+    /// Result of the prediction.
+    #[serde(alias = "answer")]
+    pub outcome: Outcome,
+    /// S/N per pixel estimated from the spectrum, where there is no prediction.
     pub snr: Option<f64>,
 }
 
-/// How the question for a spectrum's parameters ended.
+/// Result of the prediction for a spectrum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Answer {
-    /// The network answered.
+pub enum Outcome {
+    /// The model gave labels.
     Predicted(Prediction),
-    /// No network can answer, and why.
+    /// The model rejected the spectrum, with the reason.
     Refused(String),
-    /// Not asked to the end.
-    Open,
+    /// No prediction yet.
+    #[serde(alias = "Open")]
+    Pending,
 }
 
 impl Record {
     /// The prediction, if there is one.
     pub fn prediction(&self) -> Option<&Prediction> {
-        match &self.answer {
-            Answer::Predicted(prediction) => Some(prediction),
+        match &self.outcome {
+            Outcome::Predicted(prediction) => Some(prediction),
             _ => None,
         }
     }
@@ -44,31 +46,31 @@ impl Record {
         snr.and_then(|snr| rounded(snr, 2))
     }
 
-    /// Value and error of a label; none when the model refused the spectrum or cannot tell this one.
+    /// Value and error of a label; `None` without a prediction or without this label.
     pub fn numbers(&self, label: Label) -> (Option<f64>, Option<f64>) {
         self.prediction().and_then(|p| p.get(label)).map_or((None, None), numbers)
     }
 
     /// The codes of the flags; `refused` stands alone.
     pub fn flags(&self) -> Vec<&'static str> {
-        match &self.answer {
-            Answer::Predicted(prediction) => prediction.flags.iter().map(|f| f.code()).collect(),
-            Answer::Refused(_) => vec!["refused"],
-            Answer::Open => Vec::new(),
+        match &self.outcome {
+            Outcome::Predicted(prediction) => prediction.flags.iter().map(|f| f.code()).collect(),
+            Outcome::Refused(_) => vec!["refused"],
+            Outcome::Pending => Vec::new(),
         }
     }
 
-    /// The preprocessing ledger on one line, or why there is none.
-    pub fn ledger(&self) -> String {
-        match &self.answer {
-            Answer::Predicted(p) => {
-                let entry = |e: &crate::result::LedgerEntry| {
-                    format!("{}{}: {}", e.step, if e.assumed { " (assumed)" } else { "" }, e.did)
+    /// Preprocessing steps on one line, or the reason why there are none.
+    pub fn processing_history(&self) -> String {
+        match &self.outcome {
+            Outcome::Predicted(p) => {
+                let entry = |e: &crate::result::ProcessingStep| {
+                    format!("{}{}: {}", e.step, if e.is_assumed { " (assumed)" } else { "" }, e.description)
                 };
-                p.ledger.iter().map(entry).collect::<Vec<_>>().join("; ")
+                p.processing_history.iter().map(entry).collect::<Vec<_>>().join("; ")
             }
-            Answer::Refused(why) => format!("refused: {why}"),
-            Answer::Open => String::new(),
+            Outcome::Refused(why) => format!("refused: {why}"),
+            Outcome::Pending => String::new(),
         }
     }
 }
@@ -87,7 +89,7 @@ pub fn name_in(title: &str) -> &str {
     title.rsplit_once(' ').map_or(title, |(name, _)| name)
 }
 
-/// The models that made some results, in the order in which they first answer.
+/// The models behind some results, in order of first use.
 pub fn models_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<ModelRef> {
     let mut models: Vec<ModelRef> = Vec::new();
     for p in records.into_iter().filter_map(Record::prediction) {

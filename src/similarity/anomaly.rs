@@ -2,16 +2,16 @@
 //!
 //! Three scores, each larger for odder spectra:
 //! - **cross**: how badly each survey's spectrum of the star is predicted from the other's;
-//! - **reconstruction**: how badly the spectrum is rebuilt from its own embedding;
+//! - **reconstruction**: how badly the spectrum is reconstructed from its own embedding;
 //! - **neighbour**: 1 − cosine with the [`NEIGHBOUR`]th nearest entry of the reference set.
 //!
 //! Misfits are means of (difference/σ)², where σ² is the larger of the pixel's own variance and that which the networks leave
-//! on the reference set's spectra there ([`Floors`]): what they cannot do of any star is not odd.
+//! on the reference set's spectra there ([`NoiseFloors`]): what they cannot do of any star is not odd.
 
 use serde::{Deserialize, Serialize};
 
+use crate::result::similarity::{AnomalyScores, Score};
 use crate::result::specclip::Modality;
-use crate::result::similarity::{Oddity, Score};
 
 /// The neighbour whose distance counts.
 pub const NEIGHBOUR: usize = 10;
@@ -65,10 +65,10 @@ impl Quantiles {
 
 /// Standard deviations that networks leave, pixel by pixel, on spectra that are not odd.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Floors {
-    /// Of LRS spectra rebuilt.
+pub struct NoiseFloors {
+    /// Of LRS spectra reconstructed.
     pub lrs_rebuilt: Vec<f32>,
-    /// Of XP spectra rebuilt.
+    /// Of XP spectra reconstructed.
     pub xp_rebuilt: Vec<f32>,
     /// Of LRS spectra predicted from XP.
     pub lrs_from_xp: Vec<f32>,
@@ -76,8 +76,8 @@ pub struct Floors {
     pub xp_from_lrs: Vec<f32>,
 }
 
-impl Floors {
-    /// Of a survey's spectra, rebuilt or predicted from the other's.
+impl NoiseFloors {
+    /// Of a survey's spectra, reconstructed or predicted from the other's.
     pub fn of(&self, modality: Modality, is_across: bool) -> &[f32] {
         match (modality, is_across) {
             (Modality::Lrs, false) => &self.lrs_rebuilt,
@@ -90,9 +90,9 @@ impl Floors {
 
 /// What is usual in a reference set.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Usual {
+pub struct ReferenceStats {
     /// What networks leave.
-    pub floors: Floors,
+    pub noise_floors: NoiseFloors,
     /// Of the cross score.
     pub cross: Quantiles,
     /// Of the reconstruction score of LRS and XP spectra.
@@ -101,7 +101,7 @@ pub struct Usual {
     pub neighbour: [Quantiles; 2],
 }
 
-impl Usual {
+impl ReferenceStats {
     /// Of the reconstruction score.
     pub fn reconstruction(&self, modality: Modality) -> &Quantiles {
         &self.reconstruction[place(modality)]
@@ -136,7 +136,7 @@ pub fn floor(differences: &[Vec<f32>]) -> Vec<f32> {
 }
 
 /// Mean of (difference/σ)² over the pixels that are there; `None` if there are none. `sigma` is empty or the spectrum's own.
-pub fn misfit(observed: &[f32], predicted: &[f32], sigma: &[f32], floor: &[f32]) -> Option<f64> {
+pub fn excess_residual(observed: &[f32], predicted: &[f32], sigma: &[f32], floor: &[f32]) -> Option<f64> {
     let (mut sum, mut n) = (0.0, 0u32);
     for (i, ((seen, told), least)) in observed.iter().zip(predicted).zip(floor).enumerate() {
         let own = sigma.get(i).copied().unwrap_or(0.0);
@@ -152,9 +152,9 @@ pub fn misfit(observed: &[f32], predicted: &[f32], sigma: &[f32], floor: &[f32])
 /// Beyond this percentile of the reference set in one score a spectrum is none like those in it.
 pub const FAR_PERCENTILE: f64 = 99.0;
 
-/// Whether one of a spectrum's own scores, how it is rebuilt and how far its neighbours are, lies beyond
+/// Whether one of a spectrum's own scores, how it is reconstructed and how far its neighbours are, lies beyond
 /// [`FAR_PERCENTILE`]: labels read from its embedding are then flagged.
-pub fn is_far(scores: [Option<Score>; 2]) -> bool {
+pub fn is_out_of_distribution(scores: [Option<Score>; 2]) -> bool {
     scores.into_iter().flatten().any(|score| score.percentile > FAR_PERCENTILE)
 }
 
@@ -164,7 +164,7 @@ pub fn overall(scores: [Option<Score>; 3]) -> f64 {
 }
 
 /// Oddest first; equals by their number.
-pub fn rank(oddities: &mut [Oddity]) {
+pub fn rank(oddities: &mut [AnomalyScores]) {
     oddities.sort_by(|a, b| b.overall.total_cmp(&a.overall).then(a.spectrum.cmp(&b.spectrum)));
 }
 
@@ -193,18 +193,18 @@ mod tests {
     fn one_score_beyond_the_last_percent_is_enough() {
         let q = Quantiles::of(&(0..=1000).map(f64::from).collect::<Vec<_>>()).expect("quantiles");
         let score = |value: f64| Some(q.score(value));
-        assert!(!is_far([score(985.0), score(10.0)]) && !is_far([None, None]));
-        assert!(is_far([score(995.0), score(10.0)]) && is_far([None, score(2000.0)]));
+        assert!(!is_out_of_distribution([score(985.0), score(10.0)]) && !is_out_of_distribution([None, None]));
+        assert!(is_out_of_distribution([score(995.0), score(10.0)]) && is_out_of_distribution([None, score(2000.0)]));
     }
 
     #[test]
     fn misfits_are_counted_by_hand() {
         let floor = [0.5, 0.5, 0.5, 0.5];
         // (1/0.5)², (1/2)², a hole, and one that is not off: 4.25 / 3.
-        let got = misfit(&[2.0, 3.0, f32::NAN, 1.0], &[1.0, 2.0, 0.0, 1.0], &[0.1, 2.0, 0.1, 0.1], &floor);
+        let got = excess_residual(&[2.0, 3.0, f32::NAN, 1.0], &[1.0, 2.0, 0.0, 1.0], &[0.1, 2.0, 0.1, 0.1], &floor);
         assert!((got.expect("a number") - 4.25 / 3.0).abs() < 1e-6);
-        assert_eq!(misfit(&[f32::NAN], &[1.0], &[], &[1.0]), None);
-        let floors = super::floor(&[vec![1.0, 0.0], vec![-2.0, 0.0], vec![3.0, f32::NAN]]);
-        assert!((floors[0] - 2.9652).abs() < 1e-4 && floors[1] == 1e-4);
+        assert_eq!(excess_residual(&[f32::NAN], &[1.0], &[], &[1.0]), None);
+        let noise_floors = super::floor(&[vec![1.0, 0.0], vec![-2.0, 0.0], vec![3.0, f32::NAN]]);
+        assert!((noise_floors[0] - 2.9652).abs() < 1e-4 && noise_floors[1] == 1e-4);
     }
 }

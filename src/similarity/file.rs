@@ -9,7 +9,7 @@
 //! | `usual.quantiles` | F32 `[5, 101]` | cross, reconstruction (LRS, XP), neighbour (LRS, XP); may be missing |
 //! | `usual.lrs_rebuilt` … | F32 `[1462]`, `[343]` | what networks leave; with the quantiles |
 //!
-//! The metadata's one entry `specola-index` is JSON: `format`, what [`About`] says, and the rows' names.
+//! The metadata's one entry `specola-index` is JSON: `format`, what [`IndexMetadata`] says, and the rows' names.
 
 use std::collections::HashMap;
 
@@ -17,8 +17,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::index::{About, Bits, Codes, Index, Rows};
-use super::anomaly::{Floors, QUANTILES, Quantiles, Usual};
+use super::anomaly::{NoiseFloors, QUANTILES, Quantiles, ReferenceStats};
+use super::index::{Bits, Codes, Index, IndexMetadata, Rows};
 use super::search::MAX_WIDTH;
 use super::thumbnail::{pixels, samples};
 use crate::result::specclip::Modality;
@@ -38,7 +38,7 @@ pub enum FileError {
     #[error("this safetensors file holds no index (no `{KEY}` in its metadata); make one with `specola embed`")]
     NotIndex,
     #[error("what the index says of itself cannot be read ({0}); make it anew with `specola embed`")]
-    About(#[from] serde_json::Error),
+    IndexMetadata(#[from] serde_json::Error),
     #[error("the index has layout {0}, this version reads {FORMAT}; update Specola or make the index anew")]
     Format(u32),
     #[error("the index says that embeddings have {width} numbers, {shared} of them shared; that cannot be")]
@@ -50,10 +50,10 @@ pub enum FileError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct FileHeader {
     format: u32,
     #[serde(flatten)]
-    about: About,
+    about: IndexMetadata,
     lrs_ids: Vec<String>,
     xp_ids: Vec<String>,
 }
@@ -69,7 +69,7 @@ impl Index {
     pub fn parse(bytes: &[u8]) -> Result<Self, FileError> {
         let (_, header) = SafeTensors::read_metadata(bytes)?;
         let json = header.metadata().as_ref().and_then(|entries| entries.get(KEY)).ok_or(FileError::NotIndex)?;
-        let head: Head = serde_json::from_str(json)?;
+        let head: FileHeader = serde_json::from_str(json)?;
         if head.format != FORMAT {
             return Err(FileError::Format(head.format));
         }
@@ -80,12 +80,12 @@ impl Index {
         let file = SafeTensors::deserialize(bytes)?;
         let lrs = rows(&file, Modality::Lrs, head.lrs_ids, &head.about)?;
         let xp = rows(&file, Modality::Xp, head.xp_ids, &head.about)?;
-        Ok(Self { usual: usual(&file)?, about: head.about, lrs, xp })
+        Ok(Self { reference_stats: reference_stats(&file)?, about: head.about, lrs, xp })
     }
 
     /// The file.
     pub fn to_file(&self) -> Result<Vec<u8>, FileError> {
-        let head = Head {
+        let head = FileHeader {
             format: FORMAT,
             about: self.about.clone(),
             lrs_ids: self.lrs.ids.clone(),
@@ -104,12 +104,12 @@ impl Index {
             arrays.push((format!("{name}.thumbnails"), Dtype::U8, thumbnails, rows.thumbnails.clone()));
             arrays.push((format!("{name}.ranges"), Dtype::F32, vec![n, 2], floats(rows.ranges.as_flattened())));
         }
-        if let Some(usual) = &self.usual {
-            let [a, b] = &usual.reconstruction;
-            let [c, d] = &usual.neighbour;
-            let all: Vec<f32> = [&usual.cross, a, b, c, d].iter().flat_map(|q| q.values().to_vec()).collect();
+        if let Some(reference_stats) = &self.reference_stats {
+            let [a, b] = &reference_stats.reconstruction;
+            let [c, d] = &reference_stats.neighbour;
+            let all: Vec<f32> = [&reference_stats.cross, a, b, c, d].iter().flat_map(|q| q.values().to_vec()).collect();
             arrays.push(("usual.quantiles".into(), Dtype::F32, vec![5, QUANTILES], floats(&all)));
-            for (name, floor) in named(&usual.floors) {
+            for (name, floor) in named(&reference_stats.noise_floors) {
                 arrays.push((name.into(), Dtype::F32, vec![floor.len()], floats(floor)));
             }
         }
@@ -122,12 +122,12 @@ impl Index {
     }
 }
 
-fn named(floors: &Floors) -> [(&'static str, &[f32]); 4] {
+fn named(noise_floors: &NoiseFloors) -> [(&'static str, &[f32]); 4] {
     [
-        ("usual.lrs_rebuilt", &floors.lrs_rebuilt),
-        ("usual.xp_rebuilt", &floors.xp_rebuilt),
-        ("usual.lrs_from_xp", &floors.lrs_from_xp),
-        ("usual.xp_from_lrs", &floors.xp_from_lrs),
+        ("usual.lrs_rebuilt", &noise_floors.lrs_rebuilt),
+        ("usual.xp_rebuilt", &noise_floors.xp_rebuilt),
+        ("usual.lrs_from_xp", &noise_floors.lrs_from_xp),
+        ("usual.xp_from_lrs", &noise_floors.xp_from_lrs),
     ]
 }
 
@@ -160,7 +160,7 @@ fn f32s(file: &SafeTensors, name: &str, shape: &[usize]) -> Result<Vec<f32>, Fil
     Ok(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
 }
 
-fn rows(file: &SafeTensors, modality: Modality, ids: Vec<String>, about: &About) -> Result<Rows, FileError> {
+fn rows(file: &SafeTensors, modality: Modality, ids: Vec<String>, about: &IndexMetadata) -> Result<Rows, FileError> {
     let (n, of) = (ids.len(), |what: &str| format!("{}.{what}", modality.name()));
     let (dtype, bytes) = array(file, &of("vectors"), &[Dtype::I8, Dtype::I16], &[n, about.width])?;
     let mut rows = Rows::new(modality, about.width, about.labels.len(), Bits::Eight);
@@ -195,7 +195,7 @@ impl Rows {
     }
 }
 
-fn usual(file: &SafeTensors) -> Result<Option<Usual>, FileError> {
+fn reference_stats(file: &SafeTensors) -> Result<Option<ReferenceStats>, FileError> {
     if file.tensor("usual.quantiles").is_err() {
         return Ok(None);
     }
@@ -212,11 +212,11 @@ fn usual(file: &SafeTensors) -> Result<Option<Usual>, FileError> {
             false => Err(FileError::Numbers(name.into())),
         }
     };
-    let floors = Floors {
+    let noise_floors = NoiseFloors {
         lrs_rebuilt: floor("usual.lrs_rebuilt", Modality::Lrs)?,
         xp_rebuilt: floor("usual.xp_rebuilt", Modality::Xp)?,
         lrs_from_xp: floor("usual.lrs_from_xp", Modality::Lrs)?,
         xp_from_lrs: floor("usual.xp_from_lrs", Modality::Xp)?,
     };
-    Ok(Some(Usual { floors, cross, reconstruction, neighbour }))
+    Ok(Some(ReferenceStats { noise_floors, cross, reconstruction, neighbour }))
 }

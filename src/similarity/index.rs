@@ -29,7 +29,7 @@ pub enum IndexError {
 
 /// What an index is of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct About {
+pub struct IndexMetadata {
     /// Its name.
     pub name: String,
     /// What it was made from, in a sentence.
@@ -234,20 +234,20 @@ pub fn unit(mut vector: Vec<f32>) -> Vec<f32> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Index {
     /// What it is of.
-    pub about: About,
+    pub about: IndexMetadata,
     /// Optical spectra.
     pub lrs: Rows,
     /// XP spectra.
     pub xp: Rows,
     /// What is usual among its entries; only of what is shipped.
-    pub usual: Option<super::anomaly::Usual>,
+    pub reference_stats: Option<super::anomaly::ReferenceStats>,
 }
 
 impl Index {
     /// Without entries.
-    pub fn new(about: About, bits: Bits) -> Self {
+    pub fn new(about: IndexMetadata, bits: Bits) -> Self {
         let rows = |modality| Rows::new(modality, about.width, about.labels.len(), bits);
-        Self { lrs: rows(Modality::Lrs), xp: rows(Modality::Xp), about, usual: None }
+        Self { lrs: rows(Modality::Lrs), xp: rows(Modality::Xp), about, reference_stats: None }
     }
 
     /// The entries of a survey.

@@ -1,4 +1,4 @@
-//! Look-alikes: an index of embeddings, exact search in it, a map of it, and how odd a spectrum is beside it.
+//! Similar spectra: an index of embeddings, exact search in it, a map of it, and how odd a spectrum is beside it.
 //!
 //! Plain Rust: what makes the embeddings is [`model::encoders`](crate::model::encoders).
 
@@ -8,4 +8,5 @@ pub mod index;
 pub mod map;
 pub mod anomaly;
 pub mod search;
+pub mod synthetic_index;
 pub mod thumbnail;

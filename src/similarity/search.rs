@@ -1,7 +1,7 @@
 //! Exact nearest neighbours by cosine.
 //!
-//! Within a survey whole embeddings are compared, across surveys their first `shared` numbers (MODEL_SPEC §5). A vector
-//! without a direction has similarity 0 with all. Equals stand in the order of their rows. An example set's similarity is the
+//! Within a survey whole embeddings are compared, between surveys their first `shared` numbers (docs/model-spec.md
+//! §5). A vector without a direction has similarity 0 with all. Equals stand in the order of their rows. An example set's similarity is the
 //! mean of its members'.
 
 use super::index::{Codes, Rows, UNIT, to_sixteen};
@@ -11,12 +11,12 @@ const LANES: usize = 16;
 
 /// What to look for.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Query {
+pub struct QueryVector {
     /// Embeddings, as whole numbers of length [`UNIT`] over the compared part, and that length as it came out.
     members: Vec<(Vec<i16>, f64)>,
 }
 
-impl Query {
+impl QueryVector {
     /// One star, or several as an example set; of each embedding the first `compared` numbers count.
     pub fn new<'a>(embeddings: impl IntoIterator<Item = &'a [f32]>, compared: usize) -> Self {
         let member = |embedding: &[f32]| {
@@ -81,7 +81,13 @@ fn row_parts<T>(codes: &[T], width: usize, compared: usize) -> impl Iterator<Ite
 }
 
 /// The `top` rows most like a query, most alike first, of those that are `wanted`.
-pub fn nearest(rows: &Rows, norms: &Norms, query: &Query, top: usize, wanted: impl Fn(usize) -> bool) -> Vec<Hit> {
+pub fn nearest(
+    rows: &Rows,
+    norms: &Norms,
+    query: &QueryVector,
+    top: usize,
+    wanted: impl Fn(usize) -> bool,
+) -> Vec<Hit> {
     if query.members.is_empty() || query.compared() != norms.compared {
         return Vec::new();
     }
@@ -94,7 +100,7 @@ pub fn nearest(rows: &Rows, norms: &Norms, query: &Query, top: usize, wanted: im
 fn scan<'a, T: Copy + Into<i32> + 'a>(
     rows: impl Iterator<Item = &'a [T]>,
     norms: &Norms,
-    query: &Query,
+    query: &QueryVector,
     top: usize,
     wanted: impl Fn(usize) -> bool,
 ) -> Vec<Hit> {

@@ -1,4 +1,4 @@
-//! The published SpecCLIP system on spectra: its preprocessing, both its models, all its heads (MODEL_SPEC §1, §3).
+//! Runs the published SpecCLIP system: its preprocessing, its two models, its heads (docs/model-spec.md §1, §3).
 //!
 //! A label whose file is missing or damaged is left out with a warning, and all others are given, as in the published code.
 
@@ -8,10 +8,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use thiserror::Error;
 
 use crate::model::import::Checkpoint;
-use crate::model::specclip::{Embedding, Files, Head, Layout, NotPublished, ROUTES, Route, Tower, Warning};
+use crate::model::specclip::{Embedding, Files, Head, Layout, LayoutError, ROUTES, Route, Tower, Warning};
 use crate::preprocess::reference::{self, ReferenceError};
 use crate::preprocess::xp::{self, XpError};
-use crate::result::specclip::{Measured, Method, Modality, Parameter};
+use crate::result::specclip::{Method, Modality, Parameter, SpecClipValue};
 use crate::spectrum::{Spectrum, Survey};
 
 /// Spectra that are encoded at once: more would only take more memory.
@@ -87,35 +87,35 @@ fn is_sampled_as_xp(wave_aa: &[f64]) -> bool {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Measurements {
     /// What the heads gave.
-    pub values: Vec<Measured>,
+    pub values: Vec<SpecClipValue>,
     /// Which heads gave no finite number, or cannot have any because their model takes spectra of another length.
     pub failed: Vec<Parameter>,
 }
 
 /// The published system; each survey's networks are read when its first spectrum comes.
 #[derive(Debug)]
-pub struct System<F> {
+pub struct SpecClip<F> {
     files: F,
     layout: Layout,
     wanted: Vec<Parameter>,
     device: Device,
-    lrs: Option<Side>,
-    xp: Option<Side>,
+    lrs: Option<SurveyNetworks>,
+    xp: Option<SurveyNetworks>,
     warnings: Vec<Warning>,
 }
 
 /// The networks of one survey.
 #[derive(Debug, Default)]
-struct Side {
+struct SurveyNetworks {
     pr: Option<Tower>,
     split: Option<Tower>,
     heads: Vec<(Route, Head)>,
 }
 
-impl<F: Files> System<F> {
+impl<F: Files> SpecClip<F> {
     /// Recognises the published folder. Of its labels those in `wanted` are given, in that order; all of them, in the
     /// catalogue's, if it is empty.
-    pub fn open(files: F, wanted: &[Parameter], device: &Device) -> Result<Self, NotPublished> {
+    pub fn open(files: F, wanted: &[Parameter], device: &Device) -> Result<Self, LayoutError> {
         let mut layout = Layout::find(&files)?;
         let warnings = std::mem::take(&mut layout.warnings);
         Ok(Self { files, layout, wanted: wanted.to_vec(), device: device.clone(), lrs: None, xp: None, warnings })
@@ -149,7 +149,7 @@ impl<F: Files> System<F> {
     }
 
     /// The networks of a survey.
-    fn side(&mut self, modality: Modality) -> &Side {
+    fn side(&mut self, modality: Modality) -> &SurveyNetworks {
         let is_read = match modality {
             Modality::Lrs => self.lrs.is_some(),
             Modality::Xp => self.xp.is_some(),
@@ -162,12 +162,12 @@ impl<F: Files> System<F> {
         place.get_or_insert_with(|| read.unwrap_or_default())
     }
 
-    fn read(&mut self, modality: Modality) -> Side {
+    fn read(&mut self, modality: Modality) -> SurveyNetworks {
         let is_wanted =
             |r: &&Route| r.modality == modality && (self.wanted.is_empty() || self.wanted.contains(&r.parameter));
         let mut routes: Vec<Route> = ROUTES.iter().filter(is_wanted).copied().collect();
         routes.sort_by_key(|route| self.wanted.iter().position(|wanted| *wanted == route.parameter));
-        let mut side = Side::default();
+        let mut side = SurveyNetworks::default();
         for embedding in [Embedding::Pr, Embedding::Split] {
             let routes: Vec<&Route> = routes.iter().filter(|r| r.embedding == embedding).collect();
             if routes.is_empty() {
@@ -251,7 +251,7 @@ fn unread(error: &io::Error) -> String {
     }
 }
 
-impl Side {
+impl SurveyNetworks {
     fn tower(&self, embedding: Embedding) -> Option<&Tower> {
         match embedding {
             Embedding::Pr => self.pr.as_ref(),
@@ -287,7 +287,7 @@ impl Side {
             for (answer, got) in answers.iter_mut().zip(got) {
                 let Route { parameter, method, .. } = *route;
                 match got {
-                    Some((value, error)) => answer.values.push(Measured { parameter, value, error, method }),
+                    Some((value, error)) => answer.values.push(SpecClipValue { parameter, value, error, method }),
                     None => answer.failed.push(parameter),
                 }
             }

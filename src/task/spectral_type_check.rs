@@ -1,28 +1,28 @@
-//! Stars of other kinds, which the networks take for those that they know.
+//! Spectral-type check: features that contradict the predicted labels.
 //!
-//! From 4000 to 5600 Å a hot star looks like a metal-poor one, for both have few lines, and an M dwarf like a metal-poor K
-//! dwarf, for TiO lowers what is taken for its continuum. Beside and within that range lie features that tell them apart:
-//! Ca II K, which every F, G and K star has; He I, which none has; the heads of TiO. All are measured on the spectrum as it
-//! was observed, with the velocity taken out.
+//! Between 4000 and 5600 Å a hot star resembles a metal-poor one, because both have few lines. An M dwarf resembles a
+//! metal-poor K dwarf, because TiO lowers the apparent continuum. Other features separate them: Ca II K, which every
+//! F, G and K star has; He I, which none has; TiO band heads. They are measured on the observed spectrum, corrected
+//! for the radial velocity.
 //!
-//! Windows and limits were chosen on MILES, LAMOST and SDSS template spectra, so that no labelled star of 4200–7400 K whose
-//! answer is right within 400 K is doubted (none of 614), and most others are (44 of the 45 stars above 9500 K in MILES have
-//! a grave flag, 34 by this one). M subdwarfs and A supergiants are missed.
+//! Windows and limits were chosen on MILES, LAMOST and SDSS template spectra. No labelled star of 4200–7400 K with
+//! Teff right within 400 K is flagged (none of 614). Of the 45 stars above 9500 K in MILES, 44 have a severe flag, 34
+//! by this check. M subdwarfs and A supergiants are missed.
 
+use crate::preprocess::conditioning::ConditionedSpectrum;
 use crate::preprocess::grid::C_KMS;
-use crate::preprocess::conditioning::Opened;
 use crate::task::metrics::mean_and_std;
 
-/// Lowest S/N a pixel of the grid at which features are measured.
-const LEAST_SNR: f64 = 10.0;
+/// Lowest S/N per model pixel for this check.
+const MIN_SNR: f64 = 10.0;
 
-/// Part of a window that must have been measured.
-const LEAST_COVERED: f64 = 0.9;
+/// Fraction of a window that must be measured.
+const MIN_COVERAGE: f64 = 0.9;
 
-/// From and to, vacuum Å at rest.
+/// Start and end, vacuum Å in the rest frame.
 type Window = (f64, f64);
 
-/// A value and its standard error by the scatter of the pixels.
+/// A value and its standard error, from the scatter of the pixels.
 type Measured = (f64, f64);
 
 /// Line and side bands of an equivalent width: blue, line, red.
@@ -34,7 +34,7 @@ const HE_4473: [Window; 3] = [(4453.0, 4465.0), (4467.7, 4477.7), (4486.0, 4498.
 const TIO_7126: [Window; 2] = [(7128.0, 7137.0), (7032.0, 7052.0)];
 const TIO_5448: [Window; 2] = [(5452.0, 5477.0), (5422.0, 5447.0)];
 
-/// What the features say; `None` where the spectrum does not have them.
+/// Measured features; `None` where the spectrum does not cover one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Features {
     /// Equivalent widths, Å.
@@ -46,10 +46,10 @@ struct Features {
     tio_5448: Option<Measured>,
 }
 
-/// Why a star cannot be what the answer says, in words; `None` where nothing speaks against it.
-pub(super) fn contradiction(opened: &Opened, rv_kms: f64, teff_k: f64, feh: f64) -> Option<String> {
-    let is_clear = opened.snr.is_some_and(|snr| snr.value >= LEAST_SNR);
-    is_clear.then(|| Features::of(&Samples::of(opened, rv_kms)).against(teff_k, feh)).flatten()
+/// The reason why the features contradict the labels; `None` where they agree.
+pub(super) fn check(conditioned: &ConditionedSpectrum, rv_kms: f64, teff_k: f64, feh: f64) -> Option<String> {
+    let is_clear = conditioned.snr.is_some_and(|snr| snr.value >= MIN_SNR);
+    is_clear.then(|| Features::of(&Samples::of(conditioned, rv_kms)).inconsistency(teff_k, feh)).flatten()
 }
 
 impl Features {
@@ -63,19 +63,19 @@ impl Features {
         }
     }
 
-    fn against(&self, teff_k: f64, feh: f64) -> Option<String> {
+    fn inconsistency(&self, teff_k: f64, feh: f64) -> Option<String> {
         if teff_k > 3950.0 {
             let at_5448 = self.tio_5448;
             let has_tio = match (self.tio_7126, at_5448) {
                 (Some((depth, error)), _) => {
                     depth + 2.0 * error < 0.80 && !at_5448.is_some_and(|(depth, _)| depth > 0.98)
                 }
-                // Cool giants that are rich in metals have some there too.
+                // Cool metal-rich giants have TiO too.
                 (None, Some((depth, error))) => feh < -0.5 && depth + error < 0.93,
                 (None, None) => false,
             };
             if has_tio {
-                return Some("it has bands of TiO, as cooler stars do".into());
+                return Some("the spectrum has TiO bands, as cooler stars do".into());
             }
         }
         if teff_k < 7600.0 && feh < -1.0 {
@@ -83,39 +83,39 @@ impl Features {
                 let implied = ca_k_width_aa(teff_k, feh);
                 if width + 2.0 * error < (0.4 * implied).min(2.0) {
                     return Some(format!(
-                        "Ca II K has an equivalent width of {width:.1} ± {error:.1} Å where the answer implies {implied:.1} Å: it may be hotter"
+                        "Ca II K has an equivalent width of {width:.1} ± {error:.1} Å; the predicted labels imply {implied:.1} Å: the star may be hotter"
                     ));
                 }
             }
             if let (Some((a, ea)), Some((b, eb))) = (self.he_4027, self.he_4473)
                 && a + b - 3.0 * ea.hypot(eb) > 0.3
             {
-                return Some("it has lines of He I, as hotter stars do".into());
+                return Some("the spectrum has He I lines, as hotter stars do".into());
             }
         }
         None
     }
 }
 
-/// Equivalent width of Ca II K in a metal-poor star of 5200–7400 K, Å; fitted to real ones, which scatter by a tenth about
-/// it.
+/// Equivalent width of Ca II K in a metal-poor star of 5200–7400 K, Å. A fit to real stars, which scatter by 10 %
+/// about it.
 fn ca_k_width_aa(teff_k: f64, feh: f64) -> f64 {
     3.2 * 10f64.powf(-0.35 * (teff_k - 6000.0) / 1000.0 + 0.36 * (feh.min(-1.5) + 2.0))
 }
 
-/// Measured pixels at rest.
+/// Measured pixels, in the rest frame.
 struct Samples<'a> {
     log10: &'a [f64],
     flux: &'a [f64],
     doppler: f64,
 }
 
-/// A pixel in a window: centre, Å; the part of it inside, Å; flux.
-type Part = (f64, f64, f64);
+/// A pixel in a window: centre (Å), width inside the window (Å), flux.
+type WindowPixel = (f64, f64, f64);
 
 impl<'a> Samples<'a> {
-    fn of(opened: &'a Opened, rv_kms: f64) -> Self {
-        let (log10, flux) = opened.samples();
+    fn of(conditioned: &'a ConditionedSpectrum, rv_kms: f64) -> Self {
+        let (log10, flux) = conditioned.samples();
         Self { log10, flux, doppler: 1.0 + rv_kms / C_KMS }
     }
 
@@ -123,21 +123,21 @@ impl<'a> Samples<'a> {
         10f64.powf(self.log10[i]) / self.doppler
     }
 
-    /// The pixels in a window, if it was measured.
-    fn parts(&self, (from, to): Window) -> Option<Vec<Part>> {
+    /// The pixels in a window, if it is measured.
+    fn parts(&self, (from, to): Window) -> Option<Vec<WindowPixel>> {
         let place = |wave_aa: f64| self.log10.partition_point(|x| *x < (wave_aa * self.doppler).log10());
-        // One pixel more at each end: a part of it may be inside.
+        // One pixel more at each end: it may overlap the window.
         let (first, last) = (place(from).max(2) - 1, (place(to) + 1).min(self.log10.len().saturating_sub(1)));
         let part = |i: usize| {
             let (left, here, right) = (self.wave_aa(i - 1), self.wave_aa(i), self.wave_aa(i + 1));
-            // A pixel is no wider than its nearer neighbour is far, also beside masked ones.
+            // A pixel is no wider than the distance to its nearest neighbour, also next to masked pixels.
             let near = 0.8 * (here - left).min(right - here);
             let (low, high) = (here - near.min(0.5 * (here - left)), here + near.min(0.5 * (right - here)));
             (here, (high.min(to) - low.max(from)).max(0.0), self.flux[i])
         };
-        let parts: Vec<Part> = (first..last).map(part).filter(|(_, inside, _)| *inside > 0.0).collect();
+        let parts: Vec<WindowPixel> = (first..last).map(part).filter(|(_, inside, _)| *inside > 0.0).collect();
         let covered: f64 = parts.iter().map(|(_, inside, _)| inside).sum();
-        (covered >= LEAST_COVERED * (to - from)).then_some(parts)
+        (covered >= MIN_COVERAGE * (to - from)).then_some(parts)
     }
 
     /// Ratio of two windows' mean fluxes.
@@ -155,11 +155,11 @@ impl<'a> Samples<'a> {
     /// Equivalent width under the straight line through two side bands, Å.
     fn width(&self, [blue, line, red]: [Window; 3]) -> Option<Measured> {
         let (blue_parts, line_parts, red_parts) = (self.parts(blue)?, self.parts(line)?, self.parts(red)?);
-        let level = |parts: &[Part]| Some(mean_of(parts, |(_, _, flux)| flux)).filter(|level| *level > 0.0);
+        let level = |parts: &[WindowPixel]| Some(mean_of(parts, |(_, _, flux)| flux)).filter(|level| *level > 0.0);
         let (a, b) = (level(&blue_parts)?, level(&red_parts)?);
         let middle = |(from, to): Window| 0.5 * (from + to);
         let continuum = |wave: f64| a + (b - a) * (wave - middle(blue)) / (middle(red) - middle(blue));
-        let depth = |(wave, _, flux): Part| 1.0 - flux / continuum(wave);
+        let depth = |(wave, _, flux): WindowPixel| 1.0 - flux / continuum(wave);
         let length = line.1 - line.0;
         let sides = blue_parts.iter().chain(&red_parts);
         let n_sides = (blue_parts.len() + red_parts.len()) as f64;
@@ -168,8 +168,8 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// Mean over a window, each pixel by the part of it that is inside.
-fn mean_of(parts: &[Part], value: impl Fn(Part) -> f64) -> f64 {
+/// Mean over a window, each pixel weighted by its width inside.
+fn mean_of(parts: &[WindowPixel], value: impl Fn(WindowPixel) -> f64) -> f64 {
     let total: f64 = parts.iter().map(|p| p.1).sum();
     parts.iter().map(|p| p.1 * value(*p)).sum::<f64>() / total
 }
@@ -185,7 +185,7 @@ mod tests {
 
     /// A sloping continuum with a line and a step, on pixels of 69 km/s, some of them masked, at 100 km/s.
     #[test]
-    fn widths_and_ratios_of_what_was_drawn() {
+    fn widths_and_ratios_of_a_synthetic_spectrum() {
         let doppler = 1.0 + 100.0 / C_KMS;
         let rest = |x: f64| 10f64.powf(x) / doppler;
         let all = (0..2500).map(|i| 3.58 + 1e-4 * f64::from(i));
@@ -214,7 +214,7 @@ mod tests {
     /// Values of real stars, measured with NumPy: HD 149382 and HD 205021 (B), HD 105262 (B9), BD+09 2190 (metal-poor F),
     /// HD 95735 (M2), HD 201091 (K5).
     #[test]
-    fn hot_and_cool_stars_are_told_and_metal_poor_ones_are_left() {
+    fn hot_and_cool_stars_are_flagged_and_metal_poor_ones_are_not() {
         let told = |k, he_4027, he_4473, tio_7126, tio_5448, teff_k, feh| {
             let features = Features {
                 ca_k: Some(k),
@@ -223,7 +223,7 @@ mod tests {
                 tio_7126: Some(tio_7126),
                 tio_5448: Some(tio_5448),
             };
-            features.against(teff_k, feh).unwrap_or_default()
+            features.inconsistency(teff_k, feh).unwrap_or_default()
         };
         let hot = "hotter";
         for (k, a, b, t, u, teff_k, feh, says) in [

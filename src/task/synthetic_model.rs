@@ -1,42 +1,43 @@
-//! Does the answer fit the star? The emulator's spectrum at the predicted labels, held against the data.
+//! Goodness of fit: the emulator's spectrum at the predicted labels, compared with the data.
 //!
-//! The spectrum goes the way of the data: brought to their resolving power, onto the model's grid at rest, and divided by a
-//! continuum that the same recipe finds in it. Nothing else is scaled or shifted.
+//! The synthetic spectrum is treated like the data: convolved to their resolving power, resampled to the model's grid
+//! in the rest frame, and divided by its own continuum from the same method. Nothing else is scaled or shifted.
 
 use crate::model::emulator::{EMULATOR_LABELS, EMULATOR_RESOLVING_POWER, Emulator, usual_labels};
 use crate::model::manifest::Kind;
 use crate::model::store::{Source, Store};
 use crate::model::weights::Tensors;
+use crate::preprocess::conditioning::{NormalisedFlux, normalise};
 use crate::preprocess::grid::fit_log10;
 use crate::preprocess::noise::Noise;
-use crate::preprocess::conditioning::{Normalised, normalise};
-use crate::preprocess::resample::{Kernel, resample};
+use crate::preprocess::resample::{ResamplingKernel, resample};
 use crate::preprocess::stats::median;
 use crate::result::diagnostics::ModelFit;
 use crate::result::{Label, Prediction};
 use crate::spectrum::Spectrum;
-use crate::task::predict::{AtRest, NoPrediction, Predictor};
+use crate::task::rest_frame::RestFrameSpectrum;
 
-/// An emulator and how it is named beside what it gives.
+/// An emulator, with its name and version.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Modeller {
+pub struct SyntheticModel {
     emulator: Emulator,
     title: String,
     log10: Vec<f64>,
 }
 
-impl Modeller {
+impl SyntheticModel {
     /// With an emulator of this name and version.
     pub fn new(emulator: Emulator, title: String) -> Self {
         let log10 = emulator.wave_vac_aa().iter().map(|w| w.log10()).collect();
         Self { emulator, title, log10 }
     }
 
-    /// Fetches the shipped emulator. `tell` hears bytes so far and in all.
+    /// Fetches the shipped emulator. `tell` receives bytes so far and in all.
     pub async fn fetch<S: Source>(store: &Store<S>, tell: impl FnMut(u64, u64)) -> Result<Self, String> {
         let manifest = store.manifest().await.map_err(|e| e.to_string())?;
         let entry = manifest.models.iter().find(|m| m.kind == Kind::Emulator);
-        let entry = entry.ok_or("no emulator is shipped here, so that there is no model spectrum to compare with")?;
+        let entry =
+            entry.ok_or("this installation has no emulator, so there is no synthetic spectrum to compare with")?;
         let weights = store.weights(entry, tell).await.map_err(|e| e.to_string())?;
         let emulator = Tensors::parse(&weights).and_then(|tensors| Emulator::load(&tensors));
         Ok(Self::new(emulator.map_err(|e| format!("the model `{}`: {e}", entry.name))?, entry.title()))
@@ -52,53 +53,56 @@ impl Modeller {
         &self.title
     }
 
-    /// The emulator's spectrum of these labels as it would have been seen in place of a star: at the resolving power of its
-    /// spectrum, over the pixels that this covers, behind the same recipe. `None` where the recipe finds no continuum.
-    pub(super) fn synthetic(&self, labels: &[f64; EMULATOR_LABELS], star: &AtRest) -> Option<Normalised> {
+    /// The emulator's normalised spectrum in place of a star's: same resolving power, same pixels, same preprocessing.
+    /// `None` where the continuum fit fails.
+    pub(super) fn synthetic(
+        &self,
+        labels: &[f64; EMULATOR_LABELS],
+        star: &RestFrameSpectrum,
+    ) -> Option<NormalisedFlux> {
         let step_dex = (self.log10[self.log10.len() - 1] - self.log10[0]) / (self.log10.len() - 1) as f64;
-        let kernel = Kernel::to_resolution(EMULATOR_RESOLVING_POWER, star.opened.resolving_power, step_dex);
+        let kernel =
+            ResamplingKernel::to_resolution(EMULATOR_RESOLVING_POWER, star.conditioned.resolving_power, step_dex);
         let flux = resample(&self.log10, &self.emulator.flux(labels), &fit_log10(), kernel);
         normalise(&flux, star.prepared.covered.clone())
     }
 
-    /// The model spectrum of a spectrum's answer. `None` for an answer without Teff, log g and [Fe/H].
-    pub async fn fit(
+    /// Compares a star with the synthetic spectrum at its predicted labels. `None` without Teff, log g and [Fe/H].
+    pub fn check_fit(
         &self,
-        predictor: &Predictor,
+        star: &RestFrameSpectrum,
         spectrum: &Spectrum,
-        answer: &Prediction,
-    ) -> Result<Option<ModelFit>, NoPrediction> {
-        let star = predictor.rest(spectrum).await?;
-        let value = |label| answer.get(label).map(|e| e.value);
-        let (Some(teff_k), Some(logg), Some(feh)) = (value(Label::Teff), value(Label::Logg), value(Label::Feh)) else {
-            return Ok(None);
-        };
+        prediction: &Prediction,
+    ) -> Option<ModelFit> {
+        let value = |label| prediction.get(label).map(|e| e.value);
+        let (teff_k, logg, feh) = (value(Label::Teff)?, value(Label::Logg)?, value(Label::Feh)?);
         let (labels, is_inside) = usual_labels(teff_k, logg, feh, value(Label::AlphaFe).unwrap_or(0.0));
-        let Some(model) = self.synthetic(&labels, &star) else { return Ok(None) };
-        let noise = Noise::of(spectrum, &star.opened, &star.prepared, star.rv_kms);
+        let model = self.synthetic(&labels, star)?;
+        let noise = Noise::of(spectrum, &star.conditioned, &star.prepared, star.rv_kms);
         let fit = ModelFit { emulator: self.title.clone(), flux: model.norm, is_inside, ..ModelFit::default() };
-        Ok(Some(judge(fit, &star.prepared.norm, &noise)))
+        Some(compare(fit, &star.prepared.norm, &noise))
     }
 }
 
-/// Most that the difference, in units of the usual one, is for an answer that fits.
+/// Largest excess residual of a good fit, in units of the expected residual RMS.
 ///
-/// Measured with the default model on 721 real stars (MILES, and LAMOST at S/N ≥ 20) whose answers carry no other grave flag.
-/// Of the 463 whose answer agrees with a catalogue (250 K, 0.8 in log g, 0.4 dex) it is 1.2 in the median, 2.2 at the 95th
-/// percentile, and 11 (2.4 %) lie beyond this. Of the 41 whose Teff is wrong by more than 1000 K, most of them hot stars, 16
-/// do. With an answer made wrong on purpose so many of the 463 do: 500 K too cool 79 %, 0.7 dex too metal-rich 44 %, 500 K too
-/// hot 7 %, another star's spectrum 71 %. So it finds gross errors, and says little for an answer that fits.
-const MOST_MISFIT: f64 = 2.6;
+/// Measured with the default model on 721 real stars (MILES, and LAMOST at S/N ≥ 20) whose predictions have no other
+/// severe flag. For 463 the labels agree with a catalogue (within 250 K, 0.8 in log g, 0.4 dex). Their median is 1.2
+/// and their 95th percentile 2.2; 11 (2.4 %) exceed the limit. Of the 41 with Teff wrong by more than 1000 K, most of
+/// them hot stars, 16 exceed it. With wrong labels inserted on purpose, the fraction of the 463 that exceeds it is:
+/// 500 K too cool 79 %, 0.7 dex too metal-rich 44 %, 500 K too hot 7 %, another star's spectrum 71 %. So it finds
+/// gross errors; a good fit does not prove the labels right.
+const MAX_EXCESS_RESIDUAL: f64 = 2.6;
 
-/// Usual difference of a real star's spectrum from the synthetic one at a right answer, root mean square in units of the
-/// continuum, noise taken out; `depth` is the root mean square of the lines' depths. Medians of the same 463 stars: 0.010 at a
-/// depth of 0.05 (6000 K), 0.021 at 0.09, 0.034 at 0.12 (4800 K), 0.087 at 0.22 (4100 K).
-pub(super) fn usual_difference(depth: f64) -> f64 {
+/// Expected residual RMS of a real star from the synthetic spectrum at the right labels, in units of the continuum,
+/// without noise; `depth` is the RMS line depth. Medians of the same 463 stars: 0.010 at a depth of 0.05 (6000 K),
+/// 0.021 at 0.09, 0.034 at 0.12 (4800 K), 0.087 at 0.22 (4100 K).
+pub(super) fn expected_residual_rms(depth: f64) -> f64 {
     (1.25 * depth.powf(1.7)).hypot(0.006)
 }
 
-/// Adds what the comparison says.
-fn judge(mut fit: ModelFit, data: &[f32], noise: &Noise) -> ModelFit {
+/// Fills in the metrics of the comparison.
+fn compare(mut fit: ModelFit, data: &[f32], noise: &Noise) -> ModelFit {
     let measured = |i: &usize| noise.is_measured[*i] && fit.flux[*i].is_finite();
     let used: Vec<usize> = (0..data.len()).filter(measured).collect();
     let residual: Vec<f64> = used.iter().map(|&i| f64::from(data[i] - fit.flux[i])).collect();
@@ -106,15 +110,15 @@ fn judge(mut fit: ModelFit, data: &[f32], noise: &Noise) -> ModelFit {
     let mean = |of: &dyn Fn(usize) -> f64| (0..used.len()).map(of).sum::<f64>() / used.len().max(1) as f64;
     let noise_square = match sigma {
         Some(sigma) => mean(&|k| sigma[used[k]].powi(2)),
-        None => scatter(&residual).powi(2),
+        None => noise_sigma(&residual).powi(2),
     };
     let beyond_noise = |mean_square: f64| (mean_square - noise_square).max(0.0).sqrt();
     let depth_square = |flux: &[f32]| mean(&|k| f64::from(1.0 - flux[used[k]]).powi(2));
     let mean_square = mean(&|k| residual[k].powi(2));
-    // The shallower of the two: a model must not be excused by deep lines that the star does not have.
+    // The smaller depth of the two: deep lines that the star lacks must not excuse a model.
     let depth = depth_square(&fit.flux).sqrt().min(beyond_noise(depth_square(data)));
-    fit.misfit = beyond_noise(mean_square) / usual_difference(depth);
-    fit.is_poor = fit.misfit > MOST_MISFIT;
+    fit.excess_residual = beyond_noise(mean_square) / expected_residual_rms(depth);
+    fit.is_poor = fit.excess_residual > MAX_EXCESS_RESIDUAL;
     fit.rms = mean_square.sqrt();
     fit.chi2_red = sigma.map(|sigma| mean(&|k| (residual[k] / sigma[used[k]]).powi(2)));
     fit.pixels = used.len() as u32;
@@ -122,8 +126,8 @@ fn judge(mut fit: ModelFit, data: &[f32], noise: &Noise) -> ModelFit {
     fit
 }
 
-/// Noise of a residual, from what pixels two apart differ by: lines are mostly gone from it, so that little else does.
-fn scatter(residual: &[f64]) -> f64 {
+/// Noise of a residual from second differences over two pixels, which lines hardly affect.
+fn noise_sigma(residual: &[f64]) -> f64 {
     let second = residual.windows(5).map(|w| (2.0 * w[2] - w[0] - w[4]).abs());
     1.482_602 / 6f64.sqrt() * median(&mut second.collect()).unwrap_or(0.0)
 }
@@ -133,11 +137,11 @@ mod tests {
     use super::*;
     use crate::preprocess::grid::MODEL_PIXELS;
 
-    /// Noise of one σ about the model is χ² = 1 and no misfit; a model without the star's lines is one.
+    /// Noise of one σ about the model gives χ² = 1 and no excess residual; a model without lines gives a large one.
     #[test]
-    fn noise_alone_fits_and_missing_lines_do_not() {
+    fn noise_fits_and_missing_lines_do_not() {
         let wave = |i: usize| i as f64;
-        // Twelve uniform numbers less six: nearly normal, σ 1.
+        // Twelve uniform numbers minus six: nearly normal, σ = 1.
         let mut state = 7u32;
         let mut uniform = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -150,25 +154,29 @@ mod tests {
         let all = vec![true; MODEL_PIXELS];
         for sigma in [Some(vec![0.02; MODEL_PIXELS]), None] {
             let known = Noise { is_measured: all.clone(), sigma };
-            let judged = |flux| judge(ModelFit { flux, ..ModelFit::default() }, &data, &known);
-            let right = judged(model.clone());
-            assert!((right.rms - 0.02).abs() < 0.001 && right.misfit < 0.6 && !right.is_poor, "{}", right.misfit);
+            let compared = |flux| compare(ModelFit { flux, ..ModelFit::default() }, &data, &known);
+            let right = compared(model.clone());
+            assert!(
+                (right.rms - 0.02).abs() < 0.001 && right.excess_residual < 0.6 && !right.is_poor,
+                "{}",
+                right.excess_residual
+            );
             if let Some(chi2) = right.chi2_red {
                 assert!((chi2 - 1.0).abs() < 0.08, "{chi2}");
             }
             assert_eq!(right.chi2_red.is_some(), known.sigma.is_some());
-            assert!(judged(vec![1.0; MODEL_PIXELS]).is_poor);
+            assert!(compared(vec![1.0; MODEL_PIXELS]).is_poor);
         }
     }
 
     #[test]
-    fn pixels_that_were_not_measured_do_not_count() {
+    fn missing_pixels_do_not_count() {
         let mut data = vec![1.0f32; MODEL_PIXELS];
         data[700] = 0.0;
         let mut is_measured = vec![true; MODEL_PIXELS];
         is_measured[700] = false;
         let fit = ModelFit { flux: vec![1.0; MODEL_PIXELS], ..ModelFit::default() };
-        let fit = judge(fit, &data, &Noise { is_measured, sigma: None });
+        let fit = compare(fit, &data, &Noise { is_measured, sigma: None });
         assert_eq!((fit.rms, fit.pixels), (0.0, MODEL_PIXELS as u32 - 1));
     }
 }

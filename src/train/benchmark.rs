@@ -7,20 +7,20 @@ use pollster::block_on;
 use rayon::prelude::*;
 
 use super::benchmark_sets::Case;
-use super::evaluate::{Judged, join, score, truth, velocities};
+use super::evaluate::{EvaluatedSpectrum, join, score, truth, velocities};
 use super::report::decimals;
 use crate::model::manifest::{Accuracy, Manifest, ModelEntry};
 use crate::result::{Calibration, Flag, Label, Prediction};
 use crate::spectrum::{Spectrum, Survey};
-use crate::task::similarity::labels::Reader;
 use crate::task::predict::Predictor;
+use crate::task::similarity::encoder_set::EncoderSet;
 
 /// What gives labels.
 pub enum Route<'a> {
     /// A network on the flux.
     Flux(&'a Predictor),
     /// Heads on embeddings; the predictor brings spectra to rest.
-    Embedding(&'a Reader, &'a Predictor),
+    Embedding(&'a EncoderSet, &'a Predictor),
 }
 
 /// Spectra that a network sees at once.
@@ -59,7 +59,7 @@ pub struct Answers {
     /// Which of the cases.
     pub case: usize,
     /// The answers.
-    pub judged: Vec<Judged>,
+    pub judged: Vec<EvaluatedSpectrum>,
     /// How good they are.
     pub accuracy: Vec<Accuracy>,
 }
@@ -67,7 +67,7 @@ pub struct Answers {
 impl Answers {
     fn of(route: &Route, number: usize, case: &Case) -> Self {
         let judged = join(route.answer(&case.spectra), &case.table);
-        let all: Vec<&Judged> = judged.iter().collect();
+        let all: Vec<&EvaluatedSpectrum> = judged.iter().collect();
         let scores = score(&all, &case.table, |j| case.group(&j.id, j.row));
         let accuracy = scores.into_iter().map(|s| {
             let of = |metrics| Accuracy::of(s.label, &case.name, case.survey, case.is_simulated, metrics);
@@ -88,7 +88,7 @@ impl Answers {
         let of = |label: Label| {
             let pulls: Vec<f64> =
                 self.triples(case, label).iter().map(|(known, told, error)| (told - known) / error).collect();
-            let survey = case.survey.measured_as();
+            let survey = case.survey.accuracy_survey();
             Calibration::of(label, &case.name, survey, case.is_simulated, &pulls).filter(|c| c.n > 2)
         };
         Label::ALL.into_iter().filter_map(of).collect()
@@ -96,7 +96,7 @@ impl Answers {
 
     /// (known, predicted, predicted error) of a label.
     pub fn triples(&self, case: &Case, label: Label) -> Vec<(f64, f64, f64)> {
-        let one = |j: &Judged| {
+        let one = |j: &EvaluatedSpectrum| {
             let estimate = j.prediction.get(label)?;
             Some((truth(&case.table, label, j.row)?, estimate.value, estimate.error))
         };
@@ -144,16 +144,16 @@ pub fn record(manifest: &mut Manifest, cases: &[Case], all: &[Answers]) {
 
 /// For the survey that stands for its own.
 fn standing(accuracy: Accuracy) -> Accuracy {
-    Accuracy { survey: accuracy.survey.measured_as(), ..accuracy }
+    Accuracy { survey: accuracy.survey.accuracy_survey(), ..accuracy }
 }
 
 /// The surveys of the table, with what they are called.
-const SURVEYS: [(Survey, &str); 3] =
+pub(super) const SURVEYS: [(Survey, &str); 3] =
     [(Survey::LamostLrs, "LAMOST-like, LRS"), (Survey::Desi, "DESI"), (Survey::GaiaXp, "Gaia XP")];
 
 /// What a table says of a model: what was recorded on real stars and what this run has measured. Parts of a set that stands
 /// there whole, and older figures of simulated stars, are told in the model's own section.
-fn rows_of(entry: &ModelEntry, label: Label, survey: Survey) -> Vec<Accuracy> {
+pub(super) fn rows_of(entry: &ModelEntry, label: Label, survey: Survey) -> Vec<Accuracy> {
     let recorded = entry.accuracy.iter().filter(|a| !a.simulated && !a.on.contains("labels from"));
     recorded.chain(&entry.surveys).filter(|a| a.label == label && a.survey == survey).cloned().collect()
 }
@@ -162,9 +162,9 @@ fn rows_of(entry: &ModelEntry, label: Label, survey: Survey) -> Vec<Accuracy> {
 /// encoder pair where that takes no such spectra.
 pub fn table(manifest: &Manifest) -> String {
     let mut page = String::from(
-        "\n## What labels are worth, by survey\n\nThe route is the one that answers for such a spectrum. Real stars where there are labels for any; \
-         simulated ones are made near grid nodes that no network has learned from, so their offset knows nothing of how real spectra differ from \
-         synthetic ones. The page and `specola predict --format json` show the row of the spectrum's own survey, real stars first.\n\n\
+        "\n## Accuracy by survey\n\nThe route is the model that predicts for such a spectrum. Real stars where any have labels. Simulated \
+         stars lie near grid nodes that no network was trained on; their offset does not include the difference between real and synthetic \
+         spectra. The page and `specola predict --format json` show the row of the spectrum's survey, real stars first.\n\n\
          | survey | label | route | stars | N | offset | σ ± s.e. | on |\n|---|---|---|---|---|---|---|---|\n",
     );
     for (survey, name) in SURVEYS {
@@ -240,9 +240,9 @@ pub fn comparison(manifest: &Manifest, cases: &[Case], all: &[Answers]) -> Strin
     let won =
         |of: usize| names.iter().zip(&wins).map(|(name, n)| format!("{name} {}", n[of])).collect::<Vec<_>>().join(", ");
     format!(
-        "\n## Routes side by side\n\nσ and offset of every route, the smallest σ in bold. `lrs-mlp` alone has learned from real stars, those of MILES; \
-         its figures on them are of cross-validation. RV is of one network in both. Where several routes give a label, the smallest σ is on real stars that of: {}; \
-         on simulated ones: {}.\n\n| on | label | {} |\n|---|---|{}\n{lines}",
+        "\nσ and offset of every route; the smallest σ is bold. Only `lrs-mlp` was trained on real stars, those of MILES; its figures on MILES \
+         are cross-validated. Both predictors share one network for RV. Number of labels for which a route has the smallest σ, on real stars: {}; \
+         on simulated stars: {}.\n\n| on | label | {} |\n|---|---|{}\n{lines}",
         won(0),
         won(1),
         names.join(" | "),
@@ -253,7 +253,7 @@ pub fn comparison(manifest: &Manifest, cases: &[Case], all: &[Answers]) -> Strin
 /// How often each route flags spectra that are as they should be.
 pub fn false_alarms(cases: &[Case], all: &[Answers]) -> String {
     let mut page = String::from(
-        "\n### False alarms\n\nShare of spectra with nothing wrong that are flagged as unlike the training set.\n\n\
+        "\n## False alarms\n\nFraction of normal spectra that are flagged `out_of_training`.\n\n\
          | route | on | N | flagged |\n|---|---|---|---|\n",
     );
     for a in all {

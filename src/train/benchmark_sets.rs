@@ -9,7 +9,7 @@ use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
 use super::evaluate::{read_table, text, truth};
-use super::grid_sampler::{Population, Want};
+use super::grid_sampler::{Population, RequiredParts};
 use super::pretrain::{TEFF_RANGE_K, in_teff_range};
 use super::simulate::{self, survey_like};
 use super::simulate_desi::{self, desi_like};
@@ -18,7 +18,7 @@ use super::training_loop::rng_of;
 use crate::preprocess::xp::grid_nm;
 use crate::read::{self, LabelTable};
 use crate::result::Label;
-use crate::spectrum::{Known, Medium, Meta, Source, Spectrum, Survey};
+use crate::spectrum::{Medium, Meta, Source, Sourced, Spectrum, Survey};
 
 /// Simulated stars made near each held-out node of the grid.
 const STARS_A_NODE: usize = 2;
@@ -115,14 +115,15 @@ fn observed(
     node: usize,
     rng: &mut impl Rng,
 ) -> Option<(Spectrum, [f64; Label::ALL.len()])> {
-    let drawn = population.near(node, if survey == Survey::GaiaXp { Want::Xp } else { Want::Lrs }, rng);
+    let drawn =
+        population.near(node, if survey == Survey::GaiaXp { RequiredParts::Xp } else { RequiredParts::Lrs }, rng);
     let ebv_mag = colour_excess(rng);
     let [teff, logg, feh, alpha_fe, ..] = drawn.parameters;
     if survey == Survey::GaiaXp {
         let flux = simulate_xp::observe(&population.seds.wave_nm, &drawn.sed, &gaia_like(ebv_mag, rng), rng)?;
         let mut meta = Meta::unknown("simulated", "simulation");
         meta.survey = survey;
-        meta.medium = Known::new(Medium::Vacuum, Source::File);
+        meta.medium = Sourced::new(Medium::Vacuum, Source::File);
         let wave = grid_nm().into_iter().map(|nm| 10.0 * nm).collect();
         let spectrum = Spectrum::new(meta, wave, flux.into_iter().map(f64::from).collect(), None, None).ok()?;
         return Some((spectrum, [teff, logg, feh, alpha_fe, f64::NAN]));

@@ -1,7 +1,7 @@
-//! Which of the transfer study's findings a table bears out.
+//! Comparison of a transfer experiment with the claims of the transfer study.
 //!
-//! A finding is a difference in R² between two ways of teaching. Both saw the same splits, so the differences are taken
-//! seed by seed; what is not twice its standard error cannot be told from chance, and is said to be so.
+//! A claim is a difference in R² between two strategies. Both used the same splits, so the differences are taken seed by
+//! seed. A difference below twice its standard error is called not significant.
 
 use std::fmt::Write;
 
@@ -14,36 +14,36 @@ use crate::task::metrics::mean_and_std;
 struct Claim<'a> {
     says: &'a str,
     label: Label,
-    regime: &'a str,
+    subset: &'a str,
     better: &'a [Strategy],
     than: &'a [Strategy],
 }
 
 /// The best of some ways of teaching by mean R², and its R² by seed.
-fn best<'a>(rows: &'a [&Row], among: &[Strategy], regime: &str) -> Option<(&'a Row, Vec<f64>)> {
+fn best<'a>(rows: &'a [&Row], among: &[Strategy], subset: &str) -> Option<(&'a Row, Vec<f64>)> {
     let mean = |values: &[f64]| mean_and_std(values).0;
-    let judged = rows.iter().filter(|row| among.contains(&row.variant.strategy) && !row.variant.is_closed_form_alone());
-    let judged = judged.filter_map(|row| Some((*row, row.figures(regime, |m| m.r2)?)));
+    let judged = rows.iter().filter(|row| among.contains(&row.variant.strategy) && !row.variant.is_gp_alone());
+    let judged = judged.filter_map(|row| Some((*row, row.figures(subset, |m| m.r2)?)));
     judged.max_by(|a, b| mean(&a.1).total_cmp(&mean(&b.1)))
 }
 
 impl Claim<'_> {
     /// What the rows of one number of labels say of it.
     fn judge(&self, rows: &[&Row]) -> Option<String> {
-        let (winner, high) = best(rows, self.better, self.regime)?;
-        let (other, low) = best(rows, self.than, self.regime)?;
+        let (winner, high) = best(rows, self.better, self.subset)?;
+        let (other, low) = best(rows, self.than, self.subset)?;
         let differences: Vec<f64> = high.iter().zip(&low).map(|(a, b)| a - b).collect();
         let (mean, std) = mean_and_std(&differences);
         let error = std / ((differences.len() as f64 - 1.0).max(1.0)).sqrt();
         let verdict = match mean / error {
-            _ if differences.len() < 3 => "too few seeds to tell",
-            ratio if ratio > 2.0 => "holds",
-            ratio if ratio < -2.0 => "does not hold, it is the other way round",
-            _ => "cannot be told from chance",
+            _ if differences.len() < 3 => "too few seeds",
+            ratio if ratio > 2.0 => "confirmed",
+            ratio if ratio < -2.0 => "contradicted",
+            _ => "not significant",
         };
-        let regime = if self.regime == "all" { String::new() } else { format!(" at {}", self.regime) };
+        let subset = if self.subset == "all" { String::new() } else { format!(" at {}", self.subset) };
         Some(format!(
-            "| {} | {}{regime}, {} labels | {} − {} | {} | {verdict} |",
+            "| {} | {}{subset}, {} labels | {} − {} | {} | {verdict} |",
             self.says,
             self.label.symbol(),
             winner.n,
@@ -64,17 +64,17 @@ pub(super) fn findings(rows: &[Row]) -> String {
         let mut claims = vec![Claim {
             says: "from scratch is poor when labels are few",
             label,
-            regime: "all",
+            subset: "all",
             better: &[ZeroShot, Residual, Lora, Full],
             than: &[Scratch],
         }];
         if label == Label::Feh {
             let says = "a residual head is best for metal-poor stars";
-            claims.push(Claim { says, label, regime: "[Fe/H] < −1", better: &[Residual], than: &[Lora, Full] });
+            claims.push(Claim { says, label, subset: "[Fe/H] < −1", better: &[Residual], than: &[Lora, Full] });
         }
         if label == Label::AlphaFe {
             let says = "LoRA or full fine-tuning is best for [α/Fe]";
-            claims.push(Claim { says, label, regime: "all", better: &[Lora, Full], than: &[Residual] });
+            claims.push(Claim { says, label, subset: "all", better: &[Lora, Full], than: &[Residual] });
         }
         for claim in claims {
             for n in &sizes {
@@ -89,8 +89,8 @@ pub(super) fn findings(rows: &[Row]) -> String {
         return lines;
     }
     format!(
-        "\n**The study's findings here**: differences in R² of the best of each side, seed by seed.\n\n\
-         | the study finds | on | difference | R² | here it |\n|---|---|---|---|---|\n{lines}"
+        "\n**Claims of the study**: difference in R² between the best strategies of either side, seed by seed.\n\n\
+         | claim of the study | on | difference | R² | here |\n|---|---|---|---|---|\n{lines}"
     )
 }
 
@@ -112,11 +112,11 @@ mod tests {
         let said = |lora: [f64; 4]| findings(&[residual(), row(Strategy::Lora, lora)]);
         // Differences 0.20, 0.19, 0.21, 0.21: mean 0.2025, standard error 0.0083 / √3.
         assert!(
-            said([0.7, 0.79, 0.76, 0.83]).contains("| 0.203 ± 0.005 | holds |")
-                || said([0.7, 0.79, 0.76, 0.83]).contains("| 0.202 ± 0.005 | holds |")
+            said([0.7, 0.79, 0.76, 0.83]).contains("| 0.203 ± 0.005 | confirmed |")
+                || said([0.7, 0.79, 0.76, 0.83]).contains("| 0.202 ± 0.005 | confirmed |")
         );
-        assert!(said([0.3, 0.41, 0.34, 0.43]).contains("the other way round"));
-        assert!(said([0.6, 0.5, 0.6, 0.58]).contains("cannot be told"));
+        assert!(said([0.3, 0.41, 0.34, 0.43]).contains("contradicted"));
+        assert!(said([0.6, 0.5, 0.6, 0.58]).contains("not significant"));
         assert!(findings(&[residual()]).is_empty());
     }
 }

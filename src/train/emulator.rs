@@ -1,4 +1,4 @@
-//! Making the emulator: principal components of the nodes, then a network from labels to their coefficients.
+//! Computing the emulator: principal components of the nodes, then a network from labels to their coefficients.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::pca;
 use super::grid::{Grid, PARAMETERS, Seds};
-use super::objectives::emulator::{Emulation, Nodes, Smooth};
+use super::objectives::emulator::{EmulatorNodes, Nodes, Smooth};
+use super::pca;
 use super::training_loop::{self, Progress, Schedule};
 use crate::model::emulator::{Basis, EMULATOR_LABELS, Emulator, features};
 use crate::model::weights::Tensors;
@@ -65,8 +65,7 @@ pub fn fit(
     let lines = train.iter().flat_map(|&i| grid.normalised(i).iter().copied()).collect();
     let (lines, lines_of) = pca::of(lines, pixels, plan.lines, seed, device);
     let continuum = train.iter().flat_map(|&i| ln_relative(grid.continuum(i))).collect();
-    let (continuum, continuum_of) =
-        pca::of(continuum, grid.continuum_points(), plan.continuum, seed + 1, device);
+    let (continuum, continuum_of) = pca::of(continuum, grid.continuum_points(), plan.continuum, seed + 1, device);
     let with_sed: Vec<usize> = train.iter().copied().filter(|&i| seds.get(i).is_some()).collect();
     ensure!(with_sed.len() > 1, "no node of the grid has an energy distribution; give the sed.npz of the same grid");
     let sed = with_sed.iter().filter_map(|&i| seds.get(i)).flat_map(ln_relative).collect();
@@ -100,7 +99,7 @@ pub fn fit(
     let mut widths = vec![EMULATOR_LABELS];
     widths.extend(&plan.hidden);
     widths.push(train_nodes.k);
-    let lesson = Emulation { train: train_nodes, held_out: check_nodes, batch: plan.batch, seed };
+    let lesson = EmulatorNodes { train: train_nodes, held_out: check_nodes, batch: plan.batch, seed };
     let recipe = serde_json::to_string(plan)?;
     let start = |device: &Device| Ok(Smooth::new(&widths, device));
     let network = training_loop::run(&lesson, start, &plan.schedule, &recipe, folder, device, tell)?;

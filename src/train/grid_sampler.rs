@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 
 use super::emulator::ln_relative;
 use super::grid::{GRID_RESOLVING_POWER, Grid, PARAMETERS, Seds};
-use super::simulate::Star;
+use super::simulate::IntrinsicSpectrum;
 use crate::model::emulator::{EMULATOR_RANGES, Emulator, stretched};
 use crate::preprocess::resample::FWHM_OVER_SIGMA;
 
@@ -29,7 +29,7 @@ pub struct Population<'a> {
 
 /// What of a star is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
+pub enum RequiredParts {
     /// What an optical survey sees.
     Lrs,
     /// What Gaia's prisms see.
@@ -53,7 +53,7 @@ pub struct Drawn {
 
 impl Population<'_> {
     /// A star near this node.
-    pub fn near(&self, node: usize, want: Want, rng: &mut impl Rng) -> Drawn {
+    pub fn near(&self, node: usize, want: RequiredParts, rng: &mut impl Rng) -> Drawn {
         let own = self.grid.parameters[node];
         let moved: [f64; PARAMETERS] = std::array::from_fn(|j| {
             // No move leaves the grid.
@@ -62,7 +62,7 @@ impl Population<'_> {
         });
         let Drawn { mut flux, mut sed, .. } = self.node(node, want);
         let (before, after) = (self.emulator.coefficients(&own), self.emulator.coefficients(&moved));
-        if want != Want::Xp {
+        if want != RequiredParts::Xp {
             let ([lines, continuum], [lines_then, continuum_then]) =
                 (self.emulator.optical(&before), self.emulator.optical(&after));
             let tilt: Vec<f32> = continuum_then.iter().zip(&continuum).map(|(a, b)| a / b).collect();
@@ -72,7 +72,7 @@ impl Population<'_> {
                 *f *= tilt * f64::from((after / before.max(0.02)).clamp(0.3, 3.0));
             }
         }
-        if want != Want::Lrs {
+        if want != RequiredParts::Lrs {
             let (before, after) = (self.emulator.sed(&before), self.emulator.sed(&after));
             sed.iter_mut().zip(after.iter().zip(&before)).for_each(|(f, (a, b))| *f *= f64::from(a / b));
         }
@@ -80,22 +80,22 @@ impl Population<'_> {
     }
 
     /// The node itself.
-    pub fn node(&self, node: usize, want: Want) -> Drawn {
+    pub fn node(&self, node: usize, want: RequiredParts) -> Drawn {
         let parameters = self.grid.parameters[node];
         let sed = match (want, self.seds.get(node)) {
-            (Want::Lrs, _) => Vec::new(),
+            (RequiredParts::Lrs, _) => Vec::new(),
             (_, Some(flux)) => ln_relative(flux).into_iter().map(|v| f64::from(v.exp())).collect(),
             (_, None) => {
                 self.emulator.sed(&self.emulator.coefficients(&parameters)).into_iter().map(f64::from).collect()
             }
         };
-        let flux = if want == Want::Xp { Vec::new() } else { self.grid.flux(node) };
+        let flux = if want == RequiredParts::Xp { Vec::new() } else { self.grid.flux(node) };
         Drawn { node, parameters, flux, sed }
     }
 
     /// The star as a spectrograph takes it in.
-    pub fn star<'s>(&'s self, drawn: &'s Drawn) -> Star<'s> {
+    pub fn star<'s>(&'s self, drawn: &'s Drawn) -> IntrinsicSpectrum<'s> {
         let sigma_dex = 1.0 / GRID_RESOLVING_POWER / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
-        Star { log10: &self.grid.log10_vac, flux: &drawn.flux, sigma_dex: Box::new(move |_| sigma_dex) }
+        IntrinsicSpectrum { log10: &self.grid.log10_vac, flux: &drawn.flux, sigma_dex: Box::new(move |_| sigma_dex) }
     }
 }

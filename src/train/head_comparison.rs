@@ -56,7 +56,7 @@ pub(super) fn table(figures: &[Figure]) -> String {
     }
     let said: Vec<String> = heads.iter().zip(&wins).map(|(head, n)| format!("{head} {n}")).collect();
     format!(
-        "\nσ of heads of one size on each kind of vector (flux itself is the simple MLP), the smallest in bold. Smallest in so many of {} rows: {}.\n\n\
+        "\nσ of heads of equal size on each input vector (\"flux itself\" is a plain MLP); the smallest is bold. Number of the {} rows with the smallest σ: {}.\n\n\
          | on | label | N | {} |\n|---|---|---|{}\n{lines}",
         rows.len(),
         said.join(", "),

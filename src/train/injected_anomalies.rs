@@ -1,4 +1,4 @@
-//! Oddities that were planted, and how well they are found.
+//! Anomalies that were planted, and how well they are found.
 
 use std::fmt::Write;
 
@@ -6,16 +6,16 @@ use anyhow::{Context, Result};
 use pollster::block_on;
 use rand::{Rng, RngExt};
 
+use super::grid_sampler::RequiredParts;
 use super::pairs::{Pair, Pairs};
-use super::grid_sampler::Want;
 use super::reference;
 use super::training_loop::rng_of;
 use crate::preprocess::grid::{C_KMS, STEP_DEX, model_wave_vac_aa};
 use crate::result::specclip::Modality;
-use crate::similarity::anomaly::{Usual, overall};
-use crate::task::similarity::Kit;
-use crate::task::similarity::encoders::{Encoded, Seen};
-use crate::task::similarity::index_set::Library;
+use crate::similarity::anomaly::{ReferenceStats, overall};
+use crate::task::similarity::EncoderBundle;
+use crate::task::similarity::encoders::{Encoded, EncoderInput};
+use crate::task::similarity::index_set::IndexSet;
 
 /// What is planted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Kind {
     pub(super) const OPTICAL: [(Kind, &'static str); 4] = [
         (Kind::Binary, "two spectra summed, 100–300 km/s apart, 35–65 % of the light each"),
         (Kind::Emission, "Hβ, Hγ, Hδ in emission, Hβ 0.3–1 above the spectrum"),
-        (Kind::WrongVelocity, "150–500 km/s left in the wavelengths"),
+        (Kind::WrongVelocity, "a velocity of 150–500 km/s left uncorrected"),
         (Kind::Step, "a step of 10–30 % of the flux"),
     ];
     const SWAPPED: (Kind, &'static str) = (Kind::Swapped, "XP spectrum of another star");
@@ -99,18 +99,20 @@ pub(super) fn plant(
 /// Cross, reconstruction and neighbour score and the largest excess; −∞ where there is none.
 type Scores = [f64; 4];
 
-fn scores(library: &Library, usual: &Usual, lrs: &Encoded, xp: Option<&Encoded>) -> Scores {
-    let cross = xp.and_then(|xp| lrs.cross(xp, &usual.floors)).map(|v| usual.cross.score(v));
-    let rebuilt = lrs.reconstruction(&usual.floors).map(|v| usual.reconstruction(Modality::Lrs).score(v));
+fn scores(library: &IndexSet, reference_stats: &ReferenceStats, lrs: &Encoded, xp: Option<&Encoded>) -> Scores {
+    let cross = xp.and_then(|xp| lrs.cross(xp, &reference_stats.noise_floors)).map(|v| reference_stats.cross.score(v));
+    let reconstruction = lrs
+        .reconstruction_error(&reference_stats.noise_floors)
+        .map(|v| reference_stats.reconstruction(Modality::Lrs).score(v));
     let alone = library.neighbour_score(Modality::Lrs, &lrs.embedding, "");
     let value = |s: Option<crate::result::similarity::Score>| s.map_or(f64::NEG_INFINITY, |s| s.value);
-    [value(cross), value(rebuilt), value(alone), overall([cross, rebuilt, alone])]
+    [value(cross), value(reconstruction), value(alone), overall([cross, reconstruction, alone])]
 }
 
 /// Area under the ROC curve: how often a planted one scores higher than a usual one, equals half.
-pub(super) fn area(usual: &[f64], planted: &[f64]) -> f64 {
+pub(super) fn area(reference_stats: &[f64], planted: &[f64]) -> f64 {
     let mut all: Vec<(f64, bool)> =
-        usual.iter().map(|v| (*v, false)).chain(planted.iter().map(|v| (*v, true))).collect();
+        reference_stats.iter().map(|v| (*v, false)).chain(planted.iter().map(|v| (*v, true))).collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut ranks = 0.0;
     let mut from = 0;
@@ -121,22 +123,29 @@ pub(super) fn area(usual: &[f64], planted: &[f64]) -> f64 {
         ranks += rank * all[from..to].iter().filter(|(_, is_planted)| *is_planted).count() as f64;
         from = to;
     }
-    let (m, n) = (planted.len() as f64, usual.len() as f64);
+    let (m, n) = (planted.len() as f64, reference_stats.len() as f64);
     (ranks - m * (m + 1.0) / 2.0) / (m * n)
 }
 
 /// Plants oddities in simulated pairs and in real spectra, and prints how well each score finds them.
-pub fn planted(kit: Kit, pairs: &Pairs, n: usize, real: Vec<Seen>, say: &mut dyn FnMut(&str)) -> Result<String> {
-    let usual = kit.index.usual.clone().context("the index says nothing of what is usual; make it anew")?;
-    let Kit { encoders, index } = kit;
-    let library = Library::new(vec![index]);
+pub fn planted(
+    kit: EncoderBundle,
+    pairs: &Pairs,
+    n: usize,
+    real: Vec<EncoderInput>,
+    say: &mut dyn FnMut(&str),
+) -> Result<String> {
+    let reference_stats =
+        kit.index.reference_stats.clone().context("the index says nothing of what is usual; make it anew")?;
+    let EncoderBundle { encoders, index } = kit;
+    let library = IndexSet::new(vec![index]);
     let mut page = format!(
-        "\n### Planted oddities\n\nArea under the ROC curve, {n} simulated pairs as they are against {n} with something wrong:\n\n| what | cross | reconstruction | neighbour | overall |\n|---|---|---|---|---|\n"
+        "\n## Injected anomalies\n\nArea under the ROC curve, {n} normal simulated pairs against {n} with an injected anomaly:\n\n| anomaly | cross | reconstruction | neighbour | overall |\n|---|---|---|---|---|\n"
     );
-    let stars = pairs.of_step(0, n, Want::Both)?;
+    let stars = pairs.of_step(0, n, RequiredParts::Both)?;
     let of_pairs = |stars: Vec<Pair>| -> Result<Vec<Scores>> {
         let both = reference::encode(&encoders, stars)?;
-        Ok(both.iter().map(|b| scores(&library, &usual, &b.lrs, Some(&b.xp))).collect())
+        Ok(both.iter().map(|b| scores(&library, &reference_stats, &b.lrs, Some(&b.xp))).collect())
     };
     let plain = of_pairs(stars.clone())?;
     for (k, (kind, name)) in Kind::OPTICAL.into_iter().chain([Kind::SWAPPED]).enumerate() {
@@ -152,18 +161,18 @@ pub fn planted(kit: Kit, pairs: &Pairs, n: usize, real: Vec<Seen>, say: &mut dyn
     let n = real.len();
     let _ = write!(
         page,
-        "\nThe same in {n} LAMOST spectra, which have no XP spectrum beside them:\n\n| what | reconstruction | neighbour | overall |\n|---|---|---|---|\n"
+        "\nThe same for {n} LAMOST spectra without an XP spectrum:\n\n| anomaly | reconstruction | neighbour | overall |\n|---|---|---|---|\n"
     );
-    let of_seen = |seen: Vec<Seen>| -> Result<Vec<Scores>> {
-        let encoded = block_on(encoders.encode(seen))?;
-        Ok(encoded.iter().map(|e| scores(&library, &usual, e, None)).collect())
+    let of_seen = |input: Vec<EncoderInput>| -> Result<Vec<Scores>> {
+        let encoded = block_on(encoders.encode(input))?;
+        Ok(encoded.iter().map(|e| scores(&library, &reference_stats, e, None)).collect())
     };
     let plain = of_seen(real.clone())?;
     for (k, (kind, name)) in Kind::OPTICAL.into_iter().enumerate() {
-        let odd = real.iter().enumerate().map(|(i, seen)| {
+        let odd = real.iter().enumerate().map(|(i, input)| {
             let mut rng = rng_of(pairs.seed, 10 + k, i);
-            let (flux, _) = plant(kind, (&seen.flux, &[]), (&real[(i + n / 2 + 1) % n].flux, &[]), &mut rng);
-            Seen { flux, ..seen.clone() }
+            let (flux, _) = plant(kind, (&input.flux, &[]), (&real[(i + n / 2 + 1) % n].flux, &[]), &mut rng);
+            EncoderInput { flux, ..input.clone() }
         });
         row(&mut page, name, &plain, &of_seen(odd.collect())?, 1);
     }

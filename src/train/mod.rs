@@ -16,6 +16,7 @@ pub mod train_regressor;
 mod folds;
 pub mod grid;
 mod head_comparison;
+pub mod model_pages;
 pub mod heads;
 pub mod objectives;
 pub mod reference_index;

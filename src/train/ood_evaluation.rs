@@ -13,9 +13,9 @@ use super::injected_anomalies::{Kind, area, plant};
 use super::training_loop::rng_of;
 use crate::spectrum::Spectrum;
 use crate::task::cholesky::{Factor, Square};
-use crate::task::similarity::encoders::{BATCH, Seen, prepare};
-use crate::task::similarity::labels::Reader;
 use crate::task::predict::Predictor;
+use crate::task::similarity::encoder_set::EncoderSet;
+use crate::task::similarity::encoders::{BATCH, EncoderInput, prepare};
 
 /// Added to the diagonal of the covariance, as a part of its mean.
 const RIDGE: f64 = 1e-3;
@@ -26,11 +26,11 @@ struct Hidden {
     covariance: Factor,
 }
 
-fn last_hidden(predictor: &Predictor, seen: &[Seen]) -> Result<Vec<Vec<f64>>> {
+fn last_hidden(predictor: &Predictor, input: &[EncoderInput]) -> Result<Vec<Vec<f64>>> {
     let network = predictor.label_network();
     let depth = network.widths.len().saturating_sub(2);
-    let mut all = Vec::with_capacity(seen.len());
-    for some in seen.chunks(256) {
+    let mut all = Vec::with_capacity(input.len());
+    for some in input.chunks(256) {
         let flux: Vec<&[f32]> = some.iter().map(|s| s.flux.as_slice()).collect();
         let x = TensorData::new(network.standardised(&flux), [some.len(), network.input_mean.len()]);
         let y = network.mlp.embed(Tensor::from_data(x, predictor.device()), depth);
@@ -59,97 +59,104 @@ impl Hidden {
 }
 
 /// A spectrum by all that could tell it from others.
-struct Told {
-    rebuilt: f64,
+struct OodFeatures {
+    reconstruction: f64,
     hidden: f64,
     is_flagged: [bool; 2],
 }
 
-struct Judge<'a> {
+struct OodScores<'a> {
     predictor: &'a Predictor,
-    reader: &'a Reader,
+    reader: &'a EncoderSet,
     hidden: Hidden,
 }
 
-impl Judge<'_> {
-    fn tell(&self, seen: Vec<Seen>, snr: &[f64]) -> Result<Vec<Told>> {
-        let hidden = last_hidden(self.predictor, &seen)?;
-        let rebuilt: Vec<f64> =
-            seen.iter().zip(snr).map(|(s, snr)| self.predictor.distance(&s.flux, Some(*snr))).collect();
-        let encoded = block_on(self.reader.encoders().encode(seen))?;
+impl OodScores<'_> {
+    fn tell(&self, input: Vec<EncoderInput>, snr: &[f64]) -> Result<Vec<OodFeatures>> {
+        let hidden = last_hidden(self.predictor, &input)?;
+        let reconstruction: Vec<f64> =
+            input.iter().zip(snr).map(|(s, snr)| self.predictor.distance(&s.flux, Some(*snr))).collect();
+        let encoded = block_on(self.reader.encoders().encode(input))?;
         let limit = self.predictor.entry().max_distance;
-        let one = |((encoded, rebuilt), hidden): ((_, f64), Vec<f64>)| Told {
-            rebuilt,
+        let one = |((encoded, reconstruction), hidden): ((_, f64), Vec<f64>)| OodFeatures {
+            reconstruction,
             hidden: self.hidden.distance(&hidden),
-            is_flagged: [rebuilt > limit, self.reader.is_far(encoded, "")],
+            is_flagged: [reconstruction > limit, self.reader.is_out_of_distribution(encoded, "")],
         };
-        Ok(encoded.iter().zip(rebuilt).zip(hidden).map(one).collect())
+        Ok(encoded.iter().zip(reconstruction).zip(hidden).map(one).collect())
     }
 }
 
 /// A set that oddities are planted in: its name, spectra at rest, and the S/N of each.
-pub type Plain = (String, Vec<Seen>, Vec<f64>);
+pub type Plain = (String, Vec<EncoderInput>, Vec<f64>);
 
 /// The first `most` spectra of a case that preprocessing takes.
 pub fn plain(predictor: &Predictor, case: &Case, most: usize) -> Plain {
-    let (mut seen, mut snr) = (Vec::new(), Vec::new());
+    let (mut encoder_inputs, mut snr) = (Vec::new(), Vec::new());
     for some in case.spectra.chunks(BATCH) {
         let some: Vec<&Spectrum> = some.iter().collect();
-        let inputs = block_on(predictor.inputs(&some)).into_iter().flatten();
-        for (seen_, input) in block_on(prepare(predictor, &some)).into_iter().flatten().zip(inputs) {
-            seen.push(seen_);
+        let inputs = block_on(predictor.inputs(&some, None)).into_iter().flatten();
+        for (encoder_input, input) in block_on(prepare(predictor, &some)).into_iter().flatten().zip(inputs) {
+            encoder_inputs.push(encoder_input);
             snr.push(input.snr.unwrap_or(30.0));
         }
-        if seen.len() >= most {
+        if encoder_inputs.len() >= most {
             break;
         }
     }
-    seen.truncate(most);
+    encoder_inputs.truncate(most);
     snr.truncate(most);
-    (case.name.clone(), seen, snr)
+    (case.name.clone(), encoder_inputs, snr)
 }
 
 /// Plants oddities in every set; `known` are spectra like those that the network has learned from.
-pub fn planted(predictor: &Predictor, reader: &Reader, known: &[Seen], sets: Vec<Plain>, seed: u64) -> Result<String> {
-    let judge = Judge { predictor, reader, hidden: Hidden::of(&last_hidden(predictor, known)?)? };
+pub fn planted(
+    predictor: &Predictor,
+    reader: &EncoderSet,
+    known: &[EncoderInput],
+    sets: Vec<Plain>,
+    seed: u64,
+) -> Result<String> {
+    let judge = OodScores { predictor, reader, hidden: Hidden::of(&last_hidden(predictor, known)?)? };
     let (flux, pair) = (predictor.entry().title(), reader.encoders().title());
     let mut page = format!(
-        "\n### What the flags find\n\nOddities planted in spectra with nothing wrong. Area under the ROC curve (0.5 is chance) of {flux}'s distance \
-         from the subspace of known spectra, which raises its flag, and of Mahalanobis's distance of its last hidden layer from that of {} spectra like those of \
-         its training, which raises none; in brackets the share that a limit catches which 1 % of the spectra with nothing wrong pass. Then the share that each flag catches.\n\n\
-         | in | what | N | subspace | hidden layer | {flux} flags | {pair} flags |\n|---|---|---|---|---|---|---|\n",
+        "\n## Detection of injected anomalies\n\nAnomalies injected into normal spectra. Two scores: the distance of the spectrum from the training \
+         subspace of {flux}, which sets its flag, and the Mahalanobis distance of its last hidden layer from that of {} training-like spectra, which \
+         sets none. The table gives the area under the ROC curve (0.5 is chance); in brackets the fraction detected at a false-alarm rate of \
+         1 %. The last two columns give the fraction that each flag detects.\n\n\
+         | in | anomaly | N | subspace | hidden layer | {flux} flags | {pair} flags |\n|---|---|---|---|---|---|---|\n",
         known.len()
     );
     let mut sums = String::new();
-    for (set, (name, seen, snr)) in sets.into_iter().enumerate() {
-        let n = seen.len();
-        let plain = judge.tell(seen.clone(), &snr)?;
-        let share = |told: &[Told], which: usize| {
+    for (set, (name, input, snr)) in sets.into_iter().enumerate() {
+        let n = input.len();
+        let plain = judge.tell(input.clone(), &snr)?;
+        let share = |told: &[OodFeatures], which: usize| {
             told.iter().filter(|t| t.is_flagged[which]).count() as f64 / told.len().max(1) as f64
         };
-        let _ =
-            writeln!(page, "| {name} | nothing | {n} | – | – | {:.3} | {:.3} |", share(&plain, 0), share(&plain, 1));
+        let _ = writeln!(page, "| {name} | none | {n} | – | – | {:.3} | {:.3} |", share(&plain, 0), share(&plain, 1));
         let mut all_caught = Vec::new();
         for (k, (kind, what)) in Kind::OPTICAL.into_iter().enumerate() {
-            let odd = seen.iter().enumerate().map(|(i, own)| {
-                let other = &seen[(i + n / 2 + 1) % n];
+            let odd = input.iter().enumerate().map(|(i, own)| {
+                let other = &input[(i + n / 2 + 1) % n];
                 let (flux, _) = plant(kind, (&own.flux, &[]), (&other.flux, &[]), &mut rng_of(seed, 10 * set + k, i));
-                Seen { flux, ..own.clone() }
+                EncoderInput { flux, ..own.clone() }
             });
             let odd = judge.tell(odd.collect(), &snr)?;
-            let column = |told: &[Told], value: fn(&Told) -> f64| told.iter().map(value).collect::<Vec<f64>>();
-            let areas: [fn(&Told) -> f64; 2] = [|t| t.rebuilt, |t| t.hidden];
-            let [rebuilt, hidden] = areas.map(|value| {
-                let (usual, odd) = (column(&plain, value), column(&odd, value));
-                let limit = quantile(usual.clone(), 0.99);
+            let column =
+                |told: &[OodFeatures], value: fn(&OodFeatures) -> f64| told.iter().map(value).collect::<Vec<f64>>();
+            let areas: [fn(&OodFeatures) -> f64; 2] = [|t| t.reconstruction, |t| t.hidden];
+            let [reconstruction, hidden] = areas.map(|value| {
+                let (reference_stats, odd) = (column(&plain, value), column(&odd, value));
+                let limit = quantile(reference_stats.clone(), 0.99);
                 let caught = odd.iter().filter(|v| **v > limit).count() as f64 / odd.len().max(1) as f64;
-                (format!("{:.3} ({caught:.2})", area(&usual, &odd)), caught)
+                (format!("{:.3} ({caught:.2})", area(&reference_stats, &odd)), caught)
             });
-            all_caught.push([rebuilt.1, hidden.1]);
+            all_caught.push([reconstruction.1, hidden.1]);
             let _ = writeln!(
                 page,
                 "| {name} | {what} | {n} | {} | {} | {:.3} | {:.3} |",
-                rebuilt.0,
+                reconstruction.0,
                 hidden.0,
                 share(&odd, 0),
                 share(&odd, 1)
@@ -158,14 +165,14 @@ pub fn planted(predictor: &Predictor, reader: &Reader, known: &[Seen], sets: Vec
         let mean = |which: usize| all_caught.iter().map(|c| c[which]).sum::<f64>() / all_caught.len().max(1) as f64;
         let _ = write!(
             sums,
-            "\nOf all that was planted in {name}, at that limit: subspace {:.2}, hidden layer {:.2}.\n",
+            "\nFraction of all anomalies in {name} detected at that rate: subspace {:.2}, hidden layer {:.2}.\n",
             mean(0),
             mean(1)
         );
     }
     page.push_str(&sums);
     page.push_str(
-        "\nA flag from the hidden layer is shipped only if it catches more than the subspace does on real spectra too.\n",
+        "\nThe hidden layer would set a flag only if it detected more than the subspace on real spectra too.\n",
     );
     Ok(page)
 }

@@ -82,8 +82,9 @@ mod tests {
         let (basis, coefficients) = of(curves.clone(), points, 2, 1, &Device::flex());
         assert_eq!((basis.len(), coefficients.len()), (2, 600));
         for row in [0, 17, 299] {
-            let rebuilt = basis.curve(&coefficients[2 * row..2 * row + 2]);
-            let off = rebuilt.iter().zip(&curves[row * points..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let reconstruction = basis.curve(&coefficients[2 * row..2 * row + 2]);
+            let off =
+                reconstruction.iter().zip(&curves[row * points..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(off < 1e-4, "{off}");
         }
         // Asked for more than there is, the rest is orthogonal all the same.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::dataset::LibraryStar;
+use super::dataset::LibraryEntry;
 use super::grid::Grid;
 use crate::read::{self, LabelTable};
 use crate::spectrum::Spectrum;
@@ -17,7 +17,7 @@ pub struct Labelled {
     /// The spectra as a user would drop them.
     pub spectra: Vec<Spectrum>,
     /// The same stars for simulation.
-    pub stars: Vec<LibraryStar>,
+    pub stars: Vec<LibraryEntry>,
     /// Where each star's labels come from, the `label_source` column; empty where it is not said.
     pub sources: Vec<String>,
 }
@@ -40,7 +40,7 @@ pub fn read_labelled(bundle: &Path, labels: &Path) -> Result<Labelled> {
         let cluster = text("cluster");
         let good: Vec<usize> = (0..spectrum.len()).filter(|&i| !spectrum.masked()[i]).collect();
         joined.sources.push(text("label_source").unwrap_or_default());
-        joined.stars.push(LibraryStar {
+        joined.stars.push(LibraryEntry {
             group: cluster.filter(|c| !c.is_empty()).unwrap_or_else(|| id.clone()),
             id,
             log10: good.iter().map(|&i| spectrum.wave_vac_aa()[i].log10()).collect(),

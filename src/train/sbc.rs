@@ -13,13 +13,13 @@ use rayon::prelude::*;
 use super::benchmark_sets::Case;
 use super::coverage::{WITHIN_ONE_SIGMA, distance_from_uniform, kolmogorov};
 use super::evaluate::truth;
+use super::grid_sampler::RequiredParts;
 use super::pairs::Pairs;
-use super::grid_sampler::Want;
 use crate::result::Label;
 use crate::spectrum::Spectrum;
-use crate::task::similarity::encoders::{BATCH, Seen};
-use crate::task::similarity::labels::Reader;
 use crate::task::predict::Predictor;
+use crate::task::similarity::encoder_set::EncoderSet;
+use crate::task::similarity::encoders::{BATCH, EncoderInput};
 
 /// Draws of each posterior.
 const DRAWS: usize = 200;
@@ -48,13 +48,13 @@ impl Ranks {
 }
 
 /// Ranks of `n` simulated stars.
-pub fn simulated(reader: &Reader, held_out: &Pairs, n: usize) -> Result<Vec<Ranks>> {
-    let stars = held_out.of_step(0, n, Want::Lrs)?;
+pub fn simulated(reader: &EncoderSet, held_out: &Pairs, n: usize) -> Result<Vec<Ranks>> {
+    let stars = held_out.of_step(0, n, RequiredParts::Lrs)?;
     let known: Vec<_> = stars
         .into_iter()
         .map(|p| {
             (
-                Seen::lrs(p.lrs, Some(p.snr)).input(),
+                EncoderInput::lrs(p.lrs, Some(p.snr)).input(),
                 [p.parameters[0], p.parameters[1], p.parameters[2], p.parameters[3]],
             )
         })
@@ -63,7 +63,7 @@ pub fn simulated(reader: &Reader, held_out: &Pairs, n: usize) -> Result<Vec<Rank
 }
 
 /// Ranks of a case's optical spectra.
-pub fn of_case(reader: &Reader, predictor: &Predictor, case: &Case) -> Result<Vec<Ranks>> {
+pub fn of_case(reader: &EncoderSet, predictor: &Predictor, case: &Case) -> Result<Vec<Ranks>> {
     let mut known = Vec::new();
     for some in case.spectra.chunks(BATCH) {
         let some: Vec<&Spectrum> = some.iter().collect();
@@ -72,14 +72,14 @@ pub fn of_case(reader: &Reader, predictor: &Predictor, case: &Case) -> Result<Ve
             let (Ok(encoded), Some(row)) = (encoded, row) else { continue };
             let labels = [Label::Teff, Label::Logg, Label::Feh, Label::AlphaFe];
             let labels = labels.map(|label| truth(&case.table, label, row).unwrap_or(f64::NAN));
-            known.push((encoded.seen.input(), labels));
+            known.push((encoded.input.input(), labels));
         }
     }
     of(reader, &case.name, &known)
 }
 
 /// Of inputs and labels in the order of the flow's; NaN where not known.
-fn of(reader: &Reader, on: &str, known: &[(Vec<f32>, [f64; 4])]) -> Result<Vec<Ranks>> {
+fn of(reader: &EncoderSet, on: &str, known: &[(Vec<f32>, [f64; 4])]) -> Result<Vec<Ranks>> {
     let pair = reader.encoders().pair();
     let star = |(i, (input, labels)): (usize, &(Vec<f32>, [f64; 4]))| -> Result<[f64; 4]> {
         let embedding = block_on(pair.embed_lrs(&[input]))?.pop().context("no embedding came back")?;
@@ -105,8 +105,8 @@ fn of(reader: &Reader, on: &str, known: &[(Vec<f32>, [f64; 4])]) -> Result<Vec<R
 /// What the ranks say, as a table.
 pub fn table(title: &str, all: &[Ranks]) -> String {
     let mut page = format!(
-        "\n### Simulation-based calibration of the flow of {title}\n\nRanks of the true labels among {DRAWS} draws of each star's posterior: \
-         Kolmogorov–Smirnov distance from uniform with its p-value, and the share of stars in the central intervals.\n\n\
+        "\n## Simulation-based calibration of the flow of {title}\n\nRanks of the true labels among {DRAWS} draws of each star's posterior: \
+         Kolmogorov–Smirnov distance from uniform with its p-value, and the fraction of stars in the central intervals.\n\n\
          | label | on | N | K–S | p | in 68.27 % | in 95 % |\n|---|---|---|---|---|---|---|\n"
     );
     for ranks in all {

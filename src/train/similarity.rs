@@ -7,27 +7,27 @@ use anyhow::{Context, Result};
 use pollster::block_on;
 
 use super::evaluate::{read_table, text};
-use super::reference_index::read_labelled;
+use super::grid_sampler::RequiredParts;
 use super::pairs::Pairs;
-use super::grid_sampler::Want;
+use super::reference_index::read_labelled;
 use crate::preprocess::stats::median;
 use crate::read;
 use crate::result::Label;
-use crate::result::specclip::Modality;
 use crate::result::similarity::SearchOptions;
+use crate::result::specclip::Modality;
 use crate::similarity::index::{Rows, unit};
 use crate::spectrum::Spectrum;
-use crate::task::similarity::Kit;
-use crate::task::similarity::encoders::{BATCH, Seen, prepare};
-use crate::task::similarity::index_set::{Library, Wanted};
-use crate::task::similarity::repeat_visits::{Place, Population};
 use crate::task::predict::Predictor;
+use crate::task::similarity::EncoderBundle;
+use crate::task::similarity::encoders::{BATCH, EncoderInput, prepare};
+use crate::task::similarity::index_set::{IndexSet, Query};
+use crate::task::similarity::repeat_visits::{Place, Population};
 
 /// Neighbours whose labels count.
 const TOP: usize = 5;
 
 /// Real spectra that the recipe takes, with their names.
-fn seen(predictor: &Predictor, spectra: &[Spectrum]) -> Vec<Option<Seen>> {
+fn input(predictor: &Predictor, spectra: &[Spectrum]) -> Vec<Option<EncoderInput>> {
     let of = |some: &[Spectrum]| {
         let some: Vec<&Spectrum> = some.iter().collect();
         block_on(prepare(predictor, &some)).into_iter().map(Result::ok).collect::<Vec<_>>()
@@ -48,7 +48,7 @@ fn nearest_flux(query: &[f32], rows: &[Vec<f32>], top: usize) -> Vec<usize> {
 
 /// Labels of MILES stars against those of their five nearest simulated stars, by embedding and by flux.
 pub fn miles(
-    kit: &Kit,
+    kit: &EncoderBundle,
     predictor: &Predictor,
     pairs: &Pairs,
     real: &Path,
@@ -58,10 +58,10 @@ pub fn miles(
     let rows = &kit.index.lrs;
     let fluxes = reference_fluxes(rows, pairs)?;
     say(&format!("{} simulated fluxes", fluxes.len()));
-    let shelf = Library::new(vec![kit.index.clone()]);
-    let seen = seen(predictor, &library.spectra);
-    let kept: Vec<usize> = (0..seen.len()).filter(|i| seen[*i].is_some()).collect();
-    let encoded = block_on(kit.encoders.encode(seen.into_iter().flatten().collect()))?;
+    let searchable = IndexSet::new(vec![kit.index.clone()]);
+    let input = input(predictor, &library.spectra);
+    let kept: Vec<usize> = (0..input.len()).filter(|i| input[*i].is_some()).collect();
+    let encoded = block_on(kit.encoders.encode(input.into_iter().flatten().collect()))?;
     let labels = [Label::Teff, Label::Logg, Label::Feh];
     let mut off = vec![[Vec::new(), Vec::new()]; labels.len()];
     let options = SearchOptions { top: TOP as u32, ..SearchOptions::default() };
@@ -71,10 +71,10 @@ pub fn miles(
         if !(4000.0..=7500.0).contains(&truth[0]) {
             continue;
         }
-        let query = Wanted { place: None, id: String::new(), embedding: encoded.embedding.clone() };
-        let hits = shelf.search(&[query], Modality::Lrs, &options, None);
+        let query = Query { place: None, id: String::new(), embedding: encoded.embedding.clone() };
+        let hits = searchable.search(&[query], Modality::Lrs, &options, None);
         let by_embedding: Vec<usize> = hits.into_iter().map(|(_, hit)| hit.row).collect();
-        let by_flux = nearest_flux(&encoded.seen.input(), &fluxes, TOP);
+        let by_flux = nearest_flux(&encoded.input.input(), &fluxes, TOP);
         for (way, found) in [by_embedding, by_flux].iter().enumerate() {
             for (k, truth) in truth.iter().take(labels.len()).enumerate() {
                 let mut values = found.iter().map(|row| f64::from(rows.labels(*row)[k])).collect();
@@ -85,7 +85,7 @@ pub fn miles(
         }
     }
     let mut page = String::from(
-        "\n### Look-alikes of MILES stars among simulated ones\n\nMedian difference between the catalogue and the median of the five nearest, stars at 4000–7500 K:\n\n| label | N | by embedding | by normalised flux |\n|---|---|---|---|\n",
+        "\n## Similar spectra of MILES stars among simulated ones\n\nMedian absolute difference between the catalogue and the median of the five nearest neighbours, stars of 4000–7500 K:\n\n| label | N | by embedding | by normalised flux |\n|---|---|---|---|\n",
     );
     for (label, [embedding, flux]) in labels.iter().zip(&mut off) {
         let n = embedding.len();
@@ -101,11 +101,11 @@ fn reference_fluxes(rows: &Rows, pairs: &Pairs) -> Result<Vec<Vec<f32>>> {
     let mut fluxes = Vec::with_capacity(rows.len());
     for (step, from) in (0..rows.len()).step_by(super::reference::AT_ONCE).enumerate() {
         let n = super::reference::AT_ONCE.min(rows.len() - from);
-        for (i, pair) in pairs.of_step(step, n, Want::Both)?.into_iter().enumerate() {
+        for (i, pair) in pairs.of_step(step, n, RequiredParts::Both)?.into_iter().enumerate() {
             // The labels tell whether these are the index's stars.
             let known = rows.labels(from + i).first().copied().unwrap_or(f32::NAN);
             anyhow::ensure!(known == pair.parameters[0] as f32, "the index was not made from this grid with this seed");
-            fluxes.push(Seen::lrs(pair.lrs, None).input());
+            fluxes.push(EncoderInput::lrs(pair.lrs, None).input());
         }
     }
     Ok(fluxes)
@@ -116,27 +116,27 @@ pub struct Visits {
     /// As Markdown.
     pub page: String,
     /// LAMOST spectra with S/N of 30 or more, as the encoders see them.
-    pub seen: Vec<Seen>,
+    pub input: Vec<EncoderInput>,
 }
 
 /// How often another visit of the same star is the nearest of all LAMOST spectra, by embedding and by flux.
-pub fn visits(kit: &Kit, predictor: &Predictor, real: &Path) -> Result<Visits> {
+pub fn visits(kit: &EncoderBundle, predictor: &Predictor, real: &Path) -> Result<Visits> {
     let path = real.join("lamost_lrs.npz");
     let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
     let contents = read::read(&path.to_string_lossy(), &bytes).with_context(|| path.display().to_string())?;
     let table = read_table(&real.join("lamost_lrs_labels.csv"))?;
-    let seen = seen(predictor, &contents.spectra);
+    let input = input(predictor, &contents.spectra);
     let mut groups = Vec::new();
     let mut kept = Vec::new();
-    for (spectrum, seen) in contents.spectra.iter().zip(seen) {
-        let Some(seen) = seen else { continue };
+    for (spectrum, input) in contents.spectra.iter().zip(input) {
+        let Some(input) = input else { continue };
         let row = table.id.iter().position(|id| *id == spectrum.meta.id);
         let cell = |column: &str| row.map_or("", |row| text(&table, column, row)).to_string();
         let is_repeated = cell("n_repeat").parse::<f64>().is_ok_and(|n| n > 1.0);
         groups.push(is_repeated.then(|| cell("star_group")));
-        kept.push(seen);
+        kept.push(input);
     }
-    let inputs: Vec<Vec<f32>> = kept.iter().map(Seen::input).collect();
+    let inputs: Vec<Vec<f32>> = kept.iter().map(EncoderInput::input).collect();
     let encoded = block_on(kit.encoders.encode(kept.clone()))?;
     let whole: Vec<Vec<f32>> = encoded.iter().map(|e| unit(e.embedding.clone())).collect();
     let reference: Vec<Vec<f32>> = (0..kit.index.lrs.len()).map(|row| kit.index.lrs.unit(row)).collect();
@@ -150,11 +150,11 @@ pub fn visits(kit: &Kit, predictor: &Predictor, real: &Path) -> Result<Visits> {
     }
     let before: Vec<Vec<f32>> = before.into_iter().map(unit).collect();
     let correlated: Vec<Vec<f32>> = inputs.iter().map(|row| unit(row.iter().map(|v| v - 1.0).collect())).collect();
-    let mut page = String::from("\n### Another visit of the same star\n\n");
+    let mut page = String::from("\n## Repeat visits\n\n");
     let queries = groups.iter().flatten().count();
     let _ = writeln!(
         page,
-        "{queries} LAMOST spectra of stars that were seen more than once, each searched among all {}:\n\n| by | first | rate |\n|---|---|---|",
+        "{queries} LAMOST spectra of stars with several visits, each searched among all {}. The nearest neighbour is of the same star:\n\n| by | N | fraction |\n|---|---|---|",
         kept.len()
     );
     for (name, rows) in [
@@ -172,28 +172,29 @@ pub fn visits(kit: &Kit, predictor: &Predictor, real: &Path) -> Result<Visits> {
         let _ = writeln!(page, "| {name} | {found} | {:.3} |", found as f64 / queries.max(1) as f64);
     }
     page.push_str(&odds(&kept, &groups, queries));
-    let is_clean = |(seen, spectrum): &(Seen, &Spectrum)| {
-        crate::preprocess::snr::estimate(spectrum).is_some_and(|s| s.value >= 30.0) && !seen.flux.is_empty()
+    let is_clean = |(input, spectrum): &(EncoderInput, &Spectrum)| {
+        crate::preprocess::snr::estimate(spectrum).is_some_and(|s| s.value >= 30.0) && !input.flux.is_empty()
     };
     let by_id = contents.spectra.iter();
     let clean = if kept.len() == contents.spectra.len() {
-        kept.into_iter().zip(by_id).filter(is_clean).map(|(seen, _)| seen).collect()
+        kept.into_iter().zip(by_id).filter(is_clean).map(|(input, _)| input).collect()
     } else {
         kept
     };
-    Ok(Visits { page, seen: clean })
+    Ok(Visits { page, input: clean })
 }
 
 /// The same by the odds that two spectra are of one star, and how many pairs are right beyond some odds.
-fn odds(seen: &[Seen], groups: &[Option<String>], queries: usize) -> String {
-    let all: Vec<&Seen> = seen.iter().collect();
+fn odds(input: &[EncoderInput], groups: &[Option<String>], queries: usize) -> String {
+    let all: Vec<&EncoderInput> = input.iter().collect();
     let Some(population) = Population::of(&all) else { return String::new() };
     let mut text = String::new();
     for (name, with_velocities) in
         [("odds of one star, lines alone", false), ("odds of one star, lines and velocities", true)]
     {
-        let of = |seen: &Seen| Seen { rv_kms: seen.rv_kms.filter(|_| with_velocities), ..seen.clone() };
-        let some: Vec<Seen> = seen.iter().map(of).collect();
+        let of =
+            |input: &EncoderInput| EncoderInput { rv_kms: input.rv_kms.filter(|_| with_velocities), ..input.clone() };
+        let some: Vec<EncoderInput> = input.iter().map(of).collect();
         let places: Vec<Option<Place>> = population.places(&some.iter().collect::<Vec<_>>());
         let log10_odds = |i: usize, j: usize| Some(population.log10_odds(places[i].as_ref()?, places[j].as_ref()?));
         let best = |i: usize| {
@@ -214,7 +215,7 @@ fn odds(seen: &[Seen], groups: &[Option<String>], queries: usize) -> String {
         let there = pairs.iter().filter(|p| p.0).count();
         let _ = writeln!(
             text,
-            "\nPairs by their odds, {there} of {} being of one star:\n\n| log10 of the odds at least | pairs | of one star |\n|---|---|---|",
+            "\nPairs by their odds; {there} of {} pairs are of one star:\n\n| log10 of the odds at least | pairs | of one star |\n|---|---|---|",
             pairs.len()
         );
         for least in [1.0, 1.5, 2.0, 2.5, 3.0] {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::task::finetune::WarmupCosine;
 
 /// What is taught.
-pub trait Lesson: Sync {
+pub trait Objective: Sync {
     /// The network.
     type Network: Module;
     /// What one step looks at: plain numbers, made in another thread.
@@ -78,7 +78,7 @@ pub enum Progress<'a> {
 
 /// What stands beside the weights of a checkpoint.
 #[derive(Debug, Serialize, Deserialize)]
-struct State {
+struct LoopState {
     /// What the run was started with: another one must not go on from here.
     recipe: String,
     step: usize,
@@ -94,7 +94,7 @@ pub fn rng_of(seed: u64, step: usize, example: usize) -> ChaCha8Rng {
 
 /// Teaches a network, from the checkpoint in `folder` if there is one. `recipe` names all that the outcome depends on; a
 /// checkpoint of another recipe is refused. Gives the network without gradients.
-pub fn run<L: Lesson>(
+pub fn run<L: Objective>(
     lesson: &L,
     start: impl FnOnce(&Device) -> Result<L::Network>,
     how: &Schedule,
@@ -155,7 +155,7 @@ pub fn run<L: Lesson>(
                 let held_out = lesson.check(&network.valid(), device)?;
                 points.push(Point { step: step + 1, training: sum / count as f64, held_out });
                 (sum, count) = (0.0, 0);
-                let state = State { recipe: recipe.into(), step: step + 1, points: points.clone() };
+                let state = LoopState { recipe: recipe.into(), step: step + 1, points: points.clone() };
                 write_checkpoint(folder, &network, &optimiser, &state)?;
                 tell(Progress::Checkpoint(&points))?;
             }
@@ -184,9 +184,9 @@ fn state_file(folder: &Path) -> PathBuf {
     folder.join("state.json")
 }
 
-fn read_state(folder: &Path, recipe: &str) -> Result<Option<State>> {
+fn read_state(folder: &Path, recipe: &str) -> Result<Option<LoopState>> {
     let Ok(json) = std::fs::read(state_file(folder)) else { return Ok(None) };
-    let state: State = serde_json::from_slice(&json)
+    let state: LoopState = serde_json::from_slice(&json)
         .with_context(|| format!("{} is damaged; remove it to start anew", state_file(folder).display()))?;
     if state.recipe != recipe {
         bail!(
@@ -200,7 +200,12 @@ fn read_state(folder: &Path, recipe: &str) -> Result<Option<State>> {
 
 /// The new files first, then the state that names them, then the old files away: a run that is killed in between finds one of
 /// both checkpoints whole.
-fn write_checkpoint<M: Module>(folder: &Path, network: &M, optimiser: &ModuleOptimizer, state: &State) -> Result<()> {
+fn write_checkpoint<M: Module>(
+    folder: &Path,
+    network: &M,
+    optimiser: &ModuleOptimizer,
+    state: &LoopState,
+) -> Result<()> {
     let what = || format!("writing a checkpoint to {}", folder.display());
     let files = Files::of(folder, state.step);
     network.clone().save_file(&files.network).with_context(what)?;

@@ -1,4 +1,4 @@
-//! A chart on a canvas: drawn when it changes, its points to be picked, saved as SVG.
+//! Canvas that draws a chart, reports which point was clicked, and saves the chart as SVG.
 
 use leptos::{ev, html, prelude::*};
 
@@ -6,16 +6,16 @@ use super::download::save_text;
 use super::plot_canvas::{draw, watch_size};
 use super::state::State;
 use super::theme::PlotTheme;
-use crate::plot::{Chart, Drawing};
+use crate::plot::{Chart, Drawable};
 
-/// Width and height of a saved chart, mm: a column of a journal.
+/// Width and height of a saved chart, mm: one journal column.
 const SAVED_MM: (f64, f64) = (88.0, 88.0);
 
-/// A chart. `says` is its content in words, for those who do not see it; `pick` hears which point was chosen.
+/// A chart. `description` is the text for screen readers; `pick` receives the index of the clicked point.
 #[component]
 pub fn ChartCanvas(
     chart: Memo<Chart>,
-    #[prop(into)] says: Signal<String>,
+    #[prop(into)] description: Signal<String>,
     test_id: &'static str,
     #[prop(optional)] pick: Option<Callback<usize>>,
 ) -> impl IntoView {
@@ -28,7 +28,7 @@ pub fn ChartCanvas(
         let Some(canvas) = canvas.get() else { return };
         chart.with(|chart| theme.with(|theme| draw(&canvas, chart, theme, size.get())));
     });
-    let under = move |event: &ev::MouseEvent| {
+    let point_at = move |event: &ev::MouseEvent| {
         let at = (f64::from(event.offset_x()), f64::from(event.offset_y()));
         chart.with_untracked(|chart| chart.nearest(at, size.get_untracked()))
     };
@@ -40,15 +40,15 @@ pub fn ChartCanvas(
         }
     };
     view! {
-        <div class="chart" data-testid=test_id role="img" aria-label=says>
+        <div class="chart" data-testid=test_id role="img" aria-label=description>
             <canvas
                 node_ref=canvas aria-hidden="true" class:pickable=move || is_over.get()
                 on:click=move |event| {
-                    if let (Some(pick), Some(point)) = (pick, under(&event)) {
+                    if let (Some(pick), Some(point)) = (pick, point_at(&event)) {
                         pick.run(point);
                     }
                 }
-                on:mousemove=move |event| is_over.set(pick.is_some() && under(&event).is_some())
+                on:mousemove=move |event| is_over.set(pick.is_some() && point_at(&event).is_some())
             ></canvas>
         </div>
         <p class="chart-save"><button class="quiet" on:click=save>"Save SVG"</button></p>

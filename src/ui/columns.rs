@@ -1,23 +1,23 @@
-//! The dialogue in which the user says which column of a text is what.
+//! Dialogue in which the user assigns the columns of a text file.
 
 use leptos::{ev, html, prelude::*};
 
-use super::state::{Row, State, of_file};
-use crate::engine::{Assumptions, Request};
-use crate::read::column_mapping::{Columns, ErrorKind, Preview, WaveUnit};
+use super::state::{Row, State, file_key};
+use crate::engine::protocol::{Assumptions, Request, SpectraRequest};
+use crate::read::column_mapping::{ColumnMapping, ErrorKind, Preview, WaveUnit};
 
-/// Whose columns are asked about.
+/// The file whose columns the dialogue asks for.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct ColumnQuestion {
     /// Path of the file.
     pub path: String,
-    /// The spectrum that was read from it, if one was.
+    /// The spectrum read from the file, if any.
     pub row: Option<Row>,
-    /// Its first lines, when they have come.
+    /// Its first lines, once the engine has sent them.
     pub preview: Option<Result<Box<Preview>, String>>,
 }
 
-/// True for the name of a file that may be a text with columns.
+/// True if the file name has an extension of text files with columns.
 pub fn may_have_columns(path: &str) -> bool {
     let path = path.to_lowercase();
     let path = path.trim_end_matches(".gz");
@@ -26,22 +26,22 @@ pub fn may_have_columns(path: &str) -> bool {
         .any(|ending| path.strip_suffix(ending).is_some_and(|stem| stem.ends_with('.')))
 }
 
-/// What a column can be, as the menu above it says.
+/// The quantity in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Use {
-    Nothing,
+enum ColumnRole {
+    Unused,
     Wavelength,
     Flux,
     Sigma,
     Ivar,
 }
 
-impl Use {
-    const ALL: [Self; 5] = [Self::Nothing, Self::Wavelength, Self::Flux, Self::Sigma, Self::Ivar];
+impl ColumnRole {
+    const ALL: [Self; 5] = [Self::Unused, Self::Wavelength, Self::Flux, Self::Sigma, Self::Ivar];
 
     fn name(self) -> &'static str {
         match self {
-            Self::Nothing => "not used",
+            Self::Unused => "not used",
             Self::Wavelength => "wavelength",
             Self::Flux => "flux",
             Self::Sigma => "error σ",
@@ -49,24 +49,24 @@ impl Use {
         }
     }
 
-    fn of(columns: &Columns, i: usize) -> Self {
+    fn of(columns: &ColumnMapping, i: usize) -> Self {
         match i as u16 {
             i if i == columns.wave => Self::Wavelength,
             i if i == columns.flux => Self::Flux,
             i if columns.error == Some((i, ErrorKind::Sigma)) => Self::Sigma,
             i if columns.error == Some((i, ErrorKind::Ivar)) => Self::Ivar,
-            _ => Self::Nothing,
+            _ => Self::Unused,
         }
     }
 }
 
-/// The dialogue; open while there is a question.
+/// The dialogue; open while `column_question` is set.
 #[component]
 pub fn ColumnsDialog() -> impl IntoView {
     let state = expect_context::<State>();
     let dialog = NodeRef::<html::Dialog>::new();
     Effect::new(move |_| {
-        let is_asked = state.columns.with(Option::is_some);
+        let is_asked = state.column_question.with(Option::is_some);
         let Some(dialog) = dialog.get() else { return };
         if is_asked && !dialog.open() {
             // Fails only for a dialogue that is open already.
@@ -75,44 +75,45 @@ pub fn ColumnsDialog() -> impl IntoView {
             dialog.close();
         }
     });
-    let path = move || state.columns.with(|q| q.as_ref().map_or(String::new(), |q| q.path.clone()));
+    let path = move || state.column_question.with(|q| q.as_ref().map_or(String::new(), |q| q.path.clone()));
     view! {
         <dialog
             class="columns" node_ref=dialog aria-labelledby="columns-title" data-testid="columns-dialog"
-            on:close=move |_| state.columns.set(None)
+            on:close=move |_| state.column_question.set(None)
         >
-            <h2 id="columns-title" tabindex="-1" autofocus>"Which column is what?"</h2>
+            <h2 id="columns-title" tabindex="-1" autofocus>"Assign the columns"</h2>
             <p class="muted">{path}</p>
-            {move || match state.columns.get()?.preview.clone() {
-                None => Some(view! { <p class="waiting">"Reading its first lines…"</p> }.into_any()),
+            {move || match state.column_question.get()?.preview.clone() {
+                None => Some(view! { <p class="waiting">"Reading the first lines…"</p> }.into_any()),
                 Some(Err(why)) => Some(view! { <p class="error" role="alert">{why}</p> }.into_any()),
-                Some(Ok(preview)) => Some(view! { <Choices preview=*preview/> }.into_any()),
+                Some(Ok(preview)) => Some(view! { <ColumnForm preview=*preview/> }.into_any()),
             }}
-            <Show when=move || !state.columns.with(|q| matches!(q, Some(Question { preview: Some(Ok(_)), .. })))>
-                <p><button on:click=move |_| state.columns.set(None)>"Close"</button></p>
+            <Show when=move || !state.column_question.with(|q| matches!(q, Some(ColumnQuestion { preview: Some(Ok(_)), .. })))>
+                <p><button on:click=move |_| state.column_question.set(None)>"Close"</button></p>
             </Show>
         </dialog>
     }
 }
 
 #[component]
-fn Choices(preview: Preview) -> impl IntoView {
+fn ColumnForm(preview: Preview) -> impl IntoView {
     let state = expect_context::<State>();
-    let said = state.columns.with_untracked(|q| q.as_ref()?.row?.assumptions.get_untracked().columns);
-    let first = said.unwrap_or(preview.guess);
-    let uses: Vec<RwSignal<Use>> = (0..preview.names.len()).map(|i| RwSignal::new(Use::of(&first, i))).collect();
+    let previous = state.column_question.with_untracked(|q| q.as_ref()?.row?.assumptions.get_untracked().columns);
+    let first = previous.unwrap_or(preview.guess);
+    let uses: Vec<RwSignal<ColumnRole>> =
+        (0..preview.names.len()).map(|i| RwSignal::new(ColumnRole::of(&first, i))).collect();
     let unit = RwSignal::new(first.unit);
     let choose = {
         let uses = uses.clone();
         move |at: usize, event: ev::Event| {
             let value = event_target_value(&event);
-            let wanted = Use::ALL.into_iter().find(|u| u.name() == value).unwrap_or(Use::Nothing);
-            let is_error = |u| matches!(u, Use::Sigma | Use::Ivar);
-            // One column each: what had this use before has none now.
+            let wanted = ColumnRole::ALL.into_iter().find(|u| u.name() == value).unwrap_or(ColumnRole::Unused);
+            let is_error = |u| matches!(u, ColumnRole::Sigma | ColumnRole::Ivar);
+            // Each quantity has one column: another column with the same role becomes unused.
             for other in uses.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, other)| other) {
-                let had = other.get_untracked();
-                if wanted != Use::Nothing && (had == wanted || is_error(had) && is_error(wanted)) {
-                    other.set(Use::Nothing);
+                let other_role = other.get_untracked();
+                if wanted != ColumnRole::Unused && (other_role == wanted || is_error(other_role) && is_error(wanted)) {
+                    other.set(ColumnRole::Unused);
                 }
             }
             uses[at].set(wanted);
@@ -122,12 +123,17 @@ fn Choices(preview: Preview) -> impl IntoView {
         let uses = uses.clone();
         move || {
             let find = |wanted| uses.iter().position(|u| u.get() == wanted).map(|i| i as u16);
-            let sigma = find(Use::Sigma).map(|i| (i, ErrorKind::Sigma));
-            let error = sigma.or_else(|| find(Use::Ivar).map(|i| (i, ErrorKind::Ivar)));
-            Some(Columns { wave: find(Use::Wavelength)?, unit: unit.get(), flux: find(Use::Flux)?, error })
+            let sigma = find(ColumnRole::Sigma).map(|i| (i, ErrorKind::Sigma));
+            let error = sigma.or_else(|| find(ColumnRole::Ivar).map(|i| (i, ErrorKind::Ivar)));
+            Some(ColumnMapping {
+                wave: find(ColumnRole::Wavelength)?,
+                unit: unit.get(),
+                flux: find(ColumnRole::Flux)?,
+                error,
+            })
         }
     };
-    let is_whole = {
+    let is_complete = {
         let chosen = chosen.clone();
         Memo::new(move |_| chosen().is_some())
     };
@@ -142,10 +148,10 @@ fn Choices(preview: Preview) -> impl IntoView {
             <th scope="col">
                 <span class="column-name">{name.clone()}</span>
                 <select
-                    aria-label=format!("What {name} is") data-testid=format!("column-{i}")
+                    aria-label=format!("Quantity in column {name}") data-testid=format!("column-{i}")
                     prop:value=move || of.get().name() on:change=move |event| choose(i, event)
                 >
-                    {Use::ALL.map(|u| view! { <option value=u.name() selected=move || of.get() == u>{u.name()}</option> }).collect_view()}
+                    {ColumnRole::ALL.map(|u| view! { <option value=u.name() selected=move || of.get() == u>{u.name()}</option> }).collect_view()}
                 </select>
             </th>
         }
@@ -168,7 +174,7 @@ fn Choices(preview: Preview) -> impl IntoView {
                 <tbody>{lines}</tbody>
             </table>
         </div>
-        <p class="muted">{format!("{} lines of values. Air or vacuum can be set beside the spectrum.", preview.n_lines)}</p>
+        <p class="muted">{format!("{} lines of values. You can set air or vacuum wavelengths next to the plot of the spectrum.", preview.n_lines)}</p>
         <label>
             "Wavelengths in "
             <select data-testid="column-unit" on:change=set_unit>
@@ -177,42 +183,42 @@ fn Choices(preview: Preview) -> impl IntoView {
                 }).collect_view()}
             </select>
         </label>
-        <p role="status">{move || (!is_whole.get()).then_some("Say which column holds the wavelength and which the flux.")}</p>
+        <p role="status">{move || (!is_complete.get()).then_some("Select the wavelength column and the flux column.")}</p>
         <p class="actions">
-            <button class="primary" data-testid="read-columns" disabled=move || !is_whole.get() on:click=read>"Read it so"</button>
-            {said.map(|_| view! {
-                <button data-testid="forget-columns" on:click=move |_| state.read_columns(None)>"As the file says"</button>
+            <button class="primary" data-testid="read-columns" disabled=move || !is_complete.get() on:click=read>"Read with these columns"</button>
+            {previous.map(|_| view! {
+                <button data-testid="reset-columns" on:click=move |_| state.read_columns(None)>"As in the file"</button>
             })}
-            <button on:click=move |_| state.columns.set(None)>"Cancel"</button>
+            <button on:click=move |_| state.column_question.set(None)>"Cancel"</button>
         </p>
     }
 }
 
 impl State {
-    /// Asks the user which columns of a file to read: of a spectrum that it gave, or of one that it did not give.
+    /// Opens the dialogue for a file. `row` is the spectrum read from it, if any.
     pub fn ask_columns(&self, path: String, row: Option<Row>) {
         let file = self.file(&path);
-        let preview = file.is_none().then(|| Err("The file is not open any more; drop it again.".to_string()));
-        self.columns.set(Some(Question { path: path.clone(), row, preview }));
+        let preview = file.is_none().then(|| Err("The file is no longer open. Drop it again.".to_string()));
+        self.column_question.set(Some(ColumnQuestion { path: path.clone(), row, preview }));
         if let Some(file) = file {
-            self.send(Request::Preview { path }, vec![file.file]);
+            self.send(Request::Spectra(SpectraRequest::Preview { path }), vec![file.file]);
         }
     }
 
-    /// Reads the file that was asked about by these columns, or again as it says itself.
-    pub fn read_columns(&self, columns: Option<Columns>) {
-        let Some(question) = self.columns.get_untracked() else { return };
-        self.columns.set(None);
+    /// Reads the file of the dialogue with these columns; with `None` the reader detects them.
+    pub fn read_columns(&self, columns: Option<ColumnMapping>) {
+        let Some(question) = self.column_question.get_untracked() else { return };
+        self.column_question.set(None);
         if let Some(row) = question.row {
-            let said = row.assumptions.get_untracked();
-            return self.assume(row, Assumptions { columns, ..said });
+            let assumptions = row.assumptions.get_untracked();
+            return self.set_assumptions(row, Assumptions { columns, ..assumptions });
         }
         let Some(file) = self.file(&question.path) else { return };
-        self.remembered.update_value(|known| {
-            known.insert(of_file(&question.path), Assumptions { columns, ..Assumptions::default() });
+        self.user_assumptions.update_value(|known| {
+            known.insert(file_key(&question.path), Assumptions { columns, ..Assumptions::default() });
         });
         self.autosave();
-        self.skipped.update(|list| list.retain(|item| item.what != question.path));
+        self.skipped.update(|list| list.retain(|item| item.source != question.path));
         self.read(vec![file], columns);
     }
 }

@@ -8,8 +8,7 @@ use leptos::prelude::*;
 use super::format;
 use super::parameters::FlagChip;
 use super::state::{Row, RowKey, State};
-use crate::engine::Request;
-use crate::engine::diagnostics_message::{ReadingEvent, ReadingRequest};
+use crate::engine::protocol::{DiagnosticsEvent, DiagnosticsRequest, Request};
 use crate::plot::{FitCurves, SlopeCurves};
 use crate::result::diagnostics::{ModelFit, Saliency};
 use crate::result::{Flag, Label, SpectrumView};
@@ -69,17 +68,19 @@ impl Reading {
 }
 
 impl State {
-    /// Takes in what the engine of `epoch` said.
-    pub fn receive_reading(&self, epoch: u32, event: ReadingEvent) {
-        let key = |id| RowKey { epoch, id };
+    /// Takes in what the engine of `generation` said.
+    pub fn receive_reading(&self, generation: u32, event: DiagnosticsEvent) {
+        let key = |id| RowKey { generation, id };
         match event {
-            ReadingEvent::Loading { done, total } => self.reading.loading.set((done < total).then_some((done, total))),
-            ReadingEvent::Fitted { spectrum, fit } => {
-                self.reading.loading.set(None);
-                self.reading.fit.set(Some((key(spectrum), fit.map(|fit| Arc::new(*fit)))));
+            DiagnosticsEvent::Loading { done, total } => {
+                self.diagnostics.loading.set((done < total).then_some((done, total)))
             }
-            ReadingEvent::Salient { spectrum, saliency } => {
-                self.reading.saliency.set(Some((key(spectrum), saliency.map(|s| Arc::new(*s)))));
+            DiagnosticsEvent::Fit { spectrum, fit } => {
+                self.diagnostics.loading.set(None);
+                self.diagnostics.fit.set(Some((key(spectrum), fit.map(|fit| Arc::new(*fit)))));
+            }
+            DiagnosticsEvent::Saliency { spectrum, saliency } => {
+                self.diagnostics.saliency.set(Some((key(spectrum), saliency.map(|s| Arc::new(*s)))));
             }
         }
     }
@@ -87,23 +88,23 @@ impl State {
     /// Asks for what is shown of a row that has an answer.
     pub fn ask_reading(&self, key: RowKey) {
         let is_answered =
-            self.row(key).is_some_and(|row| row.answer.with_untracked(|answer| answer.prediction().is_some()));
+            self.row(key).is_some_and(|row| row.status.with_untracked(|answer| answer.prediction().is_some()));
         if !is_answered || !self.is_current(key) {
             return;
         }
-        let ask = |request| self.send(Request::Reading(request), Vec::new());
-        if self.reading.shows_fit.get_untracked() {
-            ask(ReadingRequest::Fit { spectrum: key.id });
+        let ask = |request| self.send(Request::Diagnostics(request), Vec::new());
+        if self.diagnostics.shows_fit.get_untracked() {
+            ask(DiagnosticsRequest::CheckFit { spectrum: key.id });
         }
-        let target = self.reading.target.get_untracked();
+        let target = self.diagnostics.target.get_untracked();
         if !target.is_empty() {
-            ask(ReadingRequest::Saliency { spectrum: key.id, target });
+            ask(DiagnosticsRequest::Saliency { spectrum: key.id, target });
         }
     }
 
     /// Shows the model spectrum, or no longer.
     pub fn toggle_fit(&self) {
-        self.reading.shows_fit.update(|shows| *shows = !*shows);
+        self.diagnostics.shows_fit.update(|shows| *shows = !*shows);
         if let Some(key) = self.selected.get_untracked() {
             self.ask_reading(key);
         }
@@ -111,7 +112,7 @@ impl State {
 
     /// The engine that was asked is gone.
     pub fn lose_reading(&self) {
-        self.reading.loading.set(None);
+        self.diagnostics.loading.set(None);
     }
 }
 
@@ -126,7 +127,7 @@ pub struct Curves {
 
 /// What is there of it for a row.
 pub fn curves(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> Memo<Curves> {
-    let reading = expect_context::<State>().reading;
+    let reading = expect_context::<State>().diagnostics;
     let fit = Memo::new(move |_| {
         let fit = reading.fit_of(row.key).filter(|_| reading.shows_fit.get())?.ok()?;
         let fwhm_pixels = f64::from(reading.smoothing.get());
@@ -144,7 +145,7 @@ pub fn curves(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> Memo<Curves> {
 
 /// What is shown of it for a row now.
 pub fn curves_now(state: State, row: Row, view: &SpectrumView) -> Curves {
-    let reading = state.reading;
+    let reading = state.diagnostics;
     untrack(|| {
         let fit = reading.fit_of(row.key).filter(|_| reading.shows_fit.get()).and_then(Result::ok);
         let slopes = reading.saliency_of(row.key).and_then(Result::ok);
@@ -160,19 +161,19 @@ pub fn curves_now(state: State, row: Row, view: &SpectrumView) -> Curves {
 /// Whether there is a place for the model spectrum of a row.
 pub fn shows_fit(row: Row) -> Memo<bool> {
     let state = expect_context::<State>();
-    Memo::new(move |_| state.is_current(row.key) && state.reading.shows_fit.get())
+    Memo::new(move |_| state.is_current(row.key) && state.diagnostics.shows_fit.get())
 }
 
 /// Whether there is a place for what its answer rests on.
 pub fn shows_slopes(row: Row) -> Memo<bool> {
     let state = expect_context::<State>();
-    Memo::new(move |_| state.is_current(row.key) && !state.reading.target.with(String::is_empty))
+    Memo::new(move |_| state.is_current(row.key) && !state.diagnostics.target.with(String::is_empty))
 }
 
 /// Of the slopes' curves, what they are.
 pub fn slopes_key(row: Row) -> impl IntoView {
     let state = expect_context::<State>();
-    let saliency = state.reading.saliency_of(row.key)?.ok()?;
+    let saliency = state.diagnostics.saliency_of(row.key)?.ok()?;
     let name = name_of(&saliency.target);
     let before = saliency
         .before
@@ -191,12 +192,13 @@ fn name_of(target: &str) -> String {
 
 /// The labels that slopes can be asked of.
 fn targets(row: Row) -> Vec<String> {
-    row.answer.with(|answer| {
+    row.status.with(|answer| {
         let Some(prediction) = answer.prediction() else { return Vec::new() };
         // The velocity comes from another network, which sees the spectrum before it is brought to rest.
         let labels = prediction.estimates.iter().map(|e| e.label).filter(|label| *label != Label::Rv);
         let mut targets: Vec<String> = labels.map(|label| label.name().to_owned()).collect();
-        targets.extend(prediction.taught.as_ref().map(|t| t.target.clone()).filter(|t| Label::from_name(t).is_none()));
+        targets
+            .extend(prediction.finetuned.as_ref().map(|t| t.target.clone()).filter(|t| Label::from_name(t).is_none()));
         targets
     })
 }
@@ -205,7 +207,7 @@ fn targets(row: Row) -> Vec<String> {
 #[component]
 pub fn ReadingControls(row: Row, curves: Memo<Curves>) -> impl IntoView {
     let state = expect_context::<State>();
-    let reading = state.reading;
+    let reading = state.diagnostics;
     let choose = move |event| {
         reading.target.set(event_target_value(&event));
         state.ask_reading(row.key);
@@ -263,11 +265,11 @@ pub fn ReadingControls(row: Row, curves: Memo<Curves>) -> impl IntoView {
 /// How the model spectrum of an answer fits, in words.
 #[component]
 pub fn FitLine(key: RowKey) -> impl IntoView {
-    let reading = expect_context::<State>().reading;
+    let reading = expect_context::<State>().diagnostics;
     move || {
         let fit = reading.fit_of(key).filter(|_| reading.shows_fit.get())?.ok()?;
         // Of this star alone: what is exported does not depend on which stars were looked at.
-        let poor = fit.is_poor.then(|| view! { <FlagChip flag=Flag::PoorFit explained=true/> " " });
+        let poor = fit.is_poor.then(|| view! { <FlagChip flag=Flag::PoorFit has_meaning=true/> " " });
         Some(view! { <p class="muted" role="status" data-testid="fit-line">{poor} {in_words(&fit)}</p> })
     }
 }
@@ -279,16 +281,16 @@ fn in_words(fit: &ModelFit) -> String {
         Some(chi2) => format!("reduced χ² {chi2:.0}"),
         None => "no χ², for the file gives no errors,".into(),
     };
-    let usual = format!(
+    let reference_stats = format!(
         "Real stars with such lines usually differ from their model spectrum, too: with the noise taken out this one does {:.1} times as much.",
-        fit.misfit
+        fit.excess_residual
     );
     let edge = match fit.is_inside {
         true => "",
         false => " The answer lies outside of the emulator's grid; the spectrum is that of its nearest edge.",
     };
     format!(
-        "Model spectrum by {}: it differs by {rms:.1} % of the continuum (rms), {chi2} over {} pixels. {usual}{edge}",
+        "Model spectrum by {}: it differs by {rms:.1} % of the continuum (rms), {chi2} over {} pixels. {reference_stats}{edge}",
         fit.emulator, fit.pixels
     )
 }

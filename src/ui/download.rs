@@ -1,4 +1,4 @@
-//! Handing a file to the user.
+//! Downloads: saves a file through the browser.
 
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
@@ -6,18 +6,18 @@ use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
 use super::files::text_of;
 
-/// Saves text under a name in the user's downloads.
+/// Saves text as a download.
 ///
 /// # Errors
-/// What the browser says.
+/// The error text of the browser.
 pub fn save_text(name: &str, mime: &str, text: &str) -> Result<(), String> {
     save_bytes(name, mime, text.as_bytes())
 }
 
-/// Saves bytes under a name in the user's downloads.
+/// Saves bytes as a download.
 ///
 /// # Errors
-/// What the browser says.
+/// The error text of the browser.
 pub fn save_bytes(name: &str, mime: &str, bytes: &[u8]) -> Result<(), String> {
     let save = || -> Result<(), JsValue> {
         let kind = BlobPropertyBag::new();

@@ -1,4 +1,5 @@
-//! The running engine as the page sees it: events gathered into batches, and one restart after a crash.
+//! Connection to the engine worker: sends requests, delivers events in batches, and restarts the engine once after a
+//! crash.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -7,93 +8,95 @@ use gloo::timers::callback::Timeout;
 use leptos::prelude::{Set, SetValue};
 use wasm_bindgen::JsValue;
 
+use super::finetune::trainers::Trainers;
 use super::gpu::GpuLink;
 use super::state::{EngineStatus, State};
-use super::finetune::trainers::Trainers;
 use crate::engine::client::EngineClient;
-use crate::engine::{Event, Request};
+use crate::engine::protocol::{Event, Request, SpectraEvent, WorkerEvent};
 
-/// Where the engine's program lies, relative to the page.
+/// URL of the engine worker, relative to the page.
 const WORKER_URL: &str = "./engine-worker.js";
 
-/// How long events are gathered before the page is changed, ms: about a frame. A bundle of thousands of spectra then
-/// redraws the table sixty times a second and not once a spectrum.
-const GATHER_MS: u32 = 16;
+/// Time over which events are batched, ms: about one frame. With thousands of spectra the page then updates 60 times
+/// a second, not once per spectrum.
+const BATCH_MS: u32 = 16;
 
-/// The engine's client and how often it was started.
+/// The engine worker and the state needed to restart it.
 pub struct EngineLink {
     state: State,
     gpu: Rc<GpuLink>,
     trainers: Rc<Trainers>,
     client: RefCell<Option<EngineClient>>,
-    epoch: Cell<u32>,
+    generation: Cell<u32>,
     queue: RefCell<Vec<(u32, Event)>>,
     flush: RefCell<Option<Timeout>>,
-    /// True while a crash may still be answered by a restart without asking.
-    may_restart: Cell<bool>,
+    /// True if the next crash restarts the engine automatically.
+    can_restart: Cell<bool>,
 }
 
 impl EngineLink {
-    /// Starts the first engine.
+    /// Starts the engine.
     pub fn start(state: State) -> Rc<Self> {
         let link = Rc::new(Self {
             state,
             gpu: GpuLink::new(state.gpu),
             trainers: Rc::default(),
             client: RefCell::new(None),
-            epoch: Cell::new(0),
+            generation: Cell::new(0),
             queue: RefCell::new(Vec::new()),
             flush: RefCell::new(None),
-            may_restart: Cell::new(true),
+            can_restart: Cell::new(true),
         });
         link.spawn();
         link
     }
 
-    /// How many engines there were before this one.
-    pub fn epoch(&self) -> u32 {
-        self.epoch.get()
+    /// Number of engines that were started before this one.
+    pub fn generation(&self) -> u32 {
+        self.generation.get()
     }
 
-    /// Sends a request with its files or its port; a request that cannot be sent is shown.
+    /// Sends a request with its files or its port. If this fails, the page shows a notice.
     pub fn send(&self, request: &Request, attachments: &[JsValue]) {
         let sent = self.client.borrow().as_ref().map_or(Ok(()), |client| client.send(request, attachments));
         if let Err(why) = sent {
-            self.state.notice.set(Some(format!("The engine could not be reached: {why}. Reload the page.")));
+            self.state
+                .notice
+                .set(Some(format!("The request could not be sent to the engine: {why}. Reload the page.")));
         }
     }
 
-    /// Starts the workers that train, if there are none.
+    /// Starts the training workers, if none is running.
     pub fn ensure_trainers(self: &Rc<Self>) {
         self.trainers.ensure(self);
     }
 
-    /// Says what went wrong with them.
-    pub fn trouble_in_teaching(&self, why: String) {
-        self.state.teach.trouble.set(Some(why));
+    /// Shows an error of a training worker in the fine-tuning panel.
+    pub fn report_training_error(&self, why: String) {
+        self.state.finetune.error.set(Some(why));
     }
 
-    /// Starts another engine in place of the last one.
+    /// Starts a new engine in place of the previous one.
     pub fn restart(self: &Rc<Self>) {
-        self.epoch.set(self.epoch.get() + 1);
+        self.generation.set(self.generation.get() + 1);
         self.spawn();
     }
 
     fn spawn(self: &Rc<Self>) {
         self.state.engine.set(EngineStatus::Starting);
-        // A new engine has nothing to forget.
-        self.state.clearing.set_value(0);
-        let epoch = self.epoch.get();
+        // A new engine holds no spectra to clear.
+        self.state.pending_clears.set_value(0);
+        let generation = self.generation.get();
         let on_event = {
             let link = self.clone();
-            move |event| link.gather(epoch, event)
+            move |event| link.enqueue(generation, event)
         };
         let on_crash = {
             let link = self.clone();
-            // Not at once: the client that reports the crash is still on the stack.
+            // Deferred: the client that reports the crash is still on the stack.
             move |why: String| {
                 let link = link.clone();
-                Timeout::new(0, move || link.crashed(epoch, why)).forget();
+                Timeout::new(0, move || link.on_crash(generation, why)).forget();
             }
         };
         match EngineClient::spawn(WORKER_URL, on_event, on_crash) {
@@ -102,48 +105,48 @@ impl EngineLink {
         }
     }
 
-    fn gather(self: &Rc<Self>, epoch: u32, event: Event) {
-        if epoch != self.epoch.get() {
+    fn enqueue(self: &Rc<Self>, generation: u32, event: Event) {
+        if generation != self.generation.get() {
             return;
         }
-        self.queue.borrow_mut().push((epoch, event));
+        self.queue.borrow_mut().push((generation, event));
         let mut flush = self.flush.borrow_mut();
         if flush.is_none() {
             let link = self.clone();
-            *flush = Some(Timeout::new(GATHER_MS, move || link.deliver()));
+            *flush = Some(Timeout::new(BATCH_MS, move || link.deliver()));
         }
     }
 
     fn deliver(self: &Rc<Self>) {
         self.flush.take();
-        for (epoch, event) in self.queue.take() {
-            // An engine that finished a job has recovered: the next crash is a new one.
-            if matches!(event, Event::Done { .. }) {
-                self.may_restart.set(true);
+        for (generation, event) in self.queue.take() {
+            // After a finished job the next crash counts as the first again.
+            if matches!(event, Event::Spectra(SpectraEvent::Done { .. })) {
+                self.can_restart.set(true);
             }
-            if let Event::HelpLost { why } = &event {
-                self.gpu.is_lost(why);
+            if let Event::Worker(WorkerEvent::GpuLost { reason: why }) = &event {
+                self.gpu.on_lost(why);
             }
-            let is_ready = matches!(event, Event::Ready { .. });
-            self.state.receive(epoch, event);
+            let is_ready = matches!(event, Event::Worker(WorkerEvent::Ready { .. }));
+            self.state.receive(generation, event);
             if is_ready {
-                self.gpu.cpu_is_ready(self);
+                self.gpu.on_cpu_ready(self);
             }
         }
     }
 
-    fn crashed(self: &Rc<Self>, epoch: u32, why: String) {
-        if epoch != self.epoch.get() {
+    fn on_crash(self: &Rc<Self>, generation: u32, why: String) {
+        if generation != self.generation.get() {
             return;
         }
         self.deliver();
         self.trainers.end();
-        self.state.teach.lose_engine();
-        self.state.lose_engine();
+        self.state.finetune.handle_engine_loss();
+        self.state.handle_engine_loss();
         drop(self.client.take());
-        if self.may_restart.replace(false) {
+        if self.can_restart.replace(false) {
             self.restart();
-            self.state.notice.set(Some(format!("The engine stopped ({why}) and was started again.")));
+            self.state.notice.set(Some(format!("The engine stopped ({why}) and was restarted.")));
         } else {
             self.state.notice.set(None);
             self.state.engine.set(EngineStatus::Stopped(why));

@@ -1,80 +1,96 @@
-//! What the engine says, brought to the page's state.
+//! Applies the engine's events to the page's state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::state::{Answer, Curves, EngineStatus, Progress, RowKey, State};
-use crate::engine::Event;
-use crate::engine::finetune_message::TeachEvent;
+use super::state::{Curves, EngineStatus, PredictionStatus, Progress, RowKey, State};
+use crate::engine::protocol::{Event, FinetuneEvent, SpecClipEvent, SpectraEvent, WorkerEvent};
 
-/// True of what is said of spectra, labels and what is learned from them: all that "Clear all" forgets.
+/// True for events about spectra, labels and fine-tuning: the state that "Clear all" removes.
 fn is_of_spectra(event: &Event) -> bool {
     match event {
-        Event::Found { .. } | Event::Skipped { .. } | Event::Labelled { .. } | Event::Tables { .. } => true,
-        Event::Teaching(event) => !matches!(
+        Event::Spectra(SpectraEvent::Added { .. })
+        | Event::Spectra(SpectraEvent::Skipped { .. })
+        | Event::Spectra(SpectraEvent::Labels { .. })
+        | Event::Spectra(SpectraEvent::LabelTables { .. }) => true,
+        Event::Finetune(event) => !matches!(
             event,
-            TeachEvent::Bases(_) | TeachEvent::Fetching { .. } | TeachEvent::InUse { .. } | TeachEvent::NotInUse
+            FinetuneEvent::BaseModels(_)
+                | FinetuneEvent::Fetching { .. }
+                | FinetuneEvent::AdapterApplied { .. }
+                | FinetuneEvent::AdapterRemoved
         ),
         _ => false,
     }
 }
 
 impl State {
-    /// Takes in what the engine of `epoch` said.
-    pub fn receive(&self, epoch: u32, event: Event) {
-        let key = |id| RowKey { epoch, id };
-        if self.clearing.get_value() > 0 && is_of_spectra(&event) {
+    /// Applies an event from the engine of this generation.
+    pub fn receive(&self, generation: u32, event: Event) {
+        let key = |id| RowKey { generation, id };
+        if self.pending_clears.get_value() > 0 && is_of_spectra(&event) {
             return;
         }
         match event {
-            Event::Cleared => self.clearing.update_value(|n| *n = n.saturating_sub(1)),
-            Event::Loading { what, done, total } => self.engine.set(EngineStatus::Loading { what, done, total }),
-            Event::Ready { backend, model } => {
+            Event::Spectra(SpectraEvent::Cleared) => self.pending_clears.update_value(|n| *n = n.saturating_sub(1)),
+            Event::Worker(WorkerEvent::Loading { item: what, done, total }) => {
+                self.engine.set(EngineStatus::Loading { name: what, done, total })
+            }
+            Event::Worker(WorkerEvent::Ready { backend, model }) => {
                 self.model.set(Some(model));
                 self.engine.set(EngineStatus::Ready(backend));
             }
-            Event::Unavailable { reason } => self.engine.set(EngineStatus::Unavailable(reason)),
-            Event::Found { spectrum, summary, .. } => self.add_row(key(spectrum), *summary, Answer::Waiting),
-            Event::Skipped { what, why, .. } => self.skip(what, why),
-            Event::Predicted { spectrum, prediction } => {
-                self.answer(key(spectrum), Answer::Predicted(Arc::new(*prediction)));
+            Event::Worker(WorkerEvent::Unavailable { reason }) => self.engine.set(EngineStatus::Unavailable(reason)),
+            Event::Spectra(SpectraEvent::Added { spectrum, summary, .. }) => {
+                self.add_row(key(spectrum), *summary, PredictionStatus::Pending)
             }
-            Event::Refused { spectrum, why } => self.answer(key(spectrum), Answer::Refused(why)),
-            Event::View { spectrum, view } => self.take_view(key(spectrum), Ok(Arc::new(*view))),
-            Event::NoView { spectrum, why } => self.take_view(key(spectrum), Err(why)),
-            Event::Changed { spectrum, summary } => {
+            Event::Spectra(SpectraEvent::Skipped { item: what, reason: why, .. }) => self.skip(what, why),
+            Event::Spectra(SpectraEvent::Predicted { spectrum, prediction }) => {
+                self.set_status(key(spectrum), PredictionStatus::Predicted(Arc::new(*prediction)));
+            }
+            Event::Spectra(SpectraEvent::Refused { spectrum, reason: why }) => {
+                self.set_status(key(spectrum), PredictionStatus::Refused(why))
+            }
+            Event::Spectra(SpectraEvent::View { spectrum, view }) => {
+                self.store_curves(key(spectrum), Ok(Arc::new(*view)))
+            }
+            Event::Spectra(SpectraEvent::ViewUnavailable { spectrum, reason: why }) => {
+                self.store_curves(key(spectrum), Err(why))
+            }
+            Event::Spectra(SpectraEvent::Updated { spectrum, summary }) => {
                 if let Some(row) = self.row(key(spectrum)) {
                     row.summary.set(Arc::new(*summary));
                 }
             }
-            Event::Labelled { values } => {
-                self.catalogue.update(|all| all.extend(values.into_iter().map(|(id, values)| (key(id), values))));
+            Event::Spectra(SpectraEvent::Labels { values }) => {
+                let values = values.into_iter().map(|(id, values)| (key(id), values));
+                self.catalogue_labels.update(|all| all.extend(values));
             }
-            Event::Preview { path, preview } => self.columns.update(|question| {
+            Event::Spectra(SpectraEvent::Preview { path, preview }) => self.column_question.update(|question| {
                 if let Some(question) = question.as_mut().filter(|question| question.path == path) {
                     question.preview = Some(preview);
                 }
             }),
-            Event::Networks { report } => {
-                // One that was removed meanwhile stays so.
-                self.networks.update(|known| {
+            Event::SpecClip(SpecClipEvent::Status(report)) => {
+                // Ignore the report if the user has removed the models meanwhile.
+                self.specclip.update(|known| {
                     if let Some(known) = known {
                         *known = *report;
                     }
                 });
             }
-            Event::Measured { spectrum, values } => {
-                if self.networks.with_untracked(Option::is_some) {
-                    self.measured.update(|all| drop(all.insert(key(spectrum), values)));
+            Event::SpecClip(SpecClipEvent::Values { spectrum, values }) => {
+                if self.specclip.with_untracked(Option::is_some) {
+                    self.specclip_values.update(|all| drop(all.insert(key(spectrum), values)));
                 }
             }
-            Event::Tables { tables } => self.tables.set(tables),
-            Event::Teaching(event) => self.receive_teaching(epoch, event),
-            Event::Likes(event) => self.receive_likes(event),
-            Event::Reading(event) => self.receive_reading(epoch, event),
-            Event::Progress { job, files_done, files_total, spectra_done, spectra_total } => {
+            Event::Spectra(SpectraEvent::LabelTables { tables }) => self.label_tables.set(tables),
+            Event::Finetune(event) => self.receive_finetune_event(generation, event),
+            Event::Similarity(event) => self.receive_likes(event),
+            Event::Diagnostics(event) => self.receive_reading(generation, event),
+            Event::Spectra(SpectraEvent::Progress { job, files_done, files_total, spectra_done, spectra_total }) => {
                 let progress = Progress { files_done, files_total, spectra_done, spectra_total };
                 self.jobs.update(|jobs| {
                     if let Some(known) = jobs.get_mut(&job) {
@@ -82,11 +98,11 @@ impl State {
                     }
                 });
             }
-            // The page asked the two engines for these, not the state.
-            Event::GpuTested { .. } | Event::HelpLost { .. } => {}
-            Event::Done { job, .. } => {
-                // When the progress goes, everything it told of is there.
-                self.rearrange();
+            // `GpuLink` and `EngineLink` handle these.
+            Event::Worker(WorkerEvent::GpuTested { .. }) | Event::Worker(WorkerEvent::GpuLost { .. }) => {}
+            Event::Spectra(SpectraEvent::Done { job, .. }) => {
+                // Update the table before the progress bar goes.
+                self.update_view();
                 self.jobs.update(|jobs| {
                     jobs.remove(&job);
                 });
@@ -94,23 +110,23 @@ impl State {
         }
     }
 
-    fn take_view(&self, key: RowKey, view: Curves) {
-        self.awaited.deliver(key, &view);
+    fn store_curves(&self, key: RowKey, curves: Curves) {
+        self.pending_curves.deliver(key, &curves);
         if self.selected.get_untracked() == Some(key) {
-            self.view.set(Some((key, view)));
+            self.selected_curves.set(Some((key, curves)));
         }
     }
 
-    fn answer(&self, key: RowKey, answer: Answer) {
+    fn set_status(&self, key: RowKey, status: PredictionStatus) {
         let Some(row) = self.row(key) else { return };
-        row.answer.set(answer);
+        row.status.set(status);
         if self.jobs.with_untracked(BTreeMap::is_empty) {
-            self.late_answer.notify();
+            self.late_prediction.notify();
         }
-        self.rearrange_soon();
-        // The answer brings the model's side of the curves and the end of the ledger with it.
+        self.schedule_view_update();
+        // The prediction adds the normalised spectrum and the last preprocessing steps.
         if self.selected.get_untracked() == Some(key) {
-            self.ask_for_view(key);
+            self.load_curves(key);
             self.ask_reading(key);
         }
     }

@@ -1,36 +1,36 @@
-//! The dialogue in which results are taken away: tables, spectra, figures, a link, a session file.
+//! The export dialogue: link, tables, spectra, session file, figure, citation.
 
 use leptos::{html, prelude::*, task::spawn_local};
 use wasm_bindgen_futures::JsFuture;
 
+use super::diagnostics;
 use super::download::{save_bytes, save_text};
 use super::figure_file::{self, Width};
 use super::files::text_of;
 use super::format;
 use super::plot_canvas::ChosenRange;
-use super::diagnostics;
 use super::samp::OtherPrograms;
 use super::state::{Row, State};
 use crate::plot::smoothed;
 use crate::result::Label;
 use crate::share::{self, Format, Record, citation, link, models_of, session, spectra};
 
-/// Most spectra whose curves are put into one file: a session file of as many has about 100 MB.
-const MOST_CURVES: usize = 2_000;
+/// Largest number of spectra with curves in one file. A session file with this number has about 100 MB.
+const MAX_CURVES: usize = 2_000;
 
-/// The button beside the table and the dialogue that it opens.
+/// The button Export… and its dialogue.
 #[component]
-pub fn TakeAway() -> impl IntoView {
+pub fn ExportDialog() -> impl IntoView {
     let state = expect_context::<State>();
     let range = expect_context::<ChosenRange>();
     let dialog = NodeRef::<html::Dialog>::new();
-    let said = RwSignal::new(String::new());
+    let message = RwSignal::new(String::new());
     let width = RwSignal::new(Width::Double);
     let is_busy = RwSignal::new(false);
     let open = move |_| {
-        said.set(String::new());
+        message.set(String::new());
         if let Some(dialog) = dialog.get_untracked() {
-            // Fails only for a dialogue that is open already.
+            // Fails only for a dialogue that is already open.
             let _ = dialog.show_modal();
         }
     };
@@ -39,93 +39,93 @@ pub fn TakeAway() -> impl IntoView {
             dialog.close();
         }
     };
-    let say = move |done: Result<String, String>| {
-        said.set(done.unwrap_or_else(|why| why));
+    let show_result = move |result: Result<String, String>| {
+        message.set(result.unwrap_or_else(|error| error));
         is_busy.set(false);
     };
-    let table = move |format| say(save_table(&untrack(|| state.taken()), format));
-    let later = move |job: Job| {
+    let export_table = move |format| show_result(save_table(&untrack(|| state.export_rows()), format));
+    let start = move |job: ExportJob| {
         is_busy.set(true);
-        said.set("Gathering the curves…".into());
+        message.set("Collecting the curves…".into());
         spawn_local(async move {
-            let rows = untrack(|| state.taken());
-            say(match job {
-                Job::Spectra => save_spectra(state, rows).await,
-                Job::Session => save_session(state, rows).await,
-                Job::BibTex => copy_bibtex(state, rows).await,
-                Job::Link => copy_link(state, rows).await,
-                Job::Svg => save_figure(state, range, width.get_untracked(), false).await,
-                Job::Png => save_figure(state, range, width.get_untracked(), true).await,
+            let rows = untrack(|| state.export_rows());
+            show_result(match job {
+                ExportJob::Spectra => save_spectra(state, rows).await,
+                ExportJob::Session => save_session(state, rows).await,
+                ExportJob::BibTex => copy_bibtex(state, rows).await,
+                ExportJob::Link => copy_link(state, rows).await,
+                ExportJob::Svg => save_figure(state, range, width.get_untracked(), false).await,
+                ExportJob::Png => save_figure(state, range, width.get_untracked(), true).await,
             });
         });
     };
-    let of = move || {
+    let selection = move || {
         let ticked = state.ticked.with(|t| t.len());
         match ticked {
             0 => format!(
-                "Of {}, as the table shows them. Tick rows to take only those.",
-                format::count(state.arrangement.shown.with(|s| s.len()), "result", "results")
+                "{}: the rows shown in the table. Tick rows to export only these.",
+                format::count(state.table_view.shown.with(|s| s.len()), "result", "results")
             ),
-            n => format!("Of the {} ticked.", format::count(n, "result", "results")),
+            n => format!("{}: the ticked rows.", format::count(n, "result", "results")),
         }
     };
-    let button = move |id: &'static str, text: &'static str, job: Job| {
+    let button = move |id: &'static str, text: &'static str, job: ExportJob| {
         view! {
-            <button data-testid=id disabled=is_busy on:click=move |_| later(job)>{text}</button>
+            <button data-testid=id disabled=is_busy on:click=move |_| start(job)>{text}</button>
         }
     };
     view! {
-        <button data-testid="take-away" disabled=move || state.rows.with(Vec::is_empty) on:click=open>"Take away…"</button>
-        <dialog class="take-away" node_ref=dialog aria-labelledby="take-away-title" data-testid="take-away-dialog">
-            <h2 id="take-away-title">"Take away"</h2>
-            <p class="muted">{of}</p>
+        <button data-testid="export" disabled=move || state.rows.with(Vec::is_empty) on:click=open>"Export…"</button>
+        <dialog class="export" node_ref=dialog aria-labelledby="export-title" data-testid="export-dialog">
+            <h2 id="export-title">"Export"</h2>
+            <p class="muted">{selection}</p>
             <div class="choices" role="group" aria-label="Link">
                 <h3>"Link"</h3>
-                {button("copy-link", "Copy link", Job::Link)}
-                <p>"The results themselves, in the address: whoever opens it sees the table and the normalised spectra. Nothing is uploaded."</p>
+                {button("copy-link", "Copy link", ExportJob::Link)}
+                <p>"The link contains the results. Anyone who opens it sees the table and the normalised spectra. Nothing is uploaded."</p>
             </div>
             <div class="choices" role="group" aria-label="Tables">
                 <h3>"Table"</h3>
                 {Format::ALL.map(|format| view! {
-                    <button data-testid=format!("table-{}", format.name()) disabled=is_busy on:click=move |_| table(format)>
+                    <button data-testid=format!("table-{}", format.name()) disabled=is_busy on:click=move |_| export_table(format)>
                         {match format { Format::Csv => "CSV", Format::Ecsv => "ECSV", Format::VoTable => "VOTable", Format::Fits => "FITS" }}
                     </button>
                 }).collect_view()}
-                <p>"ECSV, VOTable and FITS also hold units, positions, models and what was done to each spectrum."</p>
+                <p>"ECSV, VOTable and FITS also contain units, positions, models and the preprocessing of each spectrum."</p>
             </div>
             <div class="choices" role="group" aria-label="Spectra">
                 <h3>"Spectra"</h3>
-                {button("save-spectra", "Normalised, CSV", Job::Spectra)}
-                {button("save-session", "Session file", Job::Session)}
-                <p>"A session file (.specola) reopens here exactly, with every curve and the adapter in use: drop it on this page."</p>
+                {button("save-spectra", "Normalised, CSV", ExportJob::Spectra)}
+                {button("save-session", "Session file", ExportJob::Session)}
+                <p>"A session file (.specola) restores the results with all curves and the active adapter. Drop it on this page to open it."</p>
             </div>
             <div class="choices" role="group" aria-label="Figure">
                 <h3>"Figure"</h3>
-                {button("save-svg", "SVG", Job::Svg)}
-                {button("save-png", "PNG", Job::Png)}
+                {button("save-svg", "SVG", ExportJob::Svg)}
+                {button("save-png", "PNG", ExportJob::Png)}
                 <label>
                     "Width "
                     <select data-testid="figure-width" on:change=move |e| width.set(Width::from_name(&event_target_value(&e)))>
                         {Width::ALL.map(|w| view! { <option value=w.name() selected=w == Width::Double>{w.name()}</option> }).collect_view()}
                     </select>
                 </label>
-                <p>"Of the spectrum on show; PNG at 600 dots an inch."</p>
+                <p>"The selected spectrum. PNG at 600 dots per inch."</p>
             </div>
             <OtherPrograms/>
             <div class="choices" role="group" aria-label="Citation">
                 <h3>"Cite"</h3>
-                {button("copy-bibtex", "Copy BibTeX", Job::BibTex)}
-                <p>"Of the method, the program and the surveys whose spectra these are, with the words that those ask for."</p>
+                {button("copy-bibtex", "Copy BibTeX", ExportJob::BibTex)}
+                <p>"Citations of the method, the program and the surveys of these spectra, with the surveys’ acknowledgements."</p>
             </div>
-            <p class="said" role="status" data-testid="take-away-said">{said}</p>
+            <p class="status-message" role="status" data-testid="export-status">{message}</p>
             <p><button class="primary" on:click=close>"Close"</button></p>
         </dialog>
     }
 }
 
-/// What needs curves.
+/// An export that waits for curves or for the clipboard.
 #[derive(Debug, Clone, Copy)]
-enum Job {
+enum ExportJob {
     Spectra,
     Session,
     Link,
@@ -134,19 +134,19 @@ enum Job {
     Png,
 }
 
-/// Writes the table and says what it holds.
+/// Saves the table as a file. Returns a summary of its contents.
 ///
 /// # Errors
-/// What the browser says.
+/// The browser's error.
 pub fn save_table(rows: &[Row], format: Format) -> Result<String, String> {
     let records: Vec<Record> = rows.iter().map(Row::record).collect();
     let name = format!("specola.{}", format.extension());
     save_bytes(&name, format.mime(), &share::write(format, &records, &Label::ALL))?;
-    Ok(format!("{name}: {}", what_it_holds(&records)))
+    Ok(format!("{name}: {}", describe_records(&records)))
 }
 
-/// Rows, models and what has no parameters, in words.
-fn what_it_holds(records: &[Record]) -> String {
+/// Numbers of rows and of rows without parameters, and the models, as text.
+fn describe_records(records: &[Record]) -> String {
     let models: Vec<String> = models_of(records).into_iter().map(|m| m.title).collect();
     let without = records.iter().filter(|r| r.prediction().is_none()).count();
     let mut text = format::count(records.len(), "row", "rows");
@@ -160,8 +160,8 @@ fn what_it_holds(records: &[Record]) -> String {
 }
 
 async fn save_spectra(state: State, rows: Vec<Row>) -> Result<String, String> {
-    let (mut views, mut missing) = (Vec::new(), rows.len().saturating_sub(MOST_CURVES));
-    for row in rows.iter().take(MOST_CURVES) {
+    let (mut views, mut missing) = (Vec::new(), rows.len().saturating_sub(MAX_CURVES));
+    for row in rows.iter().take(MAX_CURVES) {
         match state.curves(*row).await {
             Ok(view) => views.push((row.summary.get_untracked().meta.id.clone(), view)),
             Err(_) => missing += 1,
@@ -173,40 +173,41 @@ async fn save_spectra(state: State, rows: Vec<Row>) -> Result<String, String> {
     Ok(format!(
         "specola-spectra.csv: {}{}",
         format::count(written, "spectrum", "spectra"),
-        left_out(missing, "without a normalised spectrum")
+        omitted(missing, "without a normalised spectrum")
     ))
 }
 
 async fn save_session(state: State, rows: Vec<Row>) -> Result<String, String> {
     let records: Vec<Record> = rows.iter().map(Row::record).collect();
-    let skipped = state.skipped.with_untracked(|list| list.iter().map(|s| (s.what.clone(), s.why.clone())).collect());
+    let skipped =
+        state.skipped.with_untracked(|list| list.iter().map(|s| (s.source.clone(), s.reason.clone())).collect());
     let selected = state.selected.get_untracked().and_then(|key| rows.iter().position(|row| row.key == key));
-    let in_use = state.teach.in_use.get_untracked();
-    let adapter = in_use.as_ref().map(|used| (used.sha256.as_str(), used.file.as_slice()));
+    let active_adapter = state.finetune.active_adapter.get_untracked();
+    let adapter = active_adapter.as_ref().map(|used| (used.sha256.as_str(), used.file.as_slice()));
     let mut writer = session::Writer::new(&records, skipped, selected, adapter).map_err(|e| e.to_string())?;
-    for (i, row) in rows.iter().enumerate().take(MOST_CURVES) {
+    for (i, row) in rows.iter().enumerate().take(MAX_CURVES) {
         if let Ok(view) = state.curves(*row).await {
             writer.curves(i, &view).map_err(|e| e.to_string())?;
         }
     }
-    let (bytes, with_curves) = writer.finish().map_err(|e| e.to_string())?;
+    let (bytes, n_with_curves) = writer.finish().map_err(|e| e.to_string())?;
     save_bytes("specola.specola", "application/zip", &bytes)?;
-    let without = left_out(records.len() - with_curves, "without curves");
+    let without = omitted(records.len() - n_with_curves, "without curves");
     Ok(format!(
         "specola.specola ({}): {}{}{without}",
         format::bytes(bytes.len() as u64),
-        what_it_holds(&records).trim_end_matches('.'),
-        if in_use.is_some() { ", with the adapter" } else { "" }
+        describe_records(&records).trim_end_matches('.'),
+        if active_adapter.is_some() { ", with the adapter" } else { "" }
     ))
 }
 
-fn left_out(n: usize, why: &str) -> String {
-    if n == 0 { ".".into() } else { format!("; {n} {why}.") }
+fn omitted(n: usize, reason: &str) -> String {
+    if n == 0 { ".".into() } else { format!("; {n} {reason}.") }
 }
 
 async fn copy_link(state: State, rows: Vec<Row>) -> Result<String, String> {
-    if rows.len() > link::MOST_RESULTS {
-        return Err(link::NoLink::TooMany(rows.len()).to_string());
+    if rows.len() > link::MAX_RESULTS {
+        return Err(link::LinkTooLargeError::TooMany(rows.len()).to_string());
     }
     let records: Vec<Record> = rows.iter().map(Row::record).collect();
     let mut views = Vec::new();
@@ -220,25 +221,26 @@ async fn copy_link(state: State, rows: Vec<Row>) -> Result<String, String> {
     let address = format!("{}#{}", page.split('#').next().unwrap_or_default(), made.fragment);
     let copied = JsFuture::from(window().navigator().clipboard().write_text(&address)).await;
     let curves = match made.block {
-        None => "The normalised spectra did not fit and are left out: a session file holds them".into(),
-        Some(1) => "Its spectra are as the model saw them".into(),
-        Some(block) => format!("Its spectra are averages of {block} pixels"),
+        None => "The normalised spectra do not fit into a link; a session file contains them".into(),
+        Some(1) => "The normalised spectra have their full resolution".into(),
+        Some(block) => format!("The normalised spectra are averaged over {block} pixels"),
     };
-    let missing = if made.without_curve > 0 { format!("; {} without one", made.without_curve) } else { String::new() };
-    let told = format!(
-        "{} in {} characters. {curves}{missing}. Left out: flux as in the file, continuum, the steps before.",
+    let missing =
+        if made.without_curve > 0 { format!("; {} without a spectrum", made.without_curve) } else { String::new() };
+    let summary = format!(
+        "{} in {} characters. {curves}{missing}. Not included: the original flux, the continuum, the preprocessing steps.",
         format::count(made.rows, "result", "results"),
         address.len()
     );
     match copied {
-        Ok(_) => Ok(format!("Link copied: {told}")),
+        Ok(_) => Ok(format!("Link copied: {summary}")),
         Err(_) => {
-            // Into the address bar instead, from where it can be copied.
+            // Put the link into the address bar instead.
             let history = window().history().map_err(|e| text_of(&e))?;
             history
                 .replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address))
                 .map_err(|e| text_of(&e))?;
-            Ok(format!("The browser does not let the page copy; the link stands in the address bar: {told}"))
+            Ok(format!("The browser does not allow copying. The link is in the address bar: {summary}"))
         }
     }
 }
@@ -250,27 +252,27 @@ async fn copy_bibtex(state: State, rows: Vec<Row>) -> Result<String, String> {
     let surveys = if cited.surveys.is_empty() { "no survey".into() } else { cited.surveys.join(", ") };
     let unknown = match cited.of_unknown {
         0 => String::new(),
-        n => format!("; {} not say where from", format::count(n, "spectrum does", "spectra do")),
+        n => format!("; {} of unknown survey", format::count(n, "spectrum", "spectra")),
     };
-    let told = format!(
+    let summary = format!(
         "{} for the method, the program and {surveys}{unknown}.",
         format::count(cited.entries, "entry", "entries")
     );
     let copied = JsFuture::from(window().navigator().clipboard().write_text(&cited.text)).await;
     if copied.is_ok() {
-        return Ok(format!("BibTeX copied: {told}"));
+        return Ok(format!("BibTeX copied: {summary}"));
     }
     save_text("specola.bib", "application/x-bibtex", &cited.text)?;
-    Ok(format!("The browser does not let the page copy; specola.bib: {told}"))
+    Ok(format!("The browser does not allow copying; saved as specola.bib: {summary}"))
 }
 
 async fn save_figure(state: State, range: ChosenRange, width: Width, is_png: bool) -> Result<String, String> {
-    let row = untrack(|| state.selected_row()).ok_or("No spectrum is on show; select a row first.")?;
+    let row = untrack(|| state.selected_row()).ok_or("No spectrum is selected. Select a row first.")?;
     let view = state.curves(row).await?;
-    // As it is on show: with what helps to read it, over the range that was chosen.
+    // As on the page: with synthetic spectrum and sensitivity, over the chosen range.
     let curves = diagnostics::curves_now(state, row, &view);
     let range_aa = range.0.get_untracked();
-    let fwhm_pixels = f64::from(state.reading.smoothing().get_untracked());
+    let fwhm_pixels = f64::from(state.diagnostics.smoothing().get_untracked());
     let drawn = if fwhm_pixels > 0.0 { smoothed(&view, fwhm_pixels) } else { (*view).clone() };
     figure_file::save(row, &drawn, &curves, range_aa, width, is_png)
 }

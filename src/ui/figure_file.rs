@@ -1,4 +1,4 @@
-//! The figure of a spectrum as a file: SVG, or PNG at 600 dots an inch.
+//! Saves the figure of a spectrum as SVG, or as PNG at 600 dpi.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -7,30 +7,31 @@ use plotters_canvas::CanvasBackend;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
+use super::diagnostics::Curves;
 use super::download::{save_bytes, save_text};
 use super::files::text_of;
-use super::diagnostics::Curves;
 use super::spectrum_plot::{file_stem, rv_in_wavelengths};
 use super::state::Row;
-use crate::plot::{Drawing, Scale, SpectrumFigure, Theme};
+use crate::plot::{Drawable, Scale, SpectrumFigure, Theme};
 use crate::result::SpectrumView;
 
-const DOTS_AN_INCH: f64 = 600.0;
+/// Resolution of the PNG, dots per inch.
+const DPI: f64 = 600.0;
 
-/// Widths that journals print.
+/// Width of a figure in a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Width {
-    /// One column.
+    /// One column, 88 mm.
     Single,
-    /// Two columns.
+    /// Two columns, 180 mm.
     Double,
 }
 
 impl Width {
-    /// Both.
+    /// All widths.
     pub const ALL: [Width; 2] = [Width::Single, Width::Double];
 
-    /// In millimetres.
+    /// Width in mm.
     pub fn mm(self) -> f64 {
         match self {
             Width::Single => 88.0,
@@ -38,7 +39,7 @@ impl Width {
         }
     }
 
-    /// For people and for the form.
+    /// Text in the menu, also its value.
     pub fn name(self) -> &'static str {
         match self {
             Width::Single => "88 mm",
@@ -46,17 +47,17 @@ impl Width {
         }
     }
 
-    /// The width of a name; two columns for any other.
+    /// The width with this name; two columns if there is none.
     pub fn from_name(name: &str) -> Width {
         Width::ALL.into_iter().find(|w| w.name() == name).unwrap_or(Width::Double)
     }
 }
 
-/// Saves the figure of a row, with what helps to read it, over a range of wavelengths, or the range that the model used, and
-/// says so.
+/// Saves the figure of a row and returns a status text. `range_aa`: wavelength range, Å; `None` for the range of the
+/// model.
 ///
 /// # Errors
-/// What the browser says.
+/// The error text of the browser.
 pub fn save(
     row: Row,
     view: &SpectrumView,
@@ -90,17 +91,18 @@ pub fn save(
 fn png(figure: &SpectrumFigure, width: Width) -> Result<Vec<u8>, String> {
     let failed = |e| format!("The figure could not be drawn: {}", text_of(&e));
     let canvas = document().create_element("canvas").map_err(failed)?;
-    let canvas: HtmlCanvasElement = canvas.dyn_into().map_err(|_| "The browser makes no canvas.")?;
+    let canvas: HtmlCanvasElement = canvas.dyn_into().map_err(|_| "The browser could not create a canvas.")?;
     let (width_px, height_px) = figure.size_px(width.mm());
-    let scale = width.mm() / 25.4 * DOTS_AN_INCH / width_px;
+    let scale = width.mm() / 25.4 * DPI / width_px;
     canvas.set_width((width_px * scale) as u32);
     canvas.set_height((height_px * scale) as u32);
     let context = canvas.get_context("2d").map_err(failed)?.and_then(|c| c.dyn_into::<CanvasRenderingContext2d>().ok());
-    let context = context.ok_or("The browser draws on no canvas.")?;
+    let context = context.ok_or("The browser could not draw on a canvas.")?;
     context.set_fill_style_str("#ffffff");
     context.fill_rect(0.0, 0.0, f64::from(canvas.width()), f64::from(canvas.height()));
     context.set_line_join("bevel");
-    let mut backend = CanvasBackend::with_canvas_object(canvas.clone()).ok_or("The browser draws on no canvas.")?;
+    let mut backend =
+        CanvasBackend::with_canvas_object(canvas.clone()).ok_or("The browser could not draw on a canvas.")?;
     let scale = Scale { units_per_px: scale, text: 1.0 };
     figure
         .figure()
@@ -108,20 +110,20 @@ fn png(figure: &SpectrumFigure, width: Width) -> Result<Vec<u8>, String> {
         .map_err(|e| format!("The figure could not be drawn: {e}"))?;
     let url = canvas.to_data_url().map_err(failed)?;
     let bytes = url.split_once(',').and_then(|(_, data)| BASE64_STANDARD.decode(data).ok());
-    Ok(with_resolution(bytes.ok_or("The browser makes no PNG of this size.")?))
+    Ok(with_resolution(bytes.ok_or("The browser could not create a PNG of this size.")?))
 }
 
-/// The PNG with a `pHYs` chunk after its header: without it a journal's system takes it for a figure a yard wide.
+/// The PNG with a `pHYs` chunk after its header, which states the resolution; otherwise journals assume 72 dpi.
 fn with_resolution(mut png: Vec<u8>) -> Vec<u8> {
-    /// Signature and `IHDR`, which is always first.
+    /// Length of the signature and `IHDR`, the first chunk, bytes.
     const HEADER: usize = 8 + 25;
     if png.len() < HEADER {
         return png;
     }
-    let dots_a_metre = (DOTS_AN_INCH / 0.0254).round() as u32;
+    let dots_per_metre = (DPI / 0.0254).round() as u32;
     let mut chunk = b"pHYs".to_vec();
-    chunk.extend(dots_a_metre.to_be_bytes());
-    chunk.extend(dots_a_metre.to_be_bytes());
+    chunk.extend(dots_per_metre.to_be_bytes());
+    chunk.extend(dots_per_metre.to_be_bytes());
     chunk.push(1);
     let mut crc = flate2::Crc::new();
     crc.update(&chunk);

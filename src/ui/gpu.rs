@@ -1,5 +1,5 @@
-//! The GPU engine as the page sees it: fetched when the CPU engine answers and only where there is an adapter, tested,
-//! and then connected with the CPU engine if it is the faster one. Whatever goes wrong, the CPU engine goes on.
+//! Connection to the GPU worker. It is loaded once the CPU engine is ready and only if there is a GPU adapter. After a
+//! self-test it is connected to the CPU engine, if it is faster. If the GPU fails, the CPU engine continues alone.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -14,35 +14,35 @@ use web_sys::{MessageChannel, UrlSearchParams};
 
 use super::engine_link::EngineLink;
 use crate::engine::client::EngineClient;
-use crate::engine::{BatchTimes, Event, Fault, Request};
+use crate::engine::protocol::{BatchTimes, Event, Request, WorkerEvent, WorkerRequest};
 
-/// Where the engine's program lies, relative to the page.
+/// URL of the GPU worker, relative to the page.
 const WORKER_URL: &str = "./engine-worker.js?program=gpu";
 
-/// How long download and test may take, ms. After a panic on WebGPU nothing ever comes.
-const TEST_PATIENCE_MS: u32 = 180_000;
+/// Time limit of download and self-test, ms. A worker that panics in WebGPU sends no event.
+const TEST_TIMEOUT_MS: u32 = 180_000;
 
-/// How far the page is with the GPU.
+/// State of the GPU worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// The CPU engine does not answer yet.
+    /// Not tried: the CPU engine is not ready.
     Untried,
-    /// There is none, or the user wants none.
+    /// No GPU, or switched off in the page address.
     Absent,
-    /// Its engine is on its way or being tested.
+    /// Being loaded or tested.
     Testing,
-    /// It cannot be trusted.
+    /// The self-test failed.
     Failed,
-    /// It can be trusted, and the CPU is faster.
+    /// Passed the self-test, but the CPU is faster.
     Slower,
-    /// It runs full batches.
-    Answering,
-    /// It did, and is gone.
+    /// Computes full batches.
+    Active,
+    /// Was active and stopped.
     Lost,
 }
 
 impl Phase {
-    /// A name for tests and style sheets.
+    /// Name in `data-gpu`, for tests and style sheets.
     pub fn name(self) -> &'static str {
         match self {
             Phase::Untried => "untried",
@@ -50,93 +50,95 @@ impl Phase {
             Phase::Testing => "testing",
             Phase::Failed => "failed",
             Phase::Slower => "slower",
-            Phase::Answering => "answering",
+            Phase::Active => "active",
             Phase::Lost => "lost",
         }
     }
 }
 
-/// The phase, and what it means for the user in words.
+/// The phase and its description for the user.
 pub type GpuStatus = (Phase, String);
 
-/// What the page's address says: `?engine=gpu` or `?engine=cpu`, and `?gpu-fault=self-test` or `loss` to see a failure.
+/// Options in the page address: `?engine=gpu` or `?engine=cpu`; `?gpu-fault=self-test` or `loss` simulates a failure.
 #[derive(Debug, Clone, Copy, Default)]
-struct Wishes {
+struct GpuOptions {
     gpu: bool,
     cpu: bool,
-    fault: Option<Fault>,
+    fault: Option<&'static str>,
 }
 
-impl Wishes {
+impl GpuOptions {
     fn of_address() -> Self {
         let search = web_sys::window().and_then(|w| w.location().search().ok()).unwrap_or_default();
         let Ok(params) = UrlSearchParams::new_with_str(&search) else { return Self::default() };
         let engine = params.get("engine");
         let fault = match params.get("gpu-fault").as_deref() {
-            Some("self-test") => Some(Fault::SelfTest),
-            Some("loss") => Some(Fault::Loss),
+            Some("self-test") => Some("self-test"),
+            Some("loss") => Some("loss"),
             _ => None,
         };
         Self { gpu: engine.as_deref() == Some("gpu"), cpu: engine.as_deref() == Some("cpu"), fault }
     }
 }
 
-/// The GPU engine's worker and what the page knows of it.
+/// The GPU worker and its state.
 pub struct GpuLink {
     status: RwSignal<GpuStatus>,
-    wishes: Wishes,
+    options: GpuOptions,
     adapter: RefCell<String>,
     client: RefCell<Option<EngineClient>>,
-    watch: RefCell<Option<Timeout>>,
-    was_tried: Cell<bool>,
+    timeout: RefCell<Option<Timeout>>,
+    is_tried: Cell<bool>,
     cpu: RefCell<Weak<EngineLink>>,
 }
 
 impl GpuLink {
-    /// Nothing tried yet; `status` is told of everything.
+    /// A link in phase `Untried`; it writes every change of phase to `status`.
     pub fn new(status: RwSignal<GpuStatus>) -> Rc<Self> {
         Rc::new(Self {
             status,
-            wishes: Wishes::of_address(),
+            options: GpuOptions::of_address(),
             adapter: RefCell::default(),
             client: RefCell::new(None),
-            watch: RefCell::new(None),
-            was_tried: Cell::new(false),
+            timeout: RefCell::new(None),
+            is_tried: Cell::new(false),
             cpu: RefCell::new(Weak::new()),
         })
     }
 
-    /// The CPU engine answers: the first time the GPU is tried, after a restart it is connected anew.
-    pub fn cpu_is_ready(self: &Rc<Self>, cpu: &Rc<EngineLink>) {
+    /// Called when the CPU engine is ready: tests the GPU the first time, reconnects it after a restart.
+    pub fn on_cpu_ready(self: &Rc<Self>, cpu: &Rc<EngineLink>) {
         self.cpu.replace(Rc::downgrade(cpu));
-        if self.phase() == Phase::Answering {
+        if self.phase() == Phase::Active {
             self.connect();
         }
-        if !self.was_tried.replace(true) {
+        if !self.is_tried.replace(true) {
             let link = self.clone();
-            spawn_local(async move { link.attempt().await });
+            spawn_local(async move { link.find_and_test().await });
         }
     }
 
-    /// The CPU engine waited in vain.
-    pub fn is_lost(&self, why: &str) {
-        self.end(Phase::Lost, self.in_words(format!("stopped ({why}). The CPU took over and nothing was lost.")));
+    /// Called when the GPU worker stopped or did not reply.
+    pub fn on_lost(&self, why: &str) {
+        self.stop(Phase::Lost, self.describe(format!("stopped ({why}). The CPU took over; no result was lost.")));
     }
 
     fn phase(&self) -> Phase {
         self.status.get_untracked().0
     }
 
-    fn in_words(&self, what: String) -> String {
-        format!("The GPU ({}) {what}", self.adapter.borrow())
+    fn describe(&self, state: String) -> String {
+        format!("The GPU ({}) {state}", self.adapter.borrow())
     }
 
-    async fn attempt(self: Rc<Self>) {
-        if self.wishes.cpu {
-            return self.status.set((Phase::Absent, "The page's address asks for the CPU.".into()));
+    async fn find_and_test(self: Rc<Self>) {
+        if self.options.cpu {
+            return self.status.set((Phase::Absent, "The page address selects the CPU.".into()));
         }
         let adapter = match find_adapter().await {
-            Ok(adapter) if adapter.is_software && !self.wishes.gpu => Err("WebGPU is only emulated here.".into()),
+            Ok(adapter) if adapter.is_software && !self.options.gpu => {
+                Err("WebGPU is only emulated in software here.".into())
+            }
             found => found,
         };
         match adapter {
@@ -147,14 +149,14 @@ impl GpuLink {
 
     fn test(self: &Rc<Self>, adapter: String) {
         self.adapter.replace(adapter);
-        self.status.set((Phase::Testing, self.in_words("is being tested.".into())));
+        self.status.set((Phase::Testing, self.describe("is being tested.".into())));
         let on_event = {
             let link = self.clone();
             move |event| {
-                if let Event::GpuTested { times } = event {
+                if let Event::Worker(WorkerEvent::GpuTested { times }) = event {
                     let link = link.clone();
-                    // Not at once: the client may be ended by it, and is still on the stack.
-                    Timeout::new(0, move || link.tested(times)).forget();
+                    // Deferred: `on_test_result` may drop the client, which is still on the stack.
+                    Timeout::new(0, move || link.on_test_result(times)).forget();
                 }
             }
         };
@@ -162,24 +164,26 @@ impl GpuLink {
             let link = self.clone();
             move |why: String| {
                 let link = link.clone();
-                Timeout::new(0, move || link.crashed(&why)).forget();
+                Timeout::new(0, move || link.on_crash(&why)).forget();
             }
         };
         let link = self.clone();
-        let late = move || link.crashed(&format!("nothing came for {} s", TEST_PATIENCE_MS / 1000));
-        self.watch.replace(Some(Timeout::new(TEST_PATIENCE_MS, late)));
-        let client = EngineClient::spawn(WORKER_URL, on_event, on_crash);
+        let on_timeout = move || link.on_crash(&format!("no reply for {}\u{2009}s", TEST_TIMEOUT_MS / 1000));
+        self.timeout.replace(Some(Timeout::new(TEST_TIMEOUT_MS, on_timeout)));
+        // The GPU engine reads the fault from the address of its script.
+        let fault = self.options.fault.map_or(String::new(), |fault| format!("&fault={fault}"));
+        let client = EngineClient::spawn(&format!("{WORKER_URL}{fault}"), on_event, on_crash);
         let sent = client.and_then(|client| {
-            client.send(&Request::TestGpu { fault: self.wishes.fault }, &[])?;
+            client.send(&Request::Worker(WorkerRequest::TestGpu), &[])?;
             Ok(client)
         });
         match sent {
             Ok(client) => drop(self.client.replace(Some(client))),
-            Err(why) => self.crashed(&why),
+            Err(why) => self.on_crash(&why),
         }
     }
 
-    fn tested(&self, times: Result<BatchTimes, String>) {
+    fn on_test_result(&self, times: Result<BatchTimes, String>) {
         if self.phase() != Phase::Testing {
             return;
         }
@@ -189,76 +193,76 @@ impl GpuLink {
         };
         let BatchTimes { gpu_ms, cpu_ms } = times;
         let is_faster = gpu_ms < cpu_ms;
-        if !is_faster && !self.wishes.gpu {
-            let what = format!(
-                "passed its test; the CPU is faster for this model ({cpu_ms:.1} ms against {gpu_ms:.1} ms a batch)."
+        if !is_faster && !self.options.gpu {
+            let state = format!(
+                "passed its test, but the CPU is faster for this model ({cpu_ms:.1}\u{2009}ms against {gpu_ms:.1}\u{2009}ms per batch)."
             );
-            return self.end(Phase::Slower, self.in_words(what));
+            return self.stop(Phase::Slower, self.describe(state));
         }
-        let asked = if is_faster { "" } else { ", and the page's address asks for it" };
-        let what = format!(
-            "passed its test{asked}: it runs full batches, {gpu_ms:.1} ms each against {cpu_ms:.1} ms on the CPU."
+        let reason = if is_faster { "" } else { " and is selected in the page address" };
+        let state = format!(
+            "passed its test{reason}: it computes full batches in {gpu_ms:.1}\u{2009}ms, against {cpu_ms:.1}\u{2009}ms on the CPU."
         );
-        self.watch.take();
-        self.status.set((Phase::Answering, self.in_words(what)));
+        self.timeout.take();
+        self.status.set((Phase::Active, self.describe(state)));
         self.connect();
     }
 
-    fn crashed(&self, why: &str) {
+    fn on_crash(&self, why: &str) {
         match self.phase() {
             Phase::Testing => self.fail(why),
-            Phase::Answering => {
+            Phase::Active => {
                 if let Some(cpu) = self.cpu.borrow().upgrade() {
-                    cpu.send(&Request::DropHelp, &[]);
+                    cpu.send(&Request::Worker(WorkerRequest::DisconnectGpu), &[]);
                 }
-                self.is_lost(why);
+                self.on_lost(why);
             }
             _ => {}
         }
     }
 
     fn fail(&self, why: &str) {
-        self.end(Phase::Failed, self.in_words(format!("is not used: {why}. The CPU computes everything.")));
+        self.stop(Phase::Failed, self.describe(format!("is not used: {why}. The CPU computes everything.")));
     }
 
-    /// Ends the GPU's worker and says why.
-    fn end(&self, phase: Phase, why: String) {
-        self.watch.take();
+    /// Stops the GPU worker and sets the phase and its description.
+    fn stop(&self, phase: Phase, why: String) {
+        self.timeout.take();
         self.client.take();
         self.status.set((phase, why));
     }
 
-    /// Gives each of the two engines one end of a new channel.
+    /// Connects the two engines with a message channel.
     fn connect(&self) {
         let connected = MessageChannel::new().map_err(|e| format!("{e:?}")).and_then(|channel| {
             let (client, cpu) = (self.client.borrow(), self.cpu.borrow().upgrade());
             let (Some(client), Some(cpu)) = (client.as_ref(), cpu) else { return Ok(()) };
-            client.send(&Request::Assist, &[channel.port1().into()])?;
-            cpu.send(&Request::TakeHelp, &[channel.port2().into()]);
+            client.send(&Request::Worker(WorkerRequest::ServeGpu), &[channel.port1().into()])?;
+            cpu.send(&Request::Worker(WorkerRequest::ConnectGpu), &[channel.port2().into()]);
             Ok(())
         });
         if let Err(why) = connected {
-            self.crashed(&why);
+            self.on_crash(&why);
         }
     }
 }
 
-/// What the browser says of its graphics adapter.
-struct Adapter {
+/// A graphics adapter, as described by the browser.
+struct GpuAdapter {
     name: String,
     is_software: bool,
 }
 
-/// Asks the browser for a graphics adapter; the error says what there is none of.
+/// Requests a graphics adapter from the browser; the error states what is missing.
 ///
-/// By name and not through web-sys, whose WebGPU is behind a compiler flag.
-async fn find_adapter() -> Result<Adapter, String> {
+/// Uses `Reflect`, because WebGPU in web-sys needs a compiler flag.
+async fn find_adapter() -> Result<GpuAdapter, String> {
     let get = |object: &JsValue, name: &str| {
         Reflect::get(object, &name.into()).ok().filter(|v| !v.is_undefined() && !v.is_null())
     };
     let window = web_sys::window().map(JsValue::from).unwrap_or_default();
     let gpu = get(&window, "navigator").and_then(|n| get(&n, "gpu")).ok_or("This browser has no WebGPU.")?;
-    let none = || "WebGPU finds no graphics adapter here.".to_owned();
+    let none = || "WebGPU found no graphics adapter.".to_owned();
     let request: Function = get(&gpu, "requestAdapter").and_then(|f| f.dyn_into().ok()).ok_or_else(none)?;
     let promise: Promise = request.call0(&gpu).ok().and_then(|p| p.dyn_into().ok()).ok_or_else(none)?;
     let adapter = JsFuture::from(promise).await.ok().filter(|a| !a.is_null()).ok_or_else(none)?;
@@ -266,9 +270,9 @@ async fn find_adapter() -> Result<Adapter, String> {
     let text = |name: &str| get(&info, name).and_then(|v| v.as_string()).filter(|text| !text.is_empty());
     let parts: Vec<String> = [text("vendor"), text("architecture")].into_iter().flatten().collect();
     let name = text("description").unwrap_or_else(|| parts.join(" "));
-    // An older name of the same fact stood at the adapter itself.
+    // Older browsers set this property on the adapter itself.
     let is_software = [&info, &adapter]
         .into_iter()
         .any(|object| get(object, "isFallbackAdapter").and_then(|v| v.as_bool()).unwrap_or(false));
-    Ok(Adapter { name: if name.is_empty() { "unnamed".into() } else { name }, is_software })
+    Ok(GpuAdapter { name: if name.is_empty() { "unnamed".into() } else { name }, is_software })
 }

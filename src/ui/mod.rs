@@ -1,7 +1,7 @@
-//! The page: Leptos components, one panel a file, over the signals of [`state::State`].
+//! The page: Leptos components over the signals of [`state::State`], one file per panel.
 //!
-//! The page holds no tensor and reads no spectrum: it hands files to the engine ([`engine_link`]) and shows what comes
-//! back. It is its own small program, so that it paints before the engine has arrived.
+//! The page holds no tensors and reads no spectra: it sends files to the engine ([`engine_link`]) and shows the
+//! results. It is a small program of its own, so that it renders before the engine is downloaded.
 
 mod table_view;
 mod assumptions;
@@ -54,20 +54,20 @@ use autosave::RestoreQuestion;
 use columns::ColumnsDialog;
 use detail::Detail;
 use drop_zone::DropZone;
+use finetune::FinetunePanel;
 use imported_rows::Origins;
 use keys::{KeyHelp, listen};
 use label_tables::LabelTables;
-use similarity::LikesPanel;
-use specclip::NetworksPanel;
 use offline::UpdateNotice;
+use similarity::SimilarityPanel;
 use skipped::SkippedList;
+use specclip::SpecClipPanel;
 use state::State;
 use status::{Header, Notices, ProgressBar};
 use table::Table;
-use finetune::TeachPanel;
 use welcome::Welcome;
 
-/// Puts the page in the place of what `index.html` shows while it loads.
+/// Replaces the placeholder of `index.html` with the page.
 pub fn start() {
     console_error_panic_hook::set_once();
     if let Some(placeholder) = document().get_element_by_id("placeholder") {
@@ -88,15 +88,15 @@ fn App() -> impl IntoView {
     let help = RwSignal::new(false);
     listen(state, help);
     imported_rows::listen(state);
-    autosave::look(state);
-    samp::follow(state);
-    samp::sign_off(state);
+    autosave::check_saved(state);
+    samp::send_selected_positions(state);
+    samp::unregister_on_leave(state);
     let is_empty = move || {
         state.rows.with(Vec::is_empty)
             && state.skipped.with(Vec::is_empty)
-            && state.tables.with(Vec::is_empty)
-            && state.networks.with(Option::is_none)
-            && state.teach.in_use.with(Option::is_none)
+            && state.label_tables.with(Vec::is_empty)
+            && state.specclip.with(Option::is_none)
+            && state.finetune.active_adapter.with(Option::is_none)
     };
     view! {
         <Header/>
@@ -107,17 +107,17 @@ fn App() -> impl IntoView {
             <Origins/>
             <DropZone large=Signal::derive(is_empty)/>
             <ProgressBar/>
-            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <LikesPanel/> <TeachPanel/> <LabelTables/> <NetworksPanel/> <SkippedList/> }>
+            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <SimilarityPanel/> <FinetunePanel/> <LabelTables/> <SpecClipPanel/> <SkippedList/> }>
                 <Welcome/>
             </Show>
         </main>
         <footer>
             <p>
                 "Specola " {env!("CARGO_PKG_VERSION")}
-                " · free software, MIT or Apache 2.0 · wavelengths in vacuum ångström, errors are 1 σ"
+                " · free software, MIT or Apache 2.0 · vacuum wavelengths in ångström · errors are 1\u{2009}σ"
             </p>
-            <button class="quiet" data-testid="forget" on:click=move |_| autosave::forget(state)>"Forget everything"</button>
-            <button class="quiet" on:click=move |_| help.set(true)>"Keys " <kbd>"?"</kbd></button>
+            <button class="quiet" data-testid="clear-local-data" on:click=move |_| autosave::clear_local_data(state)>"Clear local data"</button>
+            <button class="quiet" on:click=move |_| help.set(true)>"Keyboard shortcuts " <kbd>"?"</kbd></button>
         </footer>
         <ColumnsDialog/>
         <KeyHelp open=help/>

@@ -1,5 +1,5 @@
-//! The page without a connection: says when there is none, keeps the page on this device through `www/offline.js`, and
-//! offers a new version when one has arrived.
+//! The page without a connection: shows that there is none, caches the page through `www/offline.js`, and offers a new
+//! version when there is one.
 
 use gloo::events::EventListener;
 use js_sys::{Function, Promise, Reflect};
@@ -9,43 +9,42 @@ use wasm_bindgen_futures::JsFuture;
 
 use super::state::{EngineStatus, State};
 
-/// What the page knows of its connection and its version.
+/// State of the connection and of the page's version.
 #[derive(Clone, Copy)]
 pub struct Offline {
     is_offline: RwSignal<bool>,
     has_update: RwSignal<bool>,
 }
 
-/// Provides an [`Offline`] that follows the browser, and keeps the page once it can answer: not before, so that a first
-/// answer does not wait for files of later visits.
+/// Provides an [`Offline`] that follows the browser. Caches the page once the engine is ready, and not before: the
+/// first prediction must not wait for files of later visits.
 pub fn provide(state: State) {
     let offline =
         Offline { is_offline: RwSignal::new(!window().navigator().on_line()), has_update: RwSignal::new(false) };
     provide_context(offline);
-    let on = |event: &'static str, told: RwSignal<bool>, value: bool| {
+    let on = |event: &'static str, signal: RwSignal<bool>, value: bool| {
         // For the life of the page.
-        EventListener::new(&window(), event, move |_| told.set(value)).forget();
+        EventListener::new(&window(), event, move |_| signal.set(value)).forget();
     };
     on("offline", offline.is_offline, true);
     on("online", offline.is_offline, false);
     on("specola-update", offline.has_update, true);
-    Effect::new(move |was_kept: Option<bool>| {
-        let is_kept = was_kept == Some(true);
-        if !is_kept && state.engine.with(|engine| matches!(engine, EngineStatus::Ready(_))) {
-            spawn_local(call("keep"));
+    Effect::new(move |was_cached: Option<bool>| {
+        let is_cached = was_cached == Some(true);
+        if !is_cached && state.engine.with(|engine| matches!(engine, EngineStatus::Ready(_))) {
+            spawn_local(call("register"));
             return true;
         }
-        is_kept
+        is_cached
     });
 }
 
-/// Keeps nothing of the page on this device any more.
+/// Deletes the cached page from this device.
 pub async fn forget() {
-    call("forget").await;
+    call("remove").await;
 }
 
-/// Runs a function of `www/offline.js` to its end. Where the browser keeps no pages it fails, and the page goes on
-/// without.
+/// Runs a function of `www/offline.js` to its end. Does nothing where the browser caches no pages.
 async fn call(name: &str) {
     let promise = Reflect::get(&window(), &"specolaOffline".into()).ok().and_then(|ours| {
         let function: Function = Reflect::get(&ours, &name.into()).ok()?.dyn_into().ok()?;
@@ -56,24 +55,24 @@ async fn call(name: &str) {
     }
 }
 
-/// A quiet line in the head of the page while there is no connection.
+/// A line in the header while there is no connection.
 #[component]
 pub fn OfflineLine() -> impl IntoView {
     let is_offline = expect_context::<Offline>().is_offline;
     view! {
         <div class="offline" role="status">
             <Show when=move || is_offline.get()>
-                <div class="fact" data-testid="offline">
+                <div class="status-item" data-testid="offline">
                     <span class="dot idle" aria-hidden="true"></span>
                     <strong>"Offline"</strong>
-                    <span class="muted">"what was fetched before goes on working"</span>
+                    <span class="muted">"everything already downloaded still works"</span>
                 </div>
             </Show>
         </div>
     }
 }
 
-/// Offers the new version of the page; nothing happens unless the user says so.
+/// Offers the new version of the page. The page reloads only when the user presses the button.
 #[component]
 pub fn UpdateNotice() -> impl IntoView {
     let has_update = expect_context::<Offline>().has_update;
@@ -82,7 +81,7 @@ pub fn UpdateNotice() -> impl IntoView {
             <Show when=move || has_update.get()>
                 <div class="notice" data-testid="update">
                     <p>
-                        "A new version of this page is ready. What is open will be offered again; save first what was taught."
+                        "A new version of this page is ready. It will offer to reopen your files. Save a fine-tuned model first."
                     </p>
                     <button class="primary" data-testid="update-now" on:click=move |_| spawn_local(call("update"))>"Reload"</button>
                     <button class="quiet" on:click=move |_| has_update.set(false)>"Later"</button>

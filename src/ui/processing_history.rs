@@ -1,23 +1,23 @@
-//! What was done to a spectrum before the network saw it.
+//! The preprocessing steps of a spectrum.
 
 use leptos::prelude::*;
 
 use super::format;
-use crate::result::LedgerEntry;
+use crate::result::ProcessingStep;
 
-/// The steps in their order; those that assumed something are marked.
+/// The preprocessing steps in order. Steps that rest on an assumption are marked.
 #[component]
-pub fn Ledger(#[prop(into)] entries: Signal<Vec<LedgerEntry>>) -> impl IntoView {
+pub fn ProcessingHistory(#[prop(into)] entries: Signal<Vec<ProcessingStep>>) -> impl IntoView {
     view! {
-        <section class="ledger" data-testid="ledger" aria-labelledby="ledger-title">
-            <h3 id="ledger-title">"What was done to it"</h3>
+        <section class="processing-history" data-testid="processing-history" aria-labelledby="processing-history-title">
+            <h3 id="processing-history-title">"Preprocessing"</h3>
             <ol>
                 {move || entries.get().into_iter().map(|entry| view! {
-                    <li class:assumed=entry.assumed>
+                    <li class:assumed=entry.is_assumed>
                         <strong>{entry.step}</strong>
                         " "
-                        {entry.assumed.then(|| view! { <span class="chip mild">"assumed"</span> })}
-                        <span>{format::prose(&entry.did)}</span>
+                        {entry.is_assumed.then(|| view! { <span class="chip mild">"assumed"</span> })}
+                        <span>{format::prose(&entry.description)}</span>
                     </li>
                 }).collect_view()}
             </ol>

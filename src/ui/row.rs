@@ -1,53 +1,53 @@
-//! A row of the table: where it stands, what was read, and how far its answer is.
+//! A row of the table: its key, the spectrum's metadata and the state of its prediction.
 
 use std::sync::Arc;
 
 use leptos::prelude::RwSignal;
 
-use crate::engine::{Assumptions, SpectrumId};
+use crate::engine::protocol::{Assumptions, SpectrumId};
 use crate::result::{Prediction, Summary};
 
-/// A spectrum's place on the page: the engine counts anew after a restart, so its number alone is not unique.
+/// Key of a spectrum on the page. A restarted engine numbers spectra from 0 again, so the number alone is not unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowKey {
-    /// How many engines there were before the one that found it.
-    pub epoch: u32,
-    /// The engine's number of it.
+    /// Number of engine restarts before the spectrum was read.
+    pub generation: u32,
+    /// The engine's number of the spectrum.
     pub id: SpectrumId,
 }
 
-/// How far a spectrum's answer is.
+/// State of a spectrum's prediction.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// Read, waiting for the network.
-    Waiting,
-    /// The network answered.
+pub enum PredictionStatus {
+    /// The spectrum is read and waits for the network.
+    Pending,
+    /// The network predicted the labels.
     Predicted(Arc<Prediction>),
-    /// No network can answer, and why.
+    /// No network can predict from it. Holds the reason.
     Refused(String),
-    /// The engine stopped before it answered.
+    /// The engine stopped before the prediction.
     Lost,
 }
 
-impl Answer {
+impl PredictionStatus {
     /// The prediction, if there is one.
     pub fn prediction(&self) -> Option<&Prediction> {
         match self {
-            Answer::Predicted(prediction) => Some(prediction),
+            PredictionStatus::Predicted(prediction) => Some(prediction),
             _ => None,
         }
     }
 }
 
-/// One row of the table. The row itself never changes; what it shows are signals, so that only its own cells redraw.
+/// One row of the table. The row itself never changes; its contents are signals, so that only its own cells redraw.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// Its place.
+    /// Its key.
     pub key: RowKey,
-    /// What was read.
+    /// The file, the metadata and the wavelength range.
     pub summary: RwSignal<Arc<Summary>>,
-    /// What was answered.
-    pub answer: RwSignal<Answer>,
-    /// What the user said about it.
+    /// State of the prediction.
+    pub status: RwSignal<PredictionStatus>,
+    /// The user's assumptions about it.
     pub assumptions: RwSignal<Assumptions>,
 }

@@ -1,4 +1,4 @@
-//! Which weights the browser keeps on this device, and the way to be rid of them.
+//! Model weights stored in the browser cache, and the button that deletes them.
 
 use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::{JsCast, JsValue};
@@ -6,47 +6,47 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, Request, Response};
 
 use super::format;
-use crate::engine::MODELS_CACHE;
+use crate::engine::protocol::MODELS_CACHE;
 
-/// What is kept.
+/// Number and size of the stored files.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Kept {
+struct CacheUsage {
     files: usize,
     bytes: u64,
 }
 
-/// Deletes what is kept.
+/// Deletes all stored weights.
 pub async fn delete_all() {
     if let Ok(caches) = window().caches() {
-        // Fails for no name: what is not there is deleted.
+        // Deleting a cache that does not exist is no error.
         let _ = JsFuture::from(caches.delete(MODELS_CACHE)).await;
     }
 }
 
-/// How much is kept, with a button that deletes it.
+/// Size of the stored weights, with a button that deletes them.
 #[component]
-pub fn KeptModels() -> impl IntoView {
-    let kept = RwSignal::new(None::<Kept>);
-    let look = move || spawn_local(async move { kept.set(count().await.ok()) });
-    look();
+pub fn StoredModels() -> impl IntoView {
+    let usage = RwSignal::new(None::<CacheUsage>);
+    let refresh = move || spawn_local(async move { usage.set(measure().await.ok()) });
+    refresh();
     let delete = move |_| {
         spawn_local(async move {
             delete_all().await;
-            look();
+            refresh();
         });
     };
     view! {
         <h2>"On this device"</h2>
-        {move || match kept.get() {
-            None => view! { <p class="muted">"This browser keeps no files for this page; weights are fetched at each visit."</p> }.into_any(),
-            Some(Kept { files: 0, .. }) => view! {
-                <p data-testid="kept-models">"Nothing is kept. The weights in use stay until the page is closed and are fetched at the next visit."</p>
+        {move || match usage.get() {
+            None => view! { <p class="muted">"This browser cannot store files for this page. The weights are downloaded at each visit."</p> }.into_any(),
+            Some(CacheUsage { files: 0, .. }) => view! {
+                <p data-testid="stored-models">"No weights are stored. They are downloaded again at the next visit."</p>
             }
             .into_any(),
-            Some(Kept { files, bytes }) => view! {
-                <p data-testid="kept-models">
+            Some(CacheUsage { files, bytes }) => view! {
+                <p data-testid="stored-models">
                     {format::bytes(bytes)} " in " {format::count(files, "file", "files")}
-                    ", checked by hash at each visit and not fetched again. "
+                    ". They are checked by hash at each visit and not downloaded again. "
                     <button data-testid="delete-models" on:click=delete>"Delete"</button>
                 </p>
             }
@@ -55,15 +55,15 @@ pub fn KeptModels() -> impl IntoView {
     }
 }
 
-async fn count() -> Result<Kept, JsValue> {
+async fn measure() -> Result<CacheUsage, JsValue> {
     let cache: Cache = JsFuture::from(window().caches()?.open(MODELS_CACHE)).await?.dyn_into()?;
-    let mut kept = Kept::default();
+    let mut usage = CacheUsage::default();
     for request in js_sys::Array::from(&JsFuture::from(cache.keys()).await?) {
         let request: Request = request.dyn_into()?;
-        let answer: Response = JsFuture::from(cache.match_with_request(&request)).await?.dyn_into()?;
-        let blob: web_sys::Blob = JsFuture::from(answer.blob()?).await?.dyn_into()?;
-        kept.files += 1;
-        kept.bytes += blob.size() as u64;
+        let response: Response = JsFuture::from(cache.match_with_request(&request)).await?.dyn_into()?;
+        let blob: web_sys::Blob = JsFuture::from(response.blob()?).await?.dyn_into()?;
+        usage.files += 1;
+        usage.bytes += blob.size() as u64;
     }
-    Ok(kept)
+    Ok(usage)
 }

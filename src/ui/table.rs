@@ -1,36 +1,36 @@
-//! The table: one row a spectrum, filled as answers come.
+//! The results table: one row per spectrum, filled as predictions arrive.
 
 use leptos::prelude::*;
 
+use super::export::{ExportDialog, save_table};
 use super::filter_bar::FilterBar;
 use super::format;
 use super::grid::Grid;
 use super::state::State;
-use super::export::{TakeAway, save_table};
 use crate::share::Format;
 
-/// The table of all spectra, with what can be done to all of them.
+/// The table of all spectra, with its buttons.
 #[component]
 pub fn Table() -> impl IntoView {
     let state = expect_context::<State>();
     let n = Memo::new(move |_| state.rows.with(Vec::len));
     let n_skipped = Memo::new(move |_| state.skipped.with(Vec::len));
-    // Not while a job runs: a screen reader would speak without end.
+    // Empty while a job runs: a screen reader would read every change.
     let outcome = Memo::new(move |_| {
-        state.late_answer.track();
+        state.late_prediction.track();
         let is_done = state.jobs.with(|jobs| jobs.is_empty());
-        // Untracked: ten thousand rows would be as many subscriptions, and only the end of a job is told.
-        let is_doubtful = |row: &super::state::Row| {
-            row.answer.with_untracked(|a| a.prediction().map(|p| p.flags.iter().any(|flag| flag.is_grave())))
+        // Untracked: ten thousand rows would need as many subscriptions, and the text changes only when a job ends.
+        let is_flagged = |row: &super::state::Row| {
+            row.status.with_untracked(|a| a.prediction().map(|p| p.flags.iter().any(|flag| flag.is_severe())))
         };
         is_done.then(|| {
-            let answered: Vec<bool> = state.rows.with(|rows| rows.iter().filter_map(is_doubtful).collect());
-            (answered.len(), answered.iter().filter(|is_doubtful| **is_doubtful).count())
+            let predicted: Vec<bool> = state.rows.with(|rows| rows.iter().filter_map(is_flagged).collect());
+            (predicted.len(), predicted.iter().filter(|is_flagged| **is_flagged).count())
         })
     });
     let save = move |_| {
-        if let Err(why) = save_table(&untrack(|| state.taken()), Format::Csv) {
-            state.notice.set(Some(why));
+        if let Err(error) = save_table(&untrack(|| state.export_rows()), Format::Csv) {
+            state.notice.set(Some(error));
         }
     };
     view! {
@@ -38,13 +38,13 @@ pub fn Table() -> impl IntoView {
             <div class="results-head">
                 <h2 id="results-title">{move || format::count(n.get(), "spectrum", "spectra")}</h2>
                 <p class="muted" role="status" data-testid="outcome">
-                    {move || outcome.get().map(|(answered, doubtful)| match doubtful {
-                        0 => format!("{answered} with parameters"),
-                        _ => format!("{answered} with parameters, {doubtful} of them doubtful"),
+                    {move || outcome.get().map(|(predicted, flagged)| match flagged {
+                        0 => format!("{predicted} with parameters"),
+                        _ => format!("{predicted} with parameters, {flagged} of them flagged"),
                     })}
                     {move || (n.get() > 0 && n_skipped.get() > 0).then(|| view! {
-                        <span class="for-readers">"; "</span>
-                        <a href="#not-used">{move || format::count(n_skipped.get(), "item not used", "items not used")}</a>
+                        <span class="visually-hidden">"; "</span>
+                        <a href="#not-used">{move || format::count(n_skipped.get(), "item skipped", "items skipped")}</a>
                     })}
                 </p>
                 <button data-testid="save-csv" disabled=move || n.get() == 0 on:click=save>
@@ -53,7 +53,7 @@ pub fn Table() -> impl IntoView {
                         ticked => format!("Save CSV of {ticked}"),
                     }}
                 </button>
-                <TakeAway/>
+                <ExportDialog/>
                 <button data-testid="clear" on:click=move |_| state.clear()>"Clear all"</button>
             </div>
             <Show when=move || { n.get() > 1 }><FilterBar/></Show>

@@ -1,35 +1,35 @@
-//! Which spectra the table shows, and in which order: plain logic, no elements.
+//! Sorting and filtering of the table: plain logic, without DOM elements.
 
 use std::cmp::Ordering;
 
 use crate::result::{Flag, Label, Prediction, Summary};
 
-/// A spectrum as far as sorting and filtering look at it.
+/// The values of a spectrum that sorting and filtering use.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
-    /// What was read.
+pub struct RowValues<'a> {
+    /// The spectrum's metadata.
     pub summary: &'a Summary,
-    /// What was answered, if anything was.
+    /// The prediction, if there is one.
     pub prediction: Option<&'a Prediction>,
 }
 
 /// A column to sort by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Column {
+pub enum SortColumn {
     /// The spectrum's id.
     Id,
     /// Name of the survey.
     Survey,
-    /// S/N a pixel.
+    /// S/N per pixel.
     Snr,
     /// A parameter.
     Parameter(Label),
-    /// How grave the gravest flag is, then how many there are.
+    /// Number of severe flags, then number of flags.
     Flags,
 }
 
-/// Column and direction; without one the rows stand as they were found.
-pub type Order = Option<(Column, Direction)>;
+/// Column and direction; `None` keeps the order of reading.
+pub type SortOrder = Option<(SortColumn, Direction)>;
 
 /// Smallest or largest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,39 +40,41 @@ pub enum Direction {
     Descending,
 }
 
-impl Column {
-    /// How two spectra stand to each other; those without a value come last in both directions.
-    pub fn compare(self, direction: Direction, a: Facts, b: Facts) -> Ordering {
-        let turn = |ordering: Ordering| match direction {
+impl SortColumn {
+    /// Compares two spectra. Spectra without a value come last in both directions.
+    pub fn compare(self, direction: Direction, a: RowValues, b: RowValues) -> Ordering {
+        let directed = |ordering: Ordering| match direction {
             Direction::Ascending => ordering,
             Direction::Descending => ordering.reverse(),
         };
         match (self, self.number(a), self.number(b)) {
-            (_, Some(x), Some(y)) => turn(x.total_cmp(&y)),
+            (_, Some(x), Some(y)) => directed(x.total_cmp(&y)),
             (_, Some(_), None) => Ordering::Less,
             (_, None, Some(_)) => Ordering::Greater,
-            (Column::Id, None, None) => turn(natural(&a.summary.meta.id, &b.summary.meta.id)),
-            (Column::Survey, None, None) => turn(a.summary.meta.survey.name().cmp(b.summary.meta.survey.name())),
+            (SortColumn::Id, None, None) => directed(natural_order(&a.summary.meta.id, &b.summary.meta.id)),
+            (SortColumn::Survey, None, None) => {
+                directed(a.summary.meta.survey.name().cmp(b.summary.meta.survey.name()))
+            }
             _ => Ordering::Equal,
         }
     }
 
-    fn number(self, facts: Facts) -> Option<f64> {
-        let prediction = facts.prediction?;
+    fn number(self, values: RowValues) -> Option<f64> {
+        let prediction = values.prediction?;
         match self {
-            Column::Id | Column::Survey => None,
-            Column::Snr => prediction.snr.map(|snr| snr.value),
-            Column::Parameter(label) => prediction.get(label).map(|e| e.value),
-            Column::Flags => {
-                let grave = prediction.flags.iter().filter(|f| f.is_grave()).count();
-                Some((grave * Flag::ALL.len() + prediction.flags.len()) as f64)
+            SortColumn::Id | SortColumn::Survey => None,
+            SortColumn::Snr => prediction.snr.map(|snr| snr.value),
+            SortColumn::Parameter(label) => prediction.get(label).map(|e| e.value),
+            SortColumn::Flags => {
+                let n_severe = prediction.flags.iter().filter(|f| f.is_severe()).count();
+                Some((n_severe * Flag::ALL.len() + prediction.flags.len()) as f64)
             }
         }
     }
 }
 
-/// Ids compared as people count: `spec-9` before `spec-10`. By bytes, which order UTF-8 as its characters do.
-fn natural(a: &str, b: &str) -> Ordering {
+/// Natural order of ids: `spec-9` before `spec-10`. Compares bytes, whose order in UTF-8 is that of the characters.
+fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {
         let digits = |s: &[u8]| s.iter().take_while(|c| c.is_ascii_digit()).count();
@@ -94,38 +96,38 @@ fn natural(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Which rows a quick choice keeps.
+/// The filter of the drop-down menu.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Only {
-    /// Every one.
+pub enum QuickFilter {
+    /// Every spectrum.
     #[default]
     All,
-    /// Those with parameters.
-    Answered,
-    /// Those with parameters that no flag puts in doubt.
-    Sound,
-    /// Those without parameters.
-    Unanswered,
-    /// Those that carry this flag.
-    Flagged(Flag),
+    /// Spectra with parameters.
+    Predicted,
+    /// Spectra with parameters and without a severe flag.
+    Unflagged,
+    /// Spectra without parameters.
+    NotPredicted,
+    /// Spectra with this flag.
+    WithFlag(Flag),
 }
 
-/// Which rows to show.
+/// The filter of the table.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
-    /// The quick choice.
-    pub only: Only,
-    /// What the words must find, in lower case.
+    /// Filter of the drop-down menu.
+    pub quick: QuickFilter,
+    /// Words to find, in lower case.
     words: Vec<String>,
-    bounds: Vec<Bound>,
-    unclear: Vec<String>,
+    conditions: Vec<Condition>,
+    invalid_terms: Vec<String>,
 }
 
-/// `feh<-1`.
+/// A condition on a number, for example `feh<-1`.
 #[derive(Debug, Clone, PartialEq)]
-struct Bound {
+struct Condition {
     quantity: Quantity,
-    wanted: Ordering,
+    ordering: Ordering,
     or_equal: bool,
     limit: f64,
 }
@@ -138,58 +140,59 @@ enum Quantity {
 }
 
 impl Filter {
-    /// Reads what the user typed: words, all of which must be in the id, the file's or the survey's name, and conditions
-    /// such as `teff>5000`, `[Fe/H] <= -1`, `e_rv<5`, `snr>20`, with or without `and` between them.
-    pub fn parse(only: Only, text: &str) -> Self {
-        let mut filter = Filter { only, ..Filter::default() };
+    /// Parses the user's text. Every word must be in the id, the file name or the survey name. Every condition must
+    /// hold: `teff>5000`, `[Fe/H] <= -1`, `e_rv<5`, `snr>20`, with or without `and` between them.
+    pub fn parse(quick: QuickFilter, text: &str) -> Self {
+        let mut filter = Filter { quick, ..Filter::default() };
         let mut text = text.to_lowercase();
         for sign in ["<", ">", "="] {
-            // No space about a sign: a condition is one word.
+            // Remove spaces around a sign, so that a condition is one word.
             text = text.split(sign).map(str::trim).collect::<Vec<_>>().join(sign);
         }
         for term in text.split_whitespace().filter(|term| !["and", "&", "&&"].contains(term)) {
-            match Bound::parse(term) {
-                Some(bound) => filter.bounds.push(bound),
-                None if term.contains(['<', '>']) => filter.unclear.push(term.to_owned()),
+            match Condition::parse(term) {
+                Some(bound) => filter.conditions.push(bound),
+                None if term.contains(['<', '>']) => filter.invalid_terms.push(term.to_owned()),
                 None => filter.words.push(term.to_owned()),
             }
         }
         filter
     }
 
-    /// Conditions that mean nothing, and are left aside.
-    pub fn unclear(&self) -> &[String] {
-        &self.unclear
+    /// Terms with a sign that are no valid condition. They are ignored.
+    pub fn invalid_terms(&self) -> &[String] {
+        &self.invalid_terms
     }
 
-    /// True when nothing is left out.
-    pub fn keeps_all(&self) -> bool {
+    /// True when the filter lets every spectrum through.
+    pub fn is_empty(&self) -> bool {
         *self == Filter::default()
     }
 
-    /// True for a spectrum to show.
-    pub fn keeps(&self, facts: Facts) -> bool {
-        let flags = facts.prediction.map_or(&[][..], |p| &p.flags);
-        let is_chosen = match self.only {
-            Only::All => true,
-            Only::Answered => facts.prediction.is_some(),
-            Only::Sound => facts.prediction.is_some() && !flags.iter().any(|f| f.is_grave()),
-            Only::Unanswered => facts.prediction.is_none(),
-            Only::Flagged(flag) => flags.contains(&flag),
+    /// True for a spectrum that the table shows.
+    pub fn matches(&self, values: RowValues) -> bool {
+        let flags = values.prediction.map_or(&[][..], |p| &p.flags);
+        let passes_quick = match self.quick {
+            QuickFilter::All => true,
+            QuickFilter::Predicted => values.prediction.is_some(),
+            QuickFilter::Unflagged => values.prediction.is_some() && !flags.iter().any(|f| f.is_severe()),
+            QuickFilter::NotPredicted => values.prediction.is_none(),
+            QuickFilter::WithFlag(flag) => flags.contains(&flag),
         };
         let text = || {
-            let meta = &facts.summary.meta;
-            [&meta.id, &facts.summary.file, meta.survey.name()].join("\n").to_lowercase()
+            let meta = &values.summary.meta;
+            [&meta.id, &values.summary.file, meta.survey.name()].join("\n").to_lowercase()
         };
         let has_words = || {
             let text = text();
             self.words.iter().all(|word| text.contains(word))
         };
-        is_chosen && self.bounds.iter().all(|b| b.holds(facts)) && (self.words.is_empty() || has_words())
+        let meets_conditions = || self.conditions.iter().all(|condition| condition.holds(values));
+        passes_quick && meets_conditions() && (self.words.is_empty() || has_words())
     }
 }
 
-impl Bound {
+impl Condition {
     fn parse(term: &str) -> Option<Self> {
         let at = term.find(['<', '>'])?;
         let name = &term[..at];
@@ -201,22 +204,22 @@ impl Bound {
             None if ["snr", "s/n"].contains(&name) => Quantity::Snr,
             None => Quantity::Value(label(name)?),
         };
-        let wanted = if term.as_bytes()[at] == b'<' { Ordering::Less } else { Ordering::Greater };
+        let ordering = if term.as_bytes()[at] == b'<' { Ordering::Less } else { Ordering::Greater };
         let rest = &term[at + 1..];
         let (or_equal, number) = rest.strip_prefix('=').map_or((false, rest), |number| (true, number));
-        // Numbers copied from the page carry a typographic minus.
+        // Numbers copied from the page have a typographic minus sign.
         let limit = number.replace('\u{2212}', "-").parse().ok()?;
-        Some(Self { quantity, wanted, or_equal, limit })
+        Some(Self { quantity, ordering, or_equal, limit })
     }
 
-    fn holds(&self, facts: Facts) -> bool {
-        let value = facts.prediction.and_then(|p| match self.quantity {
+    fn holds(&self, values: RowValues) -> bool {
+        let value = values.prediction.and_then(|p| match self.quantity {
             Quantity::Snr => p.snr.map(|snr| snr.value),
             Quantity::Value(label) => p.get(label).map(|e| e.value),
             Quantity::Error(label) => p.get(label).map(|e| e.error),
         });
         let ordering = value.and_then(|v| v.partial_cmp(&self.limit));
-        ordering.is_some_and(|o| o == self.wanted || (self.or_equal && o == Ordering::Equal))
+        ordering.is_some_and(|o| o == self.ordering || (self.or_equal && o == Ordering::Equal))
     }
 }
 
@@ -234,61 +237,65 @@ mod tests {
     fn prediction(feh: f64, flags: Vec<Flag>) -> Prediction {
         let estimates = vec![Estimate { label: Label::Feh, value: feh, error: 0.1 }];
         let (model, model_sha256) = ("m 1".into(), String::new());
-        Prediction { model, model_sha256, snr: None, estimates, flags, ledger: Vec::new(), taught: None }
+        Prediction { model, model_sha256, snr: None, estimates, flags, processing_history: Vec::new(), finetuned: None }
     }
 
     #[test]
-    fn words_and_conditions_must_all_hold() {
+    fn all_words_and_conditions_must_hold() {
         let (summary, poor) = (summary("55859-F5902-232"), prediction(-1.5, vec![Flag::LowSnr]));
-        let facts = Facts { summary: &summary, prediction: Some(&poor) };
-        let keeps = |only, text: &str| Filter::parse(only, text).keeps(facts);
-        assert!(keeps(Only::All, "f5902 LAMOST"));
-        assert!(!keeps(Only::All, "f5902 sdss"));
-        assert!(keeps(Only::All, "night feh<-1"));
-        assert!(keeps(Only::All, "feh<\u{2212}1"));
-        assert!(keeps(Only::All, "feh>=-1.5 e_feh<0.2"));
-        assert!(!keeps(Only::All, "feh>-1.5"));
-        // No S/N: a condition on it does not hold, either way.
-        assert!(!keeps(Only::All, "snr>1") && !keeps(Only::All, "snr<1"));
-        assert!(keeps(Only::Flagged(Flag::LowSnr), "") && !keeps(Only::Sound, "") && !keeps(Only::Unanswered, ""));
-        assert!(Filter::parse(Only::All, "").keeps(Facts { summary: &summary, prediction: None }));
+        let values = RowValues { summary: &summary, prediction: Some(&poor) };
+        let matches = |quick, text: &str| Filter::parse(quick, text).matches(values);
+        assert!(matches(QuickFilter::All, "f5902 LAMOST"));
+        assert!(!matches(QuickFilter::All, "f5902 sdss"));
+        assert!(matches(QuickFilter::All, "night feh<-1"));
+        assert!(matches(QuickFilter::All, "feh<\u{2212}1"));
+        assert!(matches(QuickFilter::All, "feh>=-1.5 e_feh<0.2"));
+        assert!(!matches(QuickFilter::All, "feh>-1.5"));
+        // The spectrum has no S/N: no condition on it holds.
+        assert!(!matches(QuickFilter::All, "snr>1") && !matches(QuickFilter::All, "snr<1"));
+        assert!(
+            matches(QuickFilter::WithFlag(Flag::LowSnr), "")
+                && !matches(QuickFilter::Unflagged, "")
+                && !matches(QuickFilter::NotPredicted, "")
+        );
+        assert!(Filter::parse(QuickFilter::All, "").matches(RowValues { summary: &summary, prediction: None }));
     }
 
     #[test]
-    fn conditions_are_read_as_people_write_them_and_nonsense_is_left_aside() {
+    fn conditions_may_have_spaces_and_symbols_and_invalid_ones_are_ignored() {
         let summary = summary("star");
         let poor = prediction(-2.0, vec![]);
-        let facts = Facts { summary: &summary, prediction: Some(&poor) };
-        for (text, keeps) in [
+        let values = RowValues { summary: &summary, prediction: Some(&poor) };
+        for (text, matches) in [
             ("FEH<-1", true),
             ("star [Fe/H] <= -2 and star", true),
             ("[fe/h]> −1", false),
-            ("Star", true),
+            ("StarRef", true),
             ("sun", false),
         ] {
-            let filter = Filter::parse(Only::All, text);
-            assert_eq!((filter.keeps(facts), filter.unclear().len()), (keeps, 0), "{text}");
+            let filter = Filter::parse(QuickFilter::All, text);
+            assert_eq!((filter.matches(values), filter.invalid_terms().len()), (matches, 0), "{text}");
         }
-        let filter = Filter::parse(Only::All, "teff>banana star");
-        assert_eq!((filter.keeps(facts), filter.unclear()), (true, &["teff>banana".to_owned()][..]));
+        let filter = Filter::parse(QuickFilter::All, "teff>banana star");
+        assert_eq!((filter.matches(values), filter.invalid_terms()), (true, &["teff>banana".to_owned()][..]));
     }
 
     #[test]
-    fn ids_are_counted_and_missing_values_come_last() {
+    fn ids_sort_naturally_and_missing_values_come_last() {
         let (nine, ten) = (summary("spec-9"), summary("spec-10"));
         let (poor, rich) = (prediction(-1.0, vec![]), prediction(0.2, vec![]));
-        let facts = |s, p| Facts { summary: s, prediction: p };
-        let (a, b) = (facts(&nine, Some(&poor)), facts(&ten, Some(&rich)));
-        let feh = Column::Parameter(Label::Feh);
-        assert_eq!(Column::Id.compare(Direction::Ascending, a, b), Ordering::Less);
-        assert_eq!(natural("star-007b", "star-7b"), Ordering::Equal);
-        assert_eq!(natural("a", "ab"), Ordering::Less);
-        assert_eq!(natural("10", "a"), Ordering::Less);
-        assert_eq!(natural("39627866878514742", "39627866878514741"), Ordering::Greater);
-        assert_eq!(Column::Id.compare(Direction::Descending, a, b), Ordering::Greater);
+        let values = |s, p| RowValues { summary: s, prediction: p };
+        let (a, b) = (values(&nine, Some(&poor)), values(&ten, Some(&rich)));
+        let feh = SortColumn::Parameter(Label::Feh);
+        assert_eq!(SortColumn::Id.compare(Direction::Ascending, a, b), Ordering::Less);
+        assert_eq!(natural_order("star-007b", "star-7b"), Ordering::Equal);
+        assert_eq!(natural_order("a", "ab"), Ordering::Less);
+        assert_eq!(natural_order("10", "a"), Ordering::Less);
+        assert_eq!(natural_order("39627866878514742", "39627866878514741"), Ordering::Greater);
+        assert_eq!(SortColumn::Id.compare(Direction::Descending, a, b), Ordering::Greater);
         assert_eq!(feh.compare(Direction::Ascending, a, b), Ordering::Less);
         for direction in [Direction::Ascending, Direction::Descending] {
-            assert_eq!(feh.compare(direction, facts(&nine, None), b), Ordering::Greater);
+            assert_eq!(feh.compare(direction, values(&nine, None), b), Ordering::Greater);
         }
     }
 }

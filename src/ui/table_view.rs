@@ -1,4 +1,4 @@
-//! The rows as the table shows them: filtered, sorted, ticked.
+//! View of the table: filtering, sorting and ticking rows.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,106 +6,110 @@ use std::sync::Arc;
 use gloo::timers::callback::Timeout;
 use leptos::prelude::*;
 
-use super::table_sort::{Column, Direction, Facts, Filter, Order};
-use super::state::{Answer, Row, RowKey, State};
+use super::state::{PredictionStatus, Row, RowKey, State};
+use super::table_sort::{Direction, Filter, RowValues, SortColumn, SortOrder};
 use crate::result::Summary;
 
-/// Shortest time between two arrangements while answers come in, ms: ten thousand answers are not ten thousand sorts.
-const PAUSE_MS: f64 = 120.0;
+/// Minimum time between two updates while predictions arrive, ms: ten thousand predictions must not cause ten thousand
+/// sorts.
+const MIN_UPDATE_INTERVAL_MS: f64 = 120.0;
 
-/// Up to this many rows there is no pause.
-const FEW: usize = 300;
+/// Maximum number of rows that are updated without throttling.
+const UNTHROTTLED_ROWS: usize = 300;
 
-/// How the table is arranged, and what came of it.
+/// Sort order, filter and the resulting rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Arrangement {
-    /// What is sorted by.
-    pub order: RwSignal<Order>,
-    /// What is left out.
+pub struct TableView {
+    /// Sort column and direction.
+    pub order: RwSignal<SortOrder>,
+    /// The filter.
     pub filter: RwSignal<Filter>,
-    /// The rows to show, from the top. Rewritten by [`State::rearrange`] alone.
+    /// Rows to show, from the top. Written only by [`State::update_view`].
     pub shown: RwSignal<Arc<Vec<Row>>>,
-    pace: StoredValue<Pace>,
+    throttle: StoredValue<ViewUpdate>,
 }
 
-/// Whether to arrange at once.
+/// State of the throttle.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Pace {
-    /// Nothing was arranged lately.
+enum ViewUpdate {
+    /// No recent update.
     Idle,
-    /// It was; what has changed since waits for the pause to end.
+    /// Recently updated; changes since then wait until the pause ends.
     Pausing { has_changed: bool },
 }
 
-impl Arrangement {
-    /// Everything, as it was found.
+impl TableView {
+    /// All rows in their original order.
     pub fn new() -> Self {
         Self {
             order: RwSignal::new(None),
             filter: RwSignal::new(Filter::default()),
             shown: RwSignal::new(Arc::default()),
-            pace: StoredValue::new(Pace::Idle),
+            throttle: StoredValue::new(ViewUpdate::Idle),
         }
     }
 }
 
 impl State {
-    /// Sorts by a column; by the same column again the other way round, then not at all.
-    pub fn sort_by(&self, column: Column) {
-        // Numbers are mostly wanted from the top, names from the beginning.
-        let first =
-            if matches!(column, Column::Id | Column::Survey) { Direction::Ascending } else { Direction::Descending };
+    /// Sorts by a column. A second call reverses the order, a third removes the sorting.
+    pub fn sort_by(&self, column: SortColumn) {
+        // Numbers start with the largest, names with the first letter.
+        let first = if matches!(column, SortColumn::Id | SortColumn::Survey) {
+            Direction::Ascending
+        } else {
+            Direction::Descending
+        };
         let second = if first == Direction::Ascending { Direction::Descending } else { Direction::Ascending };
-        self.arrangement.order.update(|order| {
+        self.table_view.order.update(|order| {
             *order = match *order {
                 Some((now, direction)) if now == column && direction == first => Some((column, second)),
                 Some((now, _)) if now == column => None,
                 _ => Some((column, first)),
             };
         });
-        self.rearrange();
+        self.update_view();
     }
 
-    /// Shows what a filter keeps.
+    /// Shows only rows that match the filter.
     pub fn filter(&self, filter: Filter) {
-        if self.arrangement.filter.with_untracked(|now| *now != filter) {
-            self.arrangement.filter.set(filter);
-            self.rearrange();
+        if self.table_view.filter.with_untracked(|now| *now != filter) {
+            self.table_view.filter.set(filter);
+            self.update_view();
         }
     }
 
     /// Filters and sorts now.
-    pub fn rearrange(&self) {
-        let (order, filter) = (self.arrangement.order.get_untracked(), self.arrangement.filter.get_untracked());
+    pub fn update_view(&self) {
+        let (order, filter) = (self.table_view.order.get_untracked(), self.table_view.filter.get_untracked());
         let rows = self.rows.get_untracked();
-        let shown = if order.is_none() && filter.keeps_all() { rows } else { arranged(rows, order, &filter) };
-        self.arrangement.shown.set(Arc::new(shown));
+        let shown = if order.is_none() && filter.is_empty() { rows } else { filtered_and_sorted(rows, order, &filter) };
+        self.table_view.shown.set(Arc::new(shown));
     }
 
-    /// Filters and sorts now, or soon if that was done just before.
-    pub fn rearrange_soon(&self) {
-        let pace = self.arrangement.pace;
-        if self.rows.with_untracked(Vec::len) <= FEW {
-            return self.rearrange();
+    /// Filters and sorts now, or after a pause if the last update was recent.
+    pub fn schedule_view_update(&self) {
+        let throttle = self.table_view.throttle;
+        if self.rows.with_untracked(Vec::len) <= UNTHROTTLED_ROWS {
+            return self.update_view();
         }
-        match pace.get_value() {
-            Pace::Idle => {
-                let began = js_sys::Date::now();
-                self.rearrange();
-                // Most of the time is the page's for other things, however many rows there are.
-                let pause_ms = PAUSE_MS.max(4.0 * (js_sys::Date::now() - began));
-                pace.set_value(Pace::Pausing { has_changed: false });
+        match throttle.get_value() {
+            ViewUpdate::Idle => {
+                let started = js_sys::Date::now();
+                self.update_view();
+                // Sorting takes at most a fifth of the time, whatever the number of rows.
+                let pause_ms = MIN_UPDATE_INTERVAL_MS.max(4.0 * (js_sys::Date::now() - started));
+                throttle.set_value(ViewUpdate::Pausing { has_changed: false });
                 let state = *self;
                 Timeout::new(pause_ms as u32, move || {
-                    let has_changed = pace.get_value() == Pace::Pausing { has_changed: true };
-                    pace.set_value(Pace::Idle);
+                    let has_changed = throttle.get_value() == ViewUpdate::Pausing { has_changed: true };
+                    throttle.set_value(ViewUpdate::Idle);
                     if has_changed {
-                        state.rearrange_soon();
+                        state.schedule_view_update();
                     }
                 })
                 .forget();
             }
-            Pace::Pausing { .. } => pace.set_value(Pace::Pausing { has_changed: true }),
+            ViewUpdate::Pausing { .. } => throttle.set_value(ViewUpdate::Pausing { has_changed: true }),
         }
     }
 
@@ -122,28 +126,28 @@ impl State {
         });
     }
 
-    /// Ticks or unticks all rows from one to another, as the table shows them.
+    /// Ticks or unticks all rows between two rows, in the order of the table.
     pub fn tick_range(&self, from: RowKey, to: RowKey, on: bool) {
-        let shown = self.arrangement.shown.get_untracked();
+        let shown = self.table_view.shown.get_untracked();
         let at = |key| shown.iter().position(|row| row.key == key);
         let (Some(from), Some(to)) = (at(from), at(to)) else { return self.tick([to], on) };
         self.tick(shown[from.min(to)..=from.max(to)].iter().map(|row| row.key), on);
     }
 
-    /// Ticks or unticks every row that is shown.
+    /// Ticks or unticks all rows shown.
     pub fn tick_shown(&self, on: bool) {
-        let shown = self.arrangement.shown.get_untracked();
+        let shown = self.table_view.shown.get_untracked();
         self.tick(shown.iter().map(|row| row.key), on);
     }
 
     /// The rows to take away: the ticked ones, else all that are shown; in the table's order.
-    pub fn taken(&self) -> Vec<Row> {
-        let shown = self.arrangement.shown.get();
+    pub fn export_rows(&self) -> Vec<Row> {
+        let shown = self.table_view.shown.get();
         let ticked = self.ticked.get();
         if ticked.is_empty() {
             return shown.to_vec();
         }
-        // Ticked rows that the filter hides now were still ticked; they follow.
+        // Ticked rows that the filter hides are appended.
         let hidden = self.rows.with(|rows| {
             let is_shown: BTreeSet<_> = shown.iter().map(|row| row.key).collect();
             rows.iter().filter(|row| !is_shown.contains(&row.key)).copied().collect::<Vec<_>>()
@@ -152,17 +156,18 @@ impl State {
     }
 }
 
-fn arranged(rows: Vec<Row>, order: Order, filter: &Filter) -> Vec<Row> {
-    struct Known(Row, Arc<Summary>, Answer);
-    impl Known {
-        fn facts(&self) -> Facts<'_> {
-            Facts { summary: &self.1, prediction: self.2.prediction() }
+fn filtered_and_sorted(rows: Vec<Row>, order: SortOrder, filter: &Filter) -> Vec<Row> {
+    struct RowSnapshot(Row, Arc<Summary>, PredictionStatus);
+    impl RowSnapshot {
+        fn values(&self) -> RowValues<'_> {
+            RowValues { summary: &self.1, prediction: self.2.prediction() }
         }
     }
-    let known = rows.into_iter().map(|row| Known(row, row.summary.get_untracked(), row.answer.get_untracked()));
-    let mut kept: Vec<Known> = known.filter(|k| filter.keeps(k.facts())).collect();
+    let snapshots =
+        rows.into_iter().map(|row| RowSnapshot(row, row.summary.get_untracked(), row.status.get_untracked()));
+    let mut selected: Vec<RowSnapshot> = snapshots.filter(|k| filter.matches(k.values())).collect();
     if let Some((column, direction)) = order {
-        kept.sort_by(|a, b| column.compare(direction, a.facts(), b.facts()));
+        selected.sort_by(|a, b| column.compare(direction, a.values(), b.values()));
     }
-    kept.into_iter().map(|Known(row, ..)| row).collect()
+    selected.into_iter().map(|RowSnapshot(row, ..)| row).collect()
 }

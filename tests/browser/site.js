@@ -1,18 +1,18 @@
-// The built page behind a small relay, so that a spec can serve it below another path, hold files back or lose them,
-// and see every request that reaches the server, whoever in the browser made it.
+// HTTP proxy in front of the built page. Specs use it to serve the page below another path, to delay, omit or damage
+// files, and to record every request.
 import http from "node:http";
 
 const upstream = new URL(process.env.SPECOLA_URL ?? "http://127.0.0.1:8417/");
 
 /**
- * Starts a relay.
+ * Starts the proxy.
  * @param {object} options
- * @param {string} [options.below] path that the page is served below
- * @param {(path: string) => boolean} [options.hold] files that wait until `release` is called
- * @param {(path: string) => boolean} [options.lose] files that are not found
- * @param {(path: string) => "break" | "damage" | undefined} [options.spoil] files that break off in the middle, or arrive
- *   with a bit turned
- * @param {(path: string) => ((text: string) => string) | undefined} [options.change] files that have another content
+ * @param {string} [options.below] path below which the page is served
+ * @param {(path: string) => boolean} [options.hold] files that are delayed until `release` is called
+ * @param {(path: string) => boolean} [options.lose] files that give status 404
+ * @param {(path: string) => "break" | "damage" | undefined} [options.spoil] files that are truncated, or arrive with a
+ *   flipped bit
+ * @param {(path: string) => ((text: string) => string) | undefined} [options.change] files whose text is changed
  */
 export async function site({ below = "/", hold = () => false, lose = () => false, spoil = () => {}, change = () => {} } = {}) {
   const requests = [];
@@ -28,29 +28,29 @@ export async function site({ below = "/", hold = () => false, lose = () => false
     }
     if (hold(path)) await released;
     const { method, headers } = request;
-    const how = change(path);
-    if (how) {
-      const answer = await fetch(new URL(path, upstream));
-      const type = answer.headers.get("content-type");
-      response.writeHead(200, { "content-type": type, "cache-control": "no-cache" }).end(how(await answer.text()));
+    const edit = change(path);
+    if (edit) {
+      const upstreamResponse = await fetch(new URL(path, upstream));
+      const type = upstreamResponse.headers.get("content-type");
+      response.writeHead(200, { "content-type": type, "cache-control": "no-cache" }).end(edit(await upstreamResponse.text()));
       return;
     }
-    const relayed = http.request(new URL(path, upstream), { method, headers }, (answer) => {
-      response.writeHead(answer.statusCode, answer.headers);
+    const relayed = http.request(new URL(path, upstream), { method, headers }, (incoming) => {
+      response.writeHead(incoming.statusCode, incoming.headers);
       const harm = spoil(path);
-      if (!harm) return answer.pipe(response);
-      answer.once("data", (piece) => {
+      if (!harm) return incoming.pipe(response);
+      incoming.once("data", (piece) => {
         if (harm === "break") {
           response.write(piece, () => response.destroy());
         } else {
           piece[0] ^= 1;
           response.write(piece);
-          answer.pipe(response);
+          incoming.pipe(response);
         }
       });
     });
     relayed.on("error", (error) => response.destroy(error));
-    // A page that is closed in the middle of a download leaves nothing waiting behind.
+    // A page that closes during a download must not leave a pending request.
     response.on("close", () => relayed.destroy());
     request.pipe(relayed);
   });
@@ -59,8 +59,8 @@ export async function site({ below = "/", hold = () => false, lose = () => false
     url: `http://127.0.0.1:${server.address().port}${below}`,
     requests,
     release,
-    /** Answers nobody any more. */
-    cut() {
+    /** Stops the server. */
+    stop() {
       server.close();
       server.closeAllConnections();
     },

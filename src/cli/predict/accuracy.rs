@@ -1,23 +1,23 @@
-//! What a model was measured to be worth on the surveys that a run's spectra come from.
+//! Measured accuracy of a model on the surveys that a run's spectra come from.
 
 use serde_json::{Map, Value, json};
 
 use crate::result::{Label, ModelCard};
 use crate::spectrum::Survey;
 
-/// A model's measured accuracy, and the surveys seen so far.
-pub(super) struct Worth {
+/// Measured accuracy of a model, and the number of spectra of each survey so far.
+pub(super) struct AccuracyNotes {
     card: ModelCard,
     /// The model that answers Gaia XP spectra, where it is another.
     of_xp: Option<ModelCard>,
     labels: Vec<Label>,
-    /// Surveys that stand for others, with the number of spectra.
-    seen: Vec<(Survey, usize)>,
+    /// Number of spectra by the survey whose accuracy applies.
+    counts: Vec<(Survey, usize)>,
 }
 
-impl Worth {
+impl AccuracyNotes {
     pub(super) fn new(card: ModelCard, labels: Vec<Label>) -> Self {
-        Self { card, of_xp: None, labels, seen: Vec::new() }
+        Self { card, of_xp: None, labels, counts: Vec::new() }
     }
 
     /// The same where this model answers Gaia XP spectra.
@@ -29,20 +29,19 @@ impl Worth {
         self.of_xp.as_ref().filter(|_| survey == Survey::GaiaXp).unwrap_or(&self.card)
     }
 
-    /// Another spectrum of this survey was answered.
+    /// Counts a predicted spectrum of this survey.
     pub(super) fn count(&mut self, survey: Survey) {
-        let kind = survey.measured_as();
-        match self.seen.iter_mut().find(|(known, _)| *known == kind) {
+        let kind = survey.accuracy_survey();
+        match self.counts.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, n)) => *n += 1,
-            None => self.seen.push((kind, 1)),
+            None => self.counts.push((kind, 1)),
         }
     }
 
-    /// By label what was measured on this survey's spectra; null where nothing was, and of a label that a network gives which
-    /// the user taught.
-    pub(super) fn measured(&self, survey: Survey, taught: Option<Label>) -> Value {
+    /// Accuracy by label on this survey's spectra; null where it was not measured, and for the fine-tuned label.
+    pub(super) fn measured(&self, survey: Survey, finetuned: Option<Label>) -> Value {
         let of = |label: &Label| {
-            let measure = self.card(survey).measure(*label, survey).filter(|_| taught != Some(*label));
+            let measure = self.card(survey).measure(*label, survey).filter(|_| finetuned != Some(*label));
             let figures = measure.map(
                 |m| json!({ "sigma": m.sigma, "bias": m.bias, "n": m.n, "on": m.on, "simulated": m.is_simulated }),
             );
@@ -66,7 +65,7 @@ impl Worth {
             let (name, spectra) = (survey.name(), if *n == 1 { "spectrum" } else { "spectra" });
             let title = format!("{} {}", card.name, card.version);
             Some(match measures.first() {
-                None => format!("{n} {name} {spectra}: how good {title} is on such spectra was never measured"),
+                None => format!("{n} {name} {spectra}: the accuracy of {title} on {name} spectra was never measured"),
                 Some(first) => format!(
                     "{n} {name} {spectra}: {title} was measured on simulated {name} spectra only ({}): {}",
                     first.on,
@@ -74,17 +73,17 @@ impl Worth {
                 ),
             })
         };
-        self.seen.iter().filter_map(remark).collect()
+        self.counts.iter().filter_map(remark).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::Measure;
+    use crate::result::LabelAccuracy;
 
-    fn worth() -> Worth {
-        let measure = |survey, is_simulated, sigma| Measure {
+    fn notes() -> AccuracyNotes {
+        let measure = |survey, is_simulated, sigma| LabelAccuracy {
             label: Label::Teff,
             on: if is_simulated { "made-up stars" } else { "a library" }.into(),
             survey,
@@ -111,18 +110,18 @@ mod tests {
             license: String::new(),
             bytes: 0,
         };
-        Worth::new(card, vec![Label::Teff, Label::Logg])
+        AccuracyNotes::new(card, vec![Label::Teff, Label::Logg])
     }
 
     #[test]
     fn real_stars_come_before_simulated_ones_and_no_survey_stands_for_another() {
-        let mut worth = worth();
-        let sigma = |survey| worth.measured(survey, None)["teff"]["sigma"].clone();
+        let mut notes = notes();
+        let sigma = |survey| notes.measured(survey, None)["teff"]["sigma"].clone();
         assert_eq!([Survey::Miles, Survey::Sdss, Survey::Desi].map(sigma), [110.0, 110.0, 105.0]);
-        assert_eq!(worth.measured(Survey::GaiaXp, None)["teff"], Value::Null);
-        assert_eq!(worth.measured(Survey::Miles, Some(Label::Teff))["teff"], Value::Null, "taught");
-        [Survey::Sdss, Survey::Desi, Survey::Desi, Survey::GaiaXp].into_iter().for_each(|s| worth.count(s));
-        let said = worth.remarks();
+        assert_eq!(notes.measured(Survey::GaiaXp, None)["teff"], Value::Null);
+        assert_eq!(notes.measured(Survey::Miles, Some(Label::Teff))["teff"], Value::Null, "fine-tuned");
+        [Survey::Sdss, Survey::Desi, Survey::Desi, Survey::GaiaXp].into_iter().for_each(|s| notes.count(s));
+        let said = notes.remarks();
         assert_eq!(said.len(), 2, "{said:?}");
         assert_eq!(
             said[0],

@@ -1,11 +1,11 @@
-//! `specola pretrain index`: the look-alikes that are shipped with an encoder pair.
+//! `specola pretrain index`: the reference index that is shipped with an encoder pair.
 
 use anyhow::{Result, anyhow};
 use clap::Args;
 use pollster::block_on;
 
-use super::super::Outcome;
-use super::Common;
+use super::super::RunOutcome;
+use super::EncoderRunArgs;
 use super::encoders::{emulator_in, pairs_of};
 use crate::model::manifest::{Kind, ModelEntry};
 use crate::model::publish::publish;
@@ -20,7 +20,7 @@ use crate::train::reference::{self, STREAM};
 #[derive(Debug, Args)]
 pub(super) struct MakeIndex {
     #[command(flatten)]
-    common: Common,
+    common: EncoderRunArgs,
     /// Encoder pair, published in the folder of -o
     #[arg(long, value_name = "NAME", default_value = "lrs-xp-pr")]
     model: String,
@@ -30,16 +30,16 @@ pub(super) struct MakeIndex {
 }
 
 impl MakeIndex {
-    pub(super) fn run(&self) -> Result<Outcome> {
+    pub(super) fn run(&self) -> Result<RunOutcome> {
         let common = &self.common;
         let store = Store::new(Folder::new(common.output.clone()));
         let manifest = block_on(store.manifest())?;
         let entry = pair_entry(&manifest, Some(&self.model)).map_err(|why| anyhow!(why))?;
         let weights = block_on(store.weights(entry, |_, _| {}))?;
         let encoders = Encoders::load(entry, &weights, &common.device())?;
-        let (material, emulator) = (common.read()?, emulator_in(&common.output)?);
-        let nodes: Vec<usize> = (0..material.grid.len()).collect();
-        let pairs = pairs_of(&material, &emulator, nodes, common.seed + STREAM);
+        let (training_grid, emulator) = (common.read()?, emulator_in(&common.output)?);
+        let nodes: Vec<usize> = (0..training_grid.grid.len()).collect();
+        let pairs = pairs_of(&training_grid, &emulator, nodes, common.seed + STREAM);
         let name = index_name(&self.model);
         let made = reference::make(&encoders, &pairs, self.stars, &name, &mut |line| eprintln!("{line}"))?;
         for f in &made.figures {
@@ -63,6 +63,6 @@ impl MakeIndex {
             ..ModelEntry::default()
         };
         publish(&common.output, &made.index.to_file()?, entry, &manifest.default)?;
-        Ok(Outcome::Complete)
+        Ok(RunOutcome::Complete)
     }
 }

@@ -1,4 +1,4 @@
-//! `specola odd`: spectra ranked by how odd they are.
+//! `specola anomalies`: spectra ranked by anomaly score.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -7,20 +7,21 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::super::files::for_each_part;
-use super::super::{ModelsDir, Outcome, output};
+use super::super::{ModelsDir, RunOutcome, output};
 use super::{Form, Tools, cell};
-use crate::result::similarity::{Oddity, Score};
+use crate::result::similarity::{AnomalyScores, Score};
 use crate::similarity::anomaly;
 use crate::spectrum::Meta;
 use crate::task::similarity::encoders::Encoded;
-use crate::task::similarity::index_set::Library;
+use crate::task::similarity::index_set::IndexSet;
 use crate::task::similarity::translation::same_star;
 
-/// Rank spectra by how odd they are beside the shipped reference set
+/// Rank spectra by anomaly score against the shipped reference set
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Odd {
-    /// Spectra: files, folders, .zip archives or .npz bundles. Optical and XP spectra of one star, told by name or position,
-    /// are also held against each other
+#[command(alias = "odd")]
+pub(in crate::cli) struct Anomalies {
+    /// Spectra: files, folders, .zip archives or .npz bundles. Optical and XP spectra of one star, matched by name or
+    /// position, are also compared with each other
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Form of the results
@@ -36,12 +37,12 @@ pub(in crate::cli) struct Odd {
     models: ModelsDir,
 }
 
-impl Odd {
-    pub(in crate::cli) fn run(&self) -> anyhow::Result<Outcome> {
+impl Anomalies {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<RunOutcome> {
         let tools = Tools::load(&self.models, self.model.as_deref())?;
-        let none = "no reference set is shipped with this encoder pair; make one with `specola pretrain index`";
-        let usual = tools.kit.index.usual.clone().context(none)?;
-        let library = Library::new(vec![tools.kit.index.clone()]);
+        let none = "this encoder pair has no reference set; make one with `specola pretrain index`";
+        let reference_stats = tools.bundle.index.reference_stats.clone().context(none)?;
+        let index_set = IndexSet::new(vec![tools.bundle.index.clone()]);
         let mut stars: Vec<(Meta, Encoded)> = Vec::new();
         let outcome = for_each_part(&self.files, |part, report| {
             let encoded = tools.encode(&part, report)?;
@@ -49,27 +50,35 @@ impl Odd {
             stars.extend(metas.zip(encoded).filter_map(|(meta, encoded)| Some((meta, encoded?))));
             Ok(())
         })?;
-        let oddity_of = |(i, (meta, encoded)): (usize, &(Meta, Encoded))| {
-            let modality = encoded.seen.modality;
-            let is_partner = |(_, e): &&(Meta, Encoded)| e.seen.modality != modality;
+        let scores_of = |(i, (meta, encoded)): (usize, &(Meta, Encoded))| {
+            let modality = encoded.input.modality;
+            let is_partner = |(_, e): &&(Meta, Encoded)| e.input.modality != modality;
             let partner = stars.iter().filter(is_partner).find(|(other, _)| same_star(meta, other).is_some());
-            let cross = partner.and_then(|(_, other)| encoded.cross(other, &usual.floors));
-            let cross = cross.map(|value| usual.cross.score(value));
-            let rebuilt = encoded.reconstruction(&usual.floors);
-            let reconstruction = rebuilt.map(|value| usual.reconstruction(modality).score(value));
-            let neighbour = library.neighbour_score(modality, &encoded.embedding, &meta.id);
+            let cross = partner.and_then(|(_, other)| encoded.cross(other, &reference_stats.noise_floors));
+            let cross = cross.map(|value| reference_stats.cross.score(value));
+            let reconstruction = encoded.reconstruction_error(&reference_stats.noise_floors);
+            let reconstruction = reconstruction.map(|value| reference_stats.reconstruction(modality).score(value));
+            let neighbour = index_set.neighbour_score(modality, &encoded.embedding, &meta.id);
             let overall = anomaly::overall([cross, reconstruction, neighbour]);
-            Oddity { spectrum: i as u32, id: meta.id.clone(), modality, cross, reconstruction, neighbour, overall }
+            AnomalyScores {
+                spectrum: i as u32,
+                id: meta.id.clone(),
+                modality,
+                cross,
+                reconstruction,
+                neighbour,
+                overall,
+            }
         };
-        let mut oddities: Vec<Oddity> = stars.iter().enumerate().map(oddity_of).collect();
-        anomaly::rank(&mut oddities);
+        let mut scores: Vec<AnomalyScores> = stars.iter().enumerate().map(scores_of).collect();
+        anomaly::rank(&mut scores);
         let mut out = output::open(self.output.as_deref())?;
-        self.write(&mut out, &oddities)?;
+        self.write(&mut out, &scores)?;
         out.finish()?;
         Ok(outcome)
     }
 
-    fn write(&self, out: &mut dyn Write, oddities: &[Oddity]) -> std::io::Result<()> {
+    fn write(&self, out: &mut dyn Write, scores: &[AnomalyScores]) -> std::io::Result<()> {
         if self.format == Form::Csv {
             writeln!(
                 out,
@@ -78,7 +87,7 @@ impl Odd {
         }
         let cells =
             |score: Option<Score>| score.map_or(",".to_string(), |s| format!("{:.5},{:.1}", s.value, s.percentile));
-        for (i, o) in oddities.iter().enumerate() {
+        for (i, o) in scores.iter().enumerate() {
             if self.format == Form::Json {
                 writeln!(
                     out,

@@ -4,29 +4,29 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::super::files::for_each_part;
-use super::super::{ModelsDir, Outcome, output};
+use super::super::{ModelsDir, RunOutcome, output};
 use super::{Tools, modality_named, names};
 use crate::similarity::index::{Bits, Index};
 
-/// How an index calls itself; where it is read it goes by its file.
+/// Name stored in the index; a reader uses the name of its file.
 const NAME: &str = "index";
 
-/// Make an index of spectra, in which `specola retrieve` finds look-alikes
+/// Make an index of spectra, in which `specola retrieve` finds similar spectra
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Embed {
     /// Spectra: files, folders, .zip archives or .npz bundles
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// `lrs` or `xp` for spectra of that kind alone, or the name of an encoder pair [default: both kinds, the shipped pair]
+    /// `lrs` or `xp` for spectra of that survey alone, or the name of an encoder pair [default: both surveys, the shipped pair]
     #[arg(long, value_name = "lrs|xp|NAME")]
     model: Option<String>,
     /// Where to write the index; `-` is standard output
     #[arg(short, value_name = "INDEX", required = true)]
     output: PathBuf,
-    /// Add to the index that is there; an entry of the same name and kind is replaced
+    /// Add to an existing index; an entry of the same name and survey is replaced
     #[arg(long)]
     append: bool,
-    /// One byte a number in place of two: half as large, similarities right to some 5e-4
+    /// Store numbers in one byte, not two: half the size; similarities are accurate to about 5e-4
     #[arg(long)]
     small: bool,
     #[command(flatten)]
@@ -34,11 +34,11 @@ pub(in crate::cli) struct Embed {
 }
 
 impl Embed {
-    pub(in crate::cli) fn run(&self) -> anyhow::Result<Outcome> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<RunOutcome> {
         let only = self.model.as_deref().and_then(modality_named);
         let pair = self.model.as_deref().filter(|_| only.is_none());
         let tools = Tools::load(&self.models, pair)?;
-        let encoders = &tools.kit.encoders;
+        let encoders = &tools.bundle.encoders;
         let labels = encoders.all_labels();
         let bits = if self.small { Bits::Eight } else { Bits::Sixteen };
         let mut index = match self.append {
@@ -46,19 +46,19 @@ impl Embed {
             false => Index::new(encoders.about(NAME, &names(&self.files), labels.clone()), bits),
         };
         index.about.name = NAME.into();
-        anyhow::ensure!(index.about.labels == labels, "the index to append to has other labels; make a new one");
+        anyhow::ensure!(index.about.labels == labels, "the index to append to has other labels; make a new index");
         let outcome = for_each_part(&self.files, |part, report| {
             for (loaded, encoded) in part.iter().zip(tools.encode(&part, report)?) {
                 let Some(encoded) = encoded else { continue };
-                let (id, modality) = (&loaded.spectrum.meta.id, encoded.seen.modality);
+                let (id, modality) = (&loaded.spectrum.meta.id, encoded.input.modality);
                 if only.is_some_and(|only| only != modality) {
-                    report.remark(&loaded.file, &format!("{id}: left out, it is of the other survey"));
+                    report.warn(&loaded.file, &format!("{id}: left out, because it is of the other survey"));
                     continue;
                 }
                 let labels = encoders.labels_in_order(&encoded);
                 let rows = index.rows_mut(modality);
-                let (embedding, flux) = (&encoded.embedding, &encoded.seen.flux);
-                // Only what was there before is replaced.
+                let (embedding, flux) = (&encoded.embedding, &encoded.input.flux);
+                // Only entries of the earlier index are replaced.
                 let known = self.append.then(|| rows.ids().iter().position(|known| known == id)).flatten();
                 match known {
                     Some(row) => rows.replace(row, id, embedding, &labels, flux)?,

@@ -1,4 +1,4 @@
-//! `specola embed`, `retrieve`, `translate`, `odd`, `repeats`: thin faces over `task::likes`.
+//! `specola embed`, `retrieve`, `translate`, `anomalies`, `repeat-visits`: thin layers over `task::similarity`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +6,12 @@ use anyhow::{Context, anyhow};
 use pollster::block_on;
 
 use super::ModelsDir;
-use super::files::{Loaded, Report};
+use super::files::{ImportReport, LoadedFiles};
 use crate::result::specclip::Modality;
 use crate::similarity::index::Index;
-use crate::task::similarity::Kit;
-use crate::task::similarity::encoders::{BATCH, Encoded, prepare};
 use crate::task::predict::Predictor;
+use crate::task::similarity::EncoderBundle;
+use crate::task::similarity::encoders::{BATCH, Encoded, prepare};
 
 pub(super) mod embed;
 pub(super) mod anomalies;
@@ -30,32 +30,32 @@ pub(super) enum Form {
 
 /// An encoder pair, its shipped index, and what measures velocities.
 pub(super) struct Tools {
-    pub kit: Kit,
+    pub bundle: EncoderBundle,
     pub predictor: Predictor,
 }
 
 impl Tools {
     pub fn load(models: &ModelsDir, pair: Option<&str>) -> anyhow::Result<Self> {
-        let kit = block_on(Kit::fetch(&models.store(), pair, |_, _, _| {})).map_err(|why| anyhow!(why))?;
-        Ok(Self { kit, predictor: models.load(None)?.1 })
+        let bundle = block_on(EncoderBundle::fetch(&models.store(), pair, |_, _, _| {})).map_err(|why| anyhow!(why))?;
+        Ok(Self { bundle, predictor: models.load(None)?.1 })
     }
 
     /// What the encoders make of spectra, in the same order. One that they cannot read has a line on standard error.
-    fn encode(&self, part: &[Loaded], report: &Report) -> anyhow::Result<Vec<Option<Encoded>>> {
+    fn encode(&self, part: &[LoadedFiles], report: &ImportReport) -> anyhow::Result<Vec<Option<Encoded>>> {
         let mut all = Vec::new();
         for batch in part.chunks(BATCH) {
             let spectra: Vec<_> = batch.iter().map(|loaded| &loaded.spectrum).collect();
             let prepared = block_on(prepare(&self.predictor, &spectra));
             let mut there = Vec::new();
-            let mut seen = Vec::new();
+            let mut input = Vec::new();
             for (loaded, one) in batch.iter().zip(prepared) {
                 match one {
-                    Ok(one) => seen.push(one),
-                    Err(why) => report.remark(&loaded.file, &format!("{}: {why}", loaded.spectrum.meta.id)),
+                    Ok(one) => input.push(one),
+                    Err(why) => report.warn(&loaded.file, &format!("{}: {why}", loaded.spectrum.meta.id)),
                 }
-                there.push(seen.len());
+                there.push(input.len());
             }
-            let mut encoded = block_on(self.kit.encoders.encode(seen))?.into_iter();
+            let mut encoded = block_on(self.bundle.encoders.encode(input))?.into_iter();
             let mut before = 0;
             all.extend(there.into_iter().map(|n| {
                 if n > before {
@@ -75,7 +75,7 @@ impl Tools {
         let bytes = std::fs::read(path).with_context(|| format!("cannot open {}", path.display()))?;
         let mut index = Index::parse(&bytes).with_context(place)?;
         index.about.name = place();
-        self.kit.encoders.must_fit(&index)?;
+        self.bundle.encoders.must_fit(&index)?;
         Ok(index)
     }
 }

@@ -1,4 +1,4 @@
-//! `specola repeats`: spectra that are probably of one star.
+//! `specola repeat-visits`: spectra that are probably of one star.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,18 +9,19 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::super::files::for_each_part;
-use super::super::{ModelsDir, Outcome, output};
+use super::super::{ModelsDir, RunOutcome, output};
 use super::{Form, cell};
-use crate::task::similarity::encoders::{BATCH, Seen, prepare};
+use crate::task::similarity::encoders::{BATCH, EncoderInput, prepare};
 use crate::task::similarity::repeat_visits::{FEWEST, Place, Population};
 
 /// Find spectra that are probably of one star, by lines and velocities, without coordinates
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Repeats {
-    /// Spectra: files, folders, .zip archives or .npz bundles; optical ones with errors count
+#[command(alias = "repeats")]
+pub(in crate::cli) struct RepeatVisits {
+    /// Spectra: files, folders, .zip archives or .npz bundles; only optical ones with flux errors are used
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Pairs with at least these odds, as a power of ten: as two visits of one star against two stars of this set
+    /// Smallest log10 of the odds of one star seen twice against two stars of this set
     #[arg(long, value_name = "LOG10", default_value_t = 2.0)]
     least: f64,
     /// Form of the results
@@ -33,28 +34,28 @@ pub(in crate::cli) struct Repeats {
     models: ModelsDir,
 }
 
-impl Repeats {
-    pub(in crate::cli) fn run(&self) -> anyhow::Result<Outcome> {
+impl RepeatVisits {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<RunOutcome> {
         let (_, predictor) = self.models.load(None)?;
-        let mut stars: Vec<(String, Seen)> = Vec::new();
+        let mut stars: Vec<(String, EncoderInput)> = Vec::new();
         let outcome = for_each_part(&self.files, |part, report| {
             for batch in part.chunks(BATCH) {
                 let spectra: Vec<_> = batch.iter().map(|loaded| &loaded.spectrum).collect();
-                for (loaded, seen) in batch.iter().zip(block_on(prepare(&predictor, &spectra))) {
+                for (loaded, input) in batch.iter().zip(block_on(prepare(&predictor, &spectra))) {
                     let id = &loaded.spectrum.meta.id;
-                    match seen {
-                        Ok(seen) => stars.push((id.clone(), seen)),
-                        Err(why) => report.remark(&loaded.file, &format!("{id}: {why}")),
+                    match input {
+                        Ok(input) => stars.push((id.clone(), input)),
+                        Err(why) => report.warn(&loaded.file, &format!("{id}: {why}")),
                     }
                 }
             }
             Ok(())
         })?;
-        let seen: Vec<&Seen> = stars.iter().map(|(_, seen)| seen).collect();
-        let population = Population::of(&seen).with_context(|| {
-            format!("how stars differ is learned from the set itself: give at least {FEWEST} optical spectra with errors and S/N above 20")
+        let input: Vec<&EncoderInput> = stars.iter().map(|(_, input)| input).collect();
+        let population = Population::of(&input).with_context(|| {
+            format!("the scatter between stars is estimated from the set itself; give at least {FEWEST} optical spectra with errors and S/N above 20")
         })?;
-        let places: Vec<Option<Place>> = population.places(&seen);
+        let places: Vec<Option<Place>> = population.places(&input);
         let mut pairs: Vec<(usize, usize, f64)> = (0..places.len())
             .into_par_iter()
             .flat_map_iter(|i| (0..i).map(move |j| (j, i)))
@@ -66,7 +67,7 @@ impl Repeats {
         if self.format == Form::Csv {
             writeln!(out, "id_a,id_b,log10_odds,rv_a_kms,rv_b_kms")?;
         }
-        let rv = |i: usize| seen[i].rv_kms;
+        let rv = |i: usize| input[i].rv_kms;
         let number = |rv: Option<f64>| rv.map_or(String::new(), |rv| format!("{rv:.1}"));
         for (a, b, odds) in pairs {
             let (id_a, id_b) = (&stars[a].0, &stars[b].0);

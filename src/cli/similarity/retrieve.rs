@@ -1,4 +1,4 @@
-//! `specola retrieve`: the entries of an index that are most like spectra.
+//! `specola retrieve`: the entries of an index that are most similar to spectra.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -7,12 +7,12 @@ use anyhow::{bail, ensure};
 use serde_json::{Map, Value, json};
 
 use super::super::files::for_each_part;
-use super::super::{ModelsDir, Outcome, output};
+use super::super::{ModelsDir, RunOutcome, output};
 use super::{Form, Tools, cell};
-use crate::result::similarity::{LabelRule, SearchOptions};
-use crate::task::similarity::index_set::{Library, Wanted, other};
+use crate::result::similarity::{LabelFilter, SearchOptions};
+use crate::task::similarity::index_set::{IndexSet, Query, other};
 
-/// Find the stars that are most like each spectrum
+/// Find the stars most similar to each spectrum
 #[derive(Debug, clap::Args)]
 #[command(visible_alias = "similar")]
 pub(in crate::cli) struct Retrieve {
@@ -25,18 +25,18 @@ pub(in crate::cli) struct Retrieve {
     /// Search the shipped index too
     #[arg(long, requires = "index")]
     shipped: bool,
-    /// Look-alikes of each spectrum
+    /// Similar spectra of each spectrum
     #[arg(long, visible_alias = "k", value_name = "N", default_value_t = 5)]
     top: u32,
     /// Search the other survey's spectra
     #[arg(long, visible_alias = "other-survey")]
     cross: bool,
-    /// Take all spectra as one example set: similarities are means
+    /// Use all spectra as one example set: similarities are means over it
     #[arg(long)]
     set: bool,
     /// Only entries with a label between two values: teff=5000:6000
     #[arg(long = "where", value_name = "LABEL=LOW:HIGH", value_parser = rule)]
-    rule: Option<LabelRule>,
+    rule: Option<LabelFilter>,
     /// Form of the results
     #[arg(long, value_enum, default_value = "csv")]
     format: Form,
@@ -50,33 +50,36 @@ pub(in crate::cli) struct Retrieve {
     models: ModelsDir,
 }
 
-fn rule(text: &str) -> Result<LabelRule, String> {
+fn rule(text: &str) -> Result<LabelFilter, String> {
     let parts = text.split_once('=').and_then(|(label, range)| Some((label, range.split_once(':')?)));
     let number = |text: &str| text.trim().parse::<f64>().ok().filter(|v| v.is_finite());
     parts
         .and_then(|(label, (low, high))| {
-            Some(LabelRule::Within { label: label.into(), low: number(low)?, high: number(high)? })
+            Some(LabelFilter::Within { label: label.into(), low: number(low)?, high: number(high)? })
         })
         .ok_or_else(|| "write a label and two numbers: teff=5000:6000".into())
 }
 
 impl Retrieve {
-    pub(in crate::cli) fn run(&self) -> anyhow::Result<Outcome> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<RunOutcome> {
         let tools = Tools::load(&self.models, self.model.as_deref())?;
         let mut indices = Vec::new();
         for path in &self.index {
             indices.push(tools.index(path)?);
         }
         if self.shipped || self.index.is_empty() {
-            indices.push(tools.kit.index.clone());
+            indices.push(tools.bundle.index.clone());
         }
-        ensure!(indices.iter().any(|index| !index.is_empty()), "no index is shipped here; name one with --index");
-        let library = Library::new(indices);
-        if let Some(LabelRule::Within { label, .. }) = &self.rule
-            && !library.labels().iter().any(|known| known.name == *label)
+        ensure!(
+            indices.iter().any(|index| !index.is_empty()),
+            "no index is shipped with this encoder pair; name one with --index"
+        );
+        let index_set = IndexSet::new(indices);
+        if let Some(LabelFilter::Within { label, .. }) = &self.rule
+            && !index_set.labels().iter().any(|known| known.name == *label)
         {
-            let names: Vec<String> = library.labels().into_iter().map(|l| l.name).collect();
-            bail!("no index has the label {label:?}; there are {}", names.join(", "));
+            let names: Vec<String> = index_set.labels().into_iter().map(|l| l.name).collect();
+            bail!("no index has the label {label:?}; choose among {}", names.join(", "));
         }
         let options = SearchOptions { top: self.top, in_other: self.cross, rule: self.rule.clone() };
         let mut out = output::open(self.output.as_deref())?;
@@ -88,11 +91,11 @@ impl Retrieve {
             for (loaded, encoded) in part.iter().zip(tools.encode(&part, report)?) {
                 let Some(encoded) = encoded else { continue };
                 let id = loaded.spectrum.meta.id.clone();
-                let query = (Wanted { place: None, id, embedding: encoded.embedding }, encoded.seen.modality);
+                let query = (Query { place: None, id, embedding: encoded.embedding }, encoded.input.modality);
                 if self.set {
                     set.push(query);
                 } else {
-                    report.aside(|| self.answer(&mut out, &library, vec![query.0], query.1, &options))?;
+                    report.suspended(|| self.answer(&mut out, &index_set, vec![query.0], query.1, &options))?;
                 }
             }
             Ok(())
@@ -100,8 +103,8 @@ impl Retrieve {
         if let Some((_, modality)) = set.first() {
             let modality = *modality;
             ensure!(set.iter().all(|(_, m)| *m == modality), "an example set must be of one survey");
-            let queries = set.into_iter().map(|(wanted, _)| wanted).collect();
-            self.answer(&mut out, &library, queries, modality, &options)?;
+            let queries = set.into_iter().map(|(query, _)| query).collect();
+            self.answer(&mut out, &index_set, queries, modality, &options)?;
         }
         out.finish()?;
         Ok(outcome)
@@ -110,31 +113,31 @@ impl Retrieve {
     fn answer(
         &self,
         out: &mut dyn Write,
-        library: &Library,
-        queries: Vec<Wanted>,
+        index_set: &IndexSet,
+        queries: Vec<Query>,
         modality: crate::result::specclip::Modality,
         options: &SearchOptions,
     ) -> anyhow::Result<()> {
-        let sought = if self.cross { other(modality) } else { modality };
+        let searched = if self.cross { other(modality) } else { modality };
         let names: Vec<&str> = queries.iter().map(|q| q.id.as_str()).collect();
         let query = names.join(" ");
         let mut neighbours = Vec::new();
-        for (rank, (index, hit)) in library.search(&queries, modality, options, None).into_iter().enumerate() {
-            let shelf = &library.shelves()[index];
-            let id = shelf.index().rows(sought).id(hit.row).unwrap_or_default();
+        for (rank, (index, hit)) in index_set.search(&queries, modality, options, None).into_iter().enumerate() {
+            let searchable = &index_set.indices()[index];
+            let id = searchable.index().rows(searched).id(hit.row).unwrap_or_default();
             if self.format == Form::Csv {
                 let (query, id) = (cell(&query), cell(id));
-                writeln!(out, "{query},{},{id},{},{:.6}", rank + 1, sought.name(), hit.similarity)?;
+                writeln!(out, "{query},{},{id},{},{:.6}", rank + 1, searched.name(), hit.similarity)?;
                 continue;
             }
-            let values = library.labels_of(index, sought, hit.row);
+            let values = index_set.labels_of(index, searched, hit.row);
             let labels: Map<String, Value> =
-                library.labels().into_iter().zip(values).filter_map(|(l, v)| Some((l.name, v?.into()))).collect();
+                index_set.labels().into_iter().zip(values).filter_map(|(l, v)| Some((l.name, v?.into()))).collect();
             neighbours.push(json!({
                 "rank": rank + 1,
                 "id": id,
-                "index": shelf.index().about.name,
-                "modality": sought.name(),
+                "index": searchable.index().about.name,
+                "modality": searched.name(),
                 "similarity": hit.similarity,
                 "labels": labels,
             }));

@@ -1,4 +1,4 @@
-//! `specola translate`: spectra as the other survey would see them.
+//! `specola translate`: spectra predicted in the other survey.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -7,20 +7,20 @@ use anyhow::bail;
 use serde_json::json;
 
 use super::super::files::for_each_part;
-use super::super::{ModelsDir, Outcome, output};
+use super::super::{ModelsDir, RunOutcome, output};
 use super::{Form, Tools, cell, modality_named};
 use crate::result::specclip::Modality;
 use crate::task::similarity::encoders::wave_vac_aa;
 use crate::task::similarity::index_set::other;
 
-/// Predict spectra in the other survey: Gaia XP from optical ones (flux over that at 550 nm), optical from XP (flux over
-/// continuum, at rest)
+/// Predict spectra in the other survey: Gaia XP from optical ones (flux relative to 550 nm), optical from XP (flux
+/// over continuum, at rest)
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Translate {
     /// Spectra: files, folders, .zip archives or .npz bundles
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Survey to predict, xp or lrs; spectra that are of it are passed over [default: the other one of each]
+    /// Survey to predict, xp or lrs; spectra of that survey are skipped [default: for each spectrum the other survey]
     #[arg(long, value_name = "xp|lrs")]
     to: Option<String>,
     /// Form of the results; wavelengths are in vacuum Å
@@ -37,9 +37,9 @@ pub(in crate::cli) struct Translate {
 }
 
 impl Translate {
-    pub(in crate::cli) fn run(&self) -> anyhow::Result<Outcome> {
+    pub(in crate::cli) fn run(&self) -> anyhow::Result<RunOutcome> {
         let to = match self.to.as_deref().map(|name| (name, modality_named(name))) {
-            Some((name, None)) => bail!("there is no survey {name:?} to predict; there are xp and lrs"),
+            Some((name, None)) => bail!("unknown survey {name:?}; choose xp or lrs"),
             Some((_, to)) => to,
             None => None,
         };
@@ -51,16 +51,16 @@ impl Translate {
         let outcome = for_each_part(&self.files, |part, report| {
             for (loaded, encoded) in part.iter().zip(tools.encode(&part, report)?) {
                 let Some(encoded) = encoded else { continue };
-                let (id, from) = (&loaded.spectrum.meta.id, encoded.seen.modality);
+                let (id, from) = (&loaded.spectrum.meta.id, encoded.input.modality);
                 if to == Some(from) {
-                    report.remark(&loaded.file, &format!("{id}: passed over, it is of that survey"));
+                    report.warn(&loaded.file, &format!("{id}: skipped, because it is of that survey already"));
                     continue;
                 }
-                let Some(flux) = encoded.across else {
-                    bail!("{} has no decoders and cannot translate", tools.kit.encoders.title());
+                let Some(flux) = encoded.translated else {
+                    bail!("{} has no decoders and cannot translate", tools.bundle.encoders.title());
                 };
                 let wave = wave_vac_aa(other(from));
-                report.aside(|| self.write(&mut out, id, from, &wave, &flux, &tools.kit.encoders.title()))?;
+                report.suspended(|| self.write(&mut out, id, from, &wave, &flux, &tools.bundle.encoders.title()))?;
             }
             Ok(())
         })?;

@@ -1,98 +1,90 @@
-//! How the reading of one spectrum hangs in the session: a person waits for it, so it goes before all jobs.
+//! Diagnostics of one spectrum in the session. The user waits for them, so they go before all jobs.
 
-use super::{Attachment, Held, Model, Session};
-use crate::engine::similarity::ForHost;
-use crate::engine::diagnostics_message::{ReadingEvent, ReadingRequest};
-use crate::engine::{Event, SpectrumId};
+use super::spectrum_store::StoredSpectrum;
+use super::{Attachment, Session};
+use crate::engine::EngineError;
+use crate::engine::protocol::{DiagnosticsEvent, DiagnosticsRequest, Event, SpectrumId};
 use crate::result::diagnostics::{ModelFit, Saliency};
 use crate::spectrum::Spectrum;
-use crate::task::predict::Predictor;
+use crate::task::pipeline::{Pipeline, PipelineError};
 use crate::task::specclip::is_xp;
-use crate::task::saliency::saliency;
 
-/// What is asked for, and what answers.
+/// Waiting requests; a new request of either kind replaces the one that waits.
 #[derive(Default)]
-pub(super) struct Reading {
+pub(super) struct DiagnosticsQueue {
     fit: Option<SpectrumId>,
     saliency: Option<(SpectrumId, String)>,
 }
 
-impl Reading {
-    /// The spectra are gone.
-    pub fn forget_spectra(&mut self) {
-        (self.fit, self.saliency) = (None, None);
-    }
-
-    /// The spectrum whose model spectrum is waited for.
-    pub fn take_fit(&mut self) -> Option<SpectrumId> {
+impl DiagnosticsQueue {
+    /// Removes the request for a synthetic spectrum and returns its spectrum.
+    pub(super) fn take_fit(&mut self) -> Option<SpectrumId> {
         self.fit.take()
     }
 }
 
-/// Why a spectrum has neither.
-const GONE: &str = "the spectrum is not here any more; drop it again";
+impl From<PipelineError> for EngineError {
+    fn from(error: PipelineError) -> Self {
+        match error {
+            PipelineError::Predict(error) => error.into(),
+            PipelineError::Encode(error) => error.into(),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
 
 impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
-    pub(super) fn ask_reading(&mut self, request: ReadingRequest) {
+    pub(super) fn diagnostics_request(&mut self, request: DiagnosticsRequest) {
         match request {
-            ReadingRequest::Fit { spectrum } => {
-                self.reading.fit = Some(spectrum);
-                self.need_emulator(ForHost::FetchEmulator);
+            DiagnosticsRequest::CheckFit { spectrum } => {
+                self.diagnostics.fit = Some(spectrum);
+                self.fetch_emulator(false);
             }
-            ReadingRequest::Saliency { spectrum, target } => self.reading.saliency = Some((spectrum, target)),
+            DiagnosticsRequest::Saliency { spectrum, target } => self.diagnostics.saliency = Some((spectrum, target)),
         }
     }
 
-    /// Does what was asked for; false when there is nothing or it cannot be done yet.
-    pub(super) async fn reading_errand(&mut self) -> bool {
-        if matches!(self.model, Model::Loading) {
+    /// Answers a waiting request; false when there is none, or when it waits for model or emulator.
+    pub(super) async fn diagnostics_step(&mut self) -> bool {
+        if self.models.is_loading() {
             return false;
         }
-        if let Some((spectrum, target)) = self.reading.saliency.take() {
-            let saliency = self.saliency_of(spectrum, &target).await.map(Box::new);
-            self.say_reading(ReadingEvent::Salient { spectrum, saliency });
+        if let Some((spectrum, target)) = self.diagnostics.saliency.take() {
+            let saliency = self.saliency(spectrum, &target).await.map(Box::new).map_err(|why| why.to_string());
+            self.send(DiagnosticsEvent::Saliency { spectrum, saliency });
             return true;
         }
-        if self.emulator().is_none() {
+        if self.models.emulator().is_none() {
             return false;
         }
-        let Some(spectrum) = self.reading.fit.take() else { return false };
-        let fit = self.fit_of(spectrum).await.map(Box::new);
-        self.say_reading(ReadingEvent::Fitted { spectrum, fit });
+        let Some(spectrum) = self.diagnostics.fit.take() else { return false };
+        let fit = self.check_fit(spectrum).await.map(Box::new).map_err(|why| why.to_string());
+        self.send(DiagnosticsEvent::Fit { spectrum, fit });
         true
     }
 
-    async fn saliency_of(&mut self, id: SpectrumId, target: &str) -> Result<Saliency, String> {
-        self.bring_back(id).await?;
-        let (predictor, spectrum) = self.to_read(id)?;
-        let found = saliency(predictor, &spectrum, target).await.map_err(|why| why.to_string())?;
-        found.ok_or_else(|| format!("the model in use gives no {target}; choose another label"))
+    async fn saliency(&mut self, id: SpectrumId, target: &str) -> Result<Saliency, EngineError> {
+        self.store.reload(id).await?;
+        let (pipeline, spectrum) = self.optical(id)?;
+        pipeline.saliency(&spectrum, target).await?.ok_or_else(|| EngineError::NoLabel(target.into()))
     }
 
-    async fn fit_of(&mut self, id: SpectrumId) -> Result<ModelFit, String> {
-        self.bring_back(id).await?;
-        let (predictor, spectrum) = self.to_read(id)?;
-        let modeller = self.emulator().ok_or(GONE)?;
-        let answer = predictor.predict(&[&spectrum]).await.pop().ok_or(GONE)?.map_err(|why| why.to_string())?;
-        let fit = modeller.fit(predictor, &spectrum, &answer).await.map_err(|why| why.to_string())?;
-        fit.ok_or_else(|| "a model spectrum needs Teff, log g and [Fe/H]; the model in use does not give them".into())
+    async fn check_fit(&mut self, id: SpectrumId) -> Result<ModelFit, EngineError> {
+        self.store.reload(id).await?;
+        let (pipeline, spectrum) = self.optical(id)?;
+        pipeline.check_fit(&spectrum).await?.ok_or(EngineError::NoSyntheticSpectrum)
     }
 
-    fn to_read(&self, id: SpectrumId) -> Result<(&Predictor, Spectrum), String> {
-        if let Model::Unavailable(why) = &self.model {
-            return Err(why.clone());
+    /// The pipeline and an optical spectrum under the user's assumptions.
+    fn optical(&self, id: SpectrumId) -> Result<(&Pipeline, Spectrum), EngineError> {
+        if let Some(reason) = self.models.unavailable() {
+            return Err(EngineError::Unavailable(reason.into()));
         }
-        let (predictor, _) = self.answering().ok_or(GONE)?;
-        let spectrum = self.spectra.get(&id).and_then(Held::assumed).ok_or(GONE)?;
+        let pipeline = self.models.pipeline().ok_or(EngineError::NoSpectrum)?;
+        let spectrum = self.store.get(id).and_then(StoredSpectrum::as_assumed).ok_or(EngineError::NoSpectrum)?;
         if is_xp(&spectrum) {
-            return Err(
-                "the encoder pair that answers for Gaia XP spectra has neither a model spectrum nor a saliency".into(),
-            );
+            return Err(EngineError::NoXpDiagnostics);
         }
-        Ok((predictor, spectrum.into_owned()))
-    }
-
-    fn say_reading(&mut self, event: ReadingEvent) {
-        (self.emit)(Event::Reading(event));
+        Ok((pipeline, spectrum.into_owned()))
     }
 }

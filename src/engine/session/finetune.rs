@@ -1,181 +1,219 @@
-//! What the session does for teaching: prepares labelled spectra, and answers anew when another network answers.
+//! Fine-tuning in the session: prepares labelled spectra, and predicts all spectra again when another model is active.
 
 use std::collections::VecDeque;
 
-use super::emulator::Emulator;
-use super::{Attachment, Errand, Model, Session};
+use super::models::Emulator;
+use super::spectrum_store::StoredSpectrum;
+use super::{Attachment, MAX_BATCH, Session, UrgentTask};
+use crate::engine::EngineError;
+use crate::engine::finetuning::{Finetuning, TrainerLink};
 use crate::engine::input_files::bytes_of;
-use crate::engine::similarity::ForHost;
-use crate::engine::finetune_message::{TeachEvent, TeachOrder, TeachRequest};
-use crate::engine::finetuning::TrainerLink;
-use crate::engine::trainer::Report;
-use crate::engine::{Event, SpectrumId};
+use crate::engine::protocol::{Event, FinetuneEvent, FinetuneJob, FinetuneRequest, SpectraEvent, SpectrumId};
+use crate::engine::trainer::TrainerStatus;
 use crate::result::Label;
 use crate::result::finetune::Cell;
 use crate::spectrum::Spectrum;
-use crate::task::finetune::labelled_set::Example;
+use crate::task::finetune::labelled_set::LabelledSpectrum;
 use crate::task::finetune::mmd::distance;
 
-/// Spectra that are prepared at once, and when they are held against the emulator.
-const AT_ONCE: usize = 16;
-const HELD_AT_ONCE: usize = 4;
+/// Spectra prepared in one step.
+const BATCH: usize = 16;
 
-/// Seed of the permutations that tell distances from chance.
+/// Spectra prepared in one step when they are compared with the emulator.
+const BATCH_WITH_EMULATOR: usize = 4;
+
+/// Seed of the permutations in the test of distances.
 const SEED: u64 = 1;
 
-/// A lesson in the making.
-pub(super) struct Making {
-    order: TeachOrder,
+/// A labelled set in preparation.
+struct Preparation {
+    job: FinetuneJob,
     waiting: VecDeque<SpectrumId>,
     total: u32,
-    examples: Vec<(SpectrumId, Example)>,
+    labelled: Vec<(SpectrumId, LabelledSpectrum)>,
 }
 
-impl Making {
-    /// The model that it is made for; none for that which answers as shipped.
-    pub(super) fn base(&self) -> Option<&str> {
-        self.order.base.as_deref()
+/// State of fine-tuning.
+#[derive(Default)]
+pub(super) struct FinetuneState {
+    finetuning: Finetuning,
+    preparation: Option<Preparation>,
+    /// Spectra to be predicted again.
+    requeued: VecDeque<SpectrumId>,
+}
+
+impl FinetuneState {
+    /// Name of the base model of the labelled set in preparation; `None` for the default model.
+    pub(super) fn base_model(&self) -> Option<&str> {
+        self.preparation.as_ref()?.job.base.as_deref()
+    }
+
+    pub(super) fn is_preparing(&self) -> bool {
+        self.preparation.is_some()
+    }
+
+    pub(super) fn stop_preparing(&mut self) {
+        self.preparation = None;
+    }
+
+    /// Removes everything about the spectra; the trainers stay.
+    pub(super) fn clear(&mut self, emit: &mut impl FnMut(Event)) {
+        self.preparation = None;
+        self.requeued.clear();
+        self.finetuning.clear(emit);
     }
 }
-
-/// Spectra that are answered anew.
-pub(super) type Again = VecDeque<SpectrumId>;
 
 impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
-    /// A trainer has come through a port.
-    pub fn trainer(&mut self, number: u32, link: Box<dyn TrainerLink>) {
-        self.teaching.connect(number, link);
+    /// Connects a trainer.
+    pub fn connect_trainer(&mut self, number: u32, link: Box<dyn TrainerLink>) {
+        self.finetune.finetuning.connect(number, link);
     }
 
-    /// A trainer reports.
-    pub async fn report(&mut self, number: u32, report: Report) {
-        if let Some(file) = self.teaching.report(number, report, &mut self.emit) {
-            self.adopt(file, None).await;
+    /// Takes a status message of a trainer.
+    pub async fn trainer_status(&mut self, number: u32, status: TrainerStatus) {
+        if let Some(file) = self.finetune.finetuning.status(number, status, &mut self.emit) {
+            self.apply_adapter(file, None).await;
         }
     }
 
-    pub(super) fn teach(&mut self, request: TeachRequest, attachment: Option<F>) {
+    pub(super) fn finetune_request(&mut self, request: FinetuneRequest, attachment: Option<F>) {
+        let finetuning = &mut self.finetune.finetuning;
         match request {
-            // Its port is taken by the host.
-            TeachRequest::TakeTrainer { .. } => {}
-            TeachRequest::TrainerLost { trainer } => self.teaching.lose(trainer, &mut self.emit),
-            TeachRequest::Compare(order) => {
-                let waiting: VecDeque<SpectrumId> = self.catalogue.labelled().collect();
+            // The host takes its port.
+            FinetuneRequest::ConnectTrainer { .. } => {}
+            FinetuneRequest::TrainerLost { trainer } => finetuning.lose(trainer, &mut self.emit),
+            FinetuneRequest::Compare(job) => {
+                let waiting: VecDeque<SpectrumId> = self.label_tables.labelled().collect();
                 let total = waiting.len() as u32;
-                if order.is_refined() {
-                    self.need_emulator(ForHost::FetchEmulatorToTeach);
+                if job.uses_emulator() {
+                    self.fetch_emulator(true);
                 }
-                self.making = Some(Making { order: *order, waiting, total, examples: Vec::new() });
+                self.finetune.preparation = Some(Preparation { job: *job, waiting, total, labelled: Vec::new() });
             }
-            TeachRequest::Adopt { strategy } => self.teaching.adopt(strategy, &mut self.emit),
-            TeachRequest::Survey { strategy } => self.teaching.survey(strategy, &mut self.emit),
-            TeachRequest::Pause(is_paused) => self.teaching.pause(is_paused),
-            TeachRequest::Stop => {
-                if self.making.take().is_some() {
-                    (self.emit)(Event::Teaching(TeachEvent::Ended { cancelled: true }));
+            FinetuneRequest::Apply { strategy } => finetuning.apply(strategy, &mut self.emit),
+            FinetuneRequest::ScanLandscape { strategy } => finetuning.scan_landscape(strategy, &mut self.emit),
+            FinetuneRequest::Pause(is_paused) => finetuning.pause(is_paused),
+            FinetuneRequest::Stop => {
+                if self.finetune.preparation.take().is_some() {
+                    (self.emit)(FinetuneEvent::Finished { cancelled: true }.into());
                 }
-                self.teaching.stop(&mut self.emit);
+                self.finetune.finetuning.stop(&mut self.emit);
             }
-            TeachRequest::Load { sha256 } => self.errands.push_back(Errand::Adapter(attachment, sha256)),
-            TeachRequest::Distances { samples, reference } => {
-                let found = samples.iter().map(|sample| distance(sample, &reference, SEED)).collect();
-                (self.emit)(Event::Teaching(TeachEvent::Distances(found)));
+            FinetuneRequest::Load { sha256 } => self.urgent.push_back(UrgentTask::Adapter(attachment, sha256)),
+            FinetuneRequest::Distances { samples, reference } => {
+                let distances = samples.iter().map(|sample| distance(sample, &reference, SEED)).collect();
+                self.send(FinetuneEvent::Distances(distances));
             }
-            TeachRequest::Forget => {
-                self.bases.leave_held();
-                if self.forget_adapter() {
-                    (self.emit)(Event::Teaching(TeachEvent::NotInUse));
-                    self.answer_again();
+            FinetuneRequest::RemoveAdapter => {
+                if self.models.remove_adapter() {
+                    self.send(FinetuneEvent::AdapterRemoved);
+                    self.requeue_all();
                 }
             }
         }
     }
 
-    /// True while labelled spectra can be prepared: their inputs come from the model that is taught.
-    pub(super) fn is_making(&self) -> bool {
-        let waits = |making: &Making| making.order.is_refined() && matches!(self.emulator, Emulator::Fetching);
-        let is_base_here = |making: &Making| self.base(making.base()).is_some() && !waits(making);
-        self.making.as_ref().is_some_and(|m| matches!(self.model, Model::Unavailable(_)) || is_base_here(m))
+    /// Prepares some labelled spectra, or predicts some requeued spectra; false when there are none.
+    pub(super) async fn finetune_step(&mut self) -> bool {
+        if self.can_prepare() {
+            self.prepare_some().await;
+            return true;
+        }
+        if self.finetune.requeued.is_empty() {
+            return false;
+        }
+        self.predict_requeued().await;
+        true
     }
 
-    /// Prepares some labelled spectra, and begins when all are.
-    pub(super) async fn make_lesson(&mut self) {
-        let Some(mut making) = self.making.take() else { return };
-        let at_once = if making.order.is_refined() { HELD_AT_ONCE } else { AT_ONCE };
-        let ids: Vec<SpectrumId> = making.waiting.drain(..at_once.min(making.waiting.len())).collect();
-        // One that cannot be read again is left out, as one without a label is.
-        let (ids, _) = self.bring_all_back(&ids).await;
-        if let Model::Unavailable(why) = &self.model {
-            return (self.emit)(Event::Teaching(TeachEvent::Failed(why.clone())));
+    /// True while labelled spectra can be prepared: base model and emulator are loaded, or known to be unavailable.
+    fn can_prepare(&self) -> bool {
+        let Some(preparation) = &self.finetune.preparation else { return false };
+        let job = &preparation.job;
+        let waits_for_emulator = job.uses_emulator() && matches!(self.models.emulator, Emulator::Fetching);
+        let has_base_model = self.models.base_model(job.base.as_deref()).is_some();
+        self.models.unavailable().is_some() || (has_base_model && !waits_for_emulator)
+    }
+
+    /// Prepares some labelled spectra, and starts the comparison after the last.
+    async fn prepare_some(&mut self) {
+        let Some(mut preparation) = self.finetune.preparation.take() else { return };
+        let batch = if preparation.job.uses_emulator() { BATCH_WITH_EMULATOR } else { BATCH };
+        let ids: Vec<SpectrumId> = preparation.waiting.drain(..batch.min(preparation.waiting.len())).collect();
+        // A spectrum that cannot be read again is left out, like one without a label.
+        let (ids, _) = self.store.reload_all(&ids).await;
+        if let Some(reason) = self.models.unavailable().map(str::to_owned) {
+            return self.send(FinetuneEvent::Failed(reason));
         }
-        let examples = self.examples(&making.order, &ids).await;
-        making.examples.extend(examples);
-        if making.waiting.is_empty() {
-            let emulator = match (making.order.is_refined(), &self.emulator) {
-                (true, Emulator::Ready(modeller)) => Ok(Some(modeller.title().to_owned())),
-                (true, Emulator::Failed(why)) => Err(why.clone()),
+        let labelled = self.labelled_spectra(&preparation.job, &ids).await;
+        preparation.labelled.extend(labelled);
+        if preparation.waiting.is_empty() {
+            let emulator = match (preparation.job.uses_emulator(), &self.models.emulator) {
+                (true, Emulator::Ready(emulator)) => Ok(Some(emulator.title().to_owned())),
+                (true, Emulator::Failed(reason)) => Err(reason.clone()),
                 _ => Ok(None),
             };
-            self.teaching.compare(making.order, making.examples, emulator, &mut self.emit);
+            let Preparation { job, labelled, .. } = preparation;
+            self.finetune.finetuning.compare(job, labelled, emulator, &mut self.emit);
         } else {
-            let done = making.total - making.waiting.len() as u32;
-            (self.emit)(Event::Teaching(TeachEvent::Preparing { done, total: making.total }));
-            self.making = Some(making);
+            let done = preparation.total - preparation.waiting.len() as u32;
+            self.send(FinetuneEvent::Preparing { done, total: preparation.total });
+            self.finetune.preparation = Some(preparation);
         }
     }
 
-    async fn examples(&self, order: &TeachOrder, ids: &[SpectrumId]) -> Vec<(SpectrumId, Example)> {
-        let Some(predictor) = self.base(order.base.as_deref()) else { return Vec::new() };
-        let known = ids.iter().filter_map(|id| Some((*id, self.spectra.get(id)?)));
-        let known: Vec<_> = known.filter_map(|(id, held)| Some((id, held.name.clone(), held.assumed()?))).collect();
-        let spectra: Vec<&Spectrum> = known.iter().map(|(_, _, spectrum)| spectrum.as_ref()).collect();
-        let inputs = match order.is_refined() {
-            true => predictor.inputs_to_refine(&spectra).await,
-            false => predictor.inputs(&spectra).await,
+    async fn labelled_spectra(&self, job: &FinetuneJob, ids: &[SpectrumId]) -> Vec<(SpectrumId, LabelledSpectrum)> {
+        let (Some(base), Some(pipeline)) = (self.models.base_model(job.base.as_deref()), self.models.pipeline()) else {
+            return Vec::new();
         };
-        let predicted = predictor.predict(&spectra).await;
-        let mut examples = Vec::new();
-        for (((id, name, _), input), predicted) in known.iter().zip(inputs).zip(predicted) {
-            let Ok(input) = input else { continue };
-            let predicted = predicted.ok();
-            let number = |column: &str| match self.catalogue.cell(*id, column) {
+        let stored = ids.iter().filter_map(|id| Some((*id, self.store.get(*id)?)));
+        let stored: Vec<(SpectrumId, &StoredSpectrum<F>, _)> =
+            stored.filter_map(|(id, stored)| Some((id, stored, stored.as_assumed()?))).collect();
+        let spectra: Vec<&Spectrum> = stored.iter().map(|(_, _, spectrum)| spectrum.as_ref()).collect();
+        let emulator = self.models.emulator().filter(|_| job.uses_emulator());
+        let prepared = pipeline.inputs_and_predictions(base, emulator.map(|e| &**e), &spectra).await;
+        let mut labelled = Vec::new();
+        for ((id, stored, _), prepared) in stored.iter().zip(prepared) {
+            let Ok((input, predicted)) = prepared else { continue };
+            let number = |column: &str| match self.label_tables.cell(*id, column) {
                 Some(Cell::Number(value)) => Some(value),
-                _ => Label::from_name(column).and_then(|label| Some(predicted.as_ref()?.get(label)?.value)),
+                _ => Label::from_name(column).and_then(|label| Some(predicted.get(label)?.value)),
             };
             let feh = number(Label::Feh.name());
-            let cut = order.cut.as_ref().and_then(|cut| number(&cut.column));
-            let value = self.catalogue.cell(*id, &order.target).unwrap_or(Cell::Missing);
-            let group = order.groups.as_ref().map_or(String::new(), |column| self.catalogue.text(*id, column));
-            examples.push((*id, Example { id: name.clone(), group, input, value, feh, cut }));
+            let cut = job.cut.as_ref().and_then(|cut| number(&cut.column));
+            let value = self.label_tables.cell(*id, &job.target).unwrap_or(Cell::Missing);
+            let group = job.groups.as_ref().map_or(String::new(), |column| self.label_tables.text(*id, column));
+            labelled.push((*id, LabelledSpectrum { id: stored.name.clone(), group, input, value, feh, cut }));
         }
-        examples
+        labelled
     }
 
     /// Opens the adapter in a dropped file.
     pub(super) async fn load_adapter(&mut self, file: Option<F>, sha256: Option<String>) {
         let bytes = match file {
             Some(file) => bytes_of(&file).await,
-            None => Err("the page sent no content for this file; drop it again".into()),
+            None => Err(EngineError::NoContent),
         };
         match bytes {
-            Ok(bytes) => self.adopt(bytes, sha256).await,
-            Err(why) => (self.emit)(Event::Teaching(TeachEvent::Failed(why))),
+            Ok(bytes) => self.apply_adapter(bytes, sha256).await,
+            Err(why) => self.send(FinetuneEvent::Failed(why.to_string())),
         }
     }
 
-    /// All spectra are answered anew, but for those that wait for their first answer.
-    pub(super) fn answer_again(&mut self) {
+    /// Queues all spectra for a new prediction, except those that wait for their first one.
+    pub(super) fn requeue_all(&mut self) {
         let waits = |id: &SpectrumId| self.jobs.iter().any(|job| job.waiting.contains(id));
-        self.again = self.spectra.keys().copied().filter(|id| !waits(id)).collect();
+        self.finetune.requeued = self.store.ids().filter(|id| !waits(id)).collect();
     }
 
-    /// Answers some spectra anew.
-    pub(super) async fn answer_some_again(&mut self) {
-        let ids: Vec<SpectrumId> = self.again.drain(..super::MAX_BATCH.min(self.again.len())).collect();
-        let (there, gone) = self.bring_all_back(&ids).await;
-        for (spectrum, why) in gone {
-            (self.emit)(Event::Refused { spectrum, why });
+    async fn predict_requeued(&mut self) {
+        let requeued = &mut self.finetune.requeued;
+        let ids: Vec<SpectrumId> = requeued.drain(..MAX_BATCH.min(requeued.len())).collect();
+        let (loaded, lost) = self.store.reload_all(&ids).await;
+        for (spectrum, why) in lost {
+            self.send(SpectraEvent::Refused { spectrum, reason: why.to_string() });
         }
-        self.predict(&there).await;
+        self.predict(&loaded).await;
     }
 }

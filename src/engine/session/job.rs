@@ -1,26 +1,26 @@
-//! Files that were dropped together, and how far they are.
+//! A job: files that were dropped together, and its progress.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::MAX_BATCH;
 use crate::engine::input_files::File;
-use crate::engine::{Event, JobId, SpectrumId};
+use crate::engine::protocol::{JobId, SpectraEvent, SpectrumId};
 use crate::read::Archive;
-use crate::read::column_mapping::Columns;
+use crate::read::column_mapping::ColumnMapping;
 
 /// Files that were dropped together.
 pub(super) struct Job<F> {
     pub(super) id: JobId,
-    /// How the user says that its texts are to be read.
-    pub(super) columns: Option<Columns>,
+    /// Columns of its texts, where the user assigned them.
+    pub(super) columns: Option<ColumnMapping>,
     pub(super) files: VecDeque<Rc<File<F>>>,
     pub(super) archive: Option<OpenArchive<F>>,
     pub(super) files_total: u32,
-    /// Spectra that no network has seen yet.
+    /// Spectra without a prediction.
     pub(super) waiting: VecDeque<SpectrumId>,
-    /// Gaia XP spectra among them that wait for the encoder pair.
-    pub(super) apart: BTreeSet<SpectrumId>,
+    /// Gaia XP spectra that wait for the encoder pair.
+    pub(super) waiting_for_encoders: BTreeSet<SpectrumId>,
     pub(super) spectra_done: u32,
     pub(super) spectra_total: u32,
 }
@@ -34,9 +34,29 @@ pub(super) struct OpenArchive<F> {
 }
 
 impl<F> Job<F> {
-    /// How many spectra to predict next.
+    /// A job whose files are still to be read.
+    pub(super) fn new(id: JobId, columns: Option<ColumnMapping>, files: VecDeque<Rc<File<F>>>) -> Self {
+        Self {
+            id,
+            columns,
+            files_total: files.len() as u32,
+            files,
+            archive: None,
+            waiting: VecDeque::new(),
+            waiting_for_encoders: BTreeSet::new(),
+            spectra_done: 0,
+            spectra_total: 0,
+        }
+    }
+
+    /// Size of the next batch.
     pub(super) fn batch(&self) -> usize {
         (1 + self.spectra_done as usize).min(MAX_BATCH)
+    }
+
+    /// Removes the next batch from the waiting spectra.
+    pub(super) fn next_batch(&mut self) -> Vec<SpectrumId> {
+        self.waiting.drain(..self.batch().min(self.waiting.len())).collect()
     }
 
     /// True when every file was read.
@@ -46,12 +66,12 @@ impl<F> Job<F> {
 
     /// True when nothing is left to do.
     pub(super) fn is_done(&self) -> bool {
-        self.is_read() && self.waiting.is_empty() && self.apart.is_empty()
+        self.is_read() && self.waiting.is_empty() && self.waiting_for_encoders.is_empty()
     }
 
-    pub(super) fn progress(&self) -> Event {
+    pub(super) fn progress(&self) -> SpectraEvent {
         let in_archive = self.archive.as_ref().map_or(0, |open| open.archive.len() - open.next);
-        Event::Progress {
+        SpectraEvent::Progress {
             job: self.id,
             files_done: self.files_total - (self.files.len() + in_archive) as u32,
             files_total: self.files_total,

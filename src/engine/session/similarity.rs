@@ -1,257 +1,228 @@
-//! How look-alikes, translation and oddities hang in the session: what a person waits for goes before all jobs, embedding
-//! spectra comes after them.
+//! Similar spectra, translation and anomaly scores in the session. Requests of the user go before all jobs; spectra are
+//! embedded after them.
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::{Errand, Held, Model, Session};
-use crate::engine::input_files::{Attachment, bytes_of};
-use crate::engine::similarity::{ForHost, Ready, State, time_search};
-use crate::engine::similarity_message::{LikesEvent, LikesRequest};
-use crate::engine::{Event, SpectrumId};
+use super::spectrum_store::StoredSpectrum;
+use super::{Attachment, HostRequest, Session, UrgentTask};
+use crate::engine::EngineError;
+use crate::engine::input_files::bytes_of;
+use crate::engine::protocol::{Event, SimilarityEvent, SimilarityRequest, SpectraEvent, SpectrumId};
+use crate::engine::similarity;
+use crate::result::similarity::{AnomalyScores, LabelFilter, SearchOptions, StarRef, Thumbnail};
 use crate::result::specclip::Modality;
-use crate::result::similarity::{LabelRule, Oddity, SearchOptions, Star, Thumbnail};
 use crate::similarity::index::Index;
 use crate::similarity::{anomaly, thumbnail};
 use crate::spectrum::{Meta, Spectrum};
-use crate::task::similarity::Kit;
-use crate::task::similarity::encoders::{Encoded, prepare};
-use crate::task::similarity::labels;
+use crate::task::similarity::EncoderBundle;
+use crate::task::similarity::encoders::{EncodeError, Encoded};
 use crate::task::similarity::index_set::other;
 use crate::task::similarity::translation::{Partner, translation};
+use crate::task::specclip::is_xp;
 
-/// Spectra that are embedded in one step.
-const AT_ONCE: usize = 4;
+/// Spectra embedded in one step.
+const EMBEDDING_BATCH: usize = 4;
 
-/// Oddities in one step.
-const ODD_AT_ONCE: usize = 8;
+/// Spectra scored in one step.
+const SCORING_BATCH: usize = 8;
 
 impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
-    /// What the host shall do now, if anything.
-    pub fn for_host(&mut self) -> Option<ForHost> {
-        self.likes.for_host.pop_front()
-    }
-
-    /// The encoder pair and its index have arrived, or why they cannot be had.
-    pub fn kit(&mut self, kit: Result<Kit, String>) {
-        if !matches!(self.likes.state, State::Fetching) {
+    /// Sets the encoder pair and its index, or the reason why they are not available.
+    pub fn set_encoders(&mut self, bundle: Result<EncoderBundle, EngineError>) {
+        if !std::mem::take(&mut self.similarity.is_fetching) {
             return;
         }
-        match kit {
-            Ok(kit) => {
-                self.likes.state = State::Ready(Box::new(Ready::new(kit)));
-                if self.likes.is_asked {
-                    self.likes.waiting = self.spectra.keys().copied().collect();
+        match bundle {
+            Ok(bundle) => {
+                self.models.set_encoders(similarity::with_user_index(bundle));
+                if self.similarity.is_requested {
+                    self.similarity.waiting = self.store.ids().collect();
                 }
-                self.tell_card();
-                let mut alone = std::mem::take(&mut self.likes.unanswered);
+                self.send_card();
+                let mut deferred = std::mem::take(&mut self.similarity.deferred);
                 for job in &mut self.jobs {
-                    alone.retain(|id| !job.apart.contains(id));
-                    job.waiting.extend(std::mem::take(&mut job.apart));
+                    deferred.retain(|id| !job.waiting_for_encoders.contains(id));
+                    job.waiting.extend(std::mem::take(&mut job.waiting_for_encoders));
                 }
-                self.errands.extend(alone.into_iter().map(Errand::Predict));
+                self.urgent.extend(deferred.into_iter().map(UrgentTask::Predict));
             }
             Err(why) => {
-                self.stop_likes();
-                self.likes.state = State::Idle;
-                self.leave_unanswered(&why);
-                self.say_likes(LikesEvent::Failed(why));
+                self.similarity.stop();
+                self.refuse_deferred(&why.to_string());
+                self.send(SimilarityEvent::Failed(why.to_string()));
             }
         }
     }
 
-    pub(super) fn ask_likes(&mut self, request: LikesRequest, attachment: Option<F>) {
-        let needs_kit =
-            !matches!(request, LikesRequest::Stop | LikesRequest::ForgetIndices | LikesRequest::Time { .. });
-        if needs_kit {
-            if !std::mem::replace(&mut self.likes.is_asked, true) && self.likes.ready().is_some() {
-                self.likes.waiting = self.spectra.keys().copied().collect();
+    pub(super) fn similarity_request(&mut self, request: SimilarityRequest, attachment: Option<F>) {
+        if !matches!(request, SimilarityRequest::Stop | SimilarityRequest::RemoveIndices) {
+            let is_first = !std::mem::replace(&mut self.similarity.is_requested, true);
+            if is_first && self.models.encoders().is_some() {
+                self.similarity.waiting = self.store.ids().collect();
             }
-            self.likes.fetch();
+            self.fetch_encoders();
         }
         match request {
-            // What was stopped goes on.
-            LikesRequest::Open => {
-                self.likes.refused = 0;
-                let missing = self.spectra.keys().copied().filter(|id| !self.likes.own.contains_key(id));
-                self.likes.waiting = missing.collect();
+            // Also resumes what was stopped.
+            SimilarityRequest::Start => {
+                let state = &mut self.similarity;
+                state.refused = 0;
+                state.waiting = self.store.ids().filter(|id| !state.embedded.contains_key(id)).collect();
             }
-            LikesRequest::Search { queries, options } => self.likes.search = Some((queries, options)),
-            LikesRequest::Translate { spectrum, partner } => self.likes.translate = Some((spectrum, partner)),
-            LikesRequest::Oddities => self.likes.odd = Some((VecDeque::new(), Vec::new())),
-            LikesRequest::ForgetIndices => {
-                self.likes.forget_indices();
-                self.tell_card();
+            SimilarityRequest::Search { queries, options } => self.similarity.search = Some((queries, options)),
+            SimilarityRequest::Translate { spectrum, partner } => {
+                self.similarity.translation = Some((spectrum, partner));
             }
-            LikesRequest::Stop => {
-                if matches!(self.likes.state, State::Fetching) {
-                    self.stop_fetching();
-                    self.leave_unanswered("its model was not fetched to the end; drop the spectrum again");
+            SimilarityRequest::Anomalies => self.similarity.scoring = Some((VecDeque::new(), Vec::new())),
+            SimilarityRequest::RemoveIndices => {
+                self.models.encoders_mut().into_iter().for_each(similarity::remove_indices);
+                self.send_card();
+            }
+            SimilarityRequest::Stop => {
+                if self.similarity.is_fetching {
+                    self.stop_fetching_encoders();
+                    self.refuse_deferred("the download of its model was stopped; drop the spectrum again");
                 }
-                self.stop_likes();
-                self.say_likes(LikesEvent::Stopped);
+                self.similarity.stop();
+                self.send(SimilarityEvent::Stopped);
             }
-            other => self.likes.queue.push_back((other, attachment)),
+            other => self.similarity.queue.push_back((other, attachment)),
         }
     }
 
-    /// No answer comes for the Gaia XP spectra that wait.
-    fn leave_unanswered(&mut self, why: &str) {
-        for spectrum in std::mem::take(&mut self.likes.unanswered) {
-            (self.emit)(Event::Refused { spectrum, why: why.into() });
+    /// A spectrum is new, or its samples changed.
+    pub(super) fn queue_embedding(&mut self, id: SpectrumId) {
+        if self.similarity.is_requested && self.models.encoders().is_some() {
+            self.similarity.queue_embedding(id);
+        }
+    }
+
+    fn fetch_encoders(&mut self) {
+        if self.models.encoders().is_none() && !self.similarity.is_fetching {
+            self.similarity.is_fetching = true;
+            self.host_requests.push_back(HostRequest::FetchEncoders);
+        }
+    }
+
+    fn stop_fetching_encoders(&mut self) {
+        if std::mem::take(&mut self.similarity.is_fetching) {
+            self.host_requests.push_back(HostRequest::StopEncoders);
+        }
+    }
+
+    /// Refuses the Gaia XP spectra that wait for the encoder pair.
+    fn refuse_deferred(&mut self, reason: &str) {
+        for spectrum in std::mem::take(&mut self.similarity.deferred) {
+            self.send(SpectraEvent::Refused { spectrum, reason: reason.into() });
         }
         for job in &mut self.jobs {
-            job.spectra_done += std::mem::take(&mut job.apart).len() as u32;
+            job.spectra_done += std::mem::take(&mut job.waiting_for_encoders).len() as u32;
         }
     }
 
-    /// Those of a batch that wait for the encoder pair.
-    pub(super) fn waiting_apart(&self, batch: &[SpectrumId]) -> Vec<SpectrumId> {
-        batch.iter().copied().filter(|id| self.likes.unanswered.contains(id)).collect()
+    /// Defers the Gaia XP spectra of a batch until the encoder pair is loaded, and returns the others.
+    pub(super) fn defer_to_encoders(&mut self, batch: &[SpectrumId]) -> Vec<SpectrumId> {
+        if self.models.encoders().is_some() || self.models.unavailable().is_some() {
+            return batch.to_vec();
+        }
+        let is_xp =
+            |id: &SpectrumId| self.store.get(*id).and_then(StoredSpectrum::as_assumed).is_some_and(|s| is_xp(&s));
+        let (xp, optical): (Vec<SpectrumId>, Vec<SpectrumId>) = batch.iter().partition(|id| is_xp(id));
+        if !xp.is_empty() {
+            self.similarity.deferred.extend(xp);
+            self.fetch_encoders();
+        }
+        optical
     }
 
-    /// A cancelled job's Gaia XP spectra no longer wait for the encoder pair; if nobody else does, it is not fetched.
-    pub(super) fn leave_apart(&mut self, apart: &BTreeSet<SpectrumId>) {
-        self.likes.unanswered.retain(|id| !apart.contains(id));
-        if !apart.is_empty() && self.likes.unanswered.is_empty() && !self.likes.is_asked {
-            self.stop_fetching();
-            self.say_likes(LikesEvent::Stopped);
+    /// Stops the wait of a cancelled job's Gaia XP spectra. The download stops too if nothing else needs it.
+    pub(super) fn cancel_encoder_wait(&mut self, spectra: &BTreeSet<SpectrumId>) {
+        self.similarity.deferred.retain(|id| !spectra.contains(id));
+        if !spectra.is_empty() && self.similarity.deferred.is_empty() && !self.similarity.is_requested {
+            self.stop_fetching_encoders();
+            self.send(SimilarityEvent::Stopped);
         }
     }
 
-    fn stop_fetching(&mut self) {
-        if matches!(self.likes.state, State::Fetching) {
-            self.likes.state = State::Idle;
-            self.likes.for_host.push_back(ForHost::StopFetching);
+    fn send_card(&mut self) {
+        if let Some(card) = self.models.encoders().map(similarity::card) {
+            self.send(SimilarityEvent::Ready(Box::new(card)));
         }
     }
 
-    /// Answers for Gaia XP spectra, or waits with them for the encoder pair.
-    pub(super) async fn answer_xp(&mut self, ids: Vec<SpectrumId>) {
-        if self.likes.ready().is_none() && !matches!(self.model, Model::Unavailable(_)) {
-            self.likes.unanswered.extend(ids);
-            self.likes.fetch();
-            return;
-        }
-        for (id, encoded) in self.encode(&ids).await {
-            let answer = encoded.and_then(|(encoded, _)| {
-                let spectrum = self.spectra.get(&id).and_then(Held::assumed).ok_or("it is not there any more")?;
-                let ready = self.likes.ready().ok_or("the encoders are not there")?;
-                let usual = ready.library.shelves().first().and_then(|shelf| shelf.index().usual.as_ref());
-                Ok(labels::of_xp(&ready.encoders, &ready.library, usual, &spectrum, &encoded))
-            });
-            (self.emit)(match answer {
-                Ok(prediction) => Event::Predicted { spectrum: id, prediction: Box::new(prediction) },
-                Err(why) => Event::Refused { spectrum: id, why },
-            });
-        }
-        self.keep(ids);
+    fn are_encoders_usable(&self) -> bool {
+        self.models.encoders().is_some() && !self.models.is_loading()
     }
 
-    /// What waits is given up; what is there stays.
-    fn stop_likes(&mut self) {
-        let likes = &mut self.likes;
-        (likes.search, likes.translate, likes.odd) = (None, None, None);
-        likes.queue.clear();
-        likes.waiting.clear();
-    }
-
-    fn say_likes(&mut self, event: LikesEvent) {
-        (self.emit)(Event::Likes(event));
-    }
-
-    fn tell_card(&mut self) {
-        if let Some(card) = self.likes.ready().map(|ready| ready.card()) {
-            self.say_likes(LikesEvent::Ready(Box::new(card)));
-        }
-    }
-
-    /// Does what a person waits for; false when there is nothing or it cannot be done yet.
-    pub(super) async fn likes_errand(&mut self) -> bool {
-        if let Some((LikesRequest::Time { entries, width, queries }, _)) = self.likes.queue.front() {
-            let (entries, width, queries) = (*entries, *width, *queries);
-            self.likes.queue.pop_front();
-            let timed = time_search(&mut self.likes.timed, entries, width, queries);
-            self.say_likes(LikesEvent::Timed(timed));
-            return true;
-        }
-        if self.likes.ready().is_none() || matches!(self.model, Model::Loading) {
+    /// Answers a request that the user waits for; false when there is none, or when it waits for model or encoders.
+    pub(super) async fn similarity_step(&mut self) -> bool {
+        if !self.are_encoders_usable() {
             return false;
         }
-        if let Some((request, attachment)) = self.likes.queue.pop_front() {
+        if let Some((request, attachment)) = self.similarity.queue.pop_front() {
             match request {
-                LikesRequest::Map => {
-                    let map = self.likes.ready().map(|r| r.library.map(|i, m, row| self.likes.star(i, m, row)));
-                    self.say_likes(LikesEvent::Map(Box::new(map.unwrap_or_default())));
-                }
-                LikesRequest::AddIndex { name } => self.add_index(name, attachment).await,
-                LikesRequest::Save => self.save(),
-                // The others do not come here.
+                SimilarityRequest::Map => self.send_map(),
+                SimilarityRequest::AddIndex { name } => self.add_index(name, attachment).await,
+                SimilarityRequest::SaveIndex => self.save_index(),
+                // The others are not queued.
                 _ => {}
             }
             return true;
         }
-        if let Some((queries, options)) = self.likes.search.take() {
-            let dropped = queries.iter().filter_map(|star| match star {
-                Star::Dropped(id) => Some(*id),
-                Star::Indexed { .. } => None,
-            });
-            if let Err(why) = self.embed_now(&dropped.collect::<Vec<_>>()).await {
-                self.say_likes(LikesEvent::Failed(why));
-                return true;
-            }
-            let event = self.search(queries, options).await.unwrap_or_else(LikesEvent::Failed);
-            self.say_likes(event);
+        if let Some((queries, options)) = self.similarity.search.take() {
+            let event = self.search(queries, options).await;
+            self.send(event.unwrap_or_else(|why| SimilarityEvent::Failed(why.to_string())));
             return true;
         }
-        if self.likes.translate.is_some() && !self.likes.waiting.is_empty() {
-            // The same star may be among those that wait.
+        if self.similarity.translation.is_some() && !self.similarity.waiting.is_empty() {
+            // A waiting spectrum may be of the same star.
             self.embed_some().await;
             return true;
         }
-        if let Some((spectrum, partner)) = self.likes.translate.take() {
-            let event = self.translate(spectrum, partner).await.unwrap_or_else(LikesEvent::Failed);
-            self.say_likes(event);
+        if let Some((spectrum, partner)) = self.similarity.translation.take() {
+            let event = self.translate(spectrum, partner).await;
+            self.send(event.unwrap_or_else(|why| SimilarityEvent::Failed(why.to_string())));
             return true;
         }
         false
     }
 
-    /// Does what has time; false when there is nothing.
-    pub(super) async fn likes_at_leisure(&mut self) -> bool {
-        if self.likes.ready().is_none() || matches!(self.model, Model::Loading) {
+    /// Embeds or scores some spectra; false when none waits.
+    pub(super) async fn embedding_step(&mut self) -> bool {
+        if !self.are_encoders_usable() {
             return false;
         }
-        if !self.likes.waiting.is_empty() {
+        if !self.similarity.waiting.is_empty() {
             self.embed_some().await;
             return true;
         }
-        if let Some((waiting, oddities)) = self.likes.odd.take() {
-            self.find_oddities(waiting, oddities).await;
+        if let Some((waiting, scores)) = self.similarity.scoring.take() {
+            self.score_some(waiting, scores).await;
             return true;
         }
         false
     }
 
-    /// Embeds the next of those that wait.
+    /// Embeds the next waiting spectra.
     async fn embed_some(&mut self) {
-        let n = AT_ONCE.min(self.likes.waiting.len());
-        let ids: Vec<SpectrumId> = self.likes.waiting.drain(..n).collect();
+        let waiting = &mut self.similarity.waiting;
+        let ids: Vec<SpectrumId> = waiting.drain(..EMBEDDING_BATCH.min(waiting.len())).collect();
         self.embed(&ids).await;
-        let left = self.likes.waiting.len() as u32;
-        let total = self.likes.own.len() as u32 + self.likes.refused + left;
-        self.say_likes(LikesEvent::Embedding { done: total - left, total });
+        let left = self.similarity.waiting.len() as u32;
+        let total = self.similarity.embedded.len() as u32 + self.similarity.refused + left;
+        self.send(SimilarityEvent::Embedding { done: total - left, total });
     }
 
-    /// Embeds those of these spectra that are not yet; fails with the first that cannot be.
-    async fn embed_now(&mut self, ids: &[SpectrumId]) -> Result<(), String> {
+    /// Embeds those of these spectra that are not embedded; fails with the first that cannot be.
+    async fn embed_now(&mut self, ids: &[SpectrumId]) -> Result<(), EngineError> {
         for id in ids {
-            let waits = self.likes.waiting.contains(id);
-            if waits || !self.likes.own.contains_key(id) {
-                self.likes.waiting.retain(|waiting| waiting != id);
+            let waits = self.similarity.waiting.contains(id);
+            if waits || !self.similarity.embedded.contains_key(id) {
+                self.similarity.waiting.retain(|waiting| waiting != id);
                 self.embed(&[*id]).await;
             }
-            if !self.likes.own.contains_key(id) {
-                return Err("the encoders cannot read this spectrum; it has no look-alikes".into());
+            if !self.similarity.embedded.contains_key(id) {
+                return Err(EngineError::NotEncodable);
             }
         }
         Ok(())
@@ -259,184 +230,186 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
 
     async fn embed(&mut self, ids: &[SpectrumId]) {
         for (spectrum, encoded) in self.encode(ids).await {
-            let taken = encoded.and_then(|(encoded, meta)| self.likes.take_in(spectrum, &encoded, meta));
-            if let Err(why) = taken {
-                self.likes.refused += 1;
-                self.likes.take_out(spectrum);
-                self.say_likes(LikesEvent::Refused { spectrum, why });
+            let Some(set) = self.models.encoders_mut() else { return };
+            let inserted = encoded.and_then(|(encoded, meta)| self.similarity.insert(set, spectrum, &encoded, meta));
+            if let Err(why) = inserted {
+                self.similarity.refused += 1;
+                self.similarity.remove(set, spectrum);
+                self.send(SimilarityEvent::Refused { spectrum, reason: why.to_string() });
             }
         }
     }
 
-    /// What the encoders make of spectra; those that are gone are passed over.
-    async fn encode(&mut self, ids: &[SpectrumId]) -> Vec<(SpectrumId, Result<(Encoded, Meta), String>)> {
-        let (known, gone) = self.bring_all_back(ids).await;
-        let mut done: Vec<_> = gone.into_iter().map(|(id, why)| (id, Err(why))).collect();
-        let assumed = |id: &SpectrumId| Some((*id, self.spectra.get(id)?.assumed()?));
-        let (known, spectra): (Vec<SpectrumId>, Vec<_>) = known.iter().filter_map(assumed).unzip();
-        let (Some(ready), Model::Ready(predictor)) = (self.likes.ready(), &self.model) else {
-            let why = match &self.model {
-                Model::Unavailable(why) => why.clone(),
-                _ => "the encoders are not there".into(),
+    /// Encodes spectra; those that were removed are left out.
+    async fn encode(&mut self, ids: &[SpectrumId]) -> Vec<(SpectrumId, Result<(Encoded, Meta), EngineError>)> {
+        let (loaded, lost) = self.store.reload_all(ids).await;
+        let mut done: Vec<_> = lost.into_iter().map(|(id, why)| (id, Err(why))).collect();
+        let assumed = |id: &SpectrumId| Some((*id, self.store.get(*id)?.as_assumed()?));
+        let (loaded, spectra): (Vec<SpectrumId>, Vec<_>) = loaded.iter().filter_map(assumed).unzip();
+        let (Some(set), Some(pipeline)) = (self.models.encoders(), self.models.pipeline()) else {
+            let why = |_| match self.models.unavailable() {
+                Some(reason) => EngineError::Unavailable(reason.into()),
+                None => EngineError::NoEncoders,
             };
-            done.extend(known.into_iter().map(|id| (id, Err(why.clone()))));
+            done.extend(loaded.into_iter().map(|id| (id, Err(why(id)))));
             return done;
         };
         let spectra: Vec<&Spectrum> = spectra.iter().map(AsRef::as_ref).collect();
-        let prepared = prepare(predictor, &spectra).await;
-        let mut seen = Vec::new();
-        let mut good = Vec::new();
-        for ((id, spectrum), prepared) in known.iter().zip(&spectra).zip(prepared) {
-            match prepared {
-                Ok(one) => {
-                    seen.push(one);
-                    good.push((*id, spectrum.meta.clone()));
-                }
-                Err(why) => done.push((*id, Err(why.to_string()))),
-            }
-        }
-        match ready.encoders.encode(seen).await {
-            Ok(encoded) => {
-                done.extend(good.into_iter().zip(encoded).map(|((id, meta), encoded)| (id, Ok((encoded, meta)))));
-            }
-            Err(why) => done.extend(good.into_iter().map(|(id, _)| (id, Err(why.to_string())))),
-        }
+        let encoded = set.encode(pipeline.predictor(), &spectra).await;
+        let with_meta =
+            |(encoded, spectrum): (Result<Encoded, EncodeError>, &&Spectrum)| Ok((encoded?, spectrum.meta.clone()));
+        done.extend(loaded.into_iter().zip(encoded.into_iter().zip(&spectra).map(with_meta)));
         done
     }
 
-    async fn encode_one(&mut self, id: SpectrumId) -> Result<Encoded, String> {
-        let gone = || Err("this spectrum is not there any more".to_string());
-        self.encode(&[id]).await.pop().map_or_else(gone, |(_, encoded)| encoded.map(|(encoded, _)| encoded))
+    async fn encode_one(&mut self, id: SpectrumId) -> Result<Encoded, EngineError> {
+        let (_, encoded) = self.encode(&[id]).await.pop().ok_or(EngineError::NoSpectrum)?;
+        Ok(encoded?.0)
     }
 
-    async fn search(&mut self, queries: Vec<Star>, options: SearchOptions) -> Result<LikesEvent, String> {
-        let gone = "a star that was asked for is not there any more";
-        let mut wanted = Vec::new();
+    fn send_map(&mut self) {
+        let Some(set) = self.models.encoders() else { return };
+        let map = set.indices().map(|i, modality, row| self.similarity.star(set, i, modality, row));
+        self.send(SimilarityEvent::Map(Box::new(map)));
+    }
+
+    async fn search(&mut self, queries: Vec<StarRef>, options: SearchOptions) -> Result<SimilarityEvent, EngineError> {
+        let dropped = queries.iter().filter_map(|star| match star {
+            StarRef::Dropped(id) => Some(*id),
+            StarRef::Indexed { .. } => None,
+        });
+        self.embed_now(&dropped.collect::<Vec<_>>()).await?;
+        let set = self.models.encoders().ok_or(EngineError::NoEncoders)?;
+        let mut found = Vec::new();
         for star in &queries {
-            wanted.push((*star, self.likes.wanted(*star).ok_or(gone)?));
+            found.push((*star, self.similarity.query(set, *star).ok_or(EngineError::NoSpectrum)?));
         }
-        let modality = wanted.first().map(|(_, (_, modality))| *modality).ok_or("no star was asked for")?;
-        if wanted.iter().any(|(_, (_, other))| *other != modality) {
-            return Err("an example set must be of one survey: take out the spectra of the other".into());
+        let modality = found.first().map(|(_, (_, modality))| *modality).ok_or(EngineError::NoQuery)?;
+        if found.iter().any(|(_, (_, other))| *other != modality) {
+            return Err(EngineError::MixedSurveys);
         }
-        let wanted = wanted.into_iter().map(|(star, (wanted, _))| (star, wanted)).collect();
-        let Some(ready) = self.likes.ready() else { return Err("the encoders are not there".into()) };
-        if let Some(LabelRule::Within { label, .. } | LabelRule::Differs { label, .. }) = &options.rule
-            && !ready.library.labels().iter().any(|known| known.name == *label)
+        let found = found.into_iter().map(|(star, (query, _))| (star, query)).collect();
+        if let Some(LabelFilter::Within { label, .. } | LabelFilter::Differs { label, .. }) = &options.rule
+            && !set.indices().labels().iter().any(|known| known.name == *label)
         {
-            return Err(format!("no index has the label {label}"));
+            return Err(EngineError::NoIndexLabel(label.clone()));
         }
-        let mut view = ready.library.view(wanted, modality, options, |i, m, row| self.likes.star(i, m, row));
-        view.is_far = view.queries.iter().any(|star| self.likes.is_far(*star));
+        let star = |i, modality, row| self.similarity.star(set, i, modality, row);
+        let mut view = set.indices().view(found, modality, options, star);
+        let is_outside = |star: &StarRef| self.similarity.is_out_of_distribution(set, *star);
+        view.is_out_of_distribution = view.queries.iter().any(is_outside);
         if view.options.in_other
             && let Some(star) = view.queries.first().copied()
         {
-            view.beside = self.in_other(star, modality).await;
+            view.beside = self.in_other_survey(star, modality).await;
         }
-        Ok(LikesEvent::Found(Box::new(view)))
+        Ok(SimilarityEvent::SearchResult(Box::new(view)))
     }
 
-    /// What a star looks like in the other survey: predicted from a dropped spectrum, of an index the row of the same name.
-    async fn in_other(&mut self, star: Star, modality: Modality) -> Option<Thumbnail> {
-        let there = other(modality);
+    /// The star in the other survey: for a dropped spectrum the predicted one, for an index entry the row of the same id.
+    async fn in_other_survey(&mut self, star: StarRef, modality: Modality) -> Option<Thumbnail> {
+        let target = other(modality);
         match star {
-            Star::Dropped(id) => {
-                let flux = self.encode_one(id).await.ok()?.across?;
-                Some(Thumbnail { wave_vac_aa: thumbnail::wave_vac_aa(there), flux: thumbnail::of(there, &flux) })
+            StarRef::Dropped(id) => {
+                let flux = self.encode_one(id).await.ok()?.translated?;
+                Some(Thumbnail { wave_vac_aa: thumbnail::wave_vac_aa(target), flux: thumbnail::of(target, &flux) })
             }
-            Star::Indexed { index, row, .. } => {
-                let library = &self.likes.ready()?.library;
-                let shelf = library.shelves().get(index as usize)?;
-                let id = shelf.index().rows(modality).id(row as usize)?;
-                let row = shelf.index().rows(there).ids().iter().position(|other| other == id)?;
-                Some(library.thumbnail(index as usize, there, row))
+            StarRef::Indexed { index, row, .. } => {
+                let indices = self.models.encoders()?.indices();
+                let searchable = indices.indices().get(index as usize)?;
+                let id = searchable.index().rows(modality).id(row as usize)?;
+                let row = searchable.index().rows(target).ids().iter().position(|other| other == id)?;
+                Some(indices.thumbnail(index as usize, target, row))
             }
         }
     }
 
-    async fn translate(&mut self, spectrum: SpectrumId, named: Option<SpectrumId>) -> Result<LikesEvent, String> {
+    async fn translate(
+        &mut self,
+        spectrum: SpectrumId,
+        named: Option<SpectrumId>,
+    ) -> Result<SimilarityEvent, EngineError> {
         self.embed_now(&[spectrum]).await?;
         let encoded = self.encode_one(spectrum).await?;
-        let partner = self.likes.partner(spectrum, named);
-        let seen = match partner {
+        let partner = self.similarity.partner(spectrum, named);
+        let encoded_partner = match partner {
             Some((id, _)) => Some(self.encode_one(id).await?),
             None => None,
         };
-        let name = |id: SpectrumId| self.spectra.get(&id).map_or(String::new(), |held: &Held<F>| held.name.clone());
-        let partner = partner.zip(seen.as_ref()).map(|((id, matched_by), encoded)| Partner {
+        let name = |id: SpectrumId| self.store.get(id).map_or(String::new(), |stored| stored.name.clone());
+        let partner = partner.zip(encoded_partner.as_ref()).map(|((id, matched_by), encoded)| Partner {
             spectrum: id,
             id: name(id),
             matched_by,
             encoded,
         });
-        let encoders = &self.likes.ready().ok_or("the encoders are not there")?.encoders;
+        let encoders = self.models.encoders().ok_or(EngineError::NoEncoders)?.encoders();
         let translated = translation(encoders, spectrum, &name(spectrum), &encoded, partner);
-        let translated =
-            translated.ok_or_else(|| format!("{} has no decoders and cannot translate", encoders.title()))?;
-        Ok(LikesEvent::Translated(Box::new(translated)))
+        let translated = translated.ok_or_else(|| EngineError::NoDecoders(encoders.title()))?;
+        Ok(SimilarityEvent::Translated(Box::new(translated)))
     }
 
     async fn add_index(&mut self, name: String, file: Option<F>) {
         let bytes = match file {
             Some(file) => bytes_of(&file).await,
-            None => Err("the page sent no content for this file; drop it again".into()),
+            None => Err(EngineError::NoContent),
         };
-        let index = bytes.and_then(|bytes| Index::parse(&bytes).map_err(|e| e.to_string())).and_then(|mut index| {
+        let unavailable = |why: &dyn std::fmt::Display| EngineError::Unavailable(why.to_string());
+        let added = bytes.and_then(|bytes| {
+            let mut index = Index::parse(&bytes).map_err(|e| unavailable(&e))?;
             index.about.name.clone_from(&name);
-            let Some(ready) = self.likes.ready() else { return Err("the encoders are not there".into()) };
-            ready.encoders.must_fit(&index).map_err(|e| e.to_string())?;
-            Ok(index)
+            let set = self.models.encoders_mut().ok_or(EngineError::NoEncoders)?;
+            set.encoders().must_fit(&index).map_err(|e| unavailable(&e))?;
+            similarity::add_index(set, index);
+            Ok(())
         });
-        match index {
-            Ok(index) => {
-                self.likes.add(index);
-                self.tell_card();
-            }
-            Err(why) => self.say_likes(LikesEvent::Failed(format!("{name}: {why}"))),
+        match added {
+            Ok(()) => self.send_card(),
+            Err(why) => self.send(SimilarityEvent::Failed(format!("{name}: {why}"))),
         }
     }
 
-    fn save(&mut self) {
-        let Some(ready) = self.likes.ready() else { return };
-        let Some(shelf) = ready.library.shelves().last() else { return };
-        let event = match shelf.index().to_file() {
-            Ok(file) => LikesEvent::Saved { file, spectra: shelf.index().len() as u32 },
-            Err(why) => LikesEvent::Failed(why.to_string()),
+    fn save_index(&mut self) {
+        let Some(index) = self.models.encoders().and_then(|set| set.indices().indices().last()) else { return };
+        let event = match index.index().to_file() {
+            Ok(file) => SimilarityEvent::IndexSaved { file, spectra: index.index().len() as u32 },
+            Err(why) => SimilarityEvent::Failed(why.to_string()),
         };
-        self.say_likes(event);
+        self.send(event);
     }
 
-    /// Scores some more spectra; an empty list is the beginning.
-    async fn find_oddities(&mut self, mut waiting: VecDeque<SpectrumId>, mut done: Vec<Oddity>) {
-        if waiting.is_empty() && done.is_empty() {
-            waiting = self.likes.own.keys().copied().collect();
+    /// Scores some spectra; an empty list means the start.
+    async fn score_some(&mut self, mut waiting: VecDeque<SpectrumId>, mut scores: Vec<AnomalyScores>) {
+        if waiting.is_empty() && scores.is_empty() {
+            waiting = self.similarity.embedded.keys().copied().collect();
         }
-        for id in waiting.drain(..ODD_AT_ONCE.min(waiting.len())).collect::<Vec<_>>() {
-            done.extend(self.oddity(id).await);
+        for id in waiting.drain(..SCORING_BATCH.min(waiting.len())).collect::<Vec<_>>() {
+            scores.extend(self.score(id).await);
         }
         if waiting.is_empty() {
-            anomaly::rank(&mut done);
-            return self.say_likes(LikesEvent::Oddities(done));
+            anomaly::rank(&mut scores);
+            return self.send(SimilarityEvent::Anomalies(scores));
         }
-        self.likes.odd = Some((waiting, done));
+        self.similarity.scoring = Some((waiting, scores));
     }
 
-    async fn oddity(&mut self, id: SpectrumId) -> Option<Oddity> {
+    async fn score(&mut self, id: SpectrumId) -> Option<AnomalyScores> {
         let mut cross_value = None;
-        if let Some((partner, _)) = self.likes.partner(id, None)
+        if let Some((partner, _)) = self.similarity.partner(id, None)
             && let (Ok(a), Ok(b)) = (self.encode_one(id).await, self.encode_one(partner).await)
         {
-            let usual = self.likes.ready()?.library.shelves().first()?.index().usual.as_ref();
-            cross_value = usual.and_then(|usual| a.cross(&b, &usual.floors));
+            let stats = self.models.encoders()?.reference_stats();
+            cross_value = stats.and_then(|stats| a.cross(&b, &stats.noise_floors));
         }
-        let (wanted, modality) = self.likes.wanted(Star::Dropped(id))?;
-        let (own, library) = (self.likes.own.get(&id)?, &self.likes.ready()?.library);
-        let usual = library.shelves().first()?.index().usual.as_ref();
-        let cross = usual.zip(cross_value).map(|(usual, value)| usual.cross.score(value));
+        let set = self.models.encoders()?;
+        let (query, modality) = self.similarity.query(set, StarRef::Dropped(id))?;
+        let own = self.similarity.embedded.get(&id)?;
+        let stats = set.reference_stats();
+        let cross = stats.zip(cross_value).map(|(stats, value)| stats.cross.score(value));
         let reconstruction =
-            usual.zip(own.reconstruction).map(|(usual, value)| usual.reconstruction(modality).score(value));
-        let neighbour = library.neighbour_score(modality, &wanted.embedding, &wanted.id);
+            stats.zip(own.reconstruction).map(|(stats, value)| stats.reconstruction(modality).score(value));
+        let neighbour = set.indices().neighbour_score(modality, &query.embedding, &query.id);
         let overall = anomaly::overall([cross, reconstruction, neighbour]);
-        Some(Oddity { spectrum: id, id: wanted.id, modality, cross, reconstruction, neighbour, overall })
+        Some(AnomalyScores { spectrum: id, id: query.id, modality, cross, reconstruction, neighbour, overall })
     }
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 
 use half::{bf16, f16};
 
-use super::container::{self, Contents, Stored};
+use super::container::{self, Contents, StoredTensor};
 use super::error::ImportError;
 use super::network::NetworkConfig;
 use super::tree::Type;
@@ -144,7 +144,7 @@ impl<R: Read + Seek> Checkpoint<R> {
     }
 }
 
-fn numbers(reader: &mut (impl Read + Seek), stored: &Stored) -> Result<Vec<f32>, ImportError> {
+fn numbers(reader: &mut (impl Read + Seek), stored: &StoredTensor) -> Result<Vec<f32>, ImportError> {
     let size = stored.dtype.size();
     let count: usize = stored.shape.iter().product();
     if count == 0 {

@@ -1,4 +1,4 @@
-//! A downstream head: from an embedding to a parameter (MODEL_SPEC §3.1, §3.4).
+//! A downstream head: from an embedding to a parameter (docs/model-spec.md §3.1, §3.4).
 
 use std::io::{Read, Seek};
 
@@ -10,7 +10,7 @@ use crate::model::import::{Checkpoint, ImportError, NetworkConfig};
 use crate::model::weights::WeightsError;
 use crate::nn::Mlp;
 use crate::nn::flow::{Flow, standard_normal};
-use crate::nn::state_dict::Keyed;
+use crate::nn::state_dict::StateDict;
 use crate::preprocess::stats::median;
 use crate::result::specclip::Method;
 

@@ -1,4 +1,4 @@
-//! Which label comes from which embedding, head and file (MODEL_SPEC §3.2, §3.3).
+//! Which label comes from which embedding, head and file (docs/model-spec.md §3.2, §3.3).
 
 use serde_json::Value;
 use thiserror::Error;
@@ -96,7 +96,7 @@ pub const ROUTES: [Route; 30] = {
 /// Why some files are not the published system.
 #[derive(Debug, Error)]
 #[error("there is neither a config.json of the published system nor its specclip/{0}")]
-pub struct NotPublished(String);
+pub struct LayoutError(String);
 
 /// Where each network lies.
 #[derive(Debug, Clone)]
@@ -109,7 +109,7 @@ pub struct Layout {
 
 impl Layout {
     /// Recognises the published system by its config.json, or where that is missing or damaged, by a CLIP model in its place.
-    pub fn find(files: &impl Files) -> Result<Self, NotPublished> {
+    pub fn find(files: &impl Files) -> Result<Self, LayoutError> {
         let bytes = files.read("config.json", MAX_CONFIG).map_err(|e| e.to_string());
         let parsed = bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).map_err(|e| e.to_string()));
         let config = parsed.and_then(|config| {
@@ -122,7 +122,7 @@ impl Layout {
             Err(problem) => {
                 let layout = Self { config: Value::Null, warnings: Vec::new() };
                 if ![Embedding::Pr, Embedding::Split].iter().any(|e| files.open(&layout.clip(*e)).is_ok()) {
-                    return Err(NotPublished(format!("{}.ckpt", Embedding::Pr.key())));
+                    return Err(LayoutError(format!("{}.ckpt", Embedding::Pr.key())));
                 }
                 let problem = format!("{problem}; files are looked for where the published folder has them");
                 Ok(Self { warnings: vec![Warning::new("config.json", problem)], ..layout })
@@ -149,10 +149,10 @@ impl Layout {
     /// Where the means and deviations of an MLP's inputs may be: config.json and the published code spell that of XP's
     /// [Fe/H] differently.
     pub fn stats(&self, route: &Route) -> Vec<String> {
-        let usual = format!("stats/{}/{}_mean_std.json", route.modality.name(), route.stem);
+        let reference_stats = format!("stats/{}/{}_mean_std.json", route.modality.name(), route.stem);
         let mut paths: Vec<String> = self.entry(route, "stats").into_iter().collect();
-        if !paths.contains(&usual) {
-            paths.push(usual);
+        if !paths.contains(&reference_stats) {
+            paths.push(reference_stats);
         }
         if (route.modality, route.parameter) == (Modality::Xp, Parameter::FeH) {
             let capital = "stats/xp/FeH_mean_std.json".to_string();
@@ -196,7 +196,7 @@ fn text(value: &Value, path: &[&str]) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// 19 MLPs and 11 flows (MODEL_SPEC §3.2), [Fe/H] of LAMOST on split and that of Gaia on pr (§3.3).
+    /// 19 MLPs and 11 flows (docs/model-spec.md §3.2), [Fe/H] of LAMOST on split and that of Gaia on pr (§3.3).
     #[test]
     fn the_routes_are_the_published_ones() {
         let count = |method, modality: Option<Modality>| {

@@ -1,4 +1,4 @@
-//! The published SpecCLIP system as it lies in its folder: which file is what, and the networks in them (MODEL_SPEC §3).
+//! The published SpecCLIP system in its folder: its files and the networks in them (docs/model-spec.md §3).
 //!
 //! [`Layout`] says where each network is, [`Tower`] turns spectra into embeddings, [`Head`] turns an embedding into a
 //! parameter. [`crate::task::specclip`] runs them together.
@@ -10,7 +10,7 @@ mod tower;
 
 pub use files::{Files, Folder};
 pub use head::{Answer, Head, HeadError, SAMPLES, SEED};
-pub use layout::{Embedding, Layout, NotPublished, ROUTES, Route};
+pub use layout::{Embedding, Layout, LayoutError, ROUTES, Route};
 pub use tower::Tower;
 
 /// Something that is left out or done otherwise, and why.

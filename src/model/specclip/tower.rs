@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::import::{Checkpoint, ImportError, NetworkConfig};
 use crate::model::weights::Tensors;
-use crate::nn::state_dict::{Keyed, Slot};
+use crate::nn::state_dict::{Slot, StateDict};
 use crate::nn::tokens::TokensConfig;
 use crate::nn::tower::{Encoder, Projection, prefix};
 use crate::result::specclip::Modality;

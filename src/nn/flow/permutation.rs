@@ -1,4 +1,4 @@
-//! Features in another order.
+//! Permutes features.
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};

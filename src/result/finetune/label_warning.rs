@@ -1,30 +1,30 @@
-//! What is wrong with labels, in words.
+//! Warnings about labels.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::FEWEST_LABELS;
+use super::MIN_LABELS;
 use crate::result::Label;
 
 /// One cell of a label column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Cell {
-    /// Nothing there, or what tables write for it (`nan`, −9999, −999).
+    /// Empty, or a filler value (`nan`, −9999, −999).
     Missing,
     /// A finite number.
     Number(f64),
-    /// Something else.
+    /// Other text.
     Text(String),
 }
 
-/// True of what tables write where nothing is known.
+/// True for filler values of tables.
 pub fn is_filler(value: f64) -> bool {
     !value.is_finite() || value <= -9999.0 || value == -999.0
 }
 
 impl Cell {
-    /// Reads a cell.
+    /// Parses a cell.
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
         match text.parse::<f64>() {
@@ -44,10 +44,10 @@ impl From<Option<f64>> for Cell {
     }
 }
 
-/// Something to know about the labels before they are learned from. What its text says is also what to do.
+/// A warning about the labels before fine-tuning. Its text says what to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)] // The text of each says it.
-pub enum Remark {
+pub enum LabelWarning {
     /// Fatal.
     TooFew {
         target: String,
@@ -63,7 +63,7 @@ pub enum Remark {
     OneGroup {
         group: String,
     },
-    /// Fatal. `looks_like` is a label whose range the values do lie in.
+    /// Fatal. `looks_like` is a label whose physical range fits the values.
     WrongUnit {
         label: Label,
         low: f64,
@@ -73,7 +73,8 @@ pub enum Remark {
         looks_like: Option<Label>,
     },
     /// Fatal.
-    NotTaught {
+    #[serde(alias = "NotTaught")]
+    NotTrainable {
         target: String,
     },
     Missing {
@@ -106,15 +107,15 @@ pub enum Remark {
     },
 }
 
-impl Remark {
-    /// True when nothing can be learned from such labels.
+impl LabelWarning {
+    /// True when fine-tuning cannot start.
     pub fn is_fatal(&self) -> bool {
-        use Remark::*;
-        matches!(self, TooFew { .. } | Constant { .. } | OneGroup { .. } | WrongUnit { .. } | NotTaught { .. })
+        use LabelWarning::*;
+        matches!(self, TooFew { .. } | Constant { .. } | OneGroup { .. } | WrongUnit { .. } | NotTrainable { .. })
     }
 }
 
-fn listed(ids: &[String]) -> String {
+fn list_ids(ids: &[String]) -> String {
     let shown: Vec<&str> = ids.iter().take(5).map(String::as_str).collect();
     let more = if ids.len() > shown.len() { format!(" and {} more", ids.len() - shown.len()) } else { String::new() };
     format!("{}{more}", shown.join(", "))
@@ -124,67 +125,66 @@ fn spectra(n: usize) -> String {
     if n == 1 { "1 spectrum".into() } else { format!("{n} spectra") }
 }
 
-impl fmt::Display for Remark {
+impl fmt::Display for LabelWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Remark::TooFew { target, usable } => write!(
+            LabelWarning::TooFew { target, usable } => write!(
                 f,
-                "only {} with a usable value of {target}; give {FEWEST_LABELS} or more: add rows to the label table, or check that its ids are those of the spectra",
+                "only {} with a usable value of {target}; give {MIN_LABELS} or more: add rows to the label table, or check that its ids are those of the spectra",
                 spectra(*usable)
             ),
-            Remark::Constant { target, value, n } => write!(
+            LabelWarning::Constant { target, value, n } => write!(
                 f,
-                "all {n} values of {target} are {value}; there is nothing to learn from one value. Add stars that differ in it, or pick another column"
+                "all {n} values of {target} are {value}; one value cannot train a model. Add stars with other values, or choose another column"
             ),
-            Remark::OneGroup { group } => write!(
+            LabelWarning::OneGroup { group } => write!(
                 f,
-                "all spectra are of one group ({group}), so none can be kept apart for the test. Add other stars, or pick another group column"
+                "all spectra are of one group ({group}), so no test set can be held out. Add other stars, or choose another group column"
             ),
-            Remark::WrongUnit { label, low, high, example, n, looks_like } => {
+            LabelWarning::WrongUnit { label, low, high, example, n, looks_like } => {
                 let (symbol, unit) = (label.symbol(), label.unit());
                 write!(
                     f,
-                    "{n} values of {symbol} are outside of {low} to {high} {unit}, such as {example}: wrong column or unit?"
+                    "{n} values of {symbol} are outside of {low} to {high} {unit}, for example {example}: wrong column or unit?"
                 )?;
                 match looks_like {
                     Some(other) => write!(f, " They look like {}; name that column as the target", other.symbol()),
                     None => write!(f, " Give {symbol} in {}", if unit.is_empty() { "dex (cgs)" } else { unit }),
                 }
             }
-            Remark::NotTaught { target } => write!(
+            LabelWarning::NotTrainable { target } => write!(
                 f,
-                "{target} cannot be taught: the velocity is measured by a network of its own and taken out before this one sees the spectrum. Pick another label"
+                "{target} cannot be fine-tuned: a separate network measures the velocity, and the spectrum is shifted to the rest frame before the label network. Choose another label"
             ),
-            Remark::Missing { n } => write!(f, "{} without a value; they are left out", spectra(*n)),
-            Remark::Text { n, example } => {
+            LabelWarning::Missing { n } => write!(f, "{} without a value; they are left out", spectra(*n)),
+            LabelWarning::Text { n, example } => {
                 write!(f, "{} with text in place of a number (“{example}”); they are left out", spectra(*n))
             }
-            Remark::OutOfRange { label, low, high, ids } => write!(
+            LabelWarning::OutOfRange { label, low, high, ids } => write!(
                 f,
                 "{} with {} outside of {low} to {high}; they are left out: {}",
                 spectra(ids.len()),
                 label.symbol(),
-                listed(ids)
+                list_ids(ids)
             ),
-            Remark::Duplicates { ids, disagree } => write!(
+            LabelWarning::Duplicates { ids, disagree } => write!(
                 f,
                 "several spectra of {}: they stay on one side of every split{}",
-                listed(ids),
+                list_ids(ids),
                 if *disagree { ", but their values differ; check the label table" } else { "" }
             ),
-            Remark::Outliers { ids, median, spread } => write!(
+            LabelWarning::Outliers { ids, median, spread } => write!(
                 f,
-                "{} far from the rest ({median:.4} ± {spread:.4}): {}. They are used; check them",
+                "{} far from the other labels ({median:.4} ± {spread:.4}): {}. They are used; check them",
                 spectra(ids.len()),
-                listed(ids)
+                list_ids(ids)
             ),
-            Remark::FewLabels { usable } => write!(
+            LabelWarning::FewLabels { usable } => {
+                write!(f, "{usable} labels are few: expect a correction common to all stars, and large error bars")
+            }
+            LabelWarning::NoEmulator { why } => write!(
                 f,
-                "{usable} labels are few: expect a correction of what is wrong for all stars alike, and large error bars"
-            ),
-            Remark::NoEmulator { why } => write!(
-                f,
-                "the emulator could not be had ({why}), so what synthetic spectra say of the stars has no part in this; compare again for that"
+                "the emulator could not be loaded ({why}), so synthetic spectra are not used; compare again to use them"
             ),
         }
     }

@@ -1,44 +1,44 @@
-//! The loss in a plane through what was taught.
+//! The loss in a plane through the trained weights.
 
 use serde::{Deserialize, Serialize};
 
 use super::Strategy;
 
-/// How far the weights are moved in either direction, in lengths of their own, and in how many steps (MODEL_SPEC §4.2).
-const REACH: f64 = 3.0;
+/// Largest |α| and |β|, in units of the weights' norm, and number of values of each (docs/model-spec.md §4.2).
+const MAX_STEP: f64 = 3.0;
 const STEPS: usize = 21;
 
-/// The mean square error at θ + αδ + βη: θ what was taught, δ and η random, each filter as long as θ's.
+/// Mean square error at θ + αδ + βη: θ the trained weights, δ and η random directions with θ's norm per filter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Landscape {
-    /// What was taught, and moves.
+    /// The strategy; its trained weights move.
     pub strategy: Strategy,
     /// Name of the label.
     pub target: String,
-    /// Draws the directions.
+    /// Seed of the directions.
     pub seed: u64,
-    /// Labelled spectra over which the error is taken.
+    /// Labelled spectra in the loss.
     pub spectra: usize,
-    /// The values of α, and of β.
+    /// The values of α and β.
     pub steps: Vec<f64>,
     /// `[α][β]`, in the label's unit squared.
     pub mse: Vec<f64>,
 }
 
 impl Landscape {
-    /// Not a point of it is known.
+    /// Without any point.
     pub fn empty(strategy: Strategy, target: &str, seed: u64, spectra: usize) -> Self {
-        let step = 2.0 * REACH / (STEPS - 1) as f64;
-        let steps = (0..STEPS).map(|i| i as f64 * step - REACH).collect();
+        let step = 2.0 * MAX_STEP / (STEPS - 1) as f64;
+        let steps = (0..STEPS).map(|i| i as f64 * step - MAX_STEP).collect();
         Self { strategy, target: target.into(), seed, spectra, steps, mse: Vec::new() }
     }
 
-    /// Points that it has when it is whole.
+    /// Number of points of a complete scan.
     pub fn points(&self) -> usize {
         self.steps.len() * self.steps.len()
     }
 
-    /// The lowest point: α, β and the error there; `None` before any is finite.
+    /// The lowest point: α, β and its error; `None` without a finite one.
     pub fn lowest(&self) -> Option<(f64, f64, f64)> {
         let known = self.mse.iter().enumerate().filter(|(_, mse)| mse.is_finite());
         let (at, mse) = known.min_by(|a, b| a.1.total_cmp(b.1))?;
@@ -46,18 +46,18 @@ impl Landscape {
         Some((*self.steps.get(at / n)?, *self.steps.get(at % n)?, *mse))
     }
 
-    /// Whether nothing that moves changes anything: adapters that learned nothing are zero, and so are steps of their length.
+    /// True when all points are equal: untrained adapters are zero, and so are steps relative to them.
     pub fn is_flat(&self) -> bool {
         self.mse.iter().all(|mse| Some(mse) == self.mse.first())
     }
 
-    /// The error where the weights are.
+    /// The error at the trained weights.
     pub fn centre(&self) -> Option<f64> {
         let n = self.steps.len();
         self.mse.get(n / 2 * n + n / 2).copied()
     }
 
-    /// `alpha,beta,mse`, a line a point; what is not finite is empty.
+    /// `alpha,beta,mse`, one line per point; a number that is not finite is left empty.
     pub fn to_csv(&self) -> String {
         let mut csv = String::from("alpha,beta,mse\n");
         for (i, mse) in self.mse.iter().enumerate() {
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lowest_point_is_found_and_every_point_is_written() {
+    fn lowest_point_is_found_and_csv_has_every_point() {
         let mut found = Landscape::empty(Strategy::Full, "feh", 1, 20);
         assert_eq!((found.lowest(), found.points()), (None, 441));
         found.mse = vec![0.25; 441];

@@ -1,7 +1,7 @@
-//! AdamW with PyTorch's constants, in one pass over the arrays where they lie in the CPU's memory.
+//! AdamW with PyTorch's constants, in one pass over arrays in the CPU's memory.
 //!
-//! burn's own goes over an array once for each of its fifteen operations, and half a step of a network as small as ours is
-//! spent there.
+//! burn's version passes over an array once for each of its fifteen operations. For a network as small as ours that takes
+//! half of a step.
 
 use burn::optim::{AdamW as Plain, AdamWConfig, AdamWState, AdaptiveMomentumState, Optimizer};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -9,10 +9,10 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;
 
-/// PyTorch's; burn's is a thousand times larger.
+/// PyTorch's value; burn's is a thousand times larger.
 const EPSILON: f32 = 1e-8;
 
-/// AdamW as PyTorch has it: it decays every taught array, biases included.
+/// AdamW as in PyTorch: weight decay applies to all trained arrays, biases included.
 pub fn adamw(weight_decay: f32) -> AdamW {
     let config = AdamWConfig::new().with_beta_1(BETA_1).with_beta_2(BETA_2).with_epsilon(EPSILON);
     AdamW { plain: config.with_weight_decay(weight_decay).build(), weight_decay }
@@ -21,7 +21,7 @@ pub fn adamw(weight_decay: f32) -> AdamW {
 /// The optimiser of [`adamw`].
 #[derive(Clone)]
 pub struct AdamW {
-    /// For arrays that lie elsewhere.
+    /// burn's version, for arrays on another device.
     plain: Plain,
     weight_decay: f32,
 }
@@ -48,7 +48,7 @@ impl Optimizer for AdamW {
         let (mut weights, gradient) = (weights.into_data(), gradient.into_data());
         let decay = (1.0 - rate * f64::from(self.weight_decay)) as f32;
         let corrected = |beta: f32| 1.0 - f64::from(beta).powi(time as i32);
-        // One quotient and one root a weight, as PyTorch has it.
+        // One quotient and one root per weight, as in PyTorch.
         let step = (rate / corrected(BETA_1)) as f32;
         let root = corrected(BETA_2).sqrt().recip() as f32;
         let arrays = numbers(&mut weights).iter_mut().zip(gradient.as_slice::<f32>().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Spectra a little other than they are: what a few labels do not show of noise and of lines' depths.
+//! Augmentation of training spectra: noise and changes of line depth.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -7,10 +7,10 @@ use crate::nn::flow::standard_normal;
 use crate::preprocess::grid::MODEL_PIXELS;
 use crate::result::finetune::Settings;
 
-/// Curves of line depth and lengths of noise that are made once and drawn from.
+/// Number of precomputed line-depth curves.
 const BANK: usize = 256;
 
-/// Spectra's worth of noise that are drawn from at a random place.
+/// Length of the precomputed noise, in spectra; each draw starts at a random pixel.
 const NOISE_SPECTRA: usize = 32;
 
 /// A smooth curve of unit variance over the model's pixels through standard normal `knots`, one every `width` pixels.
@@ -25,7 +25,7 @@ pub fn smooth_curve(width: f64, knots: &[f64]) -> impl Iterator<Item = f64> {
     })
 }
 
-/// Disturbs spectra.
+/// Augments spectra.
 pub(super) struct Augment {
     curves: Vec<Vec<f32>>,
     noise: Vec<f32>,
@@ -33,7 +33,7 @@ pub(super) struct Augment {
 }
 
 impl Augment {
-    /// As the settings have it.
+    /// From the settings.
     pub fn new(settings: &Settings) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(settings.seed ^ 0xa06);
         let curve = |i: u64| {
@@ -50,13 +50,13 @@ impl Augment {
         Self { curves, noise, sigma: settings.noise }
     }
 
-    /// True when every look is the same.
+    /// True when it changes nothing.
     pub fn is_none(&self) -> bool {
         self.curves.is_empty() && self.noise.is_empty()
     }
 
-    /// Another look at a spectrum; missing pixels stay missing.
-    pub fn disturb(&self, norm: &mut [f32], rng: &mut ChaCha8Rng) {
+    /// Augments a spectrum in place; missing pixels stay missing.
+    pub fn apply(&self, norm: &mut [f32], rng: &mut ChaCha8Rng) {
         if !self.curves.is_empty() {
             let curve = &self.curves[rng.random_range(0..self.curves.len())];
             let strength: f32 = rng.random_range(0.0..1.5);

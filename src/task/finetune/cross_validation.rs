@@ -1,30 +1,29 @@
-//! The strategies side by side: which trainings to run, and what their outcomes say.
+//! Cross-validation of the strategies: the list of trainings, and the comparison of their outcomes.
 //!
-//! The list of tasks is plain and so are their outcomes, so that several workers may share them; the verdict needs only
-//! outcomes.
+//! Tasks and outcomes are plain data, so several workers can share them. The comparison needs only outcomes.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::labelled_set::Lesson;
+use super::labelled_set::LabelledSet;
 use super::split::{Split, folds};
 use crate::result::finetune::{
-    BakeOff, CurvePoint, Measured, Metrics, Outcome, Recommendation, Regime, RegimeScore, Settings, Strategy,
-    StrategyScore, Task,
+    CurvePoint, MeanWithError, Metrics, Recommendation, Settings, Strategy, StrategyComparison, StrategyScore, Subset,
+    SubsetScore, Task, TrainingOutcome,
 };
 use crate::task::metrics::mean_and_std;
 
-/// Which trainings to run.
+/// The trainings of a cross-validation or a learning curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Strategies to compare.
     pub strategies: Vec<Strategy>,
-    /// Folds; as many as there are groups at most.
+    /// Number of folds; at most the number of groups.
     pub folds: usize,
-    /// One cross-validation each.
+    /// One cross-validation per seed.
     pub seeds: Vec<u64>,
-    /// Numbers of labels to learn from; empty for all of the other folds'.
+    /// Training-set sizes; empty for all labels of the other folds.
     pub labels: Vec<usize>,
 }
 
@@ -35,19 +34,24 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// A learning curve: 10, 25, 50, 100, 200 … labels, as far as a fold leaves so many.
-    pub fn learning_curve(lesson: &Lesson, strategies: Vec<Strategy>, folds: usize, seeds: Vec<u64>) -> Self {
-        let most = lesson.len() - lesson.len() / folds.max(2);
+    /// A learning curve: 10, 25, 50, 100, 200 … labels, up to the size of the other folds.
+    pub fn learning_curve(
+        labelled_set: &LabelledSet,
+        strategies: Vec<Strategy>,
+        folds: usize,
+        seeds: Vec<u64>,
+    ) -> Self {
+        let most = labelled_set.len() - labelled_set.len() / folds.max(2);
         let steps = [10, 25, 50, 100, 200, 400, 800, 1600];
         let labels = steps.into_iter().filter(|n| *n < most).chain([most]).collect();
         Self { strategies, folds, seeds, labels }
     }
 
-    /// The trainings, those of one fold together and the cheap ones first.
-    pub fn tasks(&self, lesson: &Lesson) -> Vec<Task> {
+    /// The trainings in order: by seed, strategy (the cheapest first), fold.
+    pub fn tasks(&self, labelled_set: &LabelledSet) -> Vec<Task> {
         let mut tasks = Vec::new();
         for &seed in &self.seeds {
-            let count = folds(lesson, self.folds, seed).into_iter().max().map_or(0, |f| f + 1);
+            let count = folds(labelled_set, self.folds, seed).into_iter().max().map_or(0, |f| f + 1);
             for &strategy in &self.strategies {
                 for fold in 0..count {
                     let task = |labels| Task { strategy, fold: Some(fold), seed, labels };
@@ -62,21 +66,21 @@ impl Plan {
     }
 
     /// The split of a task.
-    pub fn split(&self, lesson: &Lesson, task: &Task, settings: &Settings) -> Split {
-        let folds = folds(lesson, self.folds, task.seed);
-        Split::of_fold(lesson, &folds, task.fold, task.labels, settings.validation, task.seed)
+    pub fn split(&self, labelled_set: &LabelledSet, task: &Task, settings: &Settings) -> Split {
+        let folds = folds(labelled_set, self.folds, task.seed);
+        Split::of_fold(labelled_set, &folds, task.fold, task.labels, settings.validation, task.seed)
     }
 }
 
-/// Figures of one strategy over folds and seeds, for one part of the stars.
+/// Metrics of one strategy over folds and seeds, for one subset of the stars.
 ///
-/// Every figure is of all stars of a seed together, each predicted while it was kept apart, and the mean over seeds. Its error
-/// joins what leaving out one fold after the other changes (jackknife) and what seeds do.
-fn measure(lesson: &Lesson, outcomes: &[&Outcome], keep: &[bool]) -> Option<[Measured; 4]> {
+/// Each metric covers all held-out predictions of one seed; the value is the mean over seeds. The error adds the
+/// jackknife over folds and the scatter over seeds in quadrature.
+fn score_folds(labelled_set: &LabelledSet, outcomes: &[&TrainingOutcome], keep: &[bool]) -> Option<[MeanWithError; 4]> {
     let mut by_seed: BTreeMap<u64, Vec<Vec<(f64, f64)>>> = BTreeMap::new();
     for outcome in outcomes {
         let pairs = outcome.rows.iter().zip(&outcome.values).filter(|(row, _)| keep[**row as usize]);
-        let pairs = pairs.map(|(row, value)| (lesson.values[*row as usize], *value)).collect();
+        let pairs = pairs.map(|(row, value)| (labelled_set.values[*row as usize], *value)).collect();
         by_seed.entry(outcome.task.seed).or_default().push(pairs);
     }
     let figures = |pairs: &[(f64, f64)]| {
@@ -109,101 +113,101 @@ fn measure(lesson: &Lesson, outcomes: &[&Outcome], keep: &[bool]) -> Option<[Mea
             let (value, between) = mean_and_std(&values.iter().map(|v| v[j]).collect::<Vec<_>>());
             let within = variances.iter().map(|v| v[j]).sum::<f64>() / n;
             let seeds = if n > 1.0 { between * between / (n - 1.0) } else { 0.0 };
-            Measured { value, error: (within + seeds).sqrt() }
+            MeanWithError { value, error: (within + seeds).sqrt() }
         })
     })
 }
 
-/// Figures of one set of predictions, by regime; regimes with fewer than three are left out.
-pub fn metrics(lesson: &Lesson, rows: &[u32], values: &[f64], regimes: &[Regime]) -> Vec<(String, Metrics)> {
-    let of = |regime: &Regime| {
-        let keep = of_rows(lesson, regime);
+/// Metrics of one set of predictions, by subset; subsets with fewer than three stars are left out.
+pub fn metrics(labelled_set: &LabelledSet, rows: &[u32], values: &[f64], subsets: &[Subset]) -> Vec<(String, Metrics)> {
+    let of = |subset: &Subset| {
+        let keep = row_mask(labelled_set, subset);
         let pairs = rows.iter().zip(values).filter(|(row, _)| keep[**row as usize]);
-        let pairs: Vec<(f64, f64)> = pairs.map(|(row, value)| (lesson.values[*row as usize], *value)).collect();
-        (pairs.len() >= 3).then(|| (regime.name.clone(), Metrics::of(&pairs)))
+        let pairs: Vec<(f64, f64)> = pairs.map(|(row, value)| (labelled_set.values[*row as usize], *value)).collect();
+        (pairs.len() >= 3).then(|| (subset.name.clone(), Metrics::of(&pairs)))
     };
-    regimes.iter().filter_map(of).collect()
+    subsets.iter().filter_map(of).collect()
 }
 
-fn of_rows(lesson: &Lesson, regime: &Regime) -> Vec<bool> {
-    let mut keep = vec![false; lesson.len()];
-    regime.rows.iter().for_each(|row| keep[*row as usize] = true);
+fn row_mask(labelled_set: &LabelledSet, subset: &Subset) -> Vec<bool> {
+    let mut keep = vec![false; labelled_set.len()];
+    subset.rows.iter().for_each(|row| keep[*row as usize] = true);
     keep
 }
 
-/// What the outcomes of a [`Plan`] say, by strategy and regime ([`Lesson::regimes`]). It may be asked while some are still
-/// to come.
-pub fn verdict(lesson: &Lesson, outcomes: &[Outcome], regimes: &[Regime]) -> BakeOff {
-    let mut by_strategy: BTreeMap<Strategy, Vec<&Outcome>> = BTreeMap::new();
+/// Compares the outcomes of a [`Plan`], by strategy and subset ([`LabelledSet::subsets`]). It accepts an incomplete
+/// list.
+pub fn comparison(labelled_set: &LabelledSet, outcomes: &[TrainingOutcome], subsets: &[Subset]) -> StrategyComparison {
+    let mut by_strategy: BTreeMap<Strategy, Vec<&TrainingOutcome>> = BTreeMap::new();
     for outcome in outcomes.iter().filter(|o| o.task.labels.is_none() && o.task.fold.is_some()) {
         by_strategy.entry(outcome.task.strategy).or_default().push(outcome);
     }
     let scores: Vec<StrategyScore> = by_strategy
         .into_iter()
         .map(|(strategy, outcomes)| {
-            let (mut sums, mut counts) = (vec![0.0; lesson.len()], vec![0; lesson.len()]);
+            let (mut sums, mut counts) = (vec![0.0; labelled_set.len()], vec![0; labelled_set.len()]);
             for (row, value) in outcomes.iter().flat_map(|o| o.rows.iter().zip(&o.values)) {
                 sums[*row as usize] += value;
                 counts[*row as usize] += 1;
             }
-            let regimes = regimes.iter().filter_map(|regime| {
-                let keep = of_rows(lesson, regime);
-                let n = (0..lesson.len()).filter(|i| keep[*i] && counts[*i] > 0).count();
-                let [r2, sigma, biweight, bias] = measure(lesson, &outcomes, &keep)?;
-                Some(RegimeScore { regime: regime.name.clone(), n, r2, sigma, biweight, bias })
+            let subsets = subsets.iter().filter_map(|subset| {
+                let keep = row_mask(labelled_set, subset);
+                let n = (0..labelled_set.len()).filter(|i| keep[*i] && counts[*i] > 0).count();
+                let [r2, sigma, biweight, bias] = score_folds(labelled_set, &outcomes, &keep)?;
+                Some(SubsetScore { subset: subset.name.clone(), n, r2, sigma, biweight, bias })
             });
             StrategyScore {
                 strategy,
-                regimes: regimes.collect(),
+                subsets: subsets.collect(),
                 out_of_fold: sums.iter().zip(&counts).map(|(s, n)| (*n > 0).then(|| s / f64::from(*n))).collect(),
                 epochs: outcomes.iter().map(|o| o.history.last().map_or(0, |e| e.epoch)).sum(),
             }
         })
         .collect();
-    BakeOff {
-        target: lesson.target.clone(),
-        ids: lesson.ids.clone(),
-        truth: lesson.values.clone(),
-        recommendation: recommend(lesson, &scores),
+    StrategyComparison {
+        target: labelled_set.target.clone(),
+        ids: labelled_set.ids.clone(),
+        truth: labelled_set.values.clone(),
+        recommendation: recommend(labelled_set, &scores),
         scores,
     }
 }
 
-/// How far off answers are, offset included, and the standard error of that.
-fn together(sigma: Measured, bias: Measured) -> Measured {
+/// Total error √(σ² + bias²), and its standard error.
+fn total_error(sigma: MeanWithError, bias: MeanWithError) -> MeanWithError {
     let value = sigma.value.hypot(bias.value);
-    let weighed = |part: Measured| if value > 0.0 { part.value / value * part.error } else { 0.0 };
-    Measured { value, error: weighed(sigma).hypot(weighed(bias)) }
+    let weighed = |part: MeanWithError| if value > 0.0 { part.value / value * part.error } else { 0.0 };
+    MeanWithError { value, error: weighed(sigma).hypot(weighed(bias)) }
 }
 
-/// How far off a strategy is.
-fn total_error(score: &StrategyScore) -> Option<Measured> {
-    let all = score.regimes.first()?;
-    Some(together(all.sigma, all.bias)).filter(|total| total.value.is_finite())
+/// Total error of a strategy over all stars.
+fn score_error(score: &StrategyScore) -> Option<MeanWithError> {
+    let all = score.subsets.first()?;
+    Some(total_error(all.sigma, all.bias)).filter(|total| total.value.is_finite())
 }
 
-/// Most that all deviations together, none clipped, may be of the least of any strategy's for one to be recommended.
-const MOST_SPREAD: f64 = 1.25;
+/// A recommended strategy has an unclipped RMS of at most this factor times the lowest one.
+const MAX_SPREAD_RATIO: f64 = 1.25;
 
 /// The simplest strategy that is within one standard error of the best.
-fn recommend(lesson: &Lesson, scores: &[StrategyScore]) -> Option<Recommendation> {
-    let all: Vec<(&StrategyScore, Measured)> = scores.iter().filter_map(|s| Some((s, total_error(s)?))).collect();
-    // Clipping leaves out the stars that a strategy gets wholly wrong; R² does not.
+fn recommend(labelled_set: &LabelledSet, scores: &[StrategyScore]) -> Option<Recommendation> {
+    let all: Vec<(&StrategyScore, MeanWithError)> = scores.iter().filter_map(|s| Some((s, score_error(s)?))).collect();
+    // Clipping hides the gross outliers of a strategy; R² does not.
     let spread = |score: &StrategyScore| {
-        let left = 1.0 - score.regimes[0].r2.value;
+        let left = 1.0 - score.subsets[0].r2.value;
         if left.is_finite() { left.max(0.0).sqrt() } else { f64::INFINITY }
     };
     let least = all.iter().map(|(score, _)| spread(score)).fold(f64::INFINITY, f64::min);
-    let is_sound = |score: &StrategyScore| spread(score) <= MOST_SPREAD * least;
-    let judged: Vec<(Strategy, Measured)> =
+    let is_sound = |score: &StrategyScore| spread(score) <= MAX_SPREAD_RATIO * least;
+    let judged: Vec<(Strategy, MeanWithError)> =
         all.iter().filter(|(s, _)| is_sound(s)).map(|(s, m)| (s.strategy, *m)).collect();
     let (best, lowest) = *judged.iter().min_by(|a, b| a.1.value.total_cmp(&b.1.value))?;
-    // A network that is merely undecided in its favour has no claim on two million new weights.
+    // Among strategies within the error, the one that changes fewest weights is preferred.
     let (chosen, its) = *judged.iter().find(|(_, m)| m.value <= lowest.value + lowest.error)?;
     let digits = |v: f64| if v >= 10.0 { format!("{v:.0}") } else { format!("{v:.3}") };
-    let figure = |m: Measured| format!("{} ± {}", digits(m.value), digits(m.error));
-    let n = lesson.len();
-    // Gradient steps that never beat what comes before them leave every strategy at the same answers.
+    let figure = |m: MeanWithError| format!("{} ± {}", digits(m.value), digits(m.error));
+    let n = labelled_set.len();
+    // Gradient steps that never improve on the correction leave all strategies with equal predictions.
     let answers = |strategy| scores.iter().find(|s| s.strategy == strategy).map(|s| s.out_of_fold.as_slice());
     let is_alike = |strategy: &Strategy| {
         let both = answers(*strategy).unwrap_or_default().iter().zip(answers(chosen).unwrap_or_default());
@@ -215,14 +219,14 @@ fn recommend(lesson: &Lesson, scores: &[StrategyScore]) -> Option<Recommendation
         && !first.is_empty()
     {
         format!(
-            "{} and {last} give the same answers with {n} labels: {} (scatter and offset together). No pass of training improved on the correction that comes before the first; {} changes least of the network.",
+            "{} and {last} give the same predictions with {n} labels: {} (scatter and bias together). No epoch of training improved on the Gaussian-process correction; {} changes the fewest weights.",
             first.join(", "),
             figure(its),
             chosen.title()
         )
     } else if chosen == best || its.value == lowest.value {
         format!(
-            "{} has the smallest error with {n} labels: {} (scatter and offset together).",
+            "{} has the smallest error with {n} labels: {} (scatter and bias together).",
             chosen.title(),
             figure(its)
         )
@@ -238,10 +242,10 @@ fn recommend(lesson: &Lesson, scores: &[StrategyScore]) -> Option<Recommendation
     let clipped = all.iter().filter(|(s, m)| !is_sound(s) && m.value < its.value + its.error);
     for (score, m) in clipped {
         reason.push_str(&format!(
-            " {}'s {} leaves out stars that it gets wholly wrong: its R² is {:.2} against {:.2}.",
+            " {}'s {} hides gross outliers, which clipping removes: its R² is {:.2} against {:.2}.",
             score.strategy.title(),
             figure(*m),
-            score.regimes[0].r2.value,
+            score.subsets[0].r2.value,
             1.0 - least * least
         ));
     }
@@ -253,13 +257,13 @@ fn recommend(lesson: &Lesson, scores: &[StrategyScore]) -> Option<Recommendation
     let pair: Vec<&str> = others.iter().copied().filter(|a| is_pair(a)).map(|s| s.strategy.title()).collect();
     if !pair.is_empty() {
         reason.push_str(&format!(
-            " {} give the same answers: no pass of training improved on the correction that comes before the first.",
+            " {} give the same predictions: no epoch of training improved on the Gaussian-process correction.",
             pair.join(" and ")
         ));
     }
     if let Some((_, before)) = all.iter().find(|(s, _)| s.strategy == Strategy::ZeroShot) {
         if chosen == Strategy::ZeroShot {
-            reason.push_str(" Teaching gains nothing that could be told from chance: keep the shipped network.");
+            reason.push_str(" Fine-tuning gives no significant gain: keep the shipped network.");
         } else {
             let gain = 100.0 * (1.0 - its.value / before.value);
             reason.push_str(&format!(" That is {gain:.0} % below the shipped network's {}.", digits(before.value)));
@@ -269,19 +273,19 @@ fn recommend(lesson: &Lesson, scores: &[StrategyScore]) -> Option<Recommendation
 }
 
 /// A learning curve from the outcomes of [`Plan::learning_curve`].
-pub fn curve(lesson: &Lesson, outcomes: &[Outcome]) -> Vec<CurvePoint> {
-    let mut points: BTreeMap<(Strategy, usize), Vec<&Outcome>> = BTreeMap::new();
+pub fn learning_curve(labelled_set: &LabelledSet, outcomes: &[TrainingOutcome]) -> Vec<CurvePoint> {
+    let mut points: BTreeMap<(Strategy, usize), Vec<&TrainingOutcome>> = BTreeMap::new();
     for outcome in outcomes {
         if let Some(labels) = outcome.task.labels {
             points.entry((outcome.task.strategy, labels)).or_default().push(outcome);
         }
     }
-    let all = vec![true; lesson.len()];
+    let all = vec![true; labelled_set.len()];
     points
         .into_iter()
         .filter_map(|((strategy, labels), outcomes)| {
-            let [r2, sigma, _, bias] = measure(lesson, &outcomes, &all)?;
-            Some(CurvePoint { strategy, labels, r2, sigma, total: together(sigma, bias) })
+            let [r2, sigma, _, bias] = score_folds(labelled_set, &outcomes, &all)?;
+            Some(CurvePoint { strategy, labels, r2, sigma, total: total_error(sigma, bias) })
         })
         .collect()
 }

@@ -1,72 +1,73 @@
-//! A lesson before a network: what the network says of every spectrum, computed once for all trainings.
+//! A labelled set and the network's features of every spectrum, computed once for all trainings.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use thiserror::Error;
 
-use super::gp_correction::ClosedForm;
-use super::labelled_set::Lesson;
-use super::features::{Column, Look, Star, looks};
-use super::ridge::Head;
+use super::features::{CorrectionInput, Features, extract_features};
+use super::gp_correction::GpCorrection;
+use super::labelled_set::LabelledSet;
+use super::ridge::RidgeHead;
 use crate::model::manifest::ModelEntry;
 use crate::model::regressor::Regressor;
 use crate::model::weights::{Tensors, WeightsError};
 use crate::nn::state_dict::parameters;
 use crate::nn::{Mlp, MlpConfig};
+use crate::task::output_index::OutputIndex;
 use crate::task::predict::Predictor;
 
-/// Spectra that go through the network at once.
+/// Spectra in one pass of the network.
 const BATCH: usize = 64;
 
-/// Hidden layers before the embedding that a residual head may see: two, where there are so many.
+/// Hidden layers before the embedding that a residual head may take: two, or fewer in a shallower network.
 pub(super) fn embedding_depth(widths: &[usize]) -> usize {
     widths.len().saturating_sub(2).min(2)
 }
 
-/// Why nothing could be taught.
+/// Why fine-tuning failed.
 #[derive(Debug, Error)]
 #[allow(missing_docs)]
-pub enum TeachError {
+pub enum FinetuneError {
     #[error("the compute device gave nothing back; reload the page")]
     Device,
-    #[error("teaching needs a network with a hidden layer; this one has none")]
+    #[error("fine-tuning needs a network with a hidden layer; this model has none")]
     Shallow,
     #[error("{0}")]
     Settings(String),
-    #[error("no labels are left to learn from; use a smaller test part or fewer folds")]
+    #[error("no labels are left to learn from; use a smaller test fraction or fewer folds")]
     NothingLeft,
-    #[error("the loss is not a number any more after epoch {epoch}; lower the learning rate")]
+    #[error("the loss is not finite after epoch {epoch}; lower the learning rate")]
     NotFinite { epoch: usize },
     #[error(transparent)]
     Weights(#[from] WeightsError),
 }
 
-/// A lesson, the network to be taught, and what that says of the lesson's spectra.
+/// A labelled set, the network to fine-tune, and its features of the spectra.
 #[derive(Debug)]
-pub struct Classroom {
+pub struct FeatureCache {
     /// The labelled spectra.
-    pub lesson: Lesson,
+    pub labelled_set: LabelledSet,
     /// The network's entry in the manifest.
     pub entry: ModelEntry,
-    /// The network as it is.
+    /// The base network.
     pub(super) base: Regressor,
-    /// All its arrays, on the host.
+    /// All arrays of the base network, on the host.
     pub(super) arrays: Tensors,
-    /// Its output that is the lesson's label; none for a label that is not ours.
-    pub(super) column: Option<Column>,
-    /// How it sees each spectrum.
-    looks: Vec<Look>,
+    /// The base network's output for the label; `None` for a label that it does not predict.
+    pub(super) output_index: Option<OutputIndex>,
+    /// Features of each spectrum.
+    features: Vec<Features>,
     pub(super) embedding_width: usize,
-    /// Its last hidden layer, `[n][width]`.
+    /// Last hidden layer, `[n][width]`.
     pub(super) last_hidden: Vec<f32>,
     pub(super) last_width: usize,
-    /// Where it is trained.
+    /// Device of the training.
     pub(super) device: Device,
 }
 
-/// Values of a tensor without blocking.
-pub(super) async fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, TeachError> {
-    let data = tensor.into_data_async().await.map_err(|_| TeachError::Device)?;
-    data.try_to_vec().map_err(|_| TeachError::Device)
+/// Reads a tensor's values without blocking.
+pub(super) async fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, FinetuneError> {
+    let data = tensor.into_data_async().await.map_err(|_| FinetuneError::Device)?;
+    data.try_to_vec().map_err(|_| FinetuneError::Device)
 }
 
 /// A batch of rows on a device.
@@ -75,21 +76,21 @@ pub(super) fn matrix(rows: Vec<f32>, width: usize, device: &Device) -> Tensor<2>
     Tensor::from_data(TensorData::new(rows, [n, width]), device)
 }
 
-impl Classroom {
-    /// Shows every spectrum to the label network of `predictor`, once.
-    pub async fn new(predictor: &Predictor, lesson: Lesson, device: &Device) -> Result<Self, TeachError> {
+impl FeatureCache {
+    /// Computes the features of every spectrum with the label network of `predictor`.
+    pub async fn new(predictor: &Predictor, labelled_set: LabelledSet, device: &Device) -> Result<Self, FinetuneError> {
         let base = predictor.label_network().clone();
         let layers = base.widths.len() - 1;
         let depth = embedding_depth(&base.widths);
         if depth == 0 {
-            return Err(TeachError::Shallow);
+            return Err(FinetuneError::Shallow);
         }
-        let column = Column::of(lesson.label(), predictor.outputs());
-        let (mut seen, mut last_hidden) = (Vec::new(), Vec::new());
-        for some in lesson.inputs.chunks(BATCH) {
+        let output_index = OutputIndex::of(labelled_set.label(), predictor.outputs());
+        let (mut features, mut last_hidden) = (Vec::new(), Vec::new());
+        for chunk in labelled_set.inputs.chunks(BATCH) {
             let mut rows = Vec::new();
-            some.iter().for_each(|input| base.standardise_into(&input.norm, &mut rows));
-            seen.extend(looks(&base, column, &rows, predictor.device()).await?);
+            chunk.iter().for_each(|input| base.standardise_into(&input.norm, &mut rows));
+            features.extend(extract_features(&base, output_index, &rows, predictor.device()).await?);
             let x = matrix(rows, base.input_mean.len(), predictor.device());
             last_hidden.extend(values(base.mlp.embed(x, layers - 1)).await?);
         }
@@ -97,35 +98,42 @@ impl Classroom {
             arrays: parameters(&base.mlp, "").await?,
             embedding_width: base.widths[depth],
             last_width: base.widths[layers - 1],
-            lesson,
+            labelled_set,
             entry: predictor.entry().clone(),
             base,
-            column,
-            looks: seen,
+            output_index,
+            features,
             last_hidden,
             device: device.clone(),
         })
     }
 
-    /// What the network says of each spectrum before it is taught, in the label's unit; `None` for a label that is not ours.
-    pub fn before(&self) -> Option<Vec<f64>> {
-        let Column { taught, .. } = self.column?;
-        Some(self.looks.iter().map(|look| look.labels[taught]).collect())
+    /// The base network's prediction for each spectrum, in the label's unit; `None` for a label that it does not
+    /// predict.
+    pub fn base_predictions(&self) -> Option<Vec<f64>> {
+        let OutputIndex { target, .. } = self.output_index?;
+        Some(self.features.iter().map(|features| features.labels[target]).collect())
     }
 
-    /// A row as the closed form takes it.
-    pub(super) fn star(&self, row: usize) -> Star<'_> {
-        Star { look: &self.looks[row], input: &self.lesson.inputs[row] }
+    /// The input of the Gaussian-process correction for a row.
+    pub(super) fn star(&self, row: usize) -> CorrectionInput<'_> {
+        CorrectionInput { features: &self.features[row], input: &self.labelled_set.inputs[row] }
     }
 
-    /// The closed form of some rows' residuals in units of `scale`, and what it says of each when that is left out.
-    pub(super) fn closed_form(&self, rows: &[usize], scale: f32, residuals: &[f64]) -> Option<(ClosedForm, Vec<f64>)> {
-        let stars: Vec<Star> = rows.iter().map(|row| self.star(*row)).collect();
-        ClosedForm::fit(&stars, self.column, scale, residuals)
+    /// Fits the correction to the residuals of chunk rows, in units of `scale`. Also gives the leave-one-out prediction
+    /// of each.
+    pub(super) fn gp_correction(
+        &self,
+        rows: &[usize],
+        scale: f32,
+        residuals: &[f64],
+    ) -> Option<(GpCorrection, Vec<f64>)> {
+        let stars: Vec<CorrectionInput> = rows.iter().map(|row| self.star(*row)).collect();
+        GpCorrection::fit(&stars, self.output_index, scale, residuals)
     }
 
     pub(super) fn embedding(&self, row: usize) -> &[f32] {
-        &self.looks[row].embedding
+        &self.features[row].embedding
     }
 
     pub(super) fn last_hidden(&self, row: usize) -> &[f32] {
@@ -136,22 +144,23 @@ impl Classroom {
         format!("network.{}.", 2 * (self.base.widths.len() - 2))
     }
 
-    /// The network's own output for the lesson's label.
-    pub(super) fn own_head(&self) -> Option<Head> {
-        let (Column { taught: column, .. }, outputs, name) = (self.column?, self.base.n_outputs(), self.last_layer());
+    /// The base network's output layer for the label.
+    pub(super) fn base_head(&self) -> Option<RidgeHead> {
+        let (OutputIndex { target: index, .. }, outputs, name) =
+            (self.output_index?, self.base.n_outputs(), self.last_layer());
         let weights = self.arrays.get(&format!("{name}weight"), &[outputs, self.last_width]).ok()?;
         let bias = self.arrays.get(&format!("{name}bias"), &[outputs]).ok()?;
-        let weights = weights[column * self.last_width..(column + 1) * self.last_width].to_vec();
-        Some(Head { weights, bias: bias[column] })
+        let weights = weights[index * self.last_width..(index + 1) * self.last_width].to_vec();
+        Some(RidgeHead { weights, bias: bias[index] })
     }
 
-    /// The network's hidden layers with one output of its own.
-    pub(super) fn with_head(&self, head: &Head, device: &Device) -> Result<Mlp, WeightsError> {
+    /// The base's hidden layers with one output, `head`.
+    pub(super) fn with_head(&self, head: &RidgeHead, device: &Device) -> Result<Mlp, WeightsError> {
         with_head(&self.arrays, &self.base.widths, head, device)
     }
 }
 
-/// Widths of a network with one output in place of its own.
+/// Widths of the network with one output.
 pub(super) fn one_output(widths: &[usize]) -> Vec<usize> {
     let mut widths = widths.to_vec();
     if let Some(last) = widths.last_mut() {
@@ -160,8 +169,13 @@ pub(super) fn one_output(widths: &[usize]) -> Vec<usize> {
     widths
 }
 
-/// The hidden layers of `arrays` with one output.
-pub(super) fn with_head(arrays: &Tensors, widths: &[usize], head: &Head, device: &Device) -> Result<Mlp, WeightsError> {
+/// The hidden layers of `arrays` with one output, `head`.
+pub(super) fn with_head(
+    arrays: &Tensors,
+    widths: &[usize],
+    head: &RidgeHead,
+    device: &Device,
+) -> Result<Mlp, WeightsError> {
     let mut arrays = arrays.clone();
     let name = format!("network.{}.", 2 * (widths.len() - 2));
     arrays.insert(&format!("{name}weight"), &[1, head.weights.len()], head.weights.clone());

@@ -1,69 +1,70 @@
-//! A network that was taught a label: the shipped one's hidden layers or its own, and what was added.
+//! A fine-tuned network: the base's hidden layers or its own, with an adapter and a Gaussian-process correction.
 
 use burn::tensor::{Device, Tensor};
 
-use super::feature_cache::{TeachError, embedding_depth, matrix, one_output, values, with_head};
-use super::gp_correction::ClosedForm;
-use super::features::{Column, HALVES, Star, looks, of_half};
-use super::ridge::Head;
-use super::{Adapter, Pupil};
+use super::feature_cache::{FinetuneError, embedding_depth, matrix, one_output, values, with_head};
+use super::features::{CorrectionInput, HALVES, extract_features, masked_to_half};
+use super::gp_correction::GpCorrection;
+use super::ridge::RidgeHead;
+use super::{AdapterLayers, TrainableModel};
 use crate::model::regressor::Regressor;
 use crate::model::weights::{Tensors, WeightsError};
-use crate::nn::state_dict::{Keyed, parameters};
 use crate::nn::lora::{Lora, LoraConfig};
 use crate::nn::residual_head::{ResidualHead, ResidualHeadConfig};
+use crate::nn::state_dict::{StateDict, parameters};
 use crate::nn::{Mlp, MlpConfig};
-use crate::result::finetune::{Settings, Sight, Strategy};
+use crate::result::finetune::{HeadInput, Settings, Strategy};
+use crate::task::output_index::OutputIndex;
 use crate::task::predict::LabelInput;
 
-/// What answers for the label.
+/// A fine-tuned model of one label.
 #[derive(Debug, Clone)]
-pub struct Taught {
+pub struct FinetunedModel {
     pub(super) strategy: Strategy,
-    pub(super) network: Answering,
-    /// Output of the shipped network that is the label, if it has one.
-    pub(super) column: Option<Column>,
-    /// Its residuals by like stars, in standardised units; the shipped network tells which are alike.
-    pub(super) closed_form: Option<ClosedForm>,
-    /// Added to the scaled output.
+    pub(super) network: InferenceModel,
+    /// Output of the base network for this label, if there is one.
+    pub(super) output_index: Option<OutputIndex>,
+    /// Gaussian-process correction, in standardised units; its kernel uses features of the base network.
+    pub(super) gp_correction: Option<GpCorrection>,
+    /// Offset of the standardised output, in the label's unit.
     pub(super) mean: f32,
-    /// The output is multiplied by this.
+    /// Scale of the standardised output, in the label's unit.
     pub(super) scale: f32,
 }
 
 /// A network with one standardised output.
 #[derive(Debug, Clone)]
-// One exists at a time, and a box would only add an indirection.
+// One exists at a time; a box would only add an indirection.
 #[allow(clippy::large_enum_variant)]
-pub(super) enum Answering {
-    /// All layers its own.
+pub(super) enum InferenceModel {
+    /// All weights are its own.
     Network(Mlp),
-    /// The shipped hidden layers with an output, as they are.
-    Frozen(Head, Mlp),
-    /// The same with corrections of the hidden layers.
-    Lora(Head, Mlp, Lora),
-    /// The same with a head beside it.
-    Residual(Head, Mlp, ResidualHead, Sight),
+    /// The base's hidden layers with one output.
+    Frozen(RidgeHead, Mlp),
+    /// The same with low-rank corrections of the hidden layers.
+    Lora(RidgeHead, Mlp, Lora),
+    /// The same plus a residual head.
+    Residual(RidgeHead, Mlp, ResidualHead, HeadInput),
 }
 
-impl Taught {
-    /// What was taught.
+impl FinetunedModel {
+    /// How it was fine-tuned.
     pub fn strategy(&self) -> Strategy {
         self.strategy
     }
 
-    /// True when it needs to know how a star differs from the emulator's spectrum.
-    pub fn is_refined(&self) -> bool {
-        self.closed_form.as_ref().is_some_and(ClosedForm::is_refined)
+    /// True when it needs the difference between the star and the emulator's spectrum.
+    pub fn needs_emulator(&self) -> bool {
+        self.gp_correction.as_ref().is_some_and(GpCorrection::needs_emulator)
     }
 
-    /// The label of some spectra; `base` is the network it was taught on.
-    pub async fn answer(
+    /// Predictions for spectra, in the label's unit; `base` is the network it was fine-tuned from.
+    pub async fn predict(
         &self,
         base: &Regressor,
         inputs: &[&LabelInput],
         device: &Device,
-    ) -> Result<Vec<f64>, TeachError> {
+    ) -> Result<Vec<f64>, FinetuneError> {
         if inputs.is_empty() {
             return Ok(Vec::new());
         }
@@ -72,106 +73,116 @@ impl Taught {
         let x = matrix(rows.clone(), base.input_mean.len(), device);
         let embed = |x: &Tensor<2>| base.mlp.embed(x.clone(), embedding_depth(&base.widths));
         let output = match &self.network {
-            Answering::Network(network) | Answering::Frozen(_, network) => network.forward(x.clone()),
-            Answering::Lora(_, network, lora) => lora.forward(network, x.clone()),
-            Answering::Residual(_, network, head, Sight::Flux) => network.forward(x.clone()) + head.forward(x.clone()),
-            Answering::Residual(_, network, head, Sight::Embedding) => {
+            InferenceModel::Network(network) | InferenceModel::Frozen(_, network) => network.forward(x.clone()),
+            InferenceModel::Lora(_, network, lora) => lora.forward(network, x.clone()),
+            InferenceModel::Residual(_, network, head, HeadInput::Flux) => {
+                network.forward(x.clone()) + head.forward(x.clone())
+            }
+            InferenceModel::Residual(_, network, head, HeadInput::Embedding) => {
                 network.forward(x.clone()) + head.forward(embed(&x))
             }
         };
         let mut answers: Vec<f64> = values(output).await?.into_iter().map(f64::from).collect();
-        if let Some(closed) = &self.closed_form {
-            for ((answer, look), input) in
-                answers.iter_mut().zip(looks(base, self.column, &rows, device).await?).zip(inputs)
+        if let Some(correction) = &self.gp_correction {
+            for ((answer, features), input) in
+                answers.iter_mut().zip(extract_features(base, self.output_index, &rows, device).await?).zip(inputs)
             {
-                *answer += closed.at(&Star { look: &look, input }, self.scale);
+                *answer += correction.at(&CorrectionInput { features: &features, input }, self.scale);
             }
         }
         Ok(answers.into_iter().map(|y| y * f64::from(self.scale) + f64::from(self.mean)).collect())
     }
 
-    /// How the label changes with the flux of each pixel of a spectrum, in the label's unit for a change by the whole
-    /// continuum; NaN where the pixel is missing. What the emulator's spectrum adds is left out: it stays as it is.
-    pub async fn slopes(&self, base: &Regressor, input: &LabelInput, device: &Device) -> Result<Vec<f32>, TeachError> {
+    /// ∂label/∂flux of each pixel, in the label's unit per unit of the continuum; NaN for a missing pixel. The label
+    /// update from the emulator counts as constant.
+    pub async fn slopes(
+        &self,
+        base: &Regressor,
+        input: &LabelInput,
+        device: &Device,
+    ) -> Result<Vec<f32>, FinetuneError> {
         let norm = &input.norm;
         let x = matrix(base.standardised(&[norm]), base.input_mean.len(), device);
         let depth = embedding_depth(&base.widths);
         let slopes = match &self.network {
-            Answering::Network(network) | Answering::Frozen(_, network) => network.slopes(x.clone(), 0),
-            Answering::Lora(_, network, lora) => lora.merged(network).slopes(x.clone(), 0),
-            Answering::Residual(_, network, head, Sight::Flux) => {
+            InferenceModel::Network(network) | InferenceModel::Frozen(_, network) => network.slopes(x.clone(), 0),
+            InferenceModel::Lora(_, network, lora) => lora.merged(network).slopes(x.clone(), 0),
+            InferenceModel::Residual(_, network, head, HeadInput::Flux) => {
                 network.slopes(x.clone(), 0) + head.slopes(x.clone(), 0)
             }
-            Answering::Residual(_, network, head, Sight::Embedding) => {
-                let beside = head.slopes(base.mlp.embed(x.clone(), depth), 0);
-                network.slopes(x.clone(), 0) + base.mlp.slopes_through(x.clone(), depth, beside)
+            InferenceModel::Residual(_, network, head, HeadInput::Embedding) => {
+                let head_slopes = head.slopes(base.mlp.embed(x.clone(), depth), 0);
+                network.slopes(x.clone(), 0) + base.mlp.slopes_through(x.clone(), depth, head_slopes)
             }
         };
         let mut slopes = values(slopes).await?;
-        if let Some(closed) = &self.closed_form {
-            self.add_slopes_of(closed, base, input, &mut slopes, device).await?;
+        if let Some(correction) = &self.gp_correction {
+            self.add_correction_slopes(correction, base, input, &mut slopes, device).await?;
         }
         Ok(base.slopes_in_units(norm, slopes, self.scale))
     }
 
-    /// Adds the slopes of the closed form, standardised.
-    async fn add_slopes_of(
+    /// Adds the gradient of the Gaussian-process correction, standardised.
+    async fn add_correction_slopes(
         &self,
-        closed: &ClosedForm,
+        correction: &GpCorrection,
         base: &Regressor,
         input: &LabelInput,
         slopes: &mut [f32],
         device: &Device,
-    ) -> Result<(), TeachError> {
+    ) -> Result<(), FinetuneError> {
         let mut add = |more: &[f32], part: f32| slopes.iter_mut().zip(more).for_each(|(s, more)| *s += part * more);
         let rows = base.standardised(&[&input.norm]);
         let at = |rows: &[f32]| matrix(rows.to_vec(), rows.len(), device);
-        for look in looks(base, self.column, &rows, device).await? {
-            let [by_embedding, by_contributions] = closed.slopes_at(&Star { look: &look, input });
+        for features in extract_features(base, self.output_index, &rows, device).await? {
+            let [by_embedding, by_contributions] =
+                correction.slopes_at(&CorrectionInput { features: &features, input });
             let depth = embedding_depth(&base.widths);
             add(&values(base.mlp.slopes_through(at(&rows), depth, at(&by_embedding))).await?, 1.0);
-            let Some(Column { taught, .. }) = self.column else { continue };
-            let through = base.mlp.slopes_through_contributions(at(&rows), taught, at(&by_contributions));
+            let Some(OutputIndex { target, .. }) = self.output_index else { continue };
+            let through = base.mlp.slopes_through_contributions(at(&rows), target, at(&by_contributions));
             add(&values(through).await?, 1.0);
-            if !closed.begins_refined() {
+            if !correction.starts_from_update() {
                 continue;
             }
-            // The mean of the whole and both halves in place of the whole.
-            add(&values(base.mlp.slopes(at(&rows), taught)).await?, -2.0 / 3.0);
+            // Replaces the output for all pixels by the mean over all pixels and both halves.
+            add(&values(base.mlp.slopes(at(&rows), target)).await?, -2.0 / 3.0);
             for half in &HALVES {
-                let slopes = values(base.mlp.slopes(at(&of_half(half, &rows)), taught)).await?;
-                add(&of_half(half, &slopes), 1.0 / 3.0);
+                let slopes = values(base.mlp.slopes(at(&masked_to_half(half, &rows)), target)).await?;
+                add(&masked_to_half(half, &slopes), 1.0 / 3.0);
             }
         }
         Ok(())
     }
 
-    /// Its own arrays: those that the network it was taught on does not have.
+    /// Its own arrays: those that the base network lacks.
     pub(super) async fn arrays(&self) -> Result<Tensors, WeightsError> {
         let mut arrays = match &self.network {
-            Answering::Network(network) => parameters(network, "own.").await?,
-            Answering::Frozen(..) => Tensors::default(),
-            Answering::Lora(_, _, lora) => parameters(lora, "lora.").await?,
-            Answering::Residual(_, _, head, _) => parameters(head, "residual.").await?,
+            InferenceModel::Network(network) => parameters(network, "own.").await?,
+            InferenceModel::Frozen(..) => Tensors::default(),
+            InferenceModel::Lora(_, _, lora) => parameters(lora, "lora.").await?,
+            InferenceModel::Residual(_, _, head, _) => parameters(head, "residual.").await?,
         };
-        if let Answering::Frozen(head, _) | Answering::Lora(head, ..) | Answering::Residual(head, ..) = &self.network {
+        if let InferenceModel::Frozen(head, _) | InferenceModel::Lora(head, ..) | InferenceModel::Residual(head, ..) =
+            &self.network
+        {
             arrays.insert("output.weight", &[head.weights.len()], head.weights.clone());
             arrays.insert("output.bias", &[1], vec![head.bias]);
         }
-        if let Some(closed) = &self.closed_form {
-            closed.store(&mut arrays, "closed_form.");
+        if let Some(correction) = &self.gp_correction {
+            correction.store(&mut arrays, "closed_form.");
         }
         arrays.insert("standardisation", &[2], vec![self.mean, self.scale]);
         Ok(arrays)
     }
 
-    /// The network of these arrays on `base`, whose own arrays are `base_arrays`.
+    /// Loads the arrays of an adapter file on `base`, whose arrays are `base_arrays`.
     pub(super) fn load(
         arrays: &Tensors,
         strategy: Strategy,
         settings: &Settings,
         base: &Regressor,
-        column: Option<Column>,
+        output_index: Option<OutputIndex>,
         base_arrays: &Tensors,
         device: &Device,
     ) -> Result<Self, WeightsError> {
@@ -182,51 +193,54 @@ impl Taught {
         let frozen = || {
             let width = base.widths[base.widths.len() - 2];
             let weights = arrays.get("output.weight", &[width])?.to_vec();
-            let head = Head { weights, bias: arrays.get("output.bias", &[1])?[0] };
+            let head = RidgeHead { weights, bias: arrays.get("output.bias", &[1])?[0] };
             let network = with_head(base_arrays, &base.widths, &head, device)?;
             Ok::<_, WeightsError>((head, network))
         };
         let network = match strategy {
-            Strategy::Full | Strategy::Scratch => Answering::Network(own()?),
+            Strategy::Full | Strategy::Scratch => InferenceModel::Network(own()?),
             Strategy::ZeroShot => {
                 let (head, network) = frozen()?;
-                Answering::Frozen(head, network)
+                InferenceModel::Frozen(head, network)
             }
             Strategy::Lora => {
                 let (head, network) = frozen()?;
-                let config = LoraConfig::new().with_rank(settings.rank).with_alpha(settings.alpha);
+                let config = LoraConfig::new().with_rank(settings.lora_rank).with_alpha(settings.lora_alpha);
                 let lora = config.init(&network, device).loaded(arrays, "lora.", device)?;
-                Answering::Lora(head, network, lora)
+                InferenceModel::Lora(head, network, lora)
             }
             Strategy::Residual => {
                 let (head, network) = frozen()?;
-                let config = ResidualHeadConfig::new(sight_width(settings.sight, &base.widths));
-                let beside = config.with_hidden(settings.hidden).init(device).loaded(arrays, "residual.", device)?;
-                Answering::Residual(head, network, beside, settings.sight)
+                let config = ResidualHeadConfig::new(head_input_width(settings.head_input, &base.widths));
+                let residual =
+                    config.with_hidden(settings.head_width).init(device).loaded(arrays, "residual.", device)?;
+                InferenceModel::Residual(head, network, residual, settings.head_input)
             }
         };
         let widths = [base.widths[embedding_depth(&base.widths)], base.widths[1]];
-        let closed_form = ClosedForm::load(arrays, "closed_form.", column, widths)?;
-        Ok(Self { strategy, network, column, closed_form, mean, scale })
+        let gp_correction = GpCorrection::load(arrays, "closed_form.", output_index, widths)?;
+        Ok(Self { strategy, network, output_index, gp_correction, mean, scale })
     }
 
-    /// The network that is taught, for a look at the loss around its weights.
-    pub fn pupil(&self) -> Option<Pupil> {
+    /// The trained model, for a scan of the loss around its weights.
+    pub fn model(&self) -> Option<TrainableModel> {
         match self.network.clone() {
-            Answering::Network(network) | Answering::Frozen(_, network) => Some(Pupil::full(network)),
-            Answering::Lora(_, network, lora) => Some(Pupil::adapted(network, Adapter::Lora(lora))),
-            Answering::Residual(_, network, head, Sight::Flux) => {
-                Some(Pupil::adapted(network, Adapter::Residual(head)))
+            InferenceModel::Network(network) | InferenceModel::Frozen(_, network) => {
+                Some(TrainableModel::full(network))
             }
-            Answering::Residual(_, _, _, Sight::Embedding) => None,
+            InferenceModel::Lora(_, network, lora) => Some(TrainableModel::adapted(network, AdapterLayers::Lora(lora))),
+            InferenceModel::Residual(_, network, head, HeadInput::Flux) => {
+                Some(TrainableModel::adapted(network, AdapterLayers::Residual(head)))
+            }
+            InferenceModel::Residual(_, _, _, HeadInput::Embedding) => None,
         }
     }
 }
 
-/// Numbers that a residual head takes.
-pub(super) fn sight_width(sight: Sight, widths: &[usize]) -> usize {
-    match sight {
-        Sight::Flux => widths[0],
-        Sight::Embedding => widths[embedding_depth(widths)],
+/// Input width of a residual head.
+pub(super) fn head_input_width(head_input: HeadInput, widths: &[usize]) -> usize {
+    match head_input {
+        HeadInput::Flux => widths[0],
+        HeadInput::Embedding => widths[embedding_depth(widths)],
     }
 }

@@ -1,100 +1,102 @@
-//! The loss around what was taught, point by point: it can be stopped at any moment.
+//! Scan of the loss around the trained weights, one point at a time; it can stop after any point.
 
 use burn::tensor::{Device, Tensor};
 
-use super::feature_cache::{TeachError, values};
-use super::loss_landscape::{Surroundings, direction};
-use super::{Adapter, Pupil, squared_error};
+use super::feature_cache::{FinetuneError, values};
+use super::loss_landscape::{WeightPlane, direction};
+use super::{AdapterLayers, TrainableModel, squared_error};
 use crate::nn::Mlp;
-use crate::nn::state_dict::{Keyed, parameters};
 use crate::nn::lora::Lora;
 use crate::nn::residual_head::ResidualHead;
+use crate::nn::state_dict::{StateDict, parameters};
 use crate::result::finetune::Landscape;
 
-/// Most spectra over which the loss is taken: more cost time and change the picture little.
+/// Most spectra in the loss: more take longer and change the result little.
 const MAX_ROWS: usize = 400;
 
-/// What is taught, with room around it.
+/// The trained weights, with a plane through them.
 #[derive(Debug)]
-enum Around {
-    Network(Surroundings<Mlp>),
-    Lora(Mlp, Surroundings<Lora>),
-    Residual(Surroundings<ResidualHead>),
+enum TrainableWeights {
+    Network(WeightPlane<Mlp>),
+    Lora(Mlp, WeightPlane<Lora>),
+    Residual(WeightPlane<ResidualHead>),
 }
 
-/// The loss in the plane of two directions, as far as it is known.
+/// A scan of the loss in a plane of two directions.
 #[derive(Debug)]
-pub struct Survey {
-    around: Around,
+pub struct LandscapeScan {
+    plane: TrainableWeights,
     x: Tensor<2>,
     y: Tensor<2>,
     /// From square standardised units to those of the label.
     unit: f64,
-    found: Landscape,
+    landscape: Landscape,
 }
 
-/// As many of the rows as are looked at, evenly spread.
-pub(super) fn thinned(rows: &[usize]) -> Vec<usize> {
+/// At most [`MAX_ROWS`] of the rows, evenly spaced.
+pub(super) fn subsample(rows: &[usize]) -> Vec<usize> {
     let n = rows.len().min(MAX_ROWS);
     (0..n).map(|k| rows[k * rows.len() / n]).collect()
 }
 
-/// A network with two directions drawn by a seed.
-async fn surroundings<N: Keyed>(network: &N, seed: u64, device: &Device) -> Result<Surroundings<N>, TeachError> {
+/// A plane through a network's weights, its two directions drawn from `seed`.
+async fn random_plane<N: StateDict>(network: &N, seed: u64, device: &Device) -> Result<WeightPlane<N>, FinetuneError> {
     let weights = parameters(network, "").await?;
     let [delta, eta] = [2 * seed, 2 * seed + 1].map(|seed| direction(&weights, seed));
-    Ok(Surroundings::new(network.clone(), [&delta?, &eta?], device)?)
+    Ok(WeightPlane::new(network.clone(), [&delta?, &eta?], device)?)
 }
 
-impl Survey {
-    /// Around a pupil: its adapter if it has one, else all of it (MODEL_SPEC §4.2: what is trained moves).
-    pub(super) async fn of_pupil(
-        pupil: &Pupil,
+impl LandscapeScan {
+    /// Around a model: its adapter if it has one, else all of it (docs/model-spec.md §4.2: the trained weights move).
+    pub(super) async fn around_model(
+        model: &TrainableModel,
         rows: (Tensor<2>, Tensor<2>),
         scale: f32,
-        found: Landscape,
-    ) -> Result<Self, TeachError> {
-        let (device, seed) = (rows.0.device(), found.seed);
-        let around = match pupil.adapter() {
-            None => Around::Network(surroundings(pupil.base(), seed, &device).await?),
-            Some(Adapter::Lora(lora)) => Around::Lora(pupil.base().clone(), surroundings(lora, seed, &device).await?),
-            Some(Adapter::Residual(head)) => return Self::of_head(head, rows, scale, found).await,
+        landscape: Landscape,
+    ) -> Result<Self, FinetuneError> {
+        let (device, seed) = (rows.0.device(), landscape.seed);
+        let plane = match model.adapter() {
+            None => TrainableWeights::Network(random_plane(model.base(), seed, &device).await?),
+            Some(AdapterLayers::Lora(lora)) => {
+                TrainableWeights::Lora(model.base().clone(), random_plane(lora, seed, &device).await?)
+            }
+            Some(AdapterLayers::Residual(head)) => return Self::around_head(head, rows, scale, landscape).await,
         };
-        Ok(Self { around, x: rows.0, y: rows.1, unit: f64::from(scale).powi(2), found })
+        Ok(Self { plane, x: rows.0, y: rows.1, unit: f64::from(scale).powi(2), landscape })
     }
 
-    /// Around a residual head, whose targets are what the network beside it leaves.
-    pub(super) async fn of_head(
+    /// Around a residual head; its targets are the residuals of the base network.
+    pub(super) async fn around_head(
         head: &ResidualHead,
         (x, y): (Tensor<2>, Tensor<2>),
         scale: f32,
-        found: Landscape,
-    ) -> Result<Self, TeachError> {
-        let around = Around::Residual(surroundings(head, found.seed, &x.device()).await?);
-        Ok(Self { around, x, y, unit: f64::from(scale).powi(2), found })
+        landscape: Landscape,
+    ) -> Result<Self, FinetuneError> {
+        let plane = TrainableWeights::Residual(random_plane(head, landscape.seed, &x.device()).await?);
+        Ok(Self { plane, x, y, unit: f64::from(scale).powi(2), landscape })
     }
 
-    /// Points that are known, and points in all.
+    /// Points done and points in all.
     pub fn progress(&self) -> (u32, u32) {
-        (self.found.mse.len() as u32, self.found.points() as u32)
+        (self.landscape.mse.len() as u32, self.landscape.points() as u32)
     }
 
-    /// Finds the loss at the next point; gives the landscape when all are known.
-    pub async fn advance(&mut self) -> Result<Option<Landscape>, TeachError> {
-        let steps = &self.found.steps;
-        let next = self.found.mse.len();
+    /// Computes the loss at the next point; gives the landscape after the last.
+    pub async fn advance(&mut self) -> Result<Option<Landscape>, FinetuneError> {
+        let steps = &self.landscape.steps;
+        let next = self.landscape.mse.len();
         if let (Some(alpha), Some(beta)) = (steps.get(next / steps.len().max(1)), steps.get(next % steps.len().max(1)))
         {
             let x = self.x.clone();
-            let output = match &self.around {
-                Around::Network(network) => network.at(*alpha, *beta).forward(x),
-                Around::Lora(base, lora) => lora.at(*alpha, *beta).forward(base, x),
-                Around::Residual(head) => head.at(*alpha, *beta).forward(x),
+            let output = match &self.plane {
+                TrainableWeights::Network(network) => network.at(*alpha, *beta).forward(x),
+                TrainableWeights::Lora(base, lora) => lora.at(*alpha, *beta).forward(base, x),
+                TrainableWeights::Residual(head) => head.at(*alpha, *beta).forward(x),
             };
             let loss = values(squared_error(output, self.y.clone())).await?;
-            self.found.mse.push(f64::from(loss[0]) * self.unit);
+            self.landscape.mse.push(f64::from(loss[0]) * self.unit);
         }
-        let is_whole = self.found.mse.len() == self.found.points();
-        Ok(is_whole.then(|| self.found.clone()))
+        let is_complete = self.landscape.mse.len() == self.landscape.points();
+        Ok(is_complete.then(|| self.landscape.clone()))
     }
 }

@@ -1,16 +1,16 @@
-//! The loss around a network's weights, θ + αδ + βη, along two random directions (MODEL_SPEC §4.2).
+//! The loss around a network's weights, θ + αδ + βη, along two random directions (docs/model-spec.md §4.2).
 //!
-//! Directions are normalised filter by filter (Li et al. 2018), so that wide valleys and large weights are not taken for
-//! each other: a row of a matrix gets the length of the weights' row, and vectors (biases, norms) do not move.
+//! Directions are normalised filter by filter (Li et al. 2018), so that the width of a valley does not depend on the scale
+//! of the weights: a row of a matrix gets the length of the weights' row, and vectors (biases, norms) do not move.
 
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
 use crate::model::weights::{Tensors, WeightsError};
 use crate::nn::flow::standard_normal;
-use crate::nn::state_dict::Keyed;
+use crate::nn::state_dict::StateDict;
 
-/// A random direction, normalised by filters. `weights` are in PyTorch's layout, one filter a row.
+/// A random direction, normalised by filters. `weights` are in PyTorch's layout, one filter per row.
 pub fn direction(weights: &Tensors, seed: u64) -> Result<Tensors, WeightsError> {
     let mut raw = Tensors::default();
     for (i, name) in weights.names().enumerate() {
@@ -44,16 +44,16 @@ pub fn filter_normalised(direction: &Tensors, weights: &Tensors) -> Result<Tenso
     Ok(normalised)
 }
 
-/// A network whose weights may move in two directions, all on its device.
+/// A network whose weights move in a plane of two directions, all on its device.
 #[derive(Debug)]
-pub struct Surroundings<N> {
+pub struct WeightPlane<N> {
     centre: N,
     /// δ and η of each array, in the order in which the network's arrays are visited.
     directions: Vec<[Tensor<1>; 2]>,
 }
 
-impl<N: Keyed> Surroundings<N> {
-    /// Arrays that a direction does not name stay where they are.
+impl<N: StateDict> WeightPlane<N> {
+    /// Arrays that a direction lacks do not move.
     pub fn new(centre: N, directions: [&Tensors; 2], device: &Device) -> Result<Self, WeightsError> {
         let flat = |direction: &Tensors| {
             let mut whole = direction.clone();
@@ -62,7 +62,7 @@ impl<N: Keyed> Surroundings<N> {
                     whole.insert(&slot.name, &slot.shape, vec![0.0; slot.shape.iter().product()]);
                 }
             }
-            let mut arrays = Flat(Vec::new());
+            let mut arrays = ParameterCollector(Vec::new());
             centre.clone().loaded(&whole, "", device)?.visit(&mut arrays);
             Ok::<_, WeightsError>(arrays.0)
         };
@@ -73,26 +73,26 @@ impl<N: Keyed> Surroundings<N> {
 
     /// The network at θ + αδ + βη.
     pub fn at(&self, alpha: f64, beta: f64) -> N {
-        self.centre.clone().map(&mut Step { by: [alpha, beta], directions: self.directions.iter() })
+        self.centre.clone().map(&mut Displacement { by: [alpha, beta], directions: self.directions.iter() })
     }
 }
 
-/// Gathers a network's arrays.
-struct Flat(Vec<Tensor<1>>);
+/// Collects a network's arrays.
+struct ParameterCollector(Vec<Tensor<1>>);
 
-impl ModuleVisitor for Flat {
+impl ModuleVisitor for ParameterCollector {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.0.push(param.val().flatten(0, D - 1));
     }
 }
 
 /// Moves a network's arrays.
-struct Step<'a> {
+struct Displacement<'a> {
     by: [f64; 2],
     directions: std::slice::Iter<'a, [Tensor<1>; 2]>,
 }
 
-impl ModuleMapper for Step<'_> {
+impl ModuleMapper for Displacement<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some([delta, eta]) = self.directions.next() else { return param };
         let theta = param.val();

@@ -1,4 +1,4 @@
-//! How far two samples of stars are from the same distribution (MODEL_SPEC §4.1).
+//! Maximum mean discrepancy (MMD) between two samples of stars (docs/model-spec.md §4.1).
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -6,10 +6,10 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::result::finetune::Distance;
 
-/// Most stars of a sample that are compared: the work grows with their square.
-const MOST: usize = 300;
+/// Most stars of a sample that are compared: the cost grows with their square.
+const MAX_STARS: usize = 300;
 
-/// Permutations that chance is judged by.
+/// Permutations for the p-value.
 const PERMUTATIONS: usize = 499;
 
 /// γ of the kernel exp(−γ‖x − y‖²), in raw dex.
@@ -28,21 +28,21 @@ pub fn mmd_squared(a: &[[f64; 2]], b: &[[f64; 2]]) -> Option<f64> {
         let sum: f64 = (0..s.len()).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| kernel(&s[i], &s[j])).sum();
         2.0 * sum / (s.len() * (s.len() - 1)) as f64
     };
-    let across: f64 = a.iter().flat_map(|p| b.iter().map(move |q| kernel(p, q))).sum();
-    Some(within(a) + within(b) - 2.0 * across / (a.len() * b.len()) as f64)
+    let between: f64 = a.iter().flat_map(|p| b.iter().map(move |q| kernel(p, q))).sum();
+    Some(within(a) + within(b) - 2.0 * between / (a.len() * b.len()) as f64)
 }
 
-/// [`mmd_squared`] of a sample from a reference, and how often chance alone gives as much: both are shuffled together and
-/// parted anew, over and over. Of large samples so many are drawn. Points that are not finite are left out.
+/// [`mmd_squared`] between a sample and a reference, with the p-value of a permutation test. Larger samples are thinned to
+/// 300 stars at random. Points that are not finite are left out.
 ///
-/// The stars of the two count as independent. Where they are the same stars, p errs to the high side.
+/// The test assumes independent stars. Where both samples hold the same stars, p is too high.
 pub fn distance(sample: &[[f64; 2]], reference: &[[f64; 2]], seed: u64) -> Option<Distance> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut some = |all: &[[f64; 2]]| {
         let mut finite: Vec<[f64; 2]> = all.iter().copied().filter(|p| p.iter().all(|v| v.is_finite())).collect();
-        if finite.len() > MOST {
+        if finite.len() > MAX_STARS {
             finite.shuffle(&mut rng);
-            finite.truncate(MOST);
+            finite.truncate(MAX_STARS);
         }
         finite
     };
@@ -51,19 +51,19 @@ pub fn distance(sample: &[[f64; 2]], reference: &[[f64; 2]], seed: u64) -> Optio
     let (n, all) = (sample.len(), [sample, reference].concat());
     let kernels: Vec<Vec<f64>> = all.iter().map(|p| all.iter().map(|q| kernel(p, q)).collect()).collect();
     let mut order: Vec<usize> = (0..all.len()).collect();
-    let mut as_far = 0;
+    let mut n_as_far = 0;
     for _ in 0..PERMUTATIONS {
         order.shuffle(&mut rng);
         let (a, b) = order.split_at(n);
         let sum = |rows: &[usize], columns: &[usize]| -> f64 {
             rows.iter().map(|i| columns.iter().map(|j| kernels[*i][*j]).sum::<f64>()).sum()
         };
-        // Every point is alike itself, which is none of the sample's likeness.
+        // The unbiased estimate leaves out the kernel of each point with itself.
         let within = |s: &[usize]| (sum(s, s) - s.len() as f64) / (s.len() * (s.len() - 1)) as f64;
         let shuffled = within(a) + within(b) - 2.0 * sum(a, b) / (a.len() * b.len()) as f64;
-        as_far += usize::from(shuffled >= found - 1e-12);
+        n_as_far += usize::from(shuffled >= found - 1e-12);
     }
-    let p_value = (1 + as_far) as f64 / (1 + PERMUTATIONS) as f64;
+    let p_value = (1 + n_as_far) as f64 / (1 + PERMUTATIONS) as f64;
     Some(Distance { mmd_squared: found, p_value, n })
 }
 
@@ -73,7 +73,7 @@ mod tests {
 
     /// Numbers of a NumPy transcription of the definition.
     #[test]
-    fn it_is_numpys() {
+    fn mmd_matches_numpy() {
         let a = [[-0.5, 0.1], [-1.2, 0.3], [0.1, 0.0], [-2.0, 0.4]];
         let b = [[-0.4, 0.2], [-1.0, 0.25], [0.3, -0.1]];
         assert!((mmd_squared(&a, &b).expect("a number") - -0.31527958890816815).abs() < 1e-12);
@@ -83,7 +83,7 @@ mod tests {
 
     /// How often chance is as far apart, against all partings of the points counted by NumPy: 31 of 35, 2 of 252, 68 of 252.
     #[test]
-    fn chance_is_judged_as_by_all_partings() {
+    fn p_value_matches_all_permutations() {
         let a = [[-0.5, 0.1], [-1.2, 0.3], [0.1, 0.0], [-2.0, 0.4]];
         let b = [[-0.4, 0.2], [-1.0, 0.25], [0.3, -0.1]];
         let poor = [[-1.4, 0.4], [-1.6, 0.35], [-1.8, 0.42], [-1.5, 0.3], [-1.9, 0.38]];

@@ -1,6 +1,6 @@
-//! Teaching a network: what of it changes, and one step of the optimiser at a time (MODEL_SPEC §4).
+//! Fine-tuning: which part of a network changes, and one optimiser step at a time (docs/model-spec.md §4).
 //!
-//! Nothing here reads from the device or waits for it, so it runs on WebGPU as well, where nothing may.
+//! This module never reads from the device or waits for it: WebGPU does not allow a blocking read.
 
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
@@ -33,16 +33,16 @@ pub use adamw::{AdamW, adamw};
 pub use augment::smooth_curve;
 pub use schedule::WarmupCosine;
 
-/// A network that a [`Teacher`] can teach.
+/// A network that a [`TrainStep`] can train.
 pub trait Forward: Module {
     /// # Shapes
     /// `[batch, input]` → `[batch, outputs]`
     fn forward(&self, x: Tensor<2>) -> Tensor<2>;
 }
 
-impl Forward for Pupil {
+impl Forward for TrainableModel {
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        Pupil::forward(self, x)
+        TrainableModel::forward(self, x)
     }
 }
 
@@ -52,32 +52,32 @@ impl Forward for ResidualHead {
     }
 }
 
-/// A network and the part of it that is taught.
+/// A network and its trained part.
 #[derive(Module, Debug)]
-pub struct Pupil {
+pub struct TrainableModel {
     base: Mlp,
-    adapter: Option<Adapter>,
+    adapter: Option<AdapterLayers>,
 }
 
-/// What is taught beside a frozen base.
+/// The trained layers added to a frozen base.
 #[derive(Module, Debug)]
-// One exists at a time, and a box would only add an indirection.
+// One exists at a time; a box would only add an indirection.
 #[allow(clippy::large_enum_variant)]
-pub enum Adapter {
-    /// Low-rank corrections of its linear layers.
+pub enum AdapterLayers {
+    /// Low-rank corrections of the linear layers.
     Lora(Lora),
-    /// A small network whose output is added to the base's.
+    /// A small network whose output is added to the base's output.
     Residual(ResidualHead),
 }
 
-impl Pupil {
-    /// All of a network, with dropout and the batch's statistics as it was made.
+impl TrainableModel {
+    /// Trains all weights, with dropout and batch statistics as configured.
     pub fn full(base: Mlp) -> Self {
         Self { base, adapter: None }
     }
 
-    /// An adapter of a network that stays as it is: its weights, its running statistics, and no dropout in it.
-    pub fn adapted(base: Mlp, adapter: Adapter) -> Self {
+    /// Trains an adapter of a frozen base: its weights and running statistics stay, and it has no dropout.
+    pub fn adapted(base: Mlp, adapter: AdapterLayers) -> Self {
         Self { base: base.frozen(), adapter: Some(adapter) }
     }
 
@@ -87,75 +87,76 @@ impl Pupil {
         self.forward_past(x, None)
     }
 
-    /// The same where what the first layer of a frozen base makes of `x` is known ([`Mlp::first`]).
+    /// The same with the first layer's output of a frozen base already computed ([`Mlp::first`]).
     ///
     /// # Shapes
     /// `[batch, input]`, `[batch, first hidden]` → `[batch, outputs]`
     pub fn forward_past(&self, x: Tensor<2>, first: Option<Tensor<2>>) -> Tensor<2> {
         match &self.adapter {
             None => self.base.forward(x),
-            Some(Adapter::Lora(lora)) => lora.forward_past(&self.base, x, first),
-            Some(Adapter::Residual(head)) => self.base.forward(x.clone()) + head.forward(x),
+            Some(AdapterLayers::Lora(lora)) => lora.forward_past(&self.base, x, first),
+            Some(AdapterLayers::Residual(head)) => self.base.forward(x.clone()) + head.forward(x),
         }
     }
 
-    /// The network, without its adapter.
+    /// The base network, without the adapter.
     pub fn base(&self) -> &Mlp {
         &self.base
     }
 
-    /// The adapter, if one is taught.
-    pub fn adapter(&self) -> Option<&Adapter> {
+    /// The adapter, if one is trained.
+    pub fn adapter(&self) -> Option<&AdapterLayers> {
         self.adapter.as_ref()
     }
 }
 
-/// A pupil and its optimiser: AdamW with PyTorch's constants, which decays every taught array, biases included.
-pub struct Teacher<P = Pupil> {
-    /// Taken out during a step, so that its arrays are nobody else's and change in place.
-    pupil: Option<P>,
+/// A model and its optimiser: AdamW with PyTorch's constants. Weight decay applies to all trained arrays, biases
+/// included.
+pub struct TrainStep<P = TrainableModel> {
+    /// Taken out during a step, so that its arrays have one owner and change in place.
+    model: Option<P>,
     optimiser: ModuleOptimizer,
 }
 
-impl<P: Forward> Teacher<P> {
-    /// The pupil must be on a device with gradients; `weight_decay` is 1e-4 in the paper.
-    pub fn new(pupil: P, weight_decay: f32) -> Self {
-        Self { pupil: Some(pupil), optimiser: adamw(weight_decay).into() }
+impl<P: Forward> TrainStep<P> {
+    /// The model must be on a device with gradients. The paper's `weight_decay` is 1e-4.
+    pub fn new(model: P, weight_decay: f32) -> Self {
+        Self { model: Some(model), optimiser: adamw(weight_decay).into() }
     }
 
-    /// One step of the mean square error down this learning rate. Gives the loss before the step, still on the device.
+    /// One step on the mean square error at learning rate `rate`. Gives the loss before the step, still on the device.
     ///
     /// # Shapes
     /// `[batch, input]`, `[batch, outputs]` → `[1]`
     pub fn step(&mut self, x: Tensor<2>, y: Tensor<2>, rate: f64) -> Tensor<1> {
-        self.step_by(|pupil| pupil.forward(x), y, rate)
+        self.step_by(|model| model.forward(x), y, rate)
     }
 
-    /// The same with a forward pass of the caller's.
+    /// The same with the caller's forward pass.
     ///
     /// # Shapes
-    /// of the pass and `y`: `[batch, outputs]` → `[1]`
+    /// output of `pass` and `y`: `[batch, outputs]` → `[1]`
     pub fn step_by(&mut self, pass: impl FnOnce(&P) -> Tensor<2>, y: Tensor<2>, rate: f64) -> Tensor<1> {
-        let loss = squared_error(pass(self.pupil()), y);
-        let gradients = GradientsParams::from_grads(loss.backward(), self.pupil());
-        self.pupil = self.pupil.take().map(|pupil| self.optimiser.step(rate, pupil, gradients));
+        let loss = squared_error(pass(self.model()), y);
+        let gradients = GradientsParams::from_grads(loss.backward(), self.model());
+        self.model = self.model.take().map(|model| self.optimiser.step(rate, model, gradients));
         loss.detach()
     }
 
-    /// The pupil as it is now.
-    pub fn pupil(&self) -> &P {
-        self.pupil.as_ref().expect("it is put back after every step")
+    /// The current model.
+    pub fn model(&self) -> &P {
+        self.model.as_ref().expect("it is put back after every step")
     }
 
-    /// The pupil to answer with, away from the gradients: running statistics, no dropout.
-    pub fn taught(&self) -> P {
-        self.pupil().clone().valid()
+    /// A copy of the model for inference: no gradients, running statistics, no dropout.
+    pub fn trained_model(&self) -> P {
+        self.model().clone().valid()
     }
 }
 
-impl<P: std::fmt::Debug> std::fmt::Debug for Teacher<P> {
+impl<P: std::fmt::Debug> std::fmt::Debug for TrainStep<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Teacher").field("pupil", &self.pupil).finish_non_exhaustive()
+        f.debug_struct("TrainStep").field("model", &self.model).finish_non_exhaustive()
     }
 }
 

@@ -1,29 +1,29 @@
-//! A new output for a network: a straight line through its last hidden layer, fitted in closed form.
+//! A new network output: ridge regression on the last hidden layer.
 
 use crate::task::cholesky::Square;
 
-/// Penalties that are tried, in units of the mean square of a feature times the number of stars.
+/// Candidate penalties, in units of the mean square of a feature times the number of stars.
 const PENALTIES: [f64; 8] = [1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];
 
 /// Weights and bias of an output.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Head {
-    /// One a feature.
+pub struct RidgeHead {
+    /// One per feature.
     pub weights: Vec<f32>,
-    /// Added.
+    /// Intercept.
     pub bias: f32,
 }
 
-impl Head {
-    /// Its output for some features.
+impl RidgeHead {
+    /// Output for a feature vector.
     pub fn at(&self, features: &[f32]) -> f64 {
         let sum: f64 = features.iter().zip(&self.weights).map(|(f, w)| f64::from(*f) * f64::from(*w)).sum();
         sum + f64::from(self.bias)
     }
 
-    /// Ridge regression, its penalty chosen by leaving one out. Also gives each star's output had it been left out.
+    /// Ridge regression; leave-one-out errors choose the penalty. Also gives the leave-one-out output of each star.
     ///
-    /// `features` are `[n][width]`. `None` without two stars or where numbers are not finite.
+    /// `features` are `[n][width]`. `None` for fewer than two stars or numbers that are not finite.
     pub fn fit(features: &[f32], width: usize, targets: &[f64]) -> Option<(Self, Vec<f64>)> {
         let n = targets.len();
         let is_finite = targets.iter().all(|t| t.is_finite()) && features.iter().all(|f| f.is_finite());
@@ -46,7 +46,7 @@ impl Head {
                 Square::of(width, |a, b| gram.values[a * width + b] + if a == b { penalty * unit } else { 0.0 });
             let factor = ridge.factor()?;
             let weights = factor.solve(&moments);
-            let alone: Vec<f64> = centred
+            let left_out: Vec<f64> = centred
                 .iter()
                 .zip(targets)
                 .map(|(row, target)| {
@@ -55,31 +55,36 @@ impl Head {
                     target - (target - output) / (1.0 - leverage).max(1e-3)
                 })
                 .collect();
-            let loss = alone.iter().zip(targets).map(|(a, t)| (a - t).powi(2)).sum::<f64>();
+            let loss = left_out.iter().zip(targets).map(|(a, t)| (a - t).powi(2)).sum::<f64>();
             if best.as_ref().is_none_or(|(lowest, ..)| loss < *lowest) {
-                best = Some((loss, weights, alone));
+                best = Some((loss, weights, left_out));
             }
         }
-        let (_, weights, alone) = best?;
+        let (_, weights, left_out) = best?;
         let bias = level - weights.iter().zip(&mean).map(|(w, m)| w * m).sum::<f64>();
-        Some((Self { weights: weights.iter().map(|w| *w as f32).collect(), bias: bias as f32 }, alone))
+        Some((Self { weights: weights.iter().map(|w| *w as f32).collect(), bias: bias as f32 }, left_out))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Head;
+    use super::RidgeHead;
 
     #[test]
-    fn a_line_comes_back_and_leaving_out_is_a_fit_without() {
+    fn ridge_recovers_a_linear_map_and_leave_one_out_equals_a_refit() {
         let n = 60;
         let features: Vec<f32> =
             (0..n).flat_map(|i| [(i as f32 * 0.7).sin(), (i as f32 * 1.3).cos(), 0.01 * i as f32]).collect();
         let line = |f: &[f32]| 2.0 * f64::from(f[0]) - f64::from(f[1]) + 0.5 + 0.01 * (f64::from(f[0]) * 37.0).sin();
         let targets: Vec<f64> = features.chunks(3).map(line).collect();
-        let (head, alone) = Head::fit(&features, 3, &targets).expect("a fit");
+        let (head, left_out) = RidgeHead::fit(&features, 3, &targets).expect("a fit");
         assert!((head.at(&[0.3, -0.2, 0.1]) - 1.3).abs() < 0.02);
-        let (without, _) = Head::fit(&features[3..], 3, &targets[1..]).expect("a fit");
-        assert!((without.at(&features[..3]) - alone[0]).abs() < 1e-4, "{} {}", without.at(&features[..3]), alone[0]);
+        let (without, _) = RidgeHead::fit(&features[3..], 3, &targets[1..]).expect("a fit");
+        assert!(
+            (without.at(&features[..3]) - left_out[0]).abs() < 1e-4,
+            "{} {}",
+            without.at(&features[..3]),
+            left_out[0]
+        );
     }
 }

@@ -1,13 +1,13 @@
-//! The learning rate of the published trainings (MODEL_SPEC §2.1, §2.6).
+//! Learning-rate schedule of the published trainings (docs/model-spec.md §2.1, §2.6).
 
-/// A linear rise from zero, then half a cosine down to zero, then zero.
+/// Linear warm-up from zero, then a half cosine down to zero, then zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WarmupCosine {
     /// Highest rate.
     pub peak: f64,
-    /// Steps of the rise.
+    /// Warm-up steps.
     pub warmup: usize,
-    /// Steps until it is down.
+    /// Step at which the rate reaches zero.
     pub total: usize,
 }
 

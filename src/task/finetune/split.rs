@@ -1,38 +1,38 @@
-//! Who learns and who is asked: splits in which the spectra of one group are never on two sides.
+//! Splits into training, validation and test rows; the spectra of one group stay on one side.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::labelled_set::Lesson;
+use super::labelled_set::LabelledSet;
 
-/// Rows of a lesson.
+/// Rows of a labelled set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Split {
-    /// Learned from.
+    /// Training rows.
     pub train: Vec<usize>,
-    /// Decide when to stop.
+    /// Validation rows: they decide when to stop.
     pub validation: Vec<usize>,
-    /// Kept apart.
+    /// Held-out rows.
     pub test: Vec<usize>,
 }
 
-/// The groups of some rows, each with its rows, in an order that the seed decides.
-fn shuffled(lesson: &Lesson, rows: &[usize], seed: u64) -> Vec<Vec<usize>> {
+/// The groups of some rows, each with its rows, in an order set by the seed.
+fn shuffled(labelled_set: &LabelledSet, rows: &[usize], seed: u64) -> Vec<Vec<usize>> {
     let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
     let mut sorted: Vec<usize> = rows.to_vec();
-    sorted.sort_unstable_by_key(|i| (lesson.groups[*i].as_str(), *i));
+    sorted.sort_unstable_by_key(|i| (labelled_set.groups[*i].as_str(), *i));
     for row in sorted {
         match groups.last_mut() {
-            Some((name, rows)) if *name == lesson.groups[row] => rows.push(row),
-            _ => groups.push((&lesson.groups[row], vec![row])),
+            Some((name, rows)) if *name == labelled_set.groups[row] => rows.push(row),
+            _ => groups.push((&labelled_set.groups[row], vec![row])),
         }
     }
     groups.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     groups.into_iter().map(|(_, rows)| rows).collect()
 }
 
-/// The first groups with `n` rows in all, the last of them cut short, and the groups after them.
+/// The first groups with `n` rows in all (the last one is truncated), and the remaining groups.
 fn take(groups: Vec<Vec<usize>>, n: usize) -> (Vec<usize>, Vec<Vec<usize>>) {
     let (mut taken, mut rest) = (Vec::new(), Vec::new());
     for rows in groups {
@@ -45,12 +45,12 @@ fn take(groups: Vec<Vec<usize>>, n: usize) -> (Vec<usize>, Vec<Vec<usize>>) {
     (taken, rest)
 }
 
-/// The fold of each row. There are as many folds as asked for, or as there are groups.
-pub fn folds(lesson: &Lesson, count: usize, seed: u64) -> Vec<usize> {
-    let all: Vec<usize> = (0..lesson.len()).collect();
+/// The fold of each row. There are as many folds as requested, or as groups.
+pub fn folds(labelled_set: &LabelledSet, count: usize, seed: u64) -> Vec<usize> {
+    let all: Vec<usize> = (0..labelled_set.len()).collect();
     let mut sizes = vec![0; count.max(2)];
-    let mut fold = vec![0; lesson.len()];
-    for rows in shuffled(lesson, &all, seed) {
+    let mut fold = vec![0; labelled_set.len()];
+    for rows in shuffled(labelled_set, &all, seed) {
         let smallest = (0..sizes.len()).min_by_key(|f| sizes[*f]).unwrap_or(0);
         sizes[smallest] += rows.len();
         rows.into_iter().for_each(|row| fold[row] = smallest);
@@ -59,55 +59,56 @@ pub fn folds(lesson: &Lesson, count: usize, seed: u64) -> Vec<usize> {
 }
 
 impl Split {
-    /// Everything but one fold (nothing is kept apart without one), or so many labels of it; part of them for validation.
+    /// Holds out one fold (or none). Trains on the rest or on `labels` of it, with a fraction for validation.
     pub fn of_fold(
-        lesson: &Lesson,
+        labelled_set: &LabelledSet,
         folds: &[usize],
         fold: Option<usize>,
         labels: Option<usize>,
         validation: f64,
         seed: u64,
     ) -> Self {
-        let (test, rest): (Vec<usize>, Vec<usize>) = (0..lesson.len()).partition(|i| Some(folds[*i]) == fold);
-        Self::within(lesson, test, &rest, labels, validation, seed)
+        let (test, rest): (Vec<usize>, Vec<usize>) = (0..labelled_set.len()).partition(|i| Some(folds[*i]) == fold);
+        Self::within(labelled_set, test, &rest, labels, validation, seed)
     }
 
-    /// A part of the groups kept apart, and the rest, or so many labels of it, learned from. With neither a part nor a number
-    /// everything is learned from; with a number alone all that is left is kept apart.
-    pub fn hold_out(lesson: &Lesson, test: f64, labels: Option<usize>, validation: f64, seed: u64) -> Self {
-        let all: Vec<usize> = (0..lesson.len()).collect();
+    /// Holds out a fraction of the groups and trains on the rest or on `labels` of it. With neither, trains on all;
+    /// with `labels` alone, holds out all others.
+    pub fn hold_out(labelled_set: &LabelledSet, test: f64, labels: Option<usize>, validation: f64, seed: u64) -> Self {
+        let all: Vec<usize> = (0..labelled_set.len()).collect();
         let wanted = (test.clamp(0.0, 0.9) * all.len() as f64).round() as usize;
-        let (mut test, rest) = take(shuffled(lesson, &all, seed), wanted);
+        let (mut test, rest) = take(shuffled(labelled_set, &all, seed), wanted);
         let rest: Vec<usize> = rest.into_iter().flatten().collect();
-        let split = Self::within(lesson, Vec::new(), &rest, labels, validation, seed);
+        let split = Self::within(labelled_set, Vec::new(), &rest, labels, validation, seed);
         if wanted == 0 && labels.is_some() {
-            // Not the others of a cluster from which some were learned.
-            let learned =
-                |i: &usize| split.train.iter().chain(&split.validation).any(|l| lesson.groups[*l] == lesson.groups[*i]);
+            // Rows of a group that is partly in training must not be in the test.
+            let learned = |i: &usize| {
+                split.train.iter().chain(&split.validation).any(|l| labelled_set.groups[*l] == labelled_set.groups[*i])
+            };
             test = all.into_iter().filter(|i| !learned(i)).collect();
         } else {
-            // The last group of the test may have been cut short: its others go there too.
+            // The last group of the test may be truncated: its other rows belong to the test too.
             test = all.into_iter().filter(|i| test.contains(i) || (wanted > 0 && !rest.contains(i))).collect();
         }
         Self { test, ..split }
     }
 
     fn within(
-        lesson: &Lesson,
+        labelled_set: &LabelledSet,
         mut test: Vec<usize>,
         rest: &[usize],
         labels: Option<usize>,
         validation: f64,
         seed: u64,
     ) -> Self {
-        let groups = shuffled(lesson, rest, seed ^ 0x7a1e);
+        let groups = shuffled(labelled_set, rest, seed ^ 0x7a1e);
         let (learned, _) = take(groups, labels.unwrap_or(usize::MAX));
-        // Three to decide by at least, where any are wanted, and never half of what there is.
+        // At least three validation rows, where any are wanted, and at most half of the rows.
         let wanted = match (validation * learned.len() as f64).round() as usize {
             0 => 0,
             n => n.max(3).min(learned.len() / 2),
         };
-        let (mut validation, train) = take(shuffled(lesson, &learned, seed ^ 0x5a1e), wanted);
+        let (mut validation, train) = take(shuffled(labelled_set, &learned, seed ^ 0x5a1e), wanted);
         let mut train: Vec<usize> = train.into_iter().flatten().collect();
         let left: Vec<usize> =
             learned.iter().copied().filter(|i| !validation.contains(i) && !train.contains(i)).collect();
@@ -121,7 +122,7 @@ impl Split {
         Self { train, validation, test }
     }
 
-    /// Number of labels that are used.
+    /// Number of labels in training and validation.
     pub fn n_labels(&self) -> usize {
         self.train.len() + self.validation.len()
     }

@@ -9,10 +9,11 @@ use crate::preprocess::grid::{MODEL_PIXELS, model_wave_vac_aa};
 use crate::preprocess::resample::linear;
 use crate::preprocess::xp::{self, XpError};
 use crate::result::specclip::Modality;
-use crate::similarity::index::{About, Index, IndexError};
-use crate::similarity::anomaly::{Floors, misfit};
+use crate::similarity::anomaly::{NoiseFloors, excess_residual};
+use crate::similarity::index::{Index, IndexError, IndexMetadata};
 use crate::spectrum::Spectrum;
-use crate::task::predict::{NoPrediction, Predictor};
+use crate::task::predict::{PredictError, Predictor};
+use crate::task::rest_frame::RestFrameSpectrum;
 use crate::task::specclip::is_xp;
 
 /// Spectra that go through the encoders at once.
@@ -21,16 +22,16 @@ pub const BATCH: usize = 32;
 /// Why a spectrum cannot be compared.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[allow(missing_docs)]
-pub enum NotSeen {
+pub enum EncodeError {
     #[error(transparent)]
-    Lrs(#[from] NoPrediction),
+    Lrs(#[from] PredictError),
     #[error("as a Gaia XP spectrum: {0}")]
     Xp(#[from] XpError),
 }
 
 /// A spectrum as the encoders see it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Seen {
+pub struct EncoderInput {
     /// Its survey.
     pub modality: Modality,
     /// Normalised flux at rest, `[1462]` or `[343]`; NaN where there is nothing.
@@ -41,7 +42,7 @@ pub struct Seen {
     pub rv_kms: Option<f64>,
 }
 
-impl Seen {
+impl EncoderInput {
     /// What the encoder takes in.
     pub fn input(&self) -> Vec<f32> {
         match self.modality {
@@ -62,25 +63,30 @@ impl Seen {
     }
 }
 
-/// Makes spectra ready, in the same order: XP spectra over their flux at 550 nm; all others at rest over their continuum.
-pub async fn prepare(predictor: &Predictor, spectra: &[&Spectrum]) -> Vec<Result<Seen, NotSeen>> {
+/// Inputs of the encoders, in the order of `spectra`: XP spectra over their flux at 550 nm; all others in the rest frame over
+/// their continuum.
+pub async fn prepare(predictor: &Predictor, spectra: &[&Spectrum]) -> Vec<Result<EncoderInput, EncodeError>> {
     let optical: Vec<&Spectrum> = spectra.iter().copied().filter(|s| !is_xp(s)).collect();
-    let mut at_rest = predictor.at_rest(&optical).await.into_iter();
-    spectra
-        .iter()
-        .map(|spectrum| {
-            if is_xp(spectrum) {
-                return xp_seen(spectrum);
-            }
-            let rest = at_rest.next().ok_or(NoPrediction::Device)??;
-            let seen = Seen { rv_kms: Some(rest.rv_kms), ..Seen::lrs(rest.norm, rest.snr) };
-            Ok(if rest.sigma.is_empty() { seen } else { Seen { sigma: rest.sigma, ..seen } })
-        })
-        .collect()
+    let mut stars = predictor.rest_frame(None, &optical).await.into_iter();
+    let input = |spectrum: &&Spectrum| match is_xp(spectrum) {
+        true => xp_input(spectrum),
+        false => optical_input(spectrum, stars.next().unwrap_or(Err(PredictError::Device))),
+    };
+    spectra.iter().map(input).collect()
 }
 
-/// σ_N = |F_N| √((σ/F)² + (σ₅₅₀/F₅₅₀)²), MODEL_SPEC §5.
-fn xp_seen(spectrum: &Spectrum) -> Result<Seen, NotSeen> {
+/// Input of an optical spectrum, from the same spectrum in the rest frame.
+pub(super) fn optical_input(
+    spectrum: &Spectrum,
+    star: Result<RestFrameSpectrum, PredictError>,
+) -> Result<EncoderInput, EncodeError> {
+    let flux = star?.flux(spectrum);
+    let input = EncoderInput { rv_kms: Some(flux.rv_kms), ..EncoderInput::lrs(flux.norm, flux.snr) };
+    Ok(if flux.sigma.is_empty() { input } else { EncoderInput { sigma: flux.sigma, ..input } })
+}
+
+/// Input of a Gaia XP spectrum. Its errors are σ_N = |F_N| √((σ/F)² + (σ₅₅₀/F₅₅₀)²), docs/model-spec.md §5.
+pub(super) fn xp_input(spectrum: &Spectrum) -> Result<EncoderInput, EncodeError> {
     let good: Vec<usize> = (0..spectrum.len()).filter(|&i| !spectrum.masked()[i]).collect();
     let nm: Vec<f64> = good.iter().map(|&i| spectrum.wave_vac_aa()[i] / 10.0).collect();
     let flux: Vec<f64> = good.iter().map(|&i| spectrum.flux()[i]).collect();
@@ -94,38 +100,43 @@ fn xp_seen(spectrum: &Spectrum) -> Result<Seen, NotSeen> {
         let error = |(s, n): (&f64, &f64)| ((s / level).powi(2) + (n * at_550).powi(2)).sqrt() as f32;
         on_grid.iter().zip(&normalised).map(error).collect()
     });
-    Ok(Seen { sigma, ..Seen::xp(normalised.iter().map(|v| *v as f32).collect()) })
+    Ok(EncoderInput { sigma, ..EncoderInput::xp(normalised.iter().map(|v| *v as f32).collect()) })
 }
 
 /// What the encoder pair makes of a spectrum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoded {
     /// The spectrum.
-    pub seen: Seen,
+    pub input: EncoderInput,
     /// `[width]`, not normalised.
     pub embedding: Vec<f32>,
     /// What the head of its survey reads, in the order of [`Encoders::labels`]; empty of a pair without heads.
     pub labels: Vec<f64>,
     /// Rebuilt from its own embedding; `None` of a pair without decoders.
-    pub rebuilt: Option<Vec<f32>>,
+    pub reconstruction: Option<Vec<f32>>,
     /// Predicted in the other survey; `None` of a pair without decoders.
-    pub across: Option<Vec<f32>>,
+    pub translated: Option<Vec<f32>>,
 }
 
 impl Encoded {
-    /// How badly it is rebuilt.
-    pub fn reconstruction(&self, floors: &Floors) -> Option<f64> {
-        let floor = floors.of(self.seen.modality, false);
-        misfit(&self.seen.flux, self.rebuilt.as_ref()?, &self.seen.sigma, floor)
+    /// Excess residual of the reconstruction.
+    pub fn reconstruction_error(&self, noise_floors: &NoiseFloors) -> Option<f64> {
+        let floor = noise_floors.of(self.input.modality, false);
+        excess_residual(&self.input.flux, self.reconstruction.as_ref()?, &self.input.sigma, floor)
     }
 
     /// How badly this and the other survey's spectrum are predicted from each other: the mean of both misfits.
-    pub fn cross(&self, other: &Encoded, floors: &Floors) -> Option<f64> {
-        if self.seen.modality == other.seen.modality {
+    pub fn cross(&self, other: &Encoded, noise_floors: &NoiseFloors) -> Option<f64> {
+        if self.input.modality == other.input.modality {
             return None;
         }
         let one = |from: &Encoded, to: &Encoded| {
-            misfit(&to.seen.flux, from.across.as_ref()?, &to.seen.sigma, floors.of(to.seen.modality, true))
+            excess_residual(
+                &to.input.flux,
+                from.translated.as_ref()?,
+                &to.input.sigma,
+                noise_floors.of(to.input.modality, true),
+            )
         };
         Some(0.5 * (one(self, other)? + one(other, self)?))
     }
@@ -170,8 +181,8 @@ impl Encoders {
     }
 
     /// Of an index that is made with it.
-    pub fn about(&self, name: &str, made_from: &str, labels: Vec<String>) -> About {
-        About {
+    pub fn about(&self, name: &str, made_from: &str, labels: Vec<String>) -> IndexMetadata {
+        IndexMetadata {
             name: name.into(),
             made_from: made_from.into(),
             model: self.title(),
@@ -200,18 +211,18 @@ impl Encoders {
 
     /// A spectrum's labels in that order, NaN where its head does not read one.
     pub fn labels_in_order(&self, encoded: &Encoded) -> Vec<f32> {
-        let own = self.labels(encoded.seen.modality);
+        let own = self.labels(encoded.input.modality);
         let value = |name: &String| own.iter().position(|l| l == name).and_then(|i| encoded.labels.get(i));
         self.all_labels().iter().map(|name| value(name).map_or(f32::NAN, |v| *v as f32)).collect()
     }
 
     /// All that it makes of spectra, in the same order.
-    pub async fn encode(&self, spectra: Vec<Seen>) -> Result<Vec<Encoded>, EncoderError> {
+    pub async fn encode(&self, spectra: Vec<EncoderInput>) -> Result<Vec<Encoded>, EncoderError> {
         let mut done: Vec<Option<Encoded>> = vec![None; spectra.len()];
         for modality in [Modality::Lrs, Modality::Xp] {
             let of_it: Vec<usize> = (0..spectra.len()).filter(|i| spectra[*i].modality == modality).collect();
             for rows in of_it.chunks(BATCH) {
-                let some: Vec<&Seen> = rows.iter().map(|i| &spectra[*i]).collect();
+                let some: Vec<&EncoderInput> = rows.iter().map(|i| &spectra[*i]).collect();
                 for (row, encoded) in rows.iter().zip(self.encode_batch(modality, &some).await?) {
                     done[*row] = Some(encoded);
                 }
@@ -220,7 +231,7 @@ impl Encoders {
         done.into_iter().map(|encoded| encoded.ok_or(EncoderError::Device)).collect()
     }
 
-    async fn encode_batch(&self, modality: Modality, spectra: &[&Seen]) -> Result<Vec<Encoded>, EncoderError> {
+    async fn encode_batch(&self, modality: Modality, spectra: &[&EncoderInput]) -> Result<Vec<Encoded>, EncoderError> {
         let inputs: Vec<Vec<f32>> = spectra.iter().map(|s| s.input()).collect();
         let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
         let embeddings = match modality {
@@ -228,18 +239,18 @@ impl Encoders {
             Modality::Xp => self.pair.embed_xp(&inputs).await?,
         };
         let slices: Vec<&[f32]> = embeddings.iter().map(Vec::as_slice).collect();
-        let across = match modality {
+        let translated = match modality {
             Modality::Lrs => self.pair.xp_from_lrs(&slices).await?,
             Modality::Xp => self.pair.lrs_from_xp(&slices).await?,
         };
         let labels = self.pair.predict(modality, &slices).await?;
-        let rebuilt = self.pair.rebuilt(modality, &inputs, &slices).await?;
-        let encoded = spectra.iter().zip(&embeddings).enumerate().map(|(i, (seen, embedding))| Encoded {
-            seen: (*seen).clone(),
+        let reconstruction = self.pair.reconstruction(modality, &inputs, &slices).await?;
+        let encoded = spectra.iter().zip(&embeddings).enumerate().map(|(i, (input, embedding))| Encoded {
+            input: (*input).clone(),
             embedding: embedding.clone(),
             labels: labels.as_ref().and_then(|l| l.get(i)).cloned().unwrap_or_default(),
-            rebuilt: rebuilt.as_ref().and_then(|r| r.get(i)).cloned(),
-            across: across.as_ref().and_then(|a| a.get(i)).cloned(),
+            reconstruction: reconstruction.as_ref().and_then(|r| r.get(i)).cloned(),
+            translated: translated.as_ref().and_then(|a| a.get(i)).cloned(),
         });
         Ok(encoded.collect())
     }

@@ -1,13 +1,14 @@
 //! Several indices as one: what is searched, drawn on the map, and compared with.
 
-use crate::result::specclip::Modality;
 use crate::result::similarity::{
-    IndexCard, LabelInfo, LabelRule, LikesView, MapPoints, Neighbour, Score, SearchOptions, Spread, Star, Thumbnail,
+    IndexCard, LabelFilter, LabelInfo, MapPoints, Neighbour, Score, SearchOptions, SimilarityView, Spread, StarRef,
+    Thumbnail,
 };
+use crate::result::specclip::Modality;
+use crate::similarity::anomaly::NEIGHBOUR;
 use crate::similarity::index::{Index, IndexError, Rows};
 use crate::similarity::map::Plane;
-use crate::similarity::anomaly::NEIGHBOUR;
-use crate::similarity::search::{Hit, Norms, Query, merge, nearest};
+use crate::similarity::search::{Hit, Norms, QueryVector, merge, nearest};
 use crate::similarity::thumbnail;
 
 /// Most neighbours that one search gives.
@@ -15,7 +16,7 @@ const MOST: u32 = 1000;
 
 /// An index ready to be searched.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct SearchableIndex {
     index: Index,
     /// Of LRS and XP rows: of the whole and of the shared part.
     norms: [[Norms; 2]; 2],
@@ -23,7 +24,7 @@ pub struct Shelf {
     columns: Vec<Option<usize>>,
 }
 
-impl Shelf {
+impl SearchableIndex {
     fn new(index: Index, labels: &[String]) -> Self {
         let both = |rows: &Rows| [Norms::of(rows, index.about.width), Norms::of(rows, index.about.shared)];
         let columns = labels.iter().map(|l| index.about.labels.iter().position(|own| own == l)).collect();
@@ -45,7 +46,7 @@ impl Shelf {
         &self,
         in_: Modality,
         is_across: bool,
-        query: &Query,
+        query: &QueryVector,
         top: usize,
         wanted: impl Fn(usize) -> bool,
     ) -> Vec<Hit> {
@@ -77,16 +78,16 @@ impl Shelf {
 }
 
 /// Indices of one encoder pair; the last one is that of the dropped spectra.
-#[derive(Debug)]
-pub struct Library {
-    shelves: Vec<Shelf>,
+#[derive(Debug, Default)]
+pub struct IndexSet {
+    indices: Vec<SearchableIndex>,
     labels: Vec<String>,
     plane: Option<Plane>,
 }
 
 /// What stands for a star in a search.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Wanted {
+pub struct Query {
     /// Index and row, where it is in one.
     pub place: Option<(usize, usize)>,
     /// Its name.
@@ -95,7 +96,7 @@ pub struct Wanted {
     pub embedding: Vec<f32>,
 }
 
-impl Library {
+impl IndexSet {
     /// Of indices that are known to fit; the map is that of the first.
     pub fn new(indices: Vec<Index>) -> Self {
         let mut labels: Vec<String> = Vec::new();
@@ -105,23 +106,23 @@ impl Library {
             }
         }
         let plane = indices.first().and_then(Plane::of);
-        let shelves = indices.into_iter().map(|index| Shelf::new(index, &labels)).collect();
-        Self { shelves, labels, plane }
+        let indices = indices.into_iter().map(|index| SearchableIndex::new(index, &labels)).collect();
+        Self { indices, labels, plane }
     }
 
     /// The indices.
-    pub fn shelves(&self) -> &[Shelf] {
-        &self.shelves
+    pub fn indices(&self) -> &[SearchableIndex] {
+        &self.indices
     }
 
     /// One of them, to add to.
-    pub fn shelf_mut(&mut self, index: usize) -> Option<&mut Shelf> {
-        self.shelves.get_mut(index)
+    pub fn index_mut(&mut self, index: usize) -> Option<&mut SearchableIndex> {
+        self.indices.get_mut(index)
     }
 
     /// Takes the indices out again.
     pub fn into_indices(self) -> Vec<Index> {
-        self.shelves.into_iter().map(|shelf| shelf.index).collect()
+        self.indices.into_iter().map(|searchable| searchable.index).collect()
     }
 
     /// What its labels are, in order.
@@ -131,31 +132,32 @@ impl Library {
 
     /// What each index is.
     pub fn cards(&self) -> Vec<IndexCard> {
-        let card = |shelf: &Shelf| IndexCard {
-            name: shelf.index.about.name.clone(),
-            made_from: shelf.index.about.made_from.clone(),
-            lrs: shelf.index.lrs.len() as u32,
-            xp: shelf.index.xp.len() as u32,
+        let card = |searchable: &SearchableIndex| IndexCard {
+            name: searchable.index.about.name.clone(),
+            made_from: searchable.index.about.made_from.clone(),
+            lrs: searchable.index.lrs.len() as u32,
+            xp: searchable.index.xp.len() as u32,
         };
-        self.shelves.iter().map(card).collect()
+        self.indices.iter().map(card).collect()
     }
 
     /// A row as something to search for.
-    pub fn wanted(&self, index: usize, modality: Modality, row: usize) -> Option<Wanted> {
-        let rows = self.shelves.get(index)?.index.rows(modality);
+    pub fn wanted(&self, index: usize, modality: Modality, row: usize) -> Option<Query> {
+        let rows = self.indices.get(index)?.index.rows(modality);
         let id = rows.id(row)?.to_string();
-        Some(Wanted { place: Some((index, row)), id, embedding: rows.unit(row) })
+        Some(Query { place: Some((index, row)), id, embedding: rows.unit(row) })
     }
 
     /// A row's labels, `None` where unknown.
     pub fn labels_of(&self, index: usize, modality: Modality, row: usize) -> Vec<Option<f64>> {
-        let labels = self.shelves.get(index).map_or(Vec::new(), |shelf| shelf.labels(modality, row));
+        let labels = self.indices.get(index).map_or(Vec::new(), |searchable| searchable.labels(modality, row));
         labels.into_iter().map(|v| v.is_finite().then(|| f64::from(v))).collect()
     }
 
     /// A row's thumbnail.
     pub fn thumbnail(&self, index: usize, modality: Modality, row: usize) -> Thumbnail {
-        let flux = self.shelves.get(index).map_or(Vec::new(), |shelf| shelf.index.rows(modality).thumbnail(row));
+        let flux =
+            self.indices.get(index).map_or(Vec::new(), |searchable| searchable.index.rows(modality).thumbnail(row));
         Thumbnail { wave_vac_aa: thumbnail::wave_vac_aa(modality), flux }
     }
 
@@ -163,38 +165,38 @@ impl Library {
     /// survey no entry of its name. `value` is the queries' own value of the label that a rule speaks of.
     pub fn search(
         &self,
-        queries: &[Wanted],
+        queries: &[Query],
         modality: Modality,
         options: &SearchOptions,
         value: Option<f64>,
     ) -> Vec<(usize, Hit)> {
         let top = options.top.min(MOST) as usize;
         let sought = if options.in_other { other(modality) } else { modality };
-        let searched = |(number, shelf): (usize, &Shelf)| {
-            let about = &shelf.index.about;
+        let searched = |(number, searchable): (usize, &SearchableIndex)| {
+            let about = &searchable.index.about;
             let compared = if options.in_other { about.shared } else { about.width };
-            let query = Query::new(queries.iter().map(|q| q.embedding.as_slice()), compared);
-            let rows = shelf.index.rows(sought);
+            let query = QueryVector::new(queries.iter().map(|q| q.embedding.as_slice()), compared);
+            let rows = searchable.index.rows(sought);
             let is_self = |row: usize| {
-                let same = |q: &Wanted| q.place == Some((number, row)) || rows.id(row) == Some(q.id.as_str());
+                let same = |q: &Query| q.place == Some((number, row)) || rows.id(row) == Some(q.id.as_str());
                 !options.in_other && queries.iter().any(same)
             };
             let obeys = |row: usize| {
-                options.rule.as_ref().is_none_or(|rule| self.obeys(rule, value, &shelf.labels(sought, row)))
+                options.rule.as_ref().is_none_or(|rule| self.obeys(rule, value, &searchable.labels(sought, row)))
             };
-            shelf.nearest(sought, options.in_other, &query, top, |row| obeys(row) && !is_self(row))
+            searchable.nearest(sought, options.in_other, &query, top, |row| obeys(row) && !is_self(row))
         };
-        merge(self.shelves.iter().enumerate().map(searched).collect(), top)
+        merge(self.indices.iter().enumerate().map(searched).collect(), top)
     }
 
-    fn obeys(&self, rule: &LabelRule, value: Option<f64>, labels: &[f32]) -> bool {
+    fn obeys(&self, rule: &LabelFilter, value: Option<f64>, labels: &[f32]) -> bool {
         let own = |name: &String| {
             let at = self.labels.iter().position(|l| l == name)?;
             labels.get(at).map(|v| f64::from(*v)).filter(|v| v.is_finite())
         };
         match rule {
-            LabelRule::Within { label, low, high } => own(label).is_some_and(|v| v >= *low && v <= *high),
-            LabelRule::Differs { label, by } => {
+            LabelFilter::Within { label, low, high } => own(label).is_some_and(|v| v >= *low && v <= *high),
+            LabelFilter::Differs { label, by } => {
                 own(label).zip(value).is_some_and(|(own, value)| (own - value).abs() >= *by)
             }
         }
@@ -204,18 +206,18 @@ impl Library {
     /// of an index is.
     pub fn view(
         &self,
-        queries: Vec<(Star, Wanted)>,
+        queries: Vec<(StarRef, Query)>,
         modality: Modality,
         options: SearchOptions,
-        place: impl Fn(usize, Modality, usize) -> Star,
-    ) -> LikesView {
-        let (stars, wanted): (Vec<Star>, Vec<Wanted>) = queries.into_iter().unzip();
+        place: impl Fn(usize, Modality, usize) -> StarRef,
+    ) -> SimilarityView {
+        let (stars, wanted): (Vec<StarRef>, Vec<Query>) = queries.into_iter().unzip();
         let own: Vec<Vec<Option<f64>>> = wanted
             .iter()
             .map(|w| w.place.map_or(Vec::new(), |(index, row)| self.labels_of(index, modality, row)))
             .collect();
         let value = options.rule.as_ref().and_then(|rule| match rule {
-            LabelRule::Differs { label, .. } | LabelRule::Within { label, .. } => {
+            LabelFilter::Differs { label, .. } | LabelFilter::Within { label, .. } => {
                 let at = self.labels.iter().position(|l| l == label)?;
                 let known: Vec<f64> = own.iter().filter_map(|labels| *labels.get(at)?).collect();
                 (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
@@ -227,7 +229,7 @@ impl Library {
             .into_iter()
             .map(|(index, hit)| Neighbour {
                 star: place(index, sought, hit.row),
-                id: self.shelves[index].index.rows(sought).id(hit.row).unwrap_or_default().into(),
+                id: self.indices[index].index.rows(sought).id(hit.row).unwrap_or_default().into(),
                 modality: sought,
                 similarity: hit.similarity,
                 labels: self.labels_of(index, sought, hit.row),
@@ -236,29 +238,29 @@ impl Library {
             .collect();
         let first = wanted.first().and_then(|w| w.place);
         let shown = first.map_or(Thumbnail::default(), |(index, row)| self.thumbnail(index, modality, row));
-        LikesView {
+        SimilarityView {
             queries: stars,
             ids: wanted.into_iter().map(|w| w.id).collect(),
             modality,
             labels: own.into_iter().next().unwrap_or_default(),
             beside: (!options.in_other).then(|| shown.clone()),
-            is_far: false,
+            is_out_of_distribution: false,
             thumbnail: shown,
             spreads: spreads(&neighbours, self.labels.len()),
             neighbours,
-            searched: self.shelves.iter().map(|s| s.index.rows(sought).len() as u32).sum(),
+            searched: self.indices.iter().map(|s| s.index.rows(sought).len() as u32).sum(),
             options,
         }
     }
 
     /// The map of all entries.
-    pub fn map(&self, place: impl Fn(usize, Modality, usize) -> Star) -> MapPoints {
+    pub fn map(&self, place: impl Fn(usize, Modality, usize) -> StarRef) -> MapPoints {
         let Some(plane) = &self.plane else { return MapPoints::default() };
         let mut points =
             MapPoints { labels: vec![Vec::new(); self.labels.len()], variance: plane.variance, ..MapPoints::default() };
-        for (number, shelf) in self.shelves.iter().enumerate() {
+        for (number, searchable) in self.indices.iter().enumerate() {
             for modality in [Modality::Lrs, Modality::Xp] {
-                let rows = shelf.index.rows(modality);
+                let rows = searchable.index.rows(modality);
                 for row in 0..rows.len() {
                     let [x, y] = plane.project(modality, &rows.unit(row));
                     points.stars.push(place(number, modality, row));
@@ -266,7 +268,7 @@ impl Library {
                     points.modalities.push(modality);
                     points.x.push(x);
                     points.y.push(y);
-                    points.labels.iter_mut().zip(shelf.labels(modality, row)).for_each(|(c, v)| c.push(v));
+                    points.labels.iter_mut().zip(searchable.labels(modality, row)).for_each(|(c, v)| c.push(v));
                 }
             }
         }
@@ -274,17 +276,18 @@ impl Library {
     }
 
     /// How far an embedding is from the first index's entries: 1 − cosine with the tenth nearest, which is not `id`.
-    pub fn loneliness(&self, modality: Modality, embedding: &[f32], id: &str) -> Option<f64> {
-        let shelf = self.shelves.first()?;
-        let (rows, query) = (shelf.index.rows(modality), Query::new([embedding], shelf.index.about.width));
-        let hits = shelf.nearest(modality, false, &query, NEIGHBOUR, |row| rows.id(row) != Some(id));
+    pub fn knn_distance(&self, modality: Modality, embedding: &[f32], id: &str) -> Option<f64> {
+        let searchable = self.indices.first()?;
+        let (rows, query) =
+            (searchable.index.rows(modality), QueryVector::new([embedding], searchable.index.about.width));
+        let hits = searchable.nearest(modality, false, &query, NEIGHBOUR, |row| rows.id(row) != Some(id));
         hits.get(NEIGHBOUR - 1).map(|hit| (1.0 - hit.similarity).max(0.0))
     }
 
     /// The neighbour score, where the first index says what is usual.
     pub fn neighbour_score(&self, modality: Modality, embedding: &[f32], id: &str) -> Option<Score> {
-        let usual = self.shelves.first()?.index.usual.as_ref()?;
-        Some(usual.neighbour(modality).score(self.loneliness(modality, embedding, id)?))
+        let reference_stats = self.indices.first()?.index.reference_stats.as_ref()?;
+        Some(reference_stats.neighbour(modality).score(self.knn_distance(modality, embedding, id)?))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Look-alikes of spectra, spectra in the other survey, and how odd they are.
+//! Similar spectra of spectra, spectra in the other survey, and how odd they are.
 
 use burn::tensor::Device;
 
@@ -7,7 +7,7 @@ use crate::model::store::{Source, Store};
 use crate::similarity::index::{Bits, Index};
 
 pub mod encoders;
-pub mod labels;
+pub mod encoder_set;
 pub mod index_set;
 pub mod repeat_visits;
 pub mod translation;
@@ -16,7 +16,7 @@ use encoders::Encoders;
 
 /// All that is fetched for it: an encoder pair and the index that was made with it.
 #[derive(Debug)]
-pub struct Kit {
+pub struct EncoderBundle {
     /// The encoder pair.
     pub encoders: Encoders,
     /// Its index; empty where none is shipped.
@@ -28,7 +28,7 @@ pub fn index_name(pair: &str) -> String {
     format!("{pair}-index")
 }
 
-impl Kit {
+impl EncoderBundle {
     /// Fetches a pair by its name, or the first that is shipped. `tell` hears what arrives, bytes so far and in all.
     pub async fn fetch<S: Source>(
         store: &Store<S>,

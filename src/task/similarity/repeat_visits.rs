@@ -8,7 +8,7 @@
 
 use std::f64::consts::TAU;
 
-use super::encoders::Seen;
+use super::encoders::EncoderInput;
 use crate::preprocess::stats::median;
 use crate::similarity::axes::principal;
 use crate::task::cholesky::{Factor, Square};
@@ -69,8 +69,8 @@ pub struct Place {
 }
 
 /// Departures from the continuum and their variances; a pixel without data has a variance that counts for nothing.
-fn pixels(seen: &Seen) -> Option<(Vec<f64>, Vec<f64>)> {
-    if seen.sigma.len() != seen.flux.len() {
+fn pixels(input: &EncoderInput) -> Option<(Vec<f64>, Vec<f64>)> {
+    if input.sigma.len() != input.flux.len() {
         return None;
     }
     let one = |(flux, sigma): (&f32, &f32)| match flux.is_finite() && *sigma > 0.0 && sigma.is_finite() {
@@ -80,28 +80,28 @@ fn pixels(seen: &Seen) -> Option<(Vec<f64>, Vec<f64>)> {
         }
         false => (0.0, f64::INFINITY),
     };
-    Some(seen.flux.iter().zip(&seen.sigma).map(one).unzip())
+    Some(input.flux.iter().zip(&input.sigma).map(one).unzip())
 }
 
-fn is_clean(seen: &Seen) -> bool {
-    let mut sigma: Vec<f64> = seen.sigma.iter().map(|s| f64::from(*s)).collect();
-    sigma.len() == seen.flux.len() && median(&mut sigma).is_some_and(|s| s < CLEAN)
+fn is_clean(input: &EncoderInput) -> bool {
+    let mut sigma: Vec<f64> = input.sigma.iter().map(|s| f64::from(*s)).collect();
+    sigma.len() == input.flux.len() && median(&mut sigma).is_some_and(|s| s < CLEAN)
 }
 
 impl Population {
     /// Of optical spectra with errors; `None` of fewer than [`FEWEST`] clean ones.
-    pub fn of(spectra: &[&Seen]) -> Option<Self> {
-        let clean: Vec<&Seen> = spectra.iter().copied().filter(|seen| is_clean(seen)).collect();
+    pub fn of(spectra: &[&EncoderInput]) -> Option<Self> {
+        let clean: Vec<&EncoderInput> = spectra.iter().copied().filter(|input| is_clean(input)).collect();
         if clean.len() < FEWEST {
             return None;
         }
-        let mut rows: Vec<Vec<f64>> = clean.iter().filter_map(|seen| pixels(seen)).map(|(flux, _)| flux).collect();
+        let mut rows: Vec<Vec<f64>> = clean.iter().filter_map(|input| pixels(input)).map(|(flux, _)| flux).collect();
         let width = rows.first()?.len();
         let middle = |pixel: usize| median(&mut rows.iter().filter_map(|row| row.get(pixel).copied()).collect());
         let mean: Vec<f64> = (0..width).map(middle).collect::<Option<_>>()?;
         rows.iter_mut().for_each(|row| row.iter_mut().zip(&mean).for_each(|(v, m)| *v -= m));
         let (basis, variances) = principal(&rows, DIRECTIONS, ROUNDS);
-        let mut rv: Vec<f64> = spectra.iter().filter_map(|seen| seen.rv_kms).collect();
+        let mut rv: Vec<f64> = spectra.iter().filter_map(|input| input.rv_kms).collect();
         let centre = median(&mut rv).unwrap_or(0.0);
         let mut away: Vec<f64> = rv.iter().map(|rv| (rv - centre).abs()).collect();
         let rv_spread_kms = (1.4826 * median(&mut away).unwrap_or(0.0)).max(LEAST_SPREAD_KMS);
@@ -115,8 +115,8 @@ impl Population {
     }
 
     /// Where spectra lie, in the same order; `None` without errors, or of another length.
-    pub fn places(&self, spectra: &[&Seen]) -> Vec<Option<Place>> {
-        let mut places: Vec<Option<Place>> = spectra.iter().map(|seen| self.place(seen)).collect();
+    pub fn places(&self, spectra: &[&EncoderInput]) -> Vec<Option<Place>> {
+        let mut places: Vec<Option<Place>> = spectra.iter().map(|input| self.place(input)).collect();
         let stride = spectra.len().div_ceil(MOST_NEIGHBOURS).max(1);
         let some: Vec<(usize, Place)> =
             places.iter().enumerate().step_by(stride).filter_map(|(i, p)| Some((i, p.clone()?))).collect();
@@ -133,8 +133,8 @@ impl Population {
         places
     }
 
-    fn place(&self, seen: &Seen) -> Option<Place> {
-        let (flux, variance) = pixels(seen).filter(|(flux, _)| flux.len() == self.mean.len())?;
+    fn place(&self, input: &EncoderInput) -> Option<Place> {
+        let (flux, variance) = pixels(input).filter(|(flux, _)| flux.len() == self.mean.len())?;
         let n = self.variances.len();
         let weighted = |a: &[f64], b: &dyn Fn(usize) -> f64| {
             variance.iter().enumerate().map(|(i, v)| a[i] * b(i) / v).sum::<f64>()
@@ -158,7 +158,7 @@ impl Population {
         let left = |i: usize, j: usize| spread(i, j) - self.variances[i] * columns[j][i] * self.variances[j];
         let expected_covariance = (0..n * n).map(|k| left(k / n, k % n)).collect();
         let alone = log_density(&at, &whole);
-        Some(Place { at, covariance, alone, crowd: 0.0, expected, expected_covariance, rv_kms: seen.rv_kms })
+        Some(Place { at, covariance, alone, crowd: 0.0, expected, expected_covariance, rv_kms: input.rv_kms })
     }
 
     /// log₁₀ of how much likelier two spectra are as two visits of one star than as two stars of the set.
@@ -213,20 +213,20 @@ mod tests {
         Population::new(mean, basis, vec![0.3, 0.1], 40.0)
     }
 
-    fn seen(along: [f64; 2], sigma: f64) -> Seen {
+    fn observed(along: [f64; 2], sigma: f64) -> EncoderInput {
         let p = population();
         let flux = |i: usize| {
             let ripple = 0.01 * (3.0 * i as f64 + 100.0 * sigma).cos();
             (1.0 + p.mean[i] + along[0] * p.basis[0][i] + along[1] * p.basis[1][i] + ripple) as f32
         };
-        Seen { sigma: vec![sigma as f32; PIXELS], ..Seen::lrs((0..PIXELS).map(flux).collect(), None) }
+        EncoderInput { sigma: vec![sigma as f32; PIXELS], ..EncoderInput::lrs((0..PIXELS).map(flux).collect(), None) }
     }
 
     /// Joint and single densities of the pixels themselves, by `scipy.stats.multivariate_normal`.
     #[test]
     fn the_odds_are_those_of_the_pixels() {
         let population = population();
-        let stars = [seen([0.5, -0.2], 0.02), seen([0.52, -0.17], 0.03), seen([-0.4, 0.25], 0.03)];
+        let stars = [observed([0.5, -0.2], 0.02), observed([0.52, -0.17], 0.03), observed([-0.4, 0.25], 0.03)];
         let places: Vec<Place> = stars.iter().map(|s| population.place(s).expect("a place")).collect();
         for (a, b, want) in [(0, 1, 1.3965083026), (0, 2, -16.296752018), (2, 1, -12.152661477)] {
             let got = population.log10_odds(&places[a], &places[b]);
@@ -251,8 +251,9 @@ mod tests {
     #[test]
     fn visits_find_each_other() {
         let wobble = |k: usize| [0.8 * (k as f64 * 2.4).sin(), 0.5 * (k as f64 * 1.7).cos()];
-        let visits: Vec<Seen> = (0..80).map(|k| seen(wobble(k / 2), if k % 2 == 0 { 0.004 } else { 0.006 })).collect();
-        let all: Vec<&Seen> = visits.iter().collect();
+        let visits: Vec<EncoderInput> =
+            (0..80).map(|k| observed(wobble(k / 2), if k % 2 == 0 { 0.004 } else { 0.006 })).collect();
+        let all: Vec<&EncoderInput> = visits.iter().collect();
         let population = Population::of(&all).expect("a population");
         let places: Vec<Place> = population.places(&all).into_iter().flatten().collect();
         let best = |i: usize| {
@@ -264,7 +265,7 @@ mod tests {
         };
         let found = (0..80).filter(|i| best(*i) == Some(i ^ 1)).count();
         assert!(found > 60, "{found} of 80");
-        assert!(population.place(&Seen { sigma: Vec::new(), ..visits[0].clone() }).is_none());
+        assert!(population.place(&EncoderInput { sigma: Vec::new(), ..visits[0].clone() }).is_none());
         assert!(Population::of(&all[..3]).is_none());
     }
 }

@@ -4,8 +4,10 @@ use super::encoders::{Encoded, Encoders, wave_vac_aa};
 use super::index_set::other;
 use crate::model::encoders::Variant;
 use crate::model::manifest::Figure;
+use crate::result::similarity::{
+    LabelInfo, MatchedBy, ObservedPartner, PairedLabels, ReferenceStatsError, Translation,
+};
 use crate::result::specclip::Modality;
-use crate::result::similarity::{BothLabels, LabelInfo, MatchedBy, Observed, Translation, UsualError};
 use crate::spectrum::Meta;
 
 /// Furthest that two positions of one star are apart, arc seconds.
@@ -23,10 +25,10 @@ pub fn error_name(to: Modality) -> &'static str {
 }
 
 /// How good predictions in a survey were measured to be. Of the variants that are measured one is shipped.
-fn usual_error(figures: &[Figure], to: Modality) -> Option<UsualError> {
+fn usual_error(figures: &[Figure], to: Modality) -> Option<ReferenceStatsError> {
     let of = |whose: &str| figures.iter().find(|f| f.what == error_name(to) && f.of == whose);
     let (predicted, mean) = (of(Variant::Pr.name())?, of(THE_MEAN)?);
-    Some(UsualError { predicted: predicted.value, of_the_mean: mean.value, n: predicted.n })
+    Some(ReferenceStatsError { predicted: predicted.value, of_the_mean: mean.value, n: predicted.n })
 }
 
 /// What tells that two spectra are of one star; positions only where names do not.
@@ -65,15 +67,15 @@ pub fn translation(
     encoded: &Encoded,
     partner: Option<Partner>,
 ) -> Option<Translation> {
-    let flux = encoded.across.clone()?;
-    let (from, to) = (encoded.seen.modality, other(encoded.seen.modality));
+    let flux = encoded.translated.clone()?;
+    let (from, to) = (encoded.input.modality, other(encoded.input.modality));
     let names = |modality| encoders.labels(modality);
     let mut all: Vec<&String> = names(from).iter().collect();
     all.extend(names(to).iter().filter(|name| !names(from).contains(name)));
     let value = |modality, encoded: &Encoded, name: &String| {
         names(modality).iter().position(|l| l == name).and_then(|i| encoded.labels.get(i)).copied()
     };
-    let labels = all.into_iter().map(|name| BothLabels {
+    let labels = all.into_iter().map(|name| PairedLabels {
         label: LabelInfo::of(name),
         from_spectrum: value(from, encoded, name),
         from_observed: partner.as_ref().and_then(|p| value(to, p.encoded, name)),
@@ -92,24 +94,24 @@ pub fn translation(
     })
 }
 
-fn observed(partner: &Partner, predicted: &[f32]) -> Observed {
-    let seen = &partner.encoded.seen;
-    let differences: Vec<(f64, f64)> = seen
+fn observed(partner: &Partner, predicted: &[f32]) -> ObservedPartner {
+    let input = &partner.encoded.input;
+    let differences: Vec<(f64, f64)> = input
         .flux
         .iter()
         .zip(predicted)
         .enumerate()
-        .map(|(i, (a, b))| (f64::from(a - b), f64::from(seen.sigma.get(i).copied().unwrap_or(f32::NAN))))
+        .map(|(i, (a, b))| (f64::from(a - b), f64::from(input.sigma.get(i).copied().unwrap_or(f32::NAN))))
         .filter(|(difference, _)| difference.is_finite())
         .collect();
     let n = differences.len().max(1) as f64;
     let weighted: Vec<f64> = differences.iter().filter(|(_, s)| *s > 0.0).map(|(d, s)| (d / s).powi(2)).collect();
-    Observed {
+    ObservedPartner {
         spectrum: partner.spectrum,
         id: partner.id.clone(),
         matched_by: partner.matched_by,
-        flux: seen.flux.clone(),
-        sigma: seen.sigma.clone(),
+        flux: input.flux.clone(),
+        sigma: input.sigma.clone(),
         mean_absolute: differences.iter().map(|(d, _)| d.abs()).sum::<f64>() / n,
         weighted_rms: (!weighted.is_empty()).then(|| (weighted.iter().sum::<f64>() / weighted.len() as f64).sqrt()),
         pixels: differences.len() as u32,
@@ -136,7 +138,7 @@ mod tests {
             figure(Modality::Xp, "the mean spectrum", 0.19),
         ];
         let found = usual_error(&figures, Modality::Xp);
-        assert_eq!(found, Some(UsualError { predicted: 0.1, of_the_mean: 0.19, n: 5000 }));
+        assert_eq!(found, Some(ReferenceStatsError { predicted: 0.1, of_the_mean: 0.19, n: 5000 }));
         assert_eq!(usual_error(&figures, Modality::Lrs), None, "without the mean it says nothing");
     }
 

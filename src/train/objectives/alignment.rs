@@ -1,4 +1,4 @@
-//! Both encoders' outputs into one space (MODEL_SPEC §2.4–2.6).
+//! Both encoders' outputs into one space (docs/model-spec.md §2.4–2.6).
 //!
 //! The encoders are frozen, and the three variants see the same pairs: each spectrum is encoded once for all of them. They
 //! share no weight, so each learns what it would learn alone.
@@ -7,9 +7,9 @@ use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use super::super::grid_sampler::RequiredParts;
 use super::super::pairs::{Pair, Pairs};
-use super::super::grid_sampler::Want;
-use super::super::training_loop::Lesson;
+use super::super::training_loop::Objective;
 use super::tensor;
 use crate::model::encoders::{Size, Variant, lrs_input};
 use crate::nn::autoencoder::Autoencoder;
@@ -99,9 +99,9 @@ fn off(clip: &Clip, tokens: Tensor<3>, latent: Tensor<2>, x: &Targets) -> Tensor
     };
     let in_xp = |got: Tensor<2>| (got - x.xp.clone()).abs().mean();
     let in_lrs = |got: Tensor<2>, want: Tensor<2>| ((got - want).abs() * x.there.clone()).sum() / x.there.clone().sum();
-    let rebuilt = in_xp(decoders.xp(of_xp)) + in_lrs(decoders.lrs_standardised(of_lrs), x.lrs_standard.clone());
+    let reconstruction = in_xp(decoders.xp(of_xp)) + in_lrs(decoders.lrs_standardised(of_lrs), x.lrs_standard.clone());
     let predicted = in_xp(xp_across) + in_lrs(lrs_across, x.lrs.clone());
-    loss + rebuilt * RECONSTRUCTION + predicted * PREDICTION
+    loss + reconstruction * RECONSTRUCTION + predicted * PREDICTION
 }
 
 struct Targets {
@@ -131,12 +131,12 @@ impl Alignment<'_> {
     }
 }
 
-impl Lesson for Alignment<'_> {
+impl Objective for Alignment<'_> {
     type Network = Variants;
     type Batch = Rows;
 
     fn batch(&self, step: usize) -> Result<Rows> {
-        Ok(Rows::of(&self.pairs.of_step(step, self.batch, Want::Both)?))
+        Ok(Rows::of(&self.pairs.of_step(step, self.batch, RequiredParts::Both)?))
     }
 
     fn loss(&self, network: &Variants, batch: Rows, device: &Device) -> Tensor<1> {

@@ -1,17 +1,17 @@
-//! The XP encoder: an auto-encoder of statistics and standardised flux (MODEL_SPEC §2.2).
+//! The XP encoder: an auto-encoder of statistics and standardised flux (docs/model-spec.md §2.2).
 
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 
+use super::super::grid_sampler::RequiredParts;
 use super::super::pairs::Pairs;
-use super::super::grid_sampler::Want;
-use super::super::training_loop::Lesson;
+use super::super::training_loop::Objective;
 use super::tensor;
 use crate::nn::autoencoder::Autoencoder;
 use crate::preprocess::xp::XP_PIXELS;
 
 /// The lesson.
-pub struct Rebuilding<'a> {
+pub struct ReconstructionObjective<'a> {
     /// Where spectra come from.
     pub pairs: &'a Pairs<'a>,
     /// Held-out spectra.
@@ -22,16 +22,16 @@ pub struct Rebuilding<'a> {
 
 fn off(network: &Autoencoder, spectra: Vec<f32>, device: &Device) -> Tensor<1> {
     let x = tensor(spectra, XP_PIXELS, device);
-    let rebuilt = network.reconstruct(network.embed(x.clone()));
-    (rebuilt - network.input(x)).powi_scalar(2).mean()
+    let reconstruction = network.reconstruct(network.embed(x.clone()));
+    (reconstruction - network.input(x)).powi_scalar(2).mean()
 }
 
-impl Lesson for Rebuilding<'_> {
+impl Objective for ReconstructionObjective<'_> {
     type Network = Autoencoder;
     type Batch = Vec<f32>;
 
     fn batch(&self, step: usize) -> Result<Vec<f32>> {
-        Ok(self.pairs.of_step(step, self.batch, Want::Xp)?.into_iter().flat_map(|p| p.xp).collect())
+        Ok(self.pairs.of_step(step, self.batch, RequiredParts::Xp)?.into_iter().flat_map(|p| p.xp).collect())
     }
 
     fn loss(&self, network: &Autoencoder, batch: Vec<f32>, device: &Device) -> Tensor<1> {

@@ -7,10 +7,10 @@ use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 
-use super::super::training_loop::{Lesson, rng_of};
+use super::super::training_loop::{Objective, rng_of};
 use crate::model::emulator::EMULATOR_LABELS;
 use crate::model::weights::{Tensors, WeightsError};
-use crate::nn::state_dict::Keyed;
+use crate::nn::state_dict::StateDict;
 use crate::nn::state_dict::Transfer;
 
 /// Linear layers with x·σ(x) between.
@@ -83,7 +83,7 @@ impl Nodes {
 }
 
 /// Nodes to learn from and nodes to check on.
-pub struct Emulation {
+pub struct EmulatorNodes {
     /// Learned from.
     pub train: Nodes,
     /// Held out.
@@ -99,7 +99,7 @@ fn off(network: &Smooth, nodes: Nodes, device: &Device) -> Tensor<1> {
     ((network.forward(x) - y).powi_scalar(2) * w.clone()).sum() / w.sum()
 }
 
-impl Lesson for Emulation {
+impl Objective for EmulatorNodes {
     type Network = Smooth;
     type Batch = Nodes;
 

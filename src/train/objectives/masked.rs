@@ -1,12 +1,12 @@
-//! The LRS encoder: a masked transformer that learns to fill in what was hidden from it (MODEL_SPEC §2.1).
+//! The LRS encoder: a masked transformer that learns to fill in what was hidden from it (docs/model-spec.md §2.1).
 
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
+use super::super::grid_sampler::RequiredParts;
 use super::super::pairs::Pairs;
-use super::super::grid_sampler::Want;
-use super::super::training_loop::{Lesson, rng_of};
+use super::super::training_loop::{Objective, rng_of};
 use super::{HELD_OUT_STEP, tensor};
 use crate::model::encoders::lrs_input;
 use crate::nn::masked_transformer::MaskedTransformer;
@@ -57,12 +57,12 @@ impl Masked<'_> {
     }
 }
 
-impl Lesson for Masked<'_> {
+impl Objective for Masked<'_> {
     type Network = MaskedTransformer;
     type Batch = MaskedBatch;
 
     fn batch(&self, step: usize) -> Result<MaskedBatch> {
-        let pairs = self.pairs.of_step(step, self.batch, Want::Lrs)?;
+        let pairs = self.pairs.of_step(step, self.batch, RequiredParts::Lrs)?;
         let spectra = pairs.iter().flat_map(|p| lrs_input(&p.lrs)).collect();
         Ok(MaskedBatch { spectra, offsets: self.offsets(step, pairs.len()) })
     }

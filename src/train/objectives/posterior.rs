@@ -1,10 +1,10 @@
-//! A normalising flow from embeddings to the density of labels (neural posterior estimation, MODEL_SPEC §3.4).
+//! A normalising flow from embeddings to the density of labels (neural posterior estimation, docs/model-spec.md §3.4).
 
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
-use super::super::training_loop::{Lesson, rng_of};
+use super::super::training_loop::{Objective, rng_of};
 use super::regression::Labelled;
 use super::tensor;
 use crate::nn::flow::{Flow, FlowConfig};
@@ -44,7 +44,7 @@ impl Posterior {
     }
 }
 
-impl Lesson for Posterior {
+impl Objective for Posterior {
     type Network = Flow;
     type Batch = Vec<usize>;
 

@@ -1,11 +1,11 @@
-//! A multilayer perceptron from vectors (embeddings, or flux itself) to labels (MODEL_SPEC §3.1).
+//! A multilayer perceptron from vectors (embeddings, or flux itself) to labels (docs/model-spec.md §3.1).
 
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
-use super::super::training_loop::{Lesson, rng_of};
+use super::super::training_loop::{Objective, rng_of};
 use super::tensor;
 use crate::model::regressor::Regressor;
 use crate::nn::{Mlp, MlpConfig};
@@ -116,7 +116,7 @@ impl Regression {
     }
 }
 
-impl Lesson for Regression {
+impl Objective for Regression {
     type Network = Mlp;
     type Batch = (Vec<f32>, Vec<f32>);
 

@@ -1,25 +1,25 @@
-//! The adapter that answers: what it is, keeping it, and the way back.
+//! Active adapter: its card, and the buttons that save it or return to the shipped model.
 
 use leptos::{html, prelude::*};
 
 use super::format;
 use super::setup::symbol;
-use super::state::InUse;
+use super::state::ActiveAdapter;
 use crate::result::Label;
 use crate::ui::download::save_bytes;
 use crate::ui::state::State;
 
-/// Shown while an adapter answers.
+/// Shown while an adapter is active.
 #[component]
-pub fn InUsePanel() -> impl IntoView {
+pub fn ActiveAdapterPanel() -> impl IntoView {
     let state = expect_context::<State>();
-    move || state.teach.in_use.get().map(|in_use| view! { <Card in_use/> })
+    move || state.finetune.active_adapter.get().map(|adapter| view! { <Card adapter/> })
 }
 
 #[component]
-fn Card(in_use: InUse) -> impl IntoView {
+fn Card(adapter: ActiveAdapter) -> impl IntoView {
     let state = expect_context::<State>();
-    let InUse { card, file, .. } = in_use;
+    let ActiveAdapter { card, file, .. } = adapter;
     let target = symbol(&card.target);
     let name = format!("specola-{}-{}.safetensors", card.target, card.strategy.name());
     let title = name.clone();
@@ -30,25 +30,25 @@ fn Card(in_use: InUse) -> impl IntoView {
     };
     let unit = Label::from_name(&card.target).map_or("", Label::unit);
     let error = if card.error >= 10.0 { format!("{:.0}", card.error) } else { format!("{:.3}", card.error) };
-    let place = NodeRef::<html::Div>::new();
-    // It stands above what was pressed to have it.
+    let panel = NodeRef::<html::Div>::new();
+    // The panel is above the button that was pressed.
     Effect::new(move |_| {
-        if let Some(place) = place.get() {
-            place.scroll_into_view();
+        if let Some(panel) = panel.get() {
+            panel.scroll_into_view();
         }
     });
     view! {
-        <div class="in-use" data-testid="adapter" role="status" node_ref=place>
+        <div class="active-adapter" data-testid="adapter" role="status" node_ref=panel>
             <p>
-                <strong>{target} " comes from what you taught: "</strong>
+                <strong>{target} " is predicted by a fine-tuned model: "</strong>
                 {card.strategy.title()} " on " {format::count(card.labels.n, "label", "labels")}
                 ", error ± " {error} " " {unit} " (" {card.error_from.clone()} "), on " {card.base.clone()}
-                {card.emulator.clone().map(|emulator| format!(" beside {emulator}"))}
-                ". All spectra that were read here are answered by it."
+                {card.emulator.clone().map(|emulator| format!(" and {emulator}"))}
+                ". It applies to all spectra on this page."
             </p>
             <p class="actions">
-                <button data-testid="save-adapter" title=title on:click=save>"Save the adapter"</button>
-                <button data-testid="undo-adapter" on:click=move |_| state.forget_adapter()>"Back to the shipped model"</button>
+                <button data-testid="save-adapter" title=title on:click=save>"Save adapter"</button>
+                <button data-testid="undo-adapter" on:click=move |_| state.remove_adapter()>"Return to the shipped model"</button>
             </p>
         </div>
     }

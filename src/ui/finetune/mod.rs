@@ -1,4 +1,4 @@
-//! Teaching on the page: pick a label of the tables that were dropped, compare strategies, use the best.
+//! Fine-tuning panel: choose a label column, compare strategies by cross-validation, apply one.
 
 mod charts;
 mod active_adapter;
@@ -14,77 +14,77 @@ use leptos::prelude::*;
 
 use super::format;
 use super::state::State;
-use active_adapter::InUsePanel;
-use abundance_plane::PlanePanel;
-use progress::Running;
+use abundance_plane::AbundancePanel;
+use active_adapter::ActiveAdapterPanel;
+use comparison::ComparisonPanel;
+use progress::ProgressPanel;
 use setup::Setup;
-use comparison::Verdict;
 
-/// The whole of it, once there are spectra.
+/// The panel; shown when there are spectra, an active adapter or an error.
 #[component]
-pub fn TeachPanel() -> impl IntoView {
+pub fn FinetunePanel() -> impl IntoView {
     let state = expect_context::<State>();
-    let teach = state.teach;
-    let is_there = move || {
-        let has_news = teach.in_use.with(Option::is_some) || teach.trouble.with(Option::is_some);
-        state.rows.with(|rows| !rows.is_empty()) || has_news
+    let finetune = state.finetune;
+    let is_shown = move || {
+        let has_status = finetune.active_adapter.with(Option::is_some) || finetune.error.with(Option::is_some);
+        state.rows.with(|rows| !rows.is_empty()) || has_status
     };
-    let has_labels = Memo::new(move |_| !teach.targets().is_empty());
+    let has_labels = Memo::new(move |_| !finetune.targets().is_empty());
     view! {
-        <Show when=is_there>
-            <section class="teach" data-testid="teach" aria-labelledby="teach-title">
-                <h2 id="teach-title">"Teach"</h2>
-                <InUsePanel/>
-                <Trouble/>
-                <Show when=move || has_labels.get() fallback=|| view! { <Invitation/> }>
+        <Show when=is_shown>
+            <section class="finetune" data-testid="finetune" aria-labelledby="finetune-title">
+                <h2 id="finetune-title">"Fine-tune"</h2>
+                <ActiveAdapterPanel/>
+                <ErrorNotice/>
+                <Show when=move || has_labels.get() fallback=|| view! { <LabelTableHint/> }>
                     <Setup/>
-                    <Running/>
-                    <Remarks/>
-                    <Verdict/>
+                    <ProgressPanel/>
+                    <LabelWarnings/>
+                    <ComparisonPanel/>
                 </Show>
-                <PlanePanel/>
+                <AbundancePanel/>
             </section>
         </Show>
     }
 }
 
-/// What to do when there are no labels yet.
+/// Instructions shown while there are no labels.
 #[component]
-fn Invitation() -> impl IntoView {
+fn LabelTableHint() -> impl IntoView {
     view! {
         <p class="muted">
-            "Make the model work on your spectra: drop a table of labels (CSV, ECSV, VOTable, FITS) with an "
-            <code>"id"</code> " column and, say, " <code>"feh"</code>
-            " for ten or more of them. Learning runs in this tab. An adapter that was saved before can be dropped as well."
+            "Fine-tune the model on your spectra: drop a table of labels (CSV, ECSV, VOTable, FITS) with an "
+            <code>"id"</code> " column and, for example, " <code>"feh"</code>
+            " for at least ten of them. Training runs in this tab. You can also drop a saved adapter."
         </p>
     }
 }
 
-/// What went wrong: also with an adapter that was dropped before any labels.
+/// The last error, including errors with an adapter that was dropped before any labels.
 #[component]
-fn Trouble() -> impl IntoView {
-    let teach = expect_context::<State>().teach;
+fn ErrorNotice() -> impl IntoView {
+    let finetune = expect_context::<State>().finetune;
     view! {
-        {move || teach.trouble.get().map(|why| view! {
-            <div class="notice bad" data-testid="teach-trouble" role="alert"><p>{capital(&format::prose(&why))}</p></div>
+        {move || finetune.error.get().map(|why| view! {
+            <div class="notice bad" data-testid="finetune-error" role="alert"><p>{capital(&format::prose(&why))}</p></div>
         })}
     }
 }
 
-/// What is to be known about the labels.
+/// Warnings about the labels.
 #[component]
-fn Remarks() -> impl IntoView {
-    let teach = expect_context::<State>().teach;
+fn LabelWarnings() -> impl IntoView {
+    let finetune = expect_context::<State>().finetune;
     view! {
-        <ul class="remarks" data-testid="remarks">
-            {move || teach.remarks.get().into_iter().map(|remark| view! {
-                <li class:fatal=remark.is_fatal()>{capital(&format::prose(&remark.to_string()))} "."</li>
+        <ul class="label-warnings" data-testid="label-warnings">
+            {move || finetune.label_warnings.get().into_iter().map(|warning| view! {
+                <li class:fatal=warning.is_fatal()>{capital(&format::prose(&warning.to_string()))} "."</li>
             }).collect_view()}
         </ul>
     }
 }
 
-/// A sentence begins with a capital.
+/// The text with its first letter in upper case.
 fn capital(text: &str) -> String {
     let mut rest = text.chars();
     rest.next().map_or(String::new(), |first| first.to_uppercase().chain(rest).collect())

@@ -1,81 +1,81 @@
-//! What to learn and how.
+//! Form for fine-tuning: label column, groups, subsets, base model, strategies and settings.
 
 use leptos::{ev, prelude::*};
 
-use super::state::{Phase, Teach};
+use super::state::{FinetuneState, Phase};
 use crate::result::finetune::{Settings, Strategy};
 use crate::result::{Label, ModelCard};
 use crate::ui::state::State;
 
-/// A column as people write it: `[Fe/H]` for `feh`.
+/// The symbol of a label column: `[Fe/H]` for `feh`; other column names are returned unchanged.
 pub(super) fn symbol(column: &str) -> String {
     Label::from_name(column).map_or(column.into(), |label| label.symbol().into())
 }
 
-/// The form.
+/// Form that starts a comparison of strategies or a learning curve.
 #[component]
 pub fn Setup() -> impl IntoView {
     let state = expect_context::<State>();
-    let teach = state.teach;
-    let is_ready = move || !teach.is_busy() && teach.strategies.with(|s| !s.is_empty());
+    let finetune = state.finetune;
+    let is_ready = move || !finetune.is_busy() && finetune.strategies.with(|s| !s.is_empty());
     let targets = move || {
-        let chosen = teach.target();
-        let option = |column: crate::engine::finetune_message::TeachColumn| {
+        let chosen = finetune.target();
+        let option = |column: crate::engine::protocol::LabelColumn| {
             let text = format!("{} ({} labels)", symbol(&column.name), column.numbers);
             let is_chosen = chosen.as_deref() == Some(&column.name);
             view! { <option value=column.name.clone() selected=is_chosen>{text}</option> }
         };
-        teach.targets().into_iter().map(option).collect_view()
+        finetune.targets().into_iter().map(option).collect_view()
     };
     let groups = move || {
-        // A column keeps something together only if values repeat.
-        let repeats = |c: &crate::engine::finetune_message::TeachColumn| c.distinct > 1 && c.distinct < c.filled;
+        // A column defines groups only if values repeat.
+        let repeats = |c: &crate::engine::protocol::LabelColumn| c.distinct > 1 && c.distinct < c.filled;
         let is_group =
-            move |c: &crate::engine::finetune_message::TeachColumn| repeats(c) && Label::from_name(&c.name).is_none();
-        let columns: Vec<_> = teach.columns.get().into_iter().filter(is_group).collect();
+            move |c: &crate::engine::protocol::LabelColumn| repeats(c) && Label::from_name(&c.name).is_none();
+        let columns: Vec<_> = finetune.columns.get().into_iter().filter(is_group).collect();
         columns.into_iter().map(|c| view! { <option value=c.name.clone()>{c.name.clone()}</option> }).collect_view()
     };
     view! {
-        <form class="teach-form" on:submit=move |event: ev::SubmitEvent| {
+        <form class="finetune-form" on:submit=move |event: ev::SubmitEvent| {
             event.prevent_default();
             state.compare_strategies(false);
         }>
             <label>
-                "Learn "
-                <select data-testid="teach-target" on:change=move |e| teach.target.set(Some(event_target_value(&e)))>
+                "Label "
+                <select data-testid="finetune-target" on:change=move |e| finetune.target.set(Some(event_target_value(&e)))>
                     {targets}
                 </select>
             </label>
-            <label title="Spectra with the same value in this column stay on one side of every split: repeats of a star, members of a cluster">
-                "Never part those with the same "
-                <select data-testid="teach-groups" on:change=move |e| {
-                    teach.groups.set(Some(event_target_value(&e)).filter(|name| !name.is_empty()));
+            <label title="Spectra with the same value in this column always fall in the same fold: repeat visits of a star, members of a cluster">
+                "Keep together (group column) "
+                <select data-testid="finetune-groups" on:change=move |e| {
+                    finetune.groups.set(Some(event_target_value(&e)).filter(|name| !name.is_empty()));
                 }>
-                    <option value="">"spectra of one id"</option>
+                    <option value="">"spectra with the same id"</option>
                     {groups}
                 </select>
             </label>
-            <OwnCut/>
-            <Base/>
+            <SubsetCutField/>
+            <BaseModelField/>
             <fieldset>
-                <legend>"Compare"</legend>
-                {Strategy::ALL.map(|strategy| view! { <Choice strategy/> }).collect_view()}
+                <legend>"Strategies"</legend>
+                {Strategy::ALL.map(|strategy| view! { <StrategyField strategy/> }).collect_view()}
             </fieldset>
-            <Advanced/>
+            <SettingsFields/>
             <p class="actions">
-                <button class="primary" type="submit" data-testid="teach-compare" disabled=move || !is_ready()>
+                <button class="primary" type="submit" data-testid="finetune-compare" disabled=move || !is_ready()>
                     "Compare strategies"
                 </button>
                 <button
-                    type="button" data-testid="teach-curve" disabled=move || !is_ready()
+                    type="button" data-testid="finetune-curve" disabled=move || !is_ready()
                     on:click=move |_| state.compare_strategies(true)
                 >
-                    "How many labels does it take?"
+                    "Learning curve"
                 </button>
-                <Show when=move || matches!(teach.phase.get(), Phase::Idle)>
-                    <span class="muted">{move || match teach.strategies.with(|s| s.is_empty()) {
-                        true => "Tick a strategy to compare".into(),
-                        false => format!("{}-fold cross-validation", teach.folds.get()),
+                <Show when=move || matches!(finetune.phase.get(), Phase::Idle)>
+                    <span class="muted">{move || match finetune.strategies.with(|s| s.is_empty()) {
+                        true => "Select at least one strategy".into(),
+                        false => format!("{}-fold cross-validation", finetune.folds.get()),
                     }}</span>
                 </Show>
             </p>
@@ -83,76 +83,76 @@ pub fn Setup() -> impl IntoView {
     }
 }
 
-/// The model to teach, and what it has seen: labels of those very stars prove nothing.
+/// Choice of the base model, with a warning if its training set overlaps a common test set.
 #[component]
-fn Base() -> impl IntoView {
-    let teach = expect_context::<State>().teach;
+fn BaseModelField() -> impl IntoView {
+    let finetune = expect_context::<State>().finetune;
     let options = move || {
-        let chosen = teach.base.get_untracked();
+        let chosen = finetune.base_model.get_untracked();
         let option = |model: ModelCard| {
             let text = format!("{} {}", model.name, model.version);
             view! { <option value=model.name.clone() selected=chosen.as_ref() == Some(&model.name)>{text}</option> }
         };
-        teach.bases.get().into_iter().map(option).collect_view()
+        finetune.base_models.get().into_iter().map(option).collect_view()
     };
-    let what = move || {
-        let chosen = teach.base.get();
-        let models = teach.bases.get();
+    let description = move || {
+        let chosen = finetune.base_model.get();
+        let models = finetune.base_models.get();
         let model = models.iter().find(|m| chosen.as_ref() == Some(&m.name)).or(models.first())?;
         let warning = if model.trained_on.contains("MILES") {
-            " It has seen the stars of MILES: what it says of them proves nothing. To try teaching on those, choose lrs-mlp-synthetic."
+            " The training set includes the MILES stars: do not judge the model on them. To test fine-tuning on MILES, choose lrs-mlp-synthetic."
         } else {
             ""
         };
         Some(format!("{} was trained on {}.{warning}", model.name, model.trained_on))
     };
     view! {
-        <Show when=move || teach.bases.with(|bases| bases.len() > 1)>
+        <Show when=move || finetune.base_models.with(|base_models| base_models.len() > 1)>
             <label>
-                "Start from "
-                <select data-testid="teach-base" on:change=move |e| teach.base.set(Some(event_target_value(&e)))>
+                "Base model "
+                <select data-testid="finetune-base" on:change=move |e| finetune.base_model.set(Some(event_target_value(&e)))>
                     {options}
                 </select>
             </label>
-            <p class="base-says muted" data-testid="base-says">{what}</p>
+            <p class="base-description muted" data-testid="base-description">{description}</p>
         </Show>
     }
 }
 
-/// Where the stars are parted when they are judged, beside [Fe/H] = −1.
+/// Column and threshold of the subsets that are reported in addition to [Fe/H] below and above −1.
 #[component]
-fn OwnCut() -> impl IntoView {
-    let teach = expect_context::<State>().teach;
+fn SubsetCutField() -> impl IntoView {
+    let finetune = expect_context::<State>().finetune;
     let columns = move || {
         let mut names: Vec<String> =
-            teach.columns.get().into_iter().filter(|c| c.numbers > 0 && c.distinct > 1).map(|c| c.name).collect();
-        // Of a label of ours that no table has, the model's own answer.
+            finetune.columns.get().into_iter().filter(|c| c.numbers > 0 && c.distinct > 1).map(|c| c.name).collect();
+        // For a label that no table has, the subsets use the predicted value.
         let ours = Label::ALL.into_iter().filter(|label| *label != Label::Rv).map(|label| label.name().to_string());
         names.extend(ours.filter(|name| !names.contains(name)).collect::<Vec<_>>());
         let option = |name: String| {
-            let is_chosen = teach.cut_by.with_untracked(|by| by.as_ref() == Some(&name));
+            let is_chosen = finetune.subset_column.with_untracked(|by| by.as_ref() == Some(&name));
             view! { <option value=name.clone() selected=is_chosen>{symbol(&name)}</option> }
         };
         names.into_iter().map(option).collect_view()
     };
     view! {
-        <label title="Scores are shown for metal-poor and metal-rich stars, and for those on either side of a value of yours">
-            "Judge separately below and above "
-            <select data-testid="teach-cut-by" on:change=move |e| {
-                teach.cut_by.set(Some(event_target_value(&e)).filter(|name| !name.is_empty()));
+        <label title="Scores are always given for [Fe/H] below and above −1. Choose a column to add scores below and above a second threshold">
+            "Report separately below / above "
+            <select data-testid="finetune-subset-column" on:change=move |e| {
+                finetune.subset_column.set(Some(event_target_value(&e)).filter(|name| !name.is_empty()));
             }>
-                <option value="">"[Fe/H] = −1 alone"</option>
+                <option value="">"[Fe/H] = −1 only"</option>
                 {columns}
             </select>
         </label>
-        <Show when=move || teach.cut_by.with(Option::is_some)>
+        <Show when=move || finetune.subset_column.with(Option::is_some)>
             <label>
                 "at "
                 <input
-                    type="number" step="any" required class="cut-at" data-testid="teach-cut-at"
-                    prop:value=move || teach.cut_at.get().map(|at| at.to_string())
+                    type="number" step="any" required class="subset-threshold" data-testid="finetune-subset-threshold"
+                    prop:value=move || finetune.subset_threshold.get().map(|at| at.to_string())
                     on:change=move |e| {
-                        teach.cut_at.set(event_target_value(&e).parse().ok().filter(|at: &f64| at.is_finite()));
+                        finetune.subset_threshold.set(event_target_value(&e).parse().ok().filter(|at: &f64| at.is_finite()));
                     }
                 />
             </label>
@@ -161,21 +161,21 @@ fn OwnCut() -> impl IntoView {
 }
 
 #[component]
-fn Choice(strategy: Strategy) -> impl IntoView {
-    let teach = expect_context::<State>().teach;
-    let what = match strategy {
-        Strategy::ZeroShot => "the shipped model as it is",
-        Strategy::Residual => "a small network that corrects it",
-        Strategy::Lora => "low-rank corrections of its layers",
-        Strategy::Full => "all of its weights",
-        Strategy::Scratch => "a new network, from your labels alone",
+fn StrategyField(strategy: Strategy) -> impl IntoView {
+    let finetune = expect_context::<State>().finetune;
+    let description = match strategy {
+        Strategy::ZeroShot => "the shipped model, unchanged",
+        Strategy::Residual => "trains a small network that corrects the shipped model",
+        Strategy::Lora => "trains low-rank corrections of the layers",
+        Strategy::Full => "trains all weights",
+        Strategy::Scratch => "trains a new network on your labels only",
     };
     view! {
-        <label class="choice" title=what>
+        <label class="choice" title=description>
             <input
                 type="checkbox" data-testid=format!("strategy-{}", strategy.name())
-                prop:checked=move || teach.strategies.with(|s| s.contains(&strategy))
-                on:change=move |e| teach.strategies.update(|s| {
+                prop:checked=move || finetune.strategies.with(|s| s.contains(&strategy))
+                on:change=move |e| finetune.strategies.update(|s| {
                     if event_target_checked(&e) { s.insert(strategy); } else { s.remove(&strategy); }
                 })
             />
@@ -184,66 +184,66 @@ fn Choice(strategy: Strategy) -> impl IntoView {
     }
 }
 
-/// Settings that the defaults are good for.
+/// Cross-validation and training settings; the defaults suit most uses.
 #[component]
-fn Advanced() -> impl IntoView {
-    let teach = expect_context::<State>().teach;
+fn SettingsFields() -> impl IntoView {
+    let finetune = expect_context::<State>().finetune;
     view! {
         <details class="advanced">
             <summary>"Settings"</summary>
             <p class="actions">
-                <button type="button" class="quiet" on:click=move |_| teach.settings.set(Settings::default())>"For few labels"</button>
-                <button type="button" class="quiet" on:click=move |_| teach.settings.set(Settings::paper())>
-                    "As in the transfer study"
+                <button type="button" class="quiet" on:click=move |_| finetune.settings.set(Settings::default())>"Defaults (few labels)"</button>
+                <button type="button" class="quiet" on:click=move |_| finetune.settings.set(Settings::zhao2026())>
+                    "As in Zhao et al. (2026)"
                 </button>
             </p>
             <div class="settings">
-                <Number teach name="Folds" min=2.0 max=20.0 get=|t| f64::from(t.folds.get()) set=|t, v| t.folds.set(v as u32)/>
-                <Number teach name="Seeds" min=1.0 max=10.0 get=|t| f64::from(t.seeds.get()) set=|t, v| t.seeds.set(v as u32)/>
-                <Rate teach/>
-                <Number teach name="Most epochs" min=1.0 max=5000.0
+                <NumberField finetune name="Folds" min=2.0 max=20.0 get=|t| f64::from(t.folds.get()) set=|t, v| t.folds.set(v as u32)/>
+                <NumberField finetune name="Seeds" min=1.0 max=10.0 get=|t| f64::from(t.seeds.get()) set=|t, v| t.seeds.set(v as u32)/>
+                <LearningRateField finetune/>
+                <NumberField finetune name="Maximum epochs" min=1.0 max=5000.0
                     get=|t| t.settings.get().epochs as f64 set=|t, v| t.settings.update(|s| s.epochs = v as usize)/>
-                <Number teach name="Patience" min=1.0 max=5000.0
+                <NumberField finetune name="Patience" min=1.0 max=5000.0
                     get=|t| t.settings.get().patience as f64 set=|t, v| t.settings.update(|s| s.patience = v as usize)/>
-                <Number teach name="Batch" min=1.0 max=4096.0
+                <NumberField finetune name="Batch size" min=1.0 max=4096.0
                     get=|t| t.settings.get().batch as f64 set=|t, v| t.settings.update(|s| s.batch = v as usize)/>
-                <Number teach name="Weight decay" min=0.0 max=1.0
+                <NumberField finetune name="Weight decay" min=0.0 max=1.0
                     get=|t| decimal(t.settings.get().weight_decay) set=|t, v| t.settings.update(|s| s.weight_decay = v as f32)/>
-                <Number teach name="Validation part" min=0.0 max=0.5
+                <NumberField finetune name="Validation fraction" min=0.0 max=0.5
                     get=|t| t.settings.get().validation set=|t, v| t.settings.update(|s| s.validation = v)/>
-                <Number teach name="LoRA rank" min=1.0 max=512.0
-                    get=|t| t.settings.get().rank as f64 set=|t, v| t.settings.update(|s| s.rank = v as usize)/>
-                <Number teach name="LoRA α" min=0.0 max=10000.0
-                    get=|t| t.settings.get().alpha set=|t, v| t.settings.update(|s| s.alpha = v)/>
-                <Number teach name="Residual head’s width" min=1.0 max=2048.0
-                    get=|t| t.settings.get().hidden as f64 set=|t, v| t.settings.update(|s| s.hidden = v as usize)/>
+                <NumberField finetune name="LoRA rank" min=1.0 max=512.0
+                    get=|t| t.settings.get().lora_rank as f64 set=|t, v| t.settings.update(|s| s.lora_rank = v as usize)/>
+                <NumberField finetune name="LoRA α" min=0.0 max=10000.0
+                    get=|t| t.settings.get().lora_alpha set=|t, v| t.settings.update(|s| s.lora_alpha = v)/>
+                <NumberField finetune name="Residual head width" min=1.0 max=2048.0
+                    get=|t| t.settings.get().head_width as f64 set=|t, v| t.settings.update(|s| s.head_width = v as usize)/>
             </div>
         </details>
     }
 }
 
-/// A number as it was typed, without what single precision adds.
+/// A single-precision number as the user typed it, without the digits that the conversion to `f64` adds.
 fn decimal(v: f32) -> f64 {
     v.to_string().parse().unwrap_or_else(|_| f64::from(v))
 }
 
 #[component]
-fn Number(
-    teach: Teach,
+fn NumberField(
+    finetune: FinetuneState,
     name: &'static str,
     min: f64,
     max: f64,
-    get: fn(Teach) -> f64,
-    set: fn(Teach, f64),
+    get: fn(FinetuneState) -> f64,
+    set: fn(FinetuneState, f64),
 ) -> impl IntoView {
     view! {
         <label>
             {name}
             <input
-                type="number" step="any" min=min max=max prop:value=move || get(teach).to_string()
+                type="number" step="any" min=min max=max prop:value=move || get(finetune).to_string()
                 on:change=move |e| {
                     if let Ok(value) = event_target_value(&e).parse::<f64>() {
-                        set(teach, value.clamp(min, max));
+                        set(finetune, value.clamp(min, max));
                     }
                 }
             />
@@ -251,18 +251,18 @@ fn Number(
     }
 }
 
-/// The learning rate: each strategy's own if the field is empty.
+/// Field for the learning rate; empty for the default of each strategy.
 #[component]
-fn Rate(teach: Teach) -> impl IntoView {
-    let value = move || teach.settings.get().rate.map_or(String::new(), |rate| rate.to_string());
+fn LearningRateField(finetune: FinetuneState) -> impl IntoView {
+    let value = move || finetune.settings.get().learning_rate.map_or(String::new(), |rate| rate.to_string());
     view! {
         <label>
             "Learning rate"
             <input
-                type="number" step="any" min="0" max="1" placeholder="each strategy’s own" prop:value=value
+                type="number" step="any" min="0" max="1" placeholder="default of each strategy" prop:value=value
                 on:change=move |e| {
                     let rate = event_target_value(&e).parse::<f64>().ok().filter(|rate| *rate > 0.0);
-                    teach.settings.update(|s| s.rate = rate.map(|rate| rate.clamp(1e-8, 1.0)));
+                    finetune.settings.update(|s| s.learning_rate = rate.map(|rate| rate.clamp(1e-8, 1.0)));
                 }
             />
         </label>

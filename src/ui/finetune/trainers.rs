@@ -1,4 +1,4 @@
-//! Workers that train: started when something is to be learned, each connected with the engine by a port.
+//! Training workers: started when training begins, each connected to the engine by a message port.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -6,35 +6,34 @@ use std::rc::{Rc, Weak};
 use gloo::timers::callback::Timeout;
 use web_sys::MessageChannel;
 
-use crate::engine::Request;
 use crate::engine::client::EngineClient;
-use crate::engine::finetune_message::TeachRequest;
+use crate::engine::protocol::{FinetuneRequest, Request, WorkerRequest};
 use crate::ui::engine_link::EngineLink;
 
-/// Where the trainer's program lies, relative to the page.
+/// URL of the training worker, relative to the page.
 const WORKER_URL: &str = "./engine-worker.js?program=trainer";
 
-/// Most trainers: each holds a copy of the model.
-const MOST: usize = 4;
+/// Maximum number of training workers: each holds a copy of the model.
+const MAX_TRAINERS: usize = 4;
 
-/// The trainers of one engine.
+/// Training workers of one engine.
 #[derive(Default)]
 pub struct Trainers {
     clients: RefCell<Vec<Option<EngineClient>>>,
 }
 
 impl Trainers {
-    /// Starts them if there are none; one a core of this machine.
+    /// Starts one worker per CPU core, at most [`MAX_TRAINERS`], if none is running.
     pub fn ensure(self: &Rc<Self>, engine: &Rc<EngineLink>) {
         if self.clients.borrow().iter().any(Option::is_some) {
             return;
         }
         let cores = web_sys::window().map_or(1.0, |w| w.navigator().hardware_concurrency()) as usize;
-        let clients = (0..cores.clamp(1, MOST)).map(|number| self.start(number, engine)).collect();
+        let clients = (0..cores.clamp(1, MAX_TRAINERS)).map(|number| self.start(number, engine)).collect();
         self.clients.replace(clients);
     }
 
-    /// Ends all of them: their engine is gone.
+    /// Ends all workers, when their engine has stopped.
     pub fn end(&self) {
         self.clients.take();
     }
@@ -42,29 +41,29 @@ impl Trainers {
     fn start(self: &Rc<Self>, number: usize, engine: &Rc<EngineLink>) -> Option<EngineClient> {
         let on_crash = {
             let (trainers, engine) = (self.clone(), Rc::downgrade(engine));
-            // Not at once: the client that reports the crash is still on the stack.
+            // Deferred: the client that reports the crash is still on the stack.
             move |why: String| {
                 let (trainers, engine) = (trainers.clone(), engine.clone());
-                Timeout::new(0, move || trainers.lost(number, &why, &engine)).forget();
+                Timeout::new(0, move || trainers.on_crash(number, &why, &engine)).forget();
             }
         };
         let started = EngineClient::spawn(WORKER_URL, |_| {}, on_crash).and_then(|client| {
             let channel = MessageChannel::new().map_err(|e| format!("{e:?}"))?;
-            client.send(&Request::Train, &[channel.port1().into()])?;
-            let taken = TeachRequest::TakeTrainer { trainer: number as u32 };
-            engine.send(&Request::Teaching(taken), &[channel.port2().into()]);
+            client.send(&Request::Worker(WorkerRequest::Train), &[channel.port1().into()])?;
+            let request = FinetuneRequest::ConnectTrainer { trainer: number as u32 };
+            engine.send(&Request::Finetune(request), &[channel.port2().into()]);
             Ok(client)
         });
-        started.map_err(|why| engine.trouble_in_teaching(why)).ok()
+        started.map_err(|why| engine.report_training_error(why)).ok()
     }
 
-    fn lost(&self, number: usize, why: &str, engine: &Weak<EngineLink>) {
+    fn on_crash(&self, number: usize, why: &str, engine: &Weak<EngineLink>) {
         if let Some(client) = self.clients.borrow_mut().get_mut(number) {
             client.take();
         }
         if let Some(engine) = engine.upgrade() {
-            engine.trouble_in_teaching(format!("A worker that trained stopped ({why})"));
-            engine.send(&Request::Teaching(TeachRequest::TrainerLost { trainer: number as u32 }), &[]);
+            engine.report_training_error(format!("A training worker stopped ({why})"));
+            engine.send(&Request::Finetune(FinetuneRequest::TrainerLost { trainer: number as u32 }), &[]);
         }
     }
 }

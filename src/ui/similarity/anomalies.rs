@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::result::similarity::{Oddity, Score};
+use crate::result::similarity::{AnomalyScores, Score};
 use crate::ui::state::State;
 
 /// Rows shown; the oddest are what is looked for.
@@ -10,9 +10,9 @@ const SHOWN: usize = 200;
 
 /// The ranked list.
 #[component]
-pub fn Oddities() -> impl IntoView {
+pub fn Anomalies() -> impl IntoView {
     let state = expect_context::<State>();
-    let all = state.likes.oddities;
+    let all = state.similarity.oddities;
     let select = move |id: u32| {
         let key = state
             .rows
@@ -21,7 +21,7 @@ pub fn Oddities() -> impl IntoView {
             state.select(key);
         }
     };
-    let row = move |rank: usize, o: Oddity| {
+    let row = move |rank: usize, o: AnomalyScores| {
         let spectrum = o.spectrum;
         view! {
             <tr>
@@ -39,7 +39,7 @@ pub fn Oddities() -> impl IntoView {
                 <h3>"Oddest first"</h3>
                 <p class="muted">
                     "Three scores, each with the per cent of the simulated reference stars that have a smaller one: how badly the "
-                    "spectrum is rebuilt from its own embedding, how far its tenth nearest neighbour is, and how badly the two surveys "
+                    "spectrum is reconstructed from its own embedding, how far its tenth nearest neighbour is, and how badly the two surveys "
                     "predict each other where both saw the star. Ranked by the score that stands out most."
                 </p>
                 <div class="table-scroll">

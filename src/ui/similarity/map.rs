@@ -6,10 +6,10 @@ use leptos::prelude::*;
 
 use super::map_canvas::MapCanvas;
 use super::state::number;
-use crate::plot::Cloud;
+use crate::plot::ScatterRaster;
 use crate::preprocess::stats::median;
+use crate::result::similarity::{LabelInfo, MapPoints, StarRef};
 use crate::result::specclip::Modality;
-use crate::result::similarity::{LabelInfo, MapPoints, Star};
 use crate::ui::state::State;
 
 /// Stars of an example set: more add nothing.
@@ -19,13 +19,13 @@ const EXAMPLES: usize = 50;
 #[component]
 pub fn Map() -> impl IntoView {
     let state = expect_context::<State>();
-    move || state.likes.map.get().map(|points| view! { <Drawn points/> })
+    move || state.similarity.map.get().map(|points| view! { <Drawn points/> })
 }
 
 #[component]
 fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
     let state = expect_context::<State>();
-    let labels = state.likes.card.with_untracked(|c| c.as_ref().map_or(Vec::new(), |c| c.labels.clone()));
+    let labels = state.similarity.card.with_untracked(|c| c.as_ref().map_or(Vec::new(), |c| c.labels.clone()));
     let colour_by = RwSignal::new(0usize);
     let survey = RwSignal::new(Modality::Lrs);
     let here = StoredValue::new(points.clone());
@@ -33,16 +33,17 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
     let rows = Memo::new(move |_| {
         here.with_value(|p| (0..p.stars.len()).filter(|&i| p.modalities[i] == survey.get()).collect::<Vec<_>>())
     });
-    let selected =
-        Memo::new(move |_| state.selected.get().filter(|key| state.is_current(*key)).map(|key| Star::Dropped(key.id)));
+    let selected = Memo::new(move |_| {
+        state.selected.get().filter(|key| state.is_current(*key)).map(|key| StarRef::Dropped(key.id))
+    });
     let cloud = Memo::new(move |_| {
         let column = colour_by.get();
         here.with_value(|p| {
-            rows.with(|rows| Cloud {
+            rows.with(|rows| ScatterRaster {
                 x: rows.iter().map(|&i| p.x[i]).collect(),
                 y: rows.iter().map(|&i| p.y[i]).collect(),
                 value: rows.iter().map(|&i| p.labels.get(column).map_or(f32::NAN, |c| c[i])).collect(),
-                is_own: rows.iter().map(|&i| matches!(p.stars[i], Star::Dropped(_))).collect(),
+                is_own: rows.iter().map(|&i| matches!(p.stars[i], StarRef::Dropped(_))).collect(),
                 chosen: selected.get().and_then(|star| rows.iter().position(|&i| p.stars[i] == star)),
             })
         })
@@ -54,18 +55,19 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
         move |point: usize| rows.with_untracked(|rows| here.with_value(|p| rows.get(point).map(|&i| p.stars[i])));
     let picked = Callback::new(move |point| {
         if let Some(star) = star(point) {
-            state.likes.trail.set(Vec::new());
+            state.similarity.trail.set(Vec::new());
             state.find_likes(vec![star], true);
         }
     });
     let find = move |_| {
-        let queries: Vec<Star> = chosen.with_untracked(|c| c.iter().take(EXAMPLES).filter_map(|p| star(*p)).collect());
+        let queries: Vec<StarRef> =
+            chosen.with_untracked(|c| c.iter().take(EXAMPLES).filter_map(|p| star(*p)).collect());
         if !queries.is_empty() {
-            state.likes.trail.set(Vec::new());
+            state.similarity.trail.set(Vec::new());
             state.find_likes(queries, true);
         }
     };
-    let own = points.stars.iter().filter(|s| matches!(s, Star::Dropped(_))).count();
+    let own = points.stars.iter().filter(|s| matches!(s, StarRef::Dropped(_))).count();
     let percent = points.variance.map(|v| 100.0 * v);
     let says = format!(
         "Map of {} stars, {own} of them yours, in the plane of the first two principal components of their embeddings. Arrows move it, plus and minus zoom, 0 shows all.",
@@ -101,7 +103,7 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
                 "The first two principal components of the reference stars' embeddings: the first to the right ({:.0} % of their variance), the second upwards ({:.0} %). Squares with a rim are yours, that with a broad rim is the selected one. Click a star to find its like.",
                 percent[0], percent[1]
             )}</p>
-            <div class="teach-form likes-form">
+            <div class="finetune-form likes-form">
                 <label>"Survey "
                     <select data-testid="map-survey" on:change=move |event| {
                         chosen.set(Vec::new());
@@ -118,7 +120,7 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
                 </label>
                 {move || {
                     let label = infos.get(colour_by.get())?.clone();
-                    let (low, high) = cloud.with(Cloud::range)?;
+                    let (low, high) = cloud.with(ScatterRaster::range)?;
                     let text = |v: f64| number(v, label.unit == "K");
                     Some(view! { <span class="ramp">{text(low)} <span class="ramp-bar" aria-hidden="true"></span> {text(high)} " " {label.unit.clone()}</span> })
                 }}

@@ -4,7 +4,7 @@ use leptos::{ev, html, prelude::*};
 use wasm_bindgen::{Clamped, JsCast};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
-use crate::plot::{Cloud, Paint, Window};
+use crate::plot::{Paint, ScatterRaster, Window};
 use crate::ui::plot_canvas::watch_size;
 use crate::ui::theme::PlotTheme;
 
@@ -15,7 +15,7 @@ const STEP: f64 = 1.5;
 /// under the pointer. `is_lasso`: dragging draws a line instead of moving the plane.
 #[component]
 pub fn MapCanvas(
-    cloud: Memo<Cloud>,
+    cloud: Memo<ScatterRaster>,
     #[prop(into)] says: Signal<String>,
     is_lasso: RwSignal<bool>,
     hover: RwSignal<Option<usize>>,

@@ -1,4 +1,4 @@
-//! Look-alikes on the page: stars like a spectrum, the spectrum in the other survey, the map, the oddities.
+//! Similar spectra on the page: stars like a spectrum, the spectrum in the other survey, the map, the oddities.
 
 mod map;
 mod map_canvas;
@@ -11,27 +11,27 @@ use leptos::prelude::*;
 use web_sys::HtmlInputElement;
 
 use super::format;
-use super::model_card::WholeCard;
+use super::model_card::ModelCardDialog;
 use super::state::State;
-use crate::result::similarity::Star;
+use crate::result::similarity::StarRef;
+use anomalies::Anomalies;
 use map::Map;
 use neighbours::Neighbours;
-use anomalies::Oddities;
 use state::Sight;
 use translation::Translated;
 
 /// The whole of it, once there are spectra.
 #[component]
-pub fn LikesPanel() -> impl IntoView {
+pub fn SimilarityPanel() -> impl IntoView {
     let state = expect_context::<State>();
-    let likes = state.likes;
+    let likes = state.similarity;
     let is_there = Memo::new(move |_| state.rows.with(|rows| rows.iter().any(|row| state.is_current(row.key))));
     // What is chosen below shall stay when the same question is asked again.
     let sight = Memo::new(move |_| likes.sight.get());
     view! {
         <Show when=move || is_there.get()>
-            <section class="teach likes" data-testid="likes" aria-labelledby="likes-title">
-                <h2 id="likes-title">"Look-alikes"</h2>
+            <section class="finetune likes" data-testid="likes" aria-labelledby="likes-title">
+                <h2 id="likes-title">"Similar spectra"</h2>
                 <Questions/>
                 <Busy/>
                 {move || likes.trouble.get().map(|why| view! {
@@ -42,7 +42,7 @@ pub fn LikesPanel() -> impl IntoView {
                     Sight::Neighbours => view! { <Neighbours/> }.into_any(),
                     Sight::Translation => view! { <Translated/> }.into_any(),
                     Sight::Map => view! { <Map/> }.into_any(),
-                    Sight::Oddities => view! { <Oddities/> }.into_any(),
+                    Sight::Anomalies => view! { <Anomalies/> }.into_any(),
                 }}
                 <Indices/>
             </section>
@@ -54,7 +54,7 @@ pub fn LikesPanel() -> impl IntoView {
 #[component]
 fn Questions() -> impl IntoView {
     let state = expect_context::<State>();
-    let likes = state.likes;
+    let likes = state.similarity;
     let selected = Memo::new(move |_| state.selected_row().map(|row| row.key).filter(|key| state.is_current(*key)));
     let name = move || {
         let row = state.selected_row().filter(|row| state.is_current(row.key));
@@ -73,7 +73,7 @@ fn Questions() -> impl IntoView {
     let find = Callback::new(move |()| {
         if let Some(key) = selected.get_untracked() {
             likes.trail.set(Vec::new());
-            state.find_likes(vec![Star::Dropped(key.id)], true);
+            state.find_likes(vec![StarRef::Dropped(key.id)], true);
         }
     });
     let translate = Callback::new(move |()| {
@@ -91,11 +91,11 @@ fn Questions() -> impl IntoView {
                 " The encoders and their index of simulated stars are fetched when first asked for, and kept."
             )}
         </p>
-        <p class="actions" role="group" aria-label="Look-alikes">
+        <p class="actions" role="group" aria-label="Similar spectra">
             {button("Find its like", "find-likes", Sight::Neighbours, find, true)}
             {button("See it in the other survey", "translate", Sight::Translation, translate, true)}
             {button("Map of all", "draw-map", Sight::Map, Callback::new(move |()| state.draw_map()), false)}
-            {button("Rank by oddity", "rank-oddities", Sight::Oddities, Callback::new(move |()| state.rank_oddities()), false)}
+            {button("Rank by oddity", "rank-oddities", Sight::Anomalies, Callback::new(move |()| state.rank_oddities()), false)}
         </p>
     }
 }
@@ -104,7 +104,7 @@ fn Questions() -> impl IntoView {
 #[component]
 fn Busy() -> impl IntoView {
     let state = expect_context::<State>();
-    let likes = state.likes;
+    let likes = state.similarity;
     let is_busy = move || likes.is_waiting.get() || likes.loading.with(Option::is_some);
     let says = move || match (likes.loading.get(), likes.embedding.get()) {
         (Some((what, done, total)), _) if total > 0 => {
@@ -121,9 +121,9 @@ fn Busy() -> impl IntoView {
     };
     view! {
         <Show when=is_busy>
-            <div class="teach-progress" data-testid="likes-progress">
+            <div class="finetune-progress" data-testid="likes-progress">
                 <p role="status">{says}</p>
-                <progress aria-label="Look-alikes" max="1" prop:value=move || part().unwrap_or(0.0)></progress>
+                <progress aria-label="Similar spectra" max="1" prop:value=move || part().unwrap_or(0.0)></progress>
                 <button data-testid="stop-likes" on:click=move |_| state.stop_likes()>"Stop"</button>
             </div>
         </Show>
@@ -134,7 +134,7 @@ fn Busy() -> impl IntoView {
 #[component]
 fn Indices() -> impl IntoView {
     let state = expect_context::<State>();
-    let likes = state.likes;
+    let likes = state.similarity;
     let add = move |event: leptos::ev::Event| {
         let input = event_target::<HtmlInputElement>(&event);
         if let Some(file) = input.files().and_then(|files| files.get(0)) {
@@ -153,7 +153,7 @@ fn Indices() -> impl IntoView {
             <details class="indices">
                 <summary>"What is searched: " {format::count(card.indices.len(), "index", "indices")} " and your spectra, by " {card.model.clone()}</summary>
                 <ul>{rows.collect_view()}</ul>
-                <WholeCard card=card.card.clone() place="likes-card"/>
+                <ModelCardDialog card=card.card.clone() id_prefix="likes-card"/>
                 {(!refused.is_empty()).then(|| view! {
                     <p>{format::count(refused.len(), "spectrum", "spectra")} " cannot be compared: " {refused[0].1.clone()}</p>
                 })}

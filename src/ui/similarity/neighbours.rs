@@ -7,8 +7,8 @@ use leptos::prelude::*;
 use super::state::number;
 use crate::plot::{Chart, Mark, Paint, Plot, range_of};
 use crate::result::Flag;
+use crate::result::similarity::{LabelFilter, Neighbour, SimilarityView, StarRef, Thumbnail};
 use crate::result::specclip::Modality;
-use crate::result::similarity::{LabelRule, LikesView, Neighbour, Star, Thumbnail};
 use crate::ui::chart_canvas::ChartCanvas;
 use crate::ui::download::save_text;
 use crate::ui::parameters::FlagChip;
@@ -18,7 +18,7 @@ use crate::ui::state::State;
 #[component]
 pub fn Neighbours() -> impl IntoView {
     let state = expect_context::<State>();
-    let likes = state.likes;
+    let likes = state.similarity;
     view! {
         <Settings/>
         {move || likes.found.get().map(|view| view! { <Found view/> })}
@@ -26,7 +26,7 @@ pub fn Neighbours() -> impl IntoView {
 }
 
 fn again(state: State) {
-    if let Some(queries) = state.likes.trail.with_untracked(|t| t.last().cloned()) {
+    if let Some(queries) = state.similarity.trail.with_untracked(|t| t.last().cloned()) {
         state.find_likes(queries, false);
     }
 }
@@ -34,19 +34,19 @@ fn again(state: State) {
 #[component]
 fn Settings() -> impl IntoView {
     let state = expect_context::<State>();
-    let likes = state.likes;
+    let likes = state.similarity;
     let labels = Memo::new(move |_| likes.card.with(|c| c.as_ref().map_or(Vec::new(), |c| c.labels.clone())));
     let label = RwSignal::new(String::new());
     let apart = RwSignal::new(String::from("1"));
     let set_rule = move || {
         let (label, by) = (label.get_untracked(), apart.get_untracked().trim().parse::<f64>().ok());
         let by = by.filter(|by| by.is_finite() && *by > 0.0);
-        let rule = by.filter(|_| !label.is_empty()).map(|by| LabelRule::Differs { label, by });
+        let rule = by.filter(|_| !label.is_empty()).map(|by| LabelFilter::Differs { label, by });
         likes.options.update(|options| options.rule = rule);
         again(state);
     };
     view! {
-        <div class="teach-form likes-form">
+        <div class="finetune-form likes-form">
             <label class="choice">
                 <input type="checkbox" data-testid="in-other" prop:checked=move || likes.options.with(|o| o.in_other)
                     on:change=move |event| {
@@ -83,9 +83,9 @@ fn Settings() -> impl IntoView {
 }
 
 #[component]
-fn Found(view: Arc<LikesView>) -> impl IntoView {
+fn Found(view: Arc<SimilarityView>) -> impl IntoView {
     let state = expect_context::<State>();
-    let likes = state.likes;
+    let likes = state.similarity;
     let names = match view.ids.as_slice() {
         [one] => one.clone(),
         many => format!("{} stars together", many.len()),
@@ -130,9 +130,9 @@ fn Found(view: Arc<LikesView>) -> impl IntoView {
                 <button data-testid="likes-back" disabled=move || !can_go_back() on:click=move |_| state.find_before()>"Back"</button>
                 <button data-testid="save-neighbours" disabled=none on:click=table>"Save them, CSV"</button>
             </p>
-            {view.is_far.then(|| view! {
+            {view.is_out_of_distribution.then(|| view! {
                 <p data-testid="likes-far">
-                    <FlagChip flag=Flag::OutOfTraining explained=false/>
+                    <FlagChip flag=Flag::OutOfTraining has_meaning=false/>
                     " Stranger than 99 % of the simulated stars that the encoders were tried on: what they read from this spectrum means little."
                 </p>
             })}
@@ -155,7 +155,7 @@ fn Found(view: Arc<LikesView>) -> impl IntoView {
 #[component]
 fn One(neighbour: Neighbour, beside: Option<Thumbnail>, is_first: bool) -> impl IntoView {
     let state = expect_context::<State>();
-    let likes = state.likes;
+    let likes = state.similarity;
     let labels = likes.card.with_untracked(|c| c.as_ref().map_or(Vec::new(), |c| c.labels.clone()));
     let known = labels.iter().enumerate().filter(|(i, _)| neighbour.labels.get(*i).is_some_and(Option::is_some));
     let text: Vec<String> = known
@@ -166,9 +166,9 @@ fn One(neighbour: Neighbour, beside: Option<Thumbnail>, is_first: bool) -> impl 
     let has_both = beside.is_some();
     let star = neighbour.star;
     let whose = match star {
-        Star::Dropped(_) => "yours",
-        Star::Indexed { index: 0, .. } => "simulated",
-        Star::Indexed { .. } => "your index",
+        StarRef::Dropped(_) => "yours",
+        StarRef::Indexed { index: 0, .. } => "simulated",
+        StarRef::Indexed { .. } => "your index",
     };
     view! {
         <li data-testid="neighbour">
@@ -184,7 +184,7 @@ fn One(neighbour: Neighbour, beside: Option<Thumbnail>, is_first: bool) -> impl 
                 <span class="key series-0">"this neighbour"</span>
                 {has_both.then(|| view! { <span class="key series-1">"yours"</span><span class="key series-2">"neighbour − yours"</span> })}
             </p>
-            <ChartCanvas chart=Memo::new(move |_| chart.clone()) says=says test_id=if is_first { "neighbour-chart" } else { "another-neighbour-chart" }/>
+            <ChartCanvas chart=Memo::new(move |_| chart.clone()) description=says test_id=if is_first { "neighbour-chart" } else { "another-neighbour-chart" }/>
         </li>
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use crate::engine::similarity_message::{LikesEvent, LikesRequest};
-use crate::engine::{Request, SpectrumId};
-use crate::result::similarity::{LikesCard, LikesView, MapPoints, Oddity, SearchOptions, Star, Translation};
+use crate::engine::protocol::{Request, SimilarityEvent, SimilarityRequest, SpectrumId};
+use crate::result::similarity::{
+    AnomalyScores, MapPoints, SearchOptions, SimilarityCard, SimilarityView, StarRef, Translation,
+};
 use crate::ui::download::save_bytes;
 use crate::ui::state::{RowKey, State};
 
@@ -22,14 +23,14 @@ pub enum Sight {
     /// All stars in a plane.
     Map,
     /// The dropped spectra by how odd they are.
-    Oddities,
+    Anomalies,
 }
 
 /// Signals of the panel; a handle, copied freely.
 #[derive(Clone, Copy)]
 pub struct Likes {
     /// What answers, once it is there.
-    pub card: RwSignal<Option<LikesCard>>,
+    pub card: RwSignal<Option<SimilarityCard>>,
     /// What is being fetched: so many bytes of so many.
     pub loading: RwSignal<Option<(String, u64, u64)>>,
     /// Spectra embedded of all, while some are not.
@@ -41,13 +42,13 @@ pub struct Likes {
     /// How to search.
     pub options: RwSignal<SearchOptions>,
     /// Stars that were asked for, the last one now.
-    pub trail: RwSignal<Vec<Vec<Star>>>,
+    pub trail: RwSignal<Vec<Vec<StarRef>>>,
     /// Stars like the last one.
-    pub found: RwSignal<Option<Arc<LikesView>>>,
+    pub found: RwSignal<Option<Arc<SimilarityView>>>,
     /// A spectrum in the other survey.
     pub translation: RwSignal<Option<Arc<Translation>>>,
     /// Dropped spectra, oddest first.
-    pub oddities: RwSignal<Vec<Oddity>>,
+    pub oddities: RwSignal<Vec<AnomalyScores>>,
     /// The map.
     pub map: RwSignal<Option<Arc<MapPoints>>>,
     /// What cannot be done.
@@ -120,11 +121,11 @@ pub fn number(value: f64, is_whole: bool) -> String {
 
 impl State {
     /// Takes what the engine says.
-    pub fn receive_likes(&self, event: LikesEvent) {
-        let likes = self.likes;
+    pub fn receive_likes(&self, event: SimilarityEvent) {
+        let likes = self.similarity;
         match event {
-            LikesEvent::Loading { what, done, total } => likes.loading.set(Some((what, done, total))),
-            LikesEvent::Ready(card) => {
+            SimilarityEvent::Loading { item: what, done, total } => likes.loading.set(Some((what, done, total))),
+            SimilarityEvent::Ready(card) => {
                 likes.loading.set(None);
                 // The first is news on the way to an answer, the others answer a file that was added.
                 if likes.card.with_untracked(Option::is_some) {
@@ -132,106 +133,105 @@ impl State {
                 }
                 likes.card.set(Some(*card));
             }
-            LikesEvent::Embedding { done, total } => {
+            SimilarityEvent::Embedding { done, total } => {
                 likes.embedding.set((done < total).then_some((done, total)));
                 // The map was drawn with what was embedded by then.
                 if done >= total && likes.sight.get_untracked() == Sight::Map {
                     self.draw_map();
                 }
             }
-            LikesEvent::Refused { spectrum, why } => likes.refused.update(|all| {
+            SimilarityEvent::Refused { spectrum, reason: why } => likes.refused.update(|all| {
                 all.retain(|(known, _)| *known != spectrum);
                 all.push((spectrum, why));
             }),
-            LikesEvent::Found(view) => {
+            SimilarityEvent::SearchResult(view) => {
                 likes.rest();
                 likes.found.set(Some(Arc::new(*view)));
             }
-            LikesEvent::Translated(translation) => {
+            SimilarityEvent::Translated(translation) => {
                 likes.rest();
                 likes.translation.set(Some(Arc::new(*translation)));
             }
-            LikesEvent::Oddities(all) => {
+            SimilarityEvent::Anomalies(all) => {
                 likes.rest();
                 likes.oddities.set(all);
             }
-            LikesEvent::Map(points) => {
+            SimilarityEvent::Map(points) => {
                 likes.rest();
                 likes.map.set(Some(Arc::new(*points)));
             }
-            LikesEvent::Saved { file, spectra } => {
+            SimilarityEvent::IndexSaved { file, spectra } => {
                 likes.rest();
                 let name = format!("specola-index-{spectra}.safetensors");
                 if let Err(why) = save_bytes(&name, "application/octet-stream", &file) {
                     self.notice.set(Some(why));
                 }
             }
-            LikesEvent::Timed(_) => {}
-            LikesEvent::Stopped => likes.rest(),
-            LikesEvent::Failed(why) => {
+            SimilarityEvent::Stopped => likes.rest(),
+            SimilarityEvent::Failed(why) => {
                 likes.rest();
                 likes.trouble.set(Some(why));
             }
         }
     }
 
-    fn ask_likes(&self, sight: Option<Sight>, request: LikesRequest) {
-        let likes = self.likes;
+    fn ask_likes(&self, sight: Option<Sight>, request: SimilarityRequest) {
+        let likes = self.similarity;
         likes.trouble.set(None);
         likes.is_waiting.set(true);
         if let Some(sight) = sight {
             likes.sight.set(sight);
         }
-        self.send(Request::Likes(request), Vec::new());
+        self.send(Request::Similarity(request), Vec::new());
     }
 
     /// Finds stars like these, from here on; `keep` puts them on the trail.
-    pub fn find_likes(&self, queries: Vec<Star>, keep: bool) {
+    pub fn find_likes(&self, queries: Vec<StarRef>, keep: bool) {
         if keep {
-            self.likes.trail.update(|trail| trail.push(queries.clone()));
+            self.similarity.trail.update(|trail| trail.push(queries.clone()));
         }
-        let options = self.likes.options.get_untracked();
-        self.ask_likes(Some(Sight::Neighbours), LikesRequest::Search { queries, options });
+        let options = self.similarity.options.get_untracked();
+        self.ask_likes(Some(Sight::Neighbours), SimilarityRequest::Search { queries, options });
     }
 
     /// Asks for the star before the last one again.
     pub fn find_before(&self) {
-        self.likes.trail.update(|trail| drop(trail.pop()));
-        if let Some(queries) = self.likes.trail.with_untracked(|t| t.last().cloned()) {
+        self.similarity.trail.update(|trail| drop(trail.pop()));
+        if let Some(queries) = self.similarity.trail.with_untracked(|t| t.last().cloned()) {
             self.find_likes(queries, false);
         }
     }
 
     /// Predicts a spectrum in the other survey, beside a partner that the user names.
     pub fn translate(&self, key: RowKey, partner: Option<SpectrumId>) {
-        self.likes.translation.set(None);
-        self.ask_likes(Some(Sight::Translation), LikesRequest::Translate { spectrum: key.id, partner });
+        self.similarity.translation.set(None);
+        self.ask_likes(Some(Sight::Translation), SimilarityRequest::Translate { spectrum: key.id, partner });
     }
 
     /// Ranks the dropped spectra.
     pub fn rank_oddities(&self) {
-        self.ask_likes(Some(Sight::Oddities), LikesRequest::Oddities);
+        self.ask_likes(Some(Sight::Anomalies), SimilarityRequest::Anomalies);
     }
 
     /// Draws the map.
     pub fn draw_map(&self) {
-        self.ask_likes(Some(Sight::Map), LikesRequest::Map);
+        self.ask_likes(Some(Sight::Map), SimilarityRequest::Map);
     }
 
     /// Makes an index of the dropped spectra.
     pub fn save_index(&self) {
-        self.ask_likes(None, LikesRequest::Save);
+        self.ask_likes(None, SimilarityRequest::SaveIndex);
     }
 
     /// Searches a file of the user's too.
     pub fn add_index(&self, file: web_sys::File) {
-        self.likes.trouble.set(None);
-        self.likes.is_waiting.set(true);
-        self.send(Request::Likes(LikesRequest::AddIndex { name: file.name() }), vec![file]);
+        self.similarity.trouble.set(None);
+        self.similarity.is_waiting.set(true);
+        self.send(Request::Similarity(SimilarityRequest::AddIndex { name: file.name() }), vec![file]);
     }
 
     /// Stops what runs.
     pub fn stop_likes(&self) {
-        self.send(Request::Likes(LikesRequest::Stop), Vec::new());
+        self.send(Request::Similarity(SimilarityRequest::Stop), Vec::new());
     }
 }

@@ -7,8 +7,8 @@ use leptos::prelude::*;
 use super::neighbours::{flux_of, overlay};
 use super::state::number;
 use crate::plot::smoothed_values;
+use crate::result::similarity::{MatchedBy, ObservedPartner, PairedLabels, Thumbnail, Translation};
 use crate::result::specclip::Modality;
-use crate::result::similarity::{BothLabels, MatchedBy, Observed, Thumbnail, Translation};
 use crate::spectrum::Survey;
 use crate::ui::chart_canvas::ChartCanvas;
 use crate::ui::state::{RowKey, State};
@@ -21,7 +21,7 @@ const DRAWN_SAMPLES: f64 = 3.0;
 #[component]
 pub fn Translated() -> impl IntoView {
     let state = expect_context::<State>();
-    move || state.likes.translation.get().map(|it| view! { <One it/> })
+    move || state.similarity.translation.get().map(|it| view! { <One it/> })
 }
 
 fn survey(modality: Modality) -> &'static str {
@@ -47,13 +47,13 @@ fn One(it: Arc<Translation>) -> impl IntoView {
         Some(o) => said(o),
         None => "No spectrum of the same star from that survey is here. Drop it as well, or name it:".into(),
     };
-    let rows = it.labels.iter().map(|BothLabels { label, from_spectrum, from_observed }| {
+    let rows = it.labels.iter().map(|PairedLabels { label, from_spectrum, from_observed }| {
         let text = |value: &Option<f64>| value.map_or("–".to_string(), |v| number(v, label.unit == "K"));
         view! {
             <tr><th scope="row">{label.symbol.clone()}</th><td>{text(from_spectrum)}</td><td>{text(from_observed)}</td><td>{label.unit.clone()}</td></tr>
         }
     });
-    let usual = it.usual_error.map(|error| {
+    let reference_stats = it.usual_error.map(|error| {
         format!(
             "Of {} simulated stars that it had not seen such predictions were off by {:.3} on average, in the plot's unit; the mean of all spectra would be off by {:.3}. Ripples smaller than that are the network's own{}.",
             error.n,
@@ -88,7 +88,7 @@ fn One(it: Arc<Translation>) -> impl IntoView {
         <div data-testid="translation">
             <h3>{id} " as " {survey(to)} " would see it"</h3>
             <p class="muted">
-                "Predicted by " {model} ". " {usual}
+                "Predicted by " {model} ". " {reference_stats}
             </p>
             <p class="keys-line muted">
                 {if has_partner {
@@ -101,7 +101,7 @@ fn One(it: Arc<Translation>) -> impl IntoView {
                     view! { <span class="key series-0">"predicted"</span> }.into_any()
                 }}
             </p>
-            <ChartCanvas chart=Memo::new(move |_| chart.clone()) says=format!("The predicted spectrum. {says}") test_id="translation-chart"/>
+            <ChartCanvas chart=Memo::new(move |_| chart.clone()) description=format!("The predicted spectrum. {says}") test_id="translation-chart"/>
             <p>{says.clone()}</p>
             <label>"The same star: "
                 <select data-testid="translation-partner" on:change=choose>
@@ -120,7 +120,7 @@ fn One(it: Arc<Translation>) -> impl IntoView {
 }
 
 /// How well the prediction fits.
-fn said(o: &Observed) -> String {
+fn said(o: &ObservedPartner) -> String {
     let how = match o.matched_by {
         MatchedBy::Id => "the same name".to_string(),
         MatchedBy::Position { arcsec } => format!("{arcsec:.1}″ apart"),
@@ -128,7 +128,7 @@ fn said(o: &Observed) -> String {
     };
     let errors = o.weighted_rms.map_or(String::new(), |rms| format!(", {rms:.1} σ in its errors"));
     format!(
-        "Observed: {} ({how}); mean absolute difference {:.4}{errors}, over {} pixels.",
+        "ObservedPartner: {} ({how}); mean absolute difference {:.4}{errors}, over {} pixels.",
         o.id, o.mean_absolute, o.pixels
     )
 }

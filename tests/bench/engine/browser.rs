@@ -5,8 +5,8 @@ use std::rc::Rc;
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use gloo::events::EventListener;
 use js_sys::{Reflect, SharedArrayBuffer};
-use specola::engine::shared_memory_channel::Mailbox;
-use specola::nn::token_parallel::Half;
+use specola::engine::shared_memory_channel::SharedMemoryChannel;
+use specola::nn::token_parallel::TokenHalf;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
@@ -42,11 +42,11 @@ async fn answer_all(mut questions: UnboundedReceiver<JsValue>) {
 }
 
 /// What is no question says which half of a pass is computed here: `{memory, isFirst}`.
-fn half(message: &JsValue) -> Option<Half> {
+fn half(message: &JsValue) -> Option<TokenHalf> {
     let part = |name: &str| Reflect::get(message, &name.into()).ok();
     let is_first = part("isFirst")?.as_bool()?;
     let memory: SharedArrayBuffer = part("memory")?.dyn_into().ok()?;
-    Some(Half { is_first, partner: Rc::new(Mailbox::new(&memory, is_first)) })
+    Some(TokenHalf { is_first, partner: Rc::new(SharedMemoryChannel::new(&memory, is_first)) })
 }
 
 fn say(what: &str) {

@@ -1,9 +1,10 @@
-// Look-alikes: stars like the samples in the shipped index, the other survey, the map and the oddities, by button and key.
+// Similar spectra: stars like the samples in the shipped index, the other survey, the map and the oddities, by button
+// and key.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe } from "node:test";
-import { mustBeAccessible } from "../accessible.js";
-import { printed, samples, scratch } from "../data.js";
+import { assertAccessible } from "../accessible.js";
+import { runCli, samples, temporaryDirectory } from "../data.js";
 import { resized } from "../index_file.js";
 import { scenario } from "../scenario.js";
 
@@ -17,7 +18,7 @@ describe("look-alikes", () => {
   scenario("finds the stars that the command line finds, and goes on from one of them", async (visit) => {
     await visit.ready();
     await visit.choose(samples());
-    await visit.answers(samples().length);
+    await visit.predictions(samples().length);
     await visit.idle();
     await visit.part("find-likes").click();
     await visit.part("found").waitFor();
@@ -29,7 +30,7 @@ describe("look-alikes", () => {
     const own = await visit.part("detail").locator("h2").innerText();
     assert.ok(title.startsWith(`${own}: the 5 most alike of`), title);
 
-    const native = printed(["retrieve", ...samples(), "--format", "json"]).trim().split("\n").map((line) => JSON.parse(line)).find((one) => one.query === own);
+    const native = runCli(["retrieve", ...samples(), "--format", "json"]).trim().split("\n").map((line) => JSON.parse(line)).find((one) => one.query === own);
     // Those of the index: on the page the other samples are searched as well.
     const heads = await visit.page.locator(".neighbour-head").allInnerTexts();
     const simulated = heads.map((text, i) => [text, shown[i]]).filter(([text]) => text.includes("simulated"));
@@ -52,13 +53,13 @@ describe("look-alikes", () => {
     await visit.part("likes-differs").selectOption("");
     await visit.part("in-other").check();
     await visit.part("found").getByText(/most alike of \d+ Gaia XP spectra/).waitFor();
-    await mustBeAccessible(visit, "look-alikes");
+    await assertAccessible(visit, "look-alikes");
   });
 
   scenario("shows the other survey, the map and the oddities, also on a phone", async (visit) => {
     await visit.ready();
     await visit.choose(samples());
-    await visit.answers(samples().length);
+    await visit.predictions(samples().length);
     await visit.part("translate").click();
     await visit.part("translation").waitFor();
     assert.match(await visit.part("translation").innerText(), /as Gaia XP would see it[^]*No spectrum of the same star/);
@@ -77,9 +78,9 @@ describe("look-alikes", () => {
       const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
       copy.drawImage(canvas, 0, 0);
       const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
-      const seen = new Set();
-      for (let i = 0; i < data.length; i += 4) if (data[i + 3]) seen.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
-      return seen.size;
+      const input_ = new Set();
+      for (let i = 0; i < data.length; i += 4) if (data[i + 3]) input_.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+      return input_.size;
     });
     assert.ok((await colours()) > 50, "stars of many temperatures");
     await visit.part("map").focus();
@@ -100,7 +101,7 @@ describe("look-alikes", () => {
     await visit.part("found").getByText(/50 stars together/).waitFor();
 
     await visit.part("draw-map").click();
-    await mustBeAccessible(visit, "the map");
+    await assertAccessible(visit, "the map");
     await visit.page.setViewportSize({ width: 390, height: 844 });
     const { page, window } = await visit.page.evaluate(() => ({
       page: document.documentElement.scrollWidth,
@@ -111,13 +112,13 @@ describe("look-alikes", () => {
 
   for (const n of [0, 1, 50_000]) {
     scenario(`searches an index of ${n} entries and draws its map`, async (visit) => {
-      const folder = scratch();
+      const folder = temporaryDirectory();
       const [one, index] = [join(folder, "one.safetensors"), join(folder, "mine.safetensors")];
-      printed(["embed", samples()[0], "--small", "-o", one]);
+      runCli(["embed", samples()[0], "--small", "-o", one]);
       resized(one, index, n);
       await visit.ready();
       await visit.choose(samples());
-      await visit.answers(samples().length);
+      await visit.predictions(samples().length);
       await visit.part("find-likes").click();
       await visit.part("found").waitFor();
       await visit.page.locator("details.indices").locator("summary").click();
