@@ -190,9 +190,9 @@ fn an_unknown_prior_is_remarked_on() {
     let folder = unpacked("published-prior");
     let path = folder.path().join("system/downstream_models/lrs/sbi/rad.pkl");
     let mut pickle = fs::read(&path).expect("a head");
-    let (reference_stats, other) = (b"ImproperEmpirical", b"MultipleIndepende");
-    let at = pickle.windows(reference_stats.len()).position(|w| w == reference_stats).expect("its class");
-    pickle[at..at + reference_stats.len()].copy_from_slice(other);
+    let (usual, other) = (b"ImproperEmpirical", b"MultipleIndepende");
+    let at = pickle.windows(usual.len()).position(|w| w == usual).expect("its class");
+    pickle[at..at + usual.len()].copy_from_slice(other);
     fs::write(&path, pickle).expect("written");
     let mut system = system(&folder, &[Parameter::Rad]);
     let got = measure(&mut system, &[lrs("wave_lamost", "solar_f64", false)]).remove(0);

@@ -284,8 +284,8 @@ fn translations_stand_beside_what_was_observed() {
     assert!((input.mean_absolute - off).abs() < 1e-3 * off, "{} {off}", input.mean_absolute);
     assert!(input.weighted_rms.is_some_and(|rms| rms > 1.0));
 
-    let by_hand = ask(&mut bench, SimilarityRequest::Translate { spectrum: 0, partner: Some(STARS as u32 + 1) });
-    assert!(matches!(&by_hand[..], [SimilarityEvent::Translated(t)]
+    let named_by_user = ask(&mut bench, SimilarityRequest::Translate { spectrum: 0, partner: Some(STARS as u32 + 1) });
+    assert!(matches!(&named_by_user[..], [SimilarityEvent::Translated(t)]
         if t.observed.as_ref().is_some_and(|o| o.matched_by == MatchedBy::Hand)));
 
     let Some(SimilarityEvent::Anomalies(odd)) = ask(&mut bench, SimilarityRequest::Anomalies).pop() else {

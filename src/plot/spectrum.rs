@@ -7,7 +7,7 @@ use crate::result::SpectrumView;
 /// Speed of light, km/s.
 const C_KMS: f64 = 299_792.458;
 
-/// IndexMetadata the number of pixels from which the vertical range is found.
+/// About the number of pixels from which the vertical range is found.
 const MOST_ASKED: usize = 20_000;
 
 /// Height of each panel of an exported figure, CSS pixels.

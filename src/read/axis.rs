@@ -262,12 +262,12 @@ pub(crate) fn ivar_of_sigma(sigma: Vec<f64>) -> Vec<f64> {
 }
 
 /// Sets the medium to what the file says, else to `usual`, with a note that this is assumed.
-pub(crate) fn set_medium(meta: &mut Meta, said: Option<Medium>, reference_stats: Medium) {
+pub(crate) fn set_medium(meta: &mut Meta, said: Option<Medium>, default_medium: Medium) {
     meta.medium = match said {
         Some(medium) => Sourced::new(medium, Source::File),
         None => {
-            meta.notes.push(format!("the file does not say air or vacuum; {} is assumed", reference_stats.name()));
-            Sourced::new(reference_stats, Source::Assumed)
+            meta.notes.push(format!("the file does not say air or vacuum; {} is assumed", default_medium.name()));
+            Sourced::new(default_medium, Source::Assumed)
         }
     };
 }

@@ -312,10 +312,10 @@ fn meta(table: &Table, layout: &TableLayout, wave: &Wavelengths, id: Option<&str
         let axis = layout.wave.map(|w| w.1).unwrap_or_default();
         // A column of log10 λ is the custom of SDSS, which is in vacuum.
         let is_air = axis.log10 != Some(true) && table.kind == table::FITS && !is_gaia;
-        let reference_stats = if is_air { Medium::Air } else { Medium::Vacuum };
+        let default_medium = if is_air { Medium::Air } else { Medium::Vacuum };
         let cells = if layout.arrays { "arrays" } else { "one row a pixel" };
         let mut meta =
-            metadata::meta(&table.params, id, &format!("{}, {cells}", table.kind), (axis.medium, reference_stats));
+            metadata::meta(&table.params, id, &format!("{}, {cells}", table.kind), (axis.medium, default_medium));
         if !unit.is_empty() {
             meta.notes.push(format!("flux in {}", shown(unit)));
         }

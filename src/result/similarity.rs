@@ -230,7 +230,7 @@ pub struct PairedLabels {
 /// How far predictions in the other survey were off, on simulated stars that had taught the networks nothing: mean absolute
 /// differences in the unit of the prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ReferenceStatsError {
+pub struct MeanComparison {
     /// Of the prediction.
     pub predicted: f64,
     /// Of the mean of all spectra, had that been the prediction.
@@ -261,7 +261,7 @@ pub struct Translation {
     /// The encoder pair.
     pub model: String,
     /// How good such predictions were measured to be; `None` where nobody measured it.
-    pub usual_error: Option<ReferenceStatsError>,
+    pub usual_error: Option<MeanComparison>,
 }
 
 /// One anomaly score.

@@ -69,7 +69,7 @@ impl Reading {
 
 impl State {
     /// Takes in what the engine of `generation` said.
-    pub fn receive_reading(&self, generation: u32, event: DiagnosticsEvent) {
+    pub fn apply_diagnostics_event(&self, generation: u32, event: DiagnosticsEvent) {
         let key = |id| RowKey { generation, id };
         match event {
             DiagnosticsEvent::Loading { done, total } => {
@@ -86,7 +86,7 @@ impl State {
     }
 
     /// Asks for what is shown of a row that has an answer.
-    pub fn ask_reading(&self, key: RowKey) {
+    pub fn request_diagnostics(&self, key: RowKey) {
         let is_answered =
             self.row(key).is_some_and(|row| row.status.with_untracked(|answer| answer.prediction().is_some()));
         if !is_answered || !self.is_current(key) {
@@ -106,12 +106,12 @@ impl State {
     pub fn toggle_fit(&self) {
         self.diagnostics.shows_fit.update(|shows| *shows = !*shows);
         if let Some(key) = self.selected.get_untracked() {
-            self.ask_reading(key);
+            self.request_diagnostics(key);
         }
     }
 
     /// The engine that was asked is gone.
-    pub fn lose_reading(&self) {
+    pub fn reset_diagnostics(&self) {
         self.diagnostics.loading.set(None);
     }
 }
@@ -205,12 +205,12 @@ fn targets(row: Row) -> Vec<String> {
 
 /// What to show, and the lines that an answer rests on.
 #[component]
-pub fn ReadingControls(row: Row, curves: Memo<Curves>) -> impl IntoView {
+pub fn DiagnosticsControls(row: Row, curves: Memo<Curves>) -> impl IntoView {
     let state = expect_context::<State>();
     let reading = state.diagnostics;
     let choose = move |event| {
         reading.target.set(event_target_value(&event));
-        state.ask_reading(row.key);
+        state.request_diagnostics(row.key);
     };
     let options = move || {
         let option = |target: String| {
@@ -243,19 +243,19 @@ pub fn ReadingControls(row: Row, curves: Memo<Curves>) -> impl IntoView {
     };
     state.is_current(row.key).then(|| {
         view! {
-            <div class="reading" data-testid="reading">
+            <div class="diagnostics" data-testid="diagnostics">
                 <label>
                     <input type="checkbox" data-testid="show-fit" prop:checked=move || reading.shows_fit.get() on:change=move |_| state.toggle_fit()/>
                     " Model spectrum at the answer"
                 </label>
                 <label>
-                    "What the answer rests on: "
-                    <select data-testid="rests-on" on:change=choose>
+                    "Sensitivity (∂label/∂flux): "
+                    <select data-testid="sensitivity" on:change=choose>
                         <option value="" selected=move || reading.target.with(String::is_empty)>"not shown"</option>
                         {options}
                     </select>
                 </label>
-                <output class="muted" data-testid="reading-says">{says}</output>
+                <output class="muted" data-testid="diagnostics-summary">{says}</output>
                 {strongest}
             </div>
         }
@@ -281,7 +281,7 @@ fn in_words(fit: &ModelFit) -> String {
         Some(chi2) => format!("reduced χ² {chi2:.0}"),
         None => "no χ², for the file gives no errors,".into(),
     };
-    let reference_stats = format!(
+    let expectation = format!(
         "Real stars with such lines usually differ from their model spectrum, too: with the noise taken out this one does {:.1} times as much.",
         fit.excess_residual
     );
@@ -290,7 +290,7 @@ fn in_words(fit: &ModelFit) -> String {
         false => " The answer lies outside of the emulator's grid; the spectrum is that of its nearest edge.",
     };
     format!(
-        "Model spectrum by {}: it differs by {rms:.1} % of the continuum (rms), {chi2} over {} pixels. {reference_stats}{edge}",
+        "Model spectrum by {}: it differs by {rms:.1} % of the continuum (rms), {chi2} over {} pixels. {expectation}{edge}",
         fit.emulator, fit.pixels
     )
 }

@@ -88,8 +88,8 @@ impl State {
             }
             Event::Spectra(SpectraEvent::LabelTables { tables }) => self.label_tables.set(tables),
             Event::Finetune(event) => self.receive_finetune_event(generation, event),
-            Event::Similarity(event) => self.receive_likes(event),
-            Event::Diagnostics(event) => self.receive_reading(generation, event),
+            Event::Similarity(event) => self.apply_similarity_event(event),
+            Event::Diagnostics(event) => self.apply_diagnostics_event(generation, event),
             Event::Spectra(SpectraEvent::Progress { job, files_done, files_total, spectra_done, spectra_total }) => {
                 let progress = Progress { files_done, files_total, spectra_done, spectra_total };
                 self.jobs.update(|jobs| {
@@ -127,7 +127,7 @@ impl State {
         // The prediction adds the normalised spectrum and the last preprocessing steps.
         if self.selected.get_untracked() == Some(key) {
             self.load_curves(key);
-            self.ask_reading(key);
+            self.request_diagnostics(key);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::diagnostics::{self, ReadingControls};
+use super::diagnostics::{self, DiagnosticsControls};
 use super::figure_file::{self, Width};
 use super::format;
 use super::plot_canvas::{PanelKind, PlotCanvas, Zoom};
@@ -98,7 +98,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
                 </figcaption>
                 <PlotCanvas panel=PanelKind::Normalised view=drawn curves zoom rv_kms/>
             </figure>
-            <ReadingControls row curves/>
+            <DiagnosticsControls row curves/>
             <Show when=move || shows_slopes.get()>
                 <figure>
                     <figcaption>{move || diagnostics::slopes_key(row)}</figcaption>

@@ -290,7 +290,7 @@ impl State {
         }
         self.selected.set(Some(key));
         self.load_curves(key);
-        self.ask_reading(key);
+        self.request_diagnostics(key);
     }
 
     /// Moves the selection down by `step` rows, or up if `step` is negative.
@@ -370,7 +370,7 @@ impl State {
         // The crashed engine held the SpecCLIP models.
         self.specclip.set(None);
         self.similarity.forget();
-        self.lose_reading();
+        self.reset_diagnostics();
         for row in self.rows.read_untracked().iter() {
             if row.status.with_untracked(|a| *a == PredictionStatus::Pending) {
                 row.status.set(PredictionStatus::Lost);

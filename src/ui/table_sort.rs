@@ -270,7 +270,7 @@ mod tests {
             ("FEH<-1", true),
             ("star [Fe/H] <= -2 and star", true),
             ("[fe/h]> −1", false),
-            ("StarRef", true),
+            ("Star", true),
             ("sun", false),
         ] {
             let filter = Filter::parse(QuickFilter::All, text);

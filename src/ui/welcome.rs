@@ -9,7 +9,7 @@ use super::samples::SampleList;
 pub fn Welcome() -> impl IntoView {
     view! {
         <SampleList/>
-        <section class="welcome" aria-label="IndexMetadata this page">
+        <section class="welcome" aria-label="About this page">
             <article>
                 <h2>"Reads"</h2>
                 <p>

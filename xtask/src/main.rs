@@ -15,6 +15,7 @@ mod serve;
 mod site;
 mod stages;
 mod tools;
+mod vocabulary;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,7 +36,7 @@ Sets up, builds, serves and tests Specola.
   cargo xtask package [--page]                         pack the native program, or the page, into target/package
   cargo xtask screenshot                               take www/screenshot.png again
 
-`test --only` takes one of: fmt, clippy, native, page, budget, browser; `bench --only` the beginning of a case's name.
+`test --only` takes one of: fmt, words, clippy, native, page, budget, browser; `bench --only` the beginning of a case's name.
 `bench --check` fails when a target is missed, `--write` updates docs/benchmarks.md, `--once` runs each case once.
 ";
 

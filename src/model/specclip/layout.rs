@@ -149,10 +149,10 @@ impl Layout {
     /// Where the means and deviations of an MLP's inputs may be: config.json and the published code spell that of XP's
     /// [Fe/H] differently.
     pub fn stats(&self, route: &Route) -> Vec<String> {
-        let reference_stats = format!("stats/{}/{}_mean_std.json", route.modality.name(), route.stem);
+        let usual_path = format!("stats/{}/{}_mean_std.json", route.modality.name(), route.stem);
         let mut paths: Vec<String> = self.entry(route, "stats").into_iter().collect();
-        if !paths.contains(&reference_stats) {
-            paths.push(reference_stats);
+        if !paths.contains(&usual_path) {
+            paths.push(usual_path);
         }
         if (route.modality, route.parameter) == (Modality::Xp, Parameter::FeH) {
             let capital = "stats/xp/FeH_mean_std.json".to_string();

@@ -4,9 +4,7 @@ use super::encoders::{Encoded, Encoders, wave_vac_aa};
 use super::index_set::other;
 use crate::model::encoders::Variant;
 use crate::model::manifest::Figure;
-use crate::result::similarity::{
-    LabelInfo, MatchedBy, ObservedPartner, PairedLabels, ReferenceStatsError, Translation,
-};
+use crate::result::similarity::{LabelInfo, MatchedBy, MeanComparison, ObservedPartner, PairedLabels, Translation};
 use crate::result::specclip::Modality;
 use crate::spectrum::Meta;
 
@@ -25,10 +23,10 @@ pub fn error_name(to: Modality) -> &'static str {
 }
 
 /// How good predictions in a survey were measured to be. Of the variants that are measured one is shipped.
-fn usual_error(figures: &[Figure], to: Modality) -> Option<ReferenceStatsError> {
+fn usual_error(figures: &[Figure], to: Modality) -> Option<MeanComparison> {
     let of = |whose: &str| figures.iter().find(|f| f.what == error_name(to) && f.of == whose);
     let (predicted, mean) = (of(Variant::Pr.name())?, of(THE_MEAN)?);
-    Some(ReferenceStatsError { predicted: predicted.value, of_the_mean: mean.value, n: predicted.n })
+    Some(MeanComparison { predicted: predicted.value, of_the_mean: mean.value, n: predicted.n })
 }
 
 /// What tells that two spectra are of one star; positions only where names do not.
@@ -138,7 +136,7 @@ mod tests {
             figure(Modality::Xp, "the mean spectrum", 0.19),
         ];
         let found = usual_error(&figures, Modality::Xp);
-        assert_eq!(found, Some(ReferenceStatsError { predicted: 0.1, of_the_mean: 0.19, n: 5000 }));
+        assert_eq!(found, Some(MeanComparison { predicted: 0.1, of_the_mean: 0.19, n: 5000 }));
         assert_eq!(usual_error(&figures, Modality::Lrs), None, "without the mean it says nothing");
     }
 

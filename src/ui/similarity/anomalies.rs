@@ -35,7 +35,7 @@ pub fn Anomalies() -> impl IntoView {
     };
     view! {
         <Show when=move || !all.with(Vec::is_empty)>
-            <div data-testid="oddities">
+            <div data-testid="anomalies">
                 <h3>"Oddest first"</h3>
                 <p class="muted">
                     "Three scores, each with the per cent of the simulated reference stars that have a smaller one: how badly the "

@@ -56,7 +56,7 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
     let picked = Callback::new(move |point| {
         if let Some(star) = star(point) {
             state.similarity.trail.set(Vec::new());
-            state.find_likes(vec![star], true);
+            state.find_similar(vec![star], true);
         }
     });
     let find = move |_| {
@@ -64,7 +64,7 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
             chosen.with_untracked(|c| c.iter().take(EXAMPLES).filter_map(|p| star(*p)).collect());
         if !queries.is_empty() {
             state.similarity.trail.set(Vec::new());
-            state.find_likes(queries, true);
+            state.find_similar(queries, true);
         }
     };
     let own = points.stars.iter().filter(|s| matches!(s, StarRef::Dropped(_))).count();
@@ -103,7 +103,7 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
                 "The first two principal components of the reference stars' embeddings: the first to the right ({:.0} % of their variance), the second upwards ({:.0} %). Squares with a rim are yours, that with a broad rim is the selected one. Click a star to find its like.",
                 percent[0], percent[1]
             )}</p>
-            <div class="finetune-form likes-form">
+            <div class="finetune-form similarity-form">
                 <label>"Survey "
                     <select data-testid="map-survey" on:change=move |event| {
                         chosen.set(Vec::new());
@@ -131,7 +131,7 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
                 <p role="status" data-testid="map-chosen">{text}</p>
                 <p class="actions">
                     <button data-testid="find-chosen" on:click=find>"Find the like of these"</button>
-                    <button on:click=move |_| chosen.set(Vec::new())>"Forget the choice"</button>
+                    <button on:click=move |_| chosen.set(Vec::new())>"Clear the selection"</button>
                 </p>
             })}
         </div>

@@ -30,12 +30,12 @@ pub fn SimilarityPanel() -> impl IntoView {
     let sight = Memo::new(move |_| likes.sight.get());
     view! {
         <Show when=move || is_there.get()>
-            <section class="finetune likes" data-testid="likes" aria-labelledby="likes-title">
-                <h2 id="likes-title">"Similar spectra"</h2>
+            <section class="finetune similarity" data-testid="similarity" aria-labelledby="similarity-title">
+                <h2 id="similarity-title">"Similar spectra"</h2>
                 <Questions/>
                 <Busy/>
                 {move || likes.trouble.get().map(|why| view! {
-                    <div class="notice bad" role="alert" data-testid="likes-trouble"><p>{why}</p></div>
+                    <div class="notice bad" role="alert" data-testid="similarity-trouble"><p>{why}</p></div>
                 })}
                 {move || match sight.get() {
                     Sight::None => ().into_any(),
@@ -73,7 +73,7 @@ fn Questions() -> impl IntoView {
     let find = Callback::new(move |()| {
         if let Some(key) = selected.get_untracked() {
             likes.trail.set(Vec::new());
-            state.find_likes(vec![StarRef::Dropped(key.id)], true);
+            state.find_similar(vec![StarRef::Dropped(key.id)], true);
         }
     });
     let translate = Callback::new(move |()| {
@@ -92,10 +92,10 @@ fn Questions() -> impl IntoView {
             )}
         </p>
         <p class="actions" role="group" aria-label="Similar spectra">
-            {button("Find its like", "find-likes", Sight::Neighbours, find, true)}
-            {button("See it in the other survey", "translate", Sight::Translation, translate, true)}
+            {button("Similar spectra", "find-similar", Sight::Neighbours, find, true)}
+            {button("Predict in the other survey", "translate", Sight::Translation, translate, true)}
             {button("Map of all", "draw-map", Sight::Map, Callback::new(move |()| state.draw_map()), false)}
-            {button("Rank by oddity", "rank-oddities", Sight::Anomalies, Callback::new(move |()| state.rank_oddities()), false)}
+            {button("Rank by anomaly score", "rank-anomalies", Sight::Anomalies, Callback::new(move |()| state.rank_anomalies()), false)}
         </p>
     }
 }
@@ -121,10 +121,10 @@ fn Busy() -> impl IntoView {
     };
     view! {
         <Show when=is_busy>
-            <div class="finetune-progress" data-testid="likes-progress">
+            <div class="finetune-progress" data-testid="similarity-progress">
                 <p role="status">{says}</p>
                 <progress aria-label="Similar spectra" max="1" prop:value=move || part().unwrap_or(0.0)></progress>
-                <button data-testid="stop-likes" on:click=move |_| state.stop_likes()>"Stop"</button>
+                <button data-testid="stop-similarity" on:click=move |_| state.stop_similarity()>"Stop"</button>
             </div>
         </Show>
     }
@@ -153,7 +153,7 @@ fn Indices() -> impl IntoView {
             <details class="indices">
                 <summary>"What is searched: " {format::count(card.indices.len(), "index", "indices")} " and your spectra, by " {card.model.clone()}</summary>
                 <ul>{rows.collect_view()}</ul>
-                <ModelCardDialog card=card.card.clone() id_prefix="likes-card"/>
+                <ModelCardDialog card=card.card.clone() id_prefix="similarity-card"/>
                 {(!refused.is_empty()).then(|| view! {
                     <p>{format::count(refused.len(), "spectrum", "spectra")} " cannot be compared: " {refused[0].1.clone()}</p>
                 })}

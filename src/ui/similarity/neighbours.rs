@@ -27,7 +27,7 @@ pub fn Neighbours() -> impl IntoView {
 
 fn again(state: State) {
     if let Some(queries) = state.similarity.trail.with_untracked(|t| t.last().cloned()) {
-        state.find_likes(queries, false);
+        state.find_similar(queries, false);
     }
 }
 
@@ -46,7 +46,7 @@ fn Settings() -> impl IntoView {
         again(state);
     };
     view! {
-        <div class="finetune-form likes-form">
+        <div class="finetune-form similarity-form">
             <label class="choice">
                 <input type="checkbox" data-testid="in-other" prop:checked=move || likes.options.with(|o| o.in_other)
                     on:change=move |event| {
@@ -56,7 +56,7 @@ fn Settings() -> impl IntoView {
                 "among the other survey's spectra"
             </label>
             <label>"Show "
-                <select data-testid="likes-top" on:change=move |event| {
+                <select data-testid="similarity-top" on:change=move |event| {
                     likes.options.update(|o| o.top = event_target_value(&event).parse().unwrap_or(5));
                     again(state);
                 }>
@@ -66,7 +66,7 @@ fn Settings() -> impl IntoView {
                 </select>
             </label>
             <label>"with a different "
-                <select data-testid="likes-differs" on:change=move |event| { label.set(event_target_value(&event)); set_rule(); }>
+                <select data-testid="similarity-differs" on:change=move |event| { label.set(event_target_value(&event)); set_rule(); }>
                     <option value="">"— any —"</option>
                     {move || labels.get().into_iter().map(|l| view! { <option value=l.name>{l.symbol}</option> }).collect_view()}
                 </select>
@@ -115,7 +115,7 @@ fn Found(view: Arc<SimilarityView>) -> impl IntoView {
                 n.labels.iter().for_each(|v| csv.push_str(&v.map_or(",".into(), |v| format!(",{v}"))));
                 csv.push('\n');
             }
-            if let Err(why) = save_text("specola-look-alikes.csv", "text/csv", &csv) {
+            if let Err(why) = save_text("specola-similar-spectra.csv", "text/csv", &csv) {
                 state.notice.set(Some(why));
             }
         }
@@ -127,11 +127,11 @@ fn Found(view: Arc<SimilarityView>) -> impl IntoView {
         <div data-testid="found">
             <h3 tabindex="-1">{head}</h3>
             <p class="actions">
-                <button data-testid="likes-back" disabled=move || !can_go_back() on:click=move |_| state.find_before()>"Back"</button>
+                <button data-testid="similarity-back" disabled=move || !can_go_back() on:click=move |_| state.find_before()>"Back"</button>
                 <button data-testid="save-neighbours" disabled=none on:click=table>"Save them, CSV"</button>
             </p>
             {view.is_out_of_distribution.then(|| view! {
-                <p data-testid="likes-far">
+                <p data-testid="similarity-far">
                     <FlagChip flag=Flag::OutOfTraining has_meaning=false/>
                     " Stranger than 99 % of the simulated stars that the encoders were tried on: what they read from this spectrum means little."
                 </p>
@@ -176,8 +176,8 @@ fn One(neighbour: Neighbour, beside: Option<Thumbnail>, is_first: bool) -> impl 
                 <strong>{neighbour.id.clone()}</strong>
                 <span class="muted">" " {whose} " · similarity " </span>
                 <span data-testid="similarity">{format!("{:.4}", neighbour.similarity)}</span>
-                <button class="quiet" aria-label=format!("Find its like: {}", neighbour.id)
-                    on:click=move |_| state.find_likes(vec![star], true)>"Find its like"</button>
+                <button class="quiet" aria-label=format!("Similar spectra: {}", neighbour.id)
+                    on:click=move |_| state.find_similar(vec![star], true)>"Similar spectra"</button>
             </p>
             <p class="muted">{text.join(" · ")}</p>
             <p class="keys-line muted">

@@ -121,7 +121,7 @@ pub fn number(value: f64, is_whole: bool) -> String {
 
 impl State {
     /// Takes what the engine says.
-    pub fn receive_likes(&self, event: SimilarityEvent) {
+    pub fn apply_similarity_event(&self, event: SimilarityEvent) {
         let likes = self.similarity;
         match event {
             SimilarityEvent::Loading { item: what, done, total } => likes.loading.set(Some((what, done, total))),
@@ -175,7 +175,7 @@ impl State {
         }
     }
 
-    fn ask_likes(&self, sight: Option<Sight>, request: SimilarityRequest) {
+    fn send_similarity(&self, sight: Option<Sight>, request: SimilarityRequest) {
         let likes = self.similarity;
         likes.trouble.set(None);
         likes.is_waiting.set(true);
@@ -186,41 +186,41 @@ impl State {
     }
 
     /// Finds stars like these, from here on; `keep` puts them on the trail.
-    pub fn find_likes(&self, queries: Vec<StarRef>, keep: bool) {
+    pub fn find_similar(&self, queries: Vec<StarRef>, keep: bool) {
         if keep {
             self.similarity.trail.update(|trail| trail.push(queries.clone()));
         }
         let options = self.similarity.options.get_untracked();
-        self.ask_likes(Some(Sight::Neighbours), SimilarityRequest::Search { queries, options });
+        self.send_similarity(Some(Sight::Neighbours), SimilarityRequest::Search { queries, options });
     }
 
     /// Asks for the star before the last one again.
     pub fn find_before(&self) {
         self.similarity.trail.update(|trail| drop(trail.pop()));
         if let Some(queries) = self.similarity.trail.with_untracked(|t| t.last().cloned()) {
-            self.find_likes(queries, false);
+            self.find_similar(queries, false);
         }
     }
 
     /// Predicts a spectrum in the other survey, beside a partner that the user names.
     pub fn translate(&self, key: RowKey, partner: Option<SpectrumId>) {
         self.similarity.translation.set(None);
-        self.ask_likes(Some(Sight::Translation), SimilarityRequest::Translate { spectrum: key.id, partner });
+        self.send_similarity(Some(Sight::Translation), SimilarityRequest::Translate { spectrum: key.id, partner });
     }
 
     /// Ranks the dropped spectra.
-    pub fn rank_oddities(&self) {
-        self.ask_likes(Some(Sight::Anomalies), SimilarityRequest::Anomalies);
+    pub fn rank_anomalies(&self) {
+        self.send_similarity(Some(Sight::Anomalies), SimilarityRequest::Anomalies);
     }
 
     /// Draws the map.
     pub fn draw_map(&self) {
-        self.ask_likes(Some(Sight::Map), SimilarityRequest::Map);
+        self.send_similarity(Some(Sight::Map), SimilarityRequest::Map);
     }
 
     /// Makes an index of the dropped spectra.
     pub fn save_index(&self) {
-        self.ask_likes(None, SimilarityRequest::SaveIndex);
+        self.send_similarity(None, SimilarityRequest::SaveIndex);
     }
 
     /// Searches a file of the user's too.
@@ -231,7 +231,7 @@ impl State {
     }
 
     /// Stops what runs.
-    pub fn stop_likes(&self) {
+    pub fn stop_similarity(&self) {
         self.send(Request::Similarity(SimilarityRequest::Stop), Vec::new());
     }
 }

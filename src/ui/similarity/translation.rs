@@ -53,7 +53,7 @@ fn One(it: Arc<Translation>) -> impl IntoView {
             <tr><th scope="row">{label.symbol.clone()}</th><td>{text(from_spectrum)}</td><td>{text(from_observed)}</td><td>{label.unit.clone()}</td></tr>
         }
     });
-    let reference_stats = it.usual_error.map(|error| {
+    let mean_error = it.usual_error.map(|error| {
         format!(
             "Of {} simulated stars that it had not seen such predictions were off by {:.3} on average, in the plot's unit; the mean of all spectra would be off by {:.3}. Ripples smaller than that are the network's own{}.",
             error.n,
@@ -88,7 +88,7 @@ fn One(it: Arc<Translation>) -> impl IntoView {
         <div data-testid="translation">
             <h3>{id} " as " {survey(to)} " would see it"</h3>
             <p class="muted">
-                "Predicted by " {model} ". " {reference_stats}
+                "Predicted by " {model} ". " {mean_error}
             </p>
             <p class="keys-line muted">
                 {if has_partner {
@@ -128,7 +128,7 @@ fn said(o: &ObservedPartner) -> String {
     };
     let errors = o.weighted_rms.map_or(String::new(), |rms| format!(", {rms:.1} σ in its errors"));
     format!(
-        "ObservedPartner: {} ({how}); mean absolute difference {:.4}{errors}, over {} pixels.",
+        "Observed: {} ({how}); mean absolute difference {:.4}{errors}, over {} pixels.",
         o.id, o.mean_absolute, o.pixels
     )
 }

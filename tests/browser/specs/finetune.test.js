@@ -89,9 +89,9 @@ describe("fine-tuning", () => {
     await visit.part("finetune-apply").click();
     await visit.part("adapter").waitFor();
     assert.match(await visit.part("adapter").innerText(), /Residual head on 40 labels/);
-    await visit.part("rests-on").selectOption("feh");
+    await visit.part("sensitivity").selectOption("feh");
     await visit.page.getByText(/by lrs-mlp \d+, before teaching/).waitFor();
-    await visit.part("rests-on").selectOption("");
+    await visit.part("sensitivity").selectOption("");
     const isFinetuned = (row) => row.flags.includes("finetuned");
     await visit.page.waitForFunction((n) => [...document.querySelectorAll('[data-testid="flags"]')].filter((f) => f.textContent.includes("finetuned")).length >= n, 10);
     const off = (rows) => Math.hypot(...rows.map((row) => row.values.feh.value - depth(Number(row.id.split("-")[1]))));

@@ -123,7 +123,7 @@ scenario("keyboard only, from a sample to a fine-tuned model and its table", asy
   printTime("keys only", "a star selected");
 
   // Similar spectra.
-  await press("find-likes");
+  await press("find-similar");
   await visit.part("neighbour").first().waitFor();
   printTime("keys only", "similar spectra found");
 

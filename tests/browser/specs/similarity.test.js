@@ -12,15 +12,15 @@ import { scenario } from "../scenario.js";
 const similarities = async (visit) => (await visit.part("similarity").allInnerTexts()).map(Number);
 
 /** Waits for the answer to the last question. */
-const answered = (visit) => visit.page.waitForFunction(() => !document.querySelector('[data-testid="likes-progress"]'));
+const answered = (visit) => visit.page.waitForFunction(() => !document.querySelector('[data-testid="similarity-progress"]'));
 
-describe("look-alikes", () => {
+describe("similar spectra", () => {
   scenario("finds the stars that the command line finds, and goes on from one of them", async (visit) => {
     await visit.ready();
     await visit.choose(samples());
     await visit.predictions(samples().length);
     await visit.idle();
-    await visit.part("find-likes").click();
+    await visit.part("find-similar").click();
     await visit.part("found").waitFor();
     await answered(visit);
     const shown = await similarities(visit);
@@ -43,17 +43,17 @@ describe("look-alikes", () => {
     const first = visit.page.locator(".neighbour-head button").first();
     await first.click();
     await visit.page.waitForFunction((own) => !document.querySelector('[data-testid="found"] h3').textContent.startsWith(own), own);
-    await visit.part("likes-back").click();
+    await visit.part("similarity-back").click();
     await visit.part("found").getByText(`${own}: the 5 most alike of`).waitFor();
 
-    await visit.part("likes-differs").selectOption("teff");
+    await visit.part("similarity-differs").selectOption("teff");
     await visit.page.getByLabel("by at least").fill("1500");
     await visit.page.getByLabel("by at least").blur();
     await visit.page.waitForFunction((best) => Number(document.querySelector('[data-testid="similarity"]').textContent) < best, shown[0]);
-    await visit.part("likes-differs").selectOption("");
+    await visit.part("similarity-differs").selectOption("");
     await visit.part("in-other").check();
     await visit.part("found").getByText(/most alike of \d+ Gaia XP spectra/).waitFor();
-    await assertAccessible(visit, "look-alikes");
+    await assertAccessible(visit, "similar spectra");
   });
 
   scenario("shows the other survey, the map and the oddities, also on a phone", async (visit) => {
@@ -64,10 +64,10 @@ describe("look-alikes", () => {
     await visit.part("translation").waitFor();
     assert.match(await visit.part("translation").innerText(), /as Gaia XP would see it[^]*No spectrum of the same star/);
 
-    await visit.part("rank-oddities").click();
-    await visit.part("oddities").waitFor();
+    await visit.part("rank-anomalies").click();
+    await visit.part("anomalies").waitFor();
     await answered(visit);
-    assert.equal(await visit.part("oddities").locator("tbody tr").count(), samples().length);
+    assert.equal(await visit.part("anomalies").locator("tbody tr").count(), samples().length);
 
     await visit.part("draw-map").click();
     await visit.part("map").waitFor();
@@ -119,14 +119,14 @@ describe("look-alikes", () => {
       await visit.ready();
       await visit.choose(samples());
       await visit.predictions(samples().length);
-      await visit.part("find-likes").click();
+      await visit.part("find-similar").click();
       await visit.part("found").waitFor();
       await visit.page.locator("details.indices").locator("summary").click();
       await visit.part("add-index").setInputFiles(index);
       await visit.page.locator("details.indices").getByText(`${n} optical, 0 Gaia XP`).waitFor();
       await answered(visit);
       const shipped = Number((await visit.page.locator("details.indices li").first().innerText()).match(/(\d+) optical/)[1]);
-      await visit.part("find-likes").click();
+      await visit.part("find-similar").click();
       await visit.part("found").getByText(`alike of ${shipped + n + samples().length} optical`).waitFor();
       await visit.part("draw-map").click();
       await visit.part("map").waitFor();

@@ -64,7 +64,7 @@ describe("reading a spectrum", () => {
     await visit.ready();
     await visit.choose(samples().filter((path) => path.includes("halo")));
     await visit.predictions(1);
-    await visit.part("rests-on").selectOption("feh");
+    await visit.part("sensitivity").selectOption("feh");
     await visit.part("features").waitFor();
     const feh = await visit.part("features").innerText();
     assert.match(feh, /Hβ 486\d Å/);
@@ -73,9 +73,9 @@ describe("reading a spectrum", () => {
     await visit.part("plot-sensitivity").focus();
     await visit.page.keyboard.press("+");
     await waitForChange(visit, "plot-sensitivity", drawn);
-    await visit.part("rests-on").selectOption("teff");
+    await visit.part("sensitivity").selectOption("teff");
     await visit.page.waitForFunction(() => / K\b/.test(document.querySelector('[data-testid="features"]')?.textContent ?? ""));
-    const options = await visit.part("rests-on").locator("option").allInnerTexts();
+    const options = await visit.part("sensitivity").locator("option").allInnerTexts();
     assert.deepEqual(options, ["not shown", "Teff", "log g", "[Fe/H]", "[α/Fe]"]);
     await assertAccessible(visit, "slopes");
     await visit.page.setViewportSize({ width: 390, height: 844 });
@@ -86,7 +86,7 @@ describe("reading a spectrum", () => {
       window: document.documentElement.clientWidth,
     }));
     assert.ok(page <= window, `${page} px of page in ${window} px of window`);
-    await visit.part("rests-on").selectOption("");
+    await visit.part("sensitivity").selectOption("");
     assert.equal(await visit.part("plot-sensitivity").count(), 0);
   });
 });
