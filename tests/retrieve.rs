@@ -80,7 +80,7 @@ fn ten_thousand_rank_and_score_as_in_numpy() {
     let sixteen = index(&lrs, &xp, shared, Bits::Sixteen);
     let eight = index(&lrs, &xp, shared, Bits::Eight);
     let queries = |name: &str| want[name].as_array().expect("queries").clone();
-    assert!(queries("within").len() >= 8 && queries("translated").len() >= 8 && queries("sets").len() >= 2);
+    assert!(queries("within").len() >= 8 && queries("across").len() >= 8 && queries("sets").len() >= 2);
 
     let norms = Norms::of(&sixteen.lrs, width);
     for case in queries("within") {
@@ -94,7 +94,7 @@ fn ten_thousand_rank_and_score_as_in_numpy() {
         let query = QueryVector::new(members.iter().map(|q| lrs[*q].as_slice()), width);
         agree(&nearest(&sixteen.lrs, &norms, &query, top, |row| !members.contains(&row)), &case, 5e-5);
     }
-    for (index, name, tolerance) in [(&sixteen, "translated", 5e-5), (&eight, "across_eight", 5e-5)] {
+    for (index, name, tolerance) in [(&sixteen, "across", 5e-5), (&eight, "across_eight", 5e-5)] {
         let norms = Norms::of(&index.xp, shared);
         for case in queries(name) {
             let own = case["query"].as_u64().expect("a row") as usize;

@@ -85,7 +85,7 @@ mod tests {
         assert!(table.contains("| stars | Teff | 9 | **96** | 116 |"), "{table}");
         assert!(table.contains("| stars | [Fe/H] | 9 | 0.145 | **0.120** |"), "{table}");
         assert!(table.contains("| stars | E(BP−RP) | 9 | – | **0.040** |"), "{table}");
-        assert!(table.contains("of 3 rows: flux itself 1, pr 2."), "{table}");
+        assert!(table.contains("Number of the 3 rows with the smallest σ: flux itself 1, pr 2."), "{table}");
         assert_eq!(others(&all), all[..1]);
         assert!(super::table(&all[..1]).is_empty());
     }
