@@ -3,8 +3,9 @@
 use leptos::{ev, prelude::*};
 
 use super::columns::may_have_columns;
+use super::context::{Columns, Engine, Rows, Session};
 use super::format;
-use super::state::{Row, State};
+use super::row::Row;
 use crate::engine::protocol::Assumptions;
 use crate::spectrum::{Frame, Medium, Source};
 
@@ -14,13 +15,14 @@ const RESOLVING_POWER: (f64, f64) = (100.0, 500_000.0);
 /// Controls for medium, velocity frame and resolving power of a row. Each change is sent to the engine at once.
 #[component]
 pub fn AssumptionControls(row: Row) -> impl IntoView {
-    let state = expect_context::<State>();
+    let (engine, session, columns) =
+        (expect_context::<Engine>(), expect_context::<Session>(), expect_context::<Columns>());
     let meta = move || row.summary.get().meta.clone();
     let change = move |edit: &dyn Fn(&mut Assumptions)| {
         let mut assumptions = row.assumptions.get_untracked();
         edit(&mut assumptions);
         if assumptions != row.assumptions.get_untracked() {
-            state.set_assumptions(row, assumptions);
+            session.set_assumptions(row, assumptions);
         }
     };
     let set_medium = move |event: ev::Event| {
@@ -53,7 +55,7 @@ pub fn AssumptionControls(row: Row) -> impl IntoView {
             _ => error.set(Some(format!("Enter the resolving power λ/FWHM as a number from {low} to {high}."))),
         }
     };
-    let is_disabled = move || !state.is_current(row.key);
+    let is_disabled = move || !engine.is_current(row.key);
     let medium = move || (meta().medium.value.name(), meta().medium.source);
     let frame = move || (meta().frame.value.name(), meta().frame.source);
     let power = move || match meta().resolving_power {
@@ -98,7 +100,7 @@ pub fn AssumptionControls(row: Row) -> impl IntoView {
             {move || may_have_columns(&row.summary.get().file).then(|| view! {
                 <button
                     data-testid="choose-columns" disabled=is_disabled
-                    on:click=move |_| state.ask_columns(row.summary.get_untracked().file.clone(), Some(row))
+                    on:click=move |_| columns.ask(row.summary.get_untracked().file.clone(), Some(row))
                 >
                     {move || if row.assumptions.get().columns.is_some() { "Columns (set by you)…" } else { "Columns…" }}
                 </button>
@@ -112,20 +114,20 @@ pub fn AssumptionControls(row: Row) -> impl IntoView {
 /// Applies the assumptions of this spectrum to all other spectra of the same format and survey.
 #[component]
 fn ApplyToSimilar(row: Row) -> impl IntoView {
-    let state = expect_context::<State>();
+    let (engine, rows, session) = (expect_context::<Engine>(), expect_context::<Rows>(), expect_context::<Session>());
     let set = Memo::new(move |_| Assumptions { columns: None, ..row.assumptions.get() });
     let others = move || -> Vec<Row> {
         let kind = |row: &Row| row.summary.with(|s| (s.meta.format.clone(), s.meta.survey));
         let this_kind = kind(&row);
         let is_same_kind =
-            |other: &&Row| other.key != row.key && state.is_current(other.key) && kind(other) == this_kind;
+            |other: &&Row| other.key != row.key && engine.is_current(other.key) && kind(other) == this_kind;
         let differs = |other: &&Row| Assumptions { columns: None, ..other.assumptions.get() } != set.get();
-        state.rows.with(|rows| rows.iter().filter(is_same_kind).filter(differs).copied().collect())
+        rows.all.with(|rows| rows.iter().filter(is_same_kind).filter(differs).copied().collect())
     };
     let apply = move |_| {
         for other in untrack(others) {
             let columns = other.assumptions.get_untracked().columns;
-            state.set_assumptions(other, Assumptions { columns, ..set.get_untracked() });
+            session.set_assumptions(other, Assumptions { columns, ..set.get_untracked() });
         }
     };
     // Counted only when an assumption is set: ten thousand rows would mean ten thousand subscriptions.

@@ -1,6 +1,6 @@
 //! Saves the open files, the user's assumptions and the active adapter in IndexedDB, so that a closed tab loses
 //! nothing.
-//! On the next visit the page asks before it restores them; "Clear local data" deletes them.
+//! On the next visit the page asks before it restores them (see [`super::restore`]); "Clear local data" deletes them.
 //!
 //! Results are not saved but computed again with the current model. Links and session files keep results unchanged.
 
@@ -8,14 +8,11 @@ use std::collections::BTreeMap;
 
 use idb::{Database, DatabaseEvent, Factory, ObjectStoreParams, Query, TransactionMode};
 use js_sys::{Array, Object, Reflect, Uint8Array};
-use leptos::{prelude::*, task::spawn_local};
+use leptos::task::spawn_local;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::File;
 
 use super::files::NamedFile;
-use super::format;
-use super::imported_rows::IMPORTED_GENERATION;
-use super::state::State;
 use crate::engine::protocol::Assumptions;
 
 const DATABASE: &str = "specola";
@@ -39,52 +36,15 @@ pub type AdapterFile = (String, Vec<u8>);
 
 /// Files that can be opened again, with their assumptions and adapter.
 #[derive(Clone)]
-struct RestorableSession {
-    files: Vec<NamedFile>,
-    assumptions: UserAssumptions,
+pub struct RestorableSession {
+    /// The files.
+    pub files: Vec<NamedFile>,
+    /// Assumptions about their spectra.
+    pub assumptions: UserAssumptions,
     /// The active adapter; clearing the page does not remove it.
-    adapter: Option<AdapterFile>,
+    pub adapter: Option<AdapterFile>,
     /// True if the files were cleared on this visit; false if they are from an earlier visit.
-    is_cleared: bool,
-}
-
-/// The session that the page offers to restore.
-#[derive(Clone, Copy)]
-pub struct RestoreOffer(RwSignal<Option<RestorableSession>, LocalStorage>);
-
-impl RestoreOffer {
-    /// No session to restore.
-    pub fn new() -> Self {
-        Self(RwSignal::new_local(None))
-    }
-
-    /// Offers to restore files that were just cleared, until other files are opened.
-    pub fn offer_cleared(&self, files: Vec<NamedFile>, assumptions: UserAssumptions) {
-        if !files.is_empty() {
-            self.0.set(Some(RestorableSession { files, assumptions, adapter: None, is_cleared: true }));
-        }
-    }
-
-    /// Withdraws the offer to restore cleared files, when other files are opened.
-    pub fn discard_cleared(&self) {
-        if self.0.with_untracked(|session| session.as_ref().is_some_and(|s| s.is_cleared)) {
-            self.0.set(None);
-        }
-    }
-}
-
-/// Loads the session of an earlier visit and offers to restore it.
-pub fn check_saved(state: State) {
-    spawn_local(async move {
-        // Without a database there is nothing to restore.
-        if let Ok(session) = load().await
-            && !session.files.is_empty()
-            // Rows from a link have no files and do not count.
-            && state.rows.with_untracked(|rows| rows.iter().all(|row| row.key.generation == IMPORTED_GENERATION))
-        {
-            state.restorable.0.set(Some(session));
-        }
-    });
+    pub is_cleared: bool,
 }
 
 /// Saves the open files, their assumptions and the active adapter in place of the previous session.
@@ -137,7 +97,11 @@ async fn store(
     Ok(())
 }
 
-async fn load() -> Result<RestorableSession, idb::Error> {
+/// Loads the session of an earlier visit.
+///
+/// # Errors
+/// The browser cannot open or read the database.
+pub async fn load() -> Result<RestorableSession, idb::Error> {
     let database = open().await?;
     let transaction = database.transaction(&[STORE], TransactionMode::ReadOnly)?;
     let store = transaction.object_store(STORE)?;
@@ -168,76 +132,10 @@ async fn remove() -> Result<(), idb::Error> {
     Ok(())
 }
 
-/// Asks whether to restore the files of an earlier visit or the files just cleared.
-#[component]
-pub fn RestoreQuestion() -> impl IntoView {
-    let state = expect_context::<State>();
-    let saved = state.restorable.0;
-    let restore = move |_| restore_session(state);
-    view! {
-        {move || saved.with(|s| s.as_ref().map(|RestorableSession { files, is_cleared, .. }| {
-            let n = format::count(files.len(), "file", "files");
-            let (text, yes, no, dismiss): (_, _, _, fn(State)) = if *is_cleared {
-                (format!("{n} cleared."), "Restore", "Dismiss", |state| state.restorable.0.set(None))
-            } else {
-                let bytes = format::bytes(files.iter().map(|f| f.file.size()).sum::<f64>() as u64);
-                let storage_note = "were open. They are stored in this browser only.";
-                (format!("On your last visit {n} ({bytes}) {storage_note}"), "Restore", "Delete", clear_local_data)
-            };
-            view! {
-                <div class="notice" role="status" data-testid="restore">
-                    <p>{text}</p>
-                    <button class="primary" data-testid="restore-yes" on:click=restore>{yes}</button>
-                    <button data-testid="restore-no" on:click=move |_| dismiss(state)>{no}</button>
-                </div>
-            }
-        }))}
-    }
-}
-
-/// Opens the files of the offered session and sets their assumptions and adapter.
-fn restore_session(state: State) {
-    if let Some(RestorableSession { files, assumptions, adapter, .. }) = state.restorable.0.get_untracked() {
-        state.restorable.0.set(None);
-        state.user_assumptions.set_value(assumptions);
-        if let Some((sha256, file)) = adapter.filter(|_| state.finetune.active_adapter.with_untracked(Option::is_none))
-        {
-            state.reapply_adapter(sha256, &file);
-        }
-        state.open(files);
-    }
-}
-
-/// Undoes clearing the page; if nothing was cleared, returns to the shipped model.
-pub fn undo(state: State) {
-    if state.restorable.0.with_untracked(|session| session.as_ref().is_some_and(|s| s.is_cleared)) {
-        restore_session(state);
-    } else if state.finetune.active_adapter.with_untracked(Option::is_some) {
-        state.remove_adapter();
-    }
-}
-
-/// Clears the page and deletes all its data in this browser.
-pub fn clear_local_data(state: State) {
-    state.clear();
-    state.restorable.0.set(None);
-    // A link keeps its results in the page address.
-    if let (Ok(history), Ok(page)) = (window().history(), window().location().href()) {
-        let bare = page.split('#').next().unwrap_or_default();
-        let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(bare));
-    }
-    spawn_local(async move {
-        super::stored_models::delete_all().await;
-        super::offline::forget().await;
-        let done = async {
-            let delete = Factory::new()?.delete(DATABASE)?;
-            delete.await
-        };
-        state.notice.set(Some(match done.await {
-            Ok(()) => "All local data of this page have been deleted.".into(),
-            Err(why) => format!(
-                "The browser could not delete the local data: {why}. Delete the data of this site in the browser settings."
-            ),
-        }));
-    });
+/// Deletes the database.
+///
+/// # Errors
+/// The browser cannot delete it.
+pub async fn delete_database() -> Result<(), idb::Error> {
+    Factory::new()?.delete(DATABASE)?.await
 }

@@ -2,9 +2,9 @@
 
 use leptos::{ev, html, prelude::*};
 
+use super::context::Notice;
 use super::download::save_text;
 use super::plot_canvas::{draw, watch_size};
-use super::state::State;
 use super::theme::PlotTheme;
 use crate::plot::{Chart, Drawable};
 
@@ -20,7 +20,7 @@ pub fn ChartCanvas(
     #[prop(optional)] pick: Option<Callback<usize>>,
 ) -> impl IntoView {
     let theme = expect_context::<PlotTheme>().0;
-    let state = expect_context::<State>();
+    let notice = expect_context::<Notice>();
     let canvas = NodeRef::<html::Canvas>::new();
     let size = RwSignal::new((0.0, 0.0));
     watch_size(canvas, size);
@@ -36,7 +36,7 @@ pub fn ChartCanvas(
     let save = move |_| {
         let svg = chart.with_untracked(|chart| chart.to_svg(SAVED_MM.0, SAVED_MM.1));
         if let Err(why) = save_text(&format!("specola-{test_id}.svg"), "image/svg+xml", &svg) {
-            state.notice.set(Some(why));
+            notice.show(why);
         }
     };
     view! {

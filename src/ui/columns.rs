@@ -2,20 +2,8 @@
 
 use leptos::{ev, html, prelude::*};
 
-use super::state::{Row, State, file_key};
-use crate::engine::protocol::{Assumptions, Request, SpectraRequest};
+use super::context::{ColumnQuestion, Columns};
 use crate::read::column_mapping::{ColumnMapping, ErrorKind, Preview, WaveUnit};
-
-/// The file whose columns the dialogue asks for.
-#[derive(Debug, Clone)]
-pub struct ColumnQuestion {
-    /// Path of the file.
-    pub path: String,
-    /// The spectrum read from the file, if any.
-    pub row: Option<Row>,
-    /// Its first lines, once the engine has sent them.
-    pub preview: Option<Result<Box<Preview>, String>>,
-}
 
 /// True if the file name has an extension of text files with columns.
 pub fn may_have_columns(path: &str) -> bool {
@@ -60,13 +48,13 @@ impl ColumnRole {
     }
 }
 
-/// The dialogue; open while `column_question` is set.
+/// The dialogue; open while there is a question.
 #[component]
 pub fn ColumnsDialog() -> impl IntoView {
-    let state = expect_context::<State>();
+    let columns = expect_context::<Columns>();
     let dialog = NodeRef::<html::Dialog>::new();
     Effect::new(move |_| {
-        let is_asked = state.column_question.with(Option::is_some);
+        let is_asked = columns.question.with(Option::is_some);
         let Some(dialog) = dialog.get() else { return };
         if is_asked && !dialog.open() {
             // Fails only for a dialogue that is open already.
@@ -75,21 +63,21 @@ pub fn ColumnsDialog() -> impl IntoView {
             dialog.close();
         }
     });
-    let path = move || state.column_question.with(|q| q.as_ref().map_or(String::new(), |q| q.path.clone()));
+    let path = move || columns.question.with(|q| q.as_ref().map_or(String::new(), |q| q.path.clone()));
     view! {
         <dialog
             class="columns" node_ref=dialog aria-labelledby="columns-title" data-testid="columns-dialog"
-            on:close=move |_| state.column_question.set(None)
+            on:close=move |_| columns.question.set(None)
         >
             <h2 id="columns-title" tabindex="-1" autofocus>"Assign the columns"</h2>
             <p class="muted">{path}</p>
-            {move || match state.column_question.get()?.preview.clone() {
+            {move || match columns.question.get()?.preview.clone() {
                 None => Some(view! { <p class="waiting">"Reading the first lines…"</p> }.into_any()),
                 Some(Err(why)) => Some(view! { <p class="error" role="alert">{why}</p> }.into_any()),
                 Some(Ok(preview)) => Some(view! { <ColumnForm preview=*preview/> }.into_any()),
             }}
-            <Show when=move || !state.column_question.with(|q| matches!(q, Some(ColumnQuestion { preview: Some(Ok(_)), .. })))>
-                <p><button on:click=move |_| state.column_question.set(None)>"Close"</button></p>
+            <Show when=move || !columns.question.with(|q| matches!(q, Some(ColumnQuestion { preview: Some(Ok(_)), .. })))>
+                <p><button on:click=move |_| columns.question.set(None)>"Close"</button></p>
             </Show>
         </dialog>
     }
@@ -97,8 +85,8 @@ pub fn ColumnsDialog() -> impl IntoView {
 
 #[component]
 fn ColumnForm(preview: Preview) -> impl IntoView {
-    let state = expect_context::<State>();
-    let previous = state.column_question.with_untracked(|q| q.as_ref()?.row?.assumptions.get_untracked().columns);
+    let columns = expect_context::<Columns>();
+    let previous = columns.question.with_untracked(|q| q.as_ref()?.row?.assumptions.get_untracked().columns);
     let first = previous.unwrap_or(preview.guess);
     let uses: Vec<RwSignal<ColumnRole>> =
         (0..preview.names.len()).map(|i| RwSignal::new(ColumnRole::of(&first, i))).collect();
@@ -138,8 +126,8 @@ fn ColumnForm(preview: Preview) -> impl IntoView {
         Memo::new(move |_| chosen().is_some())
     };
     let read = move |_| {
-        if let Some(columns) = untrack(&chosen) {
-            state.read_columns(Some(columns));
+        if let Some(mapping) = untrack(&chosen) {
+            columns.read(Some(mapping));
         }
     };
     let heads = preview.names.iter().zip(uses).enumerate().map(|(i, (name, of))| {
@@ -187,38 +175,9 @@ fn ColumnForm(preview: Preview) -> impl IntoView {
         <p class="actions">
             <button class="primary" data-testid="read-columns" disabled=move || !is_complete.get() on:click=read>"Read with these columns"</button>
             {previous.map(|_| view! {
-                <button data-testid="reset-columns" on:click=move |_| state.read_columns(None)>"As in the file"</button>
+                <button data-testid="reset-columns" on:click=move |_| columns.read(None)>"As in the file"</button>
             })}
-            <button on:click=move |_| state.column_question.set(None)>"Cancel"</button>
+            <button on:click=move |_| columns.question.set(None)>"Cancel"</button>
         </p>
-    }
-}
-
-impl State {
-    /// Opens the dialogue for a file. `row` is the spectrum read from it, if any.
-    pub fn ask_columns(&self, path: String, row: Option<Row>) {
-        let file = self.file(&path);
-        let preview = file.is_none().then(|| Err("The file is no longer open. Drop it again.".to_string()));
-        self.column_question.set(Some(ColumnQuestion { path: path.clone(), row, preview }));
-        if let Some(file) = file {
-            self.send(Request::Spectra(SpectraRequest::Preview { path }), vec![file.file]);
-        }
-    }
-
-    /// Reads the file of the dialogue with these columns; with `None` the reader detects them.
-    pub fn read_columns(&self, columns: Option<ColumnMapping>) {
-        let Some(question) = self.column_question.get_untracked() else { return };
-        self.column_question.set(None);
-        if let Some(row) = question.row {
-            let assumptions = row.assumptions.get_untracked();
-            return self.set_assumptions(row, Assumptions { columns, ..assumptions });
-        }
-        let Some(file) = self.file(&question.path) else { return };
-        self.user_assumptions.update_value(|known| {
-            known.insert(file_key(&question.path), Assumptions { columns, ..Assumptions::default() });
-        });
-        self.autosave();
-        self.skipped.update(|list| list.retain(|item| item.source != question.path));
-        self.read(vec![file], columns);
     }
 }

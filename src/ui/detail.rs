@@ -3,33 +3,33 @@
 use leptos::prelude::*;
 
 use super::assumptions::AssumptionControls;
-use super::imported_rows::IMPORTED_GENERATION;
+use super::context::{Curves, Engine, Rows};
 use super::parameters::Parameters;
 use super::processing_history::ProcessingHistory;
+use super::row::{IMPORTED_GENERATION, Row};
 use super::specclip::SpecClipValues;
 use super::spectrum_plot::SpectrumPlots;
-use super::state::{Row, State};
 use crate::result::Summary;
 use crate::spectrum::Survey;
 
 /// Panel of the selected row.
 #[component]
 pub fn Detail() -> impl IntoView {
-    let state = expect_context::<State>();
-    move || state.selected_row().map(|row| view! { <Selected row/> })
+    let rows = expect_context::<Rows>();
+    move || rows.selected().map(|row| view! { <Selected row/> })
 }
 
 #[component]
 fn Selected(row: Row) -> impl IntoView {
-    let state = expect_context::<State>();
-    let received = move || state.selected_curves.get().filter(|(key, _)| *key == row.key).map(|(_, view)| view);
+    let (engine, curves) = (expect_context::<Engine>(), expect_context::<Curves>());
+    let received = move || curves.selected.get().filter(|(key, _)| *key == row.key).map(|(_, view)| view);
     let view = Memo::new(move |_| received().and_then(Result::ok));
     let processing_history = Signal::derive(move || view.get().map_or(Vec::new(), |v| v.processing_history.clone()));
     // Imported rows have no file to read again, and Gaia XP spectra need no assumptions.
     let has_assumptions =
         row.key.generation != IMPORTED_GENERATION && row.summary.with(|s| s.meta.survey != Survey::GaiaXp);
     let placeholder = move || {
-        if state.is_current(row.key) || row.key.generation == IMPORTED_GENERATION {
+        if engine.is_current(row.key) || row.key.generation == IMPORTED_GENERATION {
             received().and_then(Result::err).unwrap_or("Loading the curves…".into())
         } else {
             "The engine that held these curves has stopped. Read the file again.".into()

@@ -32,3 +32,9 @@ pub fn save_bytes(name: &str, mime: &str, bytes: &[u8]) -> Result<(), String> {
     };
     save().map_err(|e| format!("{name} could not be saved: {}", text_of(&e)))
 }
+
+/// A file name made from an id.
+pub fn file_stem(id: &str) -> String {
+    let stem: String = id.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+    if stem.is_empty() { "spectrum".into() } else { stem }
+}

@@ -2,23 +2,23 @@
 
 use leptos::{ev, prelude::*, task::spawn_local};
 
+use super::actions::Actions;
 use super::files::{self, DroppedItems};
 use super::samples::Samples;
-use super::state::State;
 
 /// The drop zone: large on an empty page, a bar above the table on a full one.
 #[component]
 pub fn DropZone(large: Signal<bool>) -> impl IntoView {
-    let state = expect_context::<State>();
+    let actions = expect_context::<Actions>();
     let is_dragging = RwSignal::new(false);
-    listen_for_drops(state, is_dragging);
+    listen_for_drops(actions, is_dragging);
     let on_pick = move |event: ev::Event| {
         let input: web_sys::HtmlInputElement = event_target(&event);
         let files = files::from_list(input.files());
         // So that the same file can be picked again.
         input.set_value("");
         if !files.is_empty() {
-            state.open(files);
+            actions.open(files);
         }
     };
     let samples = expect_context::<Samples>();
@@ -63,7 +63,7 @@ pub fn DropZone(large: Signal<bool>) -> impl IntoView {
 }
 
 /// Listens for files dropped anywhere on the page.
-fn listen_for_drops(state: State, is_dragging: RwSignal<bool>) {
+fn listen_for_drops(actions: Actions, is_dragging: RwSignal<bool>) {
     let holds_files =
         |event: &web_sys::DragEvent| event.data_transfer().is_some_and(|t| t.types().includes(&"Files".into(), 0));
     let enter = window_event_listener(ev::dragover, move |event| {
@@ -86,11 +86,11 @@ fn listen_for_drops(state: State, is_dragging: RwSignal<bool>) {
         }
         event.prevent_default();
         let dropped = DroppedItems::from_event(&transfer);
-        state.is_listing_files.set(true);
+        actions.jobs.is_listing_files.set(true);
         spawn_local(async move {
             match dropped.files().await {
-                Ok(files) => state.open(files),
-                Err(why) => state.skip("A dropped folder", format!("{why}; drop the files in it instead")),
+                Ok(files) => actions.open(files),
+                Err(why) => actions.jobs.skip("A dropped folder", format!("{why}; drop the files in it instead")),
             }
         });
     });

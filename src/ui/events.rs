@@ -1,20 +1,40 @@
-//! Applies the engine's events to the page's state.
+//! Hands the engine's events to the contexts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::state::{Curves, EngineStatus, PredictionStatus, Progress, RowKey, State};
-use crate::engine::protocol::{Event, FinetuneEvent, SpecClipEvent, SpectraEvent, WorkerEvent};
+use super::actions::Actions;
+use super::context::Progress;
+use super::row::{PredictionStatus, RowKey};
+use crate::engine::protocol::{Event, FinetuneEvent, SpectraEvent};
+
+/// Applies an event from the engine of this generation.
+pub fn apply(actions: Actions, generation: u32, event: Event) {
+    if actions.engine.is_clearing() && is_of_spectra(&event) {
+        return;
+    }
+    match event {
+        Event::Worker(event) => actions.engine.apply(event),
+        Event::Spectra(event) => apply_spectra_event(actions, generation, event),
+        Event::SpecClip(event) => actions.specclip.apply(generation, event),
+        Event::Finetune(event) => apply_finetune_event(actions, generation, event),
+        Event::Similarity(event) => actions.similarity.apply(event),
+        Event::Diagnostics(event) => actions.diagnostics.apply(generation, event),
+    }
+}
 
 /// True for events about spectra, labels and fine-tuning: the state that "Clear all" removes.
 fn is_of_spectra(event: &Event) -> bool {
     match event {
-        Event::Spectra(SpectraEvent::Added { .. })
-        | Event::Spectra(SpectraEvent::Skipped { .. })
-        | Event::Spectra(SpectraEvent::Labels { .. })
-        | Event::Spectra(SpectraEvent::LabelTables { .. }) => true,
+        Event::Spectra(event) => matches!(
+            event,
+            SpectraEvent::Added { .. }
+                | SpectraEvent::Skipped { .. }
+                | SpectraEvent::Labels { .. }
+                | SpectraEvent::LabelTables { .. }
+        ),
         Event::Finetune(event) => !matches!(
             event,
             FinetuneEvent::BaseModels(_)
@@ -26,108 +46,63 @@ fn is_of_spectra(event: &Event) -> bool {
     }
 }
 
-impl State {
-    /// Applies an event from the engine of this generation.
-    pub fn receive(&self, generation: u32, event: Event) {
-        let key = |id| RowKey { generation, id };
-        if self.pending_clears.get_value() > 0 && is_of_spectra(&event) {
-            return;
+fn apply_spectra_event(actions: Actions, generation: u32, event: SpectraEvent) {
+    let Actions { engine, jobs, rows, table_view, curves, labels, columns, .. } = actions;
+    let key = |id| RowKey { generation, id };
+    match event {
+        SpectraEvent::Added { spectrum, summary, .. } => {
+            actions.add_row(key(spectrum), *summary, PredictionStatus::Pending);
         }
-        match event {
-            Event::Spectra(SpectraEvent::Cleared) => self.pending_clears.update_value(|n| *n = n.saturating_sub(1)),
-            Event::Worker(WorkerEvent::Loading { item: what, done, total }) => {
-                self.engine.set(EngineStatus::Loading { name: what, done, total })
+        SpectraEvent::Skipped { item, reason, .. } => jobs.skip(item, reason),
+        SpectraEvent::Predicted { spectrum, prediction } => {
+            set_status(actions, key(spectrum), PredictionStatus::Predicted(Arc::new(*prediction)));
+        }
+        SpectraEvent::Refused { spectrum, reason } => {
+            set_status(actions, key(spectrum), PredictionStatus::Refused(reason));
+        }
+        SpectraEvent::View { spectrum, view } => curves.deliver(key(spectrum), Ok(Arc::new(*view))),
+        SpectraEvent::ViewUnavailable { spectrum, reason } => curves.deliver(key(spectrum), Err(reason)),
+        SpectraEvent::Updated { spectrum, summary } => {
+            if let Some(row) = rows.get(key(spectrum)) {
+                row.summary.set(Arc::new(*summary));
             }
-            Event::Worker(WorkerEvent::Ready { backend, model }) => {
-                self.model.set(Some(model));
-                self.engine.set(EngineStatus::Ready(backend));
-            }
-            Event::Worker(WorkerEvent::Unavailable { reason }) => self.engine.set(EngineStatus::Unavailable(reason)),
-            Event::Spectra(SpectraEvent::Added { spectrum, summary, .. }) => {
-                self.add_row(key(spectrum), *summary, PredictionStatus::Pending)
-            }
-            Event::Spectra(SpectraEvent::Skipped { item: what, reason: why, .. }) => self.skip(what, why),
-            Event::Spectra(SpectraEvent::Predicted { spectrum, prediction }) => {
-                self.set_status(key(spectrum), PredictionStatus::Predicted(Arc::new(*prediction)));
-            }
-            Event::Spectra(SpectraEvent::Refused { spectrum, reason: why }) => {
-                self.set_status(key(spectrum), PredictionStatus::Refused(why))
-            }
-            Event::Spectra(SpectraEvent::View { spectrum, view }) => {
-                self.store_curves(key(spectrum), Ok(Arc::new(*view)))
-            }
-            Event::Spectra(SpectraEvent::ViewUnavailable { spectrum, reason: why }) => {
-                self.store_curves(key(spectrum), Err(why))
-            }
-            Event::Spectra(SpectraEvent::Updated { spectrum, summary }) => {
-                if let Some(row) = self.row(key(spectrum)) {
-                    row.summary.set(Arc::new(*summary));
-                }
-            }
-            Event::Spectra(SpectraEvent::Labels { values }) => {
-                let values = values.into_iter().map(|(id, values)| (key(id), values));
-                self.catalogue_labels.update(|all| all.extend(values));
-            }
-            Event::Spectra(SpectraEvent::Preview { path, preview }) => self.column_question.update(|question| {
-                if let Some(question) = question.as_mut().filter(|question| question.path == path) {
-                    question.preview = Some(preview);
-                }
-            }),
-            Event::SpecClip(SpecClipEvent::Status(report)) => {
-                // Ignore the report if the user has removed the models meanwhile.
-                self.specclip.update(|known| {
-                    if let Some(known) = known {
-                        *known = *report;
-                    }
-                });
-            }
-            Event::SpecClip(SpecClipEvent::Values { spectrum, values }) => {
-                if self.specclip.with_untracked(Option::is_some) {
-                    self.specclip_values.update(|all| drop(all.insert(key(spectrum), values)));
-                }
-            }
-            Event::Spectra(SpectraEvent::LabelTables { tables }) => self.label_tables.set(tables),
-            Event::Finetune(event) => self.receive_finetune_event(generation, event),
-            Event::Similarity(event) => self.apply_similarity_event(event),
-            Event::Diagnostics(event) => self.apply_diagnostics_event(generation, event),
-            Event::Spectra(SpectraEvent::Progress { job, files_done, files_total, spectra_done, spectra_total }) => {
-                let progress = Progress { files_done, files_total, spectra_done, spectra_total };
-                self.jobs.update(|jobs| {
-                    if let Some(known) = jobs.get_mut(&job) {
-                        *known = progress;
-                    }
-                });
-            }
-            // `GpuLink` and `EngineLink` handle these.
-            Event::Worker(WorkerEvent::GpuTested { .. }) | Event::Worker(WorkerEvent::GpuLost { .. }) => {}
-            Event::Spectra(SpectraEvent::Done { job, .. }) => {
-                // Update the table before the progress bar goes.
-                self.update_view();
-                self.jobs.update(|jobs| {
-                    jobs.remove(&job);
-                });
-            }
+        }
+        SpectraEvent::Preview { path, preview } => columns.set_preview(&path, preview),
+        SpectraEvent::Labels { values } => {
+            let values = values.into_iter().map(|(id, values)| (key(id), values));
+            labels.values.update(|all| all.extend(values));
+        }
+        SpectraEvent::LabelTables { tables } => labels.tables.set(tables),
+        SpectraEvent::Progress { job, files_done, files_total, spectra_done, spectra_total } => {
+            jobs.set_progress(job, Progress { files_done, files_total, spectra_done, spectra_total });
+        }
+        SpectraEvent::Cleared => engine.confirm_clear(),
+        SpectraEvent::Done { job, .. } => {
+            // Update the table before the progress bar goes.
+            table_view.update();
+            jobs.finish(job);
         }
     }
+}
 
-    fn store_curves(&self, key: RowKey, curves: Curves) {
-        self.pending_curves.deliver(key, &curves);
-        if self.selected.get_untracked() == Some(key) {
-            self.selected_curves.set(Some((key, curves)));
-        }
+fn set_status(actions: Actions, key: RowKey, status: PredictionStatus) {
+    let Some(row) = actions.rows.get(key) else { return };
+    row.status.set(status);
+    if actions.jobs.running.with_untracked(BTreeMap::is_empty) {
+        actions.rows.late_prediction.notify();
     }
+    actions.table_view.schedule_update();
+    // The prediction adds the normalised spectrum and the last preprocessing steps.
+    actions.selection.reload(key);
+}
 
-    fn set_status(&self, key: RowKey, status: PredictionStatus) {
-        let Some(row) = self.row(key) else { return };
-        row.status.set(status);
-        if self.jobs.with_untracked(BTreeMap::is_empty) {
-            self.late_prediction.notify();
-        }
-        self.schedule_view_update();
-        // The prediction adds the normalised spectrum and the last preprocessing steps.
-        if self.selected.get_untracked() == Some(key) {
-            self.load_curves(key);
-            self.request_diagnostics(key);
-        }
+fn apply_finetune_event(actions: Actions, generation: u32, event: FinetuneEvent) {
+    if matches!(event, FinetuneEvent::AdapterApplied { .. } | FinetuneEvent::Failed(_)) {
+        actions.specclip.remove_empty_report();
+    }
+    let is_of_adapter = matches!(event, FinetuneEvent::AdapterApplied { .. } | FinetuneEvent::AdapterRemoved);
+    actions.finetune.apply(generation, event);
+    if is_of_adapter && actions.session.has_files() {
+        actions.session.autosave();
     }
 }

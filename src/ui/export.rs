@@ -3,14 +3,15 @@
 use leptos::{html, prelude::*, task::spawn_local};
 use wasm_bindgen_futures::JsFuture;
 
+use super::context::{Curves, Diagnostics, Engine, Finetune, Jobs, Rows, TableView};
 use super::diagnostics;
 use super::download::{save_bytes, save_text};
 use super::figure_file::{self, Width};
 use super::files::text_of;
 use super::format;
 use super::plot_canvas::ChosenRange;
+use super::row::Row;
 use super::samp::OtherPrograms;
-use super::state::{Row, State};
 use crate::plot::smoothed;
 use crate::result::Label;
 use crate::share::{self, Format, Record, citation, link, models_of, session, spectra};
@@ -21,7 +22,8 @@ const MAX_CURVES: usize = 2_000;
 /// The button Export… and its dialogue.
 #[component]
 pub fn ExportDialog() -> impl IntoView {
-    let state = expect_context::<State>();
+    let sources = Sources::from_context();
+    let Sources { rows, table_view, .. } = sources;
     let range = expect_context::<ChosenRange>();
     let dialog = NodeRef::<html::Dialog>::new();
     let message = RwSignal::new(String::new());
@@ -43,28 +45,28 @@ pub fn ExportDialog() -> impl IntoView {
         message.set(result.unwrap_or_else(|error| error));
         is_busy.set(false);
     };
-    let export_table = move |format| show_result(save_table(&untrack(|| state.export_rows()), format));
+    let export_table = move |format| show_result(save_table(&untrack(|| table_view.export_rows()), format));
     let start = move |job: ExportJob| {
         is_busy.set(true);
         message.set("Collecting the curves…".into());
         spawn_local(async move {
-            let rows = untrack(|| state.export_rows());
+            let exported = untrack(|| table_view.export_rows());
             show_result(match job {
-                ExportJob::Spectra => save_spectra(state, rows).await,
-                ExportJob::Session => save_session(state, rows).await,
-                ExportJob::BibTex => copy_bibtex(state, rows).await,
-                ExportJob::Link => copy_link(state, rows).await,
-                ExportJob::Svg => save_figure(state, range, width.get_untracked(), false).await,
-                ExportJob::Png => save_figure(state, range, width.get_untracked(), true).await,
+                ExportJob::Spectra => save_spectra(sources.curves, exported).await,
+                ExportJob::Session => save_session(sources, exported).await,
+                ExportJob::BibTex => copy_bibtex(sources.engine, exported).await,
+                ExportJob::Link => copy_link(sources.curves, exported).await,
+                ExportJob::Svg => save_figure(sources, range, width.get_untracked(), false).await,
+                ExportJob::Png => save_figure(sources, range, width.get_untracked(), true).await,
             });
         });
     };
     let selection = move || {
-        let ticked = state.ticked.with(|t| t.len());
+        let ticked = table_view.ticked.with(|t| t.len());
         match ticked {
             0 => format!(
                 "{}: the rows shown in the table. Tick rows to export only these.",
-                format::count(state.table_view.shown.with(|s| s.len()), "result", "results")
+                format::count(table_view.shown.with(|s| s.len()), "result", "results")
             ),
             n => format!("{}: the ticked rows.", format::count(n, "result", "results")),
         }
@@ -75,7 +77,7 @@ pub fn ExportDialog() -> impl IntoView {
         }
     };
     view! {
-        <button data-testid="export" disabled=move || state.rows.with(Vec::is_empty) on:click=open>"Export…"</button>
+        <button data-testid="export" disabled=move || rows.all.with(Vec::is_empty) on:click=open>"Export…"</button>
         <dialog class="export" node_ref=dialog aria-labelledby="export-title" data-testid="export-dialog">
             <h2 id="export-title">"Export"</h2>
             <p class="muted">{selection}</p>
@@ -123,6 +125,32 @@ pub fn ExportDialog() -> impl IntoView {
     }
 }
 
+/// The contexts that are exported.
+#[derive(Clone, Copy)]
+struct Sources {
+    engine: Engine,
+    jobs: Jobs,
+    rows: Rows,
+    table_view: TableView,
+    curves: Curves,
+    diagnostics: Diagnostics,
+    finetune: Finetune,
+}
+
+impl Sources {
+    fn from_context() -> Self {
+        Self {
+            engine: expect_context(),
+            jobs: expect_context(),
+            rows: expect_context(),
+            table_view: expect_context(),
+            curves: expect_context(),
+            diagnostics: expect_context(),
+            finetune: expect_context(),
+        }
+    }
+}
+
 /// An export that waits for curves or for the clipboard.
 #[derive(Debug, Clone, Copy)]
 enum ExportJob {
@@ -159,10 +187,10 @@ fn describe_records(records: &[Record]) -> String {
     text + "."
 }
 
-async fn save_spectra(state: State, rows: Vec<Row>) -> Result<String, String> {
+async fn save_spectra(curves: Curves, rows: Vec<Row>) -> Result<String, String> {
     let (mut views, mut missing) = (Vec::new(), rows.len().saturating_sub(MAX_CURVES));
     for row in rows.iter().take(MAX_CURVES) {
-        match state.curves(*row).await {
+        match curves.of(*row).await {
             Ok(view) => views.push((row.summary.get_untracked().meta.id.clone(), view)),
             Err(_) => missing += 1,
         }
@@ -177,16 +205,16 @@ async fn save_spectra(state: State, rows: Vec<Row>) -> Result<String, String> {
     ))
 }
 
-async fn save_session(state: State, rows: Vec<Row>) -> Result<String, String> {
+async fn save_session(sources: Sources, rows: Vec<Row>) -> Result<String, String> {
     let records: Vec<Record> = rows.iter().map(Row::record).collect();
     let skipped =
-        state.skipped.with_untracked(|list| list.iter().map(|s| (s.source.clone(), s.reason.clone())).collect());
-    let selected = state.selected.get_untracked().and_then(|key| rows.iter().position(|row| row.key == key));
-    let active_adapter = state.finetune.active_adapter.get_untracked();
+        sources.jobs.skipped.with_untracked(|list| list.iter().map(|s| (s.source.clone(), s.reason.clone())).collect());
+    let selected = sources.rows.selected.get_untracked().and_then(|key| rows.iter().position(|row| row.key == key));
+    let active_adapter = sources.finetune.active_adapter.get_untracked();
     let adapter = active_adapter.as_ref().map(|used| (used.sha256.as_str(), used.file.as_slice()));
     let mut writer = session::Writer::new(&records, skipped, selected, adapter).map_err(|e| e.to_string())?;
     for (i, row) in rows.iter().enumerate().take(MAX_CURVES) {
-        if let Ok(view) = state.curves(*row).await {
+        if let Ok(view) = sources.curves.of(*row).await {
             writer.curves(i, &view).map_err(|e| e.to_string())?;
         }
     }
@@ -205,14 +233,14 @@ fn omitted(n: usize, reason: &str) -> String {
     if n == 0 { ".".into() } else { format!("; {n} {reason}.") }
 }
 
-async fn copy_link(state: State, rows: Vec<Row>) -> Result<String, String> {
+async fn copy_link(curves: Curves, rows: Vec<Row>) -> Result<String, String> {
     if rows.len() > link::MAX_RESULTS {
         return Err(link::LinkTooLargeError::TooMany(rows.len()).to_string());
     }
     let records: Vec<Record> = rows.iter().map(Row::record).collect();
     let mut views = Vec::new();
     for row in &rows {
-        views.push(state.curves(*row).await.ok());
+        views.push(curves.of(*row).await.ok());
     }
     let results: Vec<_> = records.iter().zip(views.iter().map(|v| v.as_deref())).collect();
     let made = link::encode(&results, link::limit(rows.len())).map_err(|e| e.to_string())?;
@@ -245,9 +273,9 @@ async fn copy_link(state: State, rows: Vec<Row>) -> Result<String, String> {
     }
 }
 
-async fn copy_bibtex(state: State, rows: Vec<Row>) -> Result<String, String> {
+async fn copy_bibtex(engine: Engine, rows: Vec<Row>) -> Result<String, String> {
     let records: Vec<Record> = rows.iter().map(Row::record).collect();
-    let trained_on = state.model.get_untracked().map_or(String::new(), |card| card.trained_on);
+    let trained_on = engine.model.get_untracked().map_or(String::new(), |card| card.trained_on);
     let cited = citation::citation(&records, &trained_on);
     let surveys = if cited.surveys.is_empty() { "no survey".into() } else { cited.surveys.join(", ") };
     let unknown = match cited.of_unknown {
@@ -266,13 +294,13 @@ async fn copy_bibtex(state: State, rows: Vec<Row>) -> Result<String, String> {
     Ok(format!("The browser does not allow copying; saved as specola.bib: {summary}"))
 }
 
-async fn save_figure(state: State, range: ChosenRange, width: Width, is_png: bool) -> Result<String, String> {
-    let row = untrack(|| state.selected_row()).ok_or("No spectrum is selected. Select a row first.")?;
-    let view = state.curves(row).await?;
+async fn save_figure(sources: Sources, range: ChosenRange, width: Width, is_png: bool) -> Result<String, String> {
+    let row = untrack(|| sources.rows.selected()).ok_or("No spectrum is selected. Select a row first.")?;
+    let view = sources.curves.of(row).await?;
     // As on the page: with synthetic spectrum and sensitivity, over the chosen range.
-    let curves = diagnostics::curves_now(state, row, &view);
+    let curves = diagnostics::curves_now(sources.diagnostics, row, &view);
     let range_aa = range.0.get_untracked();
-    let fwhm_pixels = f64::from(state.diagnostics.smoothing().get_untracked());
+    let fwhm_pixels = f64::from(sources.diagnostics.smoothing.get_untracked());
     let drawn = if fwhm_pixels > 0.0 { smoothed(&view, fwhm_pixels) } else { (*view).clone() };
     figure_file::save(row, &drawn, &curves, range_aa, width, is_png)
 }

@@ -7,11 +7,10 @@ use plotters_canvas::CanvasBackend;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
-use super::diagnostics::Curves;
-use super::download::{save_bytes, save_text};
+use super::diagnostics::DiagnosticCurves;
+use super::download::{file_stem, save_bytes, save_text};
 use super::files::text_of;
-use super::spectrum_plot::{file_stem, rv_in_wavelengths};
-use super::state::Row;
+use super::row::Row;
 use crate::plot::{Drawable, Scale, SpectrumFigure, Theme};
 use crate::result::SpectrumView;
 
@@ -61,7 +60,7 @@ impl Width {
 pub fn save(
     row: Row,
     view: &SpectrumView,
-    curves: &Curves,
+    curves: &DiagnosticCurves,
     range_aa: Option<(f64, f64)>,
     width: Width,
     is_png: bool,
@@ -69,7 +68,7 @@ pub fn save(
     let wave_range_aa = range_aa.unwrap_or_else(|| SpectrumFigure::model_range(view));
     let figure = SpectrumFigure {
         view,
-        rv_kms: untrack(|| rv_in_wavelengths(row)),
+        rv_kms: untrack(|| row.rv_in_wavelengths_kms()),
         wave_range_aa,
         fit: curves.fit.as_deref(),
         slopes: curves.slopes.as_deref(),

@@ -2,17 +2,17 @@
 
 use leptos::{ev, prelude::*};
 
+use super::context::{Rows, TableView};
 use super::format;
-use super::state::State;
 use super::table_sort::{Filter, QuickFilter};
 use crate::result::Flag;
 
 /// Field for names and conditions, menu of preset filters, and the number of matching spectra.
 #[component]
 pub fn FilterBar() -> impl IntoView {
-    let state = expect_context::<State>();
+    let (rows, table_view) = (expect_context::<Rows>(), expect_context::<TableView>());
     let (quick, text) = (RwSignal::new(QuickFilter::All), RwSignal::new(String::new()));
-    Effect::new(move |_| state.filter(Filter::parse(quick.get(), &text.read())));
+    Effect::new(move |_| table_view.set_filter(Filter::parse(quick.get(), &text.read())));
     let on_quick = move |event: ev::Event| {
         let value = event_target_value(&event);
         quick.set(
@@ -23,10 +23,10 @@ pub fn FilterBar() -> impl IntoView {
                 .map_or(QuickFilter::All, |(quick, _)| quick),
         );
     };
-    let found = Memo::new(move |_| (state.table_view.shown.with(|rows| rows.len()), state.rows.with(Vec::len)));
-    let is_filtered = Memo::new(move |_| state.table_view.filter.with(|filter| !filter.is_empty()));
+    let found = Memo::new(move |_| (table_view.shown.with(|shown| shown.len()), rows.all.with(Vec::len)));
+    let is_filtered = Memo::new(move |_| table_view.filter.with(|filter| !filter.is_empty()));
     let invalid_terms = Memo::new(move |_| {
-        let terms = state.table_view.filter.with(|filter| filter.invalid_terms().join(", "));
+        let terms = table_view.filter.with(|filter| filter.invalid_terms().join(", "));
         (!terms.is_empty()).then(|| {
             format!("Not a filter condition: {terms}. Write conditions without spaces: feh<-1, e_rv<5, snr>20.")
         })

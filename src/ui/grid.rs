@@ -2,8 +2,8 @@
 
 use leptos::{ev, html, prelude::*};
 
+use super::context::{Rows, Selection, TableView};
 use super::parameters::Symbol;
-use super::state::State;
 use super::table_row::TableRow;
 use super::table_sort::{Direction, SortColumn};
 use crate::result::Label;
@@ -17,13 +17,14 @@ const OVERSCAN_ROWS: usize = 40;
 /// The table in a scrolling box.
 #[component]
 pub fn Grid() -> impl IntoView {
-    let state = expect_context::<State>();
-    let shown = state.table_view.shown;
+    let (rows, table_view, selection) =
+        (expect_context::<Rows>(), expect_context::<TableView>(), expect_context::<Selection>());
+    let shown = table_view.shown;
     let n = Memo::new(move |_| shown.with(|rows| rows.len()));
     let viewport = Viewport { container: NodeRef::new(), top_px: RwSignal::new(0.0), row_px: RwSignal::new(46.0) };
     let window = Memo::new(move |_| viewport.rendered_range(n.get()));
     Effect::new(move |_| {
-        let Some(key) = state.selected.get() else { return };
+        let Some(key) = rows.selected.get() else { return };
         if let Some(index) = shown.with_untracked(|rows| rows.iter().position(|row| row.key == key)) {
             viewport.scroll_to_row(index);
         }
@@ -39,19 +40,19 @@ pub fn Grid() -> impl IntoView {
             // The page handles these keys; the focus moves to the selected row.
             " " => {
                 event.prevent_default();
-                if let Some(key) = state.selected.get_untracked() {
-                    state.tick([key], state.ticked.with_untracked(|ticked| !ticked.contains(&key)));
+                if let Some(key) = rows.selected.get_untracked() {
+                    table_view.tick([key], table_view.ticked.with_untracked(|ticked| !ticked.contains(&key)));
                 }
                 return;
             }
-            "j" | "k" => return state.focuses_selection.set_value(true),
+            "j" | "k" => return selection.takes_focus.set_value(true),
             _ => return,
         };
         event.prevent_default();
-        state.focuses_selection.set_value(true);
-        state.select_by(step);
+        selection.takes_focus.set_value(true);
+        selection.select_by(step);
     };
-    let rows = move || {
+    let visible = move || {
         let (from, to) = window.get();
         shown
             .with(|rows| rows[from.min(rows.len())..to.min(rows.len())].iter().copied().zip(from..).collect::<Vec<_>>())
@@ -79,7 +80,7 @@ pub fn Grid() -> impl IntoView {
                 <tbody on:keydown=on_key>
                     {move || spacer(window.get().0)}
                     <For
-                        each=rows key=|(row, index)| (row.key, *index)
+                        each=visible key=|(row, index)| (row.key, *index)
                         children=move |(row, index)| view! { <TableRow row index/> }
                     />
                     {move || spacer(n.get().saturating_sub(window.get().1))}
@@ -93,14 +94,14 @@ pub fn Grid() -> impl IntoView {
 /// Column head with a sort button.
 #[component]
 fn Head(column: SortColumn, class: &'static str, children: Children) -> impl IntoView {
-    let state = expect_context::<State>();
-    let direction = Memo::new(move |_| state.table_view.order.get().filter(|(c, _)| *c == column).map(|(_, d)| d));
+    let table_view = expect_context::<TableView>();
+    let direction = Memo::new(move |_| table_view.order.get().filter(|(c, _)| *c == column).map(|(_, d)| d));
     let aria =
         move || direction.get().map_or("none", |d| if d == Direction::Ascending { "ascending" } else { "descending" });
     let mark = move || direction.get().map_or("", |d| if d == Direction::Ascending { "▲" } else { "▼" });
     view! {
         <th scope="col" class=class aria-sort=aria>
-            <button class="sort" on:click=move |_| state.sort_by(column)>
+            <button class="sort" on:click=move |_| table_view.sort_by(column)>
                 {children()}<span class="sort-mark" aria-hidden="true">{mark}</span>
             </button>
         </th>
@@ -110,21 +111,18 @@ fn Head(column: SortColumn, class: &'static str, children: Children) -> impl Int
 /// Checkbox that ticks all rows shown.
 #[component]
 fn TickAll() -> impl IntoView {
-    let state = expect_context::<State>();
-    let is_any = move || state.ticked.with(|ticked| !ticked.is_empty());
+    let table_view = expect_context::<TableView>();
+    let is_any = move || table_view.ticked.with(|ticked| !ticked.is_empty());
     let is_all = move || {
-        let ticked = state.ticked.read();
+        let ticked = table_view.ticked.read();
         // Fast when few rows are ticked, the usual case.
-        state
-            .table_view
-            .shown
-            .with(|rows| rows.len() <= ticked.len() && rows.iter().all(|row| ticked.contains(&row.key)))
+        table_view.shown.with(|rows| rows.len() <= ticked.len() && rows.iter().all(|row| ticked.contains(&row.key)))
     };
     view! {
         <input
             type="checkbox" data-testid="tick-all" aria-label="Tick every spectrum shown"
             prop:checked=move || is_any() && is_all() prop:indeterminate=move || is_any() && !is_all()
-            on:change=move |event| state.tick_shown(event_target_checked(&event))
+            on:change=move |event| table_view.tick_shown(event_target_checked(&event))
         />
     }
 }

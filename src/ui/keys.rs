@@ -4,11 +4,10 @@ use leptos::{ev, html, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::Element;
 
-use super::autosave::undo;
-use super::state::State;
+use super::actions::Actions;
 
 /// Listens for the keyboard shortcuts.
-pub fn listen(state: State, help: RwSignal<bool>) {
+pub fn listen(actions: Actions, help: RwSignal<bool>) {
     let listener = window_event_listener(ev::keydown, move |event| {
         let target = event.target().and_then(|t| t.dyn_into::<Element>().ok());
         // Checkboxes and radio buttons take no text.
@@ -19,7 +18,7 @@ pub fn listen(state: State, help: RwSignal<bool>) {
         let is_typing = target.as_ref().is_some_and(takes_text);
         if !is_typing && (event.ctrl_key() || event.meta_key()) && !event.shift_key() && event.key() == "z" {
             event.prevent_default();
-            undo(state);
+            actions.undo();
             return;
         }
         if is_typing || event.ctrl_key() || event.meta_key() || event.alt_key() {
@@ -27,13 +26,13 @@ pub fn listen(state: State, help: RwSignal<bool>) {
         }
         // Without a focused element the row gets the focus, so that Space and the arrow keys apply to it.
         if matches!(event.key().as_str(), "j" | "k") && target.is_some_and(|t| t.tag_name() == "BODY") {
-            state.focuses_selection.set_value(true);
+            actions.selection.takes_focus.set_value(true);
         }
         match event.key().as_str() {
-            "j" => state.select_by(1),
-            "k" => state.select_by(-1),
-            "m" => state.toggle_fit(),
-            "l" => state.diagnostics.magnifies().update(|on| *on = !*on),
+            "j" => actions.selection.select_by(1),
+            "k" => actions.selection.select_by(-1),
+            "m" => actions.diagnostics.toggle_fit(),
+            "l" => actions.diagnostics.magnifies.update(|on| *on = !*on),
             "?" => help.set(true),
             _ => {}
         }

@@ -2,20 +2,20 @@
 
 use leptos::prelude::*;
 
+use super::context::Labels;
 use super::format;
-use super::state::State;
 use crate::engine::protocol::LabelTableReport;
 
 /// One line per label table, with its unmatched rows.
 #[component]
 pub fn LabelTables() -> impl IntoView {
-    let state = expect_context::<State>();
+    let labels = expect_context::<Labels>();
     view! {
-        <Show when=move || state.label_tables.with(|tables| !tables.is_empty())>
+        <Show when=move || labels.tables.with(|tables| !tables.is_empty())>
             <section class="label-tables" data-testid="label-tables" aria-labelledby="label-tables-title">
                 <h2 id="label-tables-title">"Label tables"</h2>
                 <ul>
-                    {move || state.label_tables.get().into_iter().map(|table| view! { <TableSummary table/> }).collect_view()}
+                    {move || labels.tables.get().into_iter().map(|table| view! { <TableSummary table/> }).collect_view()}
                 </ul>
             </section>
         </Show>

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::diagnostics::Curves;
+use super::diagnostics::DiagnosticCurves;
 use super::plot_canvas::{PanelKind, Zoom, panel_canvas};
 use crate::result::SpectrumView;
 
@@ -26,7 +26,7 @@ fn magnified_range(wave_aa: f64, (low, high): (f64, f64)) -> (f64, f64) {
 pub fn Magnifier(
     panel: PanelKind,
     view: Memo<Option<Arc<SpectrumView>>>,
-    curves: Memo<Curves>,
+    curves: Memo<DiagnosticCurves>,
     zoom: Zoom,
     rv_kms: Memo<f64>,
     at_aa: Memo<Option<f64>>,

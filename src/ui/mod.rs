@@ -1,68 +1,70 @@
-//! The page: Leptos components over the signals of [`state::State`], one file per panel.
+//! The page: Leptos components, one file per panel, over the signals of [`context`].
 //!
 //! The page holds no tensors and reads no spectra: it sends files to the engine ([`engine_link`]) and shows the
 //! results. It is a small program of its own, so that it renders before the engine is downloaded.
 
-mod table_view;
+mod actions;
 mod assumptions;
 mod autosave;
 mod chart_canvas;
 mod columns;
-mod curves;
+mod context;
 mod detail;
+mod diagnostics;
 mod download;
 mod drop_zone;
 mod engine_link;
+mod events;
+mod export;
 mod figure_file;
 mod files;
 mod filter_bar;
+mod finetune;
+mod flag_chip;
 mod format;
-mod gpu;
 mod grid;
 mod imported_rows;
-mod stored_models;
 mod keys;
 mod label_tables;
-mod processing_history;
 mod magnifier;
-mod similarity;
 mod model_card;
-mod specclip;
 mod offline;
-mod table_sort;
 mod parameters;
 mod plot_canvas;
-mod diagnostics;
-mod events;
+mod processing_history;
+mod restore;
 mod row;
 mod samp;
 mod samples;
+mod similarity;
 mod skipped;
+mod specclip;
 mod spectrum_plot;
-mod state;
 mod status;
+mod stored_models;
 mod table;
 mod table_row;
-mod export;
-mod finetune;
+mod table_sort;
 mod theme;
 mod welcome;
 
 use leptos::prelude::*;
 
-use autosave::RestoreQuestion;
+use actions::Actions;
 use columns::ColumnsDialog;
 use detail::Detail;
 use drop_zone::DropZone;
+use engine_link::Handlers;
 use finetune::FinetunePanel;
 use imported_rows::Origins;
 use keys::{KeyHelp, listen};
 use label_tables::LabelTables;
 use offline::UpdateNotice;
+use restore::RestoreQuestion;
+use samp::Samp;
 use similarity::SimilarityPanel;
 use skipped::SkippedList;
 use specclip::SpecClipPanel;
-use state::State;
 use status::{Header, Notices, ProgressBar};
 use table::Table;
 use welcome::Welcome;
@@ -79,24 +81,31 @@ pub fn start() {
 /// The whole page.
 #[component]
 fn App() -> impl IntoView {
-    let state = State::start();
-    provide_context(state);
+    let actions = Actions::new();
+    actions.provide();
+    actions.engine.start(Handlers {
+        on_event: Box::new(move |generation, event| events::apply(actions, generation, event)),
+        on_loss: Box::new(move || actions.handle_engine_loss()),
+    });
+    let samp = Samp::new();
+    provide_context(samp);
     theme::provide();
-    offline::provide(state);
-    samples::provide(state);
+    offline::provide(actions.engine);
+    samples::provide(actions);
     plot_canvas::ChosenRange::provide();
     let help = RwSignal::new(false);
-    listen(state, help);
-    imported_rows::listen(state);
-    autosave::check_saved(state);
-    samp::send_selected_positions(state);
-    samp::unregister_on_leave(state);
+    listen(actions, help);
+    imported_rows::listen(actions);
+    actions.check_saved();
+    samp::send_selected_positions(samp, actions.rows);
+    samp::unregister_on_leave(samp);
+    let Actions { rows, jobs, labels, specclip, finetune, .. } = actions;
     let is_empty = move || {
-        state.rows.with(Vec::is_empty)
-            && state.skipped.with(Vec::is_empty)
-            && state.label_tables.with(Vec::is_empty)
-            && state.specclip.with(Option::is_none)
-            && state.finetune.active_adapter.with(Option::is_none)
+        rows.all.with(Vec::is_empty)
+            && jobs.skipped.with(Vec::is_empty)
+            && labels.tables.with(Vec::is_empty)
+            && specclip.report.with(Option::is_none)
+            && finetune.active_adapter.with(Option::is_none)
     };
     view! {
         <Header/>
@@ -116,7 +125,7 @@ fn App() -> impl IntoView {
                 "Specola " {env!("CARGO_PKG_VERSION")}
                 " · free software, MIT or Apache 2.0 · vacuum wavelengths in ångström · errors are 1\u{2009}σ"
             </p>
-            <button class="quiet" data-testid="clear-local-data" on:click=move |_| autosave::clear_local_data(state)>"Clear local data"</button>
+            <button class="quiet" data-testid="clear-local-data" on:click=move |_| actions.clear_local_data()>"Clear local data"</button>
             <button class="quiet" on:click=move |_| help.set(true)>"Keyboard shortcuts " <kbd>"?"</kbd></button>
         </footer>
         <ColumnsDialog/>

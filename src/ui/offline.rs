@@ -7,7 +7,8 @@ use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 
-use super::state::{EngineStatus, State};
+use super::context::Engine;
+use super::engine_link::EngineStatus;
 
 /// State of the connection and of the page's version.
 #[derive(Clone, Copy)]
@@ -18,7 +19,7 @@ pub struct Offline {
 
 /// Provides an [`Offline`] that follows the browser. Caches the page once the engine is ready, and not before: the
 /// first prediction must not wait for files of later visits.
-pub fn provide(state: State) {
+pub fn provide(engine: Engine) {
     let offline =
         Offline { is_offline: RwSignal::new(!window().navigator().on_line()), has_update: RwSignal::new(false) };
     provide_context(offline);
@@ -31,7 +32,7 @@ pub fn provide(state: State) {
     on("specola-update", offline.has_update, true);
     Effect::new(move |was_cached: Option<bool>| {
         let is_cached = was_cached == Some(true);
-        if !is_cached && state.engine.with(|engine| matches!(engine, EngineStatus::Ready(_))) {
+        if !is_cached && engine.status.with(|status| matches!(status, EngineStatus::Ready(_))) {
             spawn_local(call("register"));
             return true;
         }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
+use super::context::{Engine, Labels, Similarity};
 use super::diagnostics::FitLine;
+use super::flag_chip::FlagChip;
 use super::format;
 use super::model_card::ModelCardDialog;
-use super::state::{PredictionStatus, Row, RowKey, State};
-use crate::result::{Estimate, Flag, Label, ModelCard, Prediction};
+use super::row::{PredictionStatus, Row, RowKey};
+use crate::result::{Estimate, Label, ModelCard, Prediction};
 use crate::spectrum::Survey;
 
 /// Parameters with errors, or the reason why there are none.
@@ -36,7 +38,7 @@ pub fn Parameters(row: Row) -> impl IntoView {
 /// A spectrum without a prediction yet. The first Gaia XP spectrum waits for the download of its model.
 #[component]
 fn Waiting() -> impl IntoView {
-    let loading = expect_context::<State>().similarity.loading;
+    let loading = expect_context::<Similarity>().loading;
     let text = move || match loading.get() {
         Some((name, done, total)) if total > 0 => {
             format!("Downloading {name}: {} of {}", format::bytes(done), format::bytes(total))
@@ -48,10 +50,10 @@ fn Waiting() -> impl IntoView {
 
 #[component]
 fn PredictedLabels(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> impl IntoView {
-    let state = expect_context::<State>();
+    let engine = expect_context::<Engine>();
     let finetuned_label = prediction.finetuned.as_ref().map(|adapter| adapter.target.clone());
     // A label that was not fine-tuned comes from the shipped model.
-    let shipped_model = match (&finetuned_label, state.model.get_untracked()) {
+    let shipped_model = match (&finetuned_label, engine.model.get_untracked()) {
         (None, _) => Some(prediction.model.clone()),
         (Some(_), card) => card.map(|card| format!("{} {}", card.name, card.version)),
     };
@@ -92,10 +94,10 @@ fn PredictedLabels(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> 
 /// The value of the same parameter in a label table.
 #[component]
 fn CatalogueValue(estimate: Estimate, key: RowKey) -> impl IntoView {
-    let state = expect_context::<State>();
+    let labels = expect_context::<Labels>();
     move || {
         let has_label = |known: &&Estimate| known.label == estimate.label;
-        let known = state.catalogue_labels.with(|all| all.get(&key)?.iter().find(has_label).copied())?;
+        let known = labels.values.with(|all| all.get(&key)?.iter().find(has_label).copied())?;
         let (value, difference) = format::catalogue_comparison(&known, &estimate);
         let name = estimate.label.name();
         Some(view! {
@@ -107,18 +109,18 @@ fn CatalogueValue(estimate: Estimate, key: RowKey) -> impl IntoView {
 }
 
 /// The card of the model that predicted, if it is a shipped model.
-fn card_of(state: &State, title: &str) -> Option<ModelCard> {
-    let of_xp = state.similarity.card.get().map(|encoders| encoders.card);
-    [state.model.get(), of_xp].into_iter().flatten().find(|card| format!("{} {}", card.name, card.version) == title)
+fn card_of(engine: Engine, similarity: Similarity, title: &str) -> Option<ModelCard> {
+    let of_xp = similarity.card.get().map(|encoders| encoders.card);
+    [engine.model.get(), of_xp].into_iter().flatten().find(|card| format!("{} {}", card.name, card.version) == title)
 }
 
 /// The card of the model that predicted, if the page's header shows the card of another model.
 #[component]
 fn OtherCard(title: String) -> impl IntoView {
-    let state = expect_context::<State>();
+    let (engine, similarity) = (expect_context::<Engine>(), expect_context::<Similarity>());
     let card = Memo::new(move |_| {
-        let is_other = |card: &ModelCard| state.model.with(|shown| shown.as_ref().is_none_or(|s| s.name != card.name));
-        card_of(&state, &title).filter(is_other)
+        let is_other = |card: &ModelCard| engine.model.with(|shown| shown.as_ref().is_none_or(|s| s.name != card.name));
+        card_of(engine, similarity, &title).filter(is_other)
     });
     move || card.get().map(|card| view! { <ModelCardDialog card id_prefix="other-card"/> })
 }
@@ -126,9 +128,9 @@ fn OtherCard(title: String) -> impl IntoView {
 /// The spectra on which the σ next to the values was measured.
 #[component]
 fn AccuracyBasis(title: String, survey: Survey) -> impl IntoView {
-    let state = expect_context::<State>();
+    let (engine, similarity) = (expect_context::<Engine>(), expect_context::<Similarity>());
     move || {
-        let card = card_of(&state, &title)?;
+        let card = card_of(engine, similarity, &title)?;
         Some(match Label::ALL.into_iter().find_map(|label| card.measure(label, survey)) {
             Some(m) if survey == Survey::GaiaXp => format!(
                 "σ: scatter about the labels of simulated spectra ({}). ±: this scatter and the offset in quadrature, the same for every star. Neither was measured on real Gaia XP stars.",
@@ -155,9 +157,9 @@ fn AccuracyBasis(title: String, survey: Survey) -> impl IntoView {
 /// The measured accuracy of a shipped model for one parameter and survey.
 #[component]
 fn MeasuredAccuracy(label: Label, title: String, survey: Survey) -> impl IntoView {
-    let state = expect_context::<State>();
+    let (engine, similarity) = (expect_context::<Engine>(), expect_context::<Similarity>());
     move || {
-        let card = card_of(&state, &title)?;
+        let card = card_of(engine, similarity, &title)?;
         let accuracy = card.measure(label, survey)?;
         let full_text = format::prose(&accuracy.to_string());
         Some(view! {
@@ -176,17 +178,5 @@ pub fn Symbol(label: Label) -> impl IntoView {
         Label::Teff => view! { <i>"T"</i><sub>"eff"</sub> }.into_any(),
         Label::Logg => view! { "log " <i>"g"</i> }.into_any(),
         other => other.symbol().into_any(),
-    }
-}
-
-/// A flag as a chip. `has_meaning`: with its meaning for screen readers and as a tooltip.
-#[component]
-pub fn FlagChip(flag: Flag, has_meaning: bool) -> impl IntoView {
-    let class = if flag.is_severe() { "chip severe" } else { "chip mild" };
-    view! {
-        <span class=class title=has_meaning.then(|| flag.meaning())>
-            {flag.code().replace('_', " ")}
-            {has_meaning.then(|| view! { <span class="visually-hidden">": " {flag.meaning()}</span> })}
-        </span>
     }
 }

@@ -8,9 +8,9 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ResizeObserver};
 
-use super::diagnostics::Curves;
+use super::context::Diagnostics;
+use super::diagnostics::DiagnosticCurves;
 use super::magnifier::Magnifier;
-use super::state::State;
 use super::theme::PlotTheme;
 use crate::plot::{Drawable, Figure, Frame, Scale, SpectrumFigure, Theme};
 use crate::result::SpectrumView;
@@ -182,7 +182,7 @@ fn update_pinch(fingers: &mut [(i32, f64)], id: i32, x: f64) -> Option<(Pinch, P
 pub fn PlotCanvas(
     panel: PanelKind,
     view: Memo<Option<Arc<SpectrumView>>>,
-    curves: Memo<Curves>,
+    curves: Memo<DiagnosticCurves>,
     zoom: Zoom,
     rv_kms: Memo<f64>,
 ) -> impl IntoView {
@@ -191,7 +191,7 @@ pub fn PlotCanvas(
     let frame = move || Frame::of(0, 1, size.get().0, size.get().1);
     let frame_now = move || Frame::of(0, 1, size.get_untracked().0, size.get_untracked().1);
     let wave_under = move |x_px: f64| frame_now().wave_at(x_px, zoom.range.get_untracked());
-    let magnifies = expect_context::<State>().diagnostics.magnifies();
+    let magnifies = expect_context::<Diagnostics>().magnifies;
     let is_over = RwSignal::new(false);
     // Only in the plot under the pointer.
     let magnified = Memo::new(move |_| zoom.hover.get().filter(|_| magnifies.get() && is_over.get()));
@@ -337,7 +337,7 @@ pub fn PlotCanvas(
 pub(super) fn panel_canvas(
     panel: PanelKind,
     view: Memo<Option<Arc<SpectrumView>>>,
-    curves: Memo<Curves>,
+    curves: Memo<DiagnosticCurves>,
     rv_kms: Memo<f64>,
     range: Signal<Option<(f64, f64)>>,
 ) -> (NodeRef<html::Canvas>, RwSignal<(f64, f64)>) {

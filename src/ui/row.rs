@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use leptos::prelude::RwSignal;
+use leptos::prelude::{Get, GetUntracked, RwSignal, With};
 
 use crate::engine::protocol::{Assumptions, SpectrumId};
-use crate::result::{Prediction, Summary};
+use crate::result::{Label, Prediction, Summary};
+use crate::share::{self, Record};
+use crate::spectrum::Frame;
+
+/// Generation of imported rows, which no engine has read.
+pub const IMPORTED_GENERATION: u32 = u32::MAX;
 
 /// Key of a spectrum on the page. A restarted engine numbers spectra from 0 again, so the number alone is not unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,4 +55,24 @@ pub struct Row {
     pub status: RwSignal<PredictionStatus>,
     /// The user's assumptions about it.
     pub assumptions: RwSignal<Assumptions>,
+}
+
+impl Row {
+    /// The radial velocity by which the file's wavelengths are shifted, km/s.
+    pub fn rv_in_wavelengths_kms(&self) -> f64 {
+        if self.summary.get().meta.frame.value == Frame::Rest {
+            return 0.0;
+        }
+        self.status.with(|status| status.prediction().and_then(|p| p.get(Label::Rv)).map_or(0.0, |rv| rv.value))
+    }
+
+    /// The row as a record for files and links.
+    pub fn record(&self) -> Record {
+        let outcome = match self.status.get_untracked() {
+            PredictionStatus::Predicted(prediction) => share::Outcome::Predicted((*prediction).clone()),
+            PredictionStatus::Refused(why) => share::Outcome::Refused(why),
+            PredictionStatus::Pending | PredictionStatus::Lost => share::Outcome::Pending,
+        };
+        Record { summary: (*self.summary.get_untracked()).clone(), outcome, snr: None }
+    }
 }

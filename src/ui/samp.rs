@@ -3,8 +3,9 @@
 use gloo::net::http::Request;
 use leptos::{prelude::*, task::spawn_local};
 
+use super::context::{Rows, TableView};
 use super::format;
-use super::state::{Row, State};
+use super::row::Row;
 use crate::result::Label;
 use crate::share::samp::{self, HUB_URL, LOAD_TABLE, POINT_AT, Value};
 use crate::share::{self, Format, Record};
@@ -253,10 +254,9 @@ fn describe(clients: &[SampClient]) -> String {
 }
 
 /// Sends the position of each newly selected star while the user wants it.
-pub fn send_selected_positions(state: State) {
+pub fn send_selected_positions(samp: Samp, rows: Rows) {
     Effect::new(move |_| {
-        let samp = state.samp;
-        let row = state.selected_row();
+        let row = rows.selected();
         if samp.follows_selection.get()
             && let Some(row) = row.filter(|row| row.summary.with_untracked(|s| s.meta.ra_deg.is_some()))
         {
@@ -266,9 +266,9 @@ pub fn send_selected_positions(state: State) {
 }
 
 /// Unregisters at the hub when the user leaves the page.
-pub fn unregister_on_leave(state: State) {
+pub fn unregister_on_leave(samp: Samp) {
     let listener = window_event_listener_untyped("pagehide", move |_| {
-        let Some(key) = state.samp.reset() else { return };
+        let Some(key) = samp.reset() else { return };
         let body = samp::call("samp.webhub.unregister", &[Value::text(key)]);
         // A page that closes can receive no reply.
         let _ = window().navigator().send_beacon_with_opt_str(HUB_URL, Some(&body));
@@ -279,8 +279,7 @@ pub fn unregister_on_leave(state: State) {
 /// The button Connect, and the actions of a connected page.
 #[component]
 pub fn OtherPrograms() -> impl IntoView {
-    let state = expect_context::<State>();
-    let samp = state.samp;
+    let (samp, rows, table_view) = (expect_context::<Samp>(), expect_context::<Rows>(), expect_context::<TableView>());
     let refresh = move |_| {
         let Some(key) = samp.key() else { return };
         samp.spawn(async move {
@@ -291,12 +290,12 @@ pub fn OtherPrograms() -> impl IntoView {
         });
     };
     let send_position = move |_| {
-        if let Some(row) = untrack(|| state.selected_row()) {
+        if let Some(row) = untrack(|| rows.selected()) {
             samp.send_position(row);
         }
     };
     let can_send_position =
-        move || samp.clients().iter().any(|c| c.accepts_positions) && state.selected.with(Option::is_some);
+        move || samp.clients().iter().any(|c| c.accepts_positions) && rows.selected.with(Option::is_some);
     let can_send_table = move || samp.clients().iter().any(SampClient::can_open);
     let buttons = move || {
         match samp.phase.get() {
@@ -313,7 +312,7 @@ pub fn OtherPrograms() -> impl IntoView {
                     on:change=move |event| samp.follows_selection.set(event_target_checked(&event))/>
                 " and each star that I select"
             </label>
-            <button data-testid="samp-table" disabled=move || !can_send_table() on:click=move |_| samp.send_table(untrack(|| state.export_rows()))>
+            <button data-testid="samp-table" disabled=move || !can_send_table() on:click=move |_| samp.send_table(untrack(|| table_view.export_rows()))>
                 "Send the table"
             </button>
             <button on:click=refresh>"Refresh"</button>

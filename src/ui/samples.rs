@@ -6,8 +6,8 @@ use gloo::net::http::Request;
 use leptos::{prelude::*, task::spawn_local};
 use serde::Deserialize;
 
+use super::actions::Actions;
 use super::files::{NamedFile, from_bytes};
-use super::state::State;
 
 /// The list of sample sets, written by `www/samples/make.py`. Part of the program, so that the layout does not shift.
 const SETS: &str = include_str!("../../www/samples/sets.json");
@@ -35,17 +35,18 @@ impl SampleSet {
 /// Opens sample sets.
 #[derive(Clone, Copy)]
 pub struct Samples {
-    state: State,
+    actions: Actions,
     /// True from opening the training set until it is read.
     is_training_set_opening: RwSignal<bool>,
 }
 
 /// Provides [`Samples`].
-pub fn provide(state: State) {
-    let samples = Samples { state, is_training_set_opening: RwSignal::new(false) };
+pub fn provide(actions: Actions) {
+    let samples = Samples { actions, is_training_set_opening: RwSignal::new(false) };
     provide_context(samples);
     Effect::new(move |_| {
-        let is_ready = state.label_tables.with(|tables| !tables.is_empty()) && state.jobs.with(BTreeMap::is_empty);
+        let is_ready =
+            actions.labels.tables.with(|tables| !tables.is_empty()) && actions.jobs.running.with(BTreeMap::is_empty);
         if samples.is_training_set_opening.get() && is_ready {
             samples.is_training_set_opening.set(false);
             // Wait until the panel is laid out.
@@ -65,15 +66,15 @@ impl Samples {
     /// Opens a set, the first if none is given.
     pub fn open(&self, set: Option<SampleSet>) {
         let Some(set) = set.or_else(|| SampleSet::all().into_iter().next()) else { return };
-        let Self { state, is_training_set_opening } = *self;
-        state.is_listing_files.set(true);
+        let Self { actions, is_training_set_opening } = *self;
+        actions.jobs.is_listing_files.set(true);
         spawn_local(async move {
             match fetch(&set).await {
                 Ok(files) => {
                     is_training_set_opening.set(set.name == "training-set");
-                    state.open(files);
+                    actions.open(files);
                 }
-                Err(error) => state.skip("Samples", format!("{error}; drop a spectrum of your own instead")),
+                Err(error) => actions.jobs.skip("Samples", format!("{error}; drop a spectrum of your own instead")),
             }
         });
     }

@@ -3,14 +3,14 @@
 use leptos::prelude::*;
 
 use super::columns::may_have_columns;
+use super::context::{Columns, Jobs};
 use super::format;
-use super::state::State;
 
 /// The files, and parts of files, that gave no spectrum.
 #[component]
 pub fn SkippedList() -> impl IntoView {
-    let state = expect_context::<State>();
-    let n = Memo::new(move |_| state.skipped.with(Vec::len));
+    let (jobs, columns) = (expect_context::<Jobs>(), expect_context::<Columns>());
+    let n = Memo::new(move |_| jobs.skipped.with(Vec::len));
     view! {
         <Show when=move || { n.get() > 0 }>
             <details class="skipped" id="not-used" data-testid="skipped" open>
@@ -19,12 +19,12 @@ pub fn SkippedList() -> impl IntoView {
                 </summary>
                 <ul>
                     <For
-                        each=move || state.skipped.get().into_iter().enumerate()
+                        each=move || jobs.skipped.get().into_iter().enumerate()
                         key=|(i, item)| (*i, item.source.clone())
                         children=move |(_, item)| {
                             let path = item.source.clone();
                             let choose = may_have_columns(&path).then(|| view! {
-                                <button data-testid="choose-columns" on:click=move |_| state.ask_columns(path.clone(), None)>
+                                <button data-testid="choose-columns" on:click=move |_| columns.ask(path.clone(), None)>
                                     "Choose columns…"
                                 </button>
                             });

@@ -1,33 +1,32 @@
 //! The published SpecCLIP models that the user opened, and their values.
 
-use std::collections::BTreeMap;
-
 use leptos::prelude::*;
 
+use super::context::{Notice, Rows, SpecClip};
 use super::download::save_text;
 use super::format;
-use super::state::{Row, State};
-use crate::engine::protocol::{ImportedNetwork, Request, SpecClipReport, SpecClipRequest};
+use super::row::Row;
+use crate::engine::protocol::{ImportedNetwork, SpecClipReport};
 use crate::result::specclip::SpecClipValue;
-use crate::share::specclip;
+use crate::share::specclip as specclip_csv;
 
 /// State of the opened SpecCLIP models and checkpoints.
 #[component]
 pub fn SpecClipPanel() -> impl IntoView {
-    let state = expect_context::<State>();
+    let (specclip, rows, notice) = (expect_context::<SpecClip>(), expect_context::<Rows>(), expect_context::<Notice>());
     let save = move |_| {
-        let rows = state.rows.get_untracked();
+        let rows = rows.all.get_untracked();
         let lines = rows.iter().filter_map(|row| {
             let id = row.summary.with_untracked(|s| s.meta.id.clone());
-            state.specclip_values.with_untracked(|all| Some(specclip::lines(&id, all.get(&row.key)?.as_ref().ok()?)))
+            specclip.values.with_untracked(|all| Some(specclip_csv::lines(&id, all.get(&row.key)?.as_ref().ok()?)))
         });
-        let text = specclip::header() + &lines.collect::<String>();
+        let text = specclip_csv::header() + &lines.collect::<String>();
         if let Err(error) = save_text("specclip.csv", "text/csv", &text) {
-            state.notice.set(Some(error));
+            notice.show(error);
         }
     };
     move || {
-        let report = state.specclip.get()?;
+        let report = specclip.report.get()?;
         let (is_complete, done) = (report.is_complete, report.done);
         Some(view! {
             <section class="label-tables" data-testid="specclip" aria-labelledby="specclip-title">
@@ -46,7 +45,7 @@ pub fn SpecClipPanel() -> impl IntoView {
                     {is_complete.then(|| view! {
                         <button data-testid="save-specclip" disabled=done == 0 on:click=save>"Save SpecCLIP values, CSV"</button>
                     })}
-                    <button data-testid="remove-specclip" on:click=move |_| state.remove_specclip()>"Remove"</button>
+                    <button data-testid="remove-specclip" on:click=move |_| specclip.remove()>"Remove"</button>
                 </p>
             </section>
         })
@@ -91,8 +90,8 @@ fn describe(network: ImportedNetwork) -> String {
 /// SpecCLIP's values for a spectrum.
 #[component]
 pub fn SpecClipValues(row: Row) -> impl IntoView {
-    let state = expect_context::<State>();
-    let measured = Memo::new(move |_| state.specclip_values.with(|all| all.get(&row.key).cloned()));
+    let specclip = expect_context::<SpecClip>();
+    let measured = Memo::new(move |_| specclip.values.with(|all| all.get(&row.key).cloned()));
     move || {
         Some(match measured.get()? {
             Err(why) => view! { <p class="muted">"No values from SpecCLIP: " {why} "."</p> }.into_any(),
@@ -110,13 +109,4 @@ pub fn SpecClipValues(row: Row) -> impl IntoView {
 fn value_text(value: &SpecClipValue) -> String {
     let error = value.error.map_or_else(String::new, |error| format!(" ± {error:.2}"));
     format!("{:.2}{error}\u{2009}{}", value.value, value.parameter.unit()).replace('-', "\u{2212}")
-}
-
-impl State {
-    /// Removes the SpecCLIP models and their values.
-    pub fn remove_specclip(&self) {
-        self.send(Request::SpecClip(SpecClipRequest::Remove), Vec::new());
-        self.specclip.set(None);
-        self.specclip_values.update(BTreeMap::clear);
-    }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::diagnostics::{self, DiagnosticsControls};
+use super::context::{Diagnostics, Notice};
+use super::diagnostics::{self, DiagnosticCurves, DiagnosticsControls, SlopesLegend};
 use super::figure_file::{self, Width};
 use super::format;
 use super::plot_canvas::{PanelKind, PlotCanvas, Zoom};
-use super::state::{Row, State};
+use super::row::Row;
 use crate::plot::{nearest_index, smoothed};
-use crate::result::{Label, SpectrumView};
-use crate::spectrum::Frame;
+use crate::result::SpectrumView;
 
 /// Smoothing widths for the drawn data, FWHM in pixels. Smoothing does not affect the predictions.
 const SMOOTHINGS: [u32; 5] = [0, 3, 5, 9, 15];
@@ -19,9 +19,9 @@ const SMOOTHINGS: [u32; 5] = [0, 3, 5, 9, 15];
 /// Flux and continuum above, the normalised spectrum below.
 #[component]
 pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl IntoView {
-    let state = expect_context::<State>();
+    let (diagnostics, notice) = (expect_context::<Diagnostics>(), expect_context::<Notice>());
     let zoom = Zoom::new(view);
-    let fwhm_pixels = state.diagnostics.smoothing();
+    let fwhm_pixels = diagnostics.smoothing;
     let drawn = Memo::new(move |_| {
         let (view, fwhm) = (view.get()?, fwhm_pixels.get());
         Some(if fwhm > 0 { Arc::new(smoothed(&view, f64::from(fwhm))) } else { view })
@@ -32,7 +32,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
     let (shows_fit, shows_slopes) = (diagnostics::shows_fit(row), diagnostics::shows_slopes(row));
     let has_model = Memo::new(move |_| view.with(|v| v.as_ref().is_some_and(|v| !v.model_flux.is_empty())));
     let has_raw = Memo::new(move |_| view.with(|v| v.as_ref().is_some_and(|v| !v.wave_vac_aa.is_empty())));
-    let rv_kms = Memo::new(move |_| rv_in_wavelengths(row));
+    let rv_kms = Memo::new(move |_| row.rv_in_wavelengths_kms());
     let readout = move || {
         view.with(|view| match (view, zoom.hover.get()) {
             (Some(view), Some(wave)) => curves.with(|curves| readout_text(view, curves, wave)),
@@ -44,7 +44,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
         let Some(view) = drawn.get_untracked() else { return };
         let range = Some(zoom.range.get_untracked());
         if let Err(why) = figure_file::save(row, &view, &curves.get_untracked(), range, Width::Double, false) {
-            state.notice.set(Some(why));
+            notice.show(why);
         }
     };
     view! {
@@ -58,8 +58,8 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
                 </Show>
                 <button data-testid="zoom-all" on:click=move |_| zoom.show_all()>"Whole spectrum"</button>
                 <button
-                    data-testid="magnifier" aria-pressed=move || state.diagnostics.magnifies().get().to_string()
-                    on:click=move |_| state.diagnostics.magnifies().update(|on| *on = !*on)
+                    data-testid="magnifier" aria-pressed=move || diagnostics.magnifies.get().to_string()
+                    on:click=move |_| diagnostics.magnifies.update(|on| *on = !*on)
                 >"Magnifier"</button>
                 <button data-testid="export-svg" on:click=export>"Save SVG"</button>
             </div>
@@ -101,7 +101,7 @@ pub fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> impl In
             <DiagnosticsControls row curves/>
             <Show when=move || shows_slopes.get()>
                 <figure>
-                    <figcaption>{move || diagnostics::slopes_key(row)}</figcaption>
+                    <figcaption><SlopesLegend row/></figcaption>
                     <PlotCanvas panel=PanelKind::Sensitivity view curves zoom rv_kms/>
                 </figure>
             </Show>
@@ -125,16 +125,8 @@ fn has_coarse_pointer() -> bool {
     window().match_media("(pointer: coarse)").ok().flatten().is_some_and(|query| query.matches())
 }
 
-/// The radial velocity by which the file's wavelengths are shifted, km/s.
-pub(super) fn rv_in_wavelengths(row: Row) -> f64 {
-    if row.summary.get().meta.frame.value == Frame::Rest {
-        return 0.0;
-    }
-    row.status.with(|status| status.prediction().and_then(|p| p.get(Label::Rv)).map_or(0.0, |rv| rv.value))
-}
-
 /// The values at the pointer, as text.
-fn readout_text(view: &SpectrumView, curves: &diagnostics::Curves, wave_aa: f64) -> String {
+fn readout_text(view: &SpectrumView, curves: &DiagnosticCurves, wave_aa: f64) -> String {
     let mut parts = Vec::new();
     if let Some(i) = nearest_index(&view.wave_vac_aa, wave_aa) {
         parts.push(format!("{:.2}\u{2009}Å", view.wave_vac_aa[i]));
@@ -163,10 +155,4 @@ fn readout_text(view: &SpectrumView, curves: &diagnostics::Curves, wave_aa: f64)
         parts.extend(slope.map(|slope| format!("+1\u{2009}% flux: {}", format::slope(f64::from(slope), unit))));
     }
     parts.join(" · ")
-}
-
-/// A file name made from an id.
-pub(super) fn file_stem(id: &str) -> String {
-    let stem: String = id.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
-    if stem.is_empty() { "spectrum".into() } else { stem }
 }

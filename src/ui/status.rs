@@ -4,12 +4,15 @@ use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::Element;
 
+use super::actions::Actions;
+use super::context::{Engine, Finetune, Jobs, Notice, Progress, Rows};
+use super::engine_link::EngineStatus;
+use super::engine_link::gpu::Phase;
 use super::format;
-use super::gpu::Phase;
-use super::imported_rows::IMPORTED_GENERATION;
 use super::model_card::ModelCardDialog;
 use super::offline::OfflineLine;
-use super::state::{EngineStatus, Progress, State};
+use super::row::IMPORTED_GENERATION;
+use super::samp::Samp;
 use super::stored_models::StoredModels;
 use crate::result::{Label, ModelCard};
 use crate::share::samp::HUB_URL;
@@ -47,7 +50,7 @@ fn close_popovers_on_leave() {
 /// Name of the page, engine status, privacy and model.
 #[component]
 pub fn Header() -> impl IntoView {
-    let state = expect_context::<State>();
+    let (engine, samp) = (expect_context::<Engine>(), expect_context::<Samp>());
     close_popovers_on_leave();
     view! {
         <a class="skip-link" href="#main">"Skip to the spectra"</a>
@@ -64,13 +67,13 @@ pub fn Header() -> impl IntoView {
                     <details class="status-item">
                         <summary data-testid="uploaded">
                             <span class="dot ok" aria-hidden="true"></span>"0 bytes uploaded"
-                            {move || Some(state.samp.sent_bytes()).filter(|bytes| *bytes > 0).map(|bytes| {
+                            {move || Some(samp.sent_bytes()).filter(|bytes| *bytes > 0).map(|bytes| {
                                 format!("; {} to SAMP", format::bytes(bytes))
                             })}
                         </summary>
                         <div class="popover"><Privacy/></div>
                     </details>
-                    <div class="model-slot">{move || state.model.get().map(|card| view! { <ModelSummary card/> })}</div>
+                    <div class="model-slot">{move || engine.model.get().map(|card| view! { <ModelSummary card/> })}</div>
                 </div>
             </div>
         </header>
@@ -79,9 +82,9 @@ pub fn Header() -> impl IntoView {
 
 #[component]
 fn EngineStatusLine() -> impl IntoView {
-    let state = expect_context::<State>();
+    let engine = expect_context::<Engine>();
     let tone = move || {
-        state.engine.with(|engine| match engine {
+        engine.status.with(|status| match status {
             EngineStatus::Starting => ("starting", "busy"),
             EngineStatus::Loading { .. } => ("loading", "busy"),
             EngineStatus::Ready(_) => ("ready", "ok"),
@@ -89,7 +92,7 @@ fn EngineStatusLine() -> impl IntoView {
             EngineStatus::Stopped(_) => ("stopped", "bad"),
         })
     };
-    let line = move || match state.engine.get() {
+    let line = move || match engine.status.get() {
         EngineStatus::Starting => view! { <strong>"Engine starting"</strong> }.into_any(),
         EngineStatus::Loading { name, done, total } => view! {
             <strong>"Loading " {name}</strong>
@@ -98,7 +101,7 @@ fn EngineStatusLine() -> impl IntoView {
         }
         .into_any(),
         EngineStatus::Ready(backend) => {
-            let (phase, why) = state.gpu.get();
+            let (phase, why) = engine.gpu.get();
             let gpu = (phase == Phase::Active).then_some("GPU and ");
             view! {
                 <strong>"Computing on " {gpu} {backend.name}</strong>
@@ -119,7 +122,7 @@ fn EngineStatusLine() -> impl IntoView {
     };
     view! {
         <div class="status-item engine-line" data-testid="engine-status" data-state=move || tone().0
-             data-gpu=move || state.gpu.get().0.name() role="status">
+             data-gpu=move || engine.gpu.get().0.name() role="status">
             <span class=move || format!("dot {}", tone().1) aria-hidden="true"></span>
             {line}
         </div>
@@ -133,9 +136,9 @@ fn ModelSummary(card: ModelCard) -> impl IntoView {
         measured.flat_map(|survey| Label::ALL.map(|label| card.measure(label, survey).map(ToString::to_string)));
     let measured = measured.flatten().map(|text| view! { <li>{format::prose(&text)}</li> }).collect_view();
     let full_card = card.clone();
-    let state = expect_context::<State>();
+    let finetune = expect_context::<Finetune>();
     let finetuned_label = move || {
-        let target = state.finetune.active_adapter.with(|used| used.as_ref().map(|used| used.card.target.clone()))?;
+        let target = finetune.active_adapter.with(|used| used.as_ref().map(|used| used.card.target.clone()))?;
         let symbol = Label::from_name(&target).map_or(target.clone(), |label| label.symbol().to_owned());
         Some(format!(", {symbol} fine-tuned here"))
     };
@@ -201,29 +204,30 @@ fn requests() -> (usize, usize, usize) {
 /// Errors of the engine and other notices, with buttons to recover.
 #[component]
 pub fn Notices() -> impl IntoView {
-    let state = expect_context::<State>();
+    let actions = expect_context::<Actions>();
+    let (engine, rows, notice) = (expect_context::<Engine>(), expect_context::<Rows>(), expect_context::<Notice>());
     let reread_button = move || {
-        let has_lost_rows = state.rows.with(|rows| {
-            rows.iter().any(|row| row.key.generation != IMPORTED_GENERATION && !state.is_current(row.key))
+        let has_lost_rows = rows.all.with(|rows| {
+            rows.iter().any(|row| row.key.generation != IMPORTED_GENERATION && !engine.is_current(row.key))
         });
-        has_lost_rows.then(|| view! { <button on:click=move |_| state.reopen()>"Read the files again"</button> })
+        has_lost_rows.then(|| view! { <button on:click=move |_| actions.reopen()>"Read the files again"</button> })
     };
     view! {
         <div role="alert">
-            {move || state.engine.with(|engine| match engine {
+            {move || engine.status.with(|status| match status {
                 EngineStatus::Stopped(reason) => Some(view! {
                     <div class="notice bad" data-testid="engine-stopped">
                         <p><strong>"The engine stopped. "</strong>{reason.clone()}</p>
-                        <button class="primary" on:click=move |_| state.restart()>"Restart"</button>
+                        <button class="primary" on:click=move |_| engine.restart()>"Restart"</button>
                     </div>
                 }),
                 _ => None,
             })}
-            {move || state.notice.get().map(|text| view! {
+            {move || notice.text().get().map(|text| view! {
                 <div class="notice" data-testid="notice">
                     <p>{text}</p>
                     {reread_button}
-                    <button class="quiet" on:click=move |_| state.notice.set(None)>"Dismiss"</button>
+                    <button class="quiet" on:click=move |_| notice.clear()>"Dismiss"</button>
                 </div>
             })}
         </div>
@@ -233,9 +237,9 @@ pub fn Notices() -> impl IntoView {
 /// Progress of the running jobs, with the button Cancel.
 #[component]
 pub fn ProgressBar() -> impl IntoView {
-    let state = expect_context::<State>();
+    let jobs = expect_context::<Jobs>();
     let total = Memo::new(move |_| {
-        state.jobs.with(|jobs| {
+        jobs.running.with(|jobs| {
             let sum = |field: fn(&Progress) -> u32| jobs.values().map(field).fold(0, u32::saturating_add);
             (!jobs.is_empty()).then(|| Progress {
                 files_done: sum(|p| p.files_done),
@@ -248,7 +252,7 @@ pub fn ProgressBar() -> impl IntoView {
     let is_running = Memo::new(move |_| total.with(Option::is_some));
     let of = move |field: fn(&Progress) -> u32| total.with(|t| t.as_ref().map_or(0, field));
     view! {
-        <Show when=move || state.is_listing_files.get()>
+        <Show when=move || jobs.is_listing_files.get()>
             <p class="progress-line" role="status">"Listing files…"</p>
         </Show>
         <Show when=move || is_running.get()>
@@ -264,7 +268,7 @@ pub fn ProgressBar() -> impl IntoView {
                     value=move || of(|p| p.files_done) + of(|p| p.spectra_done)
                     aria-label="Progress"
                 ></progress>
-                <button data-testid="cancel" on:click=move |_| state.cancel()>"Cancel"</button>
+                <button data-testid="cancel" on:click=move |_| jobs.cancel()>"Cancel"</button>
             </div>
         </Show>
     }

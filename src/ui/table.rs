@@ -2,35 +2,39 @@
 
 use leptos::prelude::*;
 
+use super::actions::Actions;
+use super::context::{Jobs, Notice, Rows, TableView};
 use super::export::{ExportDialog, save_table};
 use super::filter_bar::FilterBar;
 use super::format;
 use super::grid::Grid;
-use super::state::State;
+use super::row::Row;
 use crate::share::Format;
 
 /// The table of all spectra, with its buttons.
 #[component]
 pub fn Table() -> impl IntoView {
-    let state = expect_context::<State>();
-    let n = Memo::new(move |_| state.rows.with(Vec::len));
-    let n_skipped = Memo::new(move |_| state.skipped.with(Vec::len));
+    let actions = expect_context::<Actions>();
+    let (jobs, rows) = (expect_context::<Jobs>(), expect_context::<Rows>());
+    let (table_view, notice) = (expect_context::<TableView>(), expect_context::<Notice>());
+    let n = Memo::new(move |_| rows.all.with(Vec::len));
+    let n_skipped = Memo::new(move |_| jobs.skipped.with(Vec::len));
     // Empty while a job runs: a screen reader would read every change.
     let outcome = Memo::new(move |_| {
-        state.late_prediction.track();
-        let is_done = state.jobs.with(|jobs| jobs.is_empty());
+        rows.late_prediction.track();
+        let is_done = jobs.running.with(|jobs| jobs.is_empty());
         // Untracked: ten thousand rows would need as many subscriptions, and the text changes only when a job ends.
-        let is_flagged = |row: &super::state::Row| {
+        let is_flagged = |row: &Row| {
             row.status.with_untracked(|a| a.prediction().map(|p| p.flags.iter().any(|flag| flag.is_severe())))
         };
         is_done.then(|| {
-            let predicted: Vec<bool> = state.rows.with(|rows| rows.iter().filter_map(is_flagged).collect());
+            let predicted: Vec<bool> = rows.all.with(|rows| rows.iter().filter_map(is_flagged).collect());
             (predicted.len(), predicted.iter().filter(|is_flagged| **is_flagged).count())
         })
     });
     let save = move |_| {
-        if let Err(error) = save_table(&untrack(|| state.export_rows()), Format::Csv) {
-            state.notice.set(Some(error));
+        if let Err(error) = save_table(&untrack(|| table_view.export_rows()), Format::Csv) {
+            notice.show(error);
         }
     };
     view! {
@@ -48,13 +52,13 @@ pub fn Table() -> impl IntoView {
                     })}
                 </p>
                 <button data-testid="save-csv" disabled=move || n.get() == 0 on:click=save>
-                    {move || match state.ticked.with(|ticked| ticked.len()) {
+                    {move || match table_view.ticked.with(|ticked| ticked.len()) {
                         0 => "Save CSV".into(),
                         ticked => format!("Save CSV of {ticked}"),
                     }}
                 </button>
                 <ExportDialog/>
-                <button data-testid="clear" on:click=move |_| state.clear()>"Clear all"</button>
+                <button data-testid="clear" on:click=move |_| actions.clear()>"Clear all"</button>
             </div>
             <Show when=move || { n.get() > 1 }><FilterBar/></Show>
             <Show when=move || { n.get() > 0 }><Grid/></Show>

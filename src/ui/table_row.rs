@@ -2,45 +2,47 @@
 
 use leptos::{ev, html, prelude::*};
 
+use super::context::{Rows, Selection, TableView};
+use super::flag_chip::FlagChip;
 use super::format;
-use super::parameters::FlagChip;
-use super::state::{PredictionStatus, Row, State};
+use super::row::{PredictionStatus, Row};
 use crate::result::{Flag, Label};
 
 /// A row of the table. `index` counts from 0.
 #[component]
 pub fn TableRow(row: Row, index: usize) -> impl IntoView {
-    let state = expect_context::<State>();
+    let (rows, table_view, selection) =
+        (expect_context::<Rows>(), expect_context::<TableView>(), expect_context::<Selection>());
     let element = NodeRef::<html::Tr>::new();
-    let is_selected = Memo::new(move |_| state.selected.get() == Some(row.key));
+    let is_selected = Memo::new(move |_| rows.selected.get() == Some(row.key));
     Effect::new(move |_| {
         let Some(element) = element.get() else { return };
-        if is_selected.get() && state.focuses_selection.get_value() {
-            state.focuses_selection.set_value(false);
+        if is_selected.get() && selection.takes_focus.get_value() {
+            selection.takes_focus.set_value(false);
             let options = web_sys::FocusOptions::new();
             options.set_prevent_scroll(true);
             // Cannot fail for an element in the document.
             let _ = element.focus_with_options(&options);
         }
     });
-    let is_ticked = Memo::new(move |_| state.ticked.with(|ticked| ticked.contains(&row.key)));
+    let is_ticked = Memo::new(move |_| table_view.ticked.with(|ticked| ticked.contains(&row.key)));
     let tick = move |event: ev::MouseEvent| {
         // Ticking a row does not select it.
         event.stop_propagation();
         let on = event_target_checked(&event);
-        match state.last_ticked.get_value().filter(|_| event.shift_key()) {
-            Some(from) => state.tick_range(from, row.key, on),
-            None => state.tick([row.key], on),
+        match table_view.last_ticked.get_value().filter(|_| event.shift_key()) {
+            Some(from) => table_view.tick_range(from, row.key, on),
+            None => table_view.tick([row.key], on),
         }
-        state.last_ticked.set_value(Some(row.key));
+        table_view.last_ticked.set_value(Some(row.key));
     };
     view! {
         <tr
             node_ref=element data-testid="row" data-id=move || row.summary.get().meta.id.clone()
             tabindex=move || if is_selected.get() { "0" } else { "-1" }
             aria-selected=move || is_selected.get().to_string() aria-rowindex=index + 2
-            on:click=move |_| state.select(row.key)
-            on:focus=move |_| state.select(row.key)
+            on:click=move |_| selection.select(row.key)
+            on:focus=move |_| selection.select(row.key)
         >
             <td class="tick">
                 <input

@@ -6,12 +6,12 @@ use gloo::timers::callback::Timeout;
 use leptos::prelude::*;
 
 use super::charts;
-use crate::engine::protocol::FinetuneRequest;
 use crate::result::Label;
 use crate::result::finetune::{Distance, MIN_LABELS};
 use crate::ui::chart_canvas::ChartCanvas;
+use crate::ui::context::{Finetune, Labels, Rows, Selection, TableView};
 use crate::ui::format;
-use crate::ui::state::{Row, RowKey, State};
+use crate::ui::row::{Row, RowKey};
 
 /// Time without a change before distances are computed, ms: predictions are updated one by one.
 const DEBOUNCE_MS: u32 = 400;
@@ -47,12 +47,12 @@ fn finite(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
 }
 
 impl AbundancePlane {
-    fn of(state: State) -> Self {
+    fn of(rows: Rows, table_view: TableView, labels: Labels) -> Self {
         let mut plane = Self::default();
         // Predictions arrive one by one; the table view is updated at a limited rate.
-        state.table_view.shown.track();
-        state.catalogue_labels.with(|catalogue| {
-            state.rows.with(|rows| {
+        table_view.shown.track();
+        labels.values.with(|catalogue| {
+            rows.all.with(|rows| {
                 rows.iter().for_each(|row| {
                     plane.add(row, |label| {
                         let known = catalogue.get(&row.key)?;
@@ -93,14 +93,13 @@ impl AbundancePlane {
         self.is_finetuned().then_some(Reference::Shipped)
     }
 
-    /// The request for distances; the shipped model's sample comes first, unless it is the reference.
-    fn distance_request(&self) -> Option<FinetuneRequest> {
+    /// The samples whose distances are computed, and the reference. The shipped model's sample comes first, unless it is
+    /// the reference.
+    fn samples_and_reference(&self) -> Option<(Vec<Vec<[f64; 2]>>, Vec<[f64; 2]>)> {
         let (shipped, finetuned) = (finite(&self.shipped), finite(&self.finetuned));
         Some(match self.reference()? {
-            Reference::Table => {
-                FinetuneRequest::Distances { samples: vec![shipped, finetuned], reference: finite(&self.table) }
-            }
-            Reference::Shipped => FinetuneRequest::Distances { samples: vec![finetuned], reference: shipped },
+            Reference::Table => (vec![shipped, finetuned], finite(&self.table)),
+            Reference::Shipped => (vec![finetuned], shipped),
         })
     }
 }
@@ -115,8 +114,7 @@ fn describe(name: &str, distance: &Option<Distance>) -> Option<String> {
 /// Shown when [Fe/H] or [α/Fe] is fine-tuned.
 #[component]
 pub fn AbundancePanel() -> impl IntoView {
-    let state = expect_context::<State>();
-    let finetune = state.finetune;
+    let finetune = expect_context::<Finetune>();
     let is_shown = Memo::new(move |_| {
         let of_plane = |name: &str| matches!(Label::from_name(name), Some(Label::Feh | Label::AlphaFe));
         let is_compared = finetune.comparison.with(|b| b.as_ref().is_some_and(|b| of_plane(&b.target)));
@@ -132,17 +130,19 @@ pub fn AbundancePanel() -> impl IntoView {
 
 #[component]
 fn AbundanceDiagram() -> impl IntoView {
-    let state = expect_context::<State>();
-    let finetune = state.finetune;
-    let plane = Memo::new(move |_| Arc::new(AbundancePlane::of(state)));
+    let (finetune, selection) = (expect_context::<Finetune>(), expect_context::<Selection>());
+    let (rows, table_view, labels) =
+        (expect_context::<Rows>(), expect_context::<TableView>(), expect_context::<Labels>());
+    let plane = Memo::new(move |_| Arc::new(AbundancePlane::of(rows, table_view, labels)));
     let chart = Memo::new(move |_| plane.with(|plane| charts::abundances(plane)));
     let timer = StoredValue::new_local(None::<Timeout>);
     Effect::new(move |_| {
         plane.track();
         // Replacing the timer cancels the previous one.
         timer.set_value(Some(Timeout::new(DEBOUNCE_MS, move || {
-            if let Some(request) = plane.try_get_untracked().and_then(|plane| plane.distance_request()) {
-                state.send_finetune(request);
+            let sets = plane.try_get_untracked().and_then(|plane| plane.samples_and_reference());
+            if let Some((samples, reference)) = sets {
+                finetune.request_distances(samples, reference);
             }
         })));
     });
@@ -182,7 +182,7 @@ fn AbundanceDiagram() -> impl IntoView {
     };
     let pick = Callback::new(move |point: usize| {
         if let Some(key) = plane.with_untracked(|plane| plane.keys.get(point).copied()) {
-            state.select(key);
+            selection.select(key);
         }
     });
     view! {

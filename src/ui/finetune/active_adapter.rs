@@ -4,28 +4,27 @@ use leptos::{html, prelude::*};
 
 use super::format;
 use super::setup::symbol;
-use super::state::ActiveAdapter;
 use crate::result::Label;
+use crate::ui::context::{ActiveAdapter, Finetune, Notice};
 use crate::ui::download::save_bytes;
-use crate::ui::state::State;
 
 /// Shown while an adapter is active.
 #[component]
 pub fn ActiveAdapterPanel() -> impl IntoView {
-    let state = expect_context::<State>();
-    move || state.finetune.active_adapter.get().map(|adapter| view! { <Card adapter/> })
+    let finetune = expect_context::<Finetune>();
+    move || finetune.active_adapter.get().map(|adapter| view! { <Card adapter/> })
 }
 
 #[component]
 fn Card(adapter: ActiveAdapter) -> impl IntoView {
-    let state = expect_context::<State>();
+    let (finetune, notice) = (expect_context::<Finetune>(), expect_context::<Notice>());
     let ActiveAdapter { card, file, .. } = adapter;
     let target = symbol(&card.target);
     let name = format!("specola-{}-{}.safetensors", card.target, card.strategy.name());
     let title = name.clone();
     let save = move |_| {
         if let Err(why) = save_bytes(&name, "application/octet-stream", &file) {
-            state.notice.set(Some(why));
+            notice.show(why);
         }
     };
     let unit = Label::from_name(&card.target).map_or("", Label::unit);
@@ -48,7 +47,7 @@ fn Card(adapter: ActiveAdapter) -> impl IntoView {
             </p>
             <p class="actions">
                 <button data-testid="save-adapter" title=title on:click=save>"Save adapter"</button>
-                <button data-testid="undo-adapter" on:click=move |_| state.remove_adapter()>"Return to the shipped model"</button>
+                <button data-testid="undo-adapter" on:click=move |_| finetune.remove_adapter()>"Return to the shipped model"</button>
             </p>
         </div>
     }

@@ -10,13 +10,12 @@ use super::{charts, format};
 use crate::result::Label;
 use crate::result::finetune::{MeanWithError, Strategy, StrategyComparison, StrategyScore, SubsetScore};
 use crate::ui::chart_canvas::ChartCanvas;
-use crate::ui::state::State;
+use crate::ui::context::{Finetune, Selection};
 
 /// Scores, plots and recommendation, as far as they are known.
 #[component]
 pub fn ComparisonPanel() -> impl IntoView {
-    let state = expect_context::<State>();
-    let finetune = state.finetune;
+    let finetune = expect_context::<Finetune>();
     let comparison = Memo::new(move |_| finetune.comparison.get());
     let has_curve = move || finetune.learning_curve.with(|points| points.len() > 1);
     let learning_curve = Memo::new(move |_| {
@@ -56,7 +55,7 @@ fn with_error(m: MeanWithError) -> String {
 
 #[component]
 fn Scores(comparison: Arc<StrategyComparison>) -> impl IntoView {
-    let finetune = expect_context::<State>().finetune;
+    let finetune = expect_context::<Finetune>();
     let label = Label::from_name(&comparison.target);
     let unit =
         label.map_or(String::new(), |l| if l.unit().is_empty() { String::new() } else { format!(" ({})", l.unit()) });
@@ -100,7 +99,7 @@ fn ScoreRow(
     n: usize,
     recommended: Memo<Option<Strategy>>,
 ) -> impl IntoView {
-    let finetune = expect_context::<State>().finetune;
+    let finetune = expect_context::<Finetune>();
     let strategy = score.strategy;
     let is_shown = move || finetune.shown() == Some(strategy);
     view! {
@@ -128,8 +127,7 @@ fn ScoreRow(
 
 #[component]
 fn Recommendation() -> impl IntoView {
-    let state = expect_context::<State>();
-    let finetune = state.finetune;
+    let finetune = expect_context::<Finetune>();
     let reason = move || {
         if finetune.is_busy() {
             return Some("The recommendation appears when every star has been predicted.".into());
@@ -151,7 +149,7 @@ fn Recommendation() -> impl IntoView {
         <p class="actions">
             <button
                 class="primary" data-testid="finetune-apply" disabled=move || !can_apply()
-                on:click=move |_| if let Some(strategy) = untrack(|| finetune.shown()) { state.apply_strategy(strategy) }
+                on:click=move |_| if let Some(strategy) = untrack(|| finetune.shown()) { finetune.apply_strategy(strategy) }
             >{text}</button>
         </p>
     }
@@ -159,8 +157,7 @@ fn Recommendation() -> impl IntoView {
 
 #[component]
 fn PredictedVersusTable() -> impl IntoView {
-    let state = expect_context::<State>();
-    let finetune = state.finetune;
+    let (finetune, selection) = (expect_context::<Finetune>(), expect_context::<Selection>());
     let chart = Memo::new(move |_| {
         let shown = finetune.shown();
         finetune.comparison.with(|b| b.as_ref().map(|b| charts::predicted_versus_table(b, shown)).unwrap_or_default())
@@ -175,7 +172,7 @@ fn PredictedVersusTable() -> impl IntoView {
     };
     let pick = Callback::new(move |point| {
         if let Some(key) = finetune.row(point) {
-            state.select(key);
+            selection.select(key);
         }
     });
     view! {

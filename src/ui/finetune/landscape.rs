@@ -9,14 +9,13 @@ use super::{charts, format};
 use crate::result::Label;
 use crate::result::finetune::{Landscape, Strategy};
 use crate::ui::chart_canvas::ChartCanvas;
+use crate::ui::context::{Finetune, Notice};
 use crate::ui::download::save_text;
-use crate::ui::state::State;
 
 /// Loss landscape; folded until opened.
 #[component]
 pub fn LandscapePanel() -> impl IntoView {
-    let state = expect_context::<State>();
-    let finetune = state.finetune;
+    let finetune = expect_context::<Finetune>();
     let strategy = move || finetune.shown().filter(|s| *s != Strategy::ZeroShot);
     let button_text = move || match strategy() {
         Some(strategy) => format!("Scan the loss around {}", strategy.title()),
@@ -32,7 +31,7 @@ pub fn LandscapePanel() -> impl IntoView {
                 <button
                     type="button" data-testid="landscape-scan"
                     disabled=move || finetune.is_busy() || strategy().is_none()
-                    on:click=move |_| if let Some(strategy) = untrack(strategy) { state.scan_landscape(strategy) }
+                    on:click=move |_| if let Some(strategy) = untrack(strategy) { finetune.scan_landscape(strategy) }
                 >{button_text}</button>
             </p>
             {move || finetune.landscape.get().map(|found| view! { <Found found/> })}
@@ -79,7 +78,7 @@ fn summary(found: &Landscape) -> String {
 
 #[component]
 fn Found(found: Arc<Landscape>) -> impl IntoView {
-    let state = expect_context::<State>();
+    let notice = expect_context::<Notice>();
     let text = summary(&found);
     if found.is_flat() {
         return view! { <p data-testid="landscape-summary">{text}</p> }.into_any();
@@ -91,7 +90,7 @@ fn Found(found: Arc<Landscape>) -> impl IntoView {
     let save = move |_| {
         let name = format!("specola-landscape-{}-{}.csv", found.target, found.strategy.name());
         if let Err(why) = save_text(&name, "text/csv", &found.to_csv()) {
-            state.notice.set(Some(why));
+            notice.show(why);
         }
     };
     view! {

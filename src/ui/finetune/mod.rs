@@ -1,19 +1,17 @@
 //! Fine-tuning panel: choose a label column, compare strategies by cross-validation, apply one.
 
-mod charts;
-mod active_adapter;
-mod landscape;
 mod abundance_plane;
+mod active_adapter;
+mod charts;
+mod comparison;
+mod landscape;
 mod progress;
 mod setup;
-pub mod state;
-pub mod trainers;
-mod comparison;
 
 use leptos::prelude::*;
 
+use super::context::{Finetune, Rows};
 use super::format;
-use super::state::State;
 use abundance_plane::AbundancePanel;
 use active_adapter::ActiveAdapterPanel;
 use comparison::ComparisonPanel;
@@ -23,11 +21,10 @@ use setup::Setup;
 /// The panel; shown when there are spectra, an active adapter or an error.
 #[component]
 pub fn FinetunePanel() -> impl IntoView {
-    let state = expect_context::<State>();
-    let finetune = state.finetune;
+    let (finetune, rows) = (expect_context::<Finetune>(), expect_context::<Rows>());
     let is_shown = move || {
         let has_status = finetune.active_adapter.with(Option::is_some) || finetune.error.with(Option::is_some);
-        state.rows.with(|rows| !rows.is_empty()) || has_status
+        rows.all.with(|rows| !rows.is_empty()) || has_status
     };
     let has_labels = Memo::new(move |_| !finetune.targets().is_empty());
     view! {
@@ -63,7 +60,7 @@ fn LabelTableHint() -> impl IntoView {
 /// The last error, including errors with an adapter that was dropped before any labels.
 #[component]
 fn ErrorNotice() -> impl IntoView {
-    let finetune = expect_context::<State>().finetune;
+    let finetune = expect_context::<Finetune>();
     view! {
         {move || finetune.error.get().map(|why| view! {
             <div class="notice bad" data-testid="finetune-error" role="alert"><p>{capital(&format::prose(&why))}</p></div>
@@ -74,7 +71,7 @@ fn ErrorNotice() -> impl IntoView {
 /// Warnings about the labels.
 #[component]
 fn LabelWarnings() -> impl IntoView {
-    let finetune = expect_context::<State>().finetune;
+    let finetune = expect_context::<Finetune>();
     view! {
         <ul class="label-warnings" data-testid="label-warnings">
             {move || finetune.label_warnings.get().into_iter().map(|warning| view! {

@@ -4,22 +4,20 @@ use std::collections::BTreeMap;
 
 use leptos::prelude::*;
 
-use super::state::Phase;
 use super::{charts, format};
 use crate::result::finetune::{Epoch, Task};
 use crate::ui::chart_canvas::ChartCanvas;
-use crate::ui::state::State;
+use crate::ui::context::{Finetune, Phase};
 
 /// Progress bar, pause and stop buttons, and the losses so far.
 #[component]
 pub fn ProgressPanel() -> impl IntoView {
-    let state = expect_context::<State>();
-    let finetune = state.finetune;
+    let finetune = expect_context::<Finetune>();
     let status = move || match finetune.phase.get() {
         Phase::Idle => String::new(),
-        Phase::Fetching(_, 0) => "Fetching the model…".into(),
+        Phase::Fetching(_, 0) => "Downloading the model…".into(),
         Phase::Fetching(done, total) => {
-            format!("Fetching the model: {} of {}", format::bytes(done), format::bytes(total))
+            format!("Downloading the model: {} of {}", format::bytes(done), format::bytes(total))
         }
         Phase::Preparing(_, 0) => "Preparing the labelled spectra…".into(),
         Phase::Preparing(done, total) => format!("Preparing the labelled spectra: {done} of {total}"),
@@ -61,11 +59,11 @@ pub fn ProgressPanel() -> impl IntoView {
                 <p class="actions">
                     <Show when=is_training>
                         <button type="button" data-testid="finetune-pause"
-                            on:click=move |_| state.pause_training(!finetune.is_paused.get_untracked())>
+                            on:click=move |_| finetune.pause_training(!finetune.is_paused.get_untracked())>
                             {move || if finetune.is_paused.get() { "Resume" } else { "Pause" }}
                         </button>
                     </Show>
-                    <button type="button" data-testid="finetune-stop" on:click=move |_| state.stop_training()>
+                    <button type="button" data-testid="finetune-stop" on:click=move |_| finetune.stop_training()>
                         "Stop and keep the results so far"
                     </button>
                 </p>

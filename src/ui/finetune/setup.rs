@@ -2,10 +2,10 @@
 
 use leptos::{ev, prelude::*};
 
-use super::state::{FinetuneState, Phase};
+use crate::engine::protocol::LabelColumn;
 use crate::result::finetune::{Settings, Strategy};
 use crate::result::{Label, ModelCard};
-use crate::ui::state::State;
+use crate::ui::context::{Finetune, Phase};
 
 /// The symbol of a label column: `[Fe/H]` for `feh`; other column names are returned unchanged.
 pub(super) fn symbol(column: &str) -> String {
@@ -15,12 +15,11 @@ pub(super) fn symbol(column: &str) -> String {
 /// Form that starts a comparison of strategies or a learning curve.
 #[component]
 pub fn Setup() -> impl IntoView {
-    let state = expect_context::<State>();
-    let finetune = state.finetune;
+    let finetune = expect_context::<Finetune>();
     let is_ready = move || !finetune.is_busy() && finetune.strategies.with(|s| !s.is_empty());
     let targets = move || {
         let chosen = finetune.target();
-        let option = |column: crate::engine::protocol::LabelColumn| {
+        let option = |column: LabelColumn| {
             let text = format!("{} ({} labels)", symbol(&column.name), column.numbers);
             let is_chosen = chosen.as_deref() == Some(&column.name);
             view! { <option value=column.name.clone() selected=is_chosen>{text}</option> }
@@ -29,16 +28,15 @@ pub fn Setup() -> impl IntoView {
     };
     let groups = move || {
         // A column defines groups only if values repeat.
-        let repeats = |c: &crate::engine::protocol::LabelColumn| c.distinct > 1 && c.distinct < c.filled;
-        let is_group =
-            move |c: &crate::engine::protocol::LabelColumn| repeats(c) && Label::from_name(&c.name).is_none();
+        let repeats = |c: &LabelColumn| c.distinct > 1 && c.distinct < c.filled;
+        let is_group = move |c: &LabelColumn| repeats(c) && Label::from_name(&c.name).is_none();
         let columns: Vec<_> = finetune.columns.get().into_iter().filter(is_group).collect();
         columns.into_iter().map(|c| view! { <option value=c.name.clone()>{c.name.clone()}</option> }).collect_view()
     };
     view! {
         <form class="finetune-form" on:submit=move |event: ev::SubmitEvent| {
             event.prevent_default();
-            state.compare_strategies(false);
+            finetune.compare_strategies(false);
         }>
             <label>
                 "Label "
@@ -68,7 +66,7 @@ pub fn Setup() -> impl IntoView {
                 </button>
                 <button
                     type="button" data-testid="finetune-curve" disabled=move || !is_ready()
-                    on:click=move |_| state.compare_strategies(true)
+                    on:click=move |_| finetune.compare_strategies(true)
                 >
                     "Learning curve"
                 </button>
@@ -86,7 +84,7 @@ pub fn Setup() -> impl IntoView {
 /// Choice of the base model, with a warning if its training set overlaps a common test set.
 #[component]
 fn BaseModelField() -> impl IntoView {
-    let finetune = expect_context::<State>().finetune;
+    let finetune = expect_context::<Finetune>();
     let options = move || {
         let chosen = finetune.base_model.get_untracked();
         let option = |model: ModelCard| {
@@ -122,7 +120,7 @@ fn BaseModelField() -> impl IntoView {
 /// Column and threshold of the subsets that are reported in addition to [Fe/H] below and above −1.
 #[component]
 fn SubsetCutField() -> impl IntoView {
-    let finetune = expect_context::<State>().finetune;
+    let finetune = expect_context::<Finetune>();
     let columns = move || {
         let mut names: Vec<String> =
             finetune.columns.get().into_iter().filter(|c| c.numbers > 0 && c.distinct > 1).map(|c| c.name).collect();
@@ -162,7 +160,7 @@ fn SubsetCutField() -> impl IntoView {
 
 #[component]
 fn StrategyField(strategy: Strategy) -> impl IntoView {
-    let finetune = expect_context::<State>().finetune;
+    let finetune = expect_context::<Finetune>();
     let description = match strategy {
         Strategy::ZeroShot => "the shipped model, unchanged",
         Strategy::Residual => "trains a small network that corrects the shipped model",
@@ -187,7 +185,7 @@ fn StrategyField(strategy: Strategy) -> impl IntoView {
 /// Cross-validation and training settings; the defaults suit most uses.
 #[component]
 fn SettingsFields() -> impl IntoView {
-    let finetune = expect_context::<State>().finetune;
+    let finetune = expect_context::<Finetune>();
     view! {
         <details class="advanced">
             <summary>"Settings"</summary>
@@ -229,12 +227,12 @@ fn decimal(v: f32) -> f64 {
 
 #[component]
 fn NumberField(
-    finetune: FinetuneState,
+    finetune: Finetune,
     name: &'static str,
     min: f64,
     max: f64,
-    get: fn(FinetuneState) -> f64,
-    set: fn(FinetuneState, f64),
+    get: fn(Finetune) -> f64,
+    set: fn(Finetune, f64),
 ) -> impl IntoView {
     view! {
         <label>
@@ -253,7 +251,7 @@ fn NumberField(
 
 /// Field for the learning rate; empty for the default of each strategy.
 #[component]
-fn LearningRateField(finetune: FinetuneState) -> impl IntoView {
+fn LearningRateField(finetune: Finetune) -> impl IntoView {
     let value = move || finetune.settings.get().learning_rate.map_or(String::new(), |rate| rate.to_string());
     view! {
         <label>

@@ -1,24 +1,25 @@
-//! The dropped spectra by how odd they are.
+//! The opened spectra by anomaly score.
 
 use leptos::prelude::*;
 
 use crate::result::similarity::{AnomalyScores, Score};
-use crate::ui::state::State;
+use crate::ui::context::{Engine, Rows, Selection, Similarity};
 
-/// Rows shown; the oddest are what is looked for.
-const SHOWN: usize = 200;
+/// Maximum number of rows shown.
+const MAX_ROWS: usize = 200;
 
 /// The ranked list.
 #[component]
 pub fn Anomalies() -> impl IntoView {
-    let state = expect_context::<State>();
-    let all = state.similarity.oddities;
+    let (engine, rows, selection) =
+        (expect_context::<Engine>(), expect_context::<Rows>(), expect_context::<Selection>());
+    let all = expect_context::<Similarity>().anomalies;
     let select = move |id: u32| {
-        let key = state
-            .rows
-            .with_untracked(|rows| rows.iter().map(|row| row.key).find(|k| k.id == id && state.is_current(*k)));
+        let key = rows
+            .all
+            .with_untracked(|rows| rows.iter().map(|row| row.key).find(|k| k.id == id && engine.is_current(*k)));
         if let Some(key) = key {
-            state.select(key);
+            selection.select(key);
         }
     };
     let row = move |rank: usize, o: AnomalyScores| {
@@ -36,22 +37,22 @@ pub fn Anomalies() -> impl IntoView {
     view! {
         <Show when=move || !all.with(Vec::is_empty)>
             <div data-testid="anomalies">
-                <h3>"Oddest first"</h3>
+                <h3>"Highest anomaly score first"</h3>
                 <p class="muted">
-                    "Three scores, each with the per cent of the simulated reference stars that have a smaller one: how badly the "
-                    "spectrum is reconstructed from its own embedding, how far its tenth nearest neighbour is, and how badly the two surveys "
-                    "predict each other where both saw the star. Ranked by the score that stands out most."
+                    "Three scores: the error of the spectrum reconstructed from its own embedding; the distance of its tenth nearest "
+                    "neighbour; and, for a star with spectra in both surveys, the error of predicting one from the other. In parentheses: the "
+                    "percentage of simulated reference stars with a smaller score. Ranked by the most extreme score."
                 </p>
                 <div class="table-scroll">
                     <table class="scores">
                         <thead><tr>
-                            <th scope="col">"Rank"</th><th scope="col">"Spectrum"</th><th scope="col">"Rebuilt"</th>
-                            <th scope="col">"Neighbours"</th><th scope="col">"Across surveys"</th>
+                            <th scope="col">"Rank"</th><th scope="col">"Spectrum"</th><th scope="col">"Reconstruction"</th>
+                            <th scope="col">"Neighbour"</th><th scope="col">"Other survey"</th>
                         </tr></thead>
-                        <tbody>{move || all.get().into_iter().take(SHOWN).enumerate().map(|(i, o)| row(i, o)).collect_view()}</tbody>
+                        <tbody>{move || all.get().into_iter().take(MAX_ROWS).enumerate().map(|(i, o)| row(i, o)).collect_view()}</tbody>
                     </table>
                 </div>
-                {move || all.with(|a| (a.len() > SHOWN).then(|| format!("The {SHOWN} oddest of {}.", a.len())))}
+                {move || all.with(|a| (a.len() > MAX_ROWS).then(|| format!("The first {MAX_ROWS} of {}.", a.len())))}
             </div>
         </Show>
     }

@@ -1,44 +1,44 @@
-//! The map: all embeddings in a plane, coloured by what is known of the stars.
+//! The map: all embeddings in the plane of their first two principal components, coloured by a label.
 
 use std::sync::Arc;
 
 use leptos::prelude::*;
 
 use super::map_canvas::MapCanvas;
-use super::state::number;
 use crate::plot::ScatterRaster;
 use crate::preprocess::stats::median;
 use crate::result::similarity::{LabelInfo, MapPoints, StarRef};
 use crate::result::specclip::Modality;
-use crate::ui::state::State;
+use crate::ui::context::{Engine, Rows, Similarity, label_text};
 
-/// Stars of an example set: more add nothing.
-const EXAMPLES: usize = 50;
+/// Maximum number of stars in an example set; more do not change the result.
+const MAX_EXAMPLES: usize = 50;
 
-/// The plane, its legend, and what was chosen in it.
+/// The map, its legend, and the chosen stars.
 #[component]
 pub fn Map() -> impl IntoView {
-    let state = expect_context::<State>();
-    move || state.similarity.map.get().map(|points| view! { <Drawn points/> })
+    let similarity = expect_context::<Similarity>();
+    move || similarity.map.get().map(|points| view! { <MapOfPoints points/> })
 }
 
 #[component]
-fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
-    let state = expect_context::<State>();
-    let labels = state.similarity.card.with_untracked(|c| c.as_ref().map_or(Vec::new(), |c| c.labels.clone()));
+fn MapOfPoints(points: Arc<MapPoints>) -> impl IntoView {
+    let (engine, table_rows) = (expect_context::<Engine>(), expect_context::<Rows>());
+    let similarity = expect_context::<Similarity>();
+    let labels = similarity.card.with_untracked(|c| c.as_ref().map_or(Vec::new(), |c| c.labels.clone()));
     let colour_by = RwSignal::new(0usize);
     let survey = RwSignal::new(Modality::Lrs);
-    let here = StoredValue::new(points.clone());
-    // One survey at a time: their clouds lie over each other.
+    let stored = StoredValue::new(points.clone());
+    // One survey at a time: the points of both surveys overlap.
     let rows = Memo::new(move |_| {
-        here.with_value(|p| (0..p.stars.len()).filter(|&i| p.modalities[i] == survey.get()).collect::<Vec<_>>())
+        stored.with_value(|p| (0..p.stars.len()).filter(|&i| p.modalities[i] == survey.get()).collect::<Vec<_>>())
     });
     let selected = Memo::new(move |_| {
-        state.selected.get().filter(|key| state.is_current(*key)).map(|key| StarRef::Dropped(key.id))
+        table_rows.selected.get().filter(|key| engine.is_current(*key)).map(|key| StarRef::Dropped(key.id))
     });
     let cloud = Memo::new(move |_| {
         let column = colour_by.get();
-        here.with_value(|p| {
+        stored.with_value(|p| {
             rows.with(|rows| ScatterRaster {
                 x: rows.iter().map(|&i| p.x[i]).collect(),
                 y: rows.iter().map(|&i| p.y[i]).collect(),
@@ -52,36 +52,34 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
     let hover = RwSignal::new(None::<usize>);
     let chosen = RwSignal::new(Vec::<usize>::new());
     let star =
-        move |point: usize| rows.with_untracked(|rows| here.with_value(|p| rows.get(point).map(|&i| p.stars[i])));
+        move |point: usize| rows.with_untracked(|rows| stored.with_value(|p| rows.get(point).map(|&i| p.stars[i])));
     let picked = Callback::new(move |point| {
         if let Some(star) = star(point) {
-            state.similarity.trail.set(Vec::new());
-            state.find_similar(vec![star], true);
+            similarity.search(vec![star]);
         }
     });
     let find = move |_| {
         let queries: Vec<StarRef> =
-            chosen.with_untracked(|c| c.iter().take(EXAMPLES).filter_map(|p| star(*p)).collect());
+            chosen.with_untracked(|c| c.iter().take(MAX_EXAMPLES).filter_map(|p| star(*p)).collect());
         if !queries.is_empty() {
-            state.similarity.trail.set(Vec::new());
-            state.find_similar(queries, true);
+            similarity.search(queries);
         }
     };
     let own = points.stars.iter().filter(|s| matches!(s, StarRef::Dropped(_))).count();
     let percent = points.variance.map(|v| 100.0 * v);
-    let says = format!(
-        "Map of {} stars, {own} of them yours, in the plane of the first two principal components of their embeddings. Arrows move it, plus and minus zoom, 0 shows all.",
+    let description = format!(
+        "Map of {} stars, {own} of them yours, in the plane of the first two principal components of their embeddings. Arrow keys move it, plus and minus zoom, 0 shows all.",
         points.stars.len()
     );
     let (infos, names) = (labels.clone(), labels.clone());
-    let under = move || {
+    let readout = move || {
         hover.get().and_then(|point| {
             rows.with(|rows| {
-                here.with_value(|p| {
+                stored.with_value(|p| {
                     let i = *rows.get(point)?;
                     let known = labels.iter().zip(&p.labels).filter(|(_, column)| column[i].is_finite());
                     let values: Vec<String> = known
-                        .map(|(l, column)| format!("{} {}", l.symbol, number(f64::from(column[i]), l.unit == "K")))
+                        .map(|(l, column)| format!("{} {}", l.symbol, label_text(f64::from(column[i]), l.unit == "K")))
                         .collect();
                     Some(format!("{}: {}", p.ids[i], values.join(", ")))
                 })
@@ -92,7 +90,7 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
         let chosen = chosen.get();
         (!chosen.is_empty()).then(|| {
             let medians: Vec<String> =
-                names.iter().enumerate().filter_map(|(j, l)| median_of(here, &rows.get(), &chosen, j, l)).collect();
+                names.iter().enumerate().filter_map(|(j, l)| median_of(stored, &rows.get(), &chosen, j, l)).collect();
             format!("{} stars chosen; medians: {}", chosen.len(), medians.join(", "))
         })
     };
@@ -100,7 +98,7 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
         <div data-testid="map-panel">
             <h3>"Map"</h3>
             <p class="muted">{format!(
-                "The first two principal components of the reference stars' embeddings: the first to the right ({:.0} % of their variance), the second upwards ({:.0} %). Squares with a rim are yours, that with a broad rim is the selected one. Click a star to find its like.",
+                "The first two principal components of the reference stars' embeddings: the first to the right ({:.0} % of their variance), the second upwards ({:.0} %). Squares with a rim are your spectra; a broad rim marks the selected one. Click a star to find similar spectra.",
                 percent[0], percent[1]
             )}</p>
             <div class="finetune-form similarity-form">
@@ -121,16 +119,16 @@ fn Drawn(points: Arc<MapPoints>) -> impl IntoView {
                 {move || {
                     let label = infos.get(colour_by.get())?.clone();
                     let (low, high) = cloud.with(ScatterRaster::range)?;
-                    let text = |v: f64| number(v, label.unit == "K");
+                    let text = |v: f64| label_text(v, label.unit == "K");
                     Some(view! { <span class="ramp">{text(low)} <span class="ramp-bar" aria-hidden="true"></span> {text(high)} " " {label.unit.clone()}</span> })
                 }}
             </div>
-            <MapCanvas cloud says is_lasso hover picked chosen=Callback::new(move |points| chosen.set(points))/>
-            <p class="muted under" aria-hidden="true">{move || under().unwrap_or_else(|| "\u{a0}".into())}</p>
+            <MapCanvas cloud description is_lasso hover picked chosen=Callback::new(move |points| chosen.set(points))/>
+            <p class="muted under" aria-hidden="true">{move || readout().unwrap_or_else(|| "\u{a0}".into())}</p>
             {move || summary().map(|text| view! {
                 <p role="status" data-testid="map-chosen">{text}</p>
                 <p class="actions">
-                    <button data-testid="find-chosen" on:click=find>"Find the like of these"</button>
+                    <button data-testid="find-chosen" on:click=find>"Find spectra similar to these"</button>
                     <button on:click=move |_| chosen.set(Vec::new())>"Clear the selection"</button>
                 </p>
             })}
@@ -148,7 +146,7 @@ fn median_of(
     points.with_value(|p| {
         let values = p.labels.get(column)?;
         let known = chosen.iter().filter_map(|point| rows.get(*point)).map(|&i| f64::from(values[i]));
-        let middle = median(&mut known.filter(|v| v.is_finite()).collect())?;
-        Some(format!("{} {} {}", label.symbol, number(middle, label.unit == "K"), label.unit).trim_end().to_string())
+        let value = median(&mut known.filter(|v| v.is_finite()).collect())?;
+        Some(format!("{} {} {}", label.symbol, label_text(value, label.unit == "K"), label.unit).trim_end().to_string())
     })
 }

@@ -1,4 +1,4 @@
-//! The map's canvas: wheel, pointer and keys move what is seen; a click finds a star, a lasso many.
+//! Canvas of the map: wheel, pointer and keys move and zoom it; a click picks a star, a lasso chooses many.
 
 use leptos::{ev, html, prelude::*};
 use wasm_bindgen::{Clamped, JsCast};
@@ -8,15 +8,15 @@ use crate::plot::{Paint, ScatterRaster, Window};
 use crate::ui::plot_canvas::watch_size;
 use crate::ui::theme::PlotTheme;
 
-/// What one press of a key or button enlarges by.
-const STEP: f64 = 1.5;
+/// Zoom factor of one press of a key or button.
+const ZOOM_STEP: f64 = 1.5;
 
-/// A cloud on a canvas. `picked` hears of a point that was clicked, `chosen` of points in the lasso; `hover` has the point
-/// under the pointer. `is_lasso`: dragging draws a line instead of moving the plane.
+/// The points on a canvas. `picked` receives a clicked point, `chosen` the points in the lasso; `hover` is the point under
+/// the pointer. `is_lasso`: dragging draws the lasso instead of moving the map.
 #[component]
 pub fn MapCanvas(
     cloud: Memo<ScatterRaster>,
-    #[prop(into)] says: Signal<String>,
+    #[prop(into)] description: Signal<String>,
     is_lasso: RwSignal<bool>,
     hover: RwSignal<Option<usize>>,
     picked: Callback<usize>,
@@ -31,9 +31,9 @@ pub fn MapCanvas(
         let (width, height) = size.get();
         ((width * pixel_ratio()) as usize, (height * pixel_ratio()) as usize)
     });
-    // What the visitor moved to; the whole cloud before.
+    // The window that the user chose; `None` for all points.
     let moved = RwSignal::new(None::<Window>);
-    let seen = Memo::new(move |_| {
+    let window = Memo::new(move |_| {
         let size = device_size.get();
         moved.get().map_or_else(|| cloud.with(|cloud| Window::around(cloud, size)), |window| Window { size, ..window })
     });
@@ -46,7 +46,7 @@ pub fn MapCanvas(
         }
         let dot = (1.6 * pixel_ratio()).round() as usize;
         let (unknown, ink) = theme.with(|t| (t.colour(Paint::Label).0, t.colour(Paint::Axis).0));
-        let picture = cloud.with(|cloud| cloud.pixels(seen.get(), dot, unknown, ink));
+        let picture = cloud.with(|cloud| cloud.pixels(window.get(), dot, unknown, ink));
         lasso.with(|line| paint(&canvas, (width, height), &picture, line));
     });
     let at = move |event: &ev::MouseEvent| {
@@ -66,7 +66,7 @@ pub fn MapCanvas(
         let now = at(&event);
         let Some(start) = from.get_untracked() else {
             let reach = 8.0 * pixel_ratio();
-            hover.set(cloud.with_untracked(|cloud| cloud.nearest(seen.get_untracked(), now, reach)));
+            hover.set(cloud.with_untracked(|cloud| cloud.nearest(window.get_untracked(), now, reach)));
             return;
         };
         if !has_dragged.get_untracked() && (now.0 - start.0).hypot(now.1 - start.1) < 4.0 * pixel_ratio() {
@@ -76,13 +76,13 @@ pub fn MapCanvas(
         if is_lasso.get_untracked() {
             lasso.update(|line| line.push(now));
         } else {
-            moved.set(Some(seen.get_untracked().moved((now.0 - start.0, now.1 - start.1))));
+            moved.set(Some(window.get_untracked().moved((now.0 - start.0, now.1 - start.1))));
             from.set(Some(now));
         }
     };
     let up = move |event: ev::PointerEvent| {
         from.set(None);
-        let window = seen.get_untracked();
+        let window = window.get_untracked();
         if lasso.with_untracked(|line| line.len() > 2) {
             chosen.run(cloud.with_untracked(|cloud| lasso.with_untracked(|line| cloud.inside(window, line))));
         } else if !has_dragged.get_untracked() {
@@ -93,11 +93,11 @@ pub fn MapCanvas(
         }
     };
     let zoom = move |factor: f64, about: Option<(f64, f64)>| {
-        let window = seen.get_untracked();
+        let window = window.get_untracked();
         let about = about.unwrap_or((window.size.0 as f64 / 2.0, window.size.1 as f64 / 2.0));
         moved.set(Some(window.zoomed(factor, about)));
     };
-    let shift = move |right: f64, down: f64| moved.set(Some(seen.get_untracked().moved((right, down))));
+    let shift = move |right: f64, down: f64| moved.set(Some(window.get_untracked().moved((right, down))));
     let wheel = move |event: ev::WheelEvent| {
         event.prevent_default();
         zoom((-event.delta_y() / 400.0).exp().clamp(0.3, 3.0), Some(at(&event)));
@@ -109,8 +109,8 @@ pub fn MapCanvas(
             "ArrowRight" => shift(-by, 0.0),
             "ArrowUp" => shift(0.0, by),
             "ArrowDown" => shift(0.0, -by),
-            "+" | "=" => zoom(STEP, None),
-            "-" => zoom(1.0 / STEP, None),
+            "+" | "=" => zoom(ZOOM_STEP, None),
+            "-" => zoom(1.0 / ZOOM_STEP, None),
             "0" => moved.set(None),
             _ => return,
         }
@@ -118,13 +118,13 @@ pub fn MapCanvas(
         event.stop_propagation();
     };
     view! {
-        <div class="chart map" data-testid="map" role="img" tabindex="0" aria-label=says on:keydown=key>
+        <div class="chart map" data-testid="map" role="img" tabindex="0" aria-label=description on:keydown=key>
             <canvas node_ref=canvas aria-hidden="true" class:lasso=move || is_lasso.get()
                 on:pointerdown=down on:pointermove=drag on:pointerup=up on:wheel=wheel></canvas>
         </div>
         <p class="actions">
-            <button aria-label="Enlarge the map" on:click=move |_| zoom(STEP, None)>"+"</button>
-            <button aria-label="Shrink the map" on:click=move |_| zoom(1.0 / STEP, None)>"−"</button>
+            <button aria-label="Enlarge the map" on:click=move |_| zoom(ZOOM_STEP, None)>"+"</button>
+            <button aria-label="Shrink the map" on:click=move |_| zoom(1.0 / ZOOM_STEP, None)>"−"</button>
             <button on:click=move |_| moved.set(None)>"Show all"</button>
             <button aria-pressed=move || is_lasso.get().to_string() data-testid="lasso"
                 on:click=move |_| is_lasso.update(|l| *l = !*l)>"Lasso"</button>

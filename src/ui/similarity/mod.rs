@@ -1,48 +1,47 @@
-//! Similar spectra on the page: stars like a spectrum, the spectrum in the other survey, the map, the oddities.
+//! Similar spectra: nearest neighbours, prediction of the other survey's spectrum, map, anomaly scores.
 
+mod anomalies;
 mod map;
 mod map_canvas;
 mod neighbours;
-mod anomalies;
-pub mod state;
+mod overlay;
 mod translation;
 
 use leptos::prelude::*;
 use web_sys::HtmlInputElement;
 
+use super::context::{Engine, Panel, Rows, Similarity};
 use super::format;
 use super::model_card::ModelCardDialog;
-use super::state::State;
 use crate::result::similarity::StarRef;
 use anomalies::Anomalies;
 use map::Map;
 use neighbours::Neighbours;
-use state::Sight;
 use translation::Translated;
 
-/// The whole of it, once there are spectra.
+/// The panel; shown when there are spectra of the running engine.
 #[component]
 pub fn SimilarityPanel() -> impl IntoView {
-    let state = expect_context::<State>();
-    let likes = state.similarity;
-    let is_there = Memo::new(move |_| state.rows.with(|rows| rows.iter().any(|row| state.is_current(row.key))));
-    // What is chosen below shall stay when the same question is asked again.
-    let sight = Memo::new(move |_| likes.sight.get());
+    let (engine, rows) = (expect_context::<Engine>(), expect_context::<Rows>());
+    let similarity = expect_context::<Similarity>();
+    let is_shown = Memo::new(move |_| rows.all.with(|rows| rows.iter().any(|row| engine.is_current(row.key))));
+    // A memo, so that a repeated request does not reset the controls below.
+    let panel = Memo::new(move |_| similarity.panel.get());
     view! {
-        <Show when=move || is_there.get()>
+        <Show when=move || is_shown.get()>
             <section class="finetune similarity" data-testid="similarity" aria-labelledby="similarity-title">
                 <h2 id="similarity-title">"Similar spectra"</h2>
-                <Questions/>
+                <Requests/>
                 <Busy/>
-                {move || likes.trouble.get().map(|why| view! {
-                    <div class="notice bad" role="alert" data-testid="similarity-trouble"><p>{why}</p></div>
+                {move || similarity.error.get().map(|why| view! {
+                    <div class="notice bad" role="alert" data-testid="similarity-error"><p>{why}</p></div>
                 })}
-                {move || match sight.get() {
-                    Sight::None => ().into_any(),
-                    Sight::Neighbours => view! { <Neighbours/> }.into_any(),
-                    Sight::Translation => view! { <Translated/> }.into_any(),
-                    Sight::Map => view! { <Map/> }.into_any(),
-                    Sight::Anomalies => view! { <Anomalies/> }.into_any(),
+                {move || match panel.get() {
+                    Panel::None => ().into_any(),
+                    Panel::Neighbours => view! { <Neighbours/> }.into_any(),
+                    Panel::Translation => view! { <Translated/> }.into_any(),
+                    Panel::Map => view! { <Map/> }.into_any(),
+                    Panel::Anomalies => view! { <Anomalies/> }.into_any(),
                 }}
                 <Indices/>
             </section>
@@ -50,71 +49,70 @@ pub fn SimilarityPanel() -> impl IntoView {
     }
 }
 
-/// What can be asked, and for which spectrum.
+/// The requests, and the spectrum to which they apply.
 #[component]
-fn Questions() -> impl IntoView {
-    let state = expect_context::<State>();
-    let likes = state.similarity;
-    let selected = Memo::new(move |_| state.selected_row().map(|row| row.key).filter(|key| state.is_current(*key)));
+fn Requests() -> impl IntoView {
+    let (engine, rows) = (expect_context::<Engine>(), expect_context::<Rows>());
+    let similarity = expect_context::<Similarity>();
+    let selected = Memo::new(move |_| rows.selected().map(|row| row.key).filter(|key| engine.is_current(*key)));
     let name = move || {
-        let row = state.selected_row().filter(|row| state.is_current(row.key));
+        let row = rows.selected().filter(|row| engine.is_current(row.key));
         row.map(|row| row.summary.with(|s| s.meta.id.clone()))
     };
-    let button = move |text: &'static str, test_id: &'static str, sight: Sight, ask: Callback<()>, needs_one: bool| {
-        view! {
-            <button
-                data-testid=test_id
-                aria-pressed=move || (likes.sight.get() == sight).to_string()
-                disabled=move || needs_one && selected.get().is_none()
-                on:click=move |_| ask.run(())
-            >{text}</button>
-        }
-    };
+    let button =
+        move |text: &'static str, test_id: &'static str, panel: Panel, request: Callback<()>, needs_one: bool| {
+            view! {
+                <button
+                    data-testid=test_id
+                    aria-pressed=move || (similarity.panel.get() == panel).to_string()
+                    disabled=move || needs_one && selected.get().is_none()
+                    on:click=move |_| request.run(())
+                >{text}</button>
+            }
+        };
     let find = Callback::new(move |()| {
         if let Some(key) = selected.get_untracked() {
-            likes.trail.set(Vec::new());
-            state.find_similar(vec![StarRef::Dropped(key.id)], true);
+            similarity.search(vec![StarRef::Dropped(key.id)]);
         }
     });
     let translate = Callback::new(move |()| {
         if let Some(key) = selected.get_untracked() {
-            state.translate(key, None);
+            similarity.translate(key, None);
         }
     });
     view! {
         <p class="muted">
             {move || match name() {
-                Some(name) => view! { "Of " <strong>{name}</strong> ", the selected spectrum, or of all that are here." }.into_any(),
-                None => view! { "Select a spectrum in the table to find its like." }.into_any(),
+                Some(name) => view! { "For " <strong>{name}</strong> ", the selected spectrum, or for all spectra on this page." }.into_any(),
+                None => view! { "Select a spectrum in the table to find similar spectra." }.into_any(),
             }}
-            {move || likes.card.with(Option::is_none).then_some(
-                " The encoders and their index of simulated stars are fetched when first asked for, and kept."
+            {move || similarity.card.with(Option::is_none).then_some(
+                " The first request downloads the encoders and their index of simulated stars. The browser stores them."
             )}
         </p>
         <p class="actions" role="group" aria-label="Similar spectra">
-            {button("Similar spectra", "find-similar", Sight::Neighbours, find, true)}
-            {button("Predict in the other survey", "translate", Sight::Translation, translate, true)}
-            {button("Map of all", "draw-map", Sight::Map, Callback::new(move |()| state.draw_map()), false)}
-            {button("Rank by anomaly score", "rank-anomalies", Sight::Anomalies, Callback::new(move |()| state.rank_anomalies()), false)}
+            {button("Similar spectra", "find-similar", Panel::Neighbours, find, true)}
+            {button("Predict in the other survey", "translate", Panel::Translation, translate, true)}
+            {button("Map of all", "draw-map", Panel::Map, Callback::new(move |()| similarity.draw_map()), false)}
+            {button("Rank by anomaly score", "rank-anomalies", Panel::Anomalies, Callback::new(move |()| similarity.rank_anomalies()), false)}
         </p>
     }
 }
 
-/// What is being waited for, and a way to stop it.
+/// Progress of the running request, with the button Stop.
 #[component]
 fn Busy() -> impl IntoView {
-    let state = expect_context::<State>();
-    let likes = state.similarity;
-    let is_busy = move || likes.is_waiting.get() || likes.loading.with(Option::is_some);
-    let says = move || match (likes.loading.get(), likes.embedding.get()) {
-        (Some((what, done, total)), _) if total > 0 => {
-            format!("Fetching {what}: {} of {}", format::bytes(done), format::bytes(total))
+    let similarity = expect_context::<Similarity>();
+    let is_busy = move || similarity.is_waiting.get() || similarity.loading.with(Option::is_some);
+    let status = move || match (similarity.loading.get(), similarity.embedding.get()) {
+        (Some((item, done, total)), _) if total > 0 => {
+            format!("Downloading {item}: {} of {}", format::bytes(done), format::bytes(total))
         }
-        (Some((what, ..)), _) => format!("Fetching {what}"),
+        (Some((item, ..)), _) => format!("Downloading {item}"),
         (None, Some((done, total))) => format!("Embedding spectra: {done} of {total}"),
-        (None, None) => "Looking".into(),
+        (None, None) => "Searching…".into(),
     };
-    let part = move || match (likes.loading.get(), likes.embedding.get()) {
+    let fraction = move || match (similarity.loading.get(), similarity.embedding.get()) {
         (Some((_, done, total)), _) if total > 0 => Some(done as f64 / total as f64),
         (None, Some((done, total))) => Some(f64::from(done) / f64::from(total.max(1))),
         _ => None,
@@ -122,46 +120,45 @@ fn Busy() -> impl IntoView {
     view! {
         <Show when=is_busy>
             <div class="finetune-progress" data-testid="similarity-progress">
-                <p role="status">{says}</p>
-                <progress aria-label="Similar spectra" max="1" prop:value=move || part().unwrap_or(0.0)></progress>
-                <button data-testid="stop-similarity" on:click=move |_| state.stop_similarity()>"Stop"</button>
+                <p role="status">{status}</p>
+                <progress aria-label="Similar spectra" max="1" prop:value=move || fraction().unwrap_or(0.0)></progress>
+                <button data-testid="stop-similarity" on:click=move |_| similarity.stop()>"Stop"</button>
             </div>
         </Show>
     }
 }
 
-/// What is searched, the user's own files, and taking one's spectra along.
+/// The indices that are searched, with the buttons that add and save one.
 #[component]
 fn Indices() -> impl IntoView {
-    let state = expect_context::<State>();
-    let likes = state.similarity;
+    let similarity = expect_context::<Similarity>();
     let add = move |event: leptos::ev::Event| {
         let input = event_target::<HtmlInputElement>(&event);
         if let Some(file) = input.files().and_then(|files| files.get(0)) {
-            state.add_index(file);
+            similarity.add_index(file);
         }
         input.set_value("");
     };
     move || {
-        let card = likes.card.get()?;
+        let card = similarity.card.get()?;
         let rows = card.indices.iter().map(|index| {
             let counts = format!("{} optical, {} Gaia XP", index.lrs, index.xp);
             view! { <li><strong>{index.name.clone()}</strong> ": " {counts} ". " <span class="muted">{index.made_from.clone()}</span></li> }
         });
-        let refused = likes.refused.get();
+        let refused = similarity.refused.get();
         Some(view! {
             <details class="indices">
-                <summary>"What is searched: " {format::count(card.indices.len(), "index", "indices")} " and your spectra, by " {card.model.clone()}</summary>
+                <summary>"Searched: " {format::count(card.indices.len(), "index", "indices")} " and your spectra, with " {card.model.clone()}</summary>
                 <ul>{rows.collect_view()}</ul>
                 <ModelCardDialog card=card.card.clone() id_prefix="similarity-card"/>
                 {(!refused.is_empty()).then(|| view! {
-                    <p>{format::count(refused.len(), "spectrum", "spectra")} " cannot be compared: " {refused[0].1.clone()}</p>
+                    <p>{format::count(refused.len(), "spectrum", "spectra")} " cannot be embedded: " {refused[0].1.clone()}</p>
                 })}
                 <p class="actions">
-                    <label class="file-button">"Search another index too "
+                    <label class="file-button">"Add an index "
                         <input type="file" accept=".safetensors" data-testid="add-index" on:change=add/>
                     </label>
-                    <button data-testid="save-index" on:click=move |_| state.save_index()>"Save my spectra as an index"</button>
+                    <button data-testid="save-index" on:click=move |_| similarity.save_index()>"Save my spectra as an index"</button>
                 </p>
             </details>
         })

@@ -1,92 +1,99 @@
-//! A spectrum as the other survey would see it, and as it did.
+//! Prediction of a spectrum in the other survey, compared with the observed one.
 
 use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::neighbours::{flux_of, overlay};
-use super::state::number;
+use super::overlay::{flux_label, overlay};
 use crate::plot::smoothed_values;
 use crate::result::similarity::{MatchedBy, ObservedPartner, PairedLabels, Thumbnail, Translation};
 use crate::result::specclip::Modality;
 use crate::spectrum::Survey;
 use crate::ui::chart_canvas::ChartCanvas;
-use crate::ui::state::{RowKey, State};
+use crate::ui::context::{Engine, Rows, Similarity, label_text};
+use crate::ui::row::Row;
 
-/// FWHM by which a predicted Gaia XP spectrum is smoothed where it is drawn, samples of 2 nm: less than the prisms spread a line,
-/// so that only what cannot be in such a spectrum goes.
-const DRAWN_SAMPLES: f64 = 3.0;
+/// FWHM by which a predicted Gaia XP spectrum is smoothed for the plot, samples of 2 nm. The prisms broaden a line by more,
+/// so the smoothing removes only features that such a spectrum cannot have.
+const SMOOTHING_SAMPLES: f64 = 3.0;
 
 /// The prediction, the observed spectrum of the same star, and labels from both.
 #[component]
 pub fn Translated() -> impl IntoView {
-    let state = expect_context::<State>();
-    move || state.similarity.translation.get().map(|it| view! { <One it/> })
+    let similarity = expect_context::<Similarity>();
+    move || similarity.translation.get().map(|translation| view! { <Prediction translation/> })
 }
 
-fn survey(modality: Modality) -> &'static str {
+fn survey_name(modality: Modality) -> &'static str {
     match modality {
-        Modality::Lrs => "an optical survey",
+        Modality::Lrs => "an optical spectrum",
         Modality::Xp => "Gaia XP",
     }
 }
 
 #[component]
-fn One(it: Arc<Translation>) -> impl IntoView {
-    let state = expect_context::<State>();
-    let drawn = if it.to == Modality::Xp { smoothed_values(&it.flux, DRAWN_SAMPLES) } else { it.flux.clone() };
-    let predicted = Thumbnail { wave_vac_aa: it.wave_vac_aa.clone(), flux: drawn };
-    let observed =
-        it.observed.as_ref().map(|o| Thumbnail { wave_vac_aa: it.wave_vac_aa.clone(), flux: o.flux.clone() });
-    let flux = flux_of(it.to);
+fn Prediction(translation: Arc<Translation>) -> impl IntoView {
+    let (engine, rows, similarity) =
+        (expect_context::<Engine>(), expect_context::<Rows>(), expect_context::<Similarity>());
+    let drawn = if translation.to == Modality::Xp {
+        smoothed_values(&translation.flux, SMOOTHING_SAMPLES)
+    } else {
+        translation.flux.clone()
+    };
+    let predicted = Thumbnail { wave_vac_aa: translation.wave_vac_aa.clone(), flux: drawn };
+    let observed = translation
+        .observed
+        .as_ref()
+        .map(|o| Thumbnail { wave_vac_aa: translation.wave_vac_aa.clone(), flux: o.flux.clone() });
+    let flux = flux_label(translation.to);
     let chart = match &observed {
         Some(observed) => overlay(observed, Some(&predicted), flux),
         None => overlay(&predicted, None, flux),
     };
-    let says = match &it.observed {
-        Some(o) => said(o),
-        None => "No spectrum of the same star from that survey is here. Drop it as well, or name it:".into(),
+    let comparison = match &translation.observed {
+        Some(o) => describe(o),
+        None => "No spectrum of the same star in that survey is open. Drop it, or select it:".into(),
     };
-    let rows = it.labels.iter().map(|PairedLabels { label, from_spectrum, from_observed }| {
-        let text = |value: &Option<f64>| value.map_or("–".to_string(), |v| number(v, label.unit == "K"));
+    let labels = translation.labels.iter().map(|PairedLabels { label, from_spectrum, from_observed }| {
+        let text = |value: &Option<f64>| value.map_or("–".to_string(), |v| label_text(v, label.unit == "K"));
         view! {
             <tr><th scope="row">{label.symbol.clone()}</th><td>{text(from_spectrum)}</td><td>{text(from_observed)}</td><td>{label.unit.clone()}</td></tr>
         }
     });
-    let mean_error = it.usual_error.map(|error| {
+    let mean_error = translation.usual_error.map(|error| {
         format!(
-            "Of {} simulated stars that it had not seen such predictions were off by {:.3} on average, in the plot's unit; the mean of all spectra would be off by {:.3}. Ripples smaller than that are the network's own{}.",
+            "For {} simulated stars outside the training set, the mean absolute error of such predictions is {:.3} in the unit of the plot; that of the mean of all spectra is {:.3}. Smaller ripples are artefacts of the network{}.",
             error.n,
             error.predicted,
             error.of_the_mean,
-            if it.to == Modality::Xp { "; the curve is drawn smoothed over 6 nm, less than the prisms spread a line" } else { "" }
+            if translation.to == Modality::Xp { "; the plot is smoothed over 6 nm, less than the prisms broaden a line" } else { "" }
         )
     });
-    let (id, to, spectrum, model) = (it.id.clone(), it.to, it.spectrum, it.model.clone());
-    let has_partner = it.observed.is_some();
+    let (id, to, spectrum, model) =
+        (translation.id.clone(), translation.to, translation.spectrum, translation.model.clone());
+    let has_partner = translation.observed.is_some();
     let partners = move || {
-        // One of the survey that it is predicted in.
-        let is_xp = |row: &crate::ui::state::Row| row.summary.with(|s| s.meta.survey == Survey::GaiaXp);
-        let mine = |row: &crate::ui::state::Row| {
-            state.is_current(row.key) && row.key.id != spectrum && is_xp(row) == (to == Modality::Xp)
-        };
-        state.rows.with(|rows| {
+        // Spectra of the survey of the prediction.
+        let is_xp = |row: &Row| row.summary.with(|s| s.meta.survey == Survey::GaiaXp);
+        let is_candidate =
+            |row: &Row| engine.is_current(row.key) && row.key.id != spectrum && is_xp(row) == (to == Modality::Xp);
+        rows.all.with(|rows| {
             rows.iter()
-                .filter(|r| mine(r))
+                .filter(|r| is_candidate(r))
                 .map(|r| (r.key.id, r.summary.with(|s| s.meta.id.clone())))
                 .take(500)
                 .collect::<Vec<_>>()
         })
     };
     let choose = move |event| {
-        let key = state.rows.with_untracked(|rows| rows.iter().map(|r| r.key).find(|k| k.id == spectrum));
+        let key = rows.all.with_untracked(|rows| rows.iter().map(|r| r.key).find(|k| k.id == spectrum));
         if let (Some(key), Ok(partner)) = (key, event_target_value(&event).parse()) {
-            state.translate(RowKey { ..key }, Some(partner));
+            similarity.translate(key, Some(partner));
         }
     };
     view! {
         <div data-testid="translation">
-            <h3>{id} " as " {survey(to)} " would see it"</h3>
+            <h3>{id} " predicted as " {survey_name(to)}</h3>
             <p class="muted">
                 "Predicted by " {model} ". " {mean_error}
             </p>
@@ -101,8 +108,8 @@ fn One(it: Arc<Translation>) -> impl IntoView {
                     view! { <span class="key series-0">"predicted"</span> }.into_any()
                 }}
             </p>
-            <ChartCanvas chart=Memo::new(move |_| chart.clone()) description=format!("The predicted spectrum. {says}") test_id="translation-chart"/>
-            <p>{says.clone()}</p>
+            <ChartCanvas chart=Memo::new(move |_| chart.clone()) description=format!("The predicted spectrum. {comparison}") test_id="translation-chart"/>
+            <p>{comparison.clone()}</p>
             <label>"The same star: "
                 <select data-testid="translation-partner" on:change=choose>
                     <option value="">"by name or position"</option>
@@ -111,22 +118,22 @@ fn One(it: Arc<Translation>) -> impl IntoView {
             </label>
             <div class="table-scroll">
                 <table class="scores">
-                    <thead><tr><th scope="col">"Label"</th><th scope="col">"From this spectrum"</th><th scope="col">"From the other"</th><th scope="col">"Unit"</th></tr></thead>
-                    <tbody>{rows.collect_view()}</tbody>
+                    <thead><tr><th scope="col">"Label"</th><th scope="col">"From this spectrum"</th><th scope="col">"From the observed one"</th><th scope="col">"Unit"</th></tr></thead>
+                    <tbody>{labels.collect_view()}</tbody>
                 </table>
             </div>
         </div>
     }
 }
 
-/// How well the prediction fits.
-fn said(o: &ObservedPartner) -> String {
+/// Agreement of the prediction with the observed spectrum, as text.
+fn describe(o: &ObservedPartner) -> String {
     let how = match o.matched_by {
-        MatchedBy::Id => "the same name".to_string(),
+        MatchedBy::Id => "same name".to_string(),
         MatchedBy::Position { arcsec } => format!("{arcsec:.1}″ apart"),
-        MatchedBy::Hand => "named by you".to_string(),
+        MatchedBy::Hand => "selected by you".to_string(),
     };
-    let errors = o.weighted_rms.map_or(String::new(), |rms| format!(", {rms:.1} σ in its errors"));
+    let errors = o.weighted_rms.map_or(String::new(), |rms| format!(", {rms:.1} σ of its errors"));
     format!(
         "Observed: {} ({how}); mean absolute difference {:.4}{errors}, over {} pixels.",
         o.id, o.mean_absolute, o.pixels

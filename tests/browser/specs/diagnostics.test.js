@@ -1,4 +1,4 @@
-// Reading a spectrum: the model spectrum of its answer and what that rests on, by button and key.
+// Diagnostics of a prediction: the synthetic spectrum at the predicted labels and the sensitivity, by button and key.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe } from "node:test";
@@ -7,13 +7,13 @@ import { waitForChange, picture } from "../canvas.js";
 import { runCli, samples } from "../data.js";
 import { scenario } from "../scenario.js";
 
-/** The parts that the emulator comes in. */
+/** File names of the emulator's parts. */
 const emulator = () => {
   const manifest = JSON.parse(readFileSync(new URL("../../../models/manifest.json", import.meta.url), "utf8"));
   return manifest.models.find(({ kind }) => kind === "emulator").chunks.map(({ file }) => file);
 };
 
-/** What the command line says of the fit of each sample, by id. */
+/** Fit of each sample from the command line, by id. */
 function fits() {
   const lines = runCli(["predict", "--fit", "--format", "json", ...samples()]);
   return new Map(lines.trim().split("\n").map((line) => JSON.parse(line)).map((row) => [row.id, row]));
@@ -21,7 +21,7 @@ function fits() {
 
 const shownId = (visit) => visit.part("detail").locator("h2").innerText();
 
-/** Checks the words about the fit against the command line's numbers. */
+/** Checks the text about the fit against the command line's numbers. */
 async function mustFitAsPrinted(visit, native) {
   const id = await shownId(visit);
   await visit.page.waitForFunction(
@@ -32,14 +32,14 @@ async function mustFitAsPrinted(visit, native) {
   assert.ok(words.includes(`reduced χ² ${native.get(id).fit_chi2.toFixed(1)} over`), `${words} ${native.get(id).fit_chi2}`);
 }
 
-describe("reading a spectrum", () => {
-  scenario("draws the model spectrum of the answer, fetched when it is asked for, from star to star", async (visit) => {
+describe("diagnostics of a spectrum", () => {
+  scenario("draws the synthetic spectrum from star to star, and downloads the emulator at the first request", async (visit) => {
     await visit.ready();
     await visit.choose(samples());
     await visit.predictions(samples().length);
     await visit.idle();
     const fetched = () => emulator().filter((file) => visit.host.requests.some((url) => url.endsWith(file))).length;
-    assert.equal(fetched(), 0, "nobody has asked for it");
+    assert.equal(fetched(), 0, "no request yet");
     assert.equal(await visit.part("plot-residual").count(), 0);
     const before = await picture(visit, "plot-normalised");
     await visit.part("show-fit").focus();
@@ -55,12 +55,12 @@ describe("reading a spectrum", () => {
     if ((await shownId(visit)) === first) await visit.page.keyboard.press("k");
     await visit.page.waitForFunction((id) => document.querySelector("#detail-title").textContent !== id, first);
     await mustFitAsPrinted(visit, native);
-    await assertAccessible(visit, "the model spectrum");
+    await assertAccessible(visit, "the synthetic spectrum");
     await visit.part("show-fit").uncheck();
     assert.equal(await visit.part("plot-residual").count() + (await visit.part("fit-line").count()), 0);
   });
 
-  scenario("shows what the answer rests on, with the names of lines, also on a phone", async (visit) => {
+  scenario("shows the sensitivity with the names of lines, also on a phone", async (visit) => {
     await visit.ready();
     await visit.choose(samples().filter((path) => path.includes("halo")));
     await visit.predictions(1);

@@ -90,7 +90,7 @@ describe("fine-tuning", () => {
     await visit.part("adapter").waitFor();
     assert.match(await visit.part("adapter").innerText(), /Residual head on 40 labels/);
     await visit.part("sensitivity").selectOption("feh");
-    await visit.page.getByText(/by lrs-mlp \d+, before teaching/).waitFor();
+    await visit.page.getByText(/by lrs-mlp \d+, before fine-tuning/).waitFor();
     await visit.part("sensitivity").selectOption("");
     const isFinetuned = (row) => row.flags.includes("finetuned");
     await visit.page.waitForFunction((n) => [...document.querySelectorAll('[data-testid="flags"]')].filter((f) => f.textContent.includes("finetuned")).length >= n, 10);

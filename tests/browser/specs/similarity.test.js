@@ -1,5 +1,5 @@
-// Similar spectra: stars like the samples in the shipped index, the other survey, the map and the oddities, by button
-// and key.
+// Similar spectra: neighbours of the samples in the shipped index, prediction of the other survey's spectrum, the map and
+// the anomaly scores, by button and key.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe } from "node:test";
@@ -8,10 +8,10 @@ import { runCli, samples, temporaryDirectory } from "../data.js";
 import { resized } from "../index_file.js";
 import { scenario } from "../scenario.js";
 
-/** The similarities that are shown. */
-const similarities = async (visit) => (await visit.part("similarity").allInnerTexts()).map(Number);
+/** The similarities of the neighbours. */
+const similarities = async (visit) => (await visit.part("neighbour-similarity").allInnerTexts()).map(Number);
 
-/** Waits for the answer to the last question. */
+/** Waits for the result of the last request. */
 const answered = (visit) => visit.page.waitForFunction(() => !document.querySelector('[data-testid="similarity-progress"]'));
 
 describe("similar spectra", () => {
@@ -28,10 +28,10 @@ describe("similar spectra", () => {
     assert.deepEqual(shown, [...shown].sort((a, b) => b - a));
     const title = await visit.part("found").locator("h3").innerText();
     const own = await visit.part("detail").locator("h2").innerText();
-    assert.ok(title.startsWith(`${own}: the 5 most alike of`), title);
+    assert.ok(title.startsWith(`${own}: the 5 most similar of`), title);
 
     const native = runCli(["retrieve", ...samples(), "--format", "json"]).trim().split("\n").map((line) => JSON.parse(line)).find((one) => one.query === own);
-    // Those of the index: on the page the other samples are searched as well.
+    // Only those of the index: the page also searches the other samples.
     const heads = await visit.page.locator(".neighbour-head").allInnerTexts();
     const simulated = heads.map((text, i) => [text, shown[i]]).filter(([text]) => text.includes("simulated"));
     for (const [i, [text, similarity]] of simulated.entries()) {
@@ -44,25 +44,25 @@ describe("similar spectra", () => {
     await first.click();
     await visit.page.waitForFunction((own) => !document.querySelector('[data-testid="found"] h3').textContent.startsWith(own), own);
     await visit.part("similarity-back").click();
-    await visit.part("found").getByText(`${own}: the 5 most alike of`).waitFor();
+    await visit.part("found").getByText(`${own}: the 5 most similar of`).waitFor();
 
     await visit.part("similarity-differs").selectOption("teff");
     await visit.page.getByLabel("by at least").fill("1500");
     await visit.page.getByLabel("by at least").blur();
-    await visit.page.waitForFunction((best) => Number(document.querySelector('[data-testid="similarity"]').textContent) < best, shown[0]);
+    await visit.page.waitForFunction((best) => Number(document.querySelector('[data-testid="neighbour-similarity"]').textContent) < best, shown[0]);
     await visit.part("similarity-differs").selectOption("");
     await visit.part("in-other").check();
-    await visit.part("found").getByText(/most alike of \d+ Gaia XP spectra/).waitFor();
+    await visit.part("found").getByText(/most similar of \d+ Gaia XP spectra/).waitFor();
     await assertAccessible(visit, "similar spectra");
   });
 
-  scenario("shows the other survey, the map and the oddities, also on a phone", async (visit) => {
+  scenario("shows the other survey, the map and the anomaly scores, also on a phone", async (visit) => {
     await visit.ready();
     await visit.choose(samples());
     await visit.predictions(samples().length);
     await visit.part("translate").click();
     await visit.part("translation").waitFor();
-    assert.match(await visit.part("translation").innerText(), /as Gaia XP would see it[^]*No spectrum of the same star/);
+    assert.match(await visit.part("translation").innerText(), /predicted as Gaia XP[^]*No spectrum of the same star/);
 
     await visit.part("rank-anomalies").click();
     await visit.part("anomalies").waitFor();
@@ -78,9 +78,9 @@ describe("similar spectra", () => {
       const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
       copy.drawImage(canvas, 0, 0);
       const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
-      const input_ = new Set();
-      for (let i = 0; i < data.length; i += 4) if (data[i + 3]) input_.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
-      return input_.size;
+      const found = new Set();
+      for (let i = 0; i < data.length; i += 4) if (data[i + 3]) found.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+      return found.size;
     });
     assert.ok((await colours()) > 50, "stars of many temperatures");
     await visit.part("map").focus();
@@ -127,7 +127,7 @@ describe("similar spectra", () => {
       await answered(visit);
       const shipped = Number((await visit.page.locator("details.indices li").first().innerText()).match(/(\d+) optical/)[1]);
       await visit.part("find-similar").click();
-      await visit.part("found").getByText(`alike of ${shipped + n + samples().length} optical`).waitFor();
+      await visit.part("found").getByText(`similar of ${shipped + n + samples().length} optical`).waitFor();
       await visit.part("draw-map").click();
       await visit.part("map").waitFor();
       await answered(visit);

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use gloo::timers::callback::Timeout;
 use leptos::prelude::*;
 
-use super::state::{PredictionStatus, Row, RowKey, State};
-use super::table_sort::{Direction, Filter, RowValues, SortColumn, SortOrder};
+use super::rows::Rows;
 use crate::result::Summary;
+use crate::ui::row::{PredictionStatus, Row, RowKey};
+use crate::ui::table_sort::{Direction, Filter, RowValues, SortColumn, SortOrder};
 
 /// Minimum time between two updates while predictions arrive, ms: ten thousand predictions must not cause ten thousand
 /// sorts.
@@ -17,16 +18,21 @@ const MIN_UPDATE_INTERVAL_MS: f64 = 120.0;
 /// Maximum number of rows that are updated without throttling.
 const UNTHROTTLED_ROWS: usize = 300;
 
-/// Sort order, filter and the resulting rows.
-#[derive(Debug, Clone, Copy)]
+/// Sort order, filter, the resulting rows and the ticked ones.
+#[derive(Clone, Copy)]
 pub struct TableView {
     /// Sort column and direction.
     pub order: RwSignal<SortOrder>,
     /// The filter.
     pub filter: RwSignal<Filter>,
-    /// Rows to show, from the top. Written only by [`State::update_view`].
+    /// Rows to show, from the top. Written only by [`TableView::update`].
     pub shown: RwSignal<Arc<Vec<Row>>>,
+    /// The rows ticked for export.
+    pub ticked: RwSignal<BTreeSet<RowKey>>,
+    /// The row that was ticked last: the start of a range.
+    pub last_ticked: StoredValue<Option<RowKey>>,
     throttle: StoredValue<ViewUpdate>,
+    rows: Rows,
 }
 
 /// State of the throttle.
@@ -40,17 +46,18 @@ enum ViewUpdate {
 
 impl TableView {
     /// All rows in their original order.
-    pub fn new() -> Self {
+    pub fn new(rows: Rows) -> Self {
         Self {
             order: RwSignal::new(None),
             filter: RwSignal::new(Filter::default()),
             shown: RwSignal::new(Arc::default()),
+            ticked: RwSignal::new(BTreeSet::new()),
+            last_ticked: StoredValue::new(None),
             throttle: StoredValue::new(ViewUpdate::Idle),
+            rows,
         }
     }
-}
 
-impl State {
     /// Sorts by a column. A second call reverses the order, a third removes the sorting.
     pub fn sort_by(&self, column: SortColumn) {
         // Numbers start with the largest, names with the first letter.
@@ -60,51 +67,51 @@ impl State {
             Direction::Descending
         };
         let second = if first == Direction::Ascending { Direction::Descending } else { Direction::Ascending };
-        self.table_view.order.update(|order| {
+        self.order.update(|order| {
             *order = match *order {
                 Some((now, direction)) if now == column && direction == first => Some((column, second)),
                 Some((now, _)) if now == column => None,
                 _ => Some((column, first)),
             };
         });
-        self.update_view();
+        self.update();
     }
 
     /// Shows only rows that match the filter.
-    pub fn filter(&self, filter: Filter) {
-        if self.table_view.filter.with_untracked(|now| *now != filter) {
-            self.table_view.filter.set(filter);
-            self.update_view();
+    pub fn set_filter(&self, filter: Filter) {
+        if self.filter.with_untracked(|now| *now != filter) {
+            self.filter.set(filter);
+            self.update();
         }
     }
 
     /// Filters and sorts now.
-    pub fn update_view(&self) {
-        let (order, filter) = (self.table_view.order.get_untracked(), self.table_view.filter.get_untracked());
-        let rows = self.rows.get_untracked();
+    pub fn update(&self) {
+        let (order, filter) = (self.order.get_untracked(), self.filter.get_untracked());
+        let rows = self.rows.all.get_untracked();
         let shown = if order.is_none() && filter.is_empty() { rows } else { filtered_and_sorted(rows, order, &filter) };
-        self.table_view.shown.set(Arc::new(shown));
+        self.shown.set(Arc::new(shown));
     }
 
     /// Filters and sorts now, or after a pause if the last update was recent.
-    pub fn schedule_view_update(&self) {
-        let throttle = self.table_view.throttle;
-        if self.rows.with_untracked(Vec::len) <= UNTHROTTLED_ROWS {
-            return self.update_view();
+    pub fn schedule_update(&self) {
+        let throttle = self.throttle;
+        if self.rows.all.with_untracked(Vec::len) <= UNTHROTTLED_ROWS {
+            return self.update();
         }
         match throttle.get_value() {
             ViewUpdate::Idle => {
                 let started = js_sys::Date::now();
-                self.update_view();
+                self.update();
                 // Sorting takes at most a fifth of the time, whatever the number of rows.
                 let pause_ms = MIN_UPDATE_INTERVAL_MS.max(4.0 * (js_sys::Date::now() - started));
                 throttle.set_value(ViewUpdate::Pausing { has_changed: false });
-                let state = *self;
+                let view = *self;
                 Timeout::new(pause_ms as u32, move || {
                     let has_changed = throttle.get_value() == ViewUpdate::Pausing { has_changed: true };
                     throttle.set_value(ViewUpdate::Idle);
                     if has_changed {
-                        state.schedule_view_update();
+                        view.schedule_update();
                     }
                 })
                 .forget();
@@ -128,7 +135,7 @@ impl State {
 
     /// Ticks or unticks all rows between two rows, in the order of the table.
     pub fn tick_range(&self, from: RowKey, to: RowKey, on: bool) {
-        let shown = self.table_view.shown.get_untracked();
+        let shown = self.shown.get_untracked();
         let at = |key| shown.iter().position(|row| row.key == key);
         let (Some(from), Some(to)) = (at(from), at(to)) else { return self.tick([to], on) };
         self.tick(shown[from.min(to)..=from.max(to)].iter().map(|row| row.key), on);
@@ -136,19 +143,24 @@ impl State {
 
     /// Ticks or unticks all rows shown.
     pub fn tick_shown(&self, on: bool) {
-        let shown = self.table_view.shown.get_untracked();
+        let shown = self.shown.get_untracked();
         self.tick(shown.iter().map(|row| row.key), on);
     }
 
-    /// The rows to take away: the ticked ones, else all that are shown; in the table's order.
+    /// Unticks all rows.
+    pub fn clear_ticked(&self) {
+        self.ticked.update(BTreeSet::clear);
+    }
+
+    /// The rows to export: the ticked ones, else all that are shown; in the table's order.
     pub fn export_rows(&self) -> Vec<Row> {
-        let shown = self.table_view.shown.get();
+        let shown = self.shown.get();
         let ticked = self.ticked.get();
         if ticked.is_empty() {
             return shown.to_vec();
         }
         // Ticked rows that the filter hides are appended.
-        let hidden = self.rows.with(|rows| {
+        let hidden = self.rows.all.with(|rows| {
             let is_shown: BTreeSet<_> = shown.iter().map(|row| row.key).collect();
             rows.iter().filter(|row| !is_shown.contains(&row.key)).copied().collect::<Vec<_>>()
         });

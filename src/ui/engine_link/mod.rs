@@ -1,18 +1,19 @@
-//! Connection to the engine worker: sends requests, delivers events in batches, and restarts the engine once after a
-//! crash.
+//! Connection to the engine worker: starts it, delivers its events in batches, and restarts it once after a crash.
+
+mod channel;
+pub mod gpu;
+pub mod trainers;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use gloo::timers::callback::Timeout;
-use leptos::prelude::{Set, SetValue};
-use wasm_bindgen::JsValue;
+use leptos::prelude::{RwSignal, Set, SetValue, StoredValue};
 
-use super::finetune::trainers::Trainers;
-use super::gpu::GpuLink;
-use super::state::{EngineStatus, State};
 use crate::engine::client::EngineClient;
-use crate::engine::protocol::{Event, Request, SpectraEvent, WorkerEvent};
+use crate::engine::protocol::{Backend, Event, SpectraEvent, WorkerEvent};
+pub use channel::EngineChannel;
+use gpu::{GpuLink, GpuStatus};
 
 /// URL of the engine worker, relative to the page.
 const WORKER_URL: &str = "./engine-worker.js";
@@ -21,12 +22,55 @@ const WORKER_URL: &str = "./engine-worker.js";
 /// a second, not once per spectrum.
 const BATCH_MS: u32 = 16;
 
+/// The state of the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EngineStatus {
+    /// The browser fetches the engine's program.
+    Starting,
+    /// The engine fetches its weights.
+    Loading {
+        /// The file that it fetches.
+        name: String,
+        /// Bytes fetched so far.
+        done: u64,
+        /// Bytes in total.
+        total: u64,
+    },
+    /// It predicts.
+    Ready(Backend),
+    /// It reads and plots spectra, but cannot predict. Holds the reason.
+    Unavailable(String),
+    /// It stopped and was not restarted. Holds the reason.
+    Stopped(String),
+}
+
+/// The signals that the link writes.
+#[derive(Clone, Copy)]
+pub struct LinkSignals {
+    /// State of the engine.
+    pub status: RwSignal<EngineStatus>,
+    /// State of the GPU engine.
+    pub gpu: RwSignal<GpuStatus>,
+    /// The message to the user.
+    pub notice: RwSignal<Option<String>>,
+    /// Number of `Clear` requests that the engine has not yet confirmed.
+    pub pending_clears: StoredValue<u32>,
+}
+
+/// The functions that the link calls.
+pub struct Handlers {
+    /// Applies an event from the engine of this generation.
+    pub on_event: Box<dyn Fn(u32, Event)>,
+    /// Updates the page after a crash.
+    pub on_loss: Box<dyn Fn()>,
+}
+
 /// The engine worker and the state needed to restart it.
 pub struct EngineLink {
-    state: State,
+    signals: LinkSignals,
+    handlers: Handlers,
     gpu: Rc<GpuLink>,
-    trainers: Rc<Trainers>,
-    client: RefCell<Option<EngineClient>>,
+    channel: Rc<EngineChannel>,
     generation: Cell<u32>,
     queue: RefCell<Vec<(u32, Event)>>,
     flush: RefCell<Option<Timeout>>,
@@ -35,13 +79,13 @@ pub struct EngineLink {
 }
 
 impl EngineLink {
-    /// Starts the engine.
-    pub fn start(state: State) -> Rc<Self> {
+    /// Starts the engine and connects it to the channel.
+    pub fn start(channel: Rc<EngineChannel>, signals: LinkSignals, handlers: Handlers) -> Rc<Self> {
         let link = Rc::new(Self {
-            state,
-            gpu: GpuLink::new(state.gpu),
-            trainers: Rc::default(),
-            client: RefCell::new(None),
+            signals,
+            handlers,
+            gpu: GpuLink::new(signals.gpu, channel.clone()),
+            channel,
             generation: Cell::new(0),
             queue: RefCell::new(Vec::new()),
             flush: RefCell::new(None),
@@ -56,26 +100,6 @@ impl EngineLink {
         self.generation.get()
     }
 
-    /// Sends a request with its files or its port. If this fails, the page shows a notice.
-    pub fn send(&self, request: &Request, attachments: &[JsValue]) {
-        let sent = self.client.borrow().as_ref().map_or(Ok(()), |client| client.send(request, attachments));
-        if let Err(why) = sent {
-            self.state
-                .notice
-                .set(Some(format!("The request could not be sent to the engine: {why}. Reload the page.")));
-        }
-    }
-
-    /// Starts the training workers, if none is running.
-    pub fn ensure_trainers(self: &Rc<Self>) {
-        self.trainers.ensure(self);
-    }
-
-    /// Shows an error of a training worker in the fine-tuning panel.
-    pub fn report_training_error(&self, why: String) {
-        self.state.finetune.error.set(Some(why));
-    }
-
     /// Starts a new engine in place of the previous one.
     pub fn restart(self: &Rc<Self>) {
         self.generation.set(self.generation.get() + 1);
@@ -83,9 +107,9 @@ impl EngineLink {
     }
 
     fn spawn(self: &Rc<Self>) {
-        self.state.engine.set(EngineStatus::Starting);
+        self.signals.status.set(EngineStatus::Starting);
         // A new engine holds no spectra to clear.
-        self.state.pending_clears.set_value(0);
+        self.signals.pending_clears.set_value(0);
         let generation = self.generation.get();
         let on_event = {
             let link = self.clone();
@@ -100,8 +124,8 @@ impl EngineLink {
             }
         };
         match EngineClient::spawn(WORKER_URL, on_event, on_crash) {
-            Ok(client) => drop(self.client.replace(Some(client))),
-            Err(why) => self.state.engine.set(EngineStatus::Stopped(why)),
+            Ok(client) => self.channel.connect(Some(client)),
+            Err(why) => self.signals.status.set(EngineStatus::Stopped(why)),
         }
     }
 
@@ -117,7 +141,7 @@ impl EngineLink {
         }
     }
 
-    fn deliver(self: &Rc<Self>) {
+    fn deliver(&self) {
         self.flush.take();
         for (generation, event) in self.queue.take() {
             // After a finished job the next crash counts as the first again.
@@ -128,9 +152,9 @@ impl EngineLink {
                 self.gpu.on_lost(why);
             }
             let is_ready = matches!(event, Event::Worker(WorkerEvent::Ready { .. }));
-            self.state.receive(generation, event);
+            (self.handlers.on_event)(generation, event);
             if is_ready {
-                self.gpu.on_cpu_ready(self);
+                self.gpu.on_cpu_ready();
             }
         }
     }
@@ -140,16 +164,14 @@ impl EngineLink {
             return;
         }
         self.deliver();
-        self.trainers.end();
-        self.state.finetune.handle_engine_loss();
-        self.state.handle_engine_loss();
-        drop(self.client.take());
+        (self.handlers.on_loss)();
+        self.channel.connect(None);
         if self.can_restart.replace(false) {
             self.restart();
-            self.state.notice.set(Some(format!("The engine stopped ({why}) and was restarted.")));
+            self.signals.notice.set(Some(format!("The engine stopped ({why}) and was restarted.")));
         } else {
-            self.state.notice.set(None);
-            self.state.engine.set(EngineStatus::Stopped(why));
+            self.signals.notice.set(None);
+            self.signals.status.set(EngineStatus::Stopped(why));
         }
     }
 }

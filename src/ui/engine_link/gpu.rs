@@ -2,7 +2,7 @@
 //! self-test it is connected to the CPU engine, if it is faster. If the GPU fails, the CPU engine continues alone.
 
 use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use gloo::timers::callback::Timeout;
 use js_sys::{Function, Promise, Reflect};
@@ -12,7 +12,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{MessageChannel, UrlSearchParams};
 
-use super::engine_link::EngineLink;
+use super::channel::EngineChannel;
 use crate::engine::client::EngineClient;
 use crate::engine::protocol::{BatchTimes, Event, Request, WorkerEvent, WorkerRequest};
 
@@ -89,12 +89,12 @@ pub struct GpuLink {
     client: RefCell<Option<EngineClient>>,
     timeout: RefCell<Option<Timeout>>,
     is_tried: Cell<bool>,
-    cpu: RefCell<Weak<EngineLink>>,
+    cpu: Rc<EngineChannel>,
 }
 
 impl GpuLink {
-    /// A link in phase `Untried`; it writes every change of phase to `status`.
-    pub fn new(status: RwSignal<GpuStatus>) -> Rc<Self> {
+    /// A link in phase `Untried` for the CPU engine at `cpu`; it writes every change of phase to `status`.
+    pub fn new(status: RwSignal<GpuStatus>, cpu: Rc<EngineChannel>) -> Rc<Self> {
         Rc::new(Self {
             status,
             options: GpuOptions::of_address(),
@@ -102,13 +102,12 @@ impl GpuLink {
             client: RefCell::new(None),
             timeout: RefCell::new(None),
             is_tried: Cell::new(false),
-            cpu: RefCell::new(Weak::new()),
+            cpu,
         })
     }
 
     /// Called when the CPU engine is ready: tests the GPU the first time, reconnects it after a restart.
-    pub fn on_cpu_ready(self: &Rc<Self>, cpu: &Rc<EngineLink>) {
-        self.cpu.replace(Rc::downgrade(cpu));
+    pub fn on_cpu_ready(self: &Rc<Self>) {
         if self.phase() == Phase::Active {
             self.connect();
         }
@@ -212,9 +211,7 @@ impl GpuLink {
         match self.phase() {
             Phase::Testing => self.fail(why),
             Phase::Active => {
-                if let Some(cpu) = self.cpu.borrow().upgrade() {
-                    cpu.send(&Request::Worker(WorkerRequest::DisconnectGpu), &[]);
-                }
+                self.cpu.send(&Request::Worker(WorkerRequest::DisconnectGpu), &[]);
                 self.on_lost(why);
             }
             _ => {}
@@ -235,10 +232,10 @@ impl GpuLink {
     /// Connects the two engines with a message channel.
     fn connect(&self) {
         let connected = MessageChannel::new().map_err(|e| format!("{e:?}")).and_then(|channel| {
-            let (client, cpu) = (self.client.borrow(), self.cpu.borrow().upgrade());
-            let (Some(client), Some(cpu)) = (client.as_ref(), cpu) else { return Ok(()) };
+            let client = self.client.borrow();
+            let Some(client) = client.as_ref() else { return Ok(()) };
             client.send(&Request::Worker(WorkerRequest::ServeGpu), &[channel.port1().into()])?;
-            cpu.send(&Request::Worker(WorkerRequest::ConnectGpu), &[channel.port2().into()]);
+            self.cpu.send(&Request::Worker(WorkerRequest::ConnectGpu), &[channel.port2().into()]);
             Ok(())
         });
         if let Err(why) = connected {

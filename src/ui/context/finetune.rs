@@ -1,18 +1,21 @@
-//! State of the fine-tuning panel and the methods that send requests to the engine.
+//! Fine-tuning: the user's choices, the progress and the results, and the requests to the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use crate::engine::protocol::{FinetuneEvent, FinetuneJob, FinetuneRequest, LabelColumn, Request, SpectrumId};
+use super::engine::Engine;
+use crate::engine::protocol::{FinetuneEvent, FinetuneJob, FinetuneRequest, LabelColumn};
 use crate::result::ModelCard;
 use crate::result::finetune::{
     AdapterCard, CurvePoint, Distance, Epoch, LabelWarning, Landscape, Settings, Strategy, StrategyComparison,
     SubsetCut, Task,
 };
+use crate::ui::engine_link::trainers::Trainers;
 use crate::ui::files::text_of;
-use crate::ui::state::{RowKey, State};
+use crate::ui::row::RowKey;
 
 /// What the engine is doing for this panel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +45,9 @@ pub struct ActiveAdapter {
     pub sha256: String,
 }
 
-/// Signals of the panel; a cheap handle.
+/// Signals of the fine-tuning panel, and the training workers.
 #[derive(Clone, Copy)]
-pub struct FinetuneState {
+pub struct Finetune {
     /// Models that can be fine-tuned; the default first.
     pub base_models: RwSignal<Vec<ModelCard>>,
     /// Name of the base model; `None` for the first.
@@ -90,11 +93,14 @@ pub struct FinetuneState {
     /// The adapter in use.
     pub active_adapter: RwSignal<Option<ActiveAdapter>>,
     rows: RwSignal<Vec<RowKey>>,
+    engine: Engine,
+    trainers: StoredValue<Rc<Trainers>, LocalStorage>,
 }
 
-impl FinetuneState {
+impl Finetune {
     /// The initial state: no labels, no results.
-    pub fn new() -> Self {
+    pub fn new(engine: Engine) -> Self {
+        let error = RwSignal::new(None);
         let default_strategies = [Strategy::ZeroShot, Strategy::Residual, Strategy::Lora, Strategy::Full];
         Self {
             base_models: RwSignal::new(Vec::new()),
@@ -111,7 +117,7 @@ impl FinetuneState {
             phase: RwSignal::new(Phase::Idle),
             is_paused: RwSignal::new(false),
             label_warnings: RwSignal::new(Vec::new()),
-            error: RwSignal::new(None),
+            error,
             histories: RwSignal::new(BTreeMap::new()),
             comparison: RwSignal::new(None),
             learning_curve: RwSignal::new(Vec::new()),
@@ -120,6 +126,8 @@ impl FinetuneState {
             landscape: RwSignal::new(None),
             active_adapter: RwSignal::new(None),
             rows: RwSignal::new(Vec::new()),
+            engine,
+            trainers: StoredValue::new_local(Trainers::new(engine.channel(), error)),
         }
     }
 
@@ -178,6 +186,7 @@ impl FinetuneState {
 
     /// Resets the state after an engine crash; the active adapter is lost with the engine.
     pub fn handle_engine_loss(&self) {
+        self.trainers.with_value(|trainers| trainers.end());
         if self.phase.get_untracked() != Phase::Idle {
             self.error.set(Some("The engine stopped during training. Compare the strategies again.".into()));
         }
@@ -186,7 +195,8 @@ impl FinetuneState {
         self.active_adapter.set(None);
     }
 
-    fn receive(&self, event: FinetuneEvent, key: impl Fn(SpectrumId) -> RowKey) {
+    /// Applies an event from the engine of this generation.
+    pub fn apply(&self, generation: u32, event: FinetuneEvent) {
         match event {
             FinetuneEvent::BaseModels(models) => self.base_models.set(models),
             FinetuneEvent::Fetching { done, total } => {
@@ -203,7 +213,7 @@ impl FinetuneState {
             }
             FinetuneEvent::Started { warnings: label_warnings, spectra, trainings } => {
                 self.label_warnings.set(label_warnings);
-                self.rows.set(spectra.into_iter().map(key).collect());
+                self.rows.set(spectra.into_iter().map(|id| RowKey { generation, id }).collect());
                 self.phase.set(Phase::Training(0, trainings));
             }
             FinetuneEvent::Epoch { task, epoch } => {
@@ -246,95 +256,76 @@ impl FinetuneState {
             }
         }
     }
-}
 
-impl State {
-    /// Applies an event of the engine to the panel.
-    pub fn receive_finetune_event(&self, generation: u32, event: FinetuneEvent) {
-        // A dropped adapter is listed as a SpecCLIP file until the engine has read it.
-        if matches!(event, FinetuneEvent::AdapterApplied { .. } | FinetuneEvent::Failed(_)) {
-            self.specclip.update(|known| {
-                known.take_if(|k| !k.is_complete && k.networks.is_empty() && k.busy.is_none());
-            });
-        }
-        let is_of_adapter = matches!(event, FinetuneEvent::AdapterApplied { .. } | FinetuneEvent::AdapterRemoved);
-        self.finetune.receive(event, |id| RowKey { generation, id });
-        if is_of_adapter && self.has_files() {
-            self.autosave();
-        }
-    }
-
-    pub(super) fn send_finetune(&self, request: FinetuneRequest) {
-        self.send(Request::Finetune(request), Vec::new());
+    /// Requests the distances of samples of `[[Fe/H], [α/Fe]]` from a reference.
+    pub fn request_distances(&self, samples: Vec<Vec<[f64; 2]>>, reference: Vec<[f64; 2]>) {
+        self.send(FinetuneRequest::Distances { samples, reference });
     }
 
     /// Starts the cross-validation of the selected strategies, or their learning curve.
     pub fn compare_strategies(&self, is_curve: bool) {
-        let finetune = self.finetune;
-        let Some(target) = untrack(|| finetune.target()) else { return };
-        finetune.clear_results();
-        finetune.phase.set(Phase::Preparing(0, 0));
-        self.ensure_trainers();
+        let Some(target) = untrack(|| self.target()) else { return };
+        self.clear_results();
+        self.phase.set(Phase::Preparing(0, 0));
+        self.trainers.with_value(Trainers::ensure);
         let job = FinetuneJob {
-            base: finetune.base_model.get_untracked(),
+            base: self.base_model.get_untracked(),
             target,
-            groups: finetune.groups.get_untracked(),
-            strategies: finetune.strategies.get_untracked().into_iter().collect(),
-            settings: finetune.settings.get_untracked(),
-            folds: finetune.folds.get_untracked(),
-            seeds: (1..=u64::from(finetune.seeds.get_untracked())).collect(),
-            cut: finetune.subset_cut(),
+            groups: self.groups.get_untracked(),
+            strategies: self.strategies.get_untracked().into_iter().collect(),
+            settings: self.settings.get_untracked(),
+            folds: self.folds.get_untracked(),
+            seeds: (1..=u64::from(self.seeds.get_untracked())).collect(),
+            cut: self.subset_cut(),
             is_curve,
         };
-        self.send_finetune(FinetuneRequest::Compare(Box::new(job)));
+        self.send(FinetuneRequest::Compare(Box::new(job)));
     }
 
     /// Trains a strategy on all labels and applies it.
     pub fn apply_strategy(&self, strategy: Strategy) {
-        self.finetune.error.set(None);
-        self.finetune.phase.set(Phase::Fitting);
-        self.ensure_trainers();
-        self.send_finetune(FinetuneRequest::Apply { strategy });
+        self.error.set(None);
+        self.phase.set(Phase::Fitting);
+        self.trainers.with_value(Trainers::ensure);
+        self.send(FinetuneRequest::Apply { strategy });
     }
 
     /// Trains a strategy on all labels and scans the loss around its weights.
     pub fn scan_landscape(&self, strategy: Strategy) {
-        self.finetune.error.set(None);
-        self.finetune.landscape.set(None);
-        self.finetune.phase.set(Phase::Scanning(0, 0));
-        self.ensure_trainers();
-        self.send_finetune(FinetuneRequest::ScanLandscape { strategy });
+        self.error.set(None);
+        self.landscape.set(None);
+        self.phase.set(Phase::Scanning(0, 0));
+        self.trainers.with_value(Trainers::ensure);
+        self.send(FinetuneRequest::ScanLandscape { strategy });
     }
 
     /// Pauses or resumes training.
     pub fn pause_training(&self, is_paused: bool) {
-        self.finetune.is_paused.set(is_paused);
-        self.send_finetune(FinetuneRequest::Pause(is_paused));
+        self.is_paused.set(is_paused);
+        self.send(FinetuneRequest::Pause(is_paused));
     }
 
     /// Stops training; results so far stay.
     pub fn stop_training(&self) {
-        self.finetune.phase.set(Phase::Idle);
-        self.send_finetune(FinetuneRequest::Stop);
+        self.phase.set(Phase::Idle);
+        self.send(FinetuneRequest::Stop);
     }
 
-    /// Loads the adapter of a session file, unless another adapter is active.
-    pub fn reapply_adapter(&self, sha256: String, file: &[u8]) {
-        if self.finetune.active_adapter.with_untracked(Option::is_some) {
-            return self.skip(
-                "The session's adapter",
-                "another adapter is active; return to the shipped model, then drop the session again".into(),
-            );
-        }
+    /// Loads the adapter of a session file.
+    pub fn load(&self, sha256: String, file: &[u8]) {
         let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(file));
         match web_sys::File::new_with_u8_array_sequence(&parts, "adapter.safetensors") {
-            Ok(file) => self.send(Request::Finetune(FinetuneRequest::Load { sha256: Some(sha256) }), vec![file]),
-            Err(why) => self.finetune.error.set(Some(text_of(&why))),
+            Ok(file) => self.engine.send(FinetuneRequest::Load { sha256: Some(sha256) }, vec![file]),
+            Err(why) => self.error.set(Some(text_of(&why))),
         }
     }
 
     /// Returns to the shipped model.
     pub fn remove_adapter(&self) {
-        self.send_finetune(FinetuneRequest::RemoveAdapter);
+        self.send(FinetuneRequest::RemoveAdapter);
+    }
+
+    fn send(&self, request: FinetuneRequest) {
+        self.engine.send(request, Vec::new());
     }
 }
