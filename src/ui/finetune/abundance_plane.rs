@@ -29,6 +29,9 @@ pub struct AbundancePlane {
     pub table: Vec<[f64; 2]>,
 }
 
+/// `[[Fe/H], [α/Fe]]` in dex of each spectrum of a sample.
+type Sample = Vec<[f64; 2]>;
+
 /// The sample that distances are computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reference {
@@ -42,7 +45,7 @@ fn is_point(p: &[f64; 2]) -> bool {
     p.iter().all(|v| v.is_finite())
 }
 
-fn finite(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
+fn finite(points: &[[f64; 2]]) -> Sample {
     points.iter().copied().filter(is_point).collect()
 }
 
@@ -95,7 +98,7 @@ impl AbundancePlane {
 
     /// The samples whose distances are computed, and the reference. The shipped model's sample comes first, unless it is
     /// the reference.
-    fn samples_and_reference(&self) -> Option<(Vec<Vec<[f64; 2]>>, Vec<[f64; 2]>)> {
+    fn samples_and_reference(&self) -> Option<(Vec<Sample>, Sample)> {
         let (shipped, finetuned) = (finite(&self.shipped), finite(&self.finetuned));
         Some(match self.reference()? {
             Reference::Table => (vec![shipped, finetuned], finite(&self.table)),
@@ -108,7 +111,8 @@ impl AbundancePlane {
 fn describe(name: &str, distance: &Option<Distance>) -> Option<String> {
     let Distance { mmd_squared, p_value, .. } = (*distance)?;
     let p = if p_value <= 0.002 { "p ≤ 0.002".into() } else { format!("p = {p_value:.3}") };
-    Some(format!("{name} {mmd_squared:.4} ({p})").replace('-', "\u{2212}"))
+    let mmd_squared = format!("{mmd_squared:.4}").replace('-', "\u{2212}");
+    Some(format!("{name} {mmd_squared} ({p})"))
 }
 
 /// Shown when [Fe/H] or [α/Fe] is fine-tuned.

@@ -111,7 +111,7 @@ fn SearchResult(view: Arc<SimilarityView>) -> impl IntoView {
         }
     };
     let can_go_back = move || similarity.history.with(|t| t.len() > 1);
-    let beside = view.beside.clone();
+    let query_thumbnail = view.beside.clone();
     let is_empty = view.neighbours.is_empty();
     view! {
         <div data-testid="found">
@@ -135,7 +135,7 @@ fn SearchResult(view: Arc<SimilarityView>) -> impl IntoView {
             </div>
             <ol class="neighbours">
                 {view.neighbours.iter().cloned().enumerate().map(|(i, neighbour)| view! {
-                    <NeighbourItem neighbour beside=beside.clone() is_first=i == 0/>
+                    <NeighbourItem neighbour query=query_thumbnail.clone() is_first=i == 0/>
                 }).collect_view()}
             </ol>
         </div>
@@ -143,7 +143,7 @@ fn SearchResult(view: Arc<SimilarityView>) -> impl IntoView {
 }
 
 #[component]
-fn NeighbourItem(neighbour: Neighbour, beside: Option<Thumbnail>, is_first: bool) -> impl IntoView {
+fn NeighbourItem(neighbour: Neighbour, query: Option<Thumbnail>, is_first: bool) -> impl IntoView {
     let similarity = expect_context::<Similarity>();
     let labels = similarity.card.with_untracked(|c| c.as_ref().map_or(Vec::new(), |c| c.labels.clone()));
     let known = labels.iter().enumerate().filter(|(i, _)| neighbour.labels.get(*i).is_some_and(Option::is_some));
@@ -153,8 +153,8 @@ fn NeighbourItem(neighbour: Neighbour, beside: Option<Thumbnail>, is_first: bool
         })
         .collect();
     let description = format!("{}, similarity {:.4}: {}", neighbour.id, neighbour.similarity, text.join(", "));
-    let chart = overlay(&neighbour.thumbnail, beside.as_ref(), flux_label(neighbour.modality));
-    let has_both = beside.is_some();
+    let chart = overlay(&neighbour.thumbnail, query.as_ref(), flux_label(neighbour.modality));
+    let has_both = query.is_some();
     let star = neighbour.star;
     let source = match star {
         StarRef::Dropped(_) => "yours",
@@ -167,7 +167,7 @@ fn NeighbourItem(neighbour: Neighbour, beside: Option<Thumbnail>, is_first: bool
                 <strong>{neighbour.id.clone()}</strong>
                 <span class="muted">" " {source} " · similarity " </span>
                 <span data-testid="neighbour-similarity">{format!("{:.4}", neighbour.similarity)}</span>
-                <button class="quiet" aria-label=format!("Spectra similar to {}", neighbour.id)
+                <button class="quiet" aria-label=format!("Similar spectra: {}", neighbour.id)
                     on:click=move |_| similarity.search_next(vec![star])>"Similar spectra"</button>
             </p>
             <p class="muted">{text.join(" · ")}</p>

@@ -37,7 +37,7 @@ function labelledSet(header, row) {
 
 /** Selects only these strategies. */
 async function choose(visit, strategies) {
-  for (const name of ["zero-shot", "residual", "lora", "full", "temporaryDirectory"]) {
+  for (const name of ["zero-shot", "residual", "lora", "full", "scratch"]) {
     await visit.part(`strategy-${name}`).setChecked(strategies.includes(name));
   }
 }

@@ -128,7 +128,7 @@ scenario("keyboard only, from a sample to a fine-tuned model and its table", asy
   printTime("keys only", "similar spectra found");
 
   // Fine-tune.
-  for (const name of ["zero-shot", "residual", "lora", "full", "temporaryDirectory"]) {
+  for (const name of ["zero-shot", "residual", "lora", "full", "scratch"]) {
     await reach(`strategy-${name}`);
     const is = await page.evaluate(() => document.activeElement.checked);
     if (is !== ["zero-shot", "residual"].includes(name)) await page.keyboard.press("Space");

@@ -8,10 +8,10 @@ const EXPECTED_ERRORS = [/ERR_/, /404/];
 
 /** Damages the first response of each weight file. */
 function damageFirst(harm) {
-  const input_ = new Set();
+  const damaged = new Set();
   return (path) => {
-    if (!isChunk(path) || input_.has(path)) return undefined;
-    input_.add(path);
+    if (!isChunk(path) || damaged.has(path)) return undefined;
+    damaged.add(path);
     return harm;
   };
 }

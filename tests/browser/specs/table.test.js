@@ -14,17 +14,17 @@ const focused = (visit) => visit.page.evaluate(() => {
 
 /** Presses Tab until a part has the focus; fails if that takes more than `most` presses. */
 async function tabTo(visit, id, most = 30) {
-  const input_ = [];
+  const reached = [];
   for (let i = 0; i < most; i += 1) {
     await visit.page.keyboard.press("Tab");
     const now = await focused(visit);
-    input_.push(now.id);
+    reached.push(now.id);
     if (now.id === id) {
       assert.ok(now.isMarked, `${id} shows that it has the focus`);
       return;
     }
   }
-  assert.fail(`Tab does not reach ${id}, only ${input_.join(", ")}`);
+  assert.fail(`Tab does not reach ${id}, only ${reached.join(", ")}`);
 }
 
 scenario("a sample is predicted and the table navigated by keyboard alone", async (visit) => {
