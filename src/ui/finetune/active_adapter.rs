@@ -2,11 +2,11 @@
 
 use leptos::{html, prelude::*};
 
-use super::format;
 use super::setup::symbol;
 use crate::result::Label;
 use crate::ui::context::{ActiveAdapter, Finetune, Notice};
 use crate::ui::download::save_bytes;
+use crate::ui::format;
 
 /// Shown while an adapter is active.
 #[component]

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
+use super::charts;
 use super::landscape::LandscapePanel;
 use super::setup::symbol;
-use super::{charts, format};
 use crate::result::Label;
 use crate::result::finetune::{MeanWithError, Strategy, StrategyComparison, StrategyScore, SubsetScore};
 use crate::ui::chart_canvas::ChartCanvas;
 use crate::ui::context::{Finetune, Selection};
+use crate::ui::format;
 
 /// Scores, plots and recommendation, as far as they are known.
 #[component]

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
+use super::charts;
 use super::setup::symbol;
-use super::{charts, format};
 use crate::result::Label;
 use crate::result::finetune::{Landscape, Strategy};
 use crate::ui::chart_canvas::ChartCanvas;
 use crate::ui::context::{Finetune, Notice};
 use crate::ui::download::save_text;
+use crate::ui::format;
 
 /// Loss landscape; folded until opened.
 #[component]

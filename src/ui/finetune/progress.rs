@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use leptos::prelude::*;
 
-use super::{charts, format};
+use super::charts;
 use crate::result::finetune::{Epoch, Task};
 use crate::ui::chart_canvas::ChartCanvas;
 use crate::ui::context::{Finetune, Phase};
+use crate::ui::format;
 
 /// Progress bar, pause and stop buttons, and the losses so far.
 #[component]
