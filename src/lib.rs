@@ -16,7 +16,7 @@ pub mod nn;
 #[cfg(feature = "nn")]
 pub mod model;
 #[cfg(feature = "nn")]
-pub mod similarity;
+pub mod retrieve;
 #[cfg(feature = "nn")]
 pub mod task;
 #[cfg(feature = "train")]

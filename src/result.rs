@@ -1,16 +1,16 @@
-//! Results of the tasks: plain serde types without tensors, which also cross the worker boundary.
+//! What the tasks answer, and the form in which it crosses the worker boundary: plain serde types, no tensors.
 
 mod calibration;
-pub mod specclip;
-pub mod similarity;
-pub mod diagnostics;
-pub mod finetune;
+pub mod catalogue;
+pub mod likes;
+pub mod reading;
+pub mod teach;
 
 use serde::{Deserialize, Serialize};
 
-pub use calibration::{Calibration, gaussian_coverage};
+pub use calibration::{Calibration, gaussian_share};
 
-use crate::spectrum::{Meta, Sourced, Spectrum, Survey};
+use crate::spectrum::{Known, Meta, Spectrum, Survey};
 
 /// A stellar parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl Label {
     pub const ALL: [Label; 5] = [Label::Teff, Label::Logg, Label::Feh, Label::AlphaFe, Label::Rv];
 
     /// Values between which it can be at all: beyond them stands another quantity, another unit, or a code for none.
-    pub fn physical_range(self) -> (f64, f64) {
+    pub fn possible(self) -> (f64, f64) {
         match self {
             Label::Teff => (2000.0, 100_000.0),
             Label::Logg => (-1.5, 9.5),
@@ -106,16 +106,16 @@ impl Estimate {
     }
 }
 
-/// A caveat on a result.
+/// Something the reader of a result must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Flag {
-    /// The survey's pipeline classifies the object as something other than a star.
+    /// The survey's pipeline says this is not a star.
     NotStar,
-    /// The spectrum lies outside the training distribution of the model.
+    /// The spectrum lies outside of what the model was trained on.
     OutOfTraining,
     /// The predicted label lies at or beyond the edge of the training grid.
     GridEdge,
-    /// The synthetic spectrum at the predicted labels does not match the observed one.
+    /// The model spectrum at the answer is unlike the star's.
     PoorFit,
     /// S/N below 10 a pixel: errors are extrapolated.
     LowSnr,
@@ -125,7 +125,7 @@ pub enum Flag {
     ResolutionLow,
     /// Resolving power estimated from the spectrum, or assumed.
     ResolutionEstimated,
-    /// The spectrum covers less than 90 % of the model's wavelength range.
+    /// Less than 90 % of the model's range is there.
     PartialCoverage,
     /// More than 5 % of the model's pixels were masked.
     ManyMasked,
@@ -133,13 +133,12 @@ pub enum Flag {
     MediumAssumed,
     /// Velocity frame is assumed or has no barycentric correction: RV may be off by up to 30 km/s.
     FrameAssumed,
-    /// A label comes from a model that the user fine-tuned.
-    #[serde(alias = "Taught")]
-    FinetunedModel,
+    /// A label comes from a network that the user taught.
+    Taught,
 }
 
 impl Flag {
-    /// All flags, the most severe first.
+    /// All flags, gravest first.
     pub const ALL: [Flag; 13] = [
         Flag::NotStar,
         Flag::OutOfTraining,
@@ -153,7 +152,7 @@ impl Flag {
         Flag::ManyMasked,
         Flag::MediumAssumed,
         Flag::FrameAssumed,
-        Flag::FinetunedModel,
+        Flag::Taught,
     ];
 
     /// The word in the `flags` column; several are joined by `|`.
@@ -171,54 +170,54 @@ impl Flag {
             Flag::ManyMasked => "many_masked",
             Flag::MediumAssumed => "medium_assumed",
             Flag::FrameAssumed => "frame_assumed",
-            Flag::FinetunedModel => "finetuned",
+            Flag::Taught => "taught",
         }
     }
 
-    /// Its meaning in one sentence, for the page.
+    /// What it means, in one sentence for the page.
     pub fn meaning(self) -> &'static str {
         match self {
-            Flag::NotStar => {
-                "The survey's pipeline classifies this object as not a star; stellar parameters are meaningless."
-            }
+            Flag::NotStar => "Not a star, says the survey's pipeline; stellar parameters mean nothing here.",
             Flag::OutOfTraining => {
-                "The spectrum lies outside the training distribution of the model; do not rely on its parameters."
+                "The spectrum does not look like those the model was trained on; do not rely on its parameters."
             }
             Flag::GridEdge => {
-                "A predicted label lies at or beyond the edge of the training grid; the true value may lie elsewhere."
+                "The answer lies at the edge of the training grid or beyond it: the star may lie elsewhere."
             }
             Flag::PoorFit => {
-                "The synthetic spectrum at the predicted labels matches the observed one worse than for nearly all stars; the labels may be wrong."
+                "The model spectrum at this answer is less like the star's than for nearly all stars: the answer may not fit."
             }
             Flag::LowSnr => "S/N below 10 a pixel: the errors are extrapolated.",
             Flag::SnrEstimated => "The file gives no errors; S/N is estimated from the scatter between pixels.",
             Flag::ResolutionLow => "The resolving power is below the range that the model was trained for.",
             Flag::ResolutionEstimated => {
-                "The file does not give the resolving power: it is estimated from the spectrum, or assumed equal to the model's. Set it if you know it."
+                "The file does not tell the resolving power: it is estimated from the spectrum, or taken as the model's where that fails; set it if you know it."
             }
-            Flag::PartialCoverage => "Part of the model's range, 4000–5599 Å, is missing; the errors are larger.",
+            Flag::PartialCoverage => {
+                "Part of the model's range, 4000–5599 Å, is missing; the errors are larger for it."
+            }
             Flag::ManyMasked => "More than 5 % of the model's pixels are masked.",
             Flag::MediumAssumed => {
                 "The file does not say air or vacuum; if the assumption is wrong, RV is off by 83 km/s."
             }
             Flag::FrameAssumed => "No barycentric correction is known; RV may be off by up to 30 km/s.",
-            Flag::FinetunedModel => {
-                "A label comes from a model that was fine-tuned on the user's labels, not from the shipped model."
+            Flag::Taught => {
+                "A label comes from a network that was taught on labels of the user's, not from the shipped one."
             }
         }
     }
 
-    /// True for flags that make the parameters themselves unreliable; false for notes.
-    pub fn is_severe(self) -> bool {
+    /// True for flags that put the parameters themselves in doubt, false for remarks.
+    pub fn is_grave(self) -> bool {
         use Flag::{GridEdge, LowSnr, NotStar, OutOfTraining, PoorFit, ResolutionLow};
         matches!(self, NotStar | OutOfTraining | GridEdge | PoorFit | LowSnr | ResolutionLow)
     }
 }
 
 /// A signal-to-noise ratio a pixel over the model's range, measured or estimated.
-pub type Snr = Sourced<f64>;
+pub type Snr = Known<f64>;
 
-/// The prediction for one spectrum.
+/// The answer for one spectrum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     /// Model name and version (`lrs-mlp 1`).
@@ -229,19 +228,18 @@ pub struct Prediction {
     pub snr: Option<Snr>,
     /// One entry a label, in the order of [`Label::ALL`].
     pub estimates: Vec<Estimate>,
-    /// Flags, the most severe first.
+    /// What to know about it, gravest first.
     pub flags: Vec<Flag>,
-    /// Preprocessing steps, in order.
-    #[serde(alias = "ledger")]
-    pub processing_history: Vec<ProcessingStep>,
-    /// The label predicted by a model that the user fine-tuned.
-    #[serde(default, alias = "taught")]
-    pub finetuned: Option<finetune::FinetunedEstimate>,
+    /// What was done to the spectrum before the model saw it.
+    pub ledger: Vec<LedgerEntry>,
+    /// The label that comes from a network the user taught.
+    #[serde(default)]
+    pub taught: Option<teach::TaughtValue>,
 }
 
 impl Prediction {
-    /// Adds [`Flag::PoorFit`].
-    pub fn flag_poor_fit(&mut self) {
+    /// Marks it as one whose model spectrum is not that of the star.
+    pub fn mark_poor_fit(&mut self) {
         if !self.flags.contains(&Flag::PoorFit) {
             self.flags.push(Flag::PoorFit);
             self.flags.sort_unstable();
@@ -253,47 +251,40 @@ impl Prediction {
         self.estimates.iter().find(|e| e.label == label)
     }
 
-    /// This prediction with one label replaced by that of a fine-tuned model, and flagged. `model` is the title and the
-    /// SHA-256 of the fine-tuned model.
-    pub fn replace_label(
-        mut self,
-        finetuned: finetune::FinetunedEstimate,
-        (model, model_sha256): (String, String),
-    ) -> Self {
-        if let Some(estimate) = self.estimates.iter_mut().find(|e| e.label.name() == finetuned.target) {
-            (estimate.value, estimate.error) = (finetuned.value, finetuned.error);
+    /// This answer with a label in it that was taught, and marked; `model` is what was taught, by title and hash.
+    pub fn with(mut self, taught: teach::TaughtValue, (model, model_sha256): (String, String)) -> Self {
+        if let Some(own) = self.estimates.iter_mut().find(|e| e.label.name() == taught.target) {
+            (own.value, own.error) = (taught.value, taught.error);
         }
-        self.flags.push(Flag::FinetunedModel);
+        self.flags.push(Flag::Taught);
         self.flags.sort_unstable();
-        Self { model, model_sha256, finetuned: Some(finetuned), ..self }
+        Self { model, model_sha256, taught: Some(taught), ..self }
     }
 
-    /// This prediction with the fine-tuned label of another model; the other labels of that model are ignored.
-    pub fn with_finetuned(self, other: Prediction) -> Self {
-        match other.finetuned {
-            Some(finetuned) => self.replace_label(finetuned, (other.model, other.model_sha256)),
+    /// The same with the label that another model was taught: what that model says besides is left aside.
+    pub fn with_taught(self, other: Prediction) -> Self {
+        match other.taught {
+            Some(taught) => self.with(taught, (other.model, other.model_sha256)),
             None => self,
         }
     }
 }
 
-/// One preprocessing step.
+/// One line of the preprocessing ledger: what was done to the samples, and with which numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ProcessingStep {
+pub struct LedgerEntry {
     /// Name of the step ("continuum").
     pub step: String,
-    /// Description in words, with numbers and units.
-    #[serde(alias = "did")]
-    pub description: String,
-    /// True when the step assumed or estimated a quantity that the user can correct.
-    #[serde(alias = "assumed")]
-    pub is_assumed: bool,
+    /// What happened, in words with numbers and units.
+    pub did: String,
+    /// True when the step assumed or estimated something that the user can correct.
+    pub assumed: bool,
 }
 
-/// Metadata of a spectrum, for the table; no model is needed.
+/// What the table shows of a spectrum before any network has seen it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Metadata of the spectrum.
+    /// Everything known about it but its samples.
     pub meta: Meta,
     /// Name of the file it came from.
     pub file: String,
@@ -319,7 +310,7 @@ impl Summary {
 pub struct SpectrumView {
     /// Vacuum wavelengths of the file's pixels, Å.
     pub wave_vac_aa: Vec<f32>,
-    /// Flux as in the file. NaN where the pixel is masked and the flux is 0: surveys write 0 for missing data.
+    /// Flux as in the file; NaN where it is masked and 0, which is how surveys write that nothing was measured.
     pub flux: Vec<f32>,
     /// σ of the flux; empty without inverse variances.
     pub sigma: Vec<f32>,
@@ -329,16 +320,15 @@ pub struct SpectrumView {
     pub continuum_wave_vac_aa: Vec<f32>,
     /// Continuum in the unit of `flux`.
     pub continuum: Vec<f32>,
-    /// Rest-frame vacuum wavelengths of the model grid, Å; empty when preprocessing failed.
+    /// Vacuum wavelengths of the model's grid, Å, at rest; empty when preprocessing refused the spectrum.
     pub model_wave_vac_aa: Vec<f32>,
-    /// Normalised flux on that grid: the input of the model.
+    /// What the model sees there: flux over continuum.
     pub model_flux: Vec<f32>,
-    /// Preprocessing steps, in order.
-    #[serde(alias = "ledger")]
-    pub processing_history: Vec<ProcessingStep>,
+    /// What was done to get there.
+    pub ledger: Vec<LedgerEntry>,
 }
 
-/// Description of a model, for the page.
+/// What the page says about the model that answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
     /// `lrs-mlp`.
@@ -347,15 +337,15 @@ pub struct ModelCard {
     pub version: u32,
     /// SHA-256 of its weights, lower-case hexadecimal.
     pub sha256: String,
-    /// Training data in one sentence.
+    /// One sentence on what it was trained on.
     pub trained_on: String,
-    /// Measured accuracy; for each label, the value over all test stars comes first.
-    pub accuracy: Vec<LabelAccuracy>,
-    /// Error calibration, where measured.
+    /// Measured accuracy: of each label first on all stars that it was measured on.
+    pub accuracy: Vec<Measure>,
+    /// Whether its errors are right, where that was measured.
     pub calibration: Vec<Calibration>,
-    /// Minimum and maximum of each label in the training set.
+    /// Lowest and highest of each label that it was trained on.
     pub label_range: Vec<(Label, f64, f64)>,
-    /// Name of the preprocessing recipe used in training.
+    /// The preprocessing that it was trained behind.
     pub recipe: String,
     /// The command that made it.
     pub command: String,
@@ -366,37 +356,37 @@ pub struct ModelCard {
 }
 
 impl ModelCard {
-    /// Accuracy of a label for spectra of a survey: the first entry on real stars, else the last on simulated ones (from
-    /// `specola evaluate`). `None` where it was not measured.
-    pub fn measure(&self, label: Label, survey: Survey) -> Option<&LabelAccuracy> {
-        let holds = || self.accuracy.iter().filter(|m| m.label == label && m.survey == survey.accuracy_survey());
+    /// The accuracy of a label that holds for a survey's spectra: the first on real stars, else the last on simulated ones,
+    /// which is what `specola evaluate` found; `None` where none was measured.
+    pub fn measure(&self, label: Label, survey: Survey) -> Option<&Measure> {
+        let holds = || self.accuracy.iter().filter(|m| m.label == label && m.survey == survey.measured_as());
         holds().find(|m| !m.is_simulated).or(holds().next_back())
     }
 }
 
-/// Measured accuracy of one label.
+/// How good a label was measured to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LabelAccuracy {
-    /// The label.
+pub struct Measure {
+    /// Which.
     pub label: Label,
-    /// Test set.
+    /// On which stars.
     pub on: String,
-    /// Survey whose spectra the accuracy applies to ([`Survey::accuracy_survey`]).
+    /// The survey whose spectra it holds for, of those that stand for others ([`Survey::measured_as`]).
     pub survey: Survey,
-    /// True when the test spectra were simulated.
+    /// Whether the stars were simulated.
     pub is_simulated: bool,
-    /// Number of spectra.
+    /// How many.
     pub n: u32,
     /// Mean of predicted − catalogue, in the label's unit.
     pub bias: f64,
-    /// Scatter of predicted − catalogue, in the label's unit.
+    /// Scatter of the same, in the label's unit.
     pub sigma: f64,
 }
 
-impl LabelAccuracy {
+impl Measure {
     /// `Teff σ 110 K, bias -7 K, N 414`.
     pub fn figures(&self) -> String {
-        let LabelAccuracy { label, n, bias, sigma, .. } = self;
+        let Measure { label, n, bias, sigma, .. } = self;
         let d = if *sigma >= 10.0 { 0 } else { 3 };
         let unit = if label.unit().is_empty() { String::new() } else { format!(" {}", label.unit()) };
         format!("{} σ {sigma:.d$}{unit}, bias {bias:+.d$}{unit}, N {n}", label.symbol())
@@ -404,7 +394,7 @@ impl LabelAccuracy {
 }
 
 /// `Teff σ 110 K, bias -7 K, N 414 (MILES …)`.
-impl std::fmt::Display for LabelAccuracy {
+impl std::fmt::Display for Measure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.figures(), self.on)
     }

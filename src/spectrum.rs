@@ -52,7 +52,7 @@ impl Survey {
 
     /// The survey that stands for this one where accuracy is measured: LAMOST for all optical spectra but DESI's, which come
     /// through the same preprocessing at much the same resolving power.
-    pub fn accuracy_survey(self) -> Survey {
+    pub fn measured_as(self) -> Survey {
         match self {
             Survey::Desi | Survey::GaiaXp => self,
             Survey::LamostLrs | Survey::Sdss | Survey::Miles | Survey::Other => Survey::LamostLrs,
@@ -118,14 +118,14 @@ impl Frame {
 
 /// A fact about a spectrum together with how it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Sourced<T> {
+pub struct Known<T> {
     /// The value.
     pub value: T,
     /// Where it comes from.
     pub source: Source,
 }
 
-impl<T> Sourced<T> {
+impl<T> Known<T> {
     /// A value with its source.
     pub fn new(value: T, source: Source) -> Self {
         Self { value, source }
@@ -148,7 +148,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// One word for the table and the processing history.
+    /// One word for the table and the ledger.
     pub fn name(self) -> &'static str {
         match self {
             Source::File => "file",
@@ -170,13 +170,13 @@ pub struct Meta {
     /// Layout that was recognised, for people ("LAMOST DR9+ table").
     pub format: String,
     /// Medium of the wavelengths **in the file**; those of the [`Spectrum`] are vacuum.
-    pub medium: Sourced<Medium>,
+    pub medium: Known<Medium>,
     /// Velocity frame of the wavelengths.
-    pub frame: Sourced<Frame>,
+    pub frame: Known<Frame>,
     /// Resolving power λ/FWHM near 4800 Å, where the file or the survey tells.
-    pub resolving_power: Option<Sourced<f64>>,
+    pub resolving_power: Option<Known<f64>>,
     /// True when the file stored wavelengths as 32-bit floats: the published continuum fit depends on it
-    /// (docs/model-spec.md §0.7).
+    /// (MODEL_SPEC §0.7).
     pub wave_is_f32: bool,
     /// The survey pipeline's class ("STAR", "QSO", "GALAXY"), as the file spells it.
     pub class: Option<String>,
@@ -199,8 +199,8 @@ impl Meta {
             id: id.into(),
             survey: Survey::Other,
             format: format.into(),
-            medium: Sourced::new(Medium::Vacuum, Source::Assumed),
-            frame: Sourced::new(Frame::Barycentric, Source::Assumed),
+            medium: Known::new(Medium::Vacuum, Source::Assumed),
+            frame: Known::new(Frame::Barycentric, Source::Assumed),
             resolving_power: None,
             wave_is_f32: false,
             class: None,
@@ -338,7 +338,7 @@ impl Spectrum {
     }
 
     /// The same samples read as if the file's wavelengths were in `medium`.
-    pub fn with_medium(mut self, medium: Sourced<Medium>) -> Self {
+    pub fn with_medium(mut self, medium: Known<Medium>) -> Self {
         match (self.meta.medium.value, medium.value) {
             (Medium::Air, Medium::Vacuum) => self.wave_vac_aa.iter_mut().for_each(|w| *w = vacuum_to_air_aa(*w)),
             (Medium::Vacuum, Medium::Air) => self.wave_vac_aa.iter_mut().for_each(|w| *w = air_to_vacuum_aa(*w)),

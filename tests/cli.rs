@@ -267,21 +267,21 @@ fn the_shipped_models_are_found_and_answer() {
         assert!(rows[0]["teff"].as_f64().is_some_and(|t| (3000.0..12_000.0).contains(&t)), "{}", rows[0]);
         assert_eq!(rows[0]["model"].as_str().and_then(|m| m.split(' ').next()), Some(name));
     }
-    // The synthetic spectrum at the predicted labels: two columns before the flags, which may have one more.
+    // The model spectrum of the answer: two columns before the flags, which may have one more.
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/www/samples/g-dwarf.fits.gz");
-    let csv = stdout(&shipped(&["predict", sample, "--check-fit"]));
+    let csv = stdout(&shipped(&["predict", sample, "--fit"]));
     let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!(lines[0].join(","), HEADER.replace("flags", "fit_rms,fit_chi2,flags"));
     let number = |at: usize| lines[1][at].parse::<f64>().expect("a number");
     assert!(number(14) < 0.03 && number(15) < 3.0 && !lines[1][16].contains("poor_fit"), "{csv}");
-    let rows = json_lines(&shipped(&["predict", sample, "--check-fit", "--format", "json"]));
+    let rows = json_lines(&shipped(&["predict", sample, "--fit", "--format", "json"]));
     assert_eq!((rows[0]["fit_rms"].as_f64(), rows[0]["fit_chi2"].as_f64()), (Some(number(14)), Some(number(15))));
-    let none = run(&folder, &["predict", "stars/a.csv", "--check-fit"]);
+    let none = run(&folder, &["predict", "stars/a.csv", "--fit"]);
     assert_eq!(none.status.code(), Some(2));
-    assert!(stderr(&none).contains("this installation has no emulator"), "{}", stderr(&none));
+    assert!(stderr(&none).contains("no emulator is shipped here"), "{}", stderr(&none));
 }
 
-/// The times of a case agree with each other, and every case is written.
+/// What a case took hangs together, and every case is there.
 #[test]
 fn bench_times_each_case_on_the_spectra_it_is_given() {
     let bench = |arguments: &[&str]| {

@@ -1,499 +1,154 @@
-//! Fine-tuning of a small network with known errors, so that the possible gain is known.
+//! `specola finetune` and `predict --adapter` as scripts use them, on spectra whose lines are as deep as their labels say.
 #![cfg(feature = "cli")]
 
-use std::rc::Rc;
+mod support;
 
-use burn::tensor::Device;
-use pollster::block_on;
-use specola::model::calibration::Subspace;
-use specola::model::manifest::ModelEntry;
-use specola::model::regressor::Regressor;
-use specola::model::weights::Tensors;
-use specola::nn::flow::standard_normal;
-use specola::preprocess::conditioning;
-use specola::preprocess::grid::MODEL_PIXELS;
-use specola::result::Label;
-use specola::result::finetune::{Cell, HeadInput, LabelWarning, Settings, Strategy, SubsetCut, Task, TrainingOutcome};
-use specola::task::emulator_residual::{BINS, EmulatorResidual};
-use specola::task::finetune::adapter::{self, Adapter, AdapterError};
-use specola::task::finetune::cross_validation::{Plan, comparison, learning_curve, metrics};
-use specola::task::finetune::feature_cache::FeatureCache;
-use specola::task::finetune::labelled_set::{LabelledSet, LabelledSpectrum};
-use specola::task::finetune::split::{Split, folds};
-use specola::task::finetune::training::{Progress, Training};
-use specola::task::metrics::Metrics;
-use specola::task::predict::{LabelInput, Predictor};
+use std::process::{Command, Output};
 
-/// A network of four labels with random weights, [Fe/H] between −2 and 1 or so.
-fn predictor(seed: u64) -> Predictor {
-    let device = Device::flex();
-    let regressor = |widths: &[usize], seed: u64| {
-        let mut tensors = Tensors::default();
-        for (i, w) in widths.windows(2).enumerate() {
-            let scale = (2.0 / w[0] as f32).sqrt();
-            let weights = standard_normal(seed + i as u64, w[0] * w[1]).into_iter().map(|z| z * scale).collect();
-            tensors.insert(&format!("network.{}.weight", 2 * i), &[w[1], w[0]], weights);
-            tensors.insert(&format!("network.{}.bias", 2 * i), &[w[1]], vec![0.05; w[1]]);
+use serde_json::Value;
+use specola::share::session::Writer;
+use support::{Folder, write_untrained_model};
+
+/// Stars in the folder `stars`, and a table of their labels beside it; two to a cluster.
+fn folder(test: &str) -> Folder {
+    let folder = Folder::new(test);
+    std::fs::create_dir(folder.path().join("models")).expect("a folder can be made");
+    write_untrained_model(&folder.path().join("models"));
+    let mut table = String::from("id,teff,feh,age,kelvin,kind,same,cluster\n");
+    for i in 0..24 {
+        let depth = 0.2 + 0.025 * f64::from(i);
+        let mut csv = String::from("wavelength_vac_aa,flux,ivar\n");
+        for k in 0..1500 {
+            let wave = 3900.0 + 1.2 * f64::from(k);
+            let lines: f64 = (0..40).map(|n| (-((wave - 3950.0 - 42.0 * f64::from(n)) / 4.0).powi(2)).exp()).sum();
+            let ripple = 0.004 * (1.7 * f64::from(k) + f64::from(i)).sin();
+            csv.push_str(&format!("{wave:.3},{:.4},1.0\n", 100.0 * (1.0 - depth * lines + ripple)));
         }
-        let outputs = widths[widths.len() - 1];
-        tensors.insert("input_mean", &[MODEL_PIXELS], vec![1.0; MODEL_PIXELS]);
-        tensors.insert("input_scale", &[1], vec![0.1]);
-        tensors.insert("output_mean", &[outputs], vec![-0.5; outputs]);
-        tensors.insert("output_scale", &[outputs], vec![0.5; outputs]);
-        Regressor::load(&tensors, "", &device).expect("a network")
-    };
-    let entry = ModelEntry {
-        name: "small".into(),
-        version: 1,
-        labels: Label::ALL.to_vec(),
-        recipe: conditioning::NAME.into(),
-        sha256: format!("{seed:064x}"),
-        max_distance: 1.0,
-        ..ModelEntry::default()
-    };
-    let known = Subspace::new(vec![1.0; MODEL_PIXELS], vec![vec![0.0; MODEL_PIXELS]]);
-    Predictor::from_parts(
-        &entry,
-        regressor(&[MODEL_PIXELS, 8, 1], 99),
-        regressor(&[MODEL_PIXELS, 48, 32, 16, 4], seed * 1000),
-        known,
-        &device,
-    )
-}
-
-/// Spectra that vary along three components, with the amplitude of each.
-fn stars(n: usize) -> Vec<(LabelInput, [f64; 3])> {
-    let patterns: Vec<Vec<f32>> = (0..3).map(|k| standard_normal(500 + k, MODEL_PIXELS)).collect();
-    (0..n)
-        .map(|i| {
-            let z = standard_normal(9000 + i as u64, 3);
-            let noise = standard_normal(70_000 + i as u64, MODEL_PIXELS);
-            let norm = (0..MODEL_PIXELS)
-                .map(|p| 1.0 + 0.05 * (0..3).map(|k| z[k] * patterns[k][p]).sum::<f32>() + 0.01 * noise[p])
-                .collect();
-            let input = LabelInput { norm, snr: Some(100.0), coverage: 1.0, emulator_residual: None };
-            (input, [f64::from(z[0]), f64::from(z[1]), f64::from(z[2])])
-        })
-        .collect()
-}
-
-fn example(i: usize, input: &LabelInput, value: Cell) -> LabelledSpectrum {
-    LabelledSpectrum { id: format!("star{i}"), group: String::new(), input: input.clone(), value, feh: None, cut: None }
-}
-
-/// A labelled set in which [Fe/H] is a straight line through what the network says, and a bend of its own, and noise.
-fn offset_set(n: usize) -> LabelledSet {
-    let (network, stars) = (predictor(3), stars(n));
-    let inputs: Vec<&[f32]> = stars.iter().map(|(s, _)| s.norm.as_slice()).collect();
-    let answers = block_on(network.label_network().predict(&inputs, &Device::flex())).expect("answers");
-    let noise = standard_normal(4, n);
-    let examples = stars.iter().zip(&answers).enumerate().map(|(i, ((input, z), answer))| {
-        let value = 0.8 * answer[2] + 0.3 + 0.15 * z[0] + 0.02 * f64::from(noise[i]);
-        LabelledSpectrum {
-            feh: Some(value),
-            cut: Some(z[1]),
-            ..example(i, input, Cell::Number(value.clamp(-6.0, 1.4)))
-        }
-    });
-    LabelledSet::new("feh", examples.collect()).expect("a valid labelled set").0
-}
-
-fn quick() -> Settings {
-    Settings { epochs: 40, patience: 8, lora_rank: 8, lora_alpha: 16.0, head_width: 16, ..Settings::default() }
-}
-
-fn cache(labelled_set: LabelledSet) -> Rc<FeatureCache> {
-    Rc::new(block_on(FeatureCache::new(&predictor(3), labelled_set, &Device::flex())).expect("a feature cache"))
-}
-
-fn run(mut training: Training) -> TrainingOutcome {
-    while block_on(training.advance()).expect("a step") != Progress::Done {}
-    block_on(training.outcome()).expect("an outcome")
-}
-
-fn train(cache: &Rc<FeatureCache>, strategy: Strategy, settings: &Settings) -> Training {
-    let split = Split::hold_out(&cache.labelled_set, 0.5, None, settings.validation, 1);
-    let task = Task { strategy, fold: None, seed: 1, labels: None };
-    Training::new(cache.clone(), task, split, settings).expect("a training")
-}
-
-fn rms(labelled_set: &LabelledSet, outcome: &TrainingOutcome) -> f64 {
-    let off = outcome.rows.iter().zip(&outcome.values).map(|(row, value)| value - labelled_set.values[*row as usize]);
-    (off.map(|d| d * d).sum::<f64>() / outcome.rows.len() as f64).sqrt()
-}
-
-/// The Gaussian-process correction removes nearly all of the error here; a few gradient steps alone remove a part.
-#[test]
-fn every_strategy_learns_an_offset() {
-    let cache = cache(offset_set(120));
-    let before = rms(&cache.labelled_set, &run(train(&cache, Strategy::ZeroShot, &quick())));
-    let direct = cache.base_predictions().expect("it is a label of the network");
-    let own: f64 = direct.iter().zip(&cache.labelled_set.values).map(|(p, t)| (p - t).powi(2)).sum::<f64>();
-    assert!((before / (own / 120.0).sqrt() - 1.0).abs() < 0.3, "zero-shot is the network as it is");
-    for strategy in [Strategy::Residual, Strategy::Lora, Strategy::Full] {
-        for gp_correction in [true, false] {
-            let slow = Settings { learning_rate: Some(1e-3), patience: 40, epochs: 150, gp_correction, ..quick() };
-            let settings = if gp_correction { quick() } else { slow };
-            let outcome = run(train(&cache, strategy, &settings));
-            let after = rms(&cache.labelled_set, &outcome);
-            println!(
-                "{}, GP correction {gp_correction}: {before:.3} → {after:.3}, kept {}",
-                strategy.name(),
-                outcome.best_epoch
-            );
-            let share = if gp_correction { 0.2 } else { 0.8 };
-            assert!(after < share * before, "{}: {before:.3} → {after:.3}", strategy.name());
-        }
+        folder.write(&format!("stars/star{i:02}.csv"), csv);
+        let feh = -1.8 + 0.08 * f64::from(i);
+        table.push_str(&format!("star{i:02},{},{feh:.2},{},5{i:02}0,G{i}V,1.5,c{}\n", 5000 + 30 * i, 2 * i, i / 2));
     }
-    let embedding = Settings { head_input: HeadInput::Embedding, ..quick() };
-    assert!(rms(&cache.labelled_set, &run(train(&cache, Strategy::Residual, &embedding))) < 0.5 * before);
-    let scratch = run(train(&cache, Strategy::Scratch, &quick()));
-    let losses: Vec<f64> = scratch.history.iter().map(|e| e.train_loss).collect();
-    assert!(losses[losses.len() - 1] < 0.5 * losses[0], "{losses:?}");
+    folder.write("labels.csv", table);
+    folder
 }
 
-/// The same seed gives identical numbers, also when other trainings run in between.
+fn run(folder: &Folder, arguments: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_specola"));
+    command.current_dir(folder.path()).env("SPECOLA_MODELS", folder.path().join("models"));
+    command.args(arguments.split_whitespace()).output().expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+fn report(output: &Output) -> Value {
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+const TEACH: &str = "finetune --spectra stars --labels labels.csv --groups cluster --epochs 3";
+
 #[test]
-fn training_depends_only_on_its_seed() {
-    let cache = cache(offset_set(60));
-    let alone = run(train(&cache, Strategy::Lora, &quick()));
-    let (mut one, mut other) = (train(&cache, Strategy::Lora, &quick()), train(&cache, Strategy::Full, &quick()));
-    while block_on(one.advance()).expect("a step") != Progress::Done {
-        block_on(other.advance()).expect("a step");
+fn what_was_taught_is_measured_kept_and_used() {
+    let folder = folder("finetune");
+    let done = report(&run(
+        &folder,
+        &format!("{TEACH} --target feh --strategy residual --test-fraction 0.25 --cut age=23 -o feh.adapter"),
+    ));
+    assert_eq!((&done["n_train"], &done["n_test"]), (&Value::from(18), &Value::from(6)));
+    assert!(done["n_val"].as_u64().is_some_and(|n| (3..9).contains(&n)));
+    for key in ["r2", "sigma", "bias"] {
+        assert!(done[key].as_f64().is_some_and(f64::is_finite), "{key} of {done}");
     }
-    assert_eq!(block_on(one.outcome()).expect("an outcome"), alone);
-    assert_eq!(alone.history.len() - 1, alone.history.last().expect("a pass").epoch);
+    // The labels are a straight line in what the spectra show; the untrained network knows nothing of it.
+    let off = |v: &Value| v["sigma"].as_f64().expect("σ").hypot(v["bias"].as_f64().expect("bias"));
+    assert!(off(&done) < 0.5 * off(&done["before"]), "{done}");
+    assert!(done["regimes"]["all"]["n"] == 6);
+    let parts = ["age < 23", "age ≥ 23"].map(|part| done["regimes"][part]["n"].as_u64().unwrap_or(0));
+    assert!(parts[0] + parts[1] >= 3 && parts[0] + parts[1] <= 6, "parts of fewer than three are left out: {done}");
+
+    let plain = text(&run(&folder, "predict stars").stdout);
+    let taught = text(&run(&folder, "predict stars --adapter feh.adapter").stdout);
+    let again = text(&run(&folder, "predict stars --adapter feh.adapter").stdout);
+    assert_eq!(taught, again);
+    for (i, (plain, taught)) in plain.lines().zip(taught.lines()).skip(1).enumerate() {
+        let (plain, taught): (Vec<&str>, Vec<&str>) = (plain.split(',').collect(), taught.split(',').collect());
+        assert_eq!(plain[4..8], taught[4..8], "Teff and log g stay as they were");
+        let feh: f64 = taught[8].parse().expect("a number");
+        let error: f64 = taught[9].parse().expect("a number");
+        assert!((feh + 1.8 - 0.08 * i as f64).abs() < 5.0 * error.max(0.05), "star {i}: {feh} ± {error}");
+        assert!(taught[14].ends_with("taught") && !plain[14].contains("taught"));
+    }
+    // A session file that has it does as well, if it is the one that was saved with it.
+    let adapter = std::fs::read(folder.path().join("feh.adapter")).expect("the adapter");
+    let sha256 = done["adapter_sha256"].as_str().expect("its hash");
+    for (name, sha256) in [("kept.specola", Some(sha256)), ("other.specola", Some("00")), ("none.specola", None)] {
+        let kept = sha256.map(|sha256| (sha256, adapter.as_slice()));
+        let session = Writer::new(&[], Vec::new(), None, kept).expect("a session can be written");
+        folder.write(name, session.finish().expect("a session ends").0);
+    }
+    assert_eq!(text(&run(&folder, "predict stars --adapter kept.specola").stdout), taught);
+    for (name, said) in [("other", "not the one that was saved with it"), ("none", "no adapter answered")] {
+        let refused = run(&folder, &format!("predict stars --adapter {name}.specola"));
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(text(&refused.stderr).contains(said), "{}", text(&refused.stderr));
+    }
+    // On another model it is refused.
+    let mut foreign = std::fs::read(folder.path().join("feh.adapter")).expect("the adapter");
+    let key = b"base_sha256\\\":\\\"";
+    let at = foreign.windows(key.len()).position(|w| w == key).expect("its base's hash") + key.len();
+    foreign[at] = if foreign[at] == b'0' { b'1' } else { b'0' };
+    folder.write("foreign.adapter", foreign);
+    let refused = run(&folder, "predict stars --adapter foreign.adapter");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("belongs to untrained 1"), "{}", text(&refused.stderr));
 }
 
 #[test]
-fn cancelled_training_keeps_the_best_model() {
-    let cache = cache(offset_set(80));
-    let settings =
-        Settings { gp_correction: false, learning_rate: Some(2e-3), patience: 1000, epochs: 1000, ..quick() };
-    let mut training = train(&cache, Strategy::Full, &settings);
-    let mut best = f64::INFINITY;
-    while training.history().len() < 12 {
-        if let Progress::Epoch(epoch) = block_on(training.advance()).expect("a step") {
-            best = best.min(epoch.validation_loss.expect("a validation loss"));
-        }
-    }
-    training.cancel();
-    assert_eq!(block_on(training.advance()).expect("a step"), Progress::Done);
-    let outcome = block_on(training.outcome()).expect("an outcome");
-    assert!(outcome.cancelled);
-    let kept = outcome.history.iter().find(|e| e.epoch == outcome.best_epoch).expect("its pass");
-    assert_eq!(kept.validation_loss, Some(best));
-    // The exported model is the best one: its predictions of the validation rows have that loss.
-    let rows = training.split().validation.clone();
-    let answers = block_on(training.predictions(&rows)).expect("answers");
-    let square: f64 =
-        rows.iter().zip(&answers).map(|(i, a)| ((a - cache.labelled_set.values[*i]) / 0.5).powi(2)).sum::<f64>();
-    assert!((square / rows.len() as f64 / best - 1.0).abs() < 1e-3, "{square} {best}");
+fn a_label_of_ones_own_becomes_a_column() {
+    let folder = folder("own-label");
+    let done = report(&run(&folder, &format!("{TEACH} --target age --strategy lora --test-fraction 0 -o age.adapter")));
+    assert_eq!((&done["n_train"], &done["n_test"]), (&Value::from(24), &Value::from(0)));
+    assert!(done["measured_by"].as_str().is_some_and(|m| m.contains("cross-validation")), "{done}");
+    assert!(done["sigma"].as_f64().is_some_and(|s| s < 7.0), "the labels' own spread is 14: {done}");
+    let table = text(&run(&folder, "predict stars --labels teff --adapter age.adapter").stdout);
+    let mut lines = table.lines();
+    assert_eq!(lines.next(), Some("file,id,survey,snr,teff,e_teff,age,e_age,flags"));
+    let ages: Vec<f64> = lines.map(|l| l.split(',').nth(6).and_then(|c| c.parse().ok()).expect("an age")).collect();
+    assert!(ages[23] - ages[0] > 20.0, "{ages:?}");
+    let line = text(&run(&folder, "predict stars/star03.csv --format json --adapter age.adapter").stdout);
+    assert!(serde_json::from_str::<Value>(&line).expect("JSON")["age"].is_number(), "{line}");
+    let fits = run(&folder, "predict stars --format fits --adapter age.adapter");
+    assert!(text(&fits.stderr).contains("csv or json"));
 }
 
 #[test]
-fn diverging_loss_is_an_error_and_the_best_model_stays() {
-    let cache = cache(offset_set(60));
-    let settings = Settings {
-        learning_rate: Some(1.0),
-        weight_decay: 1.0,
-        epochs: 5000,
-        patience: 5000,
-        gp_correction: false,
-        ..quick()
-    };
-    let mut training = train(&cache, Strategy::Full, &settings);
-    for _ in 0..400 {
-        match block_on(training.advance()) {
-            Ok(Progress::Done) => break,
-            Ok(_) => {}
-            Err(why) => {
-                assert!(why.to_string().contains("lower the learning rate"), "{why}");
-                break;
-            }
-        }
-    }
-    training.cancel();
-    let outcome = block_on(training.outcome()).expect("an outcome");
-    assert!(outcome.values.iter().all(|v| v.is_finite()));
-    assert!(
-        Training::new(cache.clone(), training.task(), training.split().clone(), &Settings { batch: 0, ..quick() })
-            .is_err()
-    );
-}
-
-/// A label that the network does not predict; the error is compared with the labels' standard deviation.
-#[test]
-fn new_label_gets_a_new_output() {
-    let examples = stars(150).into_iter().enumerate().map(|(i, (input, z))| {
-        let value = Cell::Number(7.0 + 2.0 * z[1] - z[2]);
-        example(i, &input, value)
-    });
-    let labelled_set = LabelledSet::new("age", examples.collect()).expect("a labelled set").0;
-    let spread = labelled_set.statistics().std;
-    let cache = cache(labelled_set);
-    assert!(cache.base_predictions().is_none());
-    for strategy in [Strategy::Residual, Strategy::Lora, Strategy::Full] {
-        let outcome = run(train(&cache, strategy, &quick()));
-        let after = rms(&cache.labelled_set, &outcome);
-        assert!(after < 0.6 * spread, "{}: {spread:.3} → {after:.3}", strategy.name());
-    }
-}
-
-#[test]
-fn label_warnings_have_their_texts() {
-    let stars = stars(30);
-    let labelled_set = |target: &str, value: &dyn Fn(usize) -> Cell| {
-        let examples = stars.iter().enumerate().map(|(i, (input, _))| example(i, input, value(i))).collect();
-        LabelledSet::new(target, examples)
-    };
-    let number = |i: usize| Cell::Number(0.05 * i as f64 - 1.0);
-    let said = |warnings: &[LabelWarning]| warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    // Fatal warnings.
-    let three = labelled_set("feh", &|i| if i < 3 { number(i) } else { Cell::Missing }).expect_err("three rows");
-    assert!(said(&three).contains("only 3 spectra with a usable value of [Fe/H]; give 10 or more"), "{}", said(&three));
-    let text = labelled_set("feh", &|_| Cell::parse("G2V")).expect_err("text");
-    assert!(said(&text).contains("text in place of a number (“G2V”)"), "{}", said(&text));
-    let nothing = labelled_set("feh", &|_| Cell::Number(f64::NAN)).expect_err("NaN");
-    assert!(said(&nothing).contains("30 spectra without a value"), "{}", said(&nothing));
-    let constant = labelled_set("feh", &|_| Cell::Number(-0.5)).expect_err("one class");
-    assert!(said(&constant).contains("all 30 values of [Fe/H] are -0.5"), "{}", said(&constant));
-    let kelvin = labelled_set("feh", &|i| Cell::Number(5000.0 + i as f64)).expect_err("Teff in the [Fe/H] column");
-    assert!(said(&kelvin).contains("They look like Teff"), "{}", said(&kelvin));
-    let logarithm = labelled_set("teff", &|i| Cell::Number(3.7 + 0.001 * i as f64)).expect_err("log Teff");
-    assert!(said(&logarithm).contains("outside of 2000 to 100000 K"), "{}", said(&logarithm));
-    let velocity = labelled_set("rv", &number).expect_err("not this network's");
-    assert!(said(&velocity).contains("cannot be fine-tuned"), "{}", said(&velocity));
-    let mut one: Vec<LabelledSpectrum> = stars.iter().enumerate().map(|(i, (s, _))| example(i, s, number(i))).collect();
-    one.iter_mut().for_each(|e| e.group = "NGC 188".into());
-    let one = LabelledSet::new("feh", one).expect_err("one group");
-    assert!(said(&one).contains("all spectra are of one group (NGC 188)"), "{}", said(&one));
-    // Warnings that are not fatal.
-    let (kept, slips) =
-        labelled_set("feh", &|i| if i == 4 { Cell::Number(5700.0) } else { number(i) }).expect("a labelled set");
-    assert_eq!(kept.len(), 29);
-    assert!(said(&slips).contains("left out: star4"), "{}", said(&slips));
-    let (_, far) =
-        labelled_set("age", &|i| if i == 4 { Cell::Number(500.0) } else { number(i) }).expect("a labelled set");
-    assert!(said(&far).contains("star4. They are used; check them"), "{}", said(&far));
-    let mut twice: Vec<LabelledSpectrum> =
-        stars.iter().enumerate().map(|(i, (s, _))| example(i / 2, s, number(i))).collect();
-    twice[1].group = "elsewhere".into();
-    let (twice, warnings) = LabelledSet::new("feh", twice).expect("a labelled set");
-    assert!(said(&warnings).contains("their values differ"), "{}", said(&warnings));
-    assert_eq!(twice.groups[0], twice.groups[1]);
-    let (_, few) = labelled_set("feh", &|i| if i < 12 { number(i) } else { Cell::Missing }).expect("a labelled set");
-    assert!(said(&few).contains("12 labels are few"), "{}", said(&few));
-}
-
-#[test]
-fn groups_stay_on_one_side() {
-    let mut labelled_set = offset_set(90);
-    labelled_set.groups.iter_mut().enumerate().for_each(|(i, g)| *g = format!("cluster {}", i / 7));
-    let side = |rows: &[usize], name: &str| rows.iter().any(|i| labelled_set.groups[*i] == name);
-    for seed in 0..20 {
-        let fold = folds(&labelled_set, 5, seed);
-        for f in 0..5 {
-            let split = Split::of_fold(&labelled_set, &fold, Some(f), None, 0.2, seed);
-            assert_eq!(split.n_labels() + split.test.len(), 90);
-            assert!(
-                !split.test.is_empty() && !split.validation.is_empty() && split.train.len() > split.validation.len()
-            );
-            for group in &labelled_set.groups {
-                let sides =
-                    [&split.train, &split.validation, &split.test].into_iter().filter(|s| side(s, group)).count();
-                assert_eq!(sides, 1, "{group} with seed {seed}");
-            }
-        }
-        let split = Split::hold_out(&labelled_set, 0.3, Some(25), 0.2, seed);
-        assert_eq!(split.n_labels(), 25);
-        assert!(split.test.iter().all(|i| !side(&split.train, &labelled_set.groups[*i])));
-        assert!(split.validation.iter().all(|i| !side(&split.train, &labelled_set.groups[*i])));
-        let rest = Split::hold_out(&labelled_set, 0.0, Some(25), 0.2, seed);
-        let learned = [rest.train.clone(), rest.validation.clone()].concat();
-        let free = (0..90).filter(|i| !side(&learned, &labelled_set.groups[*i])).collect::<Vec<_>>();
-        assert_eq!((learned.len(), rest.test), (25, free));
-    }
-}
-
-/// Metrics of the cross-validation equal those of its predictions, and the recommendation follows from them.
-#[test]
-fn cross_validation_measures_and_recommends() {
-    let labelled_set = offset_set(100).with_cut(Some(SubsetCut { column: "age".into(), at: -0.5 }));
-    let (below, above) = labelled_set.cut_values.iter().partition::<Vec<f64>, _>(|v| **v < -0.5);
-    let cache = cache(labelled_set);
-    let plan = Plan {
-        strategies: vec![Strategy::ZeroShot, Strategy::Residual, Strategy::Scratch],
-        seeds: vec![1, 2],
-        ..Plan::default()
-    };
-    let settings = Settings { epochs: 10, ..quick() };
-    let outcome = |task: &Task| {
-        let split = plan.split(&cache.labelled_set, task, &settings);
-        run(Training::new(cache.clone(), *task, split, &settings).expect("a training"))
-    };
-    let tasks = plan.tasks(&cache.labelled_set);
-    assert_eq!(tasks.len(), 3 * 5 * 2);
-    let outcomes: Vec<TrainingOutcome> = tasks.iter().map(outcome).collect();
-    let report = comparison(&cache.labelled_set, &outcomes, &cache.labelled_set.subsets());
-    let names: Vec<&str> = report.scores[0].subsets.iter().map(|r| r.subset.as_str()).collect();
-    assert_eq!(names, ["all", "age < −0.5", "age ≥ −0.5"]);
-    let counts: Vec<usize> = report.scores[0].subsets.iter().map(|r| r.n).collect();
-    assert_eq!(counts[1..], [below.len(), above.len()]);
-    for score in &report.scores {
-        assert!(score.out_of_fold.iter().all(Option::is_some));
-        let one: Vec<(f64, f64)> = outcomes
-            .iter()
-            .filter(|o| o.task.strategy == score.strategy && o.task.seed == 1)
-            .flat_map(|o| o.rows.iter().zip(&o.values).map(|(r, v)| (cache.labelled_set.values[*r as usize], *v)))
-            .collect();
-        let own = Metrics::of(&one);
-        let all = &score.subsets[0];
-        assert_eq!(all.n, 100);
-        assert!((all.sigma.value / own.sigma - 1.0).abs() < 0.3 && all.sigma.error > 0.0);
-    }
-    let choice = report.recommendation.expect("a choice");
-    assert_eq!(choice.strategy, Strategy::Residual, "{}", choice.reason);
-    assert!(choice.reason.contains("% below the shipped network"), "{}", choice.reason);
-
-    let points = Plan::learning_curve(&cache.labelled_set, vec![Strategy::Residual], 5, vec![1]);
-    assert_eq!(points.labels, [10, 25, 50, 80]);
-    let settings = Settings { epochs: 0, ..settings };
-    let outcomes: Vec<TrainingOutcome> = points
-        .tasks(&cache.labelled_set)
-        .iter()
-        .map(|task| {
-            run(Training::new(cache.clone(), *task, points.split(&cache.labelled_set, task, &settings), &settings)
-                .expect("ok"))
-        })
-        .collect();
-    let curve = learning_curve(&cache.labelled_set, &outcomes);
-    assert_eq!(curve.iter().map(|p| p.labels).collect::<Vec<_>>(), [10, 25, 50, 80]);
-    assert!(curve[3].sigma.value < curve[0].sigma.value, "{curve:?}");
-}
-
-/// The same labelled set held against an emulator, which says something of most stars.
-fn with_residuals(mut labelled_set: LabelledSet) -> LabelledSet {
-    for (i, input) in labelled_set.inputs.iter_mut().enumerate().filter(|(i, _)| i % 7 != 3) {
-        let wave = |k: usize, bin: usize| 0.01 * (0.02 * (k + 1) as f32 * bin as f32 + 0.7 * i as f32).sin();
-        let mut difference: Vec<f32> = (0..BINS).map(|bin| wave(3, bin)).collect();
-        difference[i] = f32::NAN;
-        let slopes = (0..7).flat_map(|k| (0..BINS).map(move |bin| 0.01 * (0.03 * (k + 2) as f32 * bin as f32).cos()));
-        let colour = (i % 5 != 0).then_some(0.01 * (i as f64).sin());
-        input.emulator_residual =
-            Some(EmulatorResidual { difference, slopes: slopes.collect(), expected_rms: 0.02, colour });
-    }
-    LabelledSet { emulator: Some("made 1".into()), ..labelled_set }
-}
-
-fn finetuned(strategy: Strategy, head_input: HeadInput) -> (Adapter, Vec<u8>) {
-    finetuned_with(&cache(offset_set(60)), strategy, head_input)
-}
-
-fn finetuned_with(cache: &Rc<FeatureCache>, strategy: Strategy, head_input: HeadInput) -> (Adapter, Vec<u8>) {
-    let settings = Settings { epochs: 4, head_input, ..quick() };
-    let mut training = train(cache, strategy, &settings);
-    while block_on(training.advance()).expect("a step") != Progress::Done {}
-    let outcome = block_on(training.outcome()).expect("an outcome");
-    let figures = metrics(&cache.labelled_set, &outcome.rows, &outcome.values, &cache.labelled_set.subsets());
-    let finetuned = training.trained_model().expect("a trained model");
-    let card = adapter::card(cache, training.split(), &finetuned, &settings, figures, "a test set");
-    let rows: Vec<usize> = (0..40).collect();
-    let (exported, file) = block_on(Adapter::export(card, &finetuned, &predictor(3))).expect("exported");
-    let inputs: Vec<&LabelInput> = rows.iter().map(|i| &cache.labelled_set.inputs[*i]).collect();
-    let now = block_on(training.predictions(&rows)).expect("answers");
-    assert_eq!(block_on(exported.predict(&predictor(3), &inputs)).expect("answers"), now, "{}", strategy.name());
-    let opened = block_on(Adapter::open(&file, &predictor(3))).expect("opened");
-    assert_eq!(block_on(opened.predict(&predictor(3), &inputs)).expect("answers"), now, "{}", strategy.name());
-    assert_eq!((opened.card(), opened.sha256()), (exported.card(), exported.sha256()));
-    (opened, file)
-}
-
-#[test]
-fn saved_adapter_predicts_bit_for_bit_as_before() {
-    for strategy in Strategy::ALL {
-        finetuned(strategy, HeadInput::Flux);
-    }
-    let (refined, file) = finetuned_with(&cache(with_residuals(offset_set(60))), Strategy::Lora, HeadInput::Flux);
-    assert_eq!(refined.card().emulator.as_deref(), Some("made 1"));
-    let refused = refined.check_emulator(None).expect_err("no emulator is loaded");
-    assert!(refused.to_string().contains("needs the emulator made 1"), "{refused}");
-    // The card must name the emulator that the arrays need.
-    let mut silent = file.clone();
-    let from = br#"\"emulator\":\"made 1\""#;
-    let at = silent.windows(from.len()).position(|w| w == from).expect("it is in the card");
-    let mut with = br#"\"emulator\":null"#.to_vec();
-    with.resize(from.len(), b' ');
-    silent[at..at + from.len()].copy_from_slice(&with);
-    assert!(matches!(block_on(Adapter::open(&silent, &predictor(3))), Err(AdapterError::Card(_))));
-    let (adapter, file) = finetuned(Strategy::Residual, HeadInput::Embedding);
-    assert!(adapter.card().error > 0.0 && adapter.card().metrics[0].0 == "all");
-    // Another network of the same shape.
-    let refused = block_on(Adapter::open(&file, &predictor(4))).expect_err("another base");
-    assert!(matches!(refused, AdapterError::OtherBase { .. }));
-    assert!(refused.to_string().contains("choose that model"), "{refused}");
-}
-
-/// Gradients of fine-tuned models against finite differences. The network computes in f32 and its ReLUs have kinks, hence
-/// the step and the tolerance.
-#[test]
-fn gradients_match_finite_differences() {
-    const STEP: f32 = 1e-4;
-    let base = predictor(3);
-    let (star, _) = stars(40).swap_remove(33);
-    let every = Strategy::ALL.map(|strategy| (strategy, HeadInput::Flux)).into_iter();
-    for (strategy, head_input) in every.chain([(Strategy::Residual, HeadInput::Embedding)]) {
-        let (adapter, _) = finetuned(strategy, head_input);
-        let slopes = block_on(adapter.slopes(&base, &star)).expect("slopes");
-        let size = slopes.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>().sqrt();
-        for seed in 0..6 {
-            let towards = standard_normal(100 + seed, MODEL_PIXELS);
-            let moved = |by: f32| {
-                let norm = star.norm.iter().zip(&towards).map(|(x, t)| x + by * t).collect();
-                LabelInput { norm, ..star.clone() }
-            };
-            let (up, down) = (moved(STEP), moved(-STEP));
-            let answers = block_on(adapter.predict(&base, &[&up, &down])).expect("answers");
-            let got = (answers[0] - answers[1]) / (2.0 * f64::from(STEP));
-            let want: f64 = slopes.iter().zip(&towards).map(|(s, t)| f64::from(s * t)).sum();
-            assert!((got - want).abs() < 0.03 * size, "{} {head_input:?}: {got} and {want}, {size}", strategy.name());
-        }
-    }
-}
-
-#[test]
-fn invalid_adapters_are_rejected() {
-    let (_, file) = finetuned_with(&cache(with_residuals(offset_set(60))), Strategy::Residual, HeadInput::Flux);
-    let predictor = predictor(3);
-    let open = |bytes: &[u8]| block_on(Adapter::open(bytes, &predictor));
-    for cut in [0, 7, 8, 40, file.len() / 2, file.len() - 1] {
-        assert!(open(&file[..cut]).is_err(), "cut at {cut}");
-    }
-    assert!(open(&[0xff; 64]).is_err());
-    let text = |from: &str, to: &str| {
-        assert_eq!(from.len(), to.len());
-        let (from, mut other) = (from.as_bytes(), file.clone());
-        let at = other.windows(from.len()).position(|w| w == from).expect("it is in the header");
-        other[at..at + from.len()].copy_from_slice(to.as_bytes());
-        open(&other).expect_err("changed").to_string()
-    };
-    let said = text("\\\"format\\\":2", "\\\"format\\\":9");
-    assert!(said.contains("layout 9") && said.contains("update Specola"), "{said}");
-    let said = text("\\\"format\\\":2", "\\\"format\\\":1");
-    assert!(said.contains("layout 1") && said.contains("fine-tune it again"), "{said}");
-    text("\\\"head_width\\\":16", "\\\"head_width\\\":99");
-    text("\\\"head_width\\\":16", "\\\"head_width\\\":-1");
-    text("\\\"residual\\\"", "\\\"resirual\\\"");
-    text("closed_form.weights", "closed_form.weighty");
-    // A number in the arrays that is not finite.
-    let mut other = file.clone();
-    let end = other.len();
-    other[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
-    assert!(open(&other).expect_err("not finite").to_string().contains("not finite"));
-    // No changed byte makes the reader panic.
-    for i in (0..file.len().min(6000)).step_by(13) {
-        let mut other = file.clone();
-        other[i] ^= 0x55;
-        let _ = open(&other);
+fn what_cannot_be_taught_is_said() {
+    let folder = folder("not-taught");
+    folder.write("three.csv", "id,feh\nstar00,-1\nstar01,-0.5\nstar02,0\n");
+    folder.write("words.csv", "id,feh\nstar00,poor\n");
+    folder.write("others.csv", "id,feh\nnobody,-1\n");
+    let kelvin: String = (0..24).map(|i| format!("star{i:02},{}\n", 5000 + i)).collect();
+    folder.write("kelvin.csv", format!("id,feh\n{kelvin}"));
+    for (arguments, said) in [
+        ("--labels labels.csv --target feh --strategy best", "zero-shot, residual, lora, full, scratch"),
+        ("--labels labels.csv --target mass --strategy full", "no column \"mass\"; it has"),
+        ("--labels labels.csv --target kind --strategy full", "text in place of a number"),
+        ("--labels labels.csv --target same --strategy full", "all 24 values of same are 1.5"),
+        ("--labels labels.csv --target feh --strategy full --range teff=hot", "column=low:high"),
+        ("--labels labels.csv --target feh --strategy full --range teff=5000:5100", "only 4 spectra"),
+        ("--labels labels.csv --target feh --strategy full --cut age", "column=value"),
+        ("--labels labels.csv --target feh --strategy full --cut mass=1", "no column \"mass\"; it has"),
+        ("--labels labels.csv --target feh --strategy full --n-train 100", "ask for fewer with --n-train"),
+        ("--labels labels.csv --target feh --strategy full --rate 7", "learning rate"),
+        ("--labels three.csv --target feh --strategy full", "give 10 or more"),
+        ("--labels words.csv --target feh --strategy full", "“poor”, not a number"),
+        ("--labels others.csv --target feh --strategy full", "no row of others.csv names one of the spectra"),
+        ("--labels kelvin.csv --target feh --strategy full", "They look like Teff"),
+    ] {
+        let output = run(&folder, &format!("finetune --spectra stars {arguments}"));
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {}", text(&output.stdout));
+        assert!(text(&output.stderr).contains(said), "{arguments}: {}", text(&output.stderr));
     }
 }

@@ -12,9 +12,9 @@ use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use specola::model::weights::Tensors;
 use specola::nn::decoder::{Decoder, DecoderConfig};
 use specola::nn::flow::{Flow, FlowConfig, FlowKind};
+use specola::nn::keyed::{Keyed, count_parameters};
 use specola::nn::lora::LoraConfig;
 use specola::nn::residual_head::ResidualHeadConfig;
-use specola::nn::state_dict::{StateDict, count_parameters};
 use specola::nn::{Mlp, MlpConfig};
 use support::golden::{Io, device, distance, near, values, weights};
 
@@ -34,7 +34,7 @@ pub(crate) fn the_published_heads_give_what_pytorch_gives() {
     near(head.forward(io.tensor("x_standardised", &device)), &io.numbers("out_bn_standardised_input"), 5e-6);
 }
 
-/// The derivative by each input that PyTorch's autograd gives, with and without BatchNorm (docs/model-spec.md §4.3).
+/// The derivative by each input that PyTorch's autograd gives, with and without BatchNorm (MODEL_SPEC §4.3).
 #[cfg_attr(test, test)]
 pub(crate) fn slopes_are_those_of_pytorch() {
     let (device, io) = (device(), Io::new("mlp_tiny_io"));

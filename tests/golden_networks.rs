@@ -12,9 +12,9 @@ use crate::support;
 use burn::tensor::{Device, Tensor};
 use specola::nn::autoencoder::{AutoencoderConfig, StatisticsConfig};
 use specola::nn::clip::{Clip, ClipConfig, DecodersConfig, contrastive_loss, lrs_flux};
+use specola::nn::keyed::{Keyed, count_parameters};
 use specola::nn::masked_transformer::{MaskedTransformer, MaskedTransformerConfig};
 use specola::nn::projection::{LrsProjectionConfig, XpProjectionConfig};
-use specola::nn::state_dict::{StateDict, count_parameters};
 use specola::nn::tokens::{SliceConfig, TokensConfig};
 use support::golden::{Io, device, distance, near, values, weights};
 
@@ -228,7 +228,7 @@ pub(crate) fn full_size_networks_have_the_published_numbers_of_parameters() {
     let pr = ClipConfig::pr().init(&device).slots("");
     let split = ClipConfig::split().init(&device).slots("");
     let part = |slots: &[_], prefix: &str| {
-        let slots: &[specola::nn::state_dict::Slot] = slots;
+        let slots: &[specola::nn::keyed::Slot] = slots;
         count_parameters(&slots.iter().filter(|s| s.name.starts_with(prefix)).cloned().collect::<Vec<_>>())
     };
     assert_eq!(part(&pr, "gaia_xp_decoder."), 8_537_431);

@@ -14,17 +14,15 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::{AdamWState, GradientsParams, Optimizer};
 use burn::tensor::{Device, Tensor};
 use specola::model::weights::Tensors;
+use specola::nn::keyed::Keyed;
 use specola::nn::lora::{Lora, LoraConfig};
 use specola::nn::masked_transformer::MaskedTransformerConfig;
 use specola::nn::masking::Masking;
 use specola::nn::residual_head::{ResidualHead, ResidualHeadConfig};
-use specola::nn::state_dict::StateDict;
 use specola::nn::tokens::{SliceConfig, TokensConfig};
 use specola::nn::{Mlp, MlpConfig};
-use specola::task::finetune::loss_landscape::WeightPlane;
-use specola::task::finetune::{
-    AdamW, AdapterLayers, TrainStep, TrainableModel, WarmupCosine, adamw, loss_landscape, squared_error,
-};
+use specola::task::teach::landscape::Surroundings;
+use specola::task::teach::{AdamW, Adapter, Pupil, Teacher, WarmupCosine, adamw, landscape, squared_error};
 use support::golden::{Io, bytes, device, distance, near, values, weights};
 
 /// Training's tolerance in golden/README.md; gradients relative to their largest.
@@ -59,22 +57,22 @@ fn stored(io: &Io, prefix: &str) -> Tensors {
     tensors
 }
 
-/// Trained arrays of a model, by PyTorch's names.
-fn trained_arrays(model: &TrainableModel) -> Tensors {
+/// What is taught of a pupil, by PyTorch's names.
+fn taught(pupil: &Pupil) -> Tensors {
     let mut tensors = Tensors::default();
-    match model.adapter() {
-        None => StateDict::store(model.base(), &mut tensors, ""),
-        Some(AdapterLayers::Lora(lora)) => StateDict::store(lora, &mut tensors, ""),
-        Some(AdapterLayers::Residual(head)) => StateDict::store(head, &mut tensors, "head."),
+    match pupil.adapter() {
+        None => Keyed::store(pupil.base(), &mut tensors, ""),
+        Some(Adapter::Lora(lora)) => Keyed::store(lora, &mut tensors, ""),
+        Some(Adapter::Residual(head)) => Keyed::store(head, &mut tensors, "head."),
     }
     .expect("stored");
     tensors
 }
 
-/// Compares every array of the fixture under `prefix`; gradients relative to their largest number. Arrays whose name ends
-/// like one of `undetermined` need only exist.
+/// Every array of the fixture under `prefix` is there, gradients within a share of their largest number. Those whose name
+/// ends like one of `undetermined` need only be there.
 #[track_caller]
-fn assert_close(what: &str, got: &Tensors, io: &Io, prefix: &str, tolerance: f64, undetermined: &[&str]) {
+fn agree(what: &str, got: &Tensors, io: &Io, prefix: &str, tolerance: f64, undetermined: &[&str]) {
     let is_relative = tolerance != TOLERANCE;
     let mut compared = 0;
     for name in io.names().filter_map(|n| n.strip_prefix(prefix)).filter(|n| !n.ends_with("num_batches_tracked")) {
@@ -104,72 +102,72 @@ impl ModuleMapper for Gradients {
     }
 }
 
-fn gradients(model: &TrainableModel, x: Tensor<2>, y: Tensor<2>) -> Tensors {
-    let loss = squared_error(model.forward(x), y);
-    let gradients = GradientsParams::from_grads(loss.backward(), model);
-    trained_arrays(&model.clone().map(&mut Gradients(gradients)))
+fn gradients(pupil: &Pupil, x: Tensor<2>, y: Tensor<2>) -> Tensors {
+    let loss = squared_error(pupil.forward(x), y);
+    let gradients = GradientsParams::from_grads(loss.backward(), pupil);
+    taught(&pupil.clone().map(&mut Gradients(gradients)))
 }
 
-/// Ten steps of a model from `make`, compared with all that the fixture holds, except for arrays that rounding errors
-/// determine.
-fn trains_as_pytorch(name: &str, make: impl Fn() -> TrainableModel, rate: f64, undetermined: &[&str]) {
+/// Ten steps of what `make` makes, with everything that the fixture holds compared on the way, but for arrays that rounding
+/// errors decide.
+fn learns_as_pytorch(name: &str, make: impl Fn() -> Pupil, rate: f64, undetermined: &[&str]) {
     let device = Device::flex().autodiff();
     let io = Io::new(name);
     let has = |prefix: &str| io.names().any(|n| n.starts_with(prefix));
-    let compare = |what: &TrainableModel, prefix: &str| {
+    let compare = |what: &Pupil, prefix: &str| {
         if has(prefix) {
-            assert_close(name, &trained_arrays(what), &io, prefix, TOLERANCE, undetermined);
+            agree(name, &taught(what), &io, prefix, TOLERANCE, undetermined);
         }
     };
     if has("grad1::") {
-        // New models each time: a forward pass changes running statistics.
+        // Of pupils of their own: a forward pass moves running statistics.
         let (x, y) = batch(0, &device);
-        assert_close(name, &gradients(&make(), x.clone(), y), &io, "grad1::", GRADIENT, undetermined);
+        agree(name, &gradients(&make(), x.clone(), y), &io, "grad1::", GRADIENT, undetermined);
         near(make().forward(x), &io.numbers("pred_step1"), TOLERANCE);
     }
-    let mut train_step = TrainStep::new(make(), DECAY);
+    let mut teacher = Teacher::new(make(), DECAY);
     for k in 0..10 {
         let (x, y) = batch(k, &device);
-        let loss = values(train_step.step(x, y, rate))[0];
+        let loss = values(teacher.step(x, y, rate))[0];
         let want = io.numbers("losses_f64")[k];
         assert!((loss - want).abs() < TOLERANCE, "{name}: loss {loss} instead of {want} at step {k}");
         if k == 0 {
-            compare(&train_step.trained_model(), "after1::");
-            compare(&train_step.trained_model(), "buf1::");
+            compare(&teacher.taught(), "after1::");
+            compare(&teacher.taught(), "buf1::");
         }
     }
-    compare(&train_step.trained_model(), "after10::");
-    compare(&train_step.trained_model(), "buf10::");
+    compare(&teacher.taught(), "after10::");
+    compare(&teacher.taught(), "buf10::");
     if undetermined.is_empty() {
-        let answer = train_step.trained_model().forward(batch(0, &Device::flex()).0);
+        let answer = teacher.taught().forward(batch(0, &Device::flex()).0);
         near(answer, &io.numbers("eval_out_after_f64"), TOLERANCE);
     }
 }
 
 #[cfg_attr(test, test)]
-pub(crate) fn plain_network_trains_as_in_pytorch() {
+pub(crate) fn all_of_a_plain_network_learns_as_in_pytorch() {
     let device = Device::flex().autodiff();
-    trains_as_pytorch("train_full_plain_tiny", || TrainableModel::full(plain(&device)), RATE, &[]);
-    trains_as_pytorch("train_full_plain_paperlr_tiny", || TrainableModel::full(plain(&device)), 1e-5, &[]);
+    learns_as_pytorch("train_full_plain_tiny", || Pupil::full(plain(&device)), RATE, &[]);
+    learns_as_pytorch("train_full_plain_paperlr_tiny", || Pupil::full(plain(&device)), 1e-5, &[]);
 }
 
-/// With batch statistics, with running statistics, and with batch statistics and no bias before a norm.
+/// With a batch's statistics, with the running ones, and with the batch's where no bias stands before a norm.
 #[cfg_attr(test, test)]
-pub(crate) fn specclip_head_trains_as_in_pytorch() {
+pub(crate) fn all_of_a_published_head_learns_as_in_pytorch() {
     let device = Device::flex().autodiff();
-    let frozen = || TrainableModel::full(normed(&device).with_frozen_statistics());
-    trains_as_pytorch("train_full_bn_eval_tiny", frozen, RATE, &[]);
-    let frozen_biases = || TrainableModel::full(normed(&device).map(&mut FreezeBiases(0)));
-    trains_as_pytorch("train_full_bn_train_frozenprebias_tiny", frozen_biases, RATE, &[]);
-    // The gradient of a bias before a norm is rounding noise, which Adam turns into full steps; the means follow.
+    let frozen = || Pupil::full(normed(&device).with_frozen_statistics());
+    learns_as_pytorch("train_full_bn_eval_tiny", frozen, RATE, &[]);
+    let held = || Pupil::full(normed(&device).map(&mut HoldBiases(0)));
+    learns_as_pytorch("train_full_bn_train_frozenprebias_tiny", held, RATE, &[]);
+    // A bias before a norm has no gradient but rounding errors, which Adam turns into whole steps; means follow.
     let undetermined = ["network.0.bias", "network.4.bias", "network.8.bias", "running_mean"];
-    trains_as_pytorch("train_full_bn_train_tiny", || TrainableModel::full(normed(&device)), RATE, &undetermined);
+    learns_as_pytorch("train_full_bn_train_tiny", || Pupil::full(normed(&device)), RATE, &undetermined);
 }
 
-/// Freezes the first three vectors of a network: the biases of its hidden layers.
-struct FreezeBiases(usize);
+/// Holds the first three vectors of a network: the biases of its hidden layers.
+struct HoldBiases(usize);
 
-impl ModuleMapper for FreezeBiases {
+impl ModuleMapper for HoldBiases {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         if D != 1 || self.0 == 3 {
             return param;
@@ -191,21 +189,21 @@ fn residual_head(device: &Device) -> ResidualHead {
 }
 
 #[cfg_attr(test, test)]
-pub(crate) fn adapters_train_as_in_pytorch_and_their_base_stays() {
+pub(crate) fn adapters_learn_as_in_pytorch_and_their_base_stays() {
     let device = Device::flex().autodiff();
-    let adapted = || TrainableModel::adapted(normed(&device), AdapterLayers::Lora(lora(&normed(&device), &device)));
-    trains_as_pytorch("train_lora_all4_tiny", adapted, RATE, &[]);
-    let residual = || TrainableModel::adapted(normed(&device), AdapterLayers::Residual(residual_head(&device)));
-    trains_as_pytorch("train_residual_tiny", residual, RATE, &[]);
+    let adapted = || Pupil::adapted(normed(&device), Adapter::Lora(lora(&normed(&device), &device)));
+    learns_as_pytorch("train_lora_all4_tiny", adapted, RATE, &[]);
+    let residual = || Pupil::adapted(normed(&device), Adapter::Residual(residual_head(&device)));
+    learns_as_pytorch("train_residual_tiny", residual, RATE, &[]);
 
-    for make in [&adapted as &dyn Fn() -> TrainableModel, &residual] {
-        let mut train_step = TrainStep::new(make(), DECAY);
+    for make in [&adapted as &dyn Fn() -> Pupil, &residual] {
+        let mut teacher = Teacher::new(make(), DECAY);
         let (x, y) = batch(0, &device);
-        train_step.step(x, y, RATE);
+        teacher.step(x, y, RATE);
         let mut base = Tensors::default();
-        StateDict::store(train_step.trained_model().base(), &mut base, "").expect("stored");
+        Keyed::store(teacher.taught().base(), &mut base, "").expect("stored");
         let before = weights("mlp_bn_tiny");
-        for slot in train_step.trained_model().base().slots("") {
+        for slot in teacher.taught().base().slots("") {
             assert_eq!(
                 base.get(&slot.name, &slot.shape).ok(),
                 before.get(&slot.name, &slot.shape).ok(),
@@ -216,39 +214,36 @@ pub(crate) fn adapters_train_as_in_pytorch_and_their_base_stays() {
     }
 }
 
-/// The same on the device under test, which may not allow blocking reads: losses of ten steps, and predictions of the
-/// trained networks.
+/// The same on the device that is checked, which may be one that nobody may wait for: the losses of ten steps, and what the
+/// taught networks answer.
 #[cfg_attr(test, test)]
-pub(crate) fn ten_steps_match_pytorch_losses() {
+pub(crate) fn ten_steps_have_pytorchs_losses() {
     let (device, with_gradients) = (device(), device().autodiff());
     let base = || normed(&with_gradients);
-    let models = [
-        ("train_full_plain_tiny", TrainableModel::full(plain(&with_gradients))),
-        ("train_lora_all4_tiny", TrainableModel::adapted(base(), AdapterLayers::Lora(lora(&base(), &with_gradients)))),
-        (
-            "train_residual_tiny",
-            TrainableModel::adapted(base(), AdapterLayers::Residual(residual_head(&with_gradients))),
-        ),
+    let pupils = [
+        ("train_full_plain_tiny", Pupil::full(plain(&with_gradients))),
+        ("train_lora_all4_tiny", Pupil::adapted(base(), Adapter::Lora(lora(&base(), &with_gradients)))),
+        ("train_residual_tiny", Pupil::adapted(base(), Adapter::Residual(residual_head(&with_gradients)))),
     ];
-    for (name, model) in models {
+    for (name, pupil) in pupils {
         let io = Io::new(name);
-        let mut train_step = TrainStep::new(model, DECAY);
+        let mut teacher = Teacher::new(pupil, DECAY);
         for (k, want) in io.numbers("losses_f64").into_iter().take(10).enumerate() {
             let (x, y) = batch(k, &with_gradients);
-            near(train_step.step(x, y, RATE).inner(), &[want], TOLERANCE);
+            near(teacher.step(x, y, RATE).inner(), &[want], TOLERANCE);
         }
-        near(train_step.trained_model().forward(batch(0, &device).0), &io.numbers("eval_out_after_f64"), TOLERANCE);
+        near(teacher.taught().forward(batch(0, &device).0), &io.numbers("eval_out_after_f64"), TOLERANCE);
     }
 }
 
-/// Dropout applies to a fully trained network, not to the frozen base of an adapter.
+/// Dropout belongs to a network that is taught itself, not to one that an adapter stands on.
 #[cfg_attr(test, test)]
-pub(crate) fn no_dropout_under_an_adapter() {
+pub(crate) fn nothing_is_dropped_under_an_adapter() {
     let device = Device::flex().autodiff();
     let config = MlpConfig::new(vec![72, 32, 16, 8, 1]).with_batch_norm(true).with_dropout(0.5);
     let base = || config.load(&weights("mlp_bn_tiny"), "", &device).expect("the network");
     let x = batch(0, &device).0;
-    let adapted = TrainableModel::adapted(base(), AdapterLayers::Lora(lora(&base(), &device)));
+    let adapted = Pupil::adapted(base(), Adapter::Lora(lora(&base(), &device)));
     near(adapted.forward(x), &Io::new("train_lora_all4_tiny").numbers("pred_step1"), TOLERANCE);
 }
 
@@ -266,31 +261,25 @@ pub(crate) fn merged_adapters_are_the_adapted_network() {
 
 /// PyTorch's first and second moments after ten steps, from burn's optimiser taken array by array.
 #[cfg_attr(test, test)]
-pub(crate) fn optimiser_moments_match_pytorch() {
+pub(crate) fn the_optimisers_moments_are_pytorchs() {
     let device = Device::flex().autodiff();
-    for (name, mut model) in [
-        ("train_full_plain_tiny", TrainableModel::full(plain(&device))),
-        (
-            "train_lora_all4_tiny",
-            TrainableModel::adapted(normed(&device), AdapterLayers::Lora(lora(&normed(&device), &device))),
-        ),
-        (
-            "train_residual_tiny",
-            TrainableModel::adapted(normed(&device), AdapterLayers::Residual(residual_head(&device))),
-        ),
+    for (name, mut pupil) in [
+        ("train_full_plain_tiny", Pupil::full(plain(&device))),
+        ("train_lora_all4_tiny", Pupil::adapted(normed(&device), Adapter::Lora(lora(&normed(&device), &device)))),
+        ("train_residual_tiny", Pupil::adapted(normed(&device), Adapter::Residual(residual_head(&device)))),
     ] {
         let mut steps = Steps { optimiser: adamw(DECAY), gradients: GradientsParams::new(), states: HashMap::new() };
         for k in 0..10 {
             let (x, y) = batch(k, &device);
-            let loss = squared_error(model.forward(x), y);
-            steps.gradients = GradientsParams::from_grads(loss.backward(), &model);
-            model = model.map(&mut steps);
+            let loss = squared_error(pupil.forward(x), y);
+            steps.gradients = GradientsParams::from_grads(loss.backward(), &pupil);
+            pupil = pupil.map(&mut steps);
         }
         let io = Io::new(name);
-        assert_close(name, &trained_arrays(&model), &io, "after10::", TOLERANCE, &[]);
+        agree(name, &taught(&pupil), &io, "after10::", TOLERANCE, &[]);
         for (second, prefix) in [(false, "exp_avg10::"), (true, "exp_avg_sq10::")] {
-            let moments = model.clone().map(&mut Moments { states: &steps.states, second });
-            assert_close(name, &trained_arrays(&moments), &io, prefix, GRADIENT, &[]);
+            let moments = pupil.clone().map(&mut Moments { states: &steps.states, second });
+            agree(name, &taught(&moments), &io, prefix, GRADIENT, &[]);
         }
     }
 }
@@ -332,7 +321,7 @@ impl ModuleMapper for Moments<'_> {
 }
 
 #[cfg_attr(test, test)]
-pub(crate) fn learning_rate_matches_the_published_schedule() {
+pub(crate) fn the_learning_rate_is_the_published_one() {
     let json: serde_json::Value = serde_json::from_slice(&bytes("lr_schedule.json")).expect("JSON");
     let schedule = WarmupCosine { peak: 1e-4, warmup: 1000, total: 10_000 };
     for pair in json["cosine_warmup"].as_array().expect("pairs") {
@@ -343,12 +332,12 @@ pub(crate) fn learning_rate_matches_the_published_schedule() {
 }
 
 #[cfg_attr(test, test)]
-pub(crate) fn loss_landscape_matches_numpy() {
+pub(crate) fn the_loss_around_the_weights_is_numpys() {
     let (device, io) = (Device::flex(), Io::new("landscape_plain_tiny"));
     let (centre, delta, eta) = (weights("mlp_plain_tiny"), stored(&io, "dir0::"), stored(&io, "dir1::"));
     let data = Io::new("train_data");
     let (x, y) = (data.tensor::<2>("X", &device).narrow(0, 0, 16), data.tensor::<2>("y", &device).narrow(0, 0, 16));
-    let around = WeightPlane::new(plain(&device), [&delta, &eta], &device).expect("directions that fit");
+    let around = Surroundings::new(plain(&device), [&delta, &eta], &device).expect("directions that fit");
     let (steps, mse) = (io.numbers("alpha"), io.numbers("mse"));
     assert_eq!(mse.len(), steps.len() * steps.len());
     for (i, want) in mse.into_iter().enumerate() {
@@ -358,8 +347,8 @@ pub(crate) fn loss_landscape_matches_numpy() {
     }
 
     // The fixture's directions are normalised already: to normalise them again changes nothing.
-    for direction in [delta, eta, loss_landscape::direction(&centre, 3).expect("a direction")] {
-        let again = loss_landscape::filter_normalised(&direction, &centre).expect("normalised");
+    for direction in [delta, eta, landscape::direction(&centre, 3).expect("a direction")] {
+        let again = landscape::filter_normalised(&direction, &centre).expect("normalised");
         for name in centre.names() {
             let shape = centre.shape(name).expect("its shape");
             let of = |t: &Tensors| t.get(name, shape).expect(name).iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
@@ -371,7 +360,7 @@ pub(crate) fn loss_landscape_matches_numpy() {
 
 /// The encoder's own training: six stretches of ten tokens zeroed at PyTorch's offsets, loss and gradients.
 #[cfg_attr(test, test)]
-pub(crate) fn masked_training_matches_pytorch_loss_and_gradients() {
+pub(crate) fn masked_training_has_pytorchs_loss_and_gradients() {
     let (device, io) = (Device::flex().autodiff(), Io::new("lrs_mt_tiny_io"));
     let config = MaskedTransformerConfig::new(TokensConfig::Slices(SliceConfig::new()));
     let config = config.with_embed_dim(48).with_num_layers(2).with_num_heads(3);
@@ -386,6 +375,6 @@ pub(crate) fn masked_training_matches_pytorch_loss_and_gradients() {
     assert!((got - want).abs() < 5e-5, "{got} instead of {want}");
     let gradients = GradientsParams::from_grads(loss.backward(), &network);
     let mut found = Tensors::default();
-    StateDict::store(&network.map(&mut Gradients(gradients)), &mut found, "").expect("stored");
-    assert_close("masked training", &found, &io, "grad::", 5e-4, &[]);
+    Keyed::store(&network.map(&mut Gradients(gradients)), &mut found, "").expect("stored");
+    agree("masked training", &found, &io, "grad::", 5e-4, &[]);
 }

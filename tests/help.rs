@@ -7,11 +7,11 @@ use std::rc::Rc;
 
 use burn::tensor::Device;
 use pollster::block_on;
-use specola::engine::protocol::{Event, Request, SpectraEvent, SpectraRequest};
 use specola::engine::session::Session;
+use specola::engine::{Event, Request};
 use specola::model::store::{Folder as ModelFolder, Store};
 use specola::result::Prediction;
-use specola::task::predict::{Batch, InferenceBackend, Outputs, Predictor};
+use specola::task::predict::{Batch, Helper, Outputs, Predictor};
 use support::{Folder, star_csv, write_untrained_model};
 
 /// A helper with a model of its own.
@@ -25,7 +25,7 @@ struct Elsewhere {
     spoil: fn(&mut Vec<f32>),
 }
 
-impl InferenceBackend for Elsewhere {
+impl Helper for Elsewhere {
     fn run<'a>(&'a self, batch: &'a Batch) -> Outputs<'a> {
         Box::pin(async move {
             self.asked.borrow_mut().push(batch.rows);
@@ -59,15 +59,15 @@ impl Untrained {
         let sink = heard.clone();
         let mut session: Session<Vec<u8>, _> = Session::new(move |event| sink.borrow_mut().push(event));
         if let Some(helper) = helper {
-            session = session.with_backend(helper);
+            session = session.helped_by(helper);
         }
-        session.set_model(Ok(self.predictor()));
+        session.model(Ok(self.predictor()));
         let paths = (0..10).map(|i| format!("{i}.csv")).collect();
         let stars = (0..10).map(|_| star_csv(3900.0, 5700.0).into_bytes()).collect();
-        session.request(Request::Spectra(SpectraRequest::Open { job: 1, paths, columns: None }), stars);
+        session.request(Request::Open { job: 1, paths, columns: None }, stars);
         while block_on(session.step()) {}
         let answer = |event| match event {
-            Event::Spectra(SpectraEvent::Predicted { prediction, .. }) => Some(*prediction),
+            Event::Predicted { prediction, .. } => Some(*prediction),
             _ => None,
         };
         heard.take().into_iter().filter_map(answer).collect()

@@ -1,5 +1,5 @@
-//! `specola embed`, `retrieve`, `translate`, `anomalies` as a script uses them: columns, exit status, and a query that is
-//! not among its own similar spectra.
+//! `specola embed`, `retrieve`, `translate`, `odd` as a script uses them: columns, exit status, a query that is not its own
+//! look-alike.
 #![cfg(feature = "cli")]
 
 mod support;
@@ -42,8 +42,8 @@ fn an_index_is_made_searched_and_added_to() {
     assert!(found.len() == 3 && found[1].starts_with("a,1,b,lrs,") && found[2].starts_with("x,1,y,xp,"), "{found:?}");
     let similarity: f64 = found[1].rsplit(',').next().and_then(|s| s.parse().ok()).expect("a number");
     assert!(similarity > 0.9 && similarity <= 1.0, "nearly the same spectrum: {similarity}");
-    let translated = lines(&specola(&["retrieve", "--index", &index, &a, "--cross"]));
-    assert!(translated.len() == 3 && translated[1..].iter().all(|line| line.contains(",xp,")), "{translated:?}");
+    let across = lines(&specola(&["retrieve", "--index", &index, &a, "--cross"]));
+    assert!(across.len() == 3 && across[1..].iter().all(|line| line.contains(",xp,")), "{across:?}");
 
     let json = lines(&specola(&["retrieve", &a, "--where", "feh=-0.5:0", "--format", "json"]));
     let row: serde_json::Value = serde_json::from_str(&json[0]).expect("JSON");
@@ -74,15 +74,15 @@ fn spectra_are_translated_and_ranked() {
     assert_eq!((xp.len(), xp[0].as_str()), (344, "id,wavelength,flux"));
     assert!(xp[1].starts_with("star,3360.00,") && xp[343].starts_with("star,10200.00,"));
     assert_eq!(lines(&specola(&["translate", &x])).len(), 1463);
-    assert_eq!(lines(&specola(&["translate", &x, "--to", "xp"])).len(), 1, "spectra of that survey are skipped");
+    assert_eq!(lines(&specola(&["translate", &x, "--to", "xp"])).len(), 1, "what is of that survey is passed over");
     assert_eq!(specola(&["translate", &a, "--to", "radio"]).status.code(), Some(2));
     let missing = specola(&["translate", &a, &folder.path().join("gone.csv").to_string_lossy()]);
     assert_eq!(missing.status.code(), Some(1), "the rest is still written");
     assert_eq!(String::from_utf8_lossy(&missing.stdout).lines().count(), 344);
 
-    let anomalies = lines(&specola(&["anomalies", &a, &x, "--format", "json"]));
-    assert_eq!(anomalies.len(), 2);
-    for line in anomalies {
+    let odd = lines(&specola(&["odd", &a, &x, "--format", "json"]));
+    assert_eq!(odd.len(), 2);
+    for line in odd {
         let row: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         assert!(row["cross"]["value"].is_number(), "one star in both surveys: {line}");
         let percentile = row["neighbour"]["percentile"].as_f64().expect("a number");
@@ -98,9 +98,9 @@ fn rows(args: &[&str]) -> (Vec<serde_json::Value>, String) {
     (rows, said)
 }
 
-/// Labels of both surveys' spectra by the pair's heads; a spectrum of no star is flagged, a node of the grid is not.
+/// Labels of both surveys' spectra by the pair's heads; what is no star at all is flagged, a node of the grid is not.
 #[test]
-fn a_pair_predicts_for_both_surveys_and_flags_spectra_outside_training() {
+fn a_pair_answers_for_both_surveys_and_flags_what_it_does_not_know() {
     let folder = Folder::new("likes-predict");
     let bump = folder.write("bump.csv", xp_csv(6000.0)).to_string_lossy().into_owned();
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/www/samples/g-dwarf.fits.gz");

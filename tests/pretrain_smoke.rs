@@ -13,19 +13,19 @@ use specola::model::encoders::{EncoderPair, Size, Variant};
 use specola::model::manifest::{Kind, ModelEntry};
 use specola::model::publish::publish;
 use specola::preprocess::grid::MODEL_PIXELS;
-use specola::result::specclip::Modality;
+use specola::result::catalogue::Modality;
 use specola::train::emulator::{EmulatorPlan, fit, measure};
-use specola::train::encoders::{EncoderPlan, PairStage, aligned};
+use specola::train::encoders::{EncoderPlan, Stage, aligned};
 use specola::train::grid::{Grid, GridArrays, Seds};
-use specola::train::grid_sampler::{Population, RequiredParts};
 use specola::train::heads::{HeadsPlan, finish};
-use specola::train::objectives::HELD_OUT_STEP;
-use specola::train::objectives::alignment::{Alignment, Encoders, Rows, Variants};
-use specola::train::objectives::autoencoder::ReconstructionObjective;
-use specola::train::objectives::masked::Masked;
-use specola::train::objectives::regression::{Labelled, Regression};
-use specola::train::pairs::{OpticalSurvey, Pair, Pairs};
-use specola::train::training_loop::{Objective, Progress, Schedule, run};
+use specola::train::lessons::HELD_OUT_STEP;
+use specola::train::lessons::alignment::{Alignment, Encoders, Rows, Variants};
+use specola::train::lessons::autoencoder::Rebuilding;
+use specola::train::lessons::masked::Masked;
+use specola::train::lessons::regression::{Labelled, Regression};
+use specola::train::pairs::{Optical, Pair, Pairs};
+use specola::train::population::{Population, Want};
+use specola::train::steps::{Lesson, Progress, Schedule, run};
 
 /// Held by each test: the device has one random number generator for the whole process, and first weights are drawn from it.
 static DEVICE: Mutex<()> = Mutex::new(());
@@ -77,7 +77,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 /// Losses of every step of a run; it is stopped by an error after `until` steps.
-fn losses<L: Objective>(
+fn losses<L: Lesson>(
     lesson: &L,
     start: impl Fn(&Device) -> L::Network,
     how: &Schedule,
@@ -99,7 +99,7 @@ fn losses<L: Objective>(
 
 /// A whole run and one that is killed between checkpoints agree in every loss, and the loss falls below `share` of the first.
 #[track_caller]
-fn learns<L: Objective>(
+fn learns<L: Lesson>(
     name: &str,
     lesson: &L,
     start: impl Fn(&Device) -> L::Network,
@@ -143,8 +143,8 @@ fn every_stage_learns_and_goes_on_where_it_was() {
     let (grid, seds) = small_grid(240);
     let emulator = emulator(&grid, &seds);
     let population = Population { grid: &grid, seds: &seds, emulator: &emulator, nodes: (0..200).collect() };
-    let pairs = Pairs { population, optical: OpticalSurvey::Mixed, between: true, seed: 5 };
-    let held_out = pairs.of_step(HELD_OUT_STEP, 16, RequiredParts::Both).expect("pairs");
+    let pairs = Pairs { population, optical: Optical::Mixed, between: true, seed: 5 };
+    let held_out = pairs.of_step(HELD_OUT_STEP, 16, Want::Both).expect("pairs");
     let spectra =
         |of: fn(&Pair) -> &[f32]| -> Vec<f32> { held_out.iter().flat_map(|p| of(p).iter().copied()).collect() };
 
@@ -158,7 +158,7 @@ fn every_stage_learns_and_goes_on_where_it_was() {
     };
     let lrs = learns("masked", &lesson, |d| Size::Tiny.lrs().init(d), &schedule(24, 5e-3, 10), 0.9);
 
-    let lesson = ReconstructionObjective { pairs: &pairs, held_out: spectra(|p| &p.xp), batch: 16 };
+    let lesson = Rebuilding { pairs: &pairs, held_out: spectra(|p| &p.xp), batch: 16 };
     let xp = learns("auto-encoder", &lesson, |d| Size::Tiny.xp().init(d), &schedule(40, 5e-3, 15), 0.5);
 
     let encoders = Encoders { lrs, xp };
@@ -177,7 +177,7 @@ fn every_stage_learns_and_goes_on_where_it_was() {
         targets: pairs.iter().flat_map(|p| [p.parameters[0] as f32, p.parameters[2] as f32]).collect(),
         labels: 2,
     };
-    let train = labelled(&pairs.of_step(0, 128, RequiredParts::Xp).expect("pairs"));
+    let train = labelled(&pairs.of_step(0, 128, Want::Xp).expect("pairs"));
     let standard = train.regressor(&[32], 0.0, &Device::flex());
     let lesson = Regression { held_out: labelled(&held_out), train, standard: standard.clone(), batch: 32, seed: 1 };
     let widths = standard.widths.clone();
@@ -199,12 +199,12 @@ fn a_pair_is_trained_measured_published_and_loaded() {
     let emulator = emulator(&grid, &seds);
     let stars = |nodes: std::ops::Range<usize>, seed: u64| Pairs {
         population: Population { grid: &grid, seds: &seds, emulator: &emulator, nodes: nodes.collect() },
-        optical: OpticalSurvey::Mixed,
+        optical: Optical::Mixed,
         between: true,
         seed,
     };
     let (learned, held_out, work, device) = (stars(0..100, 5), stars(100..120, 6), folder("pair"), Device::flex());
-    for (stage, steps) in [(PairStage::XpEncoder, 20), (PairStage::LrsEncoder, 6), (PairStage::Clip, 8)] {
+    for (stage, steps) in [(Stage::XpEncoder, 20), (Stage::LrsEncoder, 6), (Stage::Clip, 8)] {
         let plan = EncoderPlan::new(stage, Size::Tiny, steps, 8, 11);
         plan.run(&learned, &held_out, &work, &device, &mut |_| Ok(())).expect("a stage");
     }
@@ -245,7 +245,7 @@ fn a_pair_is_trained_measured_published_and_loaded() {
     let pair = EncoderPair::load(&stored, &file, &device).expect("a pair");
     assert_eq!((pair.width(), pair.shared_width(), pair.translates()), (32, 24, true));
 
-    let stars = held_out.of_step(HELD_OUT_STEP + 9, 5, RequiredParts::Both).expect("pairs");
+    let stars = held_out.of_step(HELD_OUT_STEP + 9, 5, Want::Both).expect("pairs");
     let rows = Rows::of(&stars);
     let lrs: Vec<&[f32]> = rows.lrs.chunks_exact(1462).collect();
     let xp: Vec<&[f32]> = rows.xp.chunks_exact(343).collect();
@@ -263,8 +263,8 @@ fn a_pair_is_trained_measured_published_and_loaded() {
         assert!((got - want).abs() < 0.01 * largest, "{got} {want}");
     }
     let slices: Vec<&[f32]> = embedded.iter().map(Vec::as_slice).collect();
-    let translated = block_on(pair.xp_from_lrs(&slices)).expect("flux").expect("split translates");
-    assert!(translated.len() == 5 && translated.iter().all(|f| f.len() == 343));
+    let across = block_on(pair.xp_from_lrs(&slices)).expect("flux").expect("split translates");
+    assert!(across.len() == 5 && across.iter().all(|f| f.len() == 343));
     let labels = block_on(pair.predict(Modality::Lrs, &slices)).expect("labels").expect("split has a head");
     assert!(labels.iter().all(|row| row.len() == pair.labels(Modality::Lrs).len()));
     let draws = block_on(pair.posterior(&embedded[0], 50, 1)).expect("draws").expect("there is a flow");

@@ -10,16 +10,16 @@ use std::io::Cursor;
 use burn::tensor::Device;
 use pollster::block_on;
 use serde_json::Value;
-use specola::model::specclip::{self, Head};
-use specola::result::specclip::{Method, Modality, Parameter};
-use specola::task::specclip::{Input, Measurements, Refused, SpecClip};
+use specola::model::published::{self, Head};
+use specola::result::catalogue::{Method, Modality, Parameter};
+use specola::task::published::{Input, Measurements, Refused, System};
 use support::Folder;
 use support::golden::{Io, bytes};
 use support::published::{expected, remove, unpacked};
 
-fn system(folder: &Folder, wanted: &[Parameter]) -> SpecClip<specclip::Folder> {
-    let files = specclip::Folder::new(&folder.path().join("system"));
-    SpecClip::open(files, wanted, &Device::flex()).expect("the published folder")
+fn system(folder: &Folder, wanted: &[Parameter]) -> System<published::Folder> {
+    let files = published::Folder::new(&folder.path().join("system"));
+    System::open(files, wanted, &Device::flex()).expect("the published folder")
 }
 
 fn lrs(wave: &str, case: &str, wave_is_f32: bool) -> Input {
@@ -36,7 +36,7 @@ fn xp() -> Input {
     Input::xp(&io.numbers("wave_nm"), &io.numbers("flux")).expect("an XP spectrum")
 }
 
-fn measure(system: &mut SpecClip<specclip::Folder>, inputs: &[Input]) -> Vec<Measurements> {
+fn measure(system: &mut System<published::Folder>, inputs: &[Input]) -> Vec<Measurements> {
     block_on(system.measure(inputs)).expect("an answer")
 }
 
@@ -147,7 +147,7 @@ fn the_golden_heads_give_what_pytorch_and_sbi_give() {
 }
 
 /// The warnings, one a line.
-fn said(system: &mut SpecClip<specclip::Folder>) -> String {
+fn said(system: &mut System<published::Folder>) -> String {
     system.warnings().iter().map(|w| format!("{w}\n")).collect()
 }
 
@@ -312,7 +312,7 @@ fn a_model_for_other_spectra_answers_none() {
     assert!(flat.values.is_empty() && flat.failed.len() == 23, "{flat:?}");
 }
 
-/// Needs the published files (docs/model-spec.md §3.6): compares with the numbers that the published notebook prints.
+/// The check for whoever has the published files (MODEL_SPEC §3.6): the numbers that the published notebook prints.
 ///
 /// `SPECOLA_PUBLISHED` names the folder with config.json, specclip/ and downstream_models/ of the published weights;
 /// `SPECOLA_PUBLISHED_DATA` the test data's with lrs/spec-55859-F5902_sp02-084.fits.gz and xp/sample4_txt_xp.csv. Then:
@@ -324,7 +324,7 @@ fn the_published_weights_give_the_published_numbers() {
         |name: &str| std::path::PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set")));
     let (weights, data) = (at("SPECOLA_PUBLISHED"), at("SPECOLA_PUBLISHED_DATA"));
     let mut system =
-        SpecClip::open(specclip::Folder::new(&weights), &[], &Device::flex()).expect("the published folder");
+        System::open(published::Folder::new(&weights), &[], &Device::flex()).expect("the published folder");
     let lrs: &[(&str, f64, f64)] = &[
         ("a_fe", 0.16, 0.0),
         ("c_fe", 0.15, 0.0),

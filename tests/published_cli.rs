@@ -8,7 +8,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use specola::result::specclip::Parameter;
+use specola::result::catalogue::Parameter;
 use support::Folder;
 use support::golden::{Io, bytes};
 use support::published::{expected, remove, unpacked};

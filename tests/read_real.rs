@@ -90,7 +90,7 @@ fn desi_targets_have_every_digit_and_sky_is_counted() {
     let contents = read("x", &std::fs::read(&file).unwrap()).unwrap();
     let ids: Vec<&str> = contents.spectra.iter().map(|s| s.meta.id.as_str()).collect();
     assert_eq!(ids, ["39627866878511337", "39627866878514741"]);
-    let skipped: Vec<&str> = contents.skipped.iter().map(|s| s.part.as_str()).collect();
+    let skipped: Vec<&str> = contents.skipped.iter().map(|s| s.what.as_str()).collect();
     assert_eq!(skipped, ["1 sky fibres", "2 fibres with a negative TARGETID"]);
     let star = &contents.spectra[0];
     // 3600 to 9824 Å in steps of 0.8 Å, both ends and the overlaps once.
@@ -134,7 +134,7 @@ fn what_is_not_read_is_said_in_words() {
     assert_eq!(files.len(), 4);
     for file in files {
         match read("x", &std::fs::read(&file).unwrap()) {
-            Err(e @ ReadError::Unsupported { .. }) => println!("{}: {e}", file.display()),
+            Err(e @ ReadError::Foreign { .. }) => println!("{}: {e}", file.display()),
             other => panic!("{}: {other:?}", file.display()),
         }
     }

@@ -80,7 +80,7 @@ fn every_fixture_agrees_with_astropy_and_numpy() {
             Some(ids) => {
                 let contents = contents(&path);
                 let found: Vec<&str> = contents.spectra.iter().map(|s| s.meta.id.as_str()).collect();
-                let skipped: Vec<&str> = contents.skipped.iter().map(|s| s.part.as_str()).collect();
+                let skipped: Vec<&str> = contents.skipped.iter().map(|s| s.what.as_str()).collect();
                 assert_eq!(serde_json::json!(found), serde_json::json!(ids), "{name}");
                 assert_eq!(serde_json::json!(skipped), want["skipped"], "{name}");
                 compare(name, &contents.spectra[1], want);
@@ -103,7 +103,7 @@ fn what_the_user_should_know_is_noted() {
 #[test]
 fn known_formats_that_are_not_read_are_refused_in_words() {
     match read("x", &bytes("fixtures/lamost_mrs.fits")) {
-        Err(e @ ReadError::Unsupported { .. }) => assert!(e.to_string().contains("medium-resolution"), "{e}"),
+        Err(e @ ReadError::Foreign { .. }) => assert!(e.to_string().contains("medium-resolution"), "{e}"),
         other => panic!("{other:?}"),
     }
     for (start, word) in
@@ -129,9 +129,9 @@ fn a_bad_file_in_a_zip_does_not_lose_the_good_ones() {
     let contents = contents("fixtures/mixed.zip");
     let ids: Vec<&str> = contents.spectra.iter().map(|s| s.meta.id.as_str()).collect();
     assert_eq!(ids, ["lamost_dr1", "101005001"]);
-    let skipped: Vec<&str> = contents.skipped.iter().map(|s| s.part.as_str()).collect();
+    let skipped: Vec<&str> = contents.skipped.iter().map(|s| s.what.as_str()).collect();
     assert_eq!(skipped, ["night/cut_short.fits", "night/notes.png"]);
-    assert!(contents.skipped[0].reason.contains("HDU 0"), "{}", contents.skipped[0].reason);
+    assert!(contents.skipped[0].why.contains("HDU 0"), "{}", contents.skipped[0].why);
 }
 
 #[test]

@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use specola::preprocess::conditioning::{ConditionedSpectrum, PreprocessError};
-use specola::read::{
-    LabelError, LabelTable, ReadError, SpectrumName, labels, read, read_with_sampling, sampling_name, spectra_name,
-};
+use specola::preprocess::recipe::{Opened, Refusal};
+use specola::read::{LabelError, LabelTable, Named, ReadError, labels, read, read_beside, sampling_name, spectra_name};
 use specola::spectrum::{Source, Survey};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -26,7 +24,7 @@ fn bytes(name: &str) -> Vec<u8> {
 fn coefficients_are_refused_with_the_way_to_samples() {
     for ending in ["csv", "ecsv", "fits", "vot"] {
         match read("x", &bytes(&format!("xp_continuous.{ending}"))) {
-            Err(ReadError::Unsupported { what, instead }) => {
+            Err(ReadError::Foreign { what, instead }) => {
                 assert!(
                     what.contains("XP_CONTINUOUS") && instead.contains("XP_SAMPLED"),
                     "{ending}: {what}; {instead}"
@@ -78,12 +76,12 @@ fn wavelengths_may_be_in_the_file_beside() {
     assert_eq!((name.as_str(), spectra_name(&name).as_deref()), ("night/out_sampling.csv", Some("night/out.csv")));
     assert_eq!((sampling_name("x.fits"), sampling_name(&name), spectra_name("out.csv")), (None, None, None));
 
-    let star = read_with_sampling("out.csv", spectra.as_bytes(), Some(sampling.as_bytes())).unwrap().spectra.remove(0);
+    let star = read_beside("out.csv", spectra.as_bytes(), Some(sampling.as_bytes())).unwrap().spectra.remove(0);
     assert_eq!((star.wave_vac_aa()[0], star.wave_vac_aa()[29], star.meta.survey), (4000.0, 6900.0, Survey::GaiaXp));
     // Alone, or beside something else, there are none.
     for beside in [None, Some(&b"pos,x\n1,2\n"[..])] {
         assert!(
-            read_with_sampling("out.csv", spectra.as_bytes(), beside)
+            read_beside("out.csv", spectra.as_bytes(), beside)
                 .unwrap_err()
                 .to_string()
                 .contains("30 fluxes and no wavelengths")
@@ -96,14 +94,14 @@ fn wavelengths_may_be_in_the_file_beside() {
     }
     let contents = read("x.zip", &zip.finish().unwrap().into_inner()).unwrap();
     assert_eq!((contents.spectra.len(), contents.spectra[0].wave_vac_aa()[29]), (1, 6900.0));
-    assert_eq!((contents.skipped.len(), contents.skipped[0].part.as_str()), (1, "b/x_sampling.csv"));
-    assert!(contents.skipped[0].reason.contains("together with the file of spectra"));
+    assert_eq!((contents.skipped.len(), contents.skipped[0].what.as_str()), (1, "b/x_sampling.csv"));
+    assert!(contents.skipped[0].why.contains("together with the file of spectra"));
 }
 
 #[test]
 fn no_network_is_fed_an_xp_spectrum() {
-    let refusal = ConditionedSpectrum::new(&read("x", &bytes("xp_wide.fits")).unwrap().spectra[0]).unwrap_err();
-    assert_eq!(refusal, PreprocessError::NoModel { survey: "Gaia XP" });
+    let refusal = Opened::new(&read("x", &bytes("xp_wide.fits")).unwrap().spectra[0]).unwrap_err();
+    assert_eq!(refusal, Refusal::NoModel { survey: "Gaia XP" });
     assert!(refusal.to_string().starts_with("this model takes optical spectra, and none of Gaia XP"), "{refusal}");
 }
 
@@ -120,7 +118,7 @@ fn a_radial_velocity_spectrum_of_gaia_is_none_of_xp() {
 fn a_bad_row_of_arrays_loses_only_itself() {
     let contents = read("x", &bytes("sparcl.csv")).unwrap();
     assert_eq!((contents.spectra.len(), contents.skipped.len()), (2, 1));
-    assert!(contents.skipped[0].reason.contains("cut short with “...”"), "{:?}", contents.skipped);
+    assert!(contents.skipped[0].why.contains("cut short with “...”"), "{:?}", contents.skipped);
     // The and_mask of SDSS masks nothing.
     assert!(contents.spectra[0].masked().iter().all(|bad| !bad));
     assert!(contents.spectra[0].meta.notes[0].contains("1 pixels have a mask bit"));
@@ -190,7 +188,7 @@ fn arrays_that_all_point_to_one_place_are_not_unfolded() {
     file.extend(&heap);
     let started = Instant::now();
     let contents = read("x", &file).unwrap();
-    assert!(contents.spectra.is_empty() && contents.skipped.iter().any(|s| s.reason.contains("overlap")));
+    assert!(contents.spectra.is_empty() && contents.skipped.iter().any(|s| s.why.contains("overlap")));
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
@@ -277,8 +275,7 @@ fn labels_of_every_format_agree_with_astropy() {
 #[test]
 fn labels_join_the_spectra_of_a_file() {
     let spectra = read("xp_wide.fits", &bytes("xp_wide.fits")).unwrap().spectra;
-    let named: Vec<SpectrumName> =
-        spectra.iter().map(|s| SpectrumName { id: &s.meta.id, file: "xp_wide.fits" }).collect();
+    let named: Vec<Named> = spectra.iter().map(|s| Named { id: &s.meta.id, file: "xp_wide.fits" }).collect();
     let joined = labels::join(&LabelTable::read(&bytes("labels.fits")).unwrap(), &named);
     assert_eq!(joined.matched.iter().map(|m| (m.spectrum, m.row)).collect::<Vec<_>>(), [(0, 0), (1, 1)]);
     assert_eq!(joined.rows_without_spectrum, [2]);

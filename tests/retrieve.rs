@@ -5,11 +5,11 @@ mod support;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use specola::result::specclip::Modality;
-use specola::similarity::anomaly::{NoiseFloors, Quantiles, ReferenceStats};
-use specola::similarity::index::{Bits, Index, IndexMetadata};
-use specola::similarity::map::Plane;
-use specola::similarity::search::{Hit, Norms, QueryVector, merge, nearest};
+use specola::result::catalogue::Modality;
+use specola::retrieve::index::{About, Bits, Index};
+use specola::retrieve::map::Plane;
+use specola::retrieve::oddity::{Floors, Quantiles, Usual};
+use specola::retrieve::search::{Hit, Norms, Query, merge, nearest};
 use support::golden::bytes;
 
 /// The same numbers as in the script.
@@ -36,14 +36,14 @@ fn rows(seed: u64, n: usize, width: usize) -> Vec<Vec<f32>> {
 }
 
 fn index(lrs: &[Vec<f32>], xp: &[Vec<f32>], shared: usize, bits: Bits) -> Index {
-    let about = IndexMetadata {
+    let about = About {
         name: "test".into(),
         model: "pair 1".into(),
         model_sha256: "abcdef0123".into(),
         width: lrs[0].len(),
         shared,
         labels: vec!["teff".into(), "feh".into()],
-        ..IndexMetadata::default()
+        ..About::default()
     };
     let mut index = Index::new(about, bits);
     for (modality, rows) in [(Modality::Lrs, lrs), (Modality::Xp, xp)] {
@@ -85,20 +85,20 @@ fn ten_thousand_rank_and_score_as_in_numpy() {
     let norms = Norms::of(&sixteen.lrs, width);
     for case in queries("within") {
         let own = case["query"].as_u64().expect("a row") as usize;
-        let query = QueryVector::new([lrs[own].as_slice()], width);
+        let query = Query::new([lrs[own].as_slice()], width);
         agree(&nearest(&sixteen.lrs, &norms, &query, top, |row| row != own), &case, 5e-5);
     }
     for case in queries("sets") {
         let members: Vec<usize> =
             case["query"].as_array().expect("rows").iter().filter_map(Value::as_u64).map(|q| q as usize).collect();
-        let query = QueryVector::new(members.iter().map(|q| lrs[*q].as_slice()), width);
+        let query = Query::new(members.iter().map(|q| lrs[*q].as_slice()), width);
         agree(&nearest(&sixteen.lrs, &norms, &query, top, |row| !members.contains(&row)), &case, 5e-5);
     }
     for (index, name, tolerance) in [(&sixteen, "across", 5e-5), (&eight, "across_eight", 5e-5)] {
         let norms = Norms::of(&index.xp, shared);
         for case in queries(name) {
             let own = case["query"].as_u64().expect("a row") as usize;
-            let query = QueryVector::new([lrs[own].as_slice()], shared);
+            let query = Query::new([lrs[own].as_slice()], shared);
             agree(&nearest(&index.xp, &norms, &query, top, |_| true), &case, tolerance);
         }
     }
@@ -110,7 +110,7 @@ fn equals_stand_in_the_order_of_sets_and_rows() {
     for bits in [Bits::Eight, Bits::Sixteen] {
         let index = index(&lrs, &lrs, 2, bits);
         let norms = Norms::of(&index.lrs, 2);
-        let hits = nearest(&index.lrs, &norms, &QueryVector::new([[5.0f32, 0.0].as_slice()], 2), 9, |_| true);
+        let hits = nearest(&index.lrs, &norms, &Query::new([[5.0f32, 0.0].as_slice()], 2), 9, |_| true);
         let got: Vec<(usize, f64)> = hits.iter().map(|hit| (hit.row, hit.similarity)).collect();
         assert_eq!(got, [(0, 1.0), (2, 1.0), (1, 0.0), (3, 0.0)], "a vector without a direction is like none");
         let merged = merge(vec![hits.clone(), hits], 3);
@@ -138,7 +138,7 @@ fn golden_embeddings_rank_as_in_numpy() {
         let index = index(&lamost, &gaia, width, Bits::Sixteen);
         let norms = Norms::of(&index.lrs, width);
         for (i, query) in gaia.iter().enumerate() {
-            let hits = nearest(&index.lrs, &norms, &QueryVector::new([query.as_slice()], width), 4, |_| true);
+            let hits = nearest(&index.lrs, &norms, &Query::new([query.as_slice()], width), 4, |_| true);
             let got: Vec<f32> = hits.iter().map(|hit| hit.row as f32).collect();
             assert_eq!(got, ranks[i], "{name}, query {i}");
             for hit in hits {
@@ -177,8 +177,8 @@ fn with_usual() -> Index {
     let mut index = index(&rows(5, 7, 16), &rows(6, 3, 16), 12, Bits::Eight);
     let quantiles = Quantiles::of(&[1.0, 2.0, 5.0]).expect("quantiles");
     let floor = |n: usize| vec![0.5; n];
-    index.reference_stats = Some(ReferenceStats {
-        noise_floors: NoiseFloors {
+    index.usual = Some(Usual {
+        floors: Floors {
             lrs_rebuilt: floor(1462),
             xp_rebuilt: floor(343),
             lrs_from_xp: floor(1462),
@@ -197,11 +197,7 @@ fn a_file_comes_back_as_it_was() {
         let file = index.to_file().expect("a file");
         assert!(Index::is_index(&file));
         let back = Index::parse(&file).expect("an index");
-        assert!(
-            back.about == index.about
-                && back.reference_stats == index.reference_stats
-                && back.lrs.ids() == index.lrs.ids()
-        );
+        assert!(back.about == index.about && back.usual == index.usual && back.lrs.ids() == index.lrs.ids());
         for modality in [Modality::Lrs, Modality::Xp] {
             let (a, b) = (index.rows(modality), back.rows(modality));
             for row in 0..a.len() {
@@ -252,7 +248,7 @@ proptest! {
         let Ok(index) = Index::parse(&file) else { return Ok(()) };
         for rows in [&index.lrs, &index.xp] {
             let compared = index.about.shared;
-            let query = QueryVector::new((0..rows.len().min(1)).map(|_| [0.3f32; 16].as_slice()), compared);
+            let query = Query::new((0..rows.len().min(1)).map(|_| [0.3f32; 16].as_slice()), compared);
             let found = nearest(rows, &Norms::of(rows, compared), &query, 3, |_| true);
             prop_assert!(found.iter().all(|hit| hit.similarity.abs() <= 1.0 + 1e-6));
             (0..rows.len()).for_each(|row| drop((rows.thumbnail(row), rows.labels(row).len(), rows.id(row))));

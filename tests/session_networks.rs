@@ -6,11 +6,11 @@ mod support;
 
 use burn::tensor::Device;
 use pollster::block_on;
-use specola::engine::protocol::{Event, Request, SpecClipEvent, SpecClipReport, SpecClipRequest};
-use specola::model::specclip;
+use specola::engine::{Event, NetworksReport, Request};
+use specola::model::published;
 use specola::read::read;
-use specola::result::specclip::SpecClipValue;
-use specola::task::specclip::{Input, SpecClip};
+use specola::result::catalogue::Measured;
+use specola::task::published::{Input, System};
 use support::bench::Bench;
 use support::golden::bytes;
 use support::published::unpacked;
@@ -21,13 +21,13 @@ type Files = Vec<(String, Vec<u8>)>;
 /// A session without a shipped model.
 fn bench() -> Bench {
     let mut bench = Bench::new();
-    bench.session.set_model(Err("this test has no other model".into()));
+    bench.session.model(Err("this test has no other model".into()));
     bench
 }
 
 fn drop_networks(bench: &mut Bench, files: Files) {
     let (paths, files) = files.into_iter().unzip();
-    bench.session.request(Request::SpecClip(SpecClipRequest::Add { paths }), files);
+    bench.session.request(Request::Networks { paths }, files);
 }
 
 /// Every file of a folder, below a name that a user may have given it.
@@ -44,17 +44,17 @@ fn files_below(folder: &std::path::Path, name: &str) -> Files {
     all
 }
 
-fn answers(events: &[Event]) -> Vec<(u32, Result<Vec<SpecClipValue>, String>)> {
+fn answers(events: &[Event]) -> Vec<(u32, Result<Vec<Measured>, String>)> {
     let answer = |event: &Event| match event {
-        Event::SpecClip(SpecClipEvent::Values { spectrum, values }) => Some((*spectrum, values.clone())),
+        Event::Measured { spectrum, values } => Some((*spectrum, values.clone())),
         _ => None,
     };
     events.iter().filter_map(answer).collect()
 }
 
-fn last_report(events: &[Event]) -> SpecClipReport {
+fn last_report(events: &[Event]) -> NetworksReport {
     let report = |event: &Event| match event {
-        Event::SpecClip(SpecClipEvent::Status(report)) => Some((**report).clone()),
+        Event::Networks { report } => Some((**report).clone()),
         _ => None,
     };
     events.iter().rev().find_map(report).expect("a report")
@@ -66,8 +66,8 @@ fn the_published_folder_answers_for_spectra_before_and_after_it() {
     let files = files_below(&folder.path().join("system"), "Downloads/SpecCLIP");
     let star = star_csv(3690.0, 9110.0);
     // The command line's way to the same numbers.
-    let disk = specclip::Folder::new(&folder.path().join("system"));
-    let mut system = SpecClip::open(disk, &[], &Device::flex()).expect("the published folder");
+    let disk = published::Folder::new(&folder.path().join("system"));
+    let mut system = System::open(disk, &[], &Device::flex()).expect("the published folder");
     let spectrum = read("a.csv", star.as_bytes()).expect("a spectrum").spectra.remove(0);
     let input = Input::of(&spectrum).expect("a spectrum that the published recipe takes");
     let wanted = block_on(system.measure(&[input])).expect("an answer").remove(0).values;
@@ -79,7 +79,7 @@ fn the_published_folder_answers_for_spectra_before_and_after_it() {
     drop_networks(&mut bench, files);
     let events = bench.finish();
     let report = last_report(&events);
-    assert!(report.is_complete && report.busy.is_none(), "{report:?}");
+    assert!(report.is_system && report.busy.is_none(), "{report:?}");
     assert_eq!((report.done, report.total), (1, 1));
     assert_eq!(answers(&events), [(0, Ok(wanted.clone()))]);
 
@@ -88,7 +88,7 @@ fn the_published_folder_answers_for_spectra_before_and_after_it() {
     // What the published recipe does not take is told, and nothing else is lost.
     bench.open(1, &[("short.csv", &star_csv(5000.0, 5700.0))]);
     assert!(matches!(answers(&bench.finish()).as_slice(), [(2, Err(why))] if why.contains("LAMOST")));
-    bench.ask(Request::SpecClip(SpecClipRequest::Remove));
+    bench.ask(Request::ForgetNetworks);
     bench.open(1, &[("c.csv", &star)]);
     assert_eq!(answers(&bench.finish()), []);
 }
@@ -100,11 +100,11 @@ fn a_checkpoint_alone_is_recognised_and_a_damaged_one_named() {
     let cut = whole[..whole.len() / 2].to_vec();
     drop_networks(&mut bench, vec![("lrs_encoder.ckpt".into(), whole), ("cut.ckpt".into(), cut)]);
     let report = last_report(&bench.finish());
-    assert!(!report.is_complete && report.missing.contains("specclip_model"), "{report:?}");
-    let (kind, parameters, published) = report.networks[0].content.clone().expect("a network");
+    assert!(!report.is_system && report.not_system.contains("specclip_model"), "{report:?}");
+    let (kind, parameters, published) = report.networks[0].what.clone().expect("a network");
     assert_eq!((kind.as_str(), published), ("LRS masked transformer", 42_677_013));
     // The golden file's own keys, counted by hand from its list.
     assert!(parameters > 1000 && parameters < published, "{parameters}");
     assert_eq!(report.networks[1].path, "cut.ckpt");
-    assert!(report.networks[1].content.is_err());
+    assert!(report.networks[1].what.is_err());
 }

@@ -6,12 +6,12 @@ mod support;
 
 use burn::tensor::Device;
 use pollster::block_on;
-use specola::engine::HostRequest;
-use specola::engine::protocol::{DiagnosticsEvent, DiagnosticsRequest, Event, Request, SpectraEvent, SpectraRequest};
+use specola::engine::reading_message::{ReadingEvent, ReadingRequest};
+use specola::engine::{Event, ForHost, Request};
 use specola::model::store::{Folder, Store};
+use specola::task::fit::Modeller;
 use specola::task::predict::Predictor;
 use specola::task::saliency::saliency;
-use specola::task::synthetic_model::SyntheticModel;
 use support::bench::Bench;
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/www/samples/halo-star.fits.gz");
@@ -27,71 +27,61 @@ fn predictor() -> Predictor {
     Predictor::new(entry, &weights, &Device::flex()).expect("the model")
 }
 
-fn synthetic_model() -> SyntheticModel {
-    block_on(SyntheticModel::fetch(&store(), |_, _| {})).expect("the emulator")
+fn modeller() -> Modeller {
+    block_on(Modeller::fetch(&store(), |_, _| {})).expect("the emulator")
 }
 
 /// A session with the sample answered, and its number.
 fn dropped() -> (Bench, u32) {
     let mut bench = Bench::new();
-    bench.session.set_model(Ok(predictor()));
+    bench.session.model(Ok(predictor()));
     let file = std::fs::read(SAMPLE).expect("the sample");
-    bench.session.request(
-        Request::Spectra(SpectraRequest::Open { job: 1, paths: vec!["halo-star.fits.gz".into()], columns: None }),
-        vec![file],
-    );
+    bench.session.request(Request::Open { job: 1, paths: vec!["halo-star.fits.gz".into()], columns: None }, vec![file]);
     let answered = bench.finish().into_iter().find_map(|event| match event {
-        Event::Spectra(SpectraEvent::Predicted { spectrum, .. }) => Some(spectrum),
+        Event::Predicted { spectrum, .. } => Some(spectrum),
         _ => None,
     });
     (bench, answered.expect("an answer"))
 }
 
-fn said(bench: &mut Bench) -> Vec<DiagnosticsEvent> {
+fn said(bench: &mut Bench) -> Vec<ReadingEvent> {
     let reading = |event| match event {
-        Event::Diagnostics(event) => Some(event),
+        Event::Reading(event) => Some(event),
         _ => None,
     };
     bench.finish().into_iter().filter_map(reading).collect()
 }
 
-fn ask(bench: &mut Bench, request: DiagnosticsRequest) -> Vec<DiagnosticsEvent> {
-    bench.ask(Request::Diagnostics(request));
+fn ask(bench: &mut Bench, request: ReadingRequest) -> Vec<ReadingEvent> {
+    bench.ask(Request::Reading(request));
     said(bench)
 }
 
 #[test]
 fn the_emulator_is_fetched_once_and_when_asked_for_and_its_spectrum_is_the_tasks() {
     let (mut bench, spectrum) = dropped();
-    assert_eq!(bench.session.host_request(), None, "nothing is fetched for an answer alone");
-    assert!(ask(&mut bench, DiagnosticsRequest::CheckFit { spectrum }).is_empty());
-    assert_eq!(bench.session.host_request(), Some(HostRequest::FetchEmulator { is_for_finetuning: false }));
-    block_on(bench.session.set_emulator(Err("there is no network".into())));
+    assert_eq!(bench.session.for_host(), None, "nothing is fetched for an answer alone");
+    assert!(ask(&mut bench, ReadingRequest::Fit { spectrum }).is_empty());
+    assert_eq!(bench.session.for_host(), Some(ForHost::FetchEmulator));
+    block_on(bench.session.modeller(Err("there is no network".into())));
     let events = said(&mut bench);
-    let [DiagnosticsEvent::Fit { fit: Err(why), .. }] = &events[..] else { panic!("it should be said") };
+    let [ReadingEvent::Fitted { fit: Err(why), .. }] = &events[..] else { panic!("it should be said") };
     assert_eq!(why, "there is no network");
-    let again = ask(&mut bench, DiagnosticsRequest::CheckFit { spectrum });
+    let again = ask(&mut bench, ReadingRequest::Fit { spectrum });
     assert!(again.is_empty());
-    assert_eq!(
-        bench.session.host_request(),
-        Some(HostRequest::FetchEmulator { is_for_finetuning: false }),
-        "it is tried again"
-    );
-    bench.ask(Request::Diagnostics(DiagnosticsRequest::CheckFit { spectrum }));
-    assert_eq!(bench.session.host_request(), None, "it is on its way already");
-    block_on(bench.session.set_emulator(Ok(synthetic_model())));
+    assert_eq!(bench.session.for_host(), Some(ForHost::FetchEmulator), "it is tried again");
+    bench.ask(Request::Reading(ReadingRequest::Fit { spectrum }));
+    assert_eq!(bench.session.for_host(), None, "it is on its way already");
+    block_on(bench.session.modeller(Ok(modeller())));
     let events = said(&mut bench);
-    let [DiagnosticsEvent::Fit { spectrum: of, fit: Ok(fit) }] = &events[..] else { panic!("no model spectrum") };
+    let [ReadingEvent::Fitted { spectrum: of, fit: Ok(fit) }] = &events[..] else { panic!("no model spectrum") };
     assert_eq!(*of, spectrum);
 
     let predictor = predictor();
     let star =
         specola::read::read(SAMPLE, &std::fs::read(SAMPLE).expect("the sample")).expect("read").spectra.remove(0);
     let answer = block_on(predictor.predict(&[&star])).remove(0).expect("an answer");
-    let direct = {
-        let at_rest = block_on(predictor.rest_frame(None, &[&star])).remove(0).expect("at rest");
-        synthetic_model().check_fit(&at_rest, &star, &answer).expect("labels")
-    };
+    let direct = block_on(modeller().fit(&predictor, &star, &answer)).expect("at rest").expect("labels");
     assert!(**fit == direct, "the session's is the task's");
     let chi2 = fit.chi2_red.expect("the file has errors");
     assert!(chi2 < 2.0 && !fit.is_poor && fit.is_inside, "χ² {chi2}");
@@ -101,24 +91,22 @@ fn the_emulator_is_fetched_once_and_when_asked_for_and_its_spectrum_is_the_tasks
 #[test]
 fn slopes_need_no_emulator_and_what_cannot_be_told_is_said() {
     let (mut bench, spectrum) = dropped();
-    let events = ask(&mut bench, DiagnosticsRequest::Saliency { spectrum, target: "feh".into() });
-    let [DiagnosticsEvent::Saliency { saliency: Ok(got), .. }] = &events[..] else { panic!("no slopes") };
-    assert_eq!(bench.session.host_request(), None);
+    let events = ask(&mut bench, ReadingRequest::Saliency { spectrum, target: "feh".into() });
+    let [ReadingEvent::Salient { saliency: Ok(got), .. }] = &events[..] else { panic!("no slopes") };
+    assert_eq!(bench.session.for_host(), None);
     let star =
         specola::read::read(SAMPLE, &std::fs::read(SAMPLE).expect("the sample")).expect("read").spectra.remove(0);
-    let direct = block_on(saliency(&predictor(), None, None, &star, "feh")).expect("at rest").expect("a label");
+    let direct = block_on(saliency(&predictor(), &star, "feh")).expect("at rest").expect("a label");
     assert_eq!((&got.target, &got.by), (&direct.target, &direct.by));
     assert!(got.slope.iter().zip(&direct.slope).all(|(a, b)| a.to_bits() == b.to_bits()));
 
     for (target, id, hint) in [("ca_fe", spectrum, "choose another label"), ("feh", spectrum + 9, "drop it again")] {
-        let events = ask(&mut bench, DiagnosticsRequest::Saliency { spectrum: id, target: target.into() });
-        let [DiagnosticsEvent::Saliency { saliency: Err(why), .. }] = &events[..] else {
-            panic!("it should be refused")
-        };
+        let events = ask(&mut bench, ReadingRequest::Saliency { spectrum: id, target: target.into() });
+        let [ReadingEvent::Salient { saliency: Err(why), .. }] = &events[..] else { panic!("it should be refused") };
         assert!(why.contains(hint), "{why}");
     }
-    bench.ask(Request::Diagnostics(DiagnosticsRequest::CheckFit { spectrum }));
-    bench.ask(Request::Spectra(SpectraRequest::Clear));
-    block_on(bench.session.set_emulator(Ok(synthetic_model())));
+    bench.ask(Request::Reading(ReadingRequest::Fit { spectrum }));
+    bench.ask(Request::Clear);
+    block_on(bench.session.modeller(Ok(modeller())));
     assert!(said(&mut bench).is_empty(), "what was forgotten is not answered");
 }

@@ -9,19 +9,16 @@ use std::rc::Rc;
 
 use pollster::block_on;
 
-use specola::engine::EngineError;
-use specola::engine::HostRequest;
-use specola::engine::finetuning::TrainerLink;
-use specola::engine::protocol::{
-    DiagnosticsEvent, DiagnosticsRequest, Event, FinetuneEvent, FinetuneJob, FinetuneRequest, Request, SpecClipRequest,
-    SpectraEvent, SpectraRequest,
-};
-use specola::engine::trainer::{Trainer, TrainerCommand, TrainerStatus};
+use specola::engine::reading_message::{ReadingEvent, ReadingRequest};
+use specola::engine::teach_message::{TeachEvent, TeachOrder, TeachRequest};
+use specola::engine::teaching::TrainerLink;
+use specola::engine::trainer::{Order, Report, Trainer};
+use specola::engine::{Event, ForHost, Request};
 use specola::model::store::{Folder, Store};
-use specola::result::finetune::{LabelWarning, Settings, Strategy, StrategyComparison, SubsetCut};
+use specola::result::teach::{BakeOff, Cut, Remark, Settings, Strategy};
 use specola::result::{Flag, Label, ModelCard, Prediction};
+use specola::task::fit::Modeller;
 use specola::task::predict::Predictor;
-use specola::task::synthetic_model::SyntheticModel;
 use support::bench::Bench;
 
 const STARS: usize = 30;
@@ -45,9 +42,8 @@ fn model(name: &str) -> Predictor {
     Predictor::new(entry, &weights, &burn::tensor::Device::flex()).expect("the model")
 }
 
-fn synthetic_model() -> Result<SyntheticModel, EngineError> {
-    let store = Store::new(Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models")));
-    block_on(SyntheticModel::fetch(&store, |_, _| {})).map_err(EngineError::Unavailable)
+fn modeller() -> Result<Modeller, String> {
+    block_on(Modeller::fetch(&Store::new(Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models"))), |_, _| {}))
 }
 
 /// How deep Mg b is in star `i`: what is to be learned.
@@ -71,14 +67,14 @@ fn star(i: usize) -> String {
 /// A trainer in this process: what the session sent it, and itself.
 struct Hand {
     number: u32,
-    orders: Rc<RefCell<VecDeque<TrainerCommand>>>,
+    orders: Rc<RefCell<VecDeque<Order>>>,
     trainer: Trainer,
 }
 
-struct Link(Rc<RefCell<VecDeque<TrainerCommand>>>);
+struct Link(Rc<RefCell<VecDeque<Order>>>);
 
 impl TrainerLink for Link {
-    fn send(&self, order: &TrainerCommand) {
+    fn send(&self, order: &Order) {
         self.0.borrow_mut().push_back(order.clone());
     }
 }
@@ -92,7 +88,7 @@ struct School {
 impl School {
     fn new(trainers: u32, table: &str) -> Self {
         let mut bench = Bench::new();
-        bench.session.set_model(Ok(predictor()));
+        bench.session.model(Ok(predictor()));
         let stars: Vec<(String, String)> = (0..STARS).map(|i| (format!("star-{i}.csv"), star(i))).collect();
         let mut files: Vec<(&str, &str)> = stars.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         files.push(("labels.csv", table));
@@ -104,42 +100,38 @@ impl School {
 
     fn hire(&mut self, number: u32) {
         let orders = Rc::new(RefCell::new(VecDeque::new()));
-        self.bench.session.connect_trainer(number, Box::new(Link(orders.clone())));
+        self.bench.session.trainer(number, Box::new(Link(orders.clone())));
         self.hands.push(Hand { number, orders, trainer: Trainer::new(predictor()) });
     }
 
-    fn ask(&mut self, request: FinetuneRequest) {
-        self.bench.ask(Request::Finetune(request));
+    fn ask(&mut self, request: TeachRequest) {
+        self.bench.ask(Request::Teaching(request));
     }
 
     /// Fetches what the session wants; true when it wanted something.
     fn fetch(&mut self) -> bool {
-        match self.bench.session.host_request() {
-            Some(HostRequest::FetchEmulator { is_for_finetuning: true }) => {
-                block_on(self.bench.session.set_emulator(synthetic_model()));
-                true
-            }
-            Some(HostRequest::FetchBaseModel(name)) => {
-                block_on(self.bench.session.add_base_model(Ok(model(&name))));
-                true
-            }
-            _ => false,
+        if self.bench.session.for_host() == Some(ForHost::FetchEmulatorToTeach) {
+            block_on(self.bench.session.modeller(modeller()));
+            return true;
         }
+        let Some(name) = self.bench.session.wanted() else { return false };
+        block_on(self.bench.session.fetched(Ok(model(&name))));
+        true
     }
 
     /// One round of everybody's work; the reports that came of it are handed over unless `hold` keeps them.
-    fn round(&mut self, held: Option<&mut Vec<(u32, TrainerStatus)>>) -> bool {
+    fn round(&mut self, held: Option<&mut Vec<(u32, Report)>>) -> bool {
         let mut works = self.fetch();
         works |= block_on(self.bench.session.step());
         let mut reports = Vec::new();
         for hand in &mut self.hands {
             while let Some(order) = hand.orders.borrow_mut().pop_front() {
-                if let TrainerCommand::Start { base: Some(base), .. } = &order
+                if let Order::Begin { base: Some(base), .. } = &order
                     && hand.trainer.base() != base
                 {
-                    hand.trainer.set_predictor(model(base));
+                    hand.trainer.change(model(base));
                 }
-                hand.trainer.command(order);
+                hand.trainer.order(order);
             }
             let mut tell = |report| reports.push((hand.number, report));
             works |= block_on(hand.trainer.step(&mut tell));
@@ -149,7 +141,7 @@ impl School {
             Some(held) => held.extend(reports),
             None => {
                 for (number, report) in reports {
-                    block_on(self.bench.session.trainer_status(number, report));
+                    block_on(self.bench.session.report(number, report));
                 }
             }
         }
@@ -167,13 +159,13 @@ fn table() -> String {
     format!("id,feh,pair\n{rows}")
 }
 
-fn order(strategies: &[Strategy]) -> FinetuneJob {
-    FinetuneJob {
+fn order(strategies: &[Strategy]) -> TeachOrder {
+    TeachOrder {
         base: None,
         target: "feh".into(),
         groups: Some("pair".into()),
         strategies: strategies.to_vec(),
-        settings: Settings { epochs: 12, head_width: 32, ..Settings::default() },
+        settings: Settings { epochs: 12, hidden: 32, ..Settings::default() },
         folds: 3,
         seeds: vec![1],
         cut: None,
@@ -181,11 +173,11 @@ fn order(strategies: &[Strategy]) -> FinetuneJob {
     }
 }
 
-fn teaching(events: Vec<Event>) -> Vec<FinetuneEvent> {
+fn teaching(events: Vec<Event>) -> Vec<TeachEvent> {
     events
         .into_iter()
         .filter_map(|event| match event {
-            Event::Finetune(event) => Some(event),
+            Event::Teaching(event) => Some(event),
             _ => None,
         })
         .collect()
@@ -195,9 +187,9 @@ fn feh(p: &Prediction) -> f64 {
     p.get(Label::Feh).expect("[Fe/H]").value
 }
 
-fn last_verdict(events: &[FinetuneEvent]) -> &StrategyComparison {
+fn last_verdict(events: &[TeachEvent]) -> &BakeOff {
     let found = events.iter().rev().find_map(|event| match event {
-        FinetuneEvent::Comparison(bake_off) => Some(bake_off),
+        TeachEvent::Compared(bake_off) => Some(bake_off),
         _ => None,
     });
     found.expect("a verdict")
@@ -205,7 +197,7 @@ fn last_verdict(events: &[FinetuneEvent]) -> &StrategyComparison {
 
 fn predictions(events: &[Event]) -> Vec<(u32, &Prediction)> {
     let found = events.iter().filter_map(|event| match event {
-        Event::Spectra(SpectraEvent::Predicted { spectrum, prediction }) => Some((*spectrum, &**prediction)),
+        Event::Predicted { spectrum, prediction } => Some((*spectrum, &**prediction)),
         _ => None,
     });
     found.collect()
@@ -218,28 +210,28 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
     let shipped: Vec<(u32, Prediction)> = predictions(&first).into_iter().map(|(i, p)| (i, p.clone())).collect();
     assert_eq!(shipped.len(), STARS);
     let columns = teaching(first).into_iter().find_map(|event| match event {
-        FinetuneEvent::Columns(columns) => Some(columns),
+        TeachEvent::Columns(columns) => Some(columns),
         _ => None,
     });
     let columns = columns.expect("what the table offers");
     let told: Vec<_> = columns.iter().map(|c| (c.name.as_str(), c.numbers, c.distinct)).collect();
     assert_eq!(told, [("feh", 30, 30), ("pair", 30, 15)]);
 
-    school.ask(FinetuneRequest::Compare(Box::new(order(&[Strategy::ZeroShot, Strategy::Residual]))));
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::ZeroShot, Strategy::Residual]))));
     let events = teaching(school.finish());
-    let Some(FinetuneEvent::Started { spectra, trainings: 6, .. }) =
-        events.iter().find(|e| matches!(e, FinetuneEvent::Started { .. }))
+    let Some(TeachEvent::Begun { spectra, trainings: 6, .. }) =
+        events.iter().find(|e| matches!(e, TeachEvent::Begun { .. }))
     else {
         panic!("not begun: {events:?}");
     };
     assert_eq!(spectra.len(), STARS);
-    assert!(events.iter().any(|e| matches!(e, FinetuneEvent::Epoch { .. })));
-    assert_eq!(events.last(), Some(&FinetuneEvent::Finished { cancelled: false }));
+    assert!(events.iter().any(|e| matches!(e, TeachEvent::Epoch { .. })));
+    assert_eq!(events.last(), Some(&TeachEvent::Ended { cancelled: false }));
     let bake_off = last_verdict(&events);
     assert_eq!(bake_off.truth, (0..STARS).map(depth).collect::<Vec<_>>());
     let sigma = |strategy| {
         let score = bake_off.scores.iter().find(|s| s.strategy == strategy).expect("a score");
-        (score.subsets[0].sigma.value.hypot(score.subsets[0].bias.value), score.out_of_fold.iter().flatten().count())
+        (score.regimes[0].sigma.value.hypot(score.regimes[0].bias.value), score.out_of_fold.iter().flatten().count())
     };
     let ((before, all), (after, all_after)) = (sigma(Strategy::ZeroShot), sigma(Strategy::Residual));
     assert_eq!((all, all_after), (STARS, STARS));
@@ -251,7 +243,7 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
         assert!((zero[row].expect("out of fold") - said).abs() < 1e-4);
     }
 
-    school.ask(FinetuneRequest::Apply { strategy: Strategy::Residual });
+    school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
     let events = school.finish();
     let taught: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
     assert_eq!(taught.len(), STARS);
@@ -261,12 +253,12 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
     };
     assert!(off(&taught) < 0.5 * off(&shipped), "{} {}", off(&taught), off(&shipped));
     for ((_, now), (_, then)) in taught.iter().zip(&shipped) {
-        assert!(now.flags.contains(&Flag::FinetunedModel));
-        let before = now.finetuned.as_ref().and_then(|t| t.before).expect("what the shipped model says");
+        assert!(now.flags.contains(&Flag::Taught));
+        let before = now.taught.as_ref().and_then(|t| t.before).expect("what the shipped model says");
         assert!((before - feh(then)).abs() < ROUNDING);
     }
     let in_use = teaching(events).into_iter().find_map(|event| match event {
-        FinetuneEvent::AdapterApplied { card, file, sha256 } => Some((card, file, sha256)),
+        TeachEvent::InUse { card, file, sha256 } => Some((card, file, sha256)),
         _ => None,
     });
     let (card, file, sha256) = in_use.expect("an adapter in use");
@@ -275,10 +267,10 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
     // The label is the depth of Mg b: with more flux in that line what was taught rises less than what was shipped, over
     // all stars.
     let slopes_of = |school: &mut School, star: usize| {
-        let request = DiagnosticsRequest::Saliency { spectrum: taught[star].0, target: "feh".into() };
-        school.bench.ask(Request::Diagnostics(request));
+        let request = ReadingRequest::Saliency { spectrum: taught[star].0, target: "feh".into() };
+        school.bench.ask(Request::Reading(request));
         let salient = |event| match event {
-            Event::Diagnostics(DiagnosticsEvent::Saliency { saliency, .. }) => saliency.ok(),
+            Event::Reading(ReadingEvent::Salient { saliency, .. }) => saliency.ok(),
             _ => None,
         };
         school.finish().into_iter().find_map(salient).expect("slopes")
@@ -298,59 +290,50 @@ fn strategies_are_compared_by_two_trainers_and_the_taught_model_answers_until_un
     let mean = changes.iter().sum::<f64>() / STARS as f64;
     assert!(mean < -0.1, "{mean}");
 
-    school.ask(FinetuneRequest::RemoveAdapter);
+    school.ask(TeachRequest::Forget);
     let events = school.finish();
     let again: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
     let shipped_slopes = slopes_of(&mut school, 7);
     assert!(shipped_slopes.before.is_none() && shipped_slopes.slope == before && shipped_slopes.by == by);
     for ((_, now), (_, then)) in again.iter().zip(&shipped) {
-        assert!((feh(now) - feh(then)).abs() < ROUNDING && now.finetuned.is_none() && now.flags == then.flags);
+        assert!((feh(now) - feh(then)).abs() < ROUNDING && now.taught.is_none() && now.flags == then.flags);
     }
 
     // As it came with a session, if it is the one.
-    let load = |sha256: &str| Request::Finetune(FinetuneRequest::Load { sha256: Some(sha256.into()) });
+    let load = |sha256: &str| Request::Teaching(TeachRequest::Load { sha256: Some(sha256.into()) });
     school.bench.session.request(load("00"), vec![file.clone()]);
     let told = teaching(school.finish());
-    assert!(
-        matches!(&told[..], [FinetuneEvent::Failed(why)] if why.contains("not the one that was saved")),
-        "{told:?}"
-    );
+    assert!(matches!(&told[..], [TeachEvent::Failed(why)] if why.contains("not the one that was saved")), "{told:?}");
     school.bench.session.request(load(&sha256), vec![file.clone()]);
     let restored = predictions(&school.finish()).into_iter().map(|(i, p)| (i, p.clone())).collect::<Vec<_>>();
     assert!(restored == taught, "the same to the last bit");
-    school.ask(FinetuneRequest::RemoveAdapter);
+    school.ask(TeachRequest::Forget);
     school.finish();
 
     // On a page that has never had the emulator it waits for that, and is asked for again when it could not be had.
     let mut fresh = School::new(0, &table());
     fresh.finish();
-    for emulator in [Err("there is no network".into()), synthetic_model()] {
+    for emulator in [Err("there is no network".into()), modeller()] {
         fresh.bench.session.request(load(&sha256), vec![file.clone()]);
         assert!(teaching(fresh.bench.finish()).is_empty(), "it waits");
-        assert_eq!(fresh.bench.session.host_request(), Some(HostRequest::FetchEmulator { is_for_finetuning: true }));
+        assert_eq!(fresh.bench.session.for_host(), Some(ForHost::FetchEmulatorToTeach));
         let is_there = emulator.is_ok();
-        block_on(fresh.bench.session.set_emulator(emulator));
+        block_on(fresh.bench.session.modeller(emulator));
         let events = fresh.finish();
-        let failed = FinetuneEvent::Failed("there is no network".into());
+        let failed = TeachEvent::Failed("there is no network".into());
         assert_eq!(teaching(events.clone()).contains(&failed), !is_there);
         let now: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
         assert!(now == if is_there { taught.clone() } else { Vec::new() }, "the same to the last bit, or nothing");
     }
 
     // The saved file, dropped again among networks, answers as before.
-    school
-        .bench
-        .session
-        .request(Request::SpecClip(SpecClipRequest::Add { paths: vec!["kept.safetensors".into()] }), vec![file]);
+    school.bench.session.request(Request::Networks { paths: vec!["kept.safetensors".into()] }, vec![file]);
     let events = school.finish();
     let loaded: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
     assert!(loaded == taught, "the same to the last bit");
-    school
-        .bench
-        .session
-        .request(Request::Finetune(FinetuneRequest::Load { sha256: None }), vec![b"no adapter".to_vec()]);
+    school.bench.session.request(Request::Teaching(TeachRequest::Load { sha256: None }), vec![b"no adapter".to_vec()]);
     let told = teaching(school.finish());
-    assert!(matches!(&told[..], [FinetuneEvent::Failed(why)] if why.contains("not a Specola adapter")), "{told:?}");
+    assert!(matches!(&told[..], [TeachEvent::Failed(why)] if why.contains("no adapter of Specola")), "{told:?}");
 }
 
 /// Another model than that which answers is taught, answers for what it was taught and for as long as its adapter is in use,
@@ -360,20 +343,20 @@ fn another_base_is_fetched_taught_and_left_again() {
     let mut school = School::new(1, &table());
     let first: Vec<Prediction> = predictions(&school.finish()).into_iter().map(|(_, p)| p.clone()).collect();
     let shipped: Vec<f64> = first.iter().map(feh).collect();
-    school.bench.session.set_base_models(cards());
-    let cut = Some(SubsetCut { column: "pair".into(), at: 7.0 });
-    let order = FinetuneJob { base: Some("lrs-mlp".into()), cut, ..order(&[Strategy::ZeroShot, Strategy::Residual]) };
-    school.ask(FinetuneRequest::Compare(Box::new(order)));
+    school.bench.session.offer(cards());
+    let cut = Some(Cut { column: "pair".into(), at: 7.0 });
+    let order = TeachOrder { base: Some("lrs-mlp".into()), cut, ..order(&[Strategy::ZeroShot, Strategy::Residual]) };
+    school.ask(TeachRequest::Compare(Box::new(order)));
     let told = teaching(school.finish());
-    let subsets = &last_verdict(&told).scores[0].subsets;
-    let parts: Vec<(&str, usize)> = subsets.iter().map(|r| (r.subset.as_str(), r.n)).collect();
+    let regimes = &last_verdict(&told).scores[0].regimes;
+    let parts: Vec<(&str, usize)> = regimes.iter().map(|r| (r.regime.as_str(), r.n)).collect();
     assert_eq!(parts[parts.len() - 2..], [("pair < 7", 14), ("pair ≥ 7", 16)]);
-    school.ask(FinetuneRequest::Apply { strategy: Strategy::Residual });
+    school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
     let events = school.finish();
     let taught: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
     assert!(taught.len() == STARS && taught.iter().all(|(_, p)| p.model.starts_with("lrs-mlp 2 + feh")));
     let file = teaching(events).into_iter().find_map(|event| match event {
-        FinetuneEvent::AdapterApplied { file, .. } => Some(file),
+        TeachEvent::InUse { file, .. } => Some(file),
         _ => None,
     });
     let file = file.expect("an adapter in use");
@@ -389,29 +372,23 @@ fn another_base_is_fetched_taught_and_left_again() {
     let other = model("lrs-mlp");
     let zero = &last_verdict(&told).scores[0].out_of_fold;
     for ((_, now), zero) in taught.iter().zip(zero) {
-        let before = now.finetuned.as_ref().and_then(|t| t.before).expect("what that model says");
+        let before = now.taught.as_ref().and_then(|t| t.before).expect("what that model says");
         assert!((before - zero.expect("out of fold")).abs() < 1e-4);
         assert!(now.model_sha256 != other.entry().sha256, "the adapter's own");
     }
-    school.ask(FinetuneRequest::RemoveAdapter);
+    school.ask(TeachRequest::Forget);
     let again: Vec<f64> = predictions(&school.finish()).iter().map(|(_, p)| feh(p)).collect();
     assert!(again.iter().zip(&shipped).all(|(now, then)| (now - then).abs() < ROUNDING));
 
     let mut fresh = School::new(0, &table());
     fresh.finish();
-    fresh.bench.session.request(
-        Request::SpecClip(SpecClipRequest::Add { paths: vec!["kept.safetensors".into()] }),
-        vec![file.clone()],
-    );
+    fresh.bench.session.request(Request::Networks { paths: vec!["kept.safetensors".into()] }, vec![file.clone()]);
     let told = teaching(fresh.finish());
     let is_refused =
-        |told: &[FinetuneEvent]| matches!(told, [FinetuneEvent::Failed(why)] if why.contains("belongs to lrs-mlp"));
+        |told: &[TeachEvent]| matches!(told, [TeachEvent::Failed(why)] if why.contains("belongs to lrs-mlp"));
     assert!(is_refused(&told), "nobody offers its model: {told:?}");
-    fresh.bench.session.set_base_models(cards());
-    fresh
-        .bench
-        .session
-        .request(Request::SpecClip(SpecClipRequest::Add { paths: vec!["kept.safetensors".into()] }), vec![file]);
+    fresh.bench.session.offer(cards());
+    fresh.bench.session.request(Request::Networks { paths: vec!["kept.safetensors".into()] }, vec![file]);
     let events = fresh.finish();
     let loaded: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
     assert!(loaded == taught, "the same to the last bit");
@@ -419,36 +396,32 @@ fn another_base_is_fetched_taught_and_left_again() {
     // One that cannot be fetched ends in words.
     let mut school = School::new(1, &table());
     school.finish();
-    school.bench.session.set_base_models(cards());
-    school.ask(FinetuneRequest::Compare(Box::new(FinetuneJob {
+    school.bench.session.offer(cards());
+    school.ask(TeachRequest::Compare(Box::new(TeachOrder {
         base: Some("lrs-mlp".into()),
         ..self::order(&[Strategy::ZeroShot])
     })));
-    assert_eq!(school.bench.session.host_request(), Some(HostRequest::FetchBaseModel("lrs-mlp".into())));
-    assert_ne!(
-        school.bench.session.host_request(),
-        Some(HostRequest::FetchBaseModel("lrs-mlp".into())),
-        "asked for once"
-    );
-    block_on(school.bench.session.add_base_model(Err("no way there".into())));
+    assert_eq!(school.bench.session.wanted().as_deref(), Some("lrs-mlp"));
+    assert_eq!(school.bench.session.wanted(), None, "asked for once");
+    block_on(school.bench.session.fetched(Err("no way there".into())));
     let told = teaching(school.finish());
-    assert!(matches!(&told[..], [.., FinetuneEvent::Failed(why)] if why == "no way there"), "{told:?}");
+    assert!(matches!(&told[..], [.., TeachEvent::Failed(why)] if why == "no way there"), "{told:?}");
 }
 
 #[test]
 fn what_was_learned_before_a_stop_counts_and_late_reports_do_not_mix() {
     let mut school = School::new(1, &table());
     school.finish();
-    let settings = Settings { epochs: 500, patience: 500, head_width: 32, ..Settings::default() };
-    let long = FinetuneJob { settings, ..order(&[Strategy::ZeroShot, Strategy::Residual]) };
-    school.ask(FinetuneRequest::Compare(Box::new(long)));
+    let settings = Settings { epochs: 500, patience: 500, hidden: 32, ..Settings::default() };
+    let long = TeachOrder { settings, ..order(&[Strategy::ZeroShot, Strategy::Residual]) };
+    school.ask(TeachRequest::Compare(Box::new(long)));
     let is_under_way = |school: &School| {
         let epochs = school
             .bench
             .heard
             .borrow()
             .iter()
-            .filter(|e| matches!(e, Event::Finetune(FinetuneEvent::Epoch { .. })))
+            .filter(|e| matches!(e, Event::Teaching(TeachEvent::Epoch { .. })))
             .count();
         epochs > 5
     };
@@ -456,74 +429,66 @@ fn what_was_learned_before_a_stop_counts_and_late_reports_do_not_mix() {
         assert!(school.round(None), "it came to an end by itself");
     }
     school.bench.heard.take();
-    school.ask(FinetuneRequest::Stop);
+    school.ask(TeachRequest::Stop);
     let told = teaching(school.bench.heard.take());
-    assert_eq!(told, [FinetuneEvent::Finished { cancelled: true }], "at once");
+    assert_eq!(told, [TeachEvent::Ended { cancelled: true }], "at once");
     let mut held = Vec::new();
     while school.round(Some(&mut held)) {}
     assert!(!held.is_empty(), "the stopped training has its say");
 
     // Another comparison began before it came.
-    school.ask(FinetuneRequest::Compare(Box::new(order(&[Strategy::ZeroShot]))));
-    while !school.bench.heard.borrow().iter().any(|e| matches!(e, Event::Finetune(FinetuneEvent::Started { .. }))) {
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::ZeroShot]))));
+    while !school.bench.heard.borrow().iter().any(|e| matches!(e, Event::Teaching(TeachEvent::Begun { .. }))) {
         school.round(None);
     }
     for (number, report) in held {
-        block_on(school.bench.session.trainer_status(number, report));
+        block_on(school.bench.session.report(number, report));
     }
     let told = teaching(school.finish());
     let bake_off = last_verdict(&told);
     assert_eq!(bake_off.scores.iter().map(|s| s.strategy).collect::<Vec<_>>(), [Strategy::ZeroShot]);
-    assert_eq!(told.last(), Some(&FinetuneEvent::Finished { cancelled: false }));
+    assert_eq!(told.last(), Some(&TeachEvent::Ended { cancelled: false }));
 }
 
 #[test]
 fn what_is_stopped_is_not_put_into_use() {
     let mut school = School::new(1, &table());
     school.finish();
-    school.ask(FinetuneRequest::Compare(Box::new(order(&[Strategy::Residual]))));
-    assert!(teaching(school.finish()).iter().any(|event| matches!(event, FinetuneEvent::Comparison(_))));
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::Residual]))));
+    assert!(teaching(school.finish()).iter().any(|event| matches!(event, TeachEvent::Compared(_))));
     // In the middle of its training; then, when it was finished but not yet heard of.
     for rounds in [3, 1000] {
-        school.ask(FinetuneRequest::Apply { strategy: Strategy::Residual });
+        school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
         let mut held = Vec::new();
         for _ in 0..rounds {
             school.round(Some(&mut held));
         }
-        school.ask(FinetuneRequest::Stop);
+        school.ask(TeachRequest::Stop);
         for (number, report) in held {
-            block_on(school.bench.session.trainer_status(number, report));
+            block_on(school.bench.session.report(number, report));
         }
         let events = teaching(school.finish());
-        assert!(
-            !events.iter().any(|event| matches!(event, FinetuneEvent::AdapterApplied { .. })),
-            "{rounds}: {events:?}"
-        );
+        assert!(!events.iter().any(|event| matches!(event, TeachEvent::InUse { .. })), "{rounds}: {events:?}");
     }
-    school.ask(FinetuneRequest::Apply { strategy: Strategy::Residual });
+    school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
     let events = teaching(school.finish());
-    assert!(events.iter().any(|event| matches!(event, FinetuneEvent::AdapterApplied { .. })), "{events:?}");
+    assert!(events.iter().any(|event| matches!(event, TeachEvent::InUse { .. })), "{events:?}");
 }
 
 #[test]
 fn what_is_said_of_forgotten_spectra_ends_with_a_word() {
     let mut school = School::new(1, &table());
     school.finish();
-    school.ask(FinetuneRequest::Compare(Box::new(order(&[Strategy::Residual]))));
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::Residual]))));
     for _ in 0..3 {
         school.round(None);
     }
-    school.bench.ask(Request::Spectra(SpectraRequest::Clear));
+    school.bench.ask(Request::Clear);
     let events = school.finish();
-    let at = events.iter().position(|event| matches!(event, Event::Spectra(SpectraEvent::Cleared))).expect("the word");
+    let at = events.iter().position(|event| matches!(event, Event::Cleared)).expect("the word");
     let after = &events[at + 1..];
     assert!(
-        !after.iter().any(|e| matches!(
-            e,
-            Event::Spectra(SpectraEvent::Added { .. })
-                | Event::Spectra(SpectraEvent::LabelTables { .. })
-                | Event::Finetune(_)
-        )),
+        !after.iter().any(|e| matches!(e, Event::Found { .. } | Event::Tables { .. } | Event::Teaching(_))),
         "{after:?}"
     );
 }
@@ -532,26 +497,26 @@ fn what_is_said_of_forgotten_spectra_ends_with_a_word() {
 fn a_trainer_that_is_lost_leaves_its_work_to_the_others() {
     let mut school = School::new(2, &table());
     school.finish();
-    school.ask(FinetuneRequest::Compare(Box::new(order(&[Strategy::ZeroShot, Strategy::Residual]))));
-    while !school.bench.heard.borrow().iter().any(|e| matches!(e, Event::Finetune(FinetuneEvent::Trained { .. }))) {
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::ZeroShot, Strategy::Residual]))));
+    while !school.bench.heard.borrow().iter().any(|e| matches!(e, Event::Teaching(TeachEvent::Trained { .. }))) {
         school.round(None);
     }
     school.hands.remove(1);
-    school.ask(FinetuneRequest::TrainerLost { trainer: 1 });
+    school.ask(TeachRequest::TrainerLost { trainer: 1 });
     let told = teaching(school.finish());
     let bake_off = last_verdict(&told);
     for score in &bake_off.scores {
         assert_eq!(score.out_of_fold.iter().flatten().count(), STARS, "{:?}", score.strategy);
     }
     // And when the last one goes, it ends in words.
-    school.ask(FinetuneRequest::Compare(Box::new(order(&[Strategy::Residual]))));
-    while !school.bench.heard.borrow().iter().any(|e| matches!(e, Event::Finetune(FinetuneEvent::Started { .. }))) {
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::Residual]))));
+    while !school.bench.heard.borrow().iter().any(|e| matches!(e, Event::Teaching(TeachEvent::Begun { .. }))) {
         school.round(None);
     }
     school.hands.clear();
-    school.ask(FinetuneRequest::TrainerLost { trainer: 0 });
+    school.ask(TeachRequest::TrainerLost { trainer: 0 });
     let told = teaching(school.finish());
-    assert_eq!(told.last(), Some(&FinetuneEvent::Finished { cancelled: true }));
+    assert_eq!(told.last(), Some(&TeachEvent::Ended { cancelled: true }));
 }
 
 /// Without an emulator the network alone is gone by, and that is said.
@@ -559,21 +524,21 @@ fn a_trainer_that_is_lost_leaves_its_work_to_the_others() {
 fn teaching_goes_on_without_an_emulator() {
     let mut school = School::new(1, &table());
     school.finish();
-    school.ask(FinetuneRequest::Compare(Box::new(order(&[Strategy::Residual]))));
+    school.ask(TeachRequest::Compare(Box::new(order(&[Strategy::Residual]))));
     assert!(teaching(school.bench.finish()).is_empty(), "it waits for the emulator");
-    assert_eq!(school.bench.session.host_request(), Some(HostRequest::FetchEmulator { is_for_finetuning: true }));
-    block_on(school.bench.session.set_emulator(Err("there is no network".into())));
+    assert_eq!(school.bench.session.for_host(), Some(ForHost::FetchEmulatorToTeach));
+    block_on(school.bench.session.modeller(Err("there is no network".into())));
     let events = teaching(school.finish());
     let said = events.iter().find_map(|event| match event {
-        FinetuneEvent::Started { warnings, .. } => Some(warnings.clone()),
+        TeachEvent::Begun { remarks, .. } => Some(remarks.clone()),
         _ => None,
     });
     let said = said.expect("it begins");
-    assert!(said.contains(&LabelWarning::NoEmulator { why: "there is no network".into() }), "{said:?}");
-    assert_eq!(events.last(), Some(&FinetuneEvent::Finished { cancelled: false }));
-    school.ask(FinetuneRequest::Apply { strategy: Strategy::Residual });
+    assert!(said.contains(&Remark::NoEmulator { why: "there is no network".into() }), "{said:?}");
+    assert_eq!(events.last(), Some(&TeachEvent::Ended { cancelled: false }));
+    school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
     let card = teaching(school.finish()).into_iter().find_map(|event| match event {
-        FinetuneEvent::AdapterApplied { card, .. } => Some(card),
+        TeachEvent::InUse { card, .. } => Some(card),
         _ => None,
     });
     assert_eq!(card.expect("an adapter in use").emulator, None);
@@ -584,10 +549,10 @@ fn labels_that_teach_nothing_are_refused_in_words() {
     let same: String = (0..STARS).map(|i| format!("star-{i},0.5\n")).collect();
     let mut school = School::new(1, &format!("id,feh\n{same}"));
     school.finish();
-    school.ask(FinetuneRequest::Compare(Box::new(FinetuneJob { groups: None, ..order(&[Strategy::Residual]) })));
+    school.ask(TeachRequest::Compare(Box::new(TeachOrder { groups: None, ..order(&[Strategy::Residual]) })));
     let told = teaching(school.finish());
-    let Some(FinetuneEvent::Refused(warnings)) = told.last() else { panic!("{told:?}") };
-    assert!(warnings.iter().any(|r| matches!(r, LabelWarning::Constant { n: STARS, .. })), "{warnings:?}");
+    let Some(TeachEvent::Refused(remarks)) = told.last() else { panic!("{told:?}") };
+    assert!(remarks.iter().any(|r| matches!(r, Remark::Constant { n: STARS, .. })), "{remarks:?}");
 }
 
 /// In the middle of a landscape is what was taught: its error there is that of its answers, which the session gives by another
@@ -596,44 +561,44 @@ fn labels_that_teach_nothing_are_refused_in_words() {
 fn the_loss_is_looked_at_around_what_was_taught() {
     let mut school = School::new(2, &table());
     school.finish();
-    let settings = Settings { epochs: 12, head_width: 32, lora_rank: 8, gp_correction: false, ..Settings::default() };
-    school.ask(FinetuneRequest::ScanLandscape { strategy: Strategy::Lora });
+    let settings = Settings { epochs: 12, hidden: 32, rank: 8, closed_form: false, ..Settings::default() };
+    school.ask(TeachRequest::Survey { strategy: Strategy::Lora });
     let told = teaching(school.finish());
-    assert!(matches!(&told[..], [FinetuneEvent::Failed(why)] if why.contains("compare strategies first")), "{told:?}");
+    assert!(matches!(&told[..], [TeachEvent::Failed(why)] if why.contains("compare strategies first")), "{told:?}");
     let strategies = [Strategy::ZeroShot, Strategy::Residual, Strategy::Lora];
-    school.ask(FinetuneRequest::Compare(Box::new(FinetuneJob { settings, ..order(&strategies) })));
+    school.ask(TeachRequest::Compare(Box::new(TeachOrder { settings, ..order(&strategies) })));
     school.finish();
     for strategy in [Strategy::Residual, Strategy::Lora] {
-        school.ask(FinetuneRequest::Apply { strategy });
+        school.ask(TeachRequest::Adopt { strategy });
         let events = school.finish();
         let answers = predictions(&events).into_iter().map(|(i, p)| (feh(p) - depth(i as usize)).powi(2));
         let squares: Vec<f64> = answers.collect();
         let mse = squares.iter().sum::<f64>() / squares.len() as f64;
-        school.ask(FinetuneRequest::ScanLandscape { strategy });
+        school.ask(TeachRequest::Survey { strategy });
         let told = teaching(school.finish());
-        assert!(told.iter().any(|e| matches!(e, FinetuneEvent::Scanning { done: 210, total: 441 })));
-        assert!(!told.iter().any(|e| matches!(e, FinetuneEvent::Epoch { .. })), "its losses are known already");
-        let Some(FinetuneEvent::Landscape(found)) = told.last() else { panic!("no landscape of {strategy:?}") };
+        assert!(told.iter().any(|e| matches!(e, TeachEvent::Surveying { done: 210, total: 441 })));
+        assert!(!told.iter().any(|e| matches!(e, TeachEvent::Epoch { .. })), "its losses are known already");
+        let Some(TeachEvent::Landscape(found)) = told.last() else { panic!("no landscape of {strategy:?}") };
         assert_eq!((found.strategy, found.spectra, found.mse.len()), (strategy, STARS, 441));
         let centre = found.centre().expect("a centre");
         assert!((centre - mse).abs() < 5e-3 * mse, "{strategy:?}: {centre} in the middle, {mse} of its answers");
         let highest = found.mse.iter().copied().fold(0.0, f64::max);
         assert!(highest > 1.01 * centre, "{strategy:?}: {highest} at most, {centre} in the middle");
     }
-    school.ask(FinetuneRequest::ScanLandscape { strategy: Strategy::ZeroShot });
+    school.ask(TeachRequest::Survey { strategy: Strategy::ZeroShot });
     let told = teaching(school.finish());
-    assert!(matches!(&told[..], [FinetuneEvent::Failed(why)] if why.contains("trains no weights")), "{told:?}");
+    assert!(matches!(&told[..], [TeachEvent::Failed(why)] if why.contains("nothing is taught")), "{told:?}");
 
     // Told to stop, it says no more, and the next one begins.
-    school.ask(FinetuneRequest::ScanLandscape { strategy: Strategy::Residual });
-    let is_under_way = |e: &Event| matches!(e, Event::Finetune(FinetuneEvent::Scanning { done: 21.., .. }));
+    school.ask(TeachRequest::Survey { strategy: Strategy::Residual });
+    let is_under_way = |e: &Event| matches!(e, Event::Teaching(TeachEvent::Surveying { done: 21.., .. }));
     while !school.bench.heard.borrow().iter().any(is_under_way) {
         assert!(school.round(None), "it came to an end by itself");
     }
     school.bench.heard.take();
-    school.ask(FinetuneRequest::Stop);
+    school.ask(TeachRequest::Stop);
     let told = teaching(school.finish());
     assert!(told.is_empty(), "{told:?}");
-    school.ask(FinetuneRequest::Apply { strategy: Strategy::Residual });
-    assert!(teaching(school.finish()).iter().any(|e| matches!(e, FinetuneEvent::AdapterApplied { .. })));
+    school.ask(TeachRequest::Adopt { strategy: Strategy::Residual });
+    assert!(teaching(school.finish()).iter().any(|e| matches!(e, TeachEvent::InUse { .. })));
 }

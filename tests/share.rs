@@ -5,9 +5,9 @@ mod results;
 
 use results::{record, records, view};
 use specola::result::Label;
-use specola::share::link::{LinkError, LinkTooLargeError, decode, encode, limit};
+use specola::share::link::{LinkError, NoLink, decode, encode, limit};
 use specola::share::session::{Session, Writer};
-use specola::share::{Outcome, Record, numbers};
+use specola::share::{Answer, Record, numbers};
 
 fn link(n: usize, limit: usize) -> specola::share::link::Link {
     let (records, views): (Vec<Record>, Vec<_>) = (records(n), (0..n).map(view).collect());
@@ -29,7 +29,7 @@ fn links_are_as_short_as_promised() {
     let results: Vec<_> = records.iter().map(|r| (r, None)).collect();
     match encode(&results, limit(50)) {
         Ok(link) => println!("50 results without spectra: {} characters", link.fragment.len()),
-        Err(LinkTooLargeError::TooLong(n, _)) => println!("50 results without spectra: {n} characters, too long"),
+        Err(NoLink::TooLong(n, _)) => println!("50 results without spectra: {n} characters, too long"),
         Err(other) => panic!("{other}"),
     }
 }
@@ -50,7 +50,7 @@ fn a_link_holds_what_the_table_shows() {
         for label in Label::ALL {
             assert_eq!(then.numbers(label), now.record.numbers(label), "{label:?}");
         }
-        if let (Outcome::Predicted(then), Outcome::Predicted(now)) = (&then.outcome, &now.record.outcome) {
+        if let (Answer::Predicted(then), Answer::Predicted(now)) = (&then.answer, &now.record.answer) {
             assert_eq!((&then.model, &then.model_sha256), (&now.model, &now.model_sha256));
         }
         let shown = now.view();
@@ -72,7 +72,7 @@ fn a_link_made_before_opens_as_it_was() {
     assert_eq!(shared.len(), 3);
     assert_eq!(shared[0].record.summary.meta.id, record(0).summary.meta.id);
     assert_eq!(shared[0].record.numbers(Label::Teff), record(0).numbers(Label::Teff));
-    assert!(matches!(shared[2].record.outcome, Outcome::Refused(_)));
+    assert!(matches!(shared[2].record.answer, Answer::Refused(_)));
 }
 
 /// Prints the link of the test above, to be run when the format gets a new version.
@@ -154,8 +154,8 @@ fn hostile_payloads_under_a_good_checksum_give_a_message() {
     assert_eq!(decode(&seal(&vec![0; 64 << 20])), Err(LinkError::Damaged("it unpacks to more than any link holds")));
     assert!(matches!(decode(&"x".repeat(1 << 20)), Err(LinkError::TooLong(_))));
     assert!(matches!(decode("#s7.AAAA"), Err(LinkError::Version(v)) if v == "7"));
-    assert!(matches!(decode("#not-used"), Err(LinkError::NotALink)));
-    assert!(matches!(encode(&[], 100), Err(LinkTooLargeError::Nothing)));
+    assert!(matches!(decode("#not-used"), Err(LinkError::Foreign)));
+    assert!(matches!(encode(&[], 100), Err(NoLink::Nothing)));
 }
 
 #[test]
@@ -169,9 +169,9 @@ fn a_session_reopens_exactly() {
     for (i, view) in views.iter().enumerate().filter(|(i, _)| *i != 5) {
         writer.curves(i, view).expect("curves can be written");
     }
-    let (bytes, n_with_curves) = writer.finish().expect("a session ends");
-    assert_eq!(n_with_curves, 11);
-    assert!(Session::has_signature(&bytes));
+    let (bytes, with_curves) = writer.finish().expect("a session ends");
+    assert_eq!(with_curves, 11);
+    assert!(Session::begins(&bytes));
     let mut session = Session::open(bytes).expect("it opens");
     // Through text, so that NaN equals NaN.
     assert_eq!(format!("{:?}", session.contents.records), format!("{made:?}"));

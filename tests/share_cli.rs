@@ -9,8 +9,8 @@ use serde_json::Value;
 use specola::model::store::{Folder as Models, Store};
 use specola::result::Summary;
 use specola::share::link::{encode, limit};
-use specola::share::{Outcome, Record};
-use specola::spectrum::{Medium, Source, Sourced, Spectrum};
+use specola::share::{Answer, Record};
+use specola::spectrum::{Known, Medium, Source, Spectrum};
 use specola::task::predict::Predictor;
 use support::{Folder, star_csv, write_untrained_model};
 
@@ -45,8 +45,8 @@ fn link(folder: &Folder, names: &[&str], told: impl Fn(Spectrum) -> Spectrum) ->
             let bytes = std::fs::read(folder.path().join(&path)).expect("the star is there");
             let spectrum = told(specola::read::read(&path, &bytes).expect("it is a spectrum").spectra.remove(0));
             let answer = block_on(predictor.predict(&[&spectrum])).remove(0);
-            let outcome = answer.map_or_else(|why| Outcome::Refused(why.to_string()), Outcome::Predicted);
-            let record = Record { summary: Summary::of(&path, &spectrum), outcome, snr: None };
+            let answer = answer.map_or_else(|why| Answer::Refused(why.to_string()), Answer::Predicted);
+            let record = Record { summary: Summary::of(&path, &spectrum), answer, snr: None };
             (record, block_on(predictor.view(&spectrum)))
         })
         .collect();
@@ -84,7 +84,7 @@ fn tables_hold_every_row_and_say_so() {
 #[test]
 fn a_link_is_verified_against_its_files() {
     let folder = stars("verify");
-    let in_air = link(&folder, &["a"], |s| s.with_medium(Sourced::new(Medium::Air, Source::User)));
+    let in_air = link(&folder, &["a"], |s| s.with_medium(Known::new(Medium::Air, Source::User)));
     let output = run(&folder, &["verify", &in_air, "stars"]);
     assert_eq!(verdicts(&output), [("a".to_owned(), "same".to_owned())], "what the user said counts: {output:?}");
     let link = link(&folder, &["a", "red", "c"], |spectrum| spectrum);

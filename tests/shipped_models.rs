@@ -8,12 +8,12 @@ use pollster::block_on;
 use specola::model::store::{Folder, Store};
 use specola::plot::SlopeCurves;
 use specola::preprocess::grid;
-use specola::result::diagnostics::ModelFit;
+use specola::result::reading::ModelFit;
 use specola::result::{Flag, Label, Prediction};
-use specola::spectrum::{Medium, Meta, Source, Sourced, Spectrum};
-use specola::task::predict::{PredictError, Predictor};
+use specola::spectrum::{Known, Medium, Meta, Source, Spectrum};
+use specola::task::fit::Modeller;
+use specola::task::predict::{NoPrediction, Predictor};
 use specola::task::saliency::saliency;
-use specola::task::synthetic_model::SyntheticModel;
 
 fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -29,7 +29,7 @@ fn predictors() -> Vec<Predictor> {
     manifest.predictors().map(load).collect()
 }
 
-fn answer(model: &Predictor, spectrum: &Spectrum) -> Result<Prediction, PredictError> {
+fn answer(model: &Predictor, spectrum: &Spectrum) -> Result<Prediction, NoPrediction> {
     block_on(model.predict(&[spectrum])).pop().expect("one answer for one spectrum")
 }
 
@@ -84,11 +84,7 @@ fn hot_stars_and_m_dwarfs_are_flagged_and_metal_poor_stars_are_not() {
     let is_flagged = |id: &str| {
         let star = library.iter().find(|star| star.meta.id == id).expect("the star");
         let got = answer(model, star).expect("an answer");
-        let note = got
-            .processing_history
-            .iter()
-            .find(|entry| entry.step == "kind of star")
-            .map(|entry| entry.description.as_str());
+        let note = got.ledger.iter().find(|entry| entry.step == "kind of star").map(|entry| entry.did.as_str());
         println!("{id}: {note:?}");
         assert_eq!(note.is_some(), got.flags.contains(&Flag::OutOfTraining), "{id}: {note:?}");
         note.is_some()
@@ -103,8 +99,8 @@ fn hot_stars_and_m_dwarfs_are_flagged_and_metal_poor_stars_are_not() {
     }
 }
 
-fn synthetic_model() -> SyntheticModel {
-    block_on(SyntheticModel::fetch(&Store::new(Folder::new(project("models"))), |_, _| {})).expect("the emulator")
+fn modeller() -> Modeller {
+    block_on(Modeller::fetch(&Store::new(Folder::new(project("models"))), |_, _| {})).expect("the emulator")
 }
 
 /// The samples are nodes of the emulator's grid with noise of known size: at the truth χ² is near that of noise (carbon, nitrogen
@@ -113,7 +109,7 @@ fn synthetic_model() -> SyntheticModel {
 fn the_model_spectrum_of_a_sample_fits_at_its_true_labels_and_at_no_other() {
     let index = std::fs::read(project("www/samples/index.json")).expect("the list of samples");
     let samples: serde_json::Value = serde_json::from_slice(&index).expect("JSON");
-    let (synthetic_model, models) = (synthetic_model(), predictors());
+    let (modeller, models) = (modeller(), predictors());
     for sample in samples.as_array().expect("a list") {
         let file = sample["file"].as_str().expect("a name");
         let star = read(&project("www/samples").join(file));
@@ -129,25 +125,24 @@ fn the_model_spectrum_of_a_sample_fits_at_its_true_labels_and_at_no_other() {
                 };
                 estimate.value = truth + off;
             }
-            let at_rest = block_on(model.rest_frame(None, &[&star])).remove(0).expect("at rest");
-            synthetic_model.check_fit(&at_rest, &star, &at).expect("labels")
+            block_on(modeller.fit(model, &star, &at)).expect("at rest").expect("labels")
         };
         let right = fit(0.0, 0.0);
         let chi2 = |fit: &ModelFit| fit.chi2_red.expect("the sample has errors");
         let (cool, rich) = (fit(-900.0, 0.0), fit(0.0, 1.4));
         println!(
-            "{file}: χ² {:.3}, rms {:.4}, excess_residual {:.2}; 900 K too cool χ² {:.1}, excess_residual {:.2}; 1.4 dex too metal-rich χ² {:.1}, excess_residual {:.2}",
+            "{file}: χ² {:.3}, rms {:.4}, misfit {:.2}; 900 K too cool χ² {:.1}, misfit {:.2}; 1.4 dex too metal-rich χ² {:.1}, misfit {:.2}",
             chi2(&right),
             right.rms,
-            right.excess_residual,
+            right.misfit,
             chi2(&cool),
-            cool.excess_residual,
+            cool.misfit,
             chi2(&rich),
-            rich.excess_residual
+            rich.misfit
         );
         assert!((0.8..2.0).contains(&chi2(&right)) && !right.is_poor, "{file}: {}", chi2(&right));
         assert!(right.pixels > 1400 && right.is_inside);
-        assert!(cool.is_poor && chi2(&cool) > 2.0 * chi2(&right), "{file}: {}", cool.excess_residual);
+        assert!(cool.is_poor && chi2(&cool) > 2.0 * chi2(&right), "{file}: {}", cool.misfit);
         assert!(!fit(3000.0, 0.0).is_inside);
     }
 }
@@ -168,9 +163,8 @@ fn slopes_of_the_shipped_models_are_differences_of_answers_and_sit_on_lines() {
     let wave: Vec<f32> = grid::model_wave_vac_aa().iter().map(|w| *w as f32).collect();
     for model in predictors() {
         for (name, star) in &stars {
-            let found =
-                block_on(saliency(&model, None, None, star, "feh")).expect("at rest").expect("a label of the model");
-            let norm = block_on(model.rest_frame_flux(&[star])).remove(0).expect("at rest").norm;
+            let found = block_on(saliency(&model, star, "feh")).expect("at rest").expect("a label of the model");
+            let norm = block_on(model.at_rest(&[star])).remove(0).expect("at rest").norm;
             let column = model.outputs().iter().position(|l| *l == Label::Feh).expect("[Fe/H]");
             let network = model.label_network();
             let size = found.slope.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>().sqrt();
@@ -195,7 +189,7 @@ fn slopes_of_the_shipped_models_are_differences_of_answers_and_sit_on_lines() {
             let known = is_on(&["Hβ", "Hγ", "Hδ", "Mg b", "Ca I", "Fe I", "Fe II"]);
             assert!(known * 2 > features.len() && is_on(&["Hβ"]) > 0, "{}", said.join(", "));
         }
-        assert!(block_on(saliency(&model, None, None, &stars[0].1, "rv")).expect("at rest").is_none());
+        assert!(block_on(saliency(&model, &stars[0].1, "rv")).expect("at rest").is_none());
     }
 }
 
@@ -228,7 +222,7 @@ fn a_shifted_spectrum_changes_its_velocity_alone() {
 fn what_is_no_star_of_the_grid_is_flagged_or_refused() {
     let model = predictors().remove(0);
     let wave: Vec<f64> = (0..2000).map(|i| 10f64.powf(3.59 + 1e-4 * f64::from(i))).collect();
-    let meta = || Meta { medium: Sourced::new(Medium::Vacuum, Source::File), ..Meta::unknown("test", "test") };
+    let meta = || Meta { medium: Known::new(Medium::Vacuum, Source::File), ..Meta::unknown("test", "test") };
     let spectrum = |flux: &dyn Fn(f64) -> f64| {
         let flux = wave.iter().map(|w| flux(*w)).collect();
         Spectrum::new(meta(), wave.clone(), flux, Some(vec![1e4; wave.len()]), None).expect("a spectrum")

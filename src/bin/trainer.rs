@@ -1,5 +1,5 @@
 //! A worker that trains (`src/engine/training.rs`).
 
 fn main() {
-    specola::engine::trainer_worker::start();
+    specola::engine::training::start();
 }

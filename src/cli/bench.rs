@@ -5,7 +5,6 @@ use std::hint::black_box;
 use std::io::Write;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -15,39 +14,37 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-use super::files::{LoadedFiles, for_each_part};
-use super::predict::predict_all;
-use super::similarity::{Form, Tools};
-use super::{ModelsDir, RunOutcome, finetune, output};
+use super::files::{Loaded, for_each_part};
+use super::likes::{Form, Tools};
+use super::predict::answer_all;
+use super::{ModelsDir, Outcome, finetune, output};
 use crate::model::emulator::{EMULATOR_RESOLVING_POWER, Emulator, usual_labels};
 use crate::preprocess::resample::FWHM_OVER_SIGMA;
 use crate::preprocess::stats::median;
 use crate::result::Label;
-use crate::result::finetune::{Cell, Settings, Strategy, Task};
+use crate::result::teach::{Cell, Settings, Strategy, Task};
 use crate::spectrum::Spectrum;
-use crate::task::finetune::feature_cache::FeatureCache;
-use crate::task::finetune::labelled_set::{LabelledSet, LabelledSpectrum};
-use crate::task::finetune::split::Split;
-use crate::task::finetune::training::Training;
-use crate::task::pipeline::Pipeline;
+use crate::task::likes::encode::{self, prepare};
 use crate::task::predict::{LabelInput, Predictor};
-use crate::task::similarity::encoders::{self, prepare};
-use crate::task::synthetic_model::SyntheticModel;
-use crate::train::simulate::{self, IntrinsicSpectrum, survey_like};
+use crate::task::teach::classroom::Classroom;
+use crate::task::teach::lesson::{Example, Lesson};
+use crate::task::teach::split::Split;
+use crate::task::teach::training::Training;
+use crate::train::simulate::{self, Star, survey_like};
 
-/// Simulated stars, also the size of the labelled set.
+/// Made-up stars: as many labels as teaching has.
 const STARS: usize = 100;
 
 /// Fewest runs of a case, however long they take.
 const FEWEST_RUNS: usize = 3;
 
-/// Time this machine: opening the model, reading, predicting, embedding, fine-tuning
+/// Time what the program does here: opening the model, reading, answering, embedding, teaching
 #[derive(Debug, clap::Args)]
 pub(super) struct Bench {
-    /// Spectra to read, predict and embed [default: 100 simulated LAMOST-like spectra]
+    /// Spectra to read, answer and embed [default: 100 made-up stars as LAMOST would see them]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Time for each case, s; each case runs three times or more
+    /// Time for each case, s; none runs fewer than three times
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     seconds: f64,
     /// Form of the results
@@ -58,21 +55,21 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
+    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let a_day = 0.0..=86_400.0;
         ensure!(a_day.contains(&self.seconds), "--seconds takes a number of seconds, such as 2");
-        let synthetic_model = self.models.emulator()?;
-        let (stars, feh) = made_up(synthetic_model.emulator())?;
+        let modeller = self.models.emulator()?;
+        let (stars, feh) = made_up(modeller.emulator())?;
         let mut out = output::open(None)?;
         if self.format == Form::Csv {
             writeln!(out, "case,spectra,runs,ms_median,ms_fastest,spectra_per_s")?;
         }
 
-        let pipeline = Pipeline::new(Arc::new(self.models.load(None)?.1));
+        let mut predictor = self.models.load(None)?.1;
         self.time(&mut out, "open the model", 0, || self.models.load(None))?;
-        let mut outcome = RunOutcome::Complete;
+        let mut outcome = Outcome::Complete;
         let spectra = if self.files.is_empty() {
-            let loaded = |spectrum: &Spectrum| LoadedFiles { file: "made up".into(), spectrum: spectrum.clone() };
+            let loaded = |spectrum: &Spectrum| Loaded { file: "made up".into(), spectrum: spectrum.clone() };
             stars.iter().map(loaded).collect()
         } else {
             let start = Instant::now();
@@ -81,28 +78,28 @@ impl Bench {
             outcome = read;
             spectra
         };
-        self.time(&mut out, "answer one", 1, || Ok(predict_all(&pipeline, &spectra[..1], false)))?;
-        self.time(&mut out, "answer all", spectra.len(), || Ok(predict_all(&pipeline, &spectra, false)))?;
+        self.time(&mut out, "answer one", 1, || Ok(answer_all(&predictor, &spectra[..1])))?;
+        self.time(&mut out, "answer all", spectra.len(), || Ok(answer_all(&predictor, &spectra)))?;
         let tools = Tools::load(&self.models, None)?;
         self.time(&mut out, "embed all", spectra.len(), || {
-            spectra.chunks(encoders::BATCH).try_for_each(|batch| {
+            spectra.chunks(encode::BATCH).try_for_each(|batch| {
                 let batch: Vec<&Spectrum> = batch.iter().map(|loaded| &loaded.spectrum).collect();
-                let input = block_on(prepare(&tools.predictor, &batch)).into_iter().flatten().collect();
-                black_box(block_on(tools.bundle.encoders.encode(input))?);
+                let seen = block_on(prepare(&tools.predictor, &batch)).into_iter().flatten().collect();
+                black_box(block_on(tools.kit.encoders.encode(seen))?);
                 anyhow::Ok(())
             })
         })?;
 
-        let predictor = pipeline.predictor();
+        predictor.emulate(modeller);
         let stars: Vec<&Spectrum> = stars.iter().collect();
-        let held = || Ok(block_on(predictor.inputs(&stars, Some(&synthetic_model))));
+        let held = || Ok(block_on(predictor.inputs_to_refine(&stars)));
         self.time(&mut out, "hold against the emulator", STARS, held)?;
-        let room = classroom(predictor, &synthetic_model, held()?.into_iter().collect::<Result<_, _>>()?, &feh)?;
+        let room = classroom(&predictor, held()?.into_iter().collect::<Result<_, _>>()?, &feh)?;
         let settings = Settings::default();
         for strategy in [Strategy::Residual, Strategy::Lora, Strategy::Full] {
             self.time(&mut out, &format!("teach, {}", strategy.name()), STARS, || {
                 let task = Task { strategy, fold: None, seed: settings.seed, labels: None };
-                let split = Split::hold_out(&room.labelled_set, 0.0, None, settings.validation, settings.seed);
+                let split = Split::hold_out(&room.lesson, 0.0, None, settings.validation, settings.seed);
                 finetune::run(Training::new(room.clone(), task, split, &settings)?)
             })?;
         }
@@ -110,7 +107,7 @@ impl Bench {
     }
 
     /// The user's own spectra.
-    fn read(&self) -> anyhow::Result<(Vec<LoadedFiles>, RunOutcome)> {
+    fn read(&self) -> anyhow::Result<(Vec<Loaded>, Outcome)> {
         let spectra = RefCell::new(Vec::new());
         let outcome = for_each_part(&self.files, |part, _| {
             spectra.borrow_mut().extend(part);
@@ -174,23 +171,18 @@ fn made_up(emulator: &Emulator) -> anyhow::Result<(Vec<Spectrum>, Vec<f64>)> {
         let (teff_k, feh) = (rng.random_range(4500.0..7000.0), rng.random_range(-2.0..0.4));
         let (labels, _) = usual_labels(teff_k, rng.random_range(1.5..4.8), feh, rng.random_range(0.0..0.4));
         let flux = emulator.flux(&labels);
-        let star = IntrinsicSpectrum { log10: &log10, flux: &flux, sigma_dex: Box::new(move |_| sigma_dex) };
+        let star = Star { log10: &log10, flux: &flux, sigma_dex: Box::new(move |_| sigma_dex) };
         let rv_kms = rng.random_range(-200.0..200.0);
         let circumstances = survey_like(rv_kms, 0.0, &mut rng);
-        let input = simulate::spectrum(&star, &circumstances, &mut rng);
-        stars.push((input.context("the emulator's spectrum is no spectrum")?, feh));
+        let seen = simulate::spectrum(&star, &circumstances, &mut rng);
+        stars.push((seen.context("the emulator's spectrum is no spectrum")?, feh));
     }
     Ok(stars.into_iter().unzip())
 }
 
 /// The made-up stars with their [Fe/H], before the network.
-fn classroom(
-    predictor: &Predictor,
-    emulator: &SyntheticModel,
-    inputs: Vec<LabelInput>,
-    feh: &[f64],
-) -> anyhow::Result<Rc<FeatureCache>> {
-    let example = |(i, (input, feh)): (usize, (LabelInput, &f64))| LabelledSpectrum {
+fn classroom(predictor: &Predictor, inputs: Vec<LabelInput>, feh: &[f64]) -> anyhow::Result<Rc<Classroom>> {
+    let example = |(i, (input, feh)): (usize, (LabelInput, &f64))| Example {
         id: format!("star {i}"),
         group: String::new(),
         input,
@@ -199,8 +191,8 @@ fn classroom(
         cut: None,
     };
     let examples = inputs.into_iter().zip(feh).enumerate().map(example).collect();
-    let labelled_set = LabelledSet::new(Label::Feh.name(), examples);
-    let (labelled_set, _) = labelled_set.ok().context("the made-up stars cannot be learned from")?;
-    let labelled_set = labelled_set.with_emulator(Some(emulator.title().into()));
-    Ok(Rc::new(block_on(FeatureCache::new(predictor, labelled_set, &Device::flex()))?))
+    let lesson = Lesson::new(Label::Feh.name(), examples);
+    let (lesson, _) = lesson.ok().context("the made-up stars cannot be learned from")?;
+    let lesson = lesson.held_against(predictor.modeller().map(|m| m.title().into()));
+    Ok(Rc::new(block_on(Classroom::new(predictor, lesson, &Device::flex()))?))
 }

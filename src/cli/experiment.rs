@@ -1,33 +1,30 @@
-//! `specola experiment`: repeats the experiments behind design choices.
+//! `specola experiment`: repeats the experiments that choices rest on.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
-use super::{ModelsDir, RunOutcome};
+use super::{ModelsDir, Outcome};
 use crate::result::Label;
-use crate::result::finetune::Settings;
+use crate::result::teach::Settings;
 use crate::task::predict::Predictor;
-use crate::task::synthetic_model::SyntheticModel;
 use crate::train::emulator;
 use crate::train::experiment;
 use crate::train::grid::Grid;
+use crate::train::library::read_labelled;
 use crate::train::pretrain::Amount;
-use crate::train::reference_index::read_labelled;
 use crate::train::report::with_section;
 use crate::train::transfer::{self, Comparison};
 use crate::train::transfer_case::Case;
 
-mod search_timing;
-mod similarity;
+mod likes;
 
-/// Repeat an experiment behind a design choice; prints Markdown
+/// Repeat an experiment that a choice rests on; prints Markdown
 #[derive(Debug, Args)]
 pub(super) struct Experiment {
-    /// File to write the section into as well, in place of the earlier one (models/report/experiments.md)
+    /// Page to put the section into as well, in the place of its own earlier one (models/MODELS.md)
     #[arg(long, value_name = "FILE", global = true)]
     report: Option<PathBuf>,
     #[command(subcommand)]
@@ -38,14 +35,14 @@ pub(super) struct Experiment {
 enum Which {
     Outputs(Outputs),
     /// The transfer study's table: strategies by number of labelled stars
-    Transfer(FinetuneArgs),
+    Transfer(Teaching),
     /// The transfer study's ablations: rank, width, learning rate
-    Ablation(FinetuneArgs),
-    Retrieval(similarity::Retrieval),
-    Search(search_timing::Search),
+    Ablation(Teaching),
+    Retrieval(likes::Retrieval),
+    Search(likes::Search),
 }
 
-/// Data that the network is fine-tuned on.
+/// What the network is taught.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum CaseName {
     /// Real stars of the MILES library
@@ -54,7 +51,7 @@ enum CaseName {
     Desi,
 }
 
-/// Seeds, and the text that they were parsed from.
+/// Seeds, and how they were written.
 #[derive(Debug, Clone)]
 struct Seeds {
     text: String,
@@ -62,35 +59,26 @@ struct Seeds {
 }
 
 impl Seeds {
-    /// Largest number of seeds.
-    const MAX: usize = 1000;
+    /// Most of them.
+    const MOST: usize = 1000;
 
     fn parse(text: &str) -> Result<Self, String> {
         let part = |part: &str| -> Option<Vec<u64>> {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
-            Some((first.trim().parse().ok()?..=last.trim().parse().ok()?).take(Self::MAX + 1).collect())
+            Some((first.trim().parse().ok()?..=last.trim().parse().ok()?).take(Self::MOST + 1).collect())
         };
         let all: Option<Vec<Vec<u64>>> = text.split(',').map(part).collect();
-        let all = all.map(|all| all.concat()).filter(|all| (1..=Self::MAX).contains(&all.len()));
+        let all = all.map(|all| all.concat()).filter(|all| (1..=Self::MOST).contains(&all.len()));
         Ok(Self { text: text.into(), all: all.ok_or("write seeds as 1,2,5 or 1-40, 1000 at most")? })
     }
 }
 
-/// Accepts the names of strategies; `closed-form` is the earlier name of `gp`.
-fn strategy_parser() -> impl TypedValueParser<Value = String> {
-    let values = transfer::WAYS.map(|(name, _)| match name {
-        "gp" => PossibleValue::new(name).alias("closed-form"),
-        _ => PossibleValue::new(name),
-    });
-    PossibleValuesParser::new(values).map(|name| if name == "closed-form" { "gp".into() } else { name })
-}
-
 #[derive(Debug, Args)]
-struct FinetuneArgs {
-    /// Model to fine-tune
+struct Teaching {
+    /// Model to teach
     #[arg(long, value_name = "NAME", default_value = "lrs-mlp-synthetic")]
     model: String,
-    /// Data to fine-tune on
+    /// What it is taught
     #[arg(long, value_enum, default_value = "miles")]
     case: CaseName,
     /// Labelled real stars, miles.npz
@@ -99,58 +87,60 @@ struct FinetuneArgs {
     /// Their labels, CSV
     #[arg(long, value_name = "FILE", requires = "library")]
     labels: Option<PathBuf>,
-    /// The synthetic grid, spectra.npz, that DESI-like spectra are simulated from
+    /// The synthetic grid, spectra.npz, that DESI-like stars are made of
     #[arg(long, value_name = "FILE", required_if_eq("case", "desi"))]
     grid: Option<PathBuf>,
-    /// Labels to fine-tune (transfer)
+    /// Labels to teach (transfer)
     #[arg(long, value_name = "LABELS", value_delimiter = ',', default_value = "teff,logg,feh,alpha_fe")]
     targets: Vec<String>,
     /// Numbers of labelled stars
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "25,100")]
     sizes: Vec<usize>,
-    /// Numbers of stars with [α/Fe], which few stars have
+    /// The same for [α/Fe], which few stars have
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "10,25,50")]
     alpha_sizes: Vec<usize>,
     /// Seeds of splits and trainings: 1,2,5 or 1-40
     #[arg(long, value_name = "SEEDS", default_value = "1,2,3,4,5", value_parser = Seeds::parse)]
     seeds: Seeds,
-    /// Strategies to compare (transfer) [default: all]
-    #[arg(long, alias = "ways", value_name = "STRATEGIES", value_delimiter = ',', value_parser = strategy_parser())]
-    strategies: Vec<String>,
-    /// Settings of Zhao et al. (2026)
-    #[arg(long, alias = "paper")]
-    zhao2026: bool,
-    /// Leave out the Gaussian-process correction
-    #[arg(long, alias = "no-closed-form")]
-    no_gp: bool,
+    /// Ways of teaching (transfer) [default: all]
+    #[arg(long, value_name = "WAYS", value_delimiter = ',', value_parser = PossibleValuesParser::new(transfer::WAYS.map(|(way, _)| way)))]
+    ways: Vec<String>,
+    /// With the study's own settings
+    #[arg(long)]
+    paper: bool,
+    /// Without the closed-form step
+    #[arg(long)]
+    no_closed_form: bool,
     #[command(flatten)]
     models: ModelsDir,
 }
 
-impl FinetuneArgs {
+impl Teaching {
     fn comparison(&self, which: &str) -> Result<Comparison> {
         let label = |name: &String| {
-            Label::from_name(name).filter(|l| *l != Label::Rv).with_context(|| {
-                format!("cannot fine-tune a label {name:?}; choose among teff, logg, feh and alpha_fe")
-            })
+            Label::from_name(name)
+                .filter(|l| *l != Label::Rv)
+                .with_context(|| format!("there is no label {name:?} to teach; there are teff, logg, feh and alpha_fe"))
         };
-        let mut settings = if self.zhao2026 { Settings::zhao2026() } else { Settings::default() };
-        settings.gp_correction &= !self.no_gp;
+        let mut settings = if self.paper { Settings::paper() } else { Settings::default() };
+        settings.closed_form &= !self.no_closed_form;
         let labels = self.targets.iter().map(label).collect::<Result<_>>()?;
         let (sizes, alpha_sizes, seeds) = (self.sizes.clone(), self.alpha_sizes.clone(), self.seeds.all.clone());
-        let (ways, command) = (self.strategies.clone(), self.command(which));
+        let (ways, command) = (self.ways.clone(), self.command(which));
         Ok(Comparison { labels, sizes, alpha_sizes, seeds, settings, ways, command })
     }
 
-    /// The model to fine-tune, with the emulator that the Gaussian-process correction needs.
-    fn models(&self, gp_correction: bool) -> Result<(Predictor, Option<Arc<SyntheticModel>>)> {
-        let (_, predictor) = self.models.load(Some(&self.model))?;
-        let emulator = if gp_correction { Some(self.models.emulator()?) } else { None };
-        Ok((predictor, emulator))
+    /// The model to teach, with the emulator where there is a closed form, which goes by it.
+    fn predictor(&self, closed_form: bool) -> Result<Predictor> {
+        let (_, mut predictor) = self.models.load(Some(&self.model))?;
+        if closed_form {
+            predictor.emulate(self.models.emulator()?);
+        }
+        Ok(predictor)
     }
 
-    /// The stars to train and to test on.
-    fn case(&self, predictor: &Predictor, synthetic: Option<Arc<SyntheticModel>>) -> Result<Case> {
+    /// The stars to teach and to ask about.
+    fn case(&self, predictor: &Predictor) -> Result<Case> {
         match (self.case, &self.library, &self.labels, &self.grid) {
             (CaseName::Desi, _, _, Some(grid)) => {
                 let store = self.models.store();
@@ -159,10 +149,10 @@ impl FinetuneArgs {
                 let entry =
                     entry.context("no grid-emulator among the models; make it with `specola pretrain emulator`")?;
                 let emulator = emulator::parse(&pollster::block_on(store.weights(entry, |_, _| {}))?)?;
-                Case::desi(predictor, &Grid::read(grid)?, &emulator, synthetic)
+                Case::desi(predictor, &Grid::read(grid)?, &emulator)
             }
             (CaseName::Miles, Some(library), Some(labels), _) => {
-                Ok(Case::miles(predictor, synthetic, &read_labelled(library, labels)?))
+                Ok(Case::miles(predictor, &read_labelled(library, labels)?))
             }
             _ => anyhow::bail!("give --library and --labels for --case miles, --grid for --case desi"),
         }
@@ -185,10 +175,10 @@ impl FinetuneArgs {
             command += &format!(" --alpha-sizes {}", list(&texts(&self.alpha_sizes)));
         }
         command += &format!(" --seeds {}", self.seeds.text);
-        if which == "transfer" && !self.strategies.is_empty() {
-            command += &format!(" --strategies {}", list(&self.strategies));
+        if which == "transfer" && !self.ways.is_empty() {
+            command += &format!(" --ways {}", list(&self.ways));
         }
-        [(self.zhao2026, " --zhao2026"), (self.no_gp, " --no-gp")]
+        [(self.paper, " --paper"), (self.no_closed_form, " --no-closed-form")]
             .into_iter()
             .filter(|(is_given, _)| *is_given)
             .for_each(|(_, flag)| command += flag);
@@ -196,7 +186,7 @@ impl FinetuneArgs {
     }
 }
 
-/// Compare one network of four outputs with four networks of one
+/// Is one network with four outputs worse than four with one?
 #[derive(Debug, Args)]
 struct Outputs {
     /// The synthetic grid, spectra.npz
@@ -211,7 +201,7 @@ struct Outputs {
     /// Simulated observations of each node
     #[arg(long, default_value_t = 6)]
     draws: usize,
-    /// Epochs
+    /// Passes over them
     #[arg(long, default_value_t = 6)]
     epochs: usize,
     /// Seed of everything random
@@ -221,7 +211,7 @@ struct Outputs {
 
 impl Experiment {
     /// Trains, and prints the section to standard output; a page gets it too.
-    pub(super) fn run(&self) -> Result<RunOutcome> {
+    pub(super) fn run(&self) -> Result<Outcome> {
         let mut say = |line: &str| eprintln!("{line}");
         let section = match &self.which {
             Which::Retrieval(args) => return args.run(),
@@ -233,55 +223,27 @@ impl Experiment {
             }
             Which::Transfer(args) => {
                 let what = args.comparison("transfer")?;
-                let (predictor, emulator) = args.models(what.settings.gp_correction)?;
-                transfer::transfer(&predictor, &args.case(&predictor, emulator)?, &what, &mut say)?
+                let predictor = args.predictor(what.settings.closed_form)?;
+                transfer::transfer(&predictor, &args.case(&predictor)?, &what, &mut say)?
             }
             Which::Ablation(args) => {
-                let (predictor, emulator) = args.models(false)?;
-                transfer::ablation(
-                    &predictor,
-                    &args.case(&predictor, emulator)?,
-                    &args.comparison("ablation")?,
-                    &mut say,
-                )?
+                let predictor = args.predictor(false)?;
+                transfer::ablation(&predictor, &args.case(&predictor)?, &args.comparison("ablation")?, &mut say)?
             }
         };
         print!("{section}");
         if let Some(path) = &self.report {
-            let file = match path.exists() {
-                true => std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?,
-                false => String::new(),
-            };
-            std::fs::write(path, with_section(&file, &section))
+            let page = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+            std::fs::write(path, with_section(&page, &section))
                 .with_context(|| format!("writing {}", path.display()))?;
         }
-        Ok(RunOutcome::Complete)
+        Ok(Outcome::Complete)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
-    use super::{FinetuneArgs, Seeds};
-
-    #[derive(Parser)]
-    struct Program {
-        #[command(flatten)]
-        args: FinetuneArgs,
-    }
-
-    #[test]
-    fn earlier_flags_are_read_and_the_printed_command_has_the_present_ones() {
-        let files = ["experiment", "--library", "miles.npz", "--labels", "miles_labels.csv"];
-        let command = |flags: [&str; 4]| {
-            let program = Program::try_parse_from(files.into_iter().chain(flags)).expect("known flags");
-            program.args.command("transfer")
-        };
-        let present = command(["--strategies", "gp,lora", "--zhao2026", "--no-gp"]);
-        assert!(present.ends_with(" --strategies gp,lora --zhao2026 --no-gp"), "{present}");
-        assert_eq!(command(["--ways", "closed-form,lora", "--paper", "--no-closed-form"]), present);
-    }
+    use super::Seeds;
 
     #[test]
     fn seeds_are_numbers_and_ranges_and_bounded() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
-use super::{RunOutcome, say};
+use super::{Outcome, say};
 use crate::read::{self, ReadError};
 use crate::spectrum::Spectrum;
 
@@ -15,41 +15,41 @@ use crate::spectrum::Spectrum;
 const FILES_AT_ONCE: usize = 64;
 
 /// A spectrum and the file it came from, as the user named it.
-pub(super) struct LoadedFiles {
+pub(super) struct Loaded {
     pub file: String,
     pub spectrum: Spectrum,
 }
 
-/// Progress and outcome of reading; prints a message for each unreadable file.
-pub(super) struct ImportReport {
+/// Counts what was done and reports what was not.
+pub(super) struct Report {
     bar: ProgressBar,
-    outcome: RunOutcome,
+    outcome: Outcome,
 }
 
-impl ImportReport {
-    /// Runs `job` while the progress bar is hidden.
-    pub(super) fn suspended<T>(&self, job: impl FnOnce() -> T) -> T {
+impl Report {
+    /// Runs `job` while the progress bar is out of its way.
+    pub(super) fn aside<T>(&self, job: impl FnOnce() -> T) -> T {
         self.bar.suspend(job)
     }
 
-    /// Prints a message about a file.
-    pub(super) fn warn(&self, file: &str, message: &str) {
-        self.bar.suspend(|| say(&format!("{file}: {message}")));
+    /// A line about a file.
+    pub(super) fn remark(&self, file: &str, what: &str) {
+        self.bar.suspend(|| say(&format!("{file}: {what}")));
     }
 
     fn failed(&mut self, file: &str, why: &str) {
-        self.outcome = RunOutcome::Partial;
-        self.warn(file, why);
+        self.outcome = Outcome::Partial;
+        self.remark(file, why);
     }
 }
 
-/// Reads the files of `paths` and passes their spectra to `take` in parts, in order. Unreadable files are reported and skipped.
+/// Reads what `paths` name and gives it to `take` in parts, in order. What cannot be read is reported and passed over.
 pub(super) fn for_each_part(
     paths: &[PathBuf],
-    mut take: impl FnMut(Vec<LoadedFiles>, &ImportReport) -> anyhow::Result<()>,
-) -> anyhow::Result<RunOutcome> {
+    mut take: impl FnMut(Vec<Loaded>, &Report) -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
     let files: Vec<Found> = paths.iter().flat_map(|p| walk(p)).collect();
-    let mut report = ImportReport { bar: progress_bar(files.len()), outcome: RunOutcome::Complete };
+    let mut report = Report { bar: progress_bar(files.len()), outcome: Outcome::Complete };
     for part in files.chunks(FILES_AT_ONCE) {
         let contents: Vec<Result<read::Contents, String>> = part.par_iter().map(read_one).collect();
         let mut loaded = Vec::new();
@@ -58,15 +58,13 @@ pub(super) fn for_each_part(
             match contents {
                 Ok(contents) => {
                     for skipped in contents.skipped {
-                        report.failed(&format!("{file}: {}", skipped.part), &skipped.reason);
+                        report.failed(&format!("{file}: {}", skipped.what), &skipped.why);
                     }
                     for (name, _) in contents.labels {
                         let which = if name == file { name } else { format!("{file}: {name}") };
                         report.failed(&which, &ReadError::LabelTable.to_string());
                     }
-                    loaded.extend(
-                        contents.spectra.into_iter().map(|spectrum| LoadedFiles { file: file.clone(), spectrum }),
-                    );
+                    loaded.extend(contents.spectra.into_iter().map(|spectrum| Loaded { file: file.clone(), spectrum }));
                 }
                 Err(why) => report.failed(&file, &why),
             }
@@ -118,7 +116,7 @@ fn read_one(found: &Found) -> Result<read::Contents, String> {
     }
     let bytes = std::fs::read(&found.path).map_err(|e| format!("cannot open it: {e}"))?;
     let sampling = read::sampling_name(&name).and_then(|sampling| std::fs::read(sampling).ok());
-    read::read_with_sampling(&name, &bytes, sampling.as_deref()).map_err(|e| e.to_string())
+    read::read_beside(&name, &bytes, sampling.as_deref()).map_err(|e| e.to_string())
 }
 
 /// A bar on a terminal, nothing in a pipe.

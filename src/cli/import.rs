@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::{RunOutcome, output};
+use super::{Outcome, output};
 use crate::model::import::Checkpoint;
 
 /// Read a PyTorch checkpoint (.ckpt, .pt, .safetensors, or a pickle of sbi) without running anything in it
@@ -23,7 +23,7 @@ pub(super) struct Import {
 }
 
 impl Import {
-    pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
+    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let name = || self.checkpoint.display().to_string();
         let file = File::open(&self.checkpoint).with_context(name)?;
         let mut checkpoint = Checkpoint::open(BufReader::new(file)).with_context(name)?;
@@ -47,6 +47,6 @@ impl Import {
             writeln!(out, "written to {}", folder.display())?;
         }
         out.finish()?;
-        Ok(if self.check && !agrees { RunOutcome::Partial } else { RunOutcome::Complete })
+        Ok(if self.check && !agrees { Outcome::Partial } else { Outcome::Complete })
     }
 }

@@ -1,4 +1,4 @@
-//! `specola inspect`: format, survey and metadata of files, without any network.
+//! `specola inspect`: what was recognised, without any network.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::files::{LoadedFiles, for_each_part};
-use super::{RunOutcome, output};
+use super::files::{Loaded, for_each_part};
+use super::{Outcome, output};
 use crate::preprocess::snr;
 use crate::result::Summary;
 
-/// Show how files are read (survey, frame, metadata): one JSON object per spectrum and line
+/// Show what a file is taken for: one JSON object a spectrum, a line each
 #[derive(Debug, clap::Args)]
 pub(super) struct Inspect {
     /// Spectra: files, folders, .zip archives or .npz bundles
@@ -34,7 +34,7 @@ struct Line<'a> {
     wave_max_aa: Option<f64>,
     frame: &'a str,
     snr: Option<f64>,
-    /// Metadata of the object in the file.
+    /// What the file itself says of the object.
     labels: BTreeMap<&'static str, Value>,
     format: &'a str,
     medium: &'a str,
@@ -43,10 +43,10 @@ struct Line<'a> {
 }
 
 impl Inspect {
-    pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
+    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let mut out = output::open(self.output.as_deref())?;
         let outcome = for_each_part(&self.files, |part, report| {
-            report.suspended(|| {
+            report.aside(|| {
                 for loaded in &part {
                     serde_json::to_writer(&mut out, &Inspected::of(loaded).line()).map_err(std::io::Error::from)?;
                     out.write_all(b"\n")?;
@@ -59,14 +59,14 @@ impl Inspect {
     }
 }
 
-/// Content of a line.
+/// What a line is made of.
 struct Inspected {
     summary: Summary,
     snr: Option<f64>,
 }
 
 impl Inspected {
-    fn of(loaded: &LoadedFiles) -> Self {
+    fn of(loaded: &Loaded) -> Self {
         let snr = snr::estimate(&loaded.spectrum).and_then(|snr| crate::share::rounded(snr.value, 2));
         Self { summary: Summary::of(&loaded.file, &loaded.spectrum), snr }
     }

@@ -1,4 +1,4 @@
-//! The native program: one file per subcommand, each a thin layer over the same tasks as the page.
+//! The native program: one file a subcommand, thin faces over the same tasks as the page.
 //!
 //! Exit status: 0 when every file was read, 1 when some were not (the rest is still written), 2 on wrong use or when
 //! nothing could be done at all. Results go to standard output or `-o`, everything else to standard error.
@@ -16,12 +16,12 @@ mod files;
 mod finetune;
 mod import;
 mod inspect;
-mod similarity;
+mod likes;
 mod models;
 mod output;
 mod predict;
 mod pretrain;
-mod specclip;
+mod published;
 mod verify;
 
 /// Stellar parameters from spectra, computed on this machine.
@@ -37,11 +37,11 @@ enum Command {
     Inspect(inspect::Inspect),
     Predict(predict::Predict),
     Finetune(finetune::Finetune),
-    Embed(similarity::embed::Embed),
-    Retrieve(similarity::retrieve::Retrieve),
-    Translate(similarity::translate::Translate),
-    Anomalies(similarity::anomalies::Anomalies),
-    RepeatVisits(similarity::repeat_visits::RepeatVisits),
+    Embed(likes::embed::Embed),
+    Retrieve(likes::retrieve::Retrieve),
+    Translate(likes::translate::Translate),
+    Odd(likes::odd::Odd),
+    Repeats(likes::repeats::Repeats),
     Models(models::Models),
     Pretrain(pretrain::Pretrain),
     Evaluate(evaluate::Evaluate),
@@ -51,35 +51,35 @@ enum Command {
     Bench(bench::Bench),
 }
 
-/// Folder of the shipped models, for every subcommand that uses one.
+/// Where the shipped models are, for every subcommand that uses one.
 #[derive(Debug, clap::Args)]
 struct ModelsDir {
-    /// Folder of the shipped models (manifest.json and its parts) [default: next to the program]
+    /// Folder of the shipped models (manifest.json and its parts) [default: beside the program]
     #[arg(long = "models", value_name = "DIR", env = "SPECOLA_MODELS")]
     folder: Option<PathBuf>,
 }
 
-/// Outcome of a run without a fatal error.
+/// How a run ended that came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RunOutcome {
+enum Outcome {
     /// Every file was read.
     Complete,
-    /// Some files could not be read; standard error has a line for each.
+    /// Some were not, each with a line on standard error.
     Partial,
 }
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match &cli.command {
+    let done = match &cli.command {
         Command::Inspect(args) => args.run(),
         Command::Predict(args) => args.run(),
         Command::Finetune(args) => args.run(),
         Command::Embed(args) => args.run(),
         Command::Retrieve(args) => args.run(),
         Command::Translate(args) => args.run(),
-        Command::Anomalies(args) => args.run(),
-        Command::RepeatVisits(args) => args.run(),
+        Command::Odd(args) => args.run(),
+        Command::Repeats(args) => args.run(),
         Command::Models(args) => args.run(),
         Command::Pretrain(args) => args.run(),
         Command::Evaluate(args) => args.run(),
@@ -88,9 +88,9 @@ pub fn main() -> ExitCode {
         Command::Experiment(args) => args.run(),
         Command::Bench(args) => args.run(),
     };
-    match outcome {
-        Ok(RunOutcome::Complete) => ExitCode::SUCCESS,
-        Ok(RunOutcome::Partial) => ExitCode::from(1),
+    match done {
+        Ok(Outcome::Complete) => ExitCode::SUCCESS,
+        Ok(Outcome::Partial) => ExitCode::from(1),
         Err(e) if output::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
             say(&format!("{e:#}"));
@@ -99,7 +99,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints a message on standard error, which may be closed.
-fn say(message: &str) {
-    let _ = writeln!(std::io::stderr(), "specola: {message}");
+/// A line for people. Standard error may be closed: then nobody is there to be told.
+fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "specola: {what}");
 }

@@ -1,4 +1,4 @@
-//! `specola models`: the shipped models.
+//! `specola models`: what is shipped.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,13 +8,13 @@ use anyhow::bail;
 use pollster::block_on;
 use serde_json::json;
 
-use super::{ModelsDir, RunOutcome, output};
+use super::{ModelsDir, Outcome, output};
 use crate::model::manifest::{Kind, Manifest, ModelEntry};
 use crate::model::store::{Folder, Store};
+use crate::task::fit::Modeller;
 use crate::task::predict::Predictor;
-use crate::task::synthetic_model::SyntheticModel;
 
-/// List the shipped models: name, input, labels, size, measured accuracy
+/// List the models that are shipped: name, what they take and give, size, measured accuracy
 #[derive(Debug, clap::Args)]
 pub(super) struct Models {
     /// One JSON object a model instead of text
@@ -25,7 +25,7 @@ pub(super) struct Models {
 }
 
 impl Models {
-    pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
+    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let manifest = block_on(self.models.store().manifest())?;
         let mut out = output::open(None)?;
         for model in &manifest.models {
@@ -37,7 +37,7 @@ impl Models {
             }
         }
         out.finish()?;
-        Ok(RunOutcome::Complete)
+        Ok(Outcome::Complete)
     }
 }
 
@@ -91,7 +91,7 @@ impl ModelsDir {
         Store::new(self.folder.as_deref().map_or_else(Folder::find, |f: &Path| Folder::new(f)))
     }
 
-    /// Loads the named model, or the default.
+    /// The model of a name, or the default, ready to answer.
     pub(super) fn load(&self, name: Option<&str>) -> anyhow::Result<(ModelEntry, Predictor)> {
         let store = self.store();
         let manifest = block_on(store.manifest())?;
@@ -107,7 +107,7 @@ impl ModelsDir {
     }
 
     /// The shipped emulator, or why there is none.
-    pub(super) fn emulator(&self) -> anyhow::Result<Arc<SyntheticModel>> {
-        block_on(SyntheticModel::fetch(&self.store(), |_, _| {})).map(Arc::new).map_err(anyhow::Error::msg)
+    pub(super) fn emulator(&self) -> anyhow::Result<Arc<Modeller>> {
+        block_on(Modeller::fetch(&self.store(), |_, _| {})).map(Arc::new).map_err(anyhow::Error::msg)
     }
 }

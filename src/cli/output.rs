@@ -28,38 +28,38 @@ impl Format {
     }
 }
 
-/// Where results go. A file is written under a temporary name next to its path; [`finish`](Output::finish) renames it.
-/// An earlier file is unchanged until then, and stays if the run fails, even if it is one of the inputs.
+/// Where results go. A file is written beside its place and put there by [`finish`](Output::finish): what stood there is
+/// whole until then, and stays if anything fails, were it one of the inputs.
 pub(super) struct Output {
     to: BufWriter<Box<dyn Write>>,
-    /// Temporary and final path.
-    temporary: Option<(PathBuf, PathBuf)>,
+    /// What is written, and its place.
+    fresh: Option<(PathBuf, PathBuf)>,
 }
 
 /// Opens standard output (`-` or nothing) or a file.
 pub(super) fn open(path: Option<&Path>) -> anyhow::Result<Output> {
     let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
-        return Ok(Output { to: BufWriter::new(Box::new(io::stdout())), temporary: None });
+        return Ok(Output { to: BufWriter::new(Box::new(io::stdout())), fresh: None });
     };
     let cannot = || format!("cannot write {}", path.display());
-    // Links are followed. A pipe or a device is written in place.
+    // A link stays one, and what is no file (a pipe, /dev/null) is written to as it is.
     let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     if place.exists() && !place.is_file() {
         let file = File::options().write(true).open(&place).with_context(cannot)?;
-        return Ok(Output { to: BufWriter::new(Box::new(file)), temporary: None });
+        return Ok(Output { to: BufWriter::new(Box::new(file)), fresh: None });
     }
     let name = place.file_name().with_context(cannot)?.to_string_lossy().into_owned();
-    let temporary = place.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let file = File::create(&temporary).with_context(cannot)?;
-    Ok(Output { to: BufWriter::new(Box::new(file)), temporary: Some((temporary, place)) })
+    let fresh = place.with_file_name(format!(".{name}.{}.part", std::process::id()));
+    let file = File::create(&fresh).with_context(cannot)?;
+    Ok(Output { to: BufWriter::new(Box::new(file)), fresh: Some((fresh, place)) })
 }
 
 impl Output {
-    /// Completes the file.
+    /// All is written.
     pub(super) fn finish(mut self) -> anyhow::Result<()> {
         self.to.flush()?;
-        if let Some((temporary, place)) = self.temporary.take() {
-            fs::rename(&temporary, &place).with_context(|| format!("cannot write {}", place.display()))?;
+        if let Some((fresh, place)) = self.fresh.take() {
+            fs::rename(&fresh, &place).with_context(|| format!("cannot write {}", place.display()))?;
         }
         Ok(())
     }
@@ -76,15 +76,15 @@ impl Write for Output {
 }
 
 impl Drop for Output {
-    /// Removes an incomplete file.
+    /// Something failed: the file is not whole.
     fn drop(&mut self) {
-        if let Some((temporary, _)) = self.temporary.take() {
-            let _ = fs::remove_file(temporary);
+        if let Some((fresh, _)) = self.fresh.take() {
+            let _ = fs::remove_file(fresh);
         }
     }
 }
 
-/// True when the reader of the output has closed it.
+/// True when the reader of our output has gone, which is its right.
 pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }

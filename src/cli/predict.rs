@@ -1,41 +1,38 @@
 //! `specola predict`: stellar parameters of spectra, as a table.
 
-use std::cell::RefCell;
+use std::cell::OnceCell;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use pollster::block_on;
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
-use super::files::{LoadedFiles, for_each_part};
+use super::files::{Loaded, for_each_part};
 use super::output::Format;
-use super::{ModelsDir, RunOutcome, output, say, specclip};
+use super::{ModelsDir, Outcome, output, published, say};
 use crate::model::manifest::ModelEntry;
 use crate::model::store::{MANIFEST, sha256_hex};
 use crate::preprocess::snr;
-use crate::result::diagnostics::ModelFit;
+use crate::result::reading::ModelFit;
 use crate::result::{Label, Prediction, Summary};
 use crate::share::session::Session;
-use crate::share::{self, Outcome, Record, csv};
+use crate::share::{self, Answer, Record, csv};
 use crate::spectrum::{Spectrum, Survey};
-use crate::task::finetune::adapter::Adapter;
-use crate::task::pipeline::{Pipeline, PipelineError};
-use crate::task::specclip::is_xp;
+use crate::task::predict::{NoPrediction, Predictor};
+use crate::task::published::is_xp;
+use crate::task::teach::adapter::Adapter;
 
-mod accuracy;
-mod check_fit;
-pub(super) mod pair;
-
-use pair::PairModel;
+pub(super) mod embedded;
+mod fit;
+mod worth;
 
 /// The file of an adapter: itself, or in a session file that the page saved.
 fn adapter_in(path: &Path) -> anyhow::Result<Vec<u8>> {
     let file = std::fs::read(path).with_context(|| format!("cannot open {}", path.display()))?;
-    if !Session::has_signature(&file) {
+    if !Session::begins(&file) {
         return Ok(file);
     }
     let place = || path.display().to_string();
@@ -57,23 +54,22 @@ pub(super) struct Predict {
     /// Spectra: files, folders, .zip archives or .npz bundles
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// Model to use: a name (`specola models` lists them), a folder of models, or the folder of the published
-    /// SpecCLIP networks [default: the shipped default, and the shipped encoder pair for Gaia XP spectra]
+    /// Model to use: a name (`specola models` lists them), a folder of such models, or the folder of the published
+    /// SpecCLIP system [default: the shipped default, and the shipped encoder pair for Gaia XP spectra]
     #[arg(long, value_name = "NAME|DIR")]
     model: Option<String>,
-    /// Adapter of `specola finetune` or of the page, or a session file that holds one. Its label comes from the fine-tuned
-    /// model and is flagged `finetuned`; the other labels come from the shipped default, or from --model
+    /// What `specola finetune` or the page kept, or a session file with it: its label comes from what was taught on the
+    /// model that it belongs to, and is flagged `taught`; the others from the shipped default, or from --model
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<PathBuf>,
-    /// Labels to predict, in this order: teff, logg, feh, alpha_fe, rv; the published SpecCLIP networks have more
-    /// [default: all labels of the model]
+    /// Parameters to give, in this order: teff, logg, feh, alpha_fe, rv; the published system has more [default: all
+    /// that the model has]
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     pub(super) labels: Vec<String>,
-    /// Compare each spectrum with the synthetic spectrum at the predicted labels. Adds the columns fit_rms (rms of the
-    /// residual, units of the continuum) and fit_chi2 (χ² per pixel; empty without flux errors) to csv and json, and the
-    /// flag poor_fit
-    #[arg(long, alias = "fit")]
-    check_fit: bool,
+    /// Hold the synthetic spectrum of each answer against the star: adds the columns fit_rms (root mean square of the difference, units
+    /// of the continuum) and fit_chi2 (χ² a pixel by the file's own errors, none without), in csv and json, and the flag poor_fit
+    #[arg(long)]
+    fit: bool,
     /// Form of the table: csv, json (one object a line), ecsv, votable or fits
     #[arg(long, value_name = "FORMAT", default_value = "csv", value_parser = Format::parse)]
     pub(super) format: Format,
@@ -85,70 +81,91 @@ pub(super) struct Predict {
 }
 
 impl Predict {
-    pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
+    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let adapter = self.adapter.as_ref().map(|path| {
             let file = adapter_in(path)?;
             let card = Adapter::card_of(&file).with_context(|| path.display().to_string())?;
             Ok::<_, anyhow::Error>((path, file, card))
         });
         let adapter = adapter.transpose()?;
+        // The model that an adapter belongs to, by the name that stands before its version.
+        let home = adapter.as_ref().map(|(_, _, card)| share::name_in(&card.base).to_owned());
         if let (Some(name), None) = (self.model.as_deref(), &adapter)
-            && let Some(pair) = PairModel::find(&self.models, name)?
+            && let Some(answers) = embedded::Answers::find(&self.models, name)?
         {
-            if self.check_fit {
+            if self.fit {
                 bail!(
-                    "{name} predicts labels from embeddings, for which --check-fit has no synthetic spectrum; leave one of the two out"
+                    "{name} reads labels from embeddings, which --fit has no model spectrum for; leave one of the two out"
                 );
             }
-            let entry = pair.entry().clone();
-            let predict = |part: &[LoadedFiles]| pair.predict(&spectra(part)).into_iter().map(|p| (p, None)).collect();
-            return self.write(&entry, None, None, predict);
+            let entry = answers.entry().clone();
+            return self
+                .write(&entry, None, None, |part| answers.of(&spectra(part)).into_iter().map(|a| (a, None)).collect());
         }
-        // The base model of an adapter, by the name that stands before its version.
-        let base_name = adapter.as_ref().map(|(_, _, card)| share::name_in(&card.base).to_owned());
-        let (mut entry, predictor) = match self.model.as_deref().map(|m| (m, Path::new(m))) {
+        let (mut entry, mut predictor) = match self.model.as_deref().map(|m| (m, Path::new(m))) {
             Some((_, folder)) if folder.join(MANIFEST).is_file() => {
                 ModelsDir { folder: Some(folder.to_owned()) }.load(None)?
             }
             Some((_, folder)) if folder.is_dir() && self.adapter.is_some() => {
                 bail!("{} holds no model that an adapter could belong to", folder.display())
             }
-            Some((_, folder)) if folder.is_dir() => return specclip::run(self, folder),
+            Some((_, folder)) if folder.is_dir() => return published::run(self, folder),
             Some((name, _)) if name.contains(std::path::is_separator) => bail!("there is no folder {name}"),
-            other => self.models.load(other.map(|(name, _)| name).or(base_name.as_deref()))?,
+            other => self.models.load(other.map(|(name, _)| name).or(home.as_deref()))?,
         };
-        let base = Arc::new(predictor);
-        let mut pipeline = Pipeline::new(base.clone());
-        // The shipped model predicts the labels that were not fine-tuned, unless the user names another.
+        // What was not taught is answered as shipped, unless another model is asked for.
+        let mut rest = None;
         if adapter.is_some() && self.model.is_none() {
-            let (shipped, predictor) = self.models.load(None)?;
+            let (shipped, answers) = self.models.load(None)?;
             if shipped.sha256 != entry.sha256 {
                 entry = shipped;
-                pipeline = Pipeline::new(Arc::new(predictor));
+                rest = Some(answers);
             }
         }
-        let mut own_label = None;
+        let (mut taught, mut modeller) = (None, None);
         if let Some((path, file, card)) = adapter {
-            let adapter = block_on(Adapter::open(&file, &base)).with_context(|| path.display().to_string())?;
+            let adapter = block_on(Adapter::open(&file, &predictor)).with_context(|| path.display().to_string())?;
             if let Some(title) = &adapter.card().emulator {
                 let found = self.models.emulator().with_context(|| format!("{} needs {title}", path.display()))?;
-                pipeline.set_emulator(found);
+                predictor.emulate(found.clone());
+                modeller = Some(found);
             }
-            block_on(pipeline.set_adapter(adapter, &base)).with_context(|| path.display().to_string())?;
-            own_label = Some(card.target).filter(|target| Label::from_name(target).is_none());
+            adapter.is_answered_by(predictor.modeller()).with_context(|| path.display().to_string())?;
+            taught = Some(card.target).filter(|target| Label::from_name(target).is_none());
+            predictor.teach(Some(adapter));
         }
-        if self.check_fit && pipeline.emulator().is_none() {
-            pipeline.set_emulator(self.models.emulator()?);
+        if self.fit && modeller.is_none() {
+            modeller = Some(self.models.emulator()?);
         }
-        // An encoder pair predicts for Gaia XP spectra; it is loaded when the first of them comes.
+        // Gaia XP spectra have a model of their own, which is read when the first of them comes.
         let is_chosen = self.model.is_some() || self.adapter.is_some();
-        let pair = (!is_chosen).then(|| PairModel::shipped(&self.models)).flatten();
-        let pipeline = RefCell::new(pipeline);
-        self.write(&entry, pair.as_ref(), own_label.as_deref(), |part| {
-            if let Some(pair) = pair.as_ref().filter(|_| part.iter().any(|loaded| is_xp(&loaded.spectrum))) {
-                PairModel::load_into(&mut pipeline.borrow_mut(), &self.models, &pair.name);
+        let of_xp = (!is_chosen).then(|| embedded::Answers::shipped(&self.models)).flatten();
+        let pair = OnceCell::new();
+        self.write(&entry, of_xp.as_ref(), taught.as_deref(), |part| {
+            let mut answers = answer_all(&predictor, part);
+            if let Some(rest) = &rest {
+                let both = answer_all(rest, part).into_iter().zip(answers);
+                answers = both.map(|(own, taught)| Ok(own?.with_taught(taught?))).collect();
             }
-            predict_all(&pipeline.borrow(), part, self.check_fit)
+            let fits = modeller
+                .as_ref()
+                .filter(|_| self.fit)
+                .map(|modeller| fit::of_all(modeller, &predictor, part, &mut answers));
+            let mut answers: Vec<_> = answers.into_iter().map(|answer| answer.map_err(|why| why.to_string())).collect();
+            let xp: Vec<usize> = (0..part.len()).filter(|&i| of_xp.is_some() && is_xp(&part[i].spectrum)).collect();
+            if let Some(of_xp) = of_xp.as_ref().filter(|_| !xp.is_empty()) {
+                let load = || embedded::Answers::load(&self.models, &of_xp.name).map_err(|why| format!("{why:#}"));
+                match pair.get_or_init(load) {
+                    Ok(pair) => {
+                        let spectra: Vec<_> = xp.iter().map(|&i| &part[i].spectrum).collect();
+                        for (i, answer) in xp.into_iter().zip(pair.of(&spectra)) {
+                            answers[i] = answer.map_err(|why| why.to_string());
+                        }
+                    }
+                    Err(why) => xp.into_iter().for_each(|i| answers[i] = Err(why.clone())),
+                }
+            }
+            answers.into_iter().zip(fits.unwrap_or_else(|| vec![None; part.len()])).collect()
         })
     }
 
@@ -158,19 +175,18 @@ impl Predict {
         entry: &ModelEntry,
         of_xp: Option<&ModelEntry>,
         taught: Option<&str>,
-        answers: impl Fn(&[LoadedFiles]) -> Vec<(Result<Prediction, E>, Option<ModelFit>)>,
-    ) -> anyhow::Result<RunOutcome> {
+        answers: impl Fn(&[Loaded]) -> Vec<(Result<Prediction, E>, Option<ModelFit>)>,
+    ) -> anyhow::Result<Outcome> {
         let labels = self.labels_of(entry)?;
         let is_rich = !matches!(self.format, Format::Json | Format::Table(share::Format::Csv));
         if is_rich && taught.is_some() {
             bail!("a label of your own can be written as csv or json only; choose one with --format")
         }
-        let mut worth = accuracy::AccuracyNotes::new(entry.card(), labels.clone()).with_xp(of_xp.map(ModelEntry::card));
+        let mut worth = worth::Worth::new(entry.card(), labels.clone()).with_xp(of_xp.map(ModelEntry::card));
         let mut out = output::open(self.output.as_deref())?;
         if self.format == Format::Table(share::Format::Csv) {
             let header = csv::header_with(&labels, taught);
-            let header =
-                if self.check_fit { csv::before_flags(&header, check_fit::COLUMNS.map(String::from)) } else { header };
+            let header = if self.fit { csv::before_flags(&header, fit::COLUMNS.map(String::from)) } else { header };
             out.write_all(header.as_bytes())?;
         }
         // These formats begin with what only their end knows, the number of rows for one.
@@ -179,11 +195,11 @@ impl Predict {
             for (loaded, (answer, fit)) in part.iter().zip(answers(&part)) {
                 let survey = survey_of(&loaded.spectrum);
                 match &answer {
-                    Err(refusal) => report.warn(&loaded.file, &format!("{}: {refusal}", loaded.spectrum.meta.id)),
+                    Err(refusal) => report.remark(&loaded.file, &format!("{}: {refusal}", loaded.spectrum.meta.id)),
                     Ok(_) => worth.count(survey),
                 }
                 let record = record(loaded, answer);
-                let fit = self.check_fit.then(|| check_fit::numbers(fit));
+                let fit = self.fit.then(|| fit::numbers(fit));
                 let line = match self.format {
                     Format::Table(share::Format::Csv) => {
                         let line = csv::line_with(&record, &labels, taught);
@@ -196,7 +212,7 @@ impl Predict {
                         continue;
                     }
                 };
-                report.suspended(|| out.write_all(line.as_bytes()))?;
+                report.aside(|| out.write_all(line.as_bytes()))?;
             }
             Ok(())
         })?;
@@ -226,26 +242,26 @@ impl Predict {
     }
 }
 
-fn spectra(part: &[LoadedFiles]) -> Vec<&Spectrum> {
+fn spectra(part: &[Loaded]) -> Vec<&Spectrum> {
     part.iter().map(|loaded| &loaded.spectrum).collect()
 }
 
-/// A prediction, and its comparison with the synthetic spectrum where that was asked for.
-pub(super) type Predicted = (Result<Prediction, PipelineError>, Option<ModelFit>);
-
-/// Predictions in the order of the spectra, computed on all cores.
-pub(super) fn predict_all(pipeline: &Pipeline, part: &[LoadedFiles], checks_fit: bool) -> Vec<Predicted> {
+/// Answers in the order of the spectra, computed on all cores.
+pub(super) fn answer_all(predictor: &Predictor, part: &[Loaded]) -> Vec<Result<Prediction, NoPrediction>> {
     let share = part.len().div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
     part.par_chunks(share)
-        .flat_map_iter(|batch| block_on(pipeline.predict_and_check(None, &spectra(batch), checks_fit)))
+        .flat_map_iter(|batch| {
+            let spectra: Vec<_> = batch.iter().map(|l| &l.spectrum).collect();
+            block_on(predictor.predict(&spectra))
+        })
         .collect()
 }
 
 /// A spectrum and its answer as a row of results.
-pub(super) fn record<E: Display>(loaded: &LoadedFiles, answer: Result<Prediction, E>) -> Record {
+pub(super) fn record<E: Display>(loaded: &Loaded, answer: Result<Prediction, E>) -> Record {
     let snr = answer.is_err().then(|| snr::estimate(&loaded.spectrum)).flatten().map(|s| s.value);
-    let outcome = answer.map_or_else(|refusal| Outcome::Refused(refusal.to_string()), Outcome::Predicted);
-    Record { summary: Summary::of(&loaded.file, &loaded.spectrum), outcome, snr }
+    let answer = answer.map_or_else(|refusal| Answer::Refused(refusal.to_string()), Answer::Predicted);
+    Record { summary: Summary::of(&loaded.file, &loaded.spectrum), answer, snr }
 }
 
 /// The survey whose accuracy holds for a spectrum.
@@ -257,7 +273,7 @@ fn survey_of(spectrum: &Spectrum) -> Survey {
 fn json(
     record: &Record,
     labels: &[Label],
-    worth: &accuracy::AccuracyNotes,
+    worth: &worth::Worth,
     survey: Survey,
     fit: Option<[Option<f64>; 2]>,
 ) -> String {
@@ -272,24 +288,24 @@ fn json(
         row.insert(label.name().into(), value.into());
         row.insert(format!("e_{}", label.name()), error.into());
     }
-    if let Some(taught) = record.prediction().and_then(|p| p.finetuned.as_ref()).filter(|t| t.label().is_none()) {
+    if let Some(taught) = record.prediction().and_then(|p| p.taught.as_ref()).filter(|t| t.label().is_none()) {
         let (value, error) = taught.numbers();
         row.insert(taught.target.clone(), value.into());
         row.insert(format!("e_{}", taught.target), error.into());
     }
-    for (name, value) in fit.into_iter().flat_map(|fit| check_fit::COLUMNS.into_iter().zip(fit)) {
+    for (name, value) in fit.into_iter().flat_map(|fit| fit::COLUMNS.into_iter().zip(fit)) {
         row.insert(name.into(), value.into());
     }
     row.insert("flags".into(), record.flags().into());
-    match &record.outcome {
-        Outcome::Predicted(prediction) => {
+    match &record.answer {
+        Answer::Predicted(prediction) => {
             // What was taught has another accuracy than the model that it was taught to.
-            let taught = prediction.finetuned.as_ref().and_then(|t| t.label());
+            let taught = prediction.taught.as_ref().and_then(|t| t.label());
             row.insert("measured".into(), worth.measured(survey, taught));
             row.insert("model".into(), prediction.model.as_str().into())
         }
-        Outcome::Refused(why) => row.insert("refused".into(), why.as_str().into()),
-        Outcome::Pending => None,
+        Answer::Refused(why) => row.insert("refused".into(), why.as_str().into()),
+        Answer::Open => None,
     };
     format!("{}\n", Value::Object(row))
 }

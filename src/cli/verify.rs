@@ -1,26 +1,25 @@
-//! `specola verify`: recomputes the results of a link and compares them.
+//! `specola verify`: recompute what a link shows and compare.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use pollster::block_on;
 use serde_json::{Value, json};
 
-use super::files::{LoadedFiles, for_each_part};
-use super::predict::pair::PairModel;
-use super::predict::{predict_all, record};
-use super::{ModelsDir, RunOutcome, output, say};
-use crate::engine::protocol::Assumptions;
+use super::files::{Loaded, for_each_part};
+use super::predict::embedded::Answers;
+use super::predict::{answer_all, record};
+use super::{ModelsDir, Outcome, output, say};
+use crate::engine::Assumptions;
 use crate::result::{Flag, Label, Prediction, SpectrumView};
 use crate::share::curve::{Axis, Curve};
-use crate::share::link::{SharedResult, decode};
-use crate::share::{Outcome, Record, models_of, name_in};
-use crate::task::pipeline::Pipeline;
-use crate::task::similarity::encoder_set::xp_view;
-use crate::task::specclip::is_xp;
+use crate::share::link::{Shared, decode};
+use crate::share::{Answer, Record, models_of, name_in};
+use crate::task::likes::labels::xp_view;
+use crate::task::predict::Predictor;
+use crate::task::published::is_xp;
 
 /// Values that differ by less than this part of their error are the same: links hold a thousandth, and compute devices
 /// differ in the last bits.
@@ -43,9 +42,9 @@ pub(super) struct Verify {
 }
 
 impl Verify {
-    pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
+    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let shared = decode(&self.link)?;
-        let mut today = CurrentModels { dir: &self.models, known: BTreeMap::new() };
+        let mut today = Today { dir: &self.models, known: BTreeMap::new() };
         today.load_all(&shared)?;
         let mut found = vec![false; shared.len()];
         let mut all_same = true;
@@ -56,13 +55,13 @@ impl Verify {
                 let Some(place) = place_of(&loaded, &shared, &found) else { continue };
                 found[place] = true;
                 let shared = &shared[place];
-                let spectrum = Assumptions::from_meta(&shared.record.summary.meta).applied_to(loaded.spectrum);
-                let loaded = LoadedFiles { spectrum, ..loaded };
+                let spectrum = Assumptions::told_in(&shared.record.summary.meta).applied_to(loaded.spectrum);
+                let loaded = Loaded { spectrum, ..loaded };
                 let model = shared.record.prediction().map(|p| name_in(&p.model));
                 let (now, view) = today.answer(model, loaded)?;
                 let line = compare(shared, &now, &view);
                 all_same &= line["verdict"] == "same";
-                report.suspended(|| writeln!(out, "{line}"))?;
+                report.aside(|| writeln!(out, "{line}"))?;
             }
             Ok(())
         })?;
@@ -73,42 +72,42 @@ impl Verify {
             all_same = false;
         }
         out.finish()?;
-        Ok(if all_same { read } else { RunOutcome::Partial })
+        Ok(if all_same { read } else { Outcome::Partial })
     }
 }
 
 /// What answers today under the name of a model.
 enum Model {
-    Optical(Box<Pipeline>),
-    Pair(Box<PairModel>),
+    Optical(Box<Predictor>),
+    Pair(Box<Answers>),
 }
 
 /// The models that a link names, as they are today; under no name that which answers refusals.
-struct CurrentModels<'a> {
+struct Today<'a> {
     dir: &'a ModelsDir,
     known: BTreeMap<Option<String>, Model>,
 }
 
-impl CurrentModels<'_> {
-    fn load_all(&mut self, shared: &[SharedResult]) -> anyhow::Result<()> {
-        self.known.insert(None, Model::Optical(Box::new(Pipeline::new(Arc::new(self.dir.load(None)?.1)))));
+impl Today<'_> {
+    fn load_all(&mut self, shared: &[Shared]) -> anyhow::Result<()> {
+        self.known.insert(None, Model::Optical(Box::new(self.dir.load(None)?.1)));
         for named in models_of(shared.iter().map(|s| &s.record)) {
             let mut answers = shared.iter().filter_map(|s| s.record.prediction());
-            if answers.any(|p| p.finetuned.is_some() && p.model == named.title) {
+            if answers.any(|p| p.taught.is_some() && p.model == named.title) {
                 bail!(
-                    "{} was fine-tuned, and a link does not hold the adapter; compare with `specola predict --adapter` instead",
+                    "{} was taught, and a link does not hold what was; compare with `specola predict --adapter` instead",
                     named.title
                 );
             }
             let name = name_in(&named.title);
-            let (model, entry) = match PairModel::find(self.dir, name)? {
-                Some(pair) => {
-                    let entry = pair.entry().clone();
-                    (Model::Pair(Box::new(pair)), entry)
+            let (model, entry) = match Answers::find(self.dir, name)? {
+                Some(answers) => {
+                    let entry = answers.entry().clone();
+                    (Model::Pair(Box::new(answers)), entry)
                 }
                 None => {
                     let (entry, predictor) = self.dir.load(Some(name)).context("the link's model cannot be had")?;
-                    (Model::Optical(Box::new(Pipeline::new(Arc::new(predictor)))), entry)
+                    (Model::Optical(Box::new(predictor)), entry)
                 }
             };
             if named.sha256 != entry.sha256 {
@@ -124,25 +123,26 @@ impl CurrentModels<'_> {
     }
 
     /// The result and the curves of today.
-    fn answer(&self, model: Option<&str>, loaded: LoadedFiles) -> anyhow::Result<(Record, SpectrumView)> {
+    fn answer(&self, model: Option<&str>, loaded: Loaded) -> anyhow::Result<(Record, SpectrumView)> {
         let spectrum = &loaded.spectrum;
         match self.known.get(&model.map(str::to_owned)).context("the link names no such model")? {
-            Model::Optical(pipeline) => {
-                let (prediction, _) = predict_all(pipeline, std::slice::from_ref(&loaded), false).remove(0);
-                let view = block_on(pipeline.view(spectrum));
-                Ok((record(&loaded, prediction), view))
+            Model::Optical(predictor) => {
+                let answer = answer_all(predictor, std::slice::from_ref(&loaded)).remove(0);
+                let view = block_on(predictor.view(spectrum));
+                Ok((record(&loaded, answer), view))
             }
-            Model::Pair(pair) => {
-                let prediction = pair.predict(&[spectrum]).remove(0);
-                let view = if is_xp(spectrum) { xp_view(spectrum) } else { block_on(pair.predictor().view(spectrum)) };
-                Ok((record(&loaded, prediction), view))
+            Model::Pair(answers) => {
+                let answer = answers.of(&[spectrum]).remove(0);
+                let view =
+                    if is_xp(spectrum) { xp_view(spectrum) } else { block_on(answers.predictor().view(spectrum)) };
+                Ok((record(&loaded, answer), view))
             }
         }
     }
 }
 
 /// The result in the link that a spectrum belongs to: of its id, and of its file's name where ids repeat.
-fn place_of(loaded: &LoadedFiles, shared: &[SharedResult], found: &[bool]) -> Option<usize> {
+fn place_of(loaded: &Loaded, shared: &[Shared], found: &[bool]) -> Option<usize> {
     let name = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
     let of_id = |i: &usize| !found[*i] && shared[*i].record.summary.meta.id == loaded.spectrum.meta.id;
     let candidates: Vec<usize> = (0..shared.len()).filter(of_id).collect();
@@ -151,13 +151,13 @@ fn place_of(loaded: &LoadedFiles, shared: &[SharedResult], found: &[bool]) -> Op
 }
 
 /// What the link says against what comes out now.
-fn compare(shared: &SharedResult, now: &Record, view: &SpectrumView) -> Value {
+fn compare(shared: &Shared, now: &Record, view: &SpectrumView) -> Value {
     let then = &shared.record;
     let mut differences = Vec::new();
     let mut differ =
         |what: &str, link: Value, now: Value| differences.push(json!({ "what": what, "link": link, "now": now }));
-    match (&then.outcome, &now.outcome) {
-        (Outcome::Predicted(then), Outcome::Predicted(now)) => {
+    match (&then.answer, &now.answer) {
+        (Answer::Predicted(then), Answer::Predicted(now)) => {
             if then.model_sha256 != now.model_sha256 {
                 differ("model", then.model_sha256.as_str().into(), now.model_sha256.as_str().into());
             }
@@ -186,7 +186,7 @@ fn compare(shared: &SharedResult, now: &Record, view: &SpectrumView) -> Value {
                 differ("flags", flags(then).into(), flags(now).into());
             }
         }
-        (Outcome::Refused(_), Outcome::Refused(_)) => {}
+        (Answer::Refused(_), Answer::Refused(_)) => {}
         (then, now) => differ("answer", in_a_word(then).into(), in_a_word(now).into()),
     }
     let flux = shared.curve.as_ref().map(|curve| largest_difference(curve, view));
@@ -198,11 +198,11 @@ fn compare(shared: &SharedResult, now: &Record, view: &SpectrumView) -> Value {
     json!({ "id": summary.meta.id, "file": summary.file, "verdict": verdict, "differences": differences })
 }
 
-fn in_a_word(answer: &Outcome) -> &'static str {
+fn in_a_word(answer: &Answer) -> &'static str {
     match answer {
-        Outcome::Predicted(_) => "predicted",
-        Outcome::Refused(_) => "refused",
-        Outcome::Pending => "none",
+        Answer::Predicted(_) => "predicted",
+        Answer::Refused(_) => "refused",
+        Answer::Open => "none",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reads parts of a dropped file where they are needed: a worker may do that without waiting, and half a gigabyte need
+//! Reading parts of a dropped file where they are needed: a worker may do that without waiting, and half a gigabyte need
 //! not be in memory.
 
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use js_sys::Uint8Array;
 use web_sys::{Blob, File, FileReaderSync};
 
-use super::codec::text_of;
+use super::wire::text_of;
 
 /// Bytes read ahead for readers that ask for little at a time.
 const AHEAD: usize = 1 << 18;

@@ -14,8 +14,8 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, BlobPropertyBag, ErrorEvent, MessageEvent, Url, Worker, WorkerOptions, WorkerType};
 
-use super::codec::{self, text_of};
-use crate::engine::protocol::{Event, Request};
+use super::wire::{self, text_of};
+use super::{Event, Request};
 
 /// How long the engine may take from the start of its worker to its first word, in milliseconds. The download of the
 /// engine is in it, so it is long.
@@ -24,12 +24,12 @@ const START_TIMEOUT_MS: u32 = 120_000;
 /// A running engine. Dropping it ends its worker.
 pub struct EngineClient {
     worker: Worker,
-    state: Rc<ClientState>,
+    state: Rc<State>,
     _listeners: [EventListener; 3],
 }
 
 /// Whether the worker listens, shared by the client and its listeners.
-struct ClientState {
+struct State {
     /// False from the crash on, or from the client's end.
     alive: Cell<bool>,
     /// Messages for a worker that has not spoken yet. What is posted before a module worker has run to the end of its
@@ -39,7 +39,7 @@ struct ClientState {
     start_timer: RefCell<Option<Timeout>>,
 }
 
-impl ClientState {
+impl State {
     /// Takes `alive` away and says whether it was there: of several reports of one crash the first counts.
     fn end(&self) -> bool {
         self.start_timer.take();
@@ -59,7 +59,7 @@ impl EngineClient {
     ) -> Result<Self, String> {
         let worker = worker_under_policy(url)
             .map_err(|e| format!("the browser did not start the compute worker {url}: {}", text_of(&e)))?;
-        let state = Rc::new(ClientState {
+        let state = Rc::new(State {
             alive: Cell::new(true),
             waiting: RefCell::new(Some(Vec::new())),
             start_timer: RefCell::new(None),
@@ -96,7 +96,7 @@ impl EngineClient {
                         return crash(text_of(&e));
                     }
                 }
-                match codec::unpack(&event.data()) {
+                match wire::unpack(&event.data()) {
                     Ok((event, _)) => on_event(event),
                     Err(why) => crash(why),
                 }
@@ -119,7 +119,7 @@ impl EngineClient {
         Ok(Self { worker, state, _listeners: listeners })
     }
 
-    /// Sends a request; `attachments` are the files of [`SpectraRequest::Open`], one for each path, or the port of a request
+    /// Sends a request; `attachments` are the files of [`Request::Open`], one for each path, or the port of a request
     /// that has one. After a crash nothing is sent.
     ///
     /// # Errors
@@ -128,7 +128,7 @@ impl EngineClient {
         if !self.state.alive.get() {
             return Ok(());
         }
-        let (message, transfer) = codec::pack(request, attachments.iter().cloned())?;
+        let (message, transfer) = wire::pack(request, attachments.iter().cloned())?;
         if let Some(waiting) = self.state.waiting.borrow_mut().as_mut() {
             waiting.push((message, transfer));
             return Ok(());

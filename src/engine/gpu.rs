@@ -1,10 +1,8 @@
-//! The GPU engine: tests the browser's GPU, and runs full batches of the default model's networks on it for the session in
-//! the CPU engine's worker (`gpu_client`).
+//! The GPU engine: tests the browser's GPU, and runs full batches of the default model's networks on it for the session
+//! in the CPU engine's worker (`helper.rs`).
 //!
-//! Nothing may block on WebGPU, and after a panic a promise never settles. So the page and the CPU engine wait with a time
-//! limit. Batches have one size, so that every GPU program is compiled once, in the self-test.
-//!
-//! For tests of the fall-back, the worker's address may ask for a fault: `&fault=self-test` or `&fault=loss`.
+//! Nothing may block on WebGPU, and after a panic a promise never settles: the page and the CPU engine wait with a watch
+//! in their hand. Batches have one size, so that every program for the GPU is compiled once, in the self-test.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -13,86 +11,62 @@ use burn::tensor::Device;
 use gloo::events::EventListener;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{MessageEvent, MessagePort, Url};
+use web_sys::{MessageEvent, MessagePort};
 
-use super::gpu_client::Reply;
-use super::port_link::send;
-use super::protocol::{BatchTimes, Request, WorkerEvent, WorkerRequest};
-use super::scope::{listen, port_of, post, report_crashes, report_fatal, scope};
+use super::helper::Reply;
 use super::session::MAX_BATCH;
-use super::{codec, downloads};
+use super::wire;
+use super::worker::{fetch, last_words, listen, port_of, post, report_crashes, scope};
+use super::{BatchTimes, Event, Fault, Request};
 use crate::preprocess::grid::MODEL_PIXELS;
 use crate::task::predict::{Batch, Network, Predictor};
 use crate::task::self_test::{agree, compare, compute, ripple};
 
-/// Number of timed runs of a batch; the fastest counts.
+/// How often a batch is timed, the fastest counts; and the time after which it is enough, ms.
 const TRIALS: u32 = 5;
-
-/// Time after which no further run is timed, ms.
 const ENOUGH_MS: f64 = 1000.0;
-
-/// Fault to inject in tests.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    /// The expected numbers of the self-test are wrong.
-    SelfTest,
-    /// The device is destroyed during a batch.
-    Loss,
-}
-
-impl Fault {
-    /// The fault that the address of this worker's script asks for.
-    fn requested() -> Option<Self> {
-        let script = js_sys::Reflect::get(&scope(), &"scriptUrl".into()).ok()?.as_string()?;
-        match Url::new(&script).ok()?.search_params().get("fault")?.as_str() {
-            "self-test" => Some(Self::SelfTest),
-            "loss" => Some(Self::Loss),
-            _ => None,
-        }
-    }
-}
 
 /// A tested GPU.
 struct Gpu {
     predictor: Predictor,
-    /// Destroys the device.
+    /// Ends the device.
     destroy: Box<dyn Fn()>,
-    /// Batches left before the injected loss of the device; `None` without one.
+    /// Batches that may still be answered before the device is lost on purpose; `None`: all.
     batches_until_loss: Cell<Option<u32>>,
 }
 
-/// Starts the GPU engine in the current worker and returns at once.
+/// Starts the engine in the worker that this is called in, and returns at once.
 pub fn start() {
     #[cfg(target_family = "wasm")]
-    super::wasm_ctors::run();
+    super::constructors::run();
     report_crashes();
     let gpu: Rc<RefCell<Option<Rc<Gpu>>>> = Rc::default();
     listen(move |request, attachments| match request {
-        Request::Worker(WorkerRequest::TestGpu) => {
+        Request::TestGpu { fault } => {
             let gpu = gpu.clone();
             spawn_local(async move {
-                let times = match test(Fault::requested()).await {
+                let times = match test(fault).await {
                     Ok((tested, times)) => {
                         gpu.replace(Some(Rc::new(tested)));
                         Ok(times)
                     }
                     Err(why) => Err(why),
                 };
-                post(WorkerEvent::GpuTested { times });
+                post(&Event::GpuTested { times });
             });
         }
-        Request::Worker(WorkerRequest::ServeGpu) => {
+        Request::Assist => {
             if let (Some(gpu), Some(port)) = (gpu.borrow().clone(), port_of(attachments)) {
-                serve(gpu, port);
+                assist(gpu, port);
             }
         }
         _ => {}
     });
-    // The page sends nothing before the first event.
-    post(WorkerEvent::Loading { item: "the GPU engine".into(), done: 0, total: 0 });
+    // The first word: from here on the page may send.
+    post(&Event::Loading { what: "the GPU engine".into(), done: 0, total: 0 });
 }
 
-/// Compares the GPU with the CPU: small computations, then a timed batch through the default model's networks.
+/// Compares the GPU with the CPU: small computations, then a batch through the default model's networks, which is timed.
 async fn test(fault: Option<Fault>) -> Result<(Gpu, BatchTimes), String> {
     let (device, setup) =
         Device::wgpu_options().init_with_setup_async().await.map_err(|e| format!("it cannot be opened: {e}"))?;
@@ -103,8 +77,8 @@ async fn test(fault: Option<Fault>) -> Result<(Gpu, BatchTimes), String> {
     }
     compare(&compute(&device).await?, &want)?;
 
-    let model = downloads::model(None, |_, _, _| {}).await.map_err(|e| e.to_string())?;
-    let predictor = |device| model.predictor(device).map_err(|e| e.to_string());
+    let (_, entry, weights) = fetch(None, |_, _, _| {}).await?;
+    let predictor = |device| Predictor::new(&entry, &weights, device).map_err(|e| e.to_string());
     let (on_gpu, on_cpu) = (predictor(&device)?, predictor(&flex)?);
     let mut times = BatchTimes { gpu_ms: 0.0, cpu_ms: 0.0 };
     for network in [Network::Rv, Network::Labels] {
@@ -123,7 +97,7 @@ async fn test(fault: Option<Fault>) -> Result<(Gpu, BatchTimes), String> {
     Ok((gpu, times))
 }
 
-/// A network's outputs, and the shortest time of a run after the first, ms.
+/// A network's outputs, and how long they take once everything is warm.
 async fn timed(predictor: &Predictor, batch: &Batch) -> Result<(Vec<f32>, f64), String> {
     let run = || async { predictor.run(batch.clone()).await.ok_or("it gave no numbers for the model's network") };
     let outputs = run().await?;
@@ -143,19 +117,22 @@ fn now_ms() -> f64 {
     scope().performance().map_or(0.0, |clock| clock.now())
 }
 
-/// Runs the batches that arrive at a port, until the worker ends.
-fn serve(gpu: Rc<Gpu>, port: MessagePort) {
+/// Answers the batches that come through a port, until the worker ends.
+fn assist(gpu: Rc<Gpu>, port: MessagePort) {
     let to = port.clone();
     EventListener::new(&port, "message", move |event| {
         let data = event.unchecked_ref::<MessageEvent>().data();
         let (gpu, to) = (gpu.clone(), to.clone());
         spawn_local(async move {
-            let reply: Reply = match codec::unpack::<Batch>(&data) {
-                Ok((batch, _)) => run(&gpu, batch).await,
+            let reply: Reply = match wire::unpack::<Batch>(&data) {
+                Ok((batch, _)) => answer(&gpu, batch).await,
                 Err(why) => Err(why),
             };
-            if let Err(why) = send(&to, &reply) {
-                report_fatal(&why);
+            let posted = wire::pack(&reply, []).and_then(|(message, transfer)| {
+                to.post_message_with_transferable(&message, &transfer).map_err(|e| wire::text_of(&e))
+            });
+            if let Err(why) = posted {
+                last_words(&why);
             }
         });
     })
@@ -163,8 +140,8 @@ fn serve(gpu: Rc<Gpu>, port: MessagePort) {
     port.start();
 }
 
-/// Runs a batch at full size and returns the outputs of its own rows.
-async fn run(gpu: &Gpu, mut batch: Batch) -> Reply {
+/// Runs a batch at full size and gives the outputs of its own rows.
+async fn answer(gpu: &Gpu, mut batch: Batch) -> Reply {
     match gpu.batches_until_loss.get() {
         Some(0) => (gpu.destroy)(),
         left => gpu.batches_until_loss.set(left.map(|n| n - 1)),

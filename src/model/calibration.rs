@@ -11,14 +11,14 @@ pub struct ErrorModel {
     /// Which label.
     pub label: Label,
     /// One a regime; the first whose condition holds applies.
-    pub regimes: Vec<ErrorRegime>,
+    pub regimes: Vec<Regime>,
     /// σ grows as the part of the model's pixels that are there to minus this power.
     pub coverage_power: f64,
 }
 
 /// Errors for a part of the labels' range.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ErrorRegime {
+pub struct Regime {
     /// Applies to predicted [Fe/H] below this; `None` to all that is left.
     pub feh_below: Option<f64>,
     /// Error at infinite S/N, in the label's unit: what the labels themselves and the synthesis are worth.
@@ -44,7 +44,7 @@ impl ErrorModel {
         self.regime(feh).map_or(f64::NAN, |r| r.exposure.hypot(r.noise / snr.max(1.0)))
     }
 
-    fn regime(&self, feh: f64) -> Option<&ErrorRegime> {
+    fn regime(&self, feh: f64) -> Option<&Regime> {
         self.regimes.iter().find(|r| r.feh_below.is_none_or(|cut| feh < cut)).or(self.regimes.last())
     }
 }

@@ -107,7 +107,7 @@ pub struct Emulator {
 
 /// A spectrum of the emulator. Fluxes are in arbitrary units, each with a mean of about 1.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct EmulatorSpectra {
+pub struct Emulated {
     /// Flux over continuum on [`Emulator::wave_vac_aa`], R = 5000.
     pub lines: Vec<f32>,
     /// Continuum, uniform over the same range of air wavelengths, fewer points.
@@ -222,10 +222,10 @@ impl Emulator {
     }
 
     /// The spectrum of these labels. It is worth what the manifest says inside the grid's range and nothing outside.
-    pub fn spectrum(&self, labels: &[f64; EMULATOR_LABELS]) -> EmulatorSpectra {
+    pub fn spectrum(&self, labels: &[f64; EMULATOR_LABELS]) -> Emulated {
         let coefficients = self.coefficients(labels);
         let [lines, continuum] = self.optical(&coefficients);
-        EmulatorSpectra { lines, continuum, sed: self.sed(&coefficients) }
+        Emulated { lines, continuum, sed: self.sed(&coefficients) }
     }
 
     /// Flux over continuum, and continuum, of these coefficients.

@@ -10,14 +10,14 @@ use super::weights::{Tensors, WeightsError};
 use crate::nn::autoencoder::{AutoencoderConfig, StatisticsConfig};
 use crate::nn::clip::{Clip, ClipConfig, DecodersConfig, lrs_flux};
 use crate::nn::flow::{Flow, FlowConfig, standard_normal};
+use crate::nn::keyed::Keyed;
 use crate::nn::masked_transformer::MaskedTransformerConfig;
 use crate::nn::masking::Masking;
 use crate::nn::projection::{LrsProjectionConfig, XpProjectionConfig};
-use crate::nn::state_dict::StateDict;
 use crate::nn::tokens::{SliceConfig, TokensConfig};
 use crate::preprocess::grid::MODEL_PIXELS;
 use crate::preprocess::xp::XP_PIXELS;
-use crate::result::specclip::Modality;
+use crate::result::catalogue::Modality;
 
 /// Why an encoder pair cannot be used.
 #[derive(Debug, Error)]
@@ -35,13 +35,13 @@ pub enum EncoderError {
     Device,
 }
 
-/// The three ways of alignment (docs/model-spec.md §2.4–2.6).
+/// The three ways of alignment (MODEL_SPEC §2.4–2.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
     /// The contrastive loss alone.
     Base,
-    /// With decoders: each spectrum reconstructed, and predicted from the other.
+    /// With decoders: each spectrum rebuilt, and predicted from the other.
     Pr,
     /// With decoders, and a private part of each embedding that the other survey does not share.
     Split,
@@ -127,7 +127,7 @@ impl Size {
     }
 }
 
-/// What the LRS encoder takes in, from the recipe's output ([`PreparedInput::norm`](crate::preprocess::conditioning::PreparedInput::norm)):
+/// What the LRS encoder takes in, from the recipe's output ([`Prepared::norm`](crate::preprocess::recipe::Prepared::norm)):
 /// pixels that are not there stand at the continuum's level, 1, which is also the mean of every normalised spectrum.
 pub fn lrs_input(norm: &[f32]) -> Vec<f32> {
     norm.iter().map(|v| if v.is_finite() { *v } else { 1.0 }).collect()
@@ -263,9 +263,9 @@ impl EncoderPair {
         }
     }
 
-    /// Spectra reconstructed from embeddings that are there already: LRS inputs give the level; `[n][1462]` or `[n][343]`. `None`
+    /// Spectra rebuilt from embeddings that are there already: LRS inputs give the level; `[n][1462]` or `[n][343]`. `None`
     /// of base.
-    pub async fn reconstruction(
+    pub async fn rebuilt(
         &self,
         modality: Modality,
         inputs: &[&[f32]],
@@ -280,7 +280,7 @@ impl EncoderPair {
         rows(flux).await.map(Some)
     }
 
-    /// LRS spectra reconstructed from their own embeddings, `[n][1462]` twice in meaning: inputs → normalised flux; `None` of base.
+    /// LRS spectra rebuilt from their own embeddings, `[n][1462]` twice in meaning: inputs → normalised flux; `None` of base.
     pub async fn rebuild_lrs(&self, inputs: &[&[f32]]) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
         let Some(decoders) = self.clip.decoders() else { return Ok(None) };
         let x = self.tensor(inputs, MODEL_PIXELS)?;
@@ -288,7 +288,7 @@ impl EncoderPair {
         rows(lrs_flux(standardised, x)).await.map(Some)
     }
 
-    /// XP spectra reconstructed from their own embeddings, inputs `[n][343]` → flux over that at 550 nm; `None` of base.
+    /// XP spectra rebuilt from their own embeddings, inputs `[n][343]` → flux over that at 550 nm; `None` of base.
     pub async fn rebuild_xp(&self, inputs: &[&[f32]]) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
         let Some(decoders) = self.clip.decoders() else { return Ok(None) };
         rows(decoders.xp(self.clip.embed_xp(self.tensor(inputs, XP_PIXELS)?))).await.map(Some)

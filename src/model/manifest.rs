@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::calibration::ErrorModel;
-use crate::result::finetune::Metrics;
-use crate::result::{Calibration, Label, LabelAccuracy, ModelCard};
+use crate::result::teach::Metrics;
+use crate::result::{Calibration, Label, Measure, ModelCard};
 use crate::spectrum::Survey;
 
 /// The version of the manifest's layout that this program reads.
@@ -141,7 +141,7 @@ pub struct Accuracy {
     pub label: Label,
     /// On what: "MILES, 5-fold by star and cluster".
     pub on: String,
-    /// The survey whose spectra it holds for ([`Survey::accuracy_survey`]).
+    /// The survey whose spectra it holds for ([`Survey::measured_as`]).
     #[serde(default = "lamost")]
     pub survey: Survey,
     /// Whether the stars were simulated.
@@ -172,9 +172,9 @@ impl Accuracy {
     }
 
     /// What the page shows of it.
-    fn measure(&self) -> LabelAccuracy {
+    fn measure(&self) -> Measure {
         let n = u32::try_from(self.n).unwrap_or(u32::MAX);
-        LabelAccuracy {
+        Measure {
             label: self.label,
             on: self.on.clone(),
             survey: self.survey,

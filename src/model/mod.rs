@@ -7,7 +7,7 @@ pub mod import;
 pub mod manifest;
 #[cfg(feature = "train")]
 pub mod publish;
-pub mod specclip;
+pub mod published;
 pub mod regressor;
 pub mod store;
 pub mod weights;

@@ -36,7 +36,7 @@ fn eight(b: &[u8]) -> [u8; 8] {
 }
 
 /// Arrays by name.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Tensors {
     arrays: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 }

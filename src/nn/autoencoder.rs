@@ -1,4 +1,4 @@
-//! The ordinary auto-encoders of both surveys (docs/model-spec.md §2.2).
+//! The ordinary auto-encoders of both surveys (MODEL_SPEC §2.2).
 
 use burn::config::Config;
 use burn::module::Module;
@@ -6,8 +6,8 @@ use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Device, Tensor};
 
 use super::gelu::gelu;
+use super::keyed::{Keyed, Transfer};
 use super::linear;
-use super::state_dict::{StateDict, Transfer};
 use super::tokens::standardise;
 use crate::model::weights::WeightsError;
 
@@ -147,7 +147,7 @@ impl Autoencoder {
     }
 }
 
-impl StateDict for Autoencoder {
+impl Keyed for Autoencoder {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         self.input_proj.exchange(&format!("{prefix}input_proj."), transfer)?;
         for (i, block) in self.encoder_blocks.iter_mut().enumerate() {

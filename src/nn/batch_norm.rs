@@ -7,7 +7,7 @@ use burn::config::Config;
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::{Device, Tensor};
 
-use super::state_dict::{StateDict, Transfer, parameter, running};
+use super::keyed::{Keyed, Transfer, parameter, running};
 use crate::model::weights::WeightsError;
 
 /// Configuration of a [`BatchNorm`].
@@ -88,7 +88,7 @@ impl BatchNorm {
     }
 }
 
-impl StateDict for BatchNorm {
+impl Keyed for BatchNorm {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         parameter(&mut self.gamma, &format!("{prefix}weight"), transfer)?;
         parameter(&mut self.beta, &format!("{prefix}bias"), transfer)?;

@@ -1,5 +1,4 @@
-//! The whole contrastive model: both encoders, both projection heads and, in pr and split, four decoders
-//! (docs/model-spec.md §2.4–2.6).
+//! The whole contrastive model: both encoders, both projection heads and, in pr and split, four decoders (MODEL_SPEC §2.4–2.6).
 
 use burn::config::Config;
 use burn::module::Module;
@@ -8,9 +7,9 @@ use burn::tensor::{Device, Tensor};
 
 use super::autoencoder::{Autoencoder, AutoencoderConfig};
 use super::decoder::{Decoder, DecoderConfig, SplitDecoder, SplitDecoderConfig};
+use super::keyed::{Keyed, Transfer};
 use super::masked_transformer::{MaskedTransformer, MaskedTransformerConfig};
 use super::projection::{LrsProjection, LrsProjectionConfig, XpProjection, XpProjectionConfig};
-use super::state_dict::{StateDict, Transfer};
 use super::tokens::standardise;
 use crate::model::weights::WeightsError;
 
@@ -68,18 +67,18 @@ impl ClipConfig {
         let widths = &self.lrs_head.widths;
         let shared = widths.first().copied().unwrap_or(0);
         let decoders = self.decoders.as_ref().map(|decoders| {
-            let translated = |hidden: &[usize], pixels: usize| {
+            let across = |hidden: &[usize], pixels: usize| {
                 DecoderConfig::new([&[shared], hidden, &[pixels]].concat()).init(device)
             };
             let within = |hidden: &[usize], pixels: usize| match widths.get(1) {
                 Some(&private) => Within::Split(SplitDecoderConfig::new(shared, private, pixels).init(device)),
-                None => Within::Whole(translated(hidden, pixels)),
+                None => Within::Whole(across(hidden, pixels)),
             };
             Decoders {
                 xp: within(&decoders.xp_hidden, self.xp.seq_len),
                 lrs: within(&decoders.lrs_hidden, decoders.lrs_pixels),
-                xp_cross: translated(&decoders.xp_hidden, self.xp.seq_len),
-                lrs_cross: translated(&decoders.lrs_hidden, decoders.lrs_pixels),
+                xp_cross: across(&decoders.xp_hidden, self.xp.seq_len),
+                lrs_cross: across(&decoders.lrs_hidden, decoders.lrs_pixels),
             }
         });
         Clip {
@@ -253,7 +252,7 @@ pub fn contrastive_loss(xp: Tensor<2>, lrs: Tensor<2>) -> Tensor<1> {
     (towards(0) + towards(1)) / -2.0
 }
 
-impl StateDict for Clip {
+impl Keyed for Clip {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         let (xp, lrs) = (format!("{prefix}gaia_xp_"), format!("{prefix}lamost_lrs_"));
         self.xp.exchange(&format!("{xp}encoder.backbone."), transfer)?;

@@ -6,7 +6,7 @@ use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
-use super::state_dict::{StateDict, Transfer, parameter, turned};
+use super::keyed::{Keyed, Transfer, parameter, turned};
 use crate::model::weights::WeightsError;
 
 /// Configuration of a [`CrossAttention`].
@@ -35,11 +35,11 @@ pub struct CrossAttention {
 #[derive(Module, Debug)]
 enum Projections {
     Packed(Param<Tensor<2>>),
-    SeparateProjections(SeparateProjections),
+    Separate(Separate),
 }
 
 #[derive(Module, Debug)]
-struct SeparateProjections {
+struct Separate {
     q: Param<Tensor<2>>,
     k: Param<Tensor<2>>,
     v: Param<Tensor<2>>,
@@ -54,7 +54,7 @@ impl CrossAttentionConfig {
         let projections = if token == width {
             Projections::Packed(matrix(width, 3 * width))
         } else {
-            Projections::SeparateProjections(SeparateProjections {
+            Projections::Separate(Separate {
                 q: matrix(width, width),
                 k: matrix(token, width),
                 v: matrix(token, width),
@@ -89,7 +89,7 @@ impl CrossAttention {
         let part = |matrix: &Param<Tensor<2>>, i: usize| matrix.val().narrow(1, i * width, width);
         let [q, k, v] = match &self.projections {
             Projections::Packed(all) => [part(all, 0), part(all, 1), part(all, 2)],
-            Projections::SeparateProjections(each) => [each.q.val(), each.k.val(), each.v.val()],
+            Projections::Separate(each) => [each.q.val(), each.k.val(), each.v.val()],
         };
         let bias = |i: usize| self.bias.val().narrow(0, i * width, width).reshape([1, 1, width]);
         let split = |t: Tensor<3>, n: usize, batch: usize| t.reshape([batch, n, heads, depth]).swap_dims(1, 2);
@@ -102,13 +102,13 @@ impl CrossAttention {
     }
 }
 
-impl StateDict for CrossAttention {
+impl Keyed for CrossAttention {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         parameter(&mut self.query, &format!("{prefix}query"), transfer)?;
         let at = format!("{prefix}multihead_attn.");
         match &mut self.projections {
             Projections::Packed(all) => turned(all, &format!("{at}in_proj_weight"), transfer)?,
-            Projections::SeparateProjections(each) => {
+            Projections::Separate(each) => {
                 turned(&mut each.q, &format!("{at}q_proj_weight"), transfer)?;
                 turned(&mut each.k, &format!("{at}k_proj_weight"), transfer)?;
                 turned(&mut each.v, &format!("{at}v_proj_weight"), transfer)?;

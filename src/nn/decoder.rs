@@ -1,4 +1,4 @@
-//! Decoders: from an embedding back to a spectrum of the same survey, or to the other (docs/model-spec.md §2.5).
+//! Decoders: from an embedding back to a spectrum of the same survey, or across to the other (MODEL_SPEC §2.5).
 
 use burn::config::Config;
 use burn::module::Module;
@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::batch_norm::{BatchNorm, BatchNormConfig};
 use super::gelu::gelu;
-use super::state_dict::{StateDict, Transfer};
+use super::keyed::{Keyed, Transfer};
 use crate::model::weights::WeightsError;
 
 /// Configuration of a [`Decoder`].
@@ -54,7 +54,7 @@ impl Decoder {
     }
 }
 
-impl StateDict for Decoder {
+impl Keyed for Decoder {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         for (i, layer) in self.layers.iter_mut().enumerate() {
             layer.exchange(&format!("{prefix}decoder.{}.", 4 * i), transfer)?;
@@ -113,7 +113,7 @@ impl SplitDecoder {
     }
 }
 
-impl StateDict for SplitDecoder {
+impl Keyed for SplitDecoder {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         self.shared_proj.exchange(&format!("{prefix}shared_proj."), transfer)?;
         self.private_proj.exchange(&format!("{prefix}private_proj."), transfer)?;

@@ -1,4 +1,4 @@
-//! Low-rank adapters on the activation side: y = Wx + b + (α/r)·B(Ax) (docs/model-spec.md §4).
+//! Low-rank adapters on the activation side: y = Wx + b + (α/r)·B(Ax) (MODEL_SPEC §4).
 //!
 //! burn's own adapter multiplies B·A out to a dense matrix at every step, which at the paper's rank 128 costs several
 //! times the work of training everything, and it draws A from another distribution. So this is ours, and burn's is the
@@ -9,8 +9,8 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
+use super::keyed::{Keyed, Transfer, turned};
 use super::mlp::Mlp;
-use super::state_dict::{StateDict, Transfer, turned};
 use crate::model::weights::WeightsError;
 
 /// Configuration of the adapters of an [`Mlp`].
@@ -30,12 +30,12 @@ pub struct LoraConfig {
 /// Adapters for the linear layers of an [`Mlp`].
 #[derive(Module, Debug)]
 pub struct Lora {
-    adapters: Vec<LowRankPair>,
+    adapters: Vec<Adapter>,
     scale: f64,
 }
 
 #[derive(Module, Debug)]
-struct LowRankPair {
+struct Adapter {
     a: Param<Tensor<2>>,
     b: Param<Tensor<2>>,
     position: usize,
@@ -49,7 +49,7 @@ impl LoraConfig {
         let adapted = if self.output_layer { pairs.len() } else { pairs.len().saturating_sub(1) };
         let adapters = pairs.take(adapted).map(|(i, w)| {
             let bound = (w[0] as f64).sqrt().recip();
-            LowRankPair {
+            Adapter {
                 a: Initializer::Uniform { min: -bound, max: bound }.init([w[0], self.rank], device),
                 b: Initializer::Zeros.init([self.rank, w[1]], device),
                 position: base.position(i),
@@ -93,7 +93,7 @@ impl Lora {
     }
 }
 
-impl StateDict for Lora {
+impl Keyed for Lora {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         for adapter in &mut self.adapters {
             let at = format!("{prefix}network.{}.", adapter.position);

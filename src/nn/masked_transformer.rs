@@ -1,4 +1,4 @@
-//! The masked transformers of both surveys (docs/model-spec.md §2.1 and §2.3).
+//! The masked transformers of both surveys (MODEL_SPEC §2.1 and §2.3).
 
 use std::ops::Range;
 
@@ -8,10 +8,10 @@ use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, 
 use burn::tensor::{Device, Tensor};
 
 use super::gelu::gelu;
+use super::half::{Half, PartnerError};
+use super::keyed::{Keyed, Transfer, parameter};
 use super::linear;
 use super::self_attention::{SelfAttention, SelfAttentionConfig};
-use super::state_dict::{StateDict, Transfer, parameter};
-use super::token_parallel::{PartnerError, TokenHalf};
 use super::tokens::{SliceConfig, TokensConfig};
 use crate::model::weights::WeightsError;
 
@@ -100,7 +100,7 @@ impl Block {
     }
 
     /// The same for the tokens of one half.
-    fn forward_half(&self, h: Tensor<3>, others: usize, half: &TokenHalf) -> Result<Tensor<3>, PartnerError> {
+    fn forward_half(&self, h: Tensor<3>, others: usize, half: &Half) -> Result<Tensor<3>, PartnerError> {
         Ok(self.feed(h.clone() + self.attention.forward_half(self.ln1.forward(h), others, half)?))
     }
 
@@ -152,7 +152,7 @@ impl MaskedTransformer {
     ///
     /// # Shapes
     /// `[batch, pixels]` → `[batch, embed_dim]`
-    pub fn embed_half(&self, x: Tensor<2>, half: &TokenHalf) -> Result<Tensor<2>, PartnerError> {
+    pub fn embed_half(&self, x: Tensor<2>, half: &Half) -> Result<Tensor<2>, PartnerError> {
         let tokens = self.tokens(x.clone());
         let n = self.positions(&tokens);
         if n < 2 {
@@ -167,7 +167,7 @@ impl MaskedTransformer {
         Ok((half.whole(sum, 1)?.sum_dim(1) / n as f64).squeeze_dim(1))
     }
 
-    /// Tokens reconstructed from their embeddings: what masked training compares.
+    /// Tokens rebuilt from their embeddings: what masked training compares.
     ///
     /// # Shapes
     /// `[batch, tokens, embed_dim]` → `[batch, tokens, token width]`
@@ -176,7 +176,7 @@ impl MaskedTransformer {
     }
 }
 
-impl StateDict for MaskedTransformer {
+impl Keyed for MaskedTransformer {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         self.data_embed.exchange(&format!("{prefix}data_embed."), transfer)?;
         parameter(&mut self.position_embed, &format!("{prefix}position_embed.weight"), transfer)?;

@@ -1,5 +1,5 @@
 //! Masked training of the transformers: stretches of tokens are set to zero and must be told from their neighbours
-//! (docs/model-spec.md §2.1).
+//! (MODEL_SPEC §2.1).
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -37,14 +37,14 @@ impl Masking {
 }
 
 impl MaskedTransformer {
-    /// Mean square error of the reconstructed tokens where masking changed a number. A zero that was zero before does not count.
+    /// Mean square error of the rebuilt tokens where masking changed a number. A zero that was zero before does not count.
     ///
     /// # Shapes
     /// `[batch, tokens, token width]` twice → `[1]`
     pub fn masked_loss(&self, masked: Tensor<3>, whole: Tensor<3>) -> Tensor<1> {
         let counts = masked.clone().not_equal(whole.clone()).float();
-        let reconstruction = self.reconstruct(self.forward(masked));
-        let square = ((reconstruction - whole) * counts.clone()).powi_scalar(2);
+        let rebuilt = self.reconstruct(self.forward(masked));
+        let square = ((rebuilt - whole) * counts.clone()).powi_scalar(2);
         square.mean() / counts.mean()
     }
 }

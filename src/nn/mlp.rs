@@ -1,4 +1,4 @@
-//! The regression network of both papers: linear layers with ReLU and dropout between (docs/model-spec.md §3.1).
+//! The regression network of both papers: linear layers with ReLU and dropout between (MODEL_SPEC §3.1).
 //!
 //! The published heads have BatchNorm between each hidden layer and its ReLU; our own have none.
 
@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::apply;
 use super::batch_norm::{BatchNorm, BatchNormConfig};
-use super::state_dict::{StateDict, Transfer};
+use super::keyed::{Keyed, Transfer};
 use crate::model::weights::{Tensors, WeightsError};
 
 /// Configuration of an [`Mlp`].
@@ -196,11 +196,11 @@ impl Mlp {
 
     /// Adds the weights to `tensors` under `{prefix}network.`, in PyTorch's layout.
     pub fn store(&self, tensors: &mut Tensors, prefix: &str) -> Result<(), WeightsError> {
-        StateDict::store(self, tensors, prefix)
+        Keyed::store(self, tensors, prefix)
     }
 }
 
-impl StateDict for Mlp {
+impl Keyed for Mlp {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         for i in 0..self.layers.len() {
             let position = self.position(i);

@@ -9,11 +9,11 @@ pub mod clip;
 pub mod cross_attention;
 pub mod decoder;
 #[cfg(feature = "gpu")]
-mod small_batch_matmul;
+mod few_rows;
 pub mod flow;
 mod gelu;
-pub mod token_parallel;
-pub mod state_dict;
+pub mod half;
+pub mod keyed;
 pub mod lora;
 pub mod masked_transformer;
 pub mod masking;
@@ -32,9 +32,7 @@ pub use mlp::{Mlp, MlpConfig};
 /// `[rows, in]` → `[rows, out]`
 fn apply(layer: &Linear, x: Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "gpu")]
-    if let Some(y) =
-        layer.bias.as_ref().and_then(|bias| small_batch_matmul::linear(&x, &layer.weight.val(), &bias.val()))
-    {
+    if let Some(y) = layer.bias.as_ref().and_then(|bias| few_rows::linear(&x, &layer.weight.val(), &bias.val())) {
         return y;
     }
     layer.forward(x)

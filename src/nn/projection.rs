@@ -1,4 +1,4 @@
-//! CLIP projection heads: from an encoder's output into the space that both surveys share (docs/model-spec.md §2.4).
+//! CLIP projection heads: from an encoder's output into the space that both surveys share (MODEL_SPEC §2.4).
 //!
 //! Base and pr have one branch, split has two, shared and private; the embedding is their concatenation in that order.
 
@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::cross_attention::{CrossAttention, CrossAttentionConfig};
 use super::gelu::gelu;
-use super::state_dict::{StateDict, Transfer};
+use super::keyed::{Keyed, Transfer};
 use crate::model::weights::WeightsError;
 
 /// The one branch of base and pr, or the two of split: what stands before the names of their parts.
@@ -78,7 +78,7 @@ impl LrsProjection {
     }
 }
 
-impl StateDict for LrsProjection {
+impl Keyed for LrsProjection {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         let attention = if self.branches.len() == 1 { "cross_attention" } else { "attention" };
         for (name, branch) in branch_names(self.branches.len()).iter().zip(&mut self.branches) {
@@ -154,7 +154,7 @@ impl XpProjection {
     }
 }
 
-impl StateDict for XpProjection {
+impl Keyed for XpProjection {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         for (name, branch) in branch_names(self.branches.len()).iter().zip(&mut self.branches) {
             let at = format!("{prefix}{name}");
@@ -187,7 +187,7 @@ impl FeedForward {
     }
 }
 
-impl StateDict for FeedForward {
+impl Keyed for FeedForward {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         self.encoder.exchange(&format!("{prefix}encoder."), transfer)?;
         self.decoder.exchange(&format!("{prefix}decoder."), transfer)

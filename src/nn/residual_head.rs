@@ -1,4 +1,4 @@
-//! The residual head of fine-tuning: a small correction beside a frozen network (docs/model-spec.md §4).
+//! The residual head of fine-tuning: a small correction beside a frozen network (MODEL_SPEC §4).
 
 use burn::config::Config;
 use burn::module::Module;
@@ -6,7 +6,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use super::state_dict::{StateDict, Transfer};
+use super::keyed::{Keyed, Transfer};
 use crate::model::weights::WeightsError;
 
 /// Configuration of a [`ResidualHead`].
@@ -58,7 +58,7 @@ impl ResidualHead {
     }
 }
 
-impl StateDict for ResidualHead {
+impl Keyed for ResidualHead {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         self.first.exchange(&format!("{prefix}0."), transfer)?;
         self.last.exchange(&format!("{prefix}2."), transfer)

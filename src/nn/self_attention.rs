@@ -6,13 +6,13 @@ use burn::nn::Linear;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
+use super::half::{Half, PartnerError};
+use super::keyed::{Keyed, Transfer};
 use super::linear;
-use super::state_dict::{StateDict, Transfer};
-use super::token_parallel::{PartnerError, TokenHalf};
 use crate::model::weights::WeightsError;
 
 /// How often the logits q·k are divided by √D. The published code scales the query by hand and then calls a function
-/// that scales again, and the released weights were made with that (docs/model-spec.md §0.1). Do not "mend" it.
+/// that scales again, and the released weights were made with that (MODEL_SPEC §0.1). Do not "mend" it.
 const SCALINGS: i32 = 2;
 
 /// Configuration of a [`SelfAttention`].
@@ -59,7 +59,7 @@ impl SelfAttention {
     ///
     /// # Shapes
     /// `[batch, tokens of this half, width]` → the same
-    pub fn forward_half(&self, x: Tensor<3>, others: usize, half: &TokenHalf) -> Result<Tensor<3>, PartnerError> {
+    pub fn forward_half(&self, x: Tensor<3>, others: usize, half: &Half) -> Result<Tensor<3>, PartnerError> {
         let kv = self.kv_proj.forward(x.clone());
         half.give(&kv)?;
         // A partner that is a little later has meanwhile got as far.
@@ -91,7 +91,7 @@ impl SelfAttention {
     }
 }
 
-impl StateDict for SelfAttention {
+impl Keyed for SelfAttention {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         self.q_proj.exchange(&format!("{prefix}q_proj."), transfer)?;
         self.kv_proj.exchange(&format!("{prefix}kv_proj."), transfer)?;

@@ -1,4 +1,4 @@
-//! How a spectrum becomes the tokens of a masked transformer (docs/model-spec.md §2.1 and §2.3).
+//! How a spectrum becomes the tokens of a masked transformer (MODEL_SPEC §2.1 and §2.3).
 
 use burn::config::Config;
 use burn::tensor::{Device, Int, Tensor, TensorData};

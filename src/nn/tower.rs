@@ -6,11 +6,11 @@ use burn::tensor::{Device, Tensor};
 
 use super::autoencoder::Autoencoder;
 use super::clip::ClipConfig;
+use super::keyed::{Keyed, Transfer};
 use super::masked_transformer::MaskedTransformer;
 use super::projection::{LrsProjection, XpProjection};
-use super::state_dict::{StateDict, Transfer};
 use crate::model::weights::WeightsError;
-use crate::result::specclip::Modality;
+use crate::result::catalogue::Modality;
 
 /// The frozen encoder of a survey.
 #[derive(Module, Debug)]
@@ -74,7 +74,7 @@ impl Projection {
     }
 }
 
-impl StateDict for Encoder {
+impl Keyed for Encoder {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         match self {
             Self::Lrs(encoder) => encoder.exchange(prefix, transfer),
@@ -83,7 +83,7 @@ impl StateDict for Encoder {
     }
 }
 
-impl StateDict for Projection {
+impl Keyed for Projection {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         match self {
             Self::Lrs(head) => head.exchange(prefix, transfer),

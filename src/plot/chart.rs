@@ -4,7 +4,7 @@ use plotters::backend::DrawingBackend;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::contour::contour;
-use super::painter::{Drawable, Drawn, Painter, Scale, signed};
+use super::pen::{Drawing, Drawn, Pen, Scale, signed};
 use super::{Frame, Paint, Theme, decimals_for, ticks};
 
 /// One thing drawn in a plot, lowest first. Points that are not finite are left out.
@@ -36,9 +36,9 @@ pub enum Mark {
         paint: Paint,
     },
     /// Coloured cells around the points of a grid.
-    Map(Heatmap),
+    Map(Relief),
     /// Lines of equal height over it, light where the map is dark.
-    Contours(Heatmap, Vec<f64>),
+    Contours(Relief, Vec<f64>),
     /// A dashed line over the whole width.
     Level(f64),
     /// Dashed, y = x.
@@ -47,7 +47,7 @@ pub enum Mark {
 
 /// Heights over a grid of points.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Heatmap {
+pub struct Relief {
     /// Where the points lie, going up.
     pub x: Vec<f64>,
     /// Where the points lie, going up.
@@ -58,7 +58,7 @@ pub struct Heatmap {
     pub range: (f64, f64),
 }
 
-impl Heatmap {
+impl Relief {
     fn colour(&self, height: f64) -> u8 {
         let part = (height - self.range.0) / (self.range.1 - self.range.0).max(1e-12);
         (part.clamp(0.0, 1.0) * 255.0).round() as u8
@@ -91,9 +91,9 @@ pub struct Chart {
     pub plots: Vec<Plot>,
 }
 
-impl Drawable for Chart {
+impl Drawing for Chart {
     fn draw<DB: DrawingBackend>(&self, backend: &mut DB, theme: &Theme, scale: Scale) -> Drawn<DB> {
-        let (mut pen, size_px) = Painter::over(backend, theme, scale);
+        let (mut pen, size_px) = Pen::over(backend, theme, scale);
         for (i, plot) in self.plots.iter().enumerate() {
             plot.draw(&mut pen, self.frame(i, size_px))?;
         }
@@ -134,7 +134,7 @@ impl Chart {
 }
 
 impl Plot {
-    fn draw<DB: DrawingBackend>(&self, pen: &mut Painter<DB>, frame: Frame) -> Drawn<DB> {
+    fn draw<DB: DrawingBackend>(&self, pen: &mut Pen<DB>, frame: Frame) -> Drawn<DB> {
         let Frame { left, top, right, bottom } = frame;
         self.draw_x_axis(pen, frame)?;
         if !self.y_label.is_empty() {
@@ -146,7 +146,7 @@ impl Plot {
         pen.path(&[(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], Paint::Axis, 1.0)
     }
 
-    fn draw_x_axis<DB: DrawingBackend>(&self, pen: &mut Painter<DB>, frame: Frame) -> Drawn<DB> {
+    fn draw_x_axis<DB: DrawingBackend>(&self, pen: &mut Pen<DB>, frame: Frame) -> Drawn<DB> {
         let Frame { left, top, right, bottom } = frame;
         let values = self.x_ticks(((right - left) / 80.0).ceil() as usize);
         let decimals = decimals_for(&values);
@@ -183,7 +183,7 @@ impl Plot {
         (self.x_of(frame, x).clamp(frame.left, frame.right), frame.y_of(y, self.y_range))
     }
 
-    fn draw_mark<DB: DrawingBackend>(&self, pen: &mut Painter<DB>, frame: Frame, mark: &Mark) -> Drawn<DB> {
+    fn draw_mark<DB: DrawingBackend>(&self, pen: &mut Pen<DB>, frame: Frame, mark: &Mark) -> Drawn<DB> {
         match mark {
             Mark::Points { at, paint, radius_px, is_filled } => {
                 for point in at.iter().filter(|(x, y)| x.is_finite() && y.is_finite()) {
@@ -210,8 +210,8 @@ impl Plot {
                     let height = relief.heights.get(i * relief.y.len() + j).copied().unwrap_or(f64::NAN);
                     if height.is_finite() {
                         let paint = Paint::Ramp(relief.colour(height));
-                        let translated = cell(&x, i, (frame.left, frame.right));
-                        pen.rectangle(translated, cell(&y, j, (frame.top, frame.bottom)), paint)?;
+                        let across = cell(&x, i, (frame.left, frame.right));
+                        pen.rectangle(across, cell(&y, j, (frame.top, frame.bottom)), paint)?;
                     }
                 }
                 Ok(())
@@ -303,7 +303,7 @@ mod tests {
         let steps = vec![0.0, 0.25, 0.5, 0.75, 1.0];
         let mut heights: Vec<f64> = steps.iter().flat_map(|x| steps.iter().map(move |y| x + y)).collect();
         heights[0] = f64::NAN;
-        let relief = Heatmap { x: steps.clone(), y: steps, heights, range: (0.0, 2.0) };
+        let relief = Relief { x: steps.clone(), y: steps, heights, range: (0.0, 2.0) };
         let marks = vec![Mark::Map(relief.clone()), Mark::Contours(relief, vec![0.3, 1.9])];
         let plot = Plot { marks, y_label: String::new(), ..chart().plots.remove(0) };
         let svg = Chart { plots: vec![plot] }.to_svg(80.0, 60.0);

@@ -3,7 +3,7 @@
 use plotters::backend::DrawingBackend;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::painter::{Drawable, Drawn, Painter, Scale};
+use super::pen::{Drawing, Drawn, Pen, Scale};
 use super::{LINES, Paint, Theme, columns, decimals_for, ticks};
 
 /// One thing drawn in a panel, lowest first.
@@ -114,9 +114,9 @@ impl Frame {
     }
 }
 
-impl Drawable for Figure<'_> {
+impl Drawing for Figure<'_> {
     fn draw<DB: DrawingBackend>(&self, backend: &mut DB, theme: &Theme, scale: Scale) -> Drawn<DB> {
-        let (mut pen, (width_px, height_px)) = Painter::over(backend, theme, scale);
+        let (mut pen, (width_px, height_px)) = Pen::over(backend, theme, scale);
         for (i, panel) in self.panels.iter().enumerate() {
             let frame = Frame::of(i, self.panels.len(), width_px, height_px);
             panel.draw(&mut pen, frame, self.wave_range_aa)?;
@@ -126,7 +126,7 @@ impl Drawable for Figure<'_> {
 }
 
 impl Panel<'_> {
-    fn draw<DB: DrawingBackend>(&self, pen: &mut Painter<DB>, frame: Frame, range: (f64, f64)) -> Drawn<DB> {
+    fn draw<DB: DrawingBackend>(&self, pen: &mut Pen<DB>, frame: Frame, range: (f64, f64)) -> Drawn<DB> {
         self.draw_axes(pen, frame, range)?;
         for layer in &self.layers {
             self.draw_layer(pen, frame, range, layer)?;
@@ -136,7 +136,7 @@ impl Panel<'_> {
         pen.path(&[(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], Paint::Axis, 1.0)
     }
 
-    fn draw_axes<DB: DrawingBackend>(&self, pen: &mut Painter<DB>, frame: Frame, range: (f64, f64)) -> Drawn<DB> {
+    fn draw_axes<DB: DrawingBackend>(&self, pen: &mut Pen<DB>, frame: Frame, range: (f64, f64)) -> Drawn<DB> {
         let Frame { left, top, right, bottom } = frame;
         let wave_ticks = ticks(range.0, range.1, ((right - left) / 95.0).ceil() as usize);
         let decimals = decimals_for(&wave_ticks);
@@ -153,7 +153,7 @@ impl Panel<'_> {
 
     fn draw_layer<DB: DrawingBackend>(
         &self,
-        pen: &mut Painter<DB>,
+        pen: &mut Pen<DB>,
         frame: Frame,
         range: (f64, f64),
         layer: &Layer,
@@ -215,7 +215,7 @@ impl Panel<'_> {
 
     /// Names of the strongest lines that find room above the frame, each with a short leader into it: in one row, or in a
     /// second above it where its leader passes between the names of the first.
-    fn draw_line_names<DB: DrawingBackend>(&self, pen: &mut Painter<DB>, frame: Frame, range: (f64, f64)) -> Drawn<DB> {
+    fn draw_line_names<DB: DrawingBackend>(&self, pen: &mut Pen<DB>, frame: Frame, range: (f64, f64)) -> Drawn<DB> {
         let is_near_by = range.1 - range.0 < NEAR_BY_AA;
         let mut lines: Vec<_> = LINES.iter().filter(|line| line.weight > 0 || is_near_by).collect();
         lines.sort_by_key(|l| std::cmp::Reverse(l.weight));

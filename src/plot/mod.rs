@@ -6,7 +6,7 @@
 
 mod axis;
 mod chart;
-mod scatter_raster;
+mod cloud;
 mod contour;
 mod decimate;
 mod figure;
@@ -14,22 +14,22 @@ mod lines;
 // Of pretraining, which is native only.
 #[cfg(feature = "cli")]
 mod losses;
-mod painter;
-mod diagnostics;
+mod pen;
+mod reading;
 mod smooth;
 mod spectrum;
 mod theme;
 
 pub use axis::{decimals_for, ticks};
-pub use chart::{Chart, Heatmap, Mark, Plot, range_of};
+pub use chart::{Chart, Mark, Plot, Relief, range_of};
+pub use cloud::{Cloud, Window, ramp};
 pub use decimate::columns;
-pub use diagnostics::{Feature, FitCurves, SlopeCurves};
 pub use figure::{Figure, Frame, Layer, Panel};
 pub use lines::{LINES, SpectralLine, identify};
 #[cfg(feature = "cli")]
 pub use losses::{LossSeries, losses};
-pub use painter::{Drawable, Drawn, Scale};
-pub use scatter_raster::{ScatterRaster, Window, ramp};
+pub use pen::{Drawing, Drawn, Scale};
+pub use reading::{Feature, FitCurves, SlopeCurves};
 pub use smooth::{smoothed, smoothed_values};
 pub use spectrum::{SpectrumFigure, nearest_index};
 pub use theme::{Paint, Rgb, Theme};

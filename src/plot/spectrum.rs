@@ -1,7 +1,7 @@
 //! The figure of one spectrum: its flux with the continuum, and what the model sees.
 
-use super::painter::PX_A_MM;
-use super::{Drawable, Figure, FitCurves, Layer, Paint, Panel, SlopeCurves};
+use super::pen::PX_A_MM;
+use super::{Drawing, Figure, FitCurves, Layer, Paint, Panel, SlopeCurves};
 use crate::result::SpectrumView;
 
 /// Speed of light, km/s.
@@ -227,7 +227,7 @@ pub fn nearest_index(wave: &[f32], at_aa: f64) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::diagnostics::{ModelFit, Saliency};
+    use crate::result::reading::{ModelFit, Saliency};
 
     fn view(n: usize) -> SpectrumView {
         let wave: Vec<f32> = (0..n).map(|i| 4000.0 + i as f32).collect();
@@ -240,7 +240,7 @@ mod tests {
             model_wave_vac_aa: wave.clone(),
             model_flux: vec![1.0; n],
             wave_vac_aa: wave,
-            processing_history: Vec::new(),
+            ledger: Vec::new(),
         }
     }
 

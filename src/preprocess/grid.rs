@@ -6,7 +6,7 @@
 /// Step of the grids in log10 λ.
 pub const STEP_DEX: f64 = 1e-4;
 
-/// Pixels of the model's grid, 3999.4 to 5598.9 Å vacuum (docs/model-spec.md §1.2).
+/// Pixels of the model's grid, 3999.4 to 5598.9 Å vacuum (MODEL_SPEC §1.2).
 pub const MODEL_PIXELS: usize = 1462;
 
 /// log10 of the model grid's first wavelength.

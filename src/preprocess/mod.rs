@@ -7,7 +7,7 @@ pub mod grid;
 pub mod log10_f32;
 pub mod noise;
 pub mod polynomial;
-pub mod conditioning;
+pub mod recipe;
 pub mod reference;
 pub mod resample;
 pub mod resolution;

@@ -33,7 +33,7 @@ impl PolynomialBasis {
     }
 
     /// The polynomials that `numpy.polyfit` keeps: singular vectors of the Vandermonde matrix in **raw** `x`, its columns
-    /// scaled to unit length, whose singular value exceeds `rcond` times the largest (docs/model-spec.md §1.5).
+    /// scaled to unit length, whose singular value exceeds `rcond` times the largest (MODEL_SPEC §1.5).
     pub fn truncated(x: &[f64], degree: usize, rcond: f64) -> Self {
         let mut vandermonde: Vec<Vec<f64>> =
             (0..=degree).map(|power| x.iter().map(|x| x.powi(power as i32)).collect()).collect();
@@ -142,7 +142,7 @@ mod tests {
         assert!(fit.iter().zip(&y).all(|(f, y)| (f - y).abs() < 1e-10 * y.abs().max(1.0)));
     }
 
-    /// The figures that docs/model-spec.md §1.5 gives for a LAMOST blue arm.
+    /// The figures that MODEL_SPEC §1.5 gives for a LAMOST blue arm.
     #[test]
     fn thirty_two_bit_wavelengths_leave_four_of_six_singular_vectors() {
         let x: Vec<f64> = (0..1876).map(|i| 10f64.powf(3.5683 + 1e-4 * f64::from(i))).collect();

@@ -1,8 +1,8 @@
-//! The published LAMOST preprocessing, number for number (docs/model-spec.md §1).
+//! The published LAMOST preprocessing, number for number (MODEL_SPEC §1).
 //!
 //! It is what the published networks were trained behind, so its oddities are kept and named: the wavelength's number
 //! type decides the rank of the continuum fit, and the hot-star patch reads its windows a few pixels off. Specola's own
-//! models use [`super::conditioning`].
+//! models use [`super::recipe`].
 
 use thiserror::Error;
 
@@ -11,7 +11,7 @@ use super::log10_f32::log10_f32;
 use super::polynomial::PolynomialBasis;
 use super::stats;
 
-/// Why the published recipe refuses a spectrum (docs/model-spec.md §1.4).
+/// Why the published recipe refuses a spectrum (MODEL_SPEC §1.4).
 #[derive(Debug, Clone, PartialEq, Error)]
 #[allow(missing_docs)]
 pub enum ReferenceError {
@@ -70,7 +70,7 @@ pub fn normalise(wave_aa: &[f64], flux: &[f64], wave_is_f32: bool) -> Result<Ref
 /// Windows around Hδ, Hγ and Hβ that hot stars' fits skip, Å.
 const HYDROGEN_WINDOWS_AA: [(f64, f64); 3] = [(4030.0, 4160.0), (4270.0, 4410.0), (4800.0, 4940.0)];
 
-/// The continuum of docs/model-spec.md §1.5, on every pixel.
+/// The continuum of MODEL_SPEC §1.5, on every pixel.
 fn continuum(wave_aa: &[f64], flux: &[f64], wave_is_f32: bool) -> Result<Vec<f64>, ReferenceError> {
     let smooth = stats::median_filter_7(flux);
     let mut continuum = smooth.clone();
@@ -135,7 +135,7 @@ fn segment(wave_aa: &[f64], inside: impl Fn(f64) -> bool) -> std::ops::Range<usi
 /// Straight lines over the hydrogen windows of the blue segment, between maxima near their edges.
 ///
 /// Indices come from the full array but are used in the blue segment, as in the published code: where the array starts
-/// below 3700 Å every window lands that many pixels too far to the red (docs/model-spec.md §0.8).
+/// below 3700 Å every window lands that many pixels too far to the red (MODEL_SPEC §0.8).
 fn patch_hydrogen(wave_aa: &[f64], blue: &[f64]) -> Result<Vec<f64>, ReferenceError> {
     let within = |from: f64, to: f64| segment(wave_aa, |w| (from..=to).contains(&w));
     let anchor = |edge: f64| {

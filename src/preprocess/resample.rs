@@ -25,7 +25,7 @@ pub fn linear(x: &[f64], y: &[f64], x_new: &[f64]) -> Vec<f64> {
 
 /// How the flux between a spectrum's pixels is taken onto the grid.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ResamplingKernel {
+pub enum Kernel {
     /// Straight lines between pixels: for pixels as wide as the grid's.
     Linear,
     /// Mean over a grid pixel: for finer pixels, so that no light is thrown away.
@@ -34,20 +34,16 @@ pub enum ResamplingKernel {
     Gaussian(f64),
 }
 
-impl ResamplingKernel {
+impl Kernel {
     /// The Gaussian that takes a resolving power `from` down to `to`, where the pixels of width `step_dex` can carry it.
-    pub fn to_resolution(from: f64, to: f64, step_dex: f64) -> ResamplingKernel {
+    pub fn to_resolution(from: f64, to: f64, step_dex: f64) -> Kernel {
         let sigma_dex = (to.powi(-2) - from.powi(-2)).max(0.0).sqrt() / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
-        if sigma_dex > 0.6 * step_dex {
-            ResamplingKernel::Gaussian(sigma_dex)
-        } else {
-            ResamplingKernel::at_same_resolution(step_dex)
-        }
+        if sigma_dex > 0.6 * step_dex { Kernel::Gaussian(sigma_dex) } else { Kernel::without_change(step_dex) }
     }
 
     /// The kernel that keeps the resolving power.
-    pub fn at_same_resolution(step_dex: f64) -> ResamplingKernel {
-        if step_dex < 0.5 * STEP_DEX { ResamplingKernel::Box } else { ResamplingKernel::Linear }
+    pub fn without_change(step_dex: f64) -> Kernel {
+        if step_dex < 0.5 * STEP_DEX { Kernel::Box } else { Kernel::Linear }
     }
 }
 
@@ -55,11 +51,11 @@ impl ResamplingKernel {
 pub const FWHM_OVER_SIGMA: f64 = 2.354_820_045;
 
 /// Resamples `y(x)` at `x_new` (all log10 λ). Points of `x_new` beyond `x` get the end's value.
-pub fn resample(x: &[f64], y: &[f64], x_new: &[f64], kernel: ResamplingKernel) -> Vec<f64> {
+pub fn resample(x: &[f64], y: &[f64], x_new: &[f64], kernel: Kernel) -> Vec<f64> {
     let (half_width, weight): (f64, Box<dyn Fn(f64) -> f64>) = match kernel {
-        ResamplingKernel::Linear => return linear(x, y, x_new),
-        ResamplingKernel::Box => (0.5 * STEP_DEX, Box::new(|_| 1.0)),
-        ResamplingKernel::Gaussian(sigma) => (4.0 * sigma, Box::new(move |d| (-0.5 * (d / sigma).powi(2)).exp())),
+        Kernel::Linear => return linear(x, y, x_new),
+        Kernel::Box => (0.5 * STEP_DEX, Box::new(|_| 1.0)),
+        Kernel::Gaussian(sigma) => (4.0 * sigma, Box::new(move |d| (-0.5 * (d / sigma).powi(2)).exp())),
     };
     let widths = pixel_widths(x);
     let fallback = linear(x, y, x_new);
@@ -82,11 +78,11 @@ pub fn resample(x: &[f64], y: &[f64], x_new: &[f64], kernel: ResamplingKernel) -
 
 /// Variances of what [`resample`] gives, from those of `y`. What neighbours have in common is left out: the sum over many
 /// pixels has the right mean, not the right scatter.
-pub fn variance(x: &[f64], variance: &[f64], x_new: &[f64], kernel: ResamplingKernel) -> Vec<f64> {
+pub fn variance(x: &[f64], variance: &[f64], x_new: &[f64], kernel: Kernel) -> Vec<f64> {
     let (half_width, weight): (f64, Box<dyn Fn(f64) -> f64>) = match kernel {
-        ResamplingKernel::Linear => (0.0, Box::new(|_| 0.0)),
-        ResamplingKernel::Box => (0.5 * STEP_DEX, Box::new(|_| 1.0)),
-        ResamplingKernel::Gaussian(sigma) => (4.0 * sigma, Box::new(move |d| (-0.5 * (d / sigma).powi(2)).exp())),
+        Kernel::Linear => (0.0, Box::new(|_| 0.0)),
+        Kernel::Box => (0.5 * STEP_DEX, Box::new(|_| 1.0)),
+        Kernel::Gaussian(sigma) => (4.0 * sigma, Box::new(move |d| (-0.5 * (d / sigma).powi(2)).exp())),
     };
     let widths = pixel_widths(x);
     let between = |at: f64| {
@@ -162,7 +158,7 @@ mod tests {
         let expected: Vec<f64> =
             x.iter().map(|x| 1.0 - 0.5 * ratio * (-0.5 * ((x - 3.70) / sigma(1800.0)).powi(2)).exp()).collect();
         let grid: Vec<f64> = (0..150).map(|i| 3.6925 + 1e-4 * f64::from(i)).collect();
-        let got = resample(&x, &sharp, &grid, ResamplingKernel::to_resolution(5000.0, 1800.0, 5e-6));
+        let got = resample(&x, &sharp, &grid, Kernel::to_resolution(5000.0, 1800.0, 5e-6));
         let want = linear(&x, &expected, &grid);
         for (g, w) in got.iter().zip(&want) {
             assert!((g - w).abs() < 2e-4, "{g} {w}");

@@ -5,7 +5,7 @@
 //! zero alone, which is left out.
 
 use super::grid::C_KMS;
-use super::resample::{FWHM_OVER_SIGMA, ResamplingKernel, divide_by_running_mean, resample};
+use super::resample::{FWHM_OVER_SIGMA, Kernel, divide_by_running_mean, resample};
 use super::snr::median_step_dex;
 use crate::spectrum::Spectrum;
 
@@ -13,7 +13,7 @@ use crate::spectrum::Spectrum;
 const RANGE_AA: (f64, f64) = (4900.0, 5550.0);
 
 /// Shortest part of it that tells anything, Å.
-const MIN_RANGE_AA: f64 = 100.0;
+const SHORTEST_AA: f64 = 100.0;
 
 /// FWHM of the line spread = SLOPE · FWHM of the correlation − OFFSET, km/s: lines have a width of their own, and taking
 /// the broad structure away narrows what is left. Read off the synthetic grid brought to R 1000–4000, where it gives R
@@ -22,14 +22,14 @@ const SLOPE: f64 = 1.8;
 const OFFSET_KMS: f64 = 110.0;
 
 /// No estimate is larger than this.
-const MAX_RESOLVING_POWER: f64 = 50_000.0;
+const HIGHEST: f64 = 50_000.0;
 
 /// Resolving power λ/FWHM near 5200 Å, or `None` where there are too few pixels or too little line structure to tell.
 pub fn estimate(spectrum: &Spectrum) -> Option<f64> {
     let wave = spectrum.wave_vac_aa();
     let good: Vec<usize> = (0..spectrum.len()).filter(|&i| !spectrum.masked()[i]).collect();
     let (first, last) = (wave[*good.first()?].max(RANGE_AA.0), wave[*good.last()?].min(RANGE_AA.1));
-    if last - first < MIN_RANGE_AA {
+    if last - first < SHORTEST_AA {
         return None;
     }
     let step_dex = median_step_dex(wave, first, last)?.clamp(2e-6, 1.2e-4);
@@ -37,7 +37,7 @@ pub fn estimate(spectrum: &Spectrum) -> Option<f64> {
     let y: Vec<f64> = good.iter().map(|&i| spectrum.flux()[i]).collect();
     let count = ((last / first).log10() / step_dex) as usize;
     let grid: Vec<f64> = (0..count).map(|i| first.log10() + step_dex * i as f64).collect();
-    let flux = resample(&x, &y, &grid, ResamplingKernel::Linear);
+    let flux = resample(&x, &y, &grid, Kernel::Linear);
     // Structure broader than about 500 km/s is continuum, bands and wings.
     let detail: Vec<f64> = divide_by_running_mean(&flux, 7e-4 / step_dex).iter().map(|f| f - 1.0).collect();
     let max_lag = ((1e-3 / step_dex) as usize).min(detail.len() / 4);
@@ -56,7 +56,7 @@ pub fn estimate(spectrum: &Spectrum) -> Option<f64> {
     // C(l) = exp(−l²/4σ²), and C(half) = C(1)/2.
     let sigma_pixels = ((half_lag.powi(2) - 1.0) / (4.0 * std::f64::consts::LN_2)).sqrt();
     let fwhm_kms = sigma_pixels * step_dex * std::f64::consts::LN_10 * FWHM_OVER_SIGMA * C_KMS;
-    Some(C_KMS / (SLOPE * fwhm_kms - OFFSET_KMS).max(C_KMS / MAX_RESOLVING_POWER))
+    Some(C_KMS / (SLOPE * fwhm_kms - OFFSET_KMS).max(C_KMS / HIGHEST))
 }
 
 #[cfg(test)]
@@ -74,13 +74,8 @@ mod tests {
         };
         let sharp: Vec<f64> = x.iter().map(|_| if next() < 0.02 { 1.0 - 0.9 * next() } else { 1.0 }).collect();
         // Lines are some 50 km/s wide before any spectrograph sees them.
-        let own = resample(
-            &x,
-            &sharp,
-            &x,
-            ResamplingKernel::Gaussian(50.0 / C_KMS / std::f64::consts::LN_10 / FWHM_OVER_SIGMA),
-        );
-        let flux = resample(&x, &own, &x, ResamplingKernel::to_resolution(1e6, resolving_power, 7e-6));
+        let own = resample(&x, &sharp, &x, Kernel::Gaussian(50.0 / C_KMS / std::f64::consts::LN_10 / FWHM_OVER_SIGMA));
+        let flux = resample(&x, &own, &x, Kernel::to_resolution(1e6, resolving_power, 7e-6));
         let wave = x.iter().map(|x| 10f64.powf(*x)).collect();
         Spectrum::new(Meta::unknown("forest", "test"), wave, flux, None, None).expect("a spectrum")
     }

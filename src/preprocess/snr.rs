@@ -2,7 +2,7 @@
 
 use super::grid::STEP_DEX;
 use super::stats::median;
-use crate::spectrum::{Source, Sourced, Spectrum};
+use crate::spectrum::{Known, Source, Spectrum};
 
 /// The range over which S/N is stated: the model's own, Å vacuum.
 pub const SNR_RANGE_AA: (f64, f64) = (4000.0, 5599.0);
@@ -12,7 +12,7 @@ pub const SNR_RANGE_AA: (f64, f64) = (4000.0, 5599.0);
 ///
 /// Without inverse variances it is estimated as DER_SNR does (Stoehr et al. 2008, ASP Conf. Ser. 394, 505), from pixels
 /// two apart; lines count as noise there, so for cool stars at low resolution it is a lower bound.
-pub fn estimate(spectrum: &Spectrum) -> Option<Sourced<f64>> {
+pub fn estimate(spectrum: &Spectrum) -> Option<Known<f64>> {
     let (from, to) = SNR_RANGE_AA;
     let wave = spectrum.wave_vac_aa();
     let inside: Vec<usize> =
@@ -22,7 +22,7 @@ pub fn estimate(spectrum: &Spectrum) -> Option<Sourced<f64>> {
     let flux = spectrum.flux();
     if let Some(ivar) = spectrum.ivar() {
         let mut ratios = inside.iter().map(|&i| flux[i] * ivar[i].sqrt()).collect();
-        return median(&mut ratios).map(|snr| Sourced::new(snr * gather, Source::File));
+        return median(&mut ratios).map(|snr| Known::new(snr * gather, Source::File));
     }
     let mut signal: Vec<f64> = inside.iter().map(|&i| flux[i]).collect();
     let mut second: Vec<f64> = inside
@@ -33,7 +33,7 @@ pub fn estimate(spectrum: &Spectrum) -> Option<Sourced<f64>> {
     let noise = 1.482602 / 6f64.sqrt() * median(&mut second)?;
     let snr = median(&mut signal)? / noise;
     // A noiseless model spectrum has no scatter; no real one is better than this.
-    Some(Sourced::new((snr * gather).clamp(0.0, 1000.0), Source::Estimated)).filter(|s| s.value.is_finite())
+    Some(Known::new((snr * gather).clamp(0.0, 1000.0), Source::Estimated)).filter(|s| s.value.is_finite())
 }
 
 /// Median width of a pixel in log10 λ between two wavelengths, Å.

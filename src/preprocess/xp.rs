@@ -1,4 +1,4 @@
-//! Gaia XP spectra as the published networks take them (docs/model-spec.md §1.6).
+//! Gaia XP spectra as the published networks take them (MODEL_SPEC §1.6).
 
 use thiserror::Error;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::container::{Zip, is_zip};
 use super::error::ReadError;
-use super::{Contents, SkippedPart, read_at, sampling_name, spectra_name};
+use super::{Contents, Skipped, read_at, sampling_name, spectra_name};
 
 /// A zip whose entries are files of their own. Only one of them is unpacked at a time.
 pub struct Archive<T> {
@@ -58,11 +58,11 @@ impl<T: AsRef<[u8]>> Archive<T> {
         let unpacked = self.zip.unpack(index, &file);
         match unpacked.and_then(|bytes| read_at(&file, &bytes, sampling.as_deref(), self.depth + 1)) {
             Ok(mut inner) => {
-                inner.skipped.iter_mut().for_each(|s| s.part = format!("{file}: {}", s.part));
+                inner.skipped.iter_mut().for_each(|s| s.what = format!("{file}: {}", s.what));
                 inner
             }
             Err(error) => {
-                Contents { skipped: vec![SkippedPart { part: file, reason: error.to_string() }], ..Contents::default() }
+                Contents { skipped: vec![Skipped { what: file, why: error.to_string() }], ..Contents::default() }
             }
         }
     }

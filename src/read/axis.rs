@@ -4,7 +4,7 @@
 //! everywhere.
 
 use super::error::ReadError;
-use crate::spectrum::{Frame, Medium, Meta, Source, Sourced};
+use crate::spectrum::{Frame, Known, Medium, Meta, Source};
 
 /// The unit of a wavelength axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Unit {
 
 /// What a unit says of a wavelength axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum UnitHint {
+pub(crate) enum Stated {
     /// There is none.
     Nothing,
     /// A unit of length; `true` when the values are its log10.
@@ -61,10 +61,10 @@ pub(crate) enum UnitHint {
 }
 
 /// Understands the units in use: `Angstrom`, `0.1nm`, `10**-10 m`, `log10(Angstrom)`, `dex(nm)`, `microns`.
-pub(crate) fn stated_unit(text: &str) -> UnitHint {
+pub(crate) fn stated_unit(text: &str) -> Stated {
     let text = text.trim().to_lowercase();
     if text.is_empty() || ["none", "null", "-"].contains(&text.as_str()) {
-        return UnitHint::Nothing;
+        return Stated::Nothing;
     }
     let is_log = text.contains("log") || text.contains("dex");
     let bare = text.replace("log10", "");
@@ -77,7 +77,7 @@ pub(crate) fn stated_unit(text: &str) -> UnitHint {
         _ if close.contains(|c: char| c.is_ascii_digit()) => None,
         _ => words(&bare).find_map(Unit::from_word),
     };
-    unit.map_or(UnitHint::Other, |unit| UnitHint::Length(unit, is_log))
+    unit.map_or(Stated::Other, |unit| Stated::Length(unit, is_log))
 }
 
 /// A wavelength axis, as far as its name and unit tell.
@@ -164,7 +164,7 @@ pub(crate) fn role(name: &str, unit: &str) -> Option<Role> {
             None
         };
         let (from_unit, log_unit) = match stated_unit(unit) {
-            UnitHint::Length(unit, is_log) => (Some(unit), is_log),
+            Stated::Length(unit, is_log) => (Some(unit), is_log),
             _ => (None, false),
         };
         // A lone `m` in a name is more likely a label than a unit.
@@ -262,12 +262,12 @@ pub(crate) fn ivar_of_sigma(sigma: Vec<f64>) -> Vec<f64> {
 }
 
 /// Sets the medium to what the file says, else to `usual`, with a note that this is assumed.
-pub(crate) fn set_medium(meta: &mut Meta, said: Option<Medium>, default_medium: Medium) {
+pub(crate) fn set_medium(meta: &mut Meta, said: Option<Medium>, usual: Medium) {
     meta.medium = match said {
-        Some(medium) => Sourced::new(medium, Source::File),
+        Some(medium) => Known::new(medium, Source::File),
         None => {
-            meta.notes.push(format!("the file does not say air or vacuum; {} is assumed", default_medium.name()));
-            Sourced::new(default_medium, Source::Assumed)
+            meta.notes.push(format!("the file does not say air or vacuum; {} is assumed", usual.name()));
+            Known::new(usual, Source::Assumed)
         }
     };
 }
@@ -275,10 +275,10 @@ pub(crate) fn set_medium(meta: &mut Meta, said: Option<Medium>, default_medium: 
 /// Sets the frame to what the file says, else to barycentric, with a note that this is assumed.
 pub(crate) fn set_frame(meta: &mut Meta, said: Option<Frame>) {
     meta.frame = match said {
-        Some(frame) => Sourced::new(frame, Source::File),
+        Some(frame) => Known::new(frame, Source::File),
         None => {
             meta.notes.push("the file does not say the velocity frame; barycentric is assumed".to_string());
-            Sourced::new(Frame::Barycentric, Source::Assumed)
+            Known::new(Frame::Barycentric, Source::Assumed)
         }
     };
 }
@@ -332,15 +332,15 @@ mod tests {
             ("[um]", Unit::Micrometre),
             ("m", Unit::Metre),
         ] {
-            assert_eq!(stated_unit(text), UnitHint::Length(unit, false), "{text}");
+            assert_eq!(stated_unit(text), Stated::Length(unit, false), "{text}");
         }
         for text in ["log10(Angstrom)", "dex(Angstrom)", "log(AA)", "log10(0.1 nm)", "Log Angstrom"] {
-            assert!(matches!(stated_unit(text), UnitHint::Length(_, true)), "{text}");
+            assert!(matches!(stated_unit(text), Stated::Length(_, true)), "{text}");
         }
         for text in ["Hz", "eV", "pixel", "cm-1", "km/s", "100 nm", "10**3 nm"] {
-            assert_eq!(stated_unit(text), UnitHint::Other, "{text}");
+            assert_eq!(stated_unit(text), Stated::Other, "{text}");
         }
-        assert_eq!(stated_unit(" "), UnitHint::Nothing);
+        assert_eq!(stated_unit(" "), Stated::Nothing);
         assert_eq!(axis("lambda", "log10(Angstrom)").log10, Some(true));
         assert_eq!(axis("spectral_axis", "nm").unit, Some(Unit::Nanometre));
     }

@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 
-use super::axis::{self, Axis, Mask, Role, UnitHint, ivar_of_sigma, role};
+use super::axis::{self, Axis, Mask, Role, Stated, ivar_of_sigma, role};
 use super::error::{ReadError, shown};
 use super::table::{self, Column, Table};
-use super::{Contents, MAX_PIXELS, SkippedPart, gaia_xp, labels, metadata, sparcl};
+use super::{Contents, MAX_PIXELS, Skipped, facts, gaia_xp, labels, sparcl};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum, Survey};
 
 /// Most parts that are listed one by one as unreadable.
@@ -17,7 +17,7 @@ const MAX_LISTED: usize = 1000;
 
 /// Which columns make spectra.
 #[derive(Debug)]
-struct TableLayout {
+struct Layout {
     wave: Option<(usize, Axis)>,
     flux: usize,
     ivar: Option<usize>,
@@ -28,7 +28,7 @@ struct TableLayout {
     arrays: bool,
 }
 
-impl TableLayout {
+impl Layout {
     /// `None` when no column is a flux, or none is a wavelength and the fluxes are not arrays.
     fn of(table: &Table) -> Option<Self> {
         let roles: Vec<Option<Role>> = table.columns.iter().map(role_of).collect();
@@ -88,7 +88,7 @@ fn role_of(column: &Column) -> Option<Role> {
 /// which may hold the wavelengths. `stem` names a spectrum without an id.
 pub(crate) fn read(table: &Table, others: &[Table], stem: &str) -> Result<Option<Contents>, ReadError> {
     gaia_xp::refuse(table)?;
-    let Some(layout) = TableLayout::of(table) else { return Ok(None) };
+    let Some(layout) = Layout::of(table) else { return Ok(None) };
     let shared = if layout.wave.is_some() { None } else { shared_axis(table, others)? };
     let stars = stars(table, &layout);
     if stars.is_empty() && table.bad_rows.is_empty() {
@@ -105,9 +105,7 @@ pub(crate) fn read(table: &Table, others: &[Table], stem: &str) -> Result<Option
                 pixels = pixels.saturating_add(spectrum.len());
                 if pixels > MAX_PIXELS {
                     let why = "more than 40 million pixels in all; cut the table into several".into();
-                    contents
-                        .skipped
-                        .push(SkippedPart { part: format!("spectra from the {}th on", i + 1), reason: why });
+                    contents.skipped.push(Skipped { what: format!("spectra from the {}th on", i + 1), why });
                     break;
                 }
                 contents.spectra.push(spectrum);
@@ -115,14 +113,14 @@ pub(crate) fn read(table: &Table, others: &[Table], stem: &str) -> Result<Option
             Err(error) if !numbered && table.bad_rows.is_empty() => return Err(error),
             Err(error) if contents.skipped.len() < MAX_LISTED => {
                 let what = id.clone().unwrap_or_else(|| table.row_name(rows.first().copied().unwrap_or(0)));
-                contents.skipped.push(SkippedPart { part: what, reason: error.to_string() });
+                contents.skipped.push(Skipped { what, why: error.to_string() });
             }
             Err(_) => {}
         }
     }
     for bad in table.bad_rows.iter().take(MAX_LISTED) {
         let why = format!("it has {} cells, the line of names has {}; complete it", bad.found, table.columns.len());
-        contents.skipped.push(SkippedPart { part: format!("line {}", bad.line), reason: why });
+        contents.skipped.push(Skipped { what: format!("line {}", bad.line), why });
     }
     Ok(Some(contents))
 }
@@ -141,7 +139,7 @@ pub(crate) fn has_columns(text: &str) -> bool {
 
 /// True for a table without a damaged row whose names say what is wavelength and what is flux.
 pub(crate) fn is_named(table: &Table) -> bool {
-    table.bad_rows.is_empty() && TableLayout::of(table).is_some_and(|layout| layout.wave.is_some())
+    table.bad_rows.is_empty() && Layout::of(table).is_some_and(|layout| layout.wave.is_some())
 }
 
 /// True for a table that names stars and labels.
@@ -150,7 +148,7 @@ pub(crate) fn is_labels(table: &Table) -> bool {
 }
 
 /// The error for a file whose tables have no spectrum.
-pub(crate) fn no_spectrum_error(tables: &[Table]) -> ReadError {
+pub(crate) fn none_found(tables: &[Table]) -> ReadError {
     if tables.iter().any(is_labels) {
         return ReadError::LabelTable;
     }
@@ -187,7 +185,7 @@ fn shared_axis(table: &Table, others: &[Table]) -> Result<Option<Vec<f64>>, Read
 }
 
 /// The rows of each spectrum with its id, in the order in which they begin.
-fn stars(table: &Table, layout: &TableLayout) -> Vec<(Option<String>, Vec<usize>)> {
+fn stars(table: &Table, layout: &Layout) -> Vec<(Option<String>, Vec<usize>)> {
     let id_of = |row: usize| layout.id.and_then(|column| table.text(row, column));
     if layout.arrays {
         return (0..table.rows).map(|row| (id_of(row), vec![row])).collect();
@@ -210,7 +208,7 @@ fn stars(table: &Table, layout: &TableLayout) -> Vec<(Option<String>, Vec<usize>
 }
 
 /// The numbers of a spectrum in a column: those of its one row, or one of each row.
-fn values(table: &Table, layout: &TableLayout, rows: &[usize], column: usize) -> Result<Vec<f64>, ReadError> {
+fn values(table: &Table, layout: &Layout, rows: &[usize], column: usize) -> Result<Vec<f64>, ReadError> {
     match rows {
         [row, ..] if layout.arrays => table.array(*row, column),
         rows => rows.iter().map(|row| table.scalar(*row, column)).collect(),
@@ -220,7 +218,7 @@ fn values(table: &Table, layout: &TableLayout, rows: &[usize], column: usize) ->
 /// One spectrum: of one row of arrays, or of one row a pixel.
 fn spectrum(
     table: &Table,
-    layout: &TableLayout,
+    layout: &Layout,
     shared_aa: Option<&[f64]>,
     id: Option<&str>,
     stem: &str,
@@ -267,7 +265,7 @@ struct Wavelengths {
 /// The wavelengths of `pixels` fluxes: the row's own, those that all rows share, or else the grid of Gaia's archive.
 fn wavelengths(
     table: &Table,
-    layout: &TableLayout,
+    layout: &Layout,
     shared_aa: Option<&[f64]>,
     rows: &[usize],
     pixels: usize,
@@ -275,7 +273,7 @@ fn wavelengths(
     let bad = |problem: String| ReadError::Layout { place: table.place.clone(), problem };
     if let Some((column, axis)) = layout.wave {
         let heading = &table.columns[column];
-        if axis::stated_unit(&heading.unit) == UnitHint::Other {
+        if axis::stated_unit(&heading.unit) == Stated::Other {
             let (unit, name) = (shown(&heading.unit), shown(&heading.name));
             return Err(bad(format!("“{unit}”, the unit of {name}, is not one of wavelength; give Å, nm, µm or m")));
         }
@@ -298,7 +296,7 @@ fn wavelengths(
 }
 
 /// What is known of a spectrum, of Gaia's, SPARCL's or no known survey.
-fn meta(table: &Table, layout: &TableLayout, wave: &Wavelengths, id: Option<&str>, stem: &str, row: usize) -> Meta {
+fn meta(table: &Table, layout: &Layout, wave: &Wavelengths, id: Option<&str>, stem: &str, row: usize) -> Meta {
     let unit = table.columns[layout.flux].unit.as_str();
     let id = id.or_else(|| gaia_xp::source_id(&table.params)).unwrap_or(stem);
     let is_gaia = gaia_xp::is_named(table);
@@ -312,23 +310,22 @@ fn meta(table: &Table, layout: &TableLayout, wave: &Wavelengths, id: Option<&str
         let axis = layout.wave.map(|w| w.1).unwrap_or_default();
         // A column of log10 λ is the custom of SDSS, which is in vacuum.
         let is_air = axis.log10 != Some(true) && table.kind == table::FITS && !is_gaia;
-        let default_medium = if is_air { Medium::Air } else { Medium::Vacuum };
+        let usual = if is_air { Medium::Air } else { Medium::Vacuum };
         let cells = if layout.arrays { "arrays" } else { "one row a pixel" };
-        let mut meta =
-            metadata::meta(&table.params, id, &format!("{}, {cells}", table.kind), (axis.medium, default_medium));
+        let mut meta = facts::meta(&table.params, id, &format!("{}, {cells}", table.kind), (axis.medium, usual));
         if !unit.is_empty() {
             meta.notes.push(format!("flux in {}", shown(unit)));
         }
         meta
     };
-    metadata::set_position(&mut meta, table.number(row, &["ra"]), table.number(row, &["dec"]));
+    facts::set_position(&mut meta, table.number(row, &["ra"]), table.number(row, &["dec"]));
     meta.notes.extend(wave.note.clone());
     meta.wave_is_f32 = layout.wave.is_some_and(|(c, axis)| table.columns[c].is_f32 && axis.log10 != Some(true));
     meta
 }
 
 /// Pixels that the mask column calls bad: those that are neither 0 nor false. `None` when it cannot be read.
-fn bad_pixels(table: &Table, layout: &TableLayout, rows: &[usize], column: usize, mask: Mask) -> Option<Vec<bool>> {
+fn bad_pixels(table: &Table, layout: &Layout, rows: &[usize], column: usize, mask: Mask) -> Option<Vec<bool>> {
     if layout.arrays {
         return mask.bad_pixels(table.array(*rows.first()?, column).ok()?.iter().map(|m| *m == 0.0));
     }

@@ -7,8 +7,8 @@
 use super::axis::need;
 use super::error::ReadError;
 use super::fits::{Fits, Hdu, Image, Table, Tiles};
-use super::{Contents, MAX_PIXELS, SkippedPart};
-use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Spectrum, Survey};
+use super::{Contents, MAX_PIXELS, Skipped};
+use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// Arms from blue to red, and all three when they have been joined already (`desispec.coaddition.coadd_cameras`).
 const ARMS: [&str; 4] = ["B", "R", "Z", "BRZ"];
@@ -83,9 +83,7 @@ pub(crate) fn read(fits: &Fits) -> Result<Contents, ReadError> {
     for row in 0..map.rows {
         let kind = map.text(row, "OBJTYPE");
         let Some(id) = map.integer(row, "TARGETID") else {
-            contents
-                .skipped
-                .push(SkippedPart { part: format!("row {row} of FIBERMAP"), reason: "it has no TARGETID".into() });
+            contents.skipped.push(Skipped { what: format!("row {row} of FIBERMAP"), why: "it has no TARGETID".into() });
             continue;
         };
         if kind.as_deref() == Some("SKY") {
@@ -97,8 +95,8 @@ pub(crate) fn read(fits: &Fits) -> Result<Contents, ReadError> {
             meta.resolving_power = resolution
                 .as_ref()
                 .and_then(|image| measured_resolution(image, row, &first.wave_aa))
-                .map(|r| Sourced::new(r, Source::File))
-                .or_else(|| Survey::Desi.resolving_power().map(|r| Sourced::new(r, Source::Survey)));
+                .map(|r| Known::new(r, Source::File))
+                .or_else(|| Survey::Desi.resolving_power().map(|r| Known::new(r, Source::Survey)));
             if arms.iter().any(|a| a.mask.is_none()) {
                 meta.notes.push(
                     "the mask of an arm is missing or damaged; pixels without inverse variance are masked".into(),
@@ -110,13 +108,13 @@ pub(crate) fn read(fits: &Fits) -> Result<Contents, ReadError> {
                     if pixels > MAX_PIXELS {
                         let what = format!("the targets from row {row} of FIBERMAP on");
                         let why = "more than 40 million pixels in all; cut the file into several".into();
-                        contents.skipped.push(SkippedPart { part: what, reason: why });
+                        contents.skipped.push(Skipped { what, why });
                         break;
                     }
                     match Spectrum::new(meta, wave_aa, flux, Some(ivar), None) {
                         Ok(spectrum) => contents.spectra.push(spectrum),
                         Err(why) => {
-                            contents.skipped.push(SkippedPart { part: format!("target {id}"), reason: why.to_string() })
+                            contents.skipped.push(Skipped { what: format!("target {id}"), why: why.to_string() })
                         }
                     }
                 }
@@ -130,7 +128,7 @@ pub(crate) fn read(fits: &Fits) -> Result<Contents, ReadError> {
         (empty, "targets without a measured pixel", "every inverse variance is 0"),
     ] {
         if count > 0 {
-            contents.skipped.push(SkippedPart { part: format!("{count} {what}"), reason: why.into() });
+            contents.skipped.push(Skipped { what: format!("{count} {what}"), why: why.into() });
         }
     }
     Ok(contents)
@@ -215,8 +213,8 @@ fn measured_resolution(image: &Image, row: usize, wave_aa: &[f64]) -> Option<f64
 fn meta(map: &Table, row: usize, id: i64) -> Meta {
     let mut meta = Meta::unknown(id.to_string(), "DESI coadd");
     meta.survey = Survey::Desi;
-    meta.medium = Sourced::new(Medium::Vacuum, Source::Survey);
-    meta.frame = Sourced::new(Frame::Barycentric, Source::Survey);
+    meta.medium = Known::new(Medium::Vacuum, Source::Survey);
+    meta.frame = Known::new(Frame::Barycentric, Source::Survey);
     meta.ra_deg = map.number(row, "TARGET_RA");
     meta.dec_deg = map.number(row, "TARGET_DEC");
     meta

@@ -19,7 +19,7 @@ pub enum ReadError {
     Unrecognised,
 
     #[error("this is {what}, which Specola does not read; {instead}")]
-    Unsupported { what: &'static str, instead: &'static str },
+    Foreign { what: &'static str, instead: &'static str },
 
     #[error("this is a table of labels, not a spectrum; the page joins it to spectra that are dropped there")]
     LabelTable,

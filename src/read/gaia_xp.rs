@@ -123,5 +123,5 @@ pub(crate) fn refuse(table: &Table) -> Result<(), ReadError> {
     } else {
         return Ok(());
     };
-    Err(ReadError::Unsupported { what, instead })
+    Err(ReadError::Foreign { what, instead })
 }

@@ -7,7 +7,7 @@ use super::stem;
 
 /// A spectrum as far as a join needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SpectrumName<'a> {
+pub struct Named<'a> {
     /// Its id ([`crate::spectrum::Meta::id`]).
     pub id: &'a str,
     /// The file it came from, with or without folders and endings; empty if unknown.
@@ -16,7 +16,7 @@ pub struct SpectrumName<'a> {
 
 /// How a row was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JoinKey {
+pub enum By {
     /// The row's id is the spectrum's, letter for letter.
     Id,
     /// The row's id or its column `file` names the spectrum's file, or they are equal without folders and endings.
@@ -25,18 +25,18 @@ pub enum JoinKey {
 
 /// A spectrum with its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MatchedRow {
+pub struct Match {
     /// Index into the spectra.
     pub spectrum: usize,
     /// Index into the rows of the table.
     pub row: usize,
     /// How it was found.
-    pub by: JoinKey,
+    pub by: By,
 }
 
 /// A spectrum to which several rows belong, so that none is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AmbiguousMatch {
+pub struct Ambiguous {
     /// Index into the spectra.
     pub spectrum: usize,
     /// The rows, in the table's order.
@@ -46,11 +46,11 @@ pub struct AmbiguousMatch {
 /// What belongs to what. Every spectrum is in exactly one of `matched`, `ambiguous` and `spectra_without_row`; every row
 /// is in `rows_without_spectrum` or in one or more of the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct JoinResult {
+pub struct Joined {
     /// Spectra with one row, in the order of the spectra. Several spectra (of one star) may share a row.
-    pub matched: Vec<MatchedRow>,
+    pub matched: Vec<Match>,
     /// Spectra to which several rows belong.
-    pub ambiguous: Vec<AmbiguousMatch>,
+    pub ambiguous: Vec<Ambiguous>,
     /// Spectra that the table does not name.
     pub spectra_without_row: Vec<usize>,
     /// Rows that name none of the spectra.
@@ -64,7 +64,7 @@ const FILE_COLUMNS: [&str; 5] = ["file", "filename", "file_name", "path", "spect
 ///
 /// A file that gave several spectra names none of them, so only its spectra's ids count. Ids are compared as text, so a
 /// `source_id` keeps every digit.
-pub fn join(table: &LabelTable, spectra: &[SpectrumName]) -> JoinResult {
+pub fn join(table: &LabelTable, spectra: &[Named]) -> Joined {
     let mut by_id: HashMap<&str, Vec<usize>> = HashMap::new();
     let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
     for (row, id) in table.id.iter().enumerate() {
@@ -82,7 +82,7 @@ pub fn join(table: &LabelTable, spectra: &[SpectrumName]) -> JoinResult {
         *spectra_in.entry(spectrum.file).or_default() += 1;
     }
 
-    let mut joined = JoinResult::default();
+    let mut joined = Joined::default();
     let mut row_is_used = vec![false; table.id.len()];
     for (i, spectrum) in spectra.iter().enumerate() {
         let from_file = || {
@@ -90,16 +90,16 @@ pub fn join(table: &LabelTable, spectra: &[SpectrumName]) -> JoinResult {
             let names = [spectrum.file, spectrum.id];
             names[usize::from(!alone)..].iter().find_map(|name| by_name.get(&stem(name)))
         };
-        let found = by_id.get(spectrum.id.trim()).filter(|_| !spectrum.id.is_empty()).map(|rows| (rows, JoinKey::Id));
-        let found = found.or_else(|| from_file().map(|rows| (rows, JoinKey::File)));
+        let found = by_id.get(spectrum.id.trim()).filter(|_| !spectrum.id.is_empty()).map(|rows| (rows, By::Id));
+        let found = found.or_else(|| from_file().map(|rows| (rows, By::File)));
         for row in found.iter().flat_map(|(rows, _)| rows.iter()) {
             row_is_used[*row] = true;
         }
         match found {
             None => joined.spectra_without_row.push(i),
             Some((rows, by)) => match rows.as_slice() {
-                [row] => joined.matched.push(MatchedRow { spectrum: i, row: *row, by }),
-                rows => joined.ambiguous.push(AmbiguousMatch { spectrum: i, rows: rows.to_vec() }),
+                [row] => joined.matched.push(Match { spectrum: i, row: *row, by }),
+                rows => joined.ambiguous.push(Ambiguous { spectrum: i, rows: rows.to_vec() }),
             },
         }
     }
@@ -125,8 +125,8 @@ mod tests {
         LabelTable::read(csv.as_bytes()).unwrap_or_default()
     }
 
-    fn named<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<SpectrumName<'a>> {
-        pairs.iter().map(|&(id, file)| SpectrumName { id, file }).collect()
+    fn named<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<Named<'a>> {
+        pairs.iter().map(|&(id, file)| Named { id, file }).collect()
     }
 
     #[test]
@@ -139,8 +139,8 @@ mod tests {
             ("5937083312263887616", "second/x.fits"),
         ]);
         let joined = join(&table, &spectra);
-        let of = |spectrum, row, by| MatchedRow { spectrum, row, by };
-        assert_eq!(joined.matched, [of(0, 0, JoinKey::Id), of(1, 1, JoinKey::File), of(3, 0, JoinKey::Id)]);
+        let of = |spectrum, row, by| Match { spectrum, row, by };
+        assert_eq!(joined.matched, [of(0, 0, By::Id), of(1, 1, By::File), of(3, 0, By::Id)]);
         assert_eq!((joined.spectra_without_row, joined.rows_without_spectrum), (vec![2], vec![2, 3]));
         assert!(joined.ambiguous.is_empty());
     }
@@ -149,7 +149,7 @@ mod tests {
     fn several_rows_of_one_name_are_listed_and_none_is_taken() {
         let joined =
             join(&table("id,teff\na,1\na,2\nb/star.fits,3\nc/star.csv,4\n"), &named(&[("a", "q"), ("z", "star.txt")]));
-        let of = |spectrum, rows: &[usize]| AmbiguousMatch { spectrum, rows: rows.to_vec() };
+        let of = |spectrum, rows: &[usize]| Ambiguous { spectrum, rows: rows.to_vec() };
         assert_eq!(joined.ambiguous, [of(0, &[0, 1]), of(1, &[2, 3])]);
         assert!(joined.matched.is_empty() && joined.rows_without_spectrum.is_empty());
     }
@@ -160,14 +160,14 @@ mod tests {
         let spectra =
             named(&[("x", "M31/m31.fits.gz"), ("p", "bundle.npz"), ("q", "bundle.npz"), ("2.fits", "bundle.npz")]);
         let joined = join(&table, &spectra);
-        let of = |spectrum, row| MatchedRow { spectrum, row, by: JoinKey::File };
+        let of = |spectrum, row| Match { spectrum, row, by: By::File };
         assert_eq!(joined.matched, [of(0, 0), of(3, 1)]);
         assert_eq!(joined.spectra_without_row, [1, 2]);
     }
 
     #[test]
     fn nothing_joins_nothing() {
-        assert_eq!(join(&LabelTable::default(), &[]), JoinResult::default());
+        assert_eq!(join(&LabelTable::default(), &[]), Joined::default());
         let joined = join(&table("id,teff\n,5000\n"), &named(&[("", "")]));
         assert_eq!((joined.spectra_without_row, joined.rows_without_spectrum), (vec![0], vec![0]));
     }

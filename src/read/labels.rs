@@ -12,7 +12,7 @@ use super::error::{ReadError, shown};
 pub use super::join::join;
 use super::table::{self, Table};
 use super::{container, fits};
-use crate::result::finetune::is_filler;
+use crate::result::teach::is_filler;
 
 /// Why a label table could not be read.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -96,7 +96,7 @@ fn file_column<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<usize
 }
 
 /// What a header cell means.
-enum HeaderRole {
+enum Meaning {
     Value(&'static str),
     Error(&'static str),
     Text,
@@ -105,7 +105,7 @@ enum HeaderRole {
 /// True for a header that names stars and labels, as no spectrum's does.
 pub(crate) fn is_label_header<'a>(names: impl Iterator<Item = &'a str> + Clone) -> bool {
     let names_stars = id_column(names.clone()).or_else(|| file_column(names.clone())).is_some();
-    names_stars && names.into_iter().any(|name| matches!(meaning(name), HeaderRole::Value(_)))
+    names_stars && names.into_iter().any(|name| matches!(meaning(name), Meaning::Value(_)))
 }
 
 impl LabelTable {
@@ -153,17 +153,17 @@ impl LabelTable {
         for (i, column) in table.columns.iter().enumerate().filter(|(i, _)| *i != id) {
             // Of two columns with one meaning (TEFF and teff_gspphot) the first counts.
             match meaning(&column.name) {
-                HeaderRole::Value(label) => {
+                Meaning::Value(label) => {
                     if let Entry::Vacant(place) = labels.labels.entry(label) {
                         place.insert(numbers(i)?);
                     }
                 }
-                HeaderRole::Error(label) => {
+                Meaning::Error(label) => {
                     if let Entry::Vacant(place) = labels.errors.entry(label) {
                         place.insert(numbers(i)?);
                     }
                 }
-                HeaderRole::Text => {
+                Meaning::Text => {
                     labels.texts.entry(column.name.clone()).or_insert_with(|| texts(i));
                 }
             }
@@ -225,17 +225,17 @@ fn label(word: &str) -> Option<&'static str> {
     ALIASES.iter().find(|(_, names)| names.contains(&word)).map(|(label, _)| *label)
 }
 
-fn meaning(name: &str) -> HeaderRole {
+fn meaning(name: &str) -> Meaning {
     let bare = bare(name);
     if let Some(label) = label(&bare) {
-        return HeaderRole::Value(label);
+        return Meaning::Value(label);
     }
     let separated = name.trim().to_lowercase().starts_with("e_");
     let of = ["uncertainty", "unc", "error", "err", "sigma", "std"]
         .iter()
         .find_map(|end| bare.strip_suffix(end).or_else(|| bare.strip_prefix(end)));
     let of = of.or_else(|| bare.strip_prefix('e').filter(|_| separated));
-    of.and_then(label).map_or(HeaderRole::Text, HeaderRole::Error)
+    of.and_then(label).map_or(Meaning::Text, Meaning::Error)
 }
 
 #[cfg(test)]
@@ -271,7 +271,7 @@ mod tests {
         ] {
             assert_eq!(bare(name), of, "{name}");
         }
-        assert!(matches!(meaning("e_log(g)"), HeaderRole::Error("logg")));
+        assert!(matches!(meaning("e_log(g)"), Meaning::Error("logg")));
     }
 
     #[test]

@@ -18,7 +18,7 @@
 use super::axis::need;
 use super::error::ReadError;
 use super::fits::{Fits, Header, Image, Table};
-use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Spectrum, Survey};
+use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// How far row 2 may depart from COEFF0 + COEFF1·i and still be the same axis, Å.
 const SAME_AXIS_AA: f64 = 0.05;
@@ -94,7 +94,7 @@ fn read_image(fits: &Fits, image: &Image, stem: &str) -> Result<Spectrum, ReadEr
 fn read_table(fits: &Fits, stem: &str) -> Result<Spectrum, ReadError> {
     let (index, table) = match coadd_table(fits) {
         Some((index, table)) => (index, table?),
-        None => return Err(fits.no_spectrum_error()),
+        None => return Err(fits.nothing_found()),
     };
     let place = format!("the LAMOST table in HDU {index}");
     let vector = |names: &[&str]| {
@@ -160,16 +160,16 @@ fn meta(header: &Header, stem: &str, format: String) -> Meta {
     let mut meta = Meta::unknown(id, format);
     meta.survey = Survey::LamostLrs;
     meta.medium = match header.logical("VACUUM") {
-        Some(true) => Sourced::new(Medium::Vacuum, Source::File),
-        Some(false) => Sourced::new(Medium::Air, Source::File),
-        None => Sourced::new(Medium::Vacuum, Source::Survey),
+        Some(true) => Known::new(Medium::Vacuum, Source::File),
+        Some(false) => Known::new(Medium::Air, Source::File),
+        None => Known::new(Medium::Vacuum, Source::Survey),
     };
     meta.frame = match header.logical("HELIO") {
-        Some(true) => Sourced::new(Frame::Barycentric, Source::File),
-        Some(false) => Sourced::new(Frame::Topocentric, Source::File),
-        None => Sourced::new(Frame::Barycentric, Source::Survey),
+        Some(true) => Known::new(Frame::Barycentric, Source::File),
+        Some(false) => Known::new(Frame::Topocentric, Source::File),
+        None => Known::new(Frame::Barycentric, Source::Survey),
     };
-    meta.resolving_power = Survey::LamostLrs.resolving_power().map(|r| Sourced::new(r, Source::Survey));
+    meta.resolving_power = Survey::LamostLrs.resolving_power().map(|r| Known::new(r, Source::Survey));
     let word = |key| header.text(key).filter(|v| !v.is_empty()).map(str::to_string);
     meta.class = word("CLASS");
     meta.subclass = word("SUBCLASS");

@@ -9,14 +9,14 @@
 
 mod archive;
 mod axis;
-pub mod column_mapping;
+pub mod by_hand;
 mod columns;
 mod container;
 mod desi;
 mod error;
-mod metadata;
+mod facts;
 pub mod fits;
-mod unsupported;
+mod foreign;
 mod gaia_xp;
 mod join;
 pub mod labels;
@@ -30,10 +30,10 @@ mod table;
 mod text;
 
 pub use archive::Archive;
-pub use column_mapping::{preview, read_with_columns};
+pub use by_hand::{preview, read_by_hand};
 pub use error::ReadError;
 pub use gaia_xp::{sampling_name, spectra_name};
-pub use join::{AmbiguousMatch, JoinKey, JoinResult, MatchedRow, SpectrumName};
+pub use join::{Ambiguous, By, Joined, Match, Named};
 pub use labels::{LabelError, LabelTable};
 
 use crate::spectrum::Spectrum;
@@ -49,7 +49,7 @@ pub struct Contents {
     /// Tables of labels, each with the name of its file.
     pub labels: Vec<(String, LabelTable)>,
     /// Parts that gave none.
-    pub skipped: Vec<SkippedPart>,
+    pub skipped: Vec<Skipped>,
 }
 
 impl Contents {
@@ -67,11 +67,11 @@ impl Contents {
 
 /// A part of a file that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SkippedPart {
+pub struct Skipped {
     /// Which part: an entry of a zip, a row of a bundle.
-    pub part: String,
-    /// The reason, and the remedy.
-    pub reason: String,
+    pub what: String,
+    /// Why, and the cure.
+    pub why: String,
 }
 
 /// How deep containers are opened: a zip of gzipped files, no further.
@@ -96,7 +96,7 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Contents, ReadError> {
 /// # Errors
 ///
 /// Those of [`read`].
-pub fn read_with_sampling(name: &str, bytes: &[u8], sampling: Option<&[u8]>) -> Result<Contents, ReadError> {
+pub fn read_beside(name: &str, bytes: &[u8], sampling: Option<&[u8]>) -> Result<Contents, ReadError> {
     read_at(name, bytes, sampling, 0)
 }
 
@@ -130,7 +130,7 @@ fn read_one(name: &str, bytes: &[u8], beside: Option<&[u8]>, depth: usize) -> Re
     if let Some(plain) = text::plain(bytes) {
         return read_at(name, plain.as_bytes(), beside, depth);
     }
-    unsupported::check_bytes(bytes)?;
+    foreign::check_bytes(bytes)?;
     if !text::identify(bytes) {
         return Err(ReadError::Unrecognised);
     }
@@ -171,17 +171,17 @@ fn read_tables<'a>(
             }
             Err(error) if n == 1 => return Err(error),
             Err(error) => {
-                all.skipped.push(SkippedPart { part: format!("table {}", i + 1), reason: error.to_string() });
+                all.skipped.push(Skipped { what: format!("table {}", i + 1), why: error.to_string() });
                 found = true;
             }
         }
     }
-    if found { Ok(all) } else { Err(columns::no_spectrum_error(&tables[..n])) }
+    if found { Ok(all) } else { Err(columns::none_found(&tables[..n])) }
 }
 
 fn read_fits(bytes: &[u8], stem: &str) -> Result<Contents, ReadError> {
     let fits = fits::Fits::parse(bytes)?;
-    unsupported::check_fits(&fits)?;
+    foreign::check_fits(&fits)?;
     if desi::identify(&fits) {
         return desi::read(&fits);
     }

@@ -8,8 +8,8 @@ use super::axis::{Axis, Role, ivar_of_sigma, role, set_frame, set_medium};
 use super::error::{ReadError, shown};
 use super::npy::{Array, ArrayFile};
 use super::one_d::{is_miles_axis, miles};
-use super::{Contents, MAX_PIXELS, SkippedPart, gaia_xp};
-use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Spectrum, Survey};
+use super::{Contents, MAX_PIXELS, Skipped, gaia_xp};
+use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// Which survey the whole bundle is from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,7 +85,7 @@ pub(crate) fn read(arrays: &[ArrayFile], stem: &str) -> Result<Contents, ReadErr
             Ok(spectrum) => contents.spectra.push(spectrum),
             Err(error) => {
                 let why = ReadError::samples(format!("row {i} of the bundle"))(error).to_string();
-                contents.skipped.push(SkippedPart { part: id, reason: why });
+                contents.skipped.push(Skipped { what: id, why });
             }
         }
     }
@@ -160,9 +160,9 @@ fn meta(id: &str, origin: Origin, axis: Axis) -> Meta {
         let mut meta = Meta::unknown(id, format);
         meta.survey = survey;
         let source = if axis.medium.is_some() { Source::File } else { Source::Survey };
-        meta.medium = Sourced::new(Medium::Vacuum, source);
-        meta.frame = Sourced::new(frame, Source::Survey);
-        meta.resolving_power = survey.resolving_power().map(|r| Sourced::new(r, Source::Survey));
+        meta.medium = Known::new(Medium::Vacuum, source);
+        meta.frame = Known::new(frame, Source::Survey);
+        meta.resolving_power = survey.resolving_power().map(|r| Known::new(r, Source::Survey));
         meta
     };
     match origin {

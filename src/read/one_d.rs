@@ -9,8 +9,8 @@ use super::axis::{Axis, Role, Unit, need, role};
 use super::error::ReadError;
 use super::fits::{Fits, Hdu, Header, Image};
 use super::table::{self, Params, Table};
-use super::{Contents, SkippedPart, columns, metadata};
-use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Spectrum, Survey};
+use super::{Contents, Skipped, columns, facts};
+use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// FWHM of the MILES library, Å.
 const MILES_FWHM_AA: f64 = 2.5;
@@ -41,15 +41,13 @@ pub(crate) fn read(fits: &Fits, stem: &str) -> Result<Contents, ReadError> {
                 for (i, table) in next_table.filter(is_alike).enumerate() {
                     match columns::read(table, &tables, &format!("{stem}-{}", i + 2)) {
                         Ok(more) => contents.add(more.unwrap_or_default()),
-                        Err(why) => {
-                            contents.skipped.push(SkippedPart { part: table.place.clone(), reason: why.to_string() })
-                        }
+                        Err(why) => contents.skipped.push(Skipped { what: table.place.clone(), why: why.to_string() }),
                     }
                 }
                 return Ok(contents);
             }
             Ok(None) => {}
-            Err(error @ ReadError::Unsupported { .. }) => return Err(error),
+            Err(error @ ReadError::Foreign { .. }) => return Err(error),
             Err(error) => {
                 damaged.get_or_insert(error);
             }
@@ -58,7 +56,7 @@ pub(crate) fn read(fits: &Fits, stem: &str) -> Result<Contents, ReadError> {
     if damaged.is_none() && tables.iter().any(columns::is_labels) {
         return Err(ReadError::LabelTable);
     }
-    Err(damaged.unwrap_or_else(|| fits.no_spectrum_error()))
+    Err(damaged.unwrap_or_else(|| fits.nothing_found()))
 }
 
 /// `Ok(None)` when the image has no linear or logarithmic axis of wavelengths.
@@ -76,7 +74,7 @@ fn read_image(fits: &Fits, hdu: &Hdu, image: &Image, stem: &str) -> Result<Optio
     let mut meta = if is_miles {
         miles(stem, "MILES star, one-dimensional FITS image")
     } else {
-        metadata::meta(&params, stem, "one-dimensional FITS image", (axis.medium, Medium::Air))
+        facts::meta(&params, stem, "one-dimensional FITS image", (axis.medium, Medium::Air))
     };
     meta.notes.extend(note);
     if image.rows() > 1 {
@@ -136,9 +134,9 @@ pub(crate) fn is_miles_axis(wave_aa: &[f64]) -> bool {
 pub(crate) fn miles(id: &str, format: &str) -> Meta {
     let mut meta = Meta::unknown(id, format);
     meta.survey = Survey::Miles;
-    meta.medium = Sourced::new(Medium::Air, Source::Survey);
-    meta.frame = Sourced::new(Frame::Rest, Source::Survey);
-    meta.resolving_power = Survey::Miles.resolving_power().map(|r| Sourced::new(r, Source::Survey));
+    meta.medium = Known::new(Medium::Air, Source::Survey);
+    meta.frame = Known::new(Frame::Rest, Source::Survey);
+    meta.resolving_power = Survey::Miles.resolving_power().map(|r| Known::new(r, Source::Survey));
     meta.notes
         .push(format!("MILES has a constant FWHM of {MILES_FWHM_AA} Å: its resolving power grows with wavelength"));
     meta

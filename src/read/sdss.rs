@@ -11,7 +11,7 @@
 use super::axis::need;
 use super::error::ReadError;
 use super::fits::{Fits, Header, Table};
-use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Spectrum, Survey};
+use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// Velocity-like width of one pixel: the pipeline's grid has 1e-4 in log10 of the wavelength.
 const LOG10_STEP: f64 = 1e-4;
@@ -58,8 +58,8 @@ pub(crate) fn read(fits: &Fits, stem: &str) -> Result<Spectrum, ReadError> {
     let mut meta = meta(fits.primary(), found.as_ref(), stem);
     let width = column("wdisp").unwrap_or_default();
     meta.resolving_power = measured_resolution(&wave_aa, &width)
-        .map(|r| Sourced::new(r, Source::File))
-        .or_else(|| Survey::Sdss.resolving_power().map(|r| Sourced::new(r, Source::Survey)));
+        .map(|r| Known::new(r, Source::File))
+        .or_else(|| Survey::Sdss.resolving_power().map(|r| Known::new(r, Source::Survey)));
     let flagged =
         column("and_mask").map_or(0, |m| m.iter().zip(&ivar).filter(|(m, v)| **m != 0.0 && **v > 0.0).count());
     if flagged > 0 {
@@ -96,12 +96,12 @@ fn meta(primary: &Header, found: Option<&Table>, stem: &str) -> Meta {
     let mut meta = Meta::unknown(id, "SDSS/BOSS spec file");
     meta.survey = Survey::Sdss;
     meta.medium = match primary.logical("VACUUM") {
-        Some(true) => Sourced::new(Medium::Vacuum, Source::File),
-        Some(false) => Sourced::new(Medium::Air, Source::File),
-        None => Sourced::new(Medium::Vacuum, Source::Survey),
+        Some(true) => Known::new(Medium::Vacuum, Source::File),
+        Some(false) => Known::new(Medium::Air, Source::File),
+        None => Known::new(Medium::Vacuum, Source::Survey),
     };
     let frame_source = if primary.has("HELIO_RV") { Source::File } else { Source::Survey };
-    meta.frame = Sourced::new(Frame::Barycentric, frame_source);
+    meta.frame = Known::new(Frame::Barycentric, frame_source);
     meta.class = text("CLASS");
     meta.subclass = text("SUBCLASS");
     meta.redshift = number("Z");

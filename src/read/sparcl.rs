@@ -1,9 +1,9 @@
 //! Spectra exported from SPARCL, the SPectra Analysis and Retrievable Catalog Lab: one row of arrays a spectrum, of DESI,
 //! SDSS or BOSS, all in vacuum Å and barycentric.
 
-use super::metadata::set_position;
+use super::facts::set_position;
 use super::table::Table;
-use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Survey};
+use crate::spectrum::{Frame, Known, Medium, Meta, Source, Survey};
 
 /// FWHM of a Gaussian in units of its σ.
 const FWHM_OF_SIGMA: f64 = 2.354_820_045;
@@ -46,8 +46,8 @@ pub(crate) fn meta(table: &Table, row: usize, stem: &str) -> Meta {
     let mut meta = Meta::unknown(id.unwrap_or_else(|| stem.to_string()), "SPARCL export");
     meta.survey = survey;
     let source = if survey == Survey::Other { Source::Assumed } else { Source::Survey };
-    meta.medium = Sourced::new(Medium::Vacuum, source);
-    meta.frame = Sourced::new(Frame::Barycentric, source);
+    meta.medium = Known::new(Medium::Vacuum, source);
+    meta.frame = Known::new(Frame::Barycentric, source);
     meta.class = text(&["spectype"]);
     meta.subclass = text(&["subtype"]);
     meta.redshift = table.number(row, &["redshift"]);
@@ -56,13 +56,13 @@ pub(crate) fn meta(table: &Table, row: usize, stem: &str) -> Meta {
 }
 
 /// λ/FWHM from the column `wave_sigma`, the σ of the line profile in Å, else what the survey documents.
-pub(crate) fn resolving_power(table: &Table, row: usize, survey: Survey, wave_aa: &[f64]) -> Option<Sourced<f64>> {
+pub(crate) fn resolving_power(table: &Table, row: usize, survey: Survey, wave_aa: &[f64]) -> Option<Known<f64>> {
     let sigma_aa = table.find(&["wave_sigma"]).and_then(|column| table.array(row, column).ok());
     let at = wave_aa.partition_point(|w| *w < RESOLUTION_AT_AA);
     let measured = sigma_aa
         .filter(|s| s.len() == wave_aa.len())
         .and_then(|s| s.get(at).map(|s| RESOLUTION_AT_AA / (FWHM_OF_SIGMA * s)))
         .filter(|r| (500.0..20_000.0).contains(r))
-        .map(|r| Sourced::new(r, Source::File));
-    measured.or_else(|| survey.resolving_power().map(|r| Sourced::new(r, Source::Survey)))
+        .map(|r| Known::new(r, Source::File));
+    measured.or_else(|| survey.resolving_power().map(|r| Known::new(r, Source::Survey)))
 }

@@ -28,7 +28,7 @@ impl Row<'_> {
 }
 
 /// Columns of numbers with their names, where they have any.
-struct TextColumns {
+struct Columns {
     names: Vec<String>,
     /// Units in the line below the names, if there is one.
     units: Vec<String>,
@@ -146,7 +146,7 @@ fn is_like_sigma(values: &[f64], flux: &[f64]) -> bool {
 }
 
 /// Splits the text into named columns, whichever way it is laid out.
-fn columns(text: &str) -> Result<TextColumns, ReadError> {
+fn columns(text: &str) -> Result<Columns, ReadError> {
     let mut last_comment = None;
     let mut rows = Vec::new();
     for (i, line) in text.lines().enumerate() {
@@ -219,11 +219,11 @@ fn columns(text: &str) -> Result<TextColumns, ReadError> {
     }
     // A comment is a header only when it names every column.
     let names = if names.len() == width { names } else { Vec::new() };
-    Ok(TextColumns { names, units, values, format: "text, one pixel a line" })
+    Ok(Columns { names, units, values, format: "text, one pixel a line" })
 }
 
 /// Two (or three) long rows: wavelength, flux and, if a first cell calls it so, an error.
-fn two_rows(rows: &[Row]) -> Result<TextColumns, ReadError> {
+fn two_rows(rows: &[Row]) -> Result<Columns, ReadError> {
     let labelled = rows.iter().all(|r| number(r.cells[0], r.decimal_comma).is_none());
     let skip = usize::from(labelled);
     let names = if labelled { rows.iter().map(|r| unquote(r.cells[0]).to_string()).collect() } else { Vec::new() };
@@ -231,7 +231,7 @@ fn two_rows(rows: &[Row]) -> Result<TextColumns, ReadError> {
         .iter()
         .map(|row| row.cells.iter().skip(skip).map(|cell| parse(cell, row)).collect())
         .collect::<Result<Vec<Vec<f64>>, _>>()?;
-    Ok(TextColumns { names, units: Vec::new(), values, format: "text, one row of wavelengths and one of fluxes" })
+    Ok(Columns { names, units: Vec::new(), values, format: "text, one row of wavelengths and one of fluxes" })
 }
 
 pub(super) fn split(line: &str, number: usize) -> Row<'_> {

@@ -16,7 +16,7 @@ pub struct Calibration {
     pub label: Label,
     /// On which stars.
     pub on: String,
-    /// The survey whose spectra it holds for, of those that stand for others ([`Survey::accuracy_survey`]).
+    /// The survey whose spectra it holds for, of those that stand for others ([`Survey::measured_as`]).
     pub survey: Survey,
     /// Whether the stars were simulated.
     pub simulated: bool,
@@ -42,12 +42,12 @@ impl Calibration {
 
     /// The share that each limit should hold, and that which it holds, from (0, 0) on.
     pub fn curve(&self) -> Vec<(f64, f64)> {
-        let measured = limits().zip(&self.shares).map(|(limit, share)| (gaussian_coverage(limit), *share));
+        let measured = limits().zip(&self.shares).map(|(limit, share)| (gaussian_share(limit), *share));
         [(0.0, 0.0)].into_iter().chain(measured).collect()
     }
 
     /// The share within one error; 0.683 is right.
-    pub fn coverage_within_1_sigma(&self) -> Option<f64> {
+    pub fn within_one(&self) -> Option<f64> {
         let one = limits().position(|limit| limit == 1.0)?;
         self.shares.get(one).copied()
     }
@@ -58,7 +58,7 @@ fn limits() -> impl Iterator<Item = f64> {
 }
 
 /// Share of a Gaussian within k σ: erf(k/√2) by Simpson's rule.
-pub fn gaussian_coverage(k: f64) -> f64 {
+pub fn gaussian_share(k: f64) -> f64 {
     const STEPS: i32 = 60;
     let density = |x: f64| (-0.5 * x * x).exp();
     let weight = |i: i32| f64::from(if i == 0 || i == STEPS { 1 } else { 2 + 2 * (i % 2) });
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn shares_of_a_gaussian_are_pythons() {
         for (k, share) in [(0.0, 0.0), (1.0, 0.682_689_492), (1.96, 0.950_004_209), (3.0, 0.997_300_203)] {
-            assert!((gaussian_coverage(k) - share).abs() < 1e-6, "{} {share}", gaussian_coverage(k));
+            assert!((gaussian_share(k) - share).abs() < 1e-6, "{} {share}", gaussian_share(k));
         }
     }
 
@@ -86,7 +86,7 @@ mod tests {
             let (mut low, mut high) = (0.0, 6.0);
             for _ in 0..50 {
                 let k = 0.5 * (low + high);
-                if gaussian_coverage(k) < p { low = k } else { high = k }
+                if gaussian_share(k) < p { low = k } else { high = k }
             }
             low
         };
@@ -96,7 +96,7 @@ mod tests {
         assert!(right.curve().iter().all(|(should, is)| (should - is).abs() < 1e-3), "{:?}", right.curve());
         assert_eq!((right.n, right.curve().len()), (2000, 13));
         let small = of(&pulls.iter().map(|p| -2.0 * p).collect::<Vec<_>>());
-        assert!((small.coverage_within_1_sigma().expect("a share") - gaussian_coverage(0.5)).abs() < 1e-3);
+        assert!((small.within_one().expect("a share") - gaussian_share(0.5)).abs() < 1e-3);
         assert_eq!(Calibration::of(Label::Feh, "", Survey::Desi, true, &[f64::NAN]), None);
     }
 }

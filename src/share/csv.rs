@@ -1,12 +1,12 @@
-//! CSV with the columns of the command line's CSV table (RFC 4180, with a bare line feed as everybody has it).
+//! CSV with the columns of the command line's contract (RFC 4180, with a bare line feed as everybody has it).
 
 use super::Record;
-use super::table::{Cell, OutputColumn, csv_columns};
+use super::table::{Cell, Column, contract};
 use crate::result::Label;
 
 /// The whole table.
 pub fn table(records: &[Record], labels: &[Label]) -> String {
-    let columns = csv_columns(labels);
+    let columns = contract(labels);
     let mut text = header_of(&columns);
     records.iter().for_each(|record| text += &line_of(&columns, record));
     text
@@ -14,12 +14,12 @@ pub fn table(records: &[Record], labels: &[Label]) -> String {
 
 /// The header line.
 pub fn header(labels: &[Label]) -> String {
-    header_of(&csv_columns(labels))
+    header_of(&contract(labels))
 }
 
 /// The line of one row.
 pub fn line(record: &Record, labels: &[Label]) -> String {
-    line_of(&csv_columns(labels), record)
+    line_of(&contract(labels), record)
 }
 
 /// The header line with a taught label that is not ours, before the flags.
@@ -36,7 +36,7 @@ pub fn line_with(record: &Record, labels: &[Label], taught: Option<&str>) -> Str
     if taught.is_none() {
         return plain;
     }
-    let (value, error) = record.prediction().and_then(|p| p.finetuned.as_ref()).map_or((None, None), |t| t.numbers());
+    let (value, error) = record.prediction().and_then(|p| p.taught.as_ref()).map_or((None, None), |t| t.numbers());
     before_flags(&plain, [value, error].map(|v| v.map_or_else(String::new, |v| v.to_string())))
 }
 
@@ -46,11 +46,11 @@ pub fn before_flags(line: &str, cells: [String; 2]) -> String {
     format!("{before},{},{flags}", join(cells).trim_end_matches('\n'))
 }
 
-pub(super) fn header_of(columns: &[OutputColumn]) -> String {
+pub(super) fn header_of(columns: &[Column]) -> String {
     join(columns.iter().map(|c| c.name.as_str()))
 }
 
-pub(super) fn line_of(columns: &[OutputColumn], record: &Record) -> String {
+pub(super) fn line_of(columns: &[Column], record: &Record) -> String {
     join(columns.iter().map(|column| match column.cell(record) {
         Cell::Text(text) => text,
         Cell::Number(number) => number.map_or_else(String::new, |n| n.to_string()),

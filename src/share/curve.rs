@@ -4,19 +4,19 @@
 use serde::{Deserialize, Serialize};
 
 /// Quantum of flux over continuum: under a pixel of a plot 200 pixels high.
-const FLUX_QUANTUM: f32 = 0.004;
+const QUANTUM: f32 = 0.004;
 
 /// Fluxes beyond ±this many quanta (±8 continuum units) are cut.
-const MAX_QUANTA: i32 = 2000;
+const MOST_QUANTA: i32 = 2000;
 
 /// Stands for a sample that is not a number.
-const GAP: i32 = -MAX_QUANTA - 1;
+const GAP: i32 = -MOST_QUANTA - 1;
 
 /// Most samples of a curve in a link.
 pub const MAX_SAMPLES: usize = 4096;
 
 /// Axes of more pixels than this are not compared; no model has them.
-const MAX_DEVIATION_PIXELS: f64 = 0.02;
+const EVEN_TO: f64 = 0.02;
 
 /// An even axis of a model's grid: vacuum wavelengths in Å, or their log10.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ impl Axis {
         let pixel = (last - first) / steps;
         let fits = |axis: &Axis| {
             let off = |(i, w): (usize, &f32)| (axis.wave_vac_aa(i as f64) - f64::from(*w)).abs();
-            wave_vac_aa.iter().enumerate().map(off).all(|d| d <= MAX_DEVIATION_PIXELS * pixel + 1e-3)
+            wave_vac_aa.iter().enumerate().map(off).all(|d| d <= EVEN_TO * pixel + 1e-3)
         };
         [log, even].into_iter().find(fits)
     }
@@ -80,7 +80,7 @@ impl Curve {
             .map(|part| {
                 let mean = part.iter().sum::<f32>() / part.len() as f32;
                 let quanta = if mean.is_finite() {
-                    ((mean / FLUX_QUANTUM).round() as i32).clamp(-MAX_QUANTA, MAX_QUANTA)
+                    ((mean / QUANTUM).round() as i32).clamp(-MOST_QUANTA, MOST_QUANTA)
                 } else {
                     GAP
                 };
@@ -113,7 +113,7 @@ impl Curve {
             quanta = quanta.checked_add(*difference)?;
             flux.push(match quanta {
                 GAP => f32::NAN,
-                q if (-MAX_QUANTA..=MAX_QUANTA).contains(&q) => q as f32 * FLUX_QUANTUM,
+                q if (-MOST_QUANTA..=MOST_QUANTA).contains(&q) => q as f32 * QUANTUM,
                 _ => return None,
             });
         }
@@ -136,9 +136,7 @@ mod tests {
         let (w, f) = Curve::pack(axis, &flux, 1).unpack().expect("a packed curve unpacks");
         assert!(w.iter().zip(&wave).all(|(a, b)| (a - b).abs() < 0.01));
         assert!(f[5].is_nan());
-        assert!(
-            f.iter().zip(&flux).filter(|(_, b)| b.is_finite()).all(|(a, b)| (a - b).abs() <= FLUX_QUANTUM / 2.0 + 1e-5)
-        );
+        assert!(f.iter().zip(&flux).filter(|(_, b)| b.is_finite()).all(|(a, b)| (a - b).abs() <= QUANTUM / 2.0 + 1e-5));
         let coarse = Curve::pack(axis, &flux, 4);
         assert_eq!(coarse.len(), wave.len().div_ceil(4));
         let (w, _) = coarse.unpack().expect("a packed curve unpacks");

@@ -1,6 +1,6 @@
 //! A FITS file with one binary table (FITS Standard 4.0, §7.3).
 
-use super::table::{Cell, Kind, OutputColumn, all_columns, ascii, table_metadata};
+use super::table::{Cell, Column, Kind, ascii, full, remarks};
 use super::{Record, models_of};
 use crate::result::Label;
 
@@ -9,10 +9,9 @@ const CARD: usize = 80;
 
 /// The whole file.
 pub fn table(records: &[Record], labels: &[Label]) -> Vec<u8> {
-    let columns = all_columns(labels);
-    let rows: Vec<Vec<Cell>> =
-        records.iter().map(|r| columns.iter().map(|c| to_ascii_cell(c.cell(r))).collect()).collect();
-    let least = |column: &OutputColumn| if column.kind == Kind::Text { 1 } else { size_of::<f64>() };
+    let columns = full(labels);
+    let rows: Vec<Vec<Cell>> = records.iter().map(|r| columns.iter().map(|c| plain(c.cell(r))).collect()).collect();
+    let least = |column: &Column| if column.kind == Kind::Text { 1 } else { size_of::<f64>() };
     let widths: Vec<usize> = columns
         .iter()
         .enumerate()
@@ -36,7 +35,7 @@ pub fn table(records: &[Record], labels: &[Label]) -> Vec<u8> {
     file
 }
 
-fn to_ascii_cell(cell: Cell) -> Cell {
+fn plain(cell: Cell) -> Cell {
     match cell {
         Cell::Text(text) => Cell::Text(ascii(&text)),
         number => number,
@@ -53,26 +52,26 @@ fn width(cell: &Cell) -> usize {
 
 fn primary() -> Vec<u8> {
     let mut cards = Cards::default();
-    cards.value("SIMPLE", "T", "FITS standard 4.0");
-    cards.value("BITPIX", "8", "");
-    cards.value("NAXIS", "0", "the table is in the first extension");
-    cards.value("EXTEND", "T", "");
+    cards.plain("SIMPLE", "T", "FITS standard 4.0");
+    cards.plain("BITPIX", "8", "");
+    cards.plain("NAXIS", "0", "the table is in the first extension");
+    cards.plain("EXTEND", "T", "");
     cards.end()
 }
 
-fn header(records: &[Record], columns: &[OutputColumn], widths: &[usize]) -> Vec<u8> {
+fn header(records: &[Record], columns: &[Column], widths: &[usize]) -> Vec<u8> {
     let mut cards = Cards::default();
     cards.text("XTENSION", "BINTABLE", "binary table");
-    cards.value("BITPIX", "8", "");
-    cards.value("NAXIS", "2", "");
-    cards.value("NAXIS1", &widths.iter().sum::<usize>().to_string(), "bytes a row");
-    cards.value("NAXIS2", &records.len().to_string(), "rows");
-    cards.value("PCOUNT", "0", "");
-    cards.value("GCOUNT", "1", "");
-    cards.value("TFIELDS", &columns.len().to_string(), "columns");
+    cards.plain("BITPIX", "8", "");
+    cards.plain("NAXIS", "2", "");
+    cards.plain("NAXIS1", &widths.iter().sum::<usize>().to_string(), "bytes a row");
+    cards.plain("NAXIS2", &records.len().to_string(), "rows");
+    cards.plain("PCOUNT", "0", "");
+    cards.plain("GCOUNT", "1", "");
+    cards.plain("TFIELDS", &columns.len().to_string(), "columns");
     for (i, (column, width)) in columns.iter().zip(widths).enumerate() {
         let n = i + 1;
-        cards.text(&format!("TTYPE{n}"), &column.name, &column.description);
+        cards.text(&format!("TTYPE{n}"), &column.name, &column.about);
         let form = match column.kind {
             Kind::Text => format!("{width}A"),
             Kind::Number => "D".into(),
@@ -89,7 +88,7 @@ fn header(records: &[Record], columns: &[OutputColumn], widths: &[usize]) -> Vec
         cards.text(&format!("MODEL{}", i + 1), &model.title, "model and version");
         cards.text(&format!("MODSHA{}", i + 1), &model.sha256, "");
     }
-    for (name, value) in table_metadata(records) {
+    for (name, value) in remarks(records) {
         cards.comment(&format!("{name}: {value}"));
     }
     cards.end()
@@ -107,7 +106,7 @@ impl Cards {
     }
 
     /// A number or a truth value, right-justified to column 30.
-    fn value(&mut self, key: &str, value: &str, comment: &str) {
+    fn plain(&mut self, key: &str, value: &str, comment: &str) {
         self.with_comment(format!("{key:<8}= {value:>20}"), comment);
     }
 

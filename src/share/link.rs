@@ -14,12 +14,12 @@ use flate2::{Compression, Crc};
 use thiserror::Error;
 
 use super::Record;
-use super::codec::{MAX_ROWS, Payload};
 use super::curve::{Axis, Curve};
+use super::wire::{MAX_ROWS, Payload};
 use crate::result::SpectrumView;
 
 /// Most results in a link.
-pub const MAX_RESULTS: usize = MAX_ROWS;
+pub const MOST_RESULTS: usize = MAX_ROWS;
 
 /// What fragments of this version begin with, after the `#`.
 const PREFIX: &str = "s1.";
@@ -38,7 +38,7 @@ const BLOCKS: [u16; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 #[allow(missing_docs)]
 pub enum LinkError {
     #[error("this link holds no results: it does not begin with `#{PREFIX}`; copy the whole link")]
-    NotALink,
+    Foreign,
     #[error("this link is of format {0}, which this version of Specola does not read; open it with a newer one")]
     Version(String),
     #[error("this link has {0} characters, more than any that Specola makes; it is not used")]
@@ -52,7 +52,7 @@ pub enum LinkError {
 /// Why no link can be made.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[allow(missing_docs)]
-pub enum LinkTooLargeError {
+pub enum NoLink {
     #[error("nothing is chosen; choose results first")]
     Nothing,
     #[error("{0} results are more than a link holds ({MAX_ROWS}); save a session file instead")]
@@ -63,14 +63,14 @@ pub enum LinkTooLargeError {
 
 /// One result in a link.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SharedResult {
+pub struct Shared {
     /// Summary and answer.
     pub record: Record,
     /// Its normalised spectrum, coarser than the model saw it.
     pub curve: Option<Curve>,
 }
 
-impl SharedResult {
+impl Shared {
     /// The curves for the page: the normalised spectrum only.
     pub fn view(&self) -> SpectrumView {
         let (model_wave_vac_aa, model_flux) = self.curve.as_ref().and_then(Curve::unpack).unwrap_or_default();
@@ -97,10 +97,10 @@ pub fn limit(rows: usize) -> usize {
 }
 
 /// The link to some results with their curves (an empty view where there are none), within `limit` characters.
-pub fn encode(results: &[(&Record, Option<&SpectrumView>)], limit: usize) -> Result<Link, LinkTooLargeError> {
+pub fn encode(results: &[(&Record, Option<&SpectrumView>)], limit: usize) -> Result<Link, NoLink> {
     match results.len() {
-        0 => return Err(LinkTooLargeError::Nothing),
-        n if n > MAX_ROWS => return Err(LinkTooLargeError::TooMany(n)),
+        0 => return Err(NoLink::Nothing),
+        n if n > MAX_ROWS => return Err(NoLink::TooMany(n)),
         _ => {}
     }
     let records: Vec<&Record> = results.iter().map(|(record, _)| *record).collect();
@@ -124,7 +124,7 @@ pub fn encode(results: &[(&Record, Option<&SpectrumView>)], limit: usize) -> Res
         }
         shortest = shortest.min(fragment.len());
     }
-    Err(LinkTooLargeError::TooLong(shortest, limit))
+    Err(NoLink::TooLong(shortest, limit))
 }
 
 /// True when an address's fragment claims to be a link to results.
@@ -134,7 +134,7 @@ pub fn is_link(fragment: &str) -> bool {
 }
 
 /// The results in a link: an address with a fragment, or the fragment alone.
-pub fn decode(link: &str) -> Result<Vec<SharedResult>, LinkError> {
+pub fn decode(link: &str) -> Result<Vec<Shared>, LinkError> {
     let fragment = link.rsplit_once('#').map_or(link, |(_, fragment)| fragment).trim();
     if fragment.len() > MAX_FRAGMENT {
         return Err(LinkError::TooLong(fragment.len()));
@@ -142,7 +142,7 @@ pub fn decode(link: &str) -> Result<Vec<SharedResult>, LinkError> {
     let Some(text) = fragment.strip_prefix(PREFIX) else {
         return Err(match fragment.split_once('.') {
             Some((version, _)) if is_link(fragment) => LinkError::Version(version[1..].into()),
-            _ => LinkError::NotALink,
+            _ => LinkError::Foreign,
         });
     };
     let payload = unpack(text)?;
@@ -153,7 +153,7 @@ pub fn decode(link: &str) -> Result<Vec<SharedResult>, LinkError> {
     if results.iter().filter_map(|(_, curve)| curve.as_ref()).any(|c| c.unpack().is_none()) {
         return Err(LinkError::Content("it holds a spectrum that no link is made with".into()));
     }
-    Ok(results.into_iter().map(|(record, curve)| SharedResult { record, curve }).collect())
+    Ok(results.into_iter().map(|(record, curve)| Shared { record, curve }).collect())
 }
 
 fn pack(payload: &Payload) -> String {

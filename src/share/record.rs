@@ -4,38 +4,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::result::{Estimate, Label, Prediction, Summary};
 
-/// Digits written beyond the two significant digits of the error, so that rounding loses nothing.
+/// Digits written beyond those that the error makes worth reading, so that nothing is lost by rounding.
 const GUARD_DIGITS: i32 = 3;
 
-/// Metadata and prediction of a spectrum.
+/// What is known of a spectrum and what was answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The spectrum.
     pub summary: Summary,
-    /// Result of the prediction.
-    #[serde(alias = "answer")]
-    pub outcome: Outcome,
-    /// S/N per pixel estimated from the spectrum, where there is no prediction.
+    /// The answer.
+    pub answer: Answer,
+    /// S/N a pixel that the spectrum itself shows where there is no prediction to tell it.
     pub snr: Option<f64>,
 }
 
-/// Result of the prediction for a spectrum.
+/// How the question for a spectrum's parameters ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Outcome {
-    /// The model gave labels.
+pub enum Answer {
+    /// The network answered.
     Predicted(Prediction),
-    /// The model rejected the spectrum, with the reason.
+    /// No network can answer, and why.
     Refused(String),
-    /// No prediction yet.
-    #[serde(alias = "Open")]
-    Pending,
+    /// Not asked to the end.
+    Open,
 }
 
 impl Record {
     /// The prediction, if there is one.
     pub fn prediction(&self) -> Option<&Prediction> {
-        match &self.outcome {
-            Outcome::Predicted(prediction) => Some(prediction),
+        match &self.answer {
+            Answer::Predicted(prediction) => Some(prediction),
             _ => None,
         }
     }
@@ -46,31 +44,31 @@ impl Record {
         snr.and_then(|snr| rounded(snr, 2))
     }
 
-    /// Value and error of a label; `None` without a prediction or without this label.
+    /// Value and error of a label; none when the model refused the spectrum or cannot tell this one.
     pub fn numbers(&self, label: Label) -> (Option<f64>, Option<f64>) {
         self.prediction().and_then(|p| p.get(label)).map_or((None, None), numbers)
     }
 
     /// The codes of the flags; `refused` stands alone.
     pub fn flags(&self) -> Vec<&'static str> {
-        match &self.outcome {
-            Outcome::Predicted(prediction) => prediction.flags.iter().map(|f| f.code()).collect(),
-            Outcome::Refused(_) => vec!["refused"],
-            Outcome::Pending => Vec::new(),
+        match &self.answer {
+            Answer::Predicted(prediction) => prediction.flags.iter().map(|f| f.code()).collect(),
+            Answer::Refused(_) => vec!["refused"],
+            Answer::Open => Vec::new(),
         }
     }
 
-    /// Preprocessing steps on one line, or the reason why there are none.
-    pub fn processing_history(&self) -> String {
-        match &self.outcome {
-            Outcome::Predicted(p) => {
-                let entry = |e: &crate::result::ProcessingStep| {
-                    format!("{}{}: {}", e.step, if e.is_assumed { " (assumed)" } else { "" }, e.description)
+    /// The preprocessing ledger on one line, or why there is none.
+    pub fn ledger(&self) -> String {
+        match &self.answer {
+            Answer::Predicted(p) => {
+                let entry = |e: &crate::result::LedgerEntry| {
+                    format!("{}{}: {}", e.step, if e.assumed { " (assumed)" } else { "" }, e.did)
                 };
-                p.processing_history.iter().map(entry).collect::<Vec<_>>().join("; ")
+                p.ledger.iter().map(entry).collect::<Vec<_>>().join("; ")
             }
-            Outcome::Refused(why) => format!("refused: {why}"),
-            Outcome::Pending => String::new(),
+            Answer::Refused(why) => format!("refused: {why}"),
+            Answer::Open => String::new(),
         }
     }
 }
@@ -89,7 +87,7 @@ pub fn name_in(title: &str) -> &str {
     title.rsplit_once(' ').map_or(title, |(name, _)| name)
 }
 
-/// The models behind some results, in order of first use.
+/// The models that made some results, in the order in which they first answer.
 pub fn models_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<ModelRef> {
     let mut models: Vec<ModelRef> = Vec::new();
     for p in records.into_iter().filter_map(Record::prediction) {

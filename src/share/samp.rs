@@ -16,22 +16,22 @@ use crate::read::letter;
 /// Where a hub listens for pages: this very computer, by the recommendation.
 pub const HUB_URL: &str = "http://localhost:21012/";
 
-/// Most bytes that a hub's response may have.
-pub const MAX_RESPONSE_BYTES: usize = 4 << 20;
+/// Longest answer of a hub that is read, bytes.
+pub const LONGEST_ANSWER: usize = 4 << 20;
 
-/// Most bytes that a table inside a message may have.
-pub const MAX_TABLE_BYTES: usize = 8 << 20;
+/// Largest table that is sent inside a message, bytes.
+pub const LARGEST_TABLE: usize = 8 << 20;
 
-/// Greatest nesting depth of a response; SAMP needs four levels.
-const MAX_DEPTH: usize = 16;
+/// Deepest nesting of an answer; SAMP's own have four.
+const DEEPEST: usize = 16;
 
-/// Message type: point at a sky position.
+/// The message that asks to look at a place on the sky.
 pub const POINT_AT: &str = "coord.pointAt.sky";
 
-/// Message type: load a VOTable.
+/// The message that asks to open a table.
 pub const LOAD_TABLE: &str = "table.load.votable";
 
-/// A value in a SAMP message.
+/// What SAMP's messages are made of.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Text; numbers are text too.
@@ -119,13 +119,13 @@ pub fn call(method: &str, parameters: &[Value]) -> String {
     out + "</params></methodCall>"
 }
 
-/// Parses a response of the hub.
+/// What the hub answered.
 ///
 /// # Errors
-/// The fault that the hub reports, or the reason why its response is malformed.
-pub fn parse_response(xml: &str) -> Result<Value, String> {
-    if xml.len() > MAX_RESPONSE_BYTES {
-        return Err(format!("the hub's response is longer than {MAX_RESPONSE_BYTES} bytes"));
+/// In words: what the hub complains of, or why its answer is none.
+pub fn answer(xml: &str) -> Result<Value, String> {
+    if xml.len() > LONGEST_ANSWER {
+        return Err(format!("the hub's answer is longer than {LONGEST_ANSWER} bytes"));
     }
     let mut reader = Reader::from_str(xml);
     let mut is_fault = false;
@@ -142,23 +142,23 @@ pub fn parse_response(xml: &str) -> Result<Value, String> {
                     }
                 };
             }
-            // Methods without a result return an empty response.
+            // Methods without a result answer with nothing.
             Ok(Event::Eof) => return Ok(Value::text("")),
             Ok(_) => {}
-            Err(why) => return Err(format!("the hub's response is not XML: {why}")),
+            Err(why) => return Err(format!("the hub's answer is no XML: {why}")),
         }
     }
 }
 
 /// What stands between `<value>`, which has been read, and `</value>`.
 fn value(reader: &mut Reader<&[u8]>, depth: usize) -> Result<Value, String> {
-    if depth > MAX_DEPTH {
-        return Err(format!("the hub's response is nested deeper than {MAX_DEPTH}"));
+    if depth > DEEPEST {
+        return Err(format!("the hub's answer is nested deeper than {DEEPEST}"));
     }
     let mut found = Value::text("");
     let mut name = String::new();
     loop {
-        let event = reader.read_event().map_err(|why| format!("the hub's response is not XML: {why}"))?;
+        let event = reader.read_event().map_err(|why| format!("the hub's answer is no XML: {why}"))?;
         match event {
             Event::Start(e) => match e.name().as_ref() {
                 "array" => found = Value::List(Vec::new()),
@@ -168,7 +168,7 @@ fn value(reader: &mut Reader<&[u8]>, depth: usize) -> Result<Value, String> {
                     match &mut found {
                         Value::List(values) => values.push(inner),
                         Value::Map(members) => members.push((std::mem::take(&mut name), inner)),
-                        Value::Text(_) => return Err("the hub's response has a value in a text".into()),
+                        Value::Text(_) => return Err("the hub's answer has a value in a text".into()),
                     }
                 }
                 _ => {}
@@ -185,7 +185,7 @@ fn value(reader: &mut Reader<&[u8]>, depth: usize) -> Result<Value, String> {
             Event::Text(text) => add(&mut found, &mut name, &text.xml_content(XmlVersion::Implicit1_0)),
             Event::GeneralRef(entity) => add(&mut found, &mut name, letter(&entity).encode_utf8(&mut [0; 4])),
             Event::End(e) if e.name().as_ref() == "value" => return Ok(found),
-            Event::Eof => return Err("the hub's response ends early".into()),
+            Event::Eof => return Err("the hub's answer ends early".into()),
             _ => {}
         }
     }
@@ -200,7 +200,7 @@ fn add(found: &mut Value, name: &mut String, text: &str) {
     }
 }
 
-/// Message that asks to point at a sky position, degrees.
+/// Asks to look at a place.
 pub fn point_at(ra_deg: f64, dec_deg: f64) -> Value {
     message(POINT_AT, [("ra", Value::text(format!("{ra_deg:.6}"))), ("dec", Value::text(format!("{dec_deg:.6}")))])
 }
@@ -210,7 +210,7 @@ pub fn point_at(ra_deg: f64, dec_deg: f64) -> Value {
 /// # Errors
 /// For a table that is too large for that.
 pub fn load_table(votable: &[u8], name: &str) -> Result<Value, String> {
-    if votable.len() > MAX_TABLE_BYTES {
+    if votable.len() > LARGEST_TABLE {
         return Err("the table is too large for a message; save it and open the file".into());
     }
     let url = format!("data:application/x-votable+xml;base64,{}", BASE64_STANDARD.encode(votable));
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_a_hub_is_read() {
-        let found = parse_response(REGISTERED).expect("a response");
+        let found = answer(REGISTERED).expect("an answer");
         assert_eq!(found.names(), ["samp.hub-id", "samp.private-key"]);
         assert_eq!(found.get("samp.private-key").and_then(Value::as_text), Some("wk:1_jl&f"));
     }
@@ -241,8 +241,8 @@ mod tests {
     fn what_is_written_is_read_again() {
         let list = Value::List(vec![Value::text("a <b> & \"c\""), Value::map([("x", Value::text("1"))])]);
         let all = Value::map([("list", list), ("empty", Value::Map(Vec::new())), ("", Value::text(" two\n"))]);
-        assert_eq!(parse_response(&call("m", std::slice::from_ref(&all))), Ok(all));
-        assert!(call("m", &[Value::text("\u{0}\u{7}x")]).contains("<string>x</string>"), "nothing that is not XML");
+        assert_eq!(answer(&call("m", std::slice::from_ref(&all))), Ok(all));
+        assert!(call("m", &[Value::text("\u{0}\u{7}x")]).contains("<string>x</string>"), "nothing that is no XML");
     }
 
     #[test]
@@ -250,14 +250,14 @@ mod tests {
         let fault = "<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>1</int></value></member>\
                      <member><name>faultString</name><value><string>Registration denied</string></value></member></struct>\
                      </value></fault></methodResponse>";
-        assert_eq!(parse_response(fault), Err("the hub refuses: Registration denied".into()));
+        assert_eq!(answer(fault), Err("the hub refuses: Registration denied".into()));
         let deep = "<value><array><data>".repeat(40);
-        assert!(parse_response(&deep).expect_err("too deep").contains("nested"));
-        assert!(parse_response("<value><string>a").expect_err("cut").contains("ends early"));
-        assert_eq!(parse_response("<value><string>&nonsense;</string></value>"), Ok(Value::text("?")));
-        assert_eq!(parse_response(""), Ok(Value::text("")), "some methods return nothing");
+        assert!(answer(&deep).expect_err("too deep").contains("nested"));
+        assert!(answer("<value><string>a").expect_err("cut").contains("ends early"));
+        assert_eq!(answer("<value><string>&nonsense;</string></value>"), Ok(Value::text("?")));
+        assert_eq!(answer(""), Ok(Value::text("")), "some methods answer nothing");
         let empty = "<value><struct><member><name>a</name><value/></member><member><name>b</name><value>1</value></member></struct></value>";
-        assert_eq!(parse_response(empty), Ok(Value::map([("a", Value::text("")), ("b", Value::text("1"))])));
+        assert_eq!(answer(empty), Ok(Value::map([("a", Value::text("")), ("b", Value::text("1"))])));
     }
 
     #[test]
@@ -268,6 +268,6 @@ mod tests {
         let table = load_table(b"<VOTABLE/>", "specola").expect("small");
         let url = table.get("samp.params").and_then(|p| p.get("url")).and_then(Value::as_text);
         assert_eq!(url, Some("data:application/x-votable+xml;base64,PFZPVEFCTEUvPg=="));
-        assert!(load_table(&vec![0; MAX_TABLE_BYTES + 1], "t").is_err());
+        assert!(load_table(&vec![0; LARGEST_TABLE + 1], "t").is_err());
     }
 }

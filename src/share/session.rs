@@ -1,7 +1,8 @@
-//! Session file, `.specola`: a zip archive with the results and curves of the page, restored exactly.
+//! A session file, `.specola`: one zip that holds the results and the curves of a page and reopens exactly.
 //!
-//! Its first entry is `specola-session.cbor`, the [`Contents`]. `curves/N.cbor` is the [`SpectrumView`] of result N, where
-//! stored. CBOR (RFC 8949) names its fields, so later versions read earlier files; it keeps every bit of a number. `adapter.safetensors` is the adapter that answered when the session was saved, if one did;
+//! Its first entry is `specola-session.cbor`, the [`Contents`]; `curves/N.cbor` is the [`SpectrumView`] of result N, for
+//! as many as were put in. CBOR (RFC 8949) because it names its fields, so that later versions read earlier files, and
+//! keeps every bit of a number. `adapter.safetensors` is the adapter that answered when the session was saved, if one did;
 //! the contents have its hash. `results.ecsv` is for people and other programs; Specola does not read it.
 
 use std::collections::BTreeSet;
@@ -37,7 +38,7 @@ const MAX_ADAPTER: u64 = 64 << 20;
 #[allow(missing_docs)]
 pub enum SessionError {
     #[error("this is no session file of Specola ({0}); it is a zip that begins with {CONTENTS}")]
-    NotASession(String),
+    Foreign(String),
     #[error("this session file has layout {0}, this version reads {FORMAT}; open it with a newer Specola")]
     Format(u32),
     #[error("{part} of the session file cannot be read: {why}; save the session again")]
@@ -69,7 +70,7 @@ pub struct Contents {
 /// A session file being written, curve by curve.
 pub struct Writer {
     zip: ZipWriter<Cursor<Vec<u8>>>,
-    n_with_curves: usize,
+    with_curves: usize,
 }
 
 impl Writer {
@@ -85,7 +86,7 @@ impl Writer {
         let adapter_sha256 = adapter.map(|(sha256, _)| sha256.to_owned());
         let contents =
             Contents { format: FORMAT, software, records: records.to_vec(), skipped, selected, adapter_sha256 };
-        let mut writer = Self { zip: ZipWriter::new(Cursor::new(Vec::new())), n_with_curves: 0 };
+        let mut writer = Self { zip: ZipWriter::new(Cursor::new(Vec::new())), with_curves: 0 };
         writer.put(CONTENTS, &cbor(&contents)?)?;
         writer.put(TABLE, table.as_bytes())?;
         if let Some((_, file)) = adapter {
@@ -96,14 +97,14 @@ impl Writer {
 
     /// Adds the curves of a result.
     pub fn curves(&mut self, result: usize, view: &SpectrumView) -> Result<(), SessionError> {
-        self.n_with_curves += 1;
+        self.with_curves += 1;
         self.put(&entry(result), &cbor(view)?)
     }
 
     /// The file, and how many results have their curves in it.
     pub fn finish(self) -> Result<(Vec<u8>, usize), SessionError> {
         let bytes = self.zip.finish().map_err(|e| SessionError::Write(e.to_string()))?.into_inner();
-        Ok((bytes, self.n_with_curves))
+        Ok((bytes, self.with_curves))
     }
 
     fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), SessionError> {
@@ -119,33 +120,33 @@ pub struct Session {
     /// Its results.
     pub contents: Contents,
     zip: ZipArchive<Cursor<Vec<u8>>>,
-    n_with_curves: BTreeSet<usize>,
+    with_curves: BTreeSet<usize>,
 }
 
 impl Session {
     /// Opens a session file.
     pub fn open(bytes: Vec<u8>) -> Result<Self, SessionError> {
-        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| SessionError::NotASession(e.to_string()))?;
+        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| SessionError::Foreign(e.to_string()))?;
         if zip.index_for_name(CONTENTS).is_none() {
-            return Err(SessionError::NotASession(format!("it has no {CONTENTS}")));
+            return Err(SessionError::Foreign(format!("it has no {CONTENTS}")));
         }
         let contents: Contents = read(&mut zip, CONTENTS, MAX_CONTENTS)?;
         if contents.format != FORMAT {
             return Err(SessionError::Format(contents.format));
         }
         let number = |name: &str| name.strip_prefix("curves/")?.strip_suffix(".cbor")?.parse().ok();
-        let n_with_curves = zip.file_names().flatten().filter_map(|name| number(&name)).collect();
-        Ok(Self { contents, zip, n_with_curves })
+        let with_curves = zip.file_names().flatten().filter_map(|name| number(&name)).collect();
+        Ok(Self { contents, zip, with_curves })
     }
 
     /// True when these first bytes of a file may be those of a session file.
-    pub fn has_signature(bytes: &[u8]) -> bool {
+    pub fn begins(bytes: &[u8]) -> bool {
         bytes.starts_with(b"PK\x03\x04") && bytes.get(30..30 + CONTENTS.len()) == Some(CONTENTS.as_bytes())
     }
 
     /// How many results have their curves in the file.
-    pub fn n_with_curves(&self) -> usize {
-        self.n_with_curves.len()
+    pub fn with_curves(&self) -> usize {
+        self.with_curves.len()
     }
 
     /// The adapter that answered, as its hash and its file; `None` when none did. Whether the file has the hash is for those
@@ -157,7 +158,7 @@ impl Session {
 
     /// The curves of a result; `None` when they were left out.
     pub fn curves(&mut self, result: usize) -> Result<Option<SpectrumView>, SessionError> {
-        if !self.n_with_curves.contains(&result) {
+        if !self.with_curves.contains(&result) {
             return Ok(None);
         }
         read(&mut self.zip, &entry(result), MAX_CURVES).map(Some)

@@ -6,9 +6,9 @@ use crate::result::Label;
 /// A file that a table of results can be written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// The columns of the command line's CSV table and nothing else.
+    /// The columns of the command line's contract and nothing else.
     Csv,
-    /// The same with units, models and processing history in the manner of astropy's enhanced CSV.
+    /// The same with units, models and ledger in the manner of astropy's enhanced CSV.
     Ecsv,
     /// VOTable 1.4.
     VoTable,
@@ -68,13 +68,13 @@ pub(super) enum Kind {
 
 /// One column.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct OutputColumn {
+pub(super) struct Column {
     pub name: String,
     pub kind: Kind,
     /// In VOUnit spelling, empty for none.
     pub unit: &'static str,
     pub ucd: String,
-    pub description: String,
+    pub about: String,
     field: Field,
 }
 
@@ -90,7 +90,7 @@ enum Field {
     Ra,
     Dec,
     Model,
-    ProcessingHistory,
+    Ledger,
 }
 
 /// One cell.
@@ -101,9 +101,9 @@ pub(super) enum Cell {
     Number(Option<f64>),
 }
 
-impl OutputColumn {
-    fn new(field: Field, name: &str, kind: Kind, unit: &'static str, ucd: &str, description: &str) -> Self {
-        Self { name: name.into(), kind, unit, ucd: ucd.into(), description: description.into(), field }
+impl Column {
+    fn new(field: Field, name: &str, kind: Kind, unit: &'static str, ucd: &str, about: &str) -> Self {
+        Self { name: name.into(), kind, unit, ucd: ucd.into(), about: about.into(), field }
     }
 
     /// The cell of a row.
@@ -120,53 +120,39 @@ impl OutputColumn {
             Field::Ra => Cell::Number(meta.ra_deg.filter(|v| v.is_finite())),
             Field::Dec => Cell::Number(meta.dec_deg.filter(|v| v.is_finite())),
             Field::Model => Cell::Text(record.prediction().map_or(String::new(), |p| p.model.clone())),
-            Field::ProcessingHistory => Cell::Text(record.processing_history()),
+            Field::Ledger => Cell::Text(record.ledger()),
         }
     }
 }
 
 /// The columns that the command line promises.
-pub(super) fn csv_columns(labels: &[Label]) -> Vec<OutputColumn> {
+pub(super) fn contract(labels: &[Label]) -> Vec<Column> {
     use Kind::{Number, Text};
     let mut columns = vec![
-        OutputColumn::new(Field::File, "file", Text, "", "meta.id;meta.file", "File that the spectrum was read from"),
-        OutputColumn::new(Field::Id, "id", Text, "", "meta.id;meta.main", "Identifier of the spectrum"),
-        OutputColumn::new(Field::Survey, "survey", Text, "", "meta.dataset", "Survey, as recognised"),
-        OutputColumn::new(Field::Snr, "snr", Number, "", "stat.snr", "Median S/N a pixel over the range of the model"),
+        Column::new(Field::File, "file", Text, "", "meta.id;meta.file", "File that the spectrum was read from"),
+        Column::new(Field::Id, "id", Text, "", "meta.id;meta.main", "Identifier of the spectrum"),
+        Column::new(Field::Survey, "survey", Text, "", "meta.dataset", "Survey, as recognised"),
+        Column::new(Field::Snr, "snr", Number, "", "stat.snr", "Median S/N a pixel over the range of the model"),
     ];
     for &label in labels {
         let (ucd, unit, what) = describe(label);
-        columns.push(OutputColumn::new(Field::Value(label), label.name(), Number, unit, ucd, what));
-        let (name, description) = (format!("e_{}", label.name()), format!("1 sigma error of {}", label.name()));
-        columns.push(OutputColumn::new(
-            Field::Error(label),
-            &name,
-            Number,
-            unit,
-            &format!("stat.error;{ucd}"),
-            &description,
-        ));
+        columns.push(Column::new(Field::Value(label), label.name(), Number, unit, ucd, what));
+        let (name, about) = (format!("e_{}", label.name()), format!("1 sigma error of {}", label.name()));
+        columns.push(Column::new(Field::Error(label), &name, Number, unit, &format!("stat.error;{ucd}"), &about));
     }
-    columns.push(OutputColumn::new(Field::Flags, "flags", Text, "", "meta.code.qual", "Flags, joined by |"));
+    columns.push(Column::new(Field::Flags, "flags", Text, "", "meta.code.qual", "Flags, joined by |"));
     columns
 }
 
-/// The columns of the formats that describe themselves: position, model and processing history besides.
-pub(super) fn all_columns(labels: &[Label]) -> Vec<OutputColumn> {
+/// The columns of the formats that describe themselves: position, model and ledger besides.
+pub(super) fn full(labels: &[Label]) -> Vec<Column> {
     use Kind::{Number, Text};
-    let mut columns = csv_columns(labels);
+    let mut columns = contract(labels);
     columns.extend([
-        OutputColumn::new(Field::Ra, "ra", Number, "deg", "pos.eq.ra;meta.main", "Right ascension in the file"),
-        OutputColumn::new(Field::Dec, "dec", Number, "deg", "pos.eq.dec;meta.main", "Declination in the file"),
-        OutputColumn::new(Field::Model, "model", Text, "", "meta.version", "Model and version that answered"),
-        OutputColumn::new(
-            Field::ProcessingHistory,
-            "processing_history",
-            Text,
-            "",
-            "meta.note",
-            "Preprocessing steps, in order",
-        ),
+        Column::new(Field::Ra, "ra", Number, "deg", "pos.eq.ra;meta.main", "Right ascension in the file"),
+        Column::new(Field::Dec, "dec", Number, "deg", "pos.eq.dec;meta.main", "Declination in the file"),
+        Column::new(Field::Model, "model", Text, "", "meta.version", "Model and version that answered"),
+        Column::new(Field::Ledger, "ledger", Text, "", "meta.note", "What was done to the spectrum before, in order"),
     ]);
     columns
 }
@@ -183,15 +169,15 @@ fn describe(label: Label) -> (&'static str, &'static str, &'static str) {
 }
 
 /// Remarks on the whole table, as name and value: who wrote it, how many rows, by which models.
-pub(super) fn table_metadata(records: &[Record]) -> Vec<(String, String)> {
-    let mut table_metadata = vec![
+pub(super) fn remarks(records: &[Record]) -> Vec<(String, String)> {
+    let mut remarks = vec![
         ("software".into(), format!("Specola {}", env!("CARGO_PKG_VERSION"))),
         ("rows".into(), records.len().to_string()),
     ];
     for model in models_of(records) {
-        table_metadata.push(("model".into(), format!("{}, sha256 {}", model.title, model.sha256)));
+        remarks.push(("model".into(), format!("{}, sha256 {}", model.title, model.sha256)));
     }
-    table_metadata
+    remarks
 }
 
 /// Text in ASCII, as FITS wants it: the signs that Specola uses spelt out, others as `?`.

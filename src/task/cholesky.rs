@@ -1,6 +1,6 @@
-//! Cholesky factorisation of symmetric systems of a few hundred unknowns.
+//! Symmetric systems of a few hundred unknowns, by Cholesky factors.
 
-/// A symmetric matrix, stored in full, row by row.
+/// A symmetric matrix, all of it, row by row.
 pub(crate) struct Square {
     pub n: usize,
     pub values: Vec<f64>,
@@ -110,7 +110,7 @@ mod tests {
 
     /// Numbers of `numpy.linalg`.
     #[test]
-    fn solutions_match_numpy() {
+    fn solutions_are_numpys() {
         let values = [[4.0, 1.0, 0.5], [1.0, 3.0, -0.7], [0.5, -0.7, 2.0]];
         let factor = Square::of(3, |i, j| values[i][j]).factor().expect("it is positive definite");
         let near = |got: &[f64], want: &[f64]| got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-12);

@@ -1,4 +1,4 @@
-//! Accuracy metrics of the papers (docs/model-spec.md §4.1).
+//! The papers' figures of merit (MODEL_SPEC §4.1).
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::preprocess::stats::median;
-pub use crate::result::finetune::Metrics;
+pub use crate::result::teach::Metrics;
 
 impl Metrics {
     /// From pairs of (true, predicted); pairs with a value that is not finite are left out.
@@ -72,7 +72,7 @@ pub fn mean_and_std(values: &[f64]) -> (f64, f64) {
     (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt())
 }
 
-/// Standard error of the clipped σ of `residuals`, by a bootstrap over whole groups (400 samples, seeded).
+/// Standard error of the clipped σ of `residuals`, by drawing whole groups anew (400 bootstrap samples, seeded).
 pub fn sigma_standard_error(residuals: &[f64], groups: &[&str], seed: u64) -> f64 {
     let mut by_group: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for (r, g) in residuals.iter().zip(groups).filter(|(r, _)| r.is_finite()) {
@@ -109,7 +109,7 @@ mod tests {
 
     /// Numbers of a NumPy transcription of the papers' formula.
     #[test]
-    fn biweight_matches_the_papers() {
+    fn the_biweight_is_the_papers() {
         assert!((biweight(&[1.0, 2.0, 3.0, 4.0, 5.0]) - 1.7350488113630949).abs() < 1e-9);
         assert!((biweight(&[0.1, -0.3, 0.2, 0.05, -0.12, 9.0]) - 0.24797713956312475).abs() < 1e-9);
         assert_eq!(biweight(&[2.0; 7]), 0.0);

@@ -1,16 +1,13 @@
-//! Tasks: stellar labels, fine-tuning, similarity search and diagnostics of spectra.
+//! What an astronomer asks for: plain inputs, plain results.
 
 pub(crate) mod cholesky;
+pub mod discrepancy;
+pub mod fit;
+mod kinds;
+pub mod likes;
 pub mod metrics;
-pub mod output_index;
-pub mod rest_frame;
-mod spectral_type_check;
-pub mod synthetic_model;
-pub mod emulator_residual;
 pub mod predict;
-pub mod specclip;
-pub mod similarity;
-pub mod finetune;
+pub mod published;
 pub mod saliency;
-pub mod pipeline;
 pub mod self_test;
+pub mod teach;

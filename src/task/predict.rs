@@ -1,10 +1,11 @@
 //! Stellar parameters of spectra.
 //!
-//! One network measures the radial velocity from the observed spectrum. The other predicts the remaining labels from
-//! the spectrum in the rest frame. So the labels do not depend on the velocity, and fine-tuning the second network
-//! cannot change the velocity.
+//! One network measures the radial velocity from the spectrum as it came; the other reads the remaining labels from the
+//! spectrum at rest. So the labels do not depend on the velocity, and teaching the second network new labels cannot make
+//! the velocity drift.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -14,15 +15,17 @@ use crate::model::calibration::Subspace;
 use crate::model::manifest::ModelEntry;
 use crate::model::regressor::Regressor;
 use crate::model::weights::{Tensors, WeightsError};
-use crate::preprocess::conditioning::{self, ConditionedSpectrum, PreparedInput, PreprocessError};
 use crate::preprocess::grid::{self, C_KMS};
-use crate::result::{Estimate, Flag, Label, Prediction, ProcessingStep, SpectrumView};
+use crate::preprocess::noise::pixel_sigma;
+use crate::preprocess::recipe::{self, Opened, Prepared, Refusal};
+use crate::result::teach::TaughtValue;
+use crate::result::{Estimate, Flag, Label, LedgerEntry, Prediction, SpectrumView};
 use crate::spectrum::{Frame, Spectrum};
-use crate::task::emulator_residual::EmulatorResidual;
-use crate::task::output_index::OutputIndex;
-use crate::task::rest_frame::{RestFrameFlux, RestFrameSpectrum};
-use crate::task::spectral_type_check;
-use crate::task::synthetic_model::SyntheticModel;
+use crate::task::discrepancy::Discrepancy;
+use crate::task::fit::Modeller;
+use crate::task::kinds;
+use crate::task::teach::adapter::Adapter;
+use crate::task::teach::look::Column;
 
 /// Why a model cannot be loaded.
 #[derive(Debug, Error)]
@@ -30,7 +33,9 @@ use crate::task::synthetic_model::SyntheticModel;
 pub enum ModelError {
     #[error("model `{model}`: {source}")]
     Weights { model: String, source: WeightsError },
-    #[error("model `{model}` was trained with the preprocessing `{recipe}`, which this version lacks; update Specola")]
+    #[error(
+        "model `{model}` was trained behind the recipe `{recipe}`, which this version does not have; update Specola"
+    )]
     Recipe { model: String, recipe: String },
     #[error(
         "model `{model}`: its networks take {pixels} pixels and give {outputs} labels, which does not fit its manifest"
@@ -38,42 +43,44 @@ pub enum ModelError {
     Shape { model: String, pixels: usize, outputs: usize },
 }
 
-/// Why a prediction failed.
+/// Why there is no prediction.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[allow(missing_docs)]
-pub enum PredictError {
+pub enum NoPrediction {
     #[error(transparent)]
-    Refused(#[from] PreprocessError),
+    Refused(#[from] Refusal),
     #[error("the compute device gave nothing back; reload the page")]
     Device,
+    #[error("the adapter in use goes by an emulator, which is not there; load the adapter again")]
+    NoEmulator,
 }
 
 /// One of a model's two networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
-    /// Predicts the radial velocity.
+    /// Measures the velocity.
     Rv,
-    /// Predicts all other labels.
+    /// Reads all other labels.
     Labels,
 }
 
-/// Inputs of a network: standardised spectra, row after row.
+/// Work for a network: standardised inputs, row after row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
     /// Which network.
     pub network: Network,
     /// Number of spectra.
     pub rows: usize,
-    /// Standardised pixels, row after row.
+    /// Their pixels.
     pub inputs: Vec<f32>,
 }
 
-/// Standardised outputs, row after row; `None` when the backend fails.
+/// Standardised outputs, row after row; `None` when there will be none.
 pub type Outputs<'a> = Pin<Box<dyn Future<Output = Option<Vec<f32>>> + 'a>>;
 
-/// Runs a model's networks elsewhere, for example on a GPU in another worker. When it fails, the predictor runs them
-/// itself.
-pub trait InferenceBackend {
+/// Something that runs a model's networks elsewhere, as a GPU in another worker. What it does not answer the predictor
+/// computes itself, so a helper may fail at any moment.
+pub trait Helper {
     /// The outputs of a batch.
     fn run<'a>(&'a self, batch: &'a Batch) -> Outputs<'a>;
 }
@@ -86,28 +93,51 @@ pub struct Predictor {
     labels: Regressor,
     /// Labels of the second network, in the order of its outputs.
     outputs: Vec<Label>,
-    training_subspace: Subspace,
+    known: Subspace,
     device: Device,
+    adapter: Option<Box<Adapter>>,
+    modeller: Option<Arc<Modeller>>,
 }
 
-/// Input of the label network.
+/// A spectrum as the label network sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelInput {
-    /// Normalised flux in the rest frame, `[1462]`; NaN for a missing pixel.
+    /// Normalised flux at rest, `[1462]`; NaN where the spectrum has nothing.
     pub norm: Vec<f32>,
-    /// Median S/N per model pixel, if known.
+    /// S/N a model pixel, if it can be told.
     pub snr: Option<f64>,
-    /// Fraction of the model's pixels that the spectrum covers.
+    /// Part of the model's pixels that are there.
     pub coverage: f64,
-    /// Difference from the emulator's spectrum; `None` without an emulator or outside of its grid.
-    pub emulator_residual: Option<EmulatorResidual>,
+    /// How it differs from the emulator's spectrum; `None` without an emulator ([`Predictor::emulate`]), and where that has
+    /// nothing to say.
+    pub discrepancy: Option<Discrepancy>,
+}
+
+/// A spectrum whose velocity was measured and taken out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestFrame {
+    /// That velocity.
+    pub rv_kms: f64,
+    /// S/N a model pixel, if it can be told.
+    pub snr: Option<f64>,
+    /// Normalised flux at rest, `[1462]`; NaN where the spectrum has nothing.
+    pub norm: Vec<f32>,
+    /// Its errors, `[1462]`; empty when the file has none.
+    pub sigma: Vec<f32>,
+}
+
+/// A spectrum on its way: opened, its velocity measured, at rest.
+pub(super) struct AtRest {
+    pub(super) opened: Opened,
+    pub(super) rv_kms: f64,
+    pub(super) prepared: Prepared,
 }
 
 impl Predictor {
     /// Builds the networks from an assembled safetensors file.
     pub fn new(entry: &ModelEntry, weights: &[u8], device: &Device) -> Result<Self, ModelError> {
         let model = entry.name.clone();
-        if entry.recipe != conditioning::NAME {
+        if entry.recipe != recipe::NAME {
             return Err(ModelError::Recipe { model, recipe: entry.recipe.clone() });
         }
         let load = || -> Result<_, WeightsError> {
@@ -116,8 +146,7 @@ impl Predictor {
             let labels = Regressor::load(&tensors, "labels.", device)?;
             Ok((rv, labels, Subspace::load(&tensors, "known.")?))
         };
-        let (rv, labels, training_subspace) =
-            load().map_err(|source| ModelError::Weights { model: model.clone(), source })?;
+        let (rv, labels, known) = load().map_err(|source| ModelError::Weights { model: model.clone(), source })?;
         let outputs: Vec<Label> = entry.labels.iter().copied().filter(|l| *l != Label::Rv).collect();
         for (network, expected) in [(&rv, 1), (&labels, outputs.len())] {
             let (pixels, outputs) = (network.input_mean.len(), network.n_outputs());
@@ -125,20 +154,36 @@ impl Predictor {
                 return Err(ModelError::Shape { model, pixels, outputs });
             }
         }
-        Ok(Self::from_parts(entry, rv, labels, training_subspace, device))
+        Ok(Self::from_parts(entry, rv, labels, known, device))
     }
 
-    /// A model without a file, for training and tests.
-    pub fn from_parts(
-        entry: &ModelEntry,
-        rv: Regressor,
-        labels: Regressor,
-        training_subspace: Subspace,
-        device: &Device,
-    ) -> Self {
+    /// A model that is not in any file yet, as training measures it.
+    pub fn from_parts(entry: &ModelEntry, rv: Regressor, labels: Regressor, known: Subspace, device: &Device) -> Self {
         let outputs = entry.labels.iter().copied().filter(|l| *l != Label::Rv).collect();
         let device = device.clone();
-        Self { entry: entry.clone(), rv, labels, outputs, training_subspace, device }
+        Self { entry: entry.clone(), rv, labels, outputs, known, device, adapter: None, modeller: None }
+    }
+
+    /// From now on an adapter's label comes from what was taught; `None` returns to the shipped network. The adapter must
+    /// have been opened on this very model.
+    pub fn teach(&mut self, adapter: Option<Adapter>) {
+        self.adapter = adapter.map(Box::new);
+    }
+
+    /// From now on spectra are held against this emulator where that is of use: before teaching, and for adapters that
+    /// were taught so.
+    pub fn emulate(&mut self, modeller: Arc<Modeller>) {
+        self.modeller = Some(modeller);
+    }
+
+    /// The emulator that spectra are held against.
+    pub fn modeller(&self) -> Option<&Modeller> {
+        self.modeller.as_deref()
+    }
+
+    /// The adapter in use.
+    pub fn adapter(&self) -> Option<&Adapter> {
+        self.adapter.as_deref()
     }
 
     /// The model's manifest entry.
@@ -146,60 +191,68 @@ impl Predictor {
         &self.entry
     }
 
-    /// Inputs of the label network, in the order of `spectra`. With an emulator they hold the residual from it.
-    pub async fn inputs(
-        &self,
-        spectra: &[&Spectrum],
-        emulator: Option<&SyntheticModel>,
-    ) -> Vec<Result<LabelInput, PredictError>> {
-        let stars = self.rest_frame(None, spectra).await;
-        let outputs = match emulator {
-            Some(_) => self.outputs_of(None, &stars).await.unwrap_or_default(),
-            None => Vec::new(),
-        };
-        let mut outputs = outputs.iter();
-        let mut input = |star: RestFrameSpectrum| self.input(&star, outputs.next().map(Vec::as_slice), emulator);
-        stars.into_iter().map(|star| star.map(&mut input)).collect()
+    /// What the label network sees of each spectrum, in the same order: what is taught from.
+    pub async fn inputs(&self, spectra: &[&Spectrum]) -> Vec<Result<LabelInput, NoPrediction>> {
+        let ready = self.bring_to_rest(None, spectra).await;
+        ready.into_iter().map(|star| star.map(|star| self.input(&star, None))).collect()
     }
 
-    /// Input of the label network for a star. With its outputs and an emulator it holds the residual from the emulator's
-    /// spectrum at those labels.
-    pub fn input(
-        &self,
-        star: &RestFrameSpectrum,
-        outputs: Option<&[f64]>,
-        emulator: Option<&SyntheticModel>,
-    ) -> LabelInput {
-        let residual = |outputs: &[f64]| {
-            let [teff, logg, feh, alpha_fe] = OutputIndex::parameters(&self.outputs)?.map(|i| outputs[i]);
-            emulator?.emulator_residual(star, [teff, logg, feh, alpha_fe])
+    /// The same, held against the emulator if there is one.
+    pub async fn inputs_to_refine(&self, spectra: &[&Spectrum]) -> Vec<Result<LabelInput, NoPrediction>> {
+        let ready = self.bring_to_rest(None, spectra).await;
+        let inputs: Vec<&[f32]> = ready.iter().flatten().map(|r| r.prepared.norm.as_slice()).collect();
+        let labels = match &self.modeller {
+            Some(_) => self.infer(None, Network::Labels, &inputs).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let mut labels = labels.iter();
+        let mut input = |star: AtRest| self.input(&star, labels.next().map(Vec::as_slice));
+        ready.into_iter().map(|star| star.map(&mut input)).collect()
+    }
+
+    /// What the label network sees of a spectrum, held against the emulator at that network's labels if they are given.
+    fn input(&self, star: &AtRest, labels: Option<&[f64]>) -> LabelInput {
+        let of = |labels: &[f64]| {
+            let [teff, logg, feh, alpha_fe] = Column::all(&self.outputs)?.map(|i| labels[i]);
+            self.modeller.as_ref()?.discrepancy(star, [teff, logg, feh, alpha_fe])
         };
         LabelInput {
             norm: star.prepared.norm.clone(),
-            snr: star.snr(),
+            snr: star.opened.snr.map(|s| s.value),
             coverage: star.prepared.coverage,
-            emulator_residual: outputs.and_then(residual),
+            discrepancy: labels.and_then(of),
         }
     }
 
-    /// Normalised spectra in the rest frame, in the order of `spectra`; surveys are compared in this form.
-    pub async fn rest_frame_flux(&self, spectra: &[&Spectrum]) -> Vec<Result<RestFrameFlux, PredictError>> {
-        let stars = self.rest_frame(None, spectra).await;
-        stars.into_iter().zip(spectra).map(|(star, spectrum)| Ok(star?.flux(spectrum))).collect()
+    /// Each spectrum at rest on the model's grid, in the same order: what is compared between surveys.
+    pub async fn at_rest(&self, spectra: &[&Spectrum]) -> Vec<Result<RestFrame, NoPrediction>> {
+        let ready = self.bring_to_rest(None, spectra).await;
+        let rest = |star: AtRest, spectrum: &Spectrum| RestFrame {
+            sigma: pixel_sigma(spectrum, &star.opened, &star.prepared, star.rv_kms),
+            rv_kms: star.rv_kms,
+            snr: star.opened.snr.map(|s| s.value),
+            norm: star.prepared.norm,
+        };
+        ready.into_iter().zip(spectra).map(|(star, spectrum)| Ok(rest(star?, spectrum))).collect()
     }
 
-    /// Device of the networks.
+    /// One spectrum at rest, with all that led there.
+    pub(super) async fn rest(&self, spectrum: &Spectrum) -> Result<AtRest, NoPrediction> {
+        self.bring_to_rest(None, &[spectrum]).await.pop().unwrap_or(Err(NoPrediction::Device))
+    }
+
+    /// Where its networks are.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Distance of a normalised rest-frame spectrum from the training subspace, in units of the continuum. Beyond the
+    /// How far a normalised spectrum at rest is from those that the model knows, in units of the continuum: beyond the
     /// manifest's `max_distance` it is flagged.
     pub fn distance(&self, norm: &[f32], snr: Option<f64>) -> f64 {
-        self.training_subspace.distance(norm, snr)
+        self.known.distance(norm, snr)
     }
 
-    /// The network that predicts the labels from the rest-frame spectrum.
+    /// The network that reads the labels from the spectrum at rest.
     pub fn label_network(&self) -> &Regressor {
         &self.labels
     }
@@ -209,63 +262,74 @@ impl Predictor {
         &self.outputs
     }
 
-    /// One prediction per spectrum, in the same order.
-    pub async fn predict(&self, spectra: &[&Spectrum]) -> Vec<Result<Prediction, PredictError>> {
-        let stars = self.rest_frame(None, spectra).await;
-        let outputs = self.outputs_of(None, &stars).await;
-        self.assemble_all(&stars, outputs.as_deref())
+    /// One answer a spectrum, in the same order.
+    pub async fn predict(&self, spectra: &[&Spectrum]) -> Vec<Result<Prediction, NoPrediction>> {
+        self.predict_with(None, spectra).await
     }
 
-    /// Outputs of the label network in the labels' units, one row for each star that is not an error.
-    pub(super) async fn outputs_of(
+    /// The same, with the networks run by a helper as far as it can.
+    pub async fn predict_with(
         &self,
-        backend: Option<&dyn InferenceBackend>,
-        stars: &[Result<RestFrameSpectrum, PredictError>],
-    ) -> Option<Vec<Vec<f64>>> {
-        let inputs: Vec<&[f32]> = stars.iter().flatten().map(|star| star.prepared.norm.as_slice()).collect();
-        self.infer(backend, Network::Labels, &inputs).await
-    }
-
-    /// Predictions from the outputs of [`Predictor::outputs_of`], in the order of `stars`.
-    pub(super) fn assemble_all(
-        &self,
-        stars: &[Result<RestFrameSpectrum, PredictError>],
-        outputs: Option<&[Vec<f64>]>,
-    ) -> Vec<Result<Prediction, PredictError>> {
-        let mut outputs = outputs.map(<[Vec<f64>]>::iter);
-        let assemble = |star: &Result<RestFrameSpectrum, PredictError>| {
-            let star = star.as_ref().map_err(Clone::clone)?;
-            let outputs = outputs.as_mut().and_then(Iterator::next).ok_or(PredictError::Device)?;
-            Ok(self.assemble(star, outputs))
+        helper: Option<&dyn Helper>,
+        spectra: &[&Spectrum],
+    ) -> Vec<Result<Prediction, NoPrediction>> {
+        let ready = self.bring_to_rest(helper, spectra).await;
+        let inputs: Vec<&[f32]> = ready.iter().flatten().map(|r| r.prepared.norm.as_slice()).collect();
+        let answers = self.infer(helper, Network::Labels, &inputs).await;
+        let taught = match &self.adapter {
+            Some(adapter) if adapter.is_answered_by(self.modeller()).is_err() => {
+                return spectra.iter().map(|_| Err(NoPrediction::NoEmulator)).collect();
+            }
+            Some(adapter) => {
+                let labels = answers.iter().flatten().map(Vec::as_slice).filter(|_| adapter.taught().is_refined());
+                let mut labels = labels.map(Some).chain(std::iter::repeat(None));
+                let inputs = ready.iter().flatten().map(|star| self.input(star, labels.next().flatten()));
+                let inputs: Vec<LabelInput> = inputs.collect();
+                let inputs: Vec<&LabelInput> = inputs.iter().collect();
+                Some(adapter.answer(self, &inputs).await.unwrap_or_default())
+            }
+            None => None,
         };
-        stars.iter().map(assemble).collect()
+        let mut answers = answers.map(Vec::into_iter);
+        let mut taught = taught.map(Vec::into_iter);
+        ready
+            .into_iter()
+            .map(|ready| {
+                let ready = ready?;
+                let labels = answers.as_mut().and_then(Iterator::next).ok_or(NoPrediction::Device)?;
+                let prediction = self.judge(&ready, &labels);
+                match &mut taught {
+                    None => Ok(prediction),
+                    Some(taught) => {
+                        let value = taught.next().ok_or(NoPrediction::Device)?;
+                        Ok(self.mark(prediction, value, ready.prepared.coverage))
+                    }
+                }
+            })
+            .collect()
     }
 
-    /// Curves and processing history of one spectrum.
+    /// The curves of one spectrum and the ledger of what was done to it.
     pub async fn view(&self, spectrum: &Spectrum) -> SpectrumView {
-        match self.rest_frame(None, &[spectrum]).await.pop() {
-            Some(Ok(star)) => {
-                let outputs = self.infer(None, Network::Labels, &[&star.prepared.norm]).await.unwrap_or_default();
-                let note = outputs.first().and_then(|outputs| self.spectral_type_note(&star, outputs));
+        match self.bring_to_rest(None, &[spectrum]).await.pop() {
+            Some(Ok(at_rest)) => {
+                let outputs = self.infer(None, Network::Labels, &[&at_rest.prepared.norm]).await.unwrap_or_default();
+                let note = outputs.first().and_then(|outputs| self.note_on_kind(&at_rest, outputs));
                 let mut view = raw_view(spectrum);
-                let doppler = 1.0 + star.rv_kms / C_KMS;
-                // The whole divisor of the flux: the polynomial and the running mean.
+                let doppler = 1.0 + at_rest.rv_kms / C_KMS;
+                // All that the flux was divided by, the running mean beside the polynomial.
                 view.continuum_wave_vac_aa = grid::model_wave_vac_aa().iter().map(|w| (w * doppler) as f32).collect();
-                view.continuum = star.prepared.divisor.iter().map(|c| *c as f32).collect();
+                view.continuum = at_rest.prepared.divisor.iter().map(|c| *c as f32).collect();
                 view.model_wave_vac_aa = grid::model_wave_vac_aa().iter().map(|w| *w as f32).collect();
-                view.model_flux = star.prepared.norm;
-                view.processing_history = star.conditioned.processing_history;
-                view.processing_history.extend(star.prepared.processing_history);
-                view.processing_history.extend(note);
+                view.model_flux = at_rest.prepared.norm;
+                view.ledger = at_rest.opened.ledger;
+                view.ledger.extend(at_rest.prepared.ledger);
+                view.ledger.extend(note);
                 view
             }
             Some(Err(why)) => {
                 let mut view = raw_view(spectrum);
-                view.processing_history.push(ProcessingStep {
-                    step: "refused".into(),
-                    description: why.to_string(),
-                    is_assumed: false,
-                });
+                view.ledger.push(LedgerEntry { step: "refused".into(), did: why.to_string(), assumed: false });
                 view
             }
             None => raw_view(spectrum),
@@ -277,84 +341,78 @@ impl Predictor {
         self.network(batch.network).run(batch.inputs, &self.device).await
     }
 
-    /// One of the two networks.
-    pub(super) fn network(&self, network: Network) -> &Regressor {
+    fn network(&self, network: Network) -> &Regressor {
         match network {
             Network::Rv => &self.rv,
             Network::Labels => &self.labels,
         }
     }
 
-    /// A network's predictions for normalised spectra, in the labels' units.
-    async fn infer(
-        &self,
-        backend: Option<&dyn InferenceBackend>,
-        network: Network,
-        inputs: &[&[f32]],
-    ) -> Option<Vec<Vec<f64>>> {
+    /// A network's answers for a batch of normalised spectra, in the labels' units.
+    async fn infer(&self, helper: Option<&dyn Helper>, network: Network, inputs: &[&[f32]]) -> Option<Vec<Vec<f64>>> {
         let regressor = self.network(network);
         let batch = Batch { network, rows: inputs.len(), inputs: regressor.standardised(inputs) };
-        let backend_outputs = match backend {
-            Some(backend) => backend.run(&batch).await,
+        let helped = match helper {
+            Some(helper) => helper.run(&batch).await,
             None => None,
         };
-        let is_complete = |outputs: &Vec<f32>| outputs.len() == inputs.len() * regressor.n_outputs();
-        let outputs = match backend_outputs.filter(is_complete) {
+        let whole = |outputs: &Vec<f32>| outputs.len() == inputs.len() * regressor.n_outputs();
+        let outputs = match helped.filter(whole) {
             Some(outputs) => outputs,
             None => self.run(batch).await?,
         };
         Some(regressor.all_in_units(&outputs))
     }
 
-    /// Conditions spectra, measures their velocities in one batch and shifts them to the rest frame.
-    pub async fn rest_frame(
+    /// Opens spectra, measures their velocities in one batch and shifts them to rest.
+    async fn bring_to_rest(
         &self,
-        backend: Option<&dyn InferenceBackend>,
+        helper: Option<&dyn Helper>,
         spectra: &[&Spectrum],
-    ) -> Vec<Result<RestFrameSpectrum, PredictError>> {
-        let observed: Vec<Result<(ConditionedSpectrum, PreparedInput), PredictError>> = spectra
+    ) -> Vec<Result<AtRest, NoPrediction>> {
+        let observed: Vec<Result<(Opened, Prepared), NoPrediction>> = spectra
             .iter()
             .map(|spectrum| {
-                let conditioned = ConditionedSpectrum::new(spectrum)?;
-                let prepared = conditioned.normalise_at_rv(0.0)?;
-                Ok((conditioned, prepared))
+                let opened = Opened::new(spectrum)?;
+                let prepared = opened.at_velocity(0.0)?;
+                Ok((opened, prepared))
             })
             .collect();
         let inputs: Vec<&[f32]> = observed.iter().flatten().map(|(_, p)| p.norm.as_slice()).collect();
-        let velocities = self.infer(backend, Network::Rv, &inputs).await;
+        let velocities = self.infer(helper, Network::Rv, &inputs).await;
         let mut velocities = velocities.map(Vec::into_iter);
         observed
             .into_iter()
             .map(|observed| {
-                let (conditioned, _) = observed?;
-                let velocity = velocities.as_mut().and_then(Iterator::next).ok_or(PredictError::Device)?;
+                let (opened, _) = observed?;
+                let velocity = velocities.as_mut().and_then(Iterator::next).ok_or(NoPrediction::Device)?;
                 let rv_kms = velocity.first().copied().unwrap_or(0.0);
-                let prepared = conditioned.normalise_at_rv(rv_kms)?;
-                Ok(RestFrameSpectrum { conditioned, rv_kms, prepared })
+                let prepared = opened.at_velocity(rv_kms)?;
+                Ok(AtRest { opened, rv_kms, prepared })
             })
             .collect()
     }
 
-    /// The label network's output for a label.
-    fn output_value(&self, outputs: &[f64], label: Label) -> Option<f64> {
+    /// What the label network said of a label.
+    fn value_in(&self, outputs: &[f64], label: Label) -> Option<f64> {
         self.outputs.iter().position(|l| *l == label).and_then(|i| outputs.get(i)).copied()
     }
 
-    /// A note where spectral features contradict the predicted labels.
-    fn spectral_type_note(&self, star: &RestFrameSpectrum, outputs: &[f64]) -> Option<ProcessingStep> {
-        let (teff_k, feh) = (self.output_value(outputs, Label::Teff)?, self.output_value(outputs, Label::Feh)?);
-        let description = spectral_type_check::check(&star.conditioned, star.rv_kms, teff_k, feh)?;
-        Some(ProcessingStep { step: "kind of star".into(), description, is_assumed: false })
+    /// Why the star is of another kind than the label network's answer says, if it is.
+    fn note_on_kind(&self, star: &AtRest, outputs: &[f64]) -> Option<LedgerEntry> {
+        let (teff_k, feh) = (self.value_in(outputs, Label::Teff)?, self.value_in(outputs, Label::Feh)?);
+        let did = kinds::contradiction(&star.opened, star.rv_kms, teff_k, feh)?;
+        Some(LedgerEntry { step: "kind of star".into(), did, assumed: false })
     }
 
-    /// Assembles estimates, errors and flags from the networks' outputs.
-    pub(super) fn assemble(&self, star: &RestFrameSpectrum, outputs: &[f64]) -> Prediction {
-        let snr = star.conditioned.snr;
-        let feh = self.output_value(outputs, Label::Feh).unwrap_or(0.0);
+    /// Values, errors and flags from what the networks said.
+    fn judge(&self, star: &AtRest, outputs: &[f64]) -> Prediction {
+        let snr = star.opened.snr;
+        let feh = self.value_in(outputs, Label::Feh).unwrap_or(0.0);
         let value = |label: Label| match label {
-            // For a spectrum already in the rest frame the remainder is not the star's velocity.
-            Label::Rv => Some(star.rv_kms).filter(|_| star.conditioned.frame != Frame::Rest),
-            other => self.output_value(outputs, other),
+            // What is left in a spectrum at rest is no velocity of the star.
+            Label::Rv => Some(star.rv_kms).filter(|_| star.opened.frame != Frame::Rest),
+            other => self.value_in(outputs, other),
         };
         let estimates: Vec<Estimate> = self
             .entry
@@ -366,15 +424,14 @@ impl Predictor {
                 value(label).map(|value| Estimate { label, value, error })
             })
             .collect();
-        let mut flags = star.conditioned.flags.clone();
+        let mut flags = star.opened.flags.clone();
         if self.distance(&star.prepared.norm, snr.map(|s| s.value)) > self.entry.max_distance {
             flags.push(Flag::OutOfTraining);
         }
-        let mut processing_history: Vec<ProcessingStep> =
-            star.conditioned.processing_history.iter().chain(&star.prepared.processing_history).cloned().collect();
-        if let Some(note) = self.spectral_type_note(star, outputs) {
+        let mut ledger: Vec<LedgerEntry> = star.opened.ledger.iter().chain(&star.prepared.ledger).cloned().collect();
+        if let Some(note) = self.note_on_kind(star, outputs) {
             flags.push(Flag::OutOfTraining);
-            processing_history.push(note);
+            ledger.push(note);
         }
         let beyond = |&(label, low, high): &(Label, f64, f64)| value(label).is_some_and(|v| v < low || v > high);
         if self.entry.label_range.iter().any(beyond) {
@@ -383,14 +440,38 @@ impl Predictor {
         flags.sort_unstable();
         flags.dedup();
         let (model, model_sha256) = (self.entry.title(), self.entry.sha256.clone());
-        Prediction { model, model_sha256, snr, estimates, flags, processing_history, finetuned: None }
+        Prediction { model, model_sha256, snr, estimates, flags, ledger, taught: None }
+    }
+
+    /// A prediction with the taught label in its place, and marked. `coverage` is the part of the model's pixels that the
+    /// spectrum has.
+    fn mark(&self, prediction: Prediction, value: f64, coverage: f64) -> Prediction {
+        let Some(adapter) = &self.adapter else { return prediction };
+        let card = adapter.card();
+        let is_feh = card.label() == Some(Label::Feh);
+        let feh = prediction.get(Label::Feh).filter(|_| !is_feh).map_or(value, |e| e.value);
+        let own = card.label().and_then(|label| prediction.get(label));
+        let before = own.map(|e| e.value);
+        let mut error = card.error;
+        if let Some(own) = own {
+            // What cross-validation found holds for whole spectra at the S/N of those taught from; what noise and missing
+            // pixels add beyond that comes on top.
+            let noise = self.entry.errors.iter().find(|e| e.label == own.label).map_or(0.0, |errors| {
+                let snr = prediction.snr.map(|s| s.value);
+                let (here, there) = (errors.sigma(feh, snr, coverage), errors.sigma(feh, card.snr, 1.0));
+                (here * here - there * there).max(0.0).sqrt()
+            });
+            error = error.hypot(noise);
+        }
+        let taught = TaughtValue { target: card.target.clone(), value, error, before };
+        prediction.with(taught, (card.title(), adapter.sha256().into()))
     }
 }
 
-/// The curves of a spectrum before any model.
+/// The curves of a spectrum that no model has seen.
 pub fn raw_view(spectrum: &Spectrum) -> SpectrumView {
     let narrow = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<f32>>();
-    // Surveys write 0 for a missing pixel: plot a gap, not a line down to 0.
+    // Surveys write 0 where nothing was measured: a gap in the curve, not a line down to 0.
     let measured = |(v, bad): (&f64, &bool)| if *bad && *v == 0.0 { f32::NAN } else { *v as f32 };
     let flux = spectrum.flux().iter().zip(spectrum.masked()).map(measured).collect();
     let sigma = spectrum.ivar().map_or(Vec::new(), |ivar| {
@@ -412,6 +493,6 @@ pub fn raw_view(spectrum: &Spectrum) -> SpectrumView {
         continuum: Vec::new(),
         model_wave_vac_aa: Vec::new(),
         model_flux: Vec::new(),
-        processing_history: Vec::new(),
+        ledger: Vec::new(),
     }
 }

@@ -1,13 +1,13 @@
-//! Self-test of a compute device: small fixed computations compared with another device's results.
+//! Whether a device can be trusted: small fixed computations whose numbers are compared with another device's.
 //!
-//! Browsers, drivers and shader compilers can make a GPU compute wrong numbers without an error. So the operations of the
-//! networks are tested before the first prediction: a matrix product, a softmax, a layer norm, and a training step.
+//! Browsers, drivers and shader compilers have made GPUs answer wrongly without a word. What the networks are made of is
+//! therefore tried before any answer is taken from one: a matrix product, a softmax, a layer norm, and a training step.
 
 use burn::nn::LayerNormConfig;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::finetune::{TrainStep, TrainableModel};
+use super::teach::{Pupil, Teacher};
 use crate::model::weights::{Tensors, WeightsError};
 use crate::nn::MlpConfig;
 
@@ -23,15 +23,15 @@ const ROWS: usize = 8;
 /// Learning rate of the step: AdamW moves every weight by about as much, whatever the gradient's size.
 const RATE: f64 = 1e-2;
 
-/// Results of each computation, with its name.
+/// Numbers of one computation, by its name for people.
 pub type Numbers = Vec<(&'static str, Vec<f32>)>;
 
-/// `count` numbers between −1 and 1, the same on every device: a sine at an irrational step, its phase set by `seed`.
+/// `count` numbers between −1 and 1, the same everywhere: a sine at an irrational step, each `seed` at another phase.
 pub fn ripple(seed: u32, count: usize) -> Vec<f32> {
     (0..count).map(|i| ((i as f64 * 0.754_877_666 + f64::from(seed) * 1.3).sin()) as f32).collect()
 }
 
-/// Runs all computations on a device. The error names the computation without a result.
+/// Computes everything on a device; the text says what it gave no numbers for.
 pub async fn compute(device: &Device) -> Result<Numbers, String> {
     let fixed = |seed, rows, columns| {
         Tensor::<2>::from_data(TensorData::new(ripple(seed, rows * columns), [rows, columns]), device)
@@ -44,7 +44,7 @@ pub async fn compute(device: &Device) -> Result<Numbers, String> {
         ("a softmax", read(softmax(product.clone(), 1)).await),
         ("a layer norm", read(norm.forward(product)).await),
     ];
-    let (loss, after) = training_step(&device.clone().autodiff()).map_err(|why| why.to_string())?;
+    let (loss, after) = learn(&device.clone().autodiff()).map_err(|why| why.to_string())?;
     numbers.push(("the loss of a training step", read(loss).await));
     numbers.push(("a training step", read(after).await));
     let read = |(what, numbers): (_, Option<Vec<f32>>)| {
@@ -53,8 +53,8 @@ pub async fn compute(device: &Device) -> Result<Numbers, String> {
     numbers.into_iter().map(read).collect()
 }
 
-/// One training step: the loss before it, and the network's output after it.
-fn training_step(device: &Device) -> Result<(Tensor<1>, Tensor<2>), WeightsError> {
+/// One step of training: the loss before it, and what the network says after it.
+fn learn(device: &Device) -> Result<(Tensor<1>, Tensor<2>), WeightsError> {
     let mut weights = Tensors::default();
     for (i, w) in WIDTHS.windows(2).enumerate() {
         let key = 2 * i;
@@ -67,21 +67,21 @@ fn training_step(device: &Device) -> Result<(Tensor<1>, Tensor<2>), WeightsError
     let fixed =
         |seed, columns| Tensor::<2>::from_data(TensorData::new(ripple(seed, ROWS * columns), [ROWS, columns]), device);
     let (x, y) = (fixed(7, WIDTHS[0]), fixed(8, WIDTHS[2]));
-    let mut train_step = TrainStep::new(TrainableModel::full(network), 1e-4);
-    let loss = train_step.step(x.clone(), y, RATE);
-    Ok((loss.inner(), train_step.trained_model().forward(x.inner())))
+    let mut teacher = Teacher::new(Pupil::full(network), 1e-4);
+    let loss = teacher.step(x.clone(), y, RATE);
+    Ok((loss.inner(), teacher.taught().forward(x.inner())))
 }
 
 async fn read<const D: usize>(tensor: Tensor<D>) -> Option<Vec<f32>> {
     tensor.into_data_async().await.ok()?.try_to_vec().ok()
 }
 
-/// Compares two devices' results. The error names the first difference and its size.
+/// Whether two devices computed the same; if not, the text says what differs and by how much.
 pub fn compare(got: &Numbers, want: &Numbers) -> Result<(), String> {
     for ((what, got), (_, want)) in got.iter().zip(want) {
         agree(what, got, want)?;
     }
-    if got.len() == want.len() { Ok(()) } else { Err("some computations are missing".into()) }
+    if got.len() == want.len() { Ok(()) } else { Err("it left computations out".into()) }
 }
 
 /// Whether numbers agree within [`TOLERANCE`] of the largest.
@@ -118,7 +118,7 @@ mod tests {
     fn the_training_step_changes_the_answers() {
         let got = pollster::block_on(compute(&Device::flex())).expect("numbers");
         let device = Device::flex().autodiff();
-        let (loss, after) = training_step(&device).expect("a step");
+        let (loss, after) = learn(&device).expect("a step");
         assert!(loss.into_data().try_to_vec::<f32>().expect("a loss")[0] > 0.1);
         assert_eq!(after.dims(), [ROWS, WIDTHS[2]]);
         // A row of a softmax sums to one, a layer norm's has the mean nought.

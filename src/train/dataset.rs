@@ -5,13 +5,13 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::grid::{GRID_RESOLVING_POWER, Grid};
-use super::simulate::{IntrinsicSpectrum, ObservingConditions, observe, survey_like};
+use super::simulate::{Circumstances, Star, observe, survey_like};
 use crate::preprocess::grid::MODEL_PIXELS;
 use crate::preprocess::resample::FWHM_OVER_SIGMA;
 
 /// Which network the observations are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DatasetUse {
+pub enum Purpose {
     /// Velocities to ±500 km/s are left in and are the one target.
     Velocity,
     /// At rest, but for what the velocity network leaves; the targets are the other labels.
@@ -39,7 +39,7 @@ pub struct Dataset {
 
 /// A real star of a library, at rest.
 #[derive(Debug, Clone)]
-pub struct LibraryEntry {
+pub struct LibraryStar {
     /// Its id.
     pub id: String,
     /// Stars of one group are never on two sides of a split: the cluster, else the star itself.
@@ -130,9 +130,9 @@ impl Dataset {
     }
 
     /// `draws` observations of every listed node of the grid.
-    pub fn of_grid(grid: &Grid, nodes: &[usize], draws: usize, purpose: DatasetUse, seed: u64) -> Self {
+    pub fn of_grid(grid: &Grid, nodes: &[usize], draws: usize, purpose: Purpose, seed: u64) -> Self {
         let sigma_dex = 1.0 / GRID_RESOLVING_POWER / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
-        Self::observe_all(nodes.len(), draws, purpose, seed, |i| TrainingSpectrum {
+        Self::observe_all(nodes.len(), draws, purpose, seed, |i| Subject {
             star: nodes[i],
             log10: &grid.log10_vac,
             flux: grid.flux(nodes[i]),
@@ -143,10 +143,10 @@ impl Dataset {
     }
 
     /// `draws` observations of every listed star of a library.
-    pub fn of_library(stars: &[LibraryEntry], chosen: &[usize], draws: usize, purpose: DatasetUse, seed: u64) -> Self {
+    pub fn of_library(stars: &[LibraryStar], chosen: &[usize], draws: usize, purpose: Purpose, seed: u64) -> Self {
         Self::observe_all(chosen.len(), draws, purpose, seed, |i| {
             let star = &stars[chosen[i]];
-            TrainingSpectrum {
+            Subject {
                 star: chosen[i],
                 log10: &star.log10,
                 flux: star.flux.clone(),
@@ -160,9 +160,9 @@ impl Dataset {
     fn observe_all<'a>(
         count: usize,
         draws: usize,
-        purpose: DatasetUse,
+        purpose: Purpose,
         seed: u64,
-        subject: impl Fn(usize) -> TrainingSpectrum<'a> + Sync,
+        subject: impl Fn(usize) -> Subject<'a> + Sync,
     ) -> Self {
         let parts: Vec<Dataset> = (0..count)
             .into_par_iter()
@@ -176,8 +176,8 @@ impl Dataset {
                         && input.iter().any(|x| x.is_finite())
                     {
                         match purpose {
-                            DatasetUse::Velocity => part.push(input, &[how.rv_kms], subject.star, how.snr),
-                            DatasetUse::Labels => part.push(input, &subject.labels, subject.star, how.snr),
+                            Purpose::Velocity => part.push(input, &[how.rv_kms], subject.star, how.snr),
+                            Purpose::Labels => part.push(input, &subject.labels, subject.star, how.snr),
                         }
                     }
                 }
@@ -197,7 +197,7 @@ enum LineSpread {
     ConstantAa(f64),
 }
 
-struct TrainingSpectrum<'a> {
+struct Subject<'a> {
     star: usize,
     log10: &'a [f64],
     flux: Vec<f64>,
@@ -206,26 +206,26 @@ struct TrainingSpectrum<'a> {
     is_real: bool,
 }
 
-impl TrainingSpectrum<'_> {
-    fn as_star(&self) -> IntrinsicSpectrum<'_> {
+impl Subject<'_> {
+    fn as_star(&self) -> Star<'_> {
         let in_aa = FWHM_OVER_SIGMA * std::f64::consts::LN_10;
         let sigma_dex: Box<dyn Fn(f64) -> f64> = match self.line_spread {
             LineSpread::Constant(sigma) => Box::new(move |_| sigma),
             LineSpread::ConstantAa(fwhm) => Box::new(move |x| fwhm / 10f64.powf(x) / in_aa),
         };
-        IntrinsicSpectrum { log10: self.log10, flux: &self.flux, sigma_dex }
+        Star { log10: self.log10, flux: &self.flux, sigma_dex }
     }
 
-    fn circumstances(&self, purpose: DatasetUse, rng: &mut ChaCha8Rng) -> ObservingConditions {
+    fn circumstances(&self, purpose: Purpose, rng: &mut ChaCha8Rng) -> Circumstances {
         // Beyond ±400 km/s so that velocities near the limit are not pulled inward.
         let rv_kms = match purpose {
-            DatasetUse::Velocity => rng.random_range(-500.0..500.0),
-            DatasetUse::Labels => 0.0,
+            Purpose::Velocity => rng.random_range(-500.0..500.0),
+            Purpose::Labels => 0.0,
         };
         // What the velocity network leaves: some 10 km/s, more at low S/N.
         let assumed = match purpose {
-            DatasetUse::Velocity => 0.0,
-            DatasetUse::Labels => {
+            Purpose::Velocity => 0.0,
+            Purpose::Labels => {
                 let width: f64 = if rng.random_bool(0.9) { 12.0 } else { 40.0 };
                 width * (rng.random::<f64>() + rng.random::<f64>() - 1.0) * 1.7
             }

@@ -1,4 +1,4 @@
-//! Computing the emulator: principal components of the nodes, then a network from labels to their coefficients.
+//! Making the emulator: principal components of the nodes, then a network from labels to their coefficients.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,10 +7,10 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use serde::Serialize;
 
+use super::components;
 use super::grid::{Grid, PARAMETERS, Seds};
-use super::objectives::emulator::{EmulatorNodes, Nodes, Smooth};
-use super::pca;
-use super::training_loop::{self, Progress, Schedule};
+use super::lessons::emulator::{Emulation, Nodes, Smooth};
+use super::steps::{self, Progress, Schedule};
 use crate::model::emulator::{Basis, EMULATOR_LABELS, Emulator, features};
 use crate::model::weights::Tensors;
 use crate::preprocess::stats::median;
@@ -63,13 +63,14 @@ pub fn fit(
     let seed = plan.schedule.seed;
     let pixels = grid.log10_vac.len();
     let lines = train.iter().flat_map(|&i| grid.normalised(i).iter().copied()).collect();
-    let (lines, lines_of) = pca::of(lines, pixels, plan.lines, seed, device);
+    let (lines, lines_of) = components::of(lines, pixels, plan.lines, seed, device);
     let continuum = train.iter().flat_map(|&i| ln_relative(grid.continuum(i))).collect();
-    let (continuum, continuum_of) = pca::of(continuum, grid.continuum_points(), plan.continuum, seed + 1, device);
+    let (continuum, continuum_of) =
+        components::of(continuum, grid.continuum_points(), plan.continuum, seed + 1, device);
     let with_sed: Vec<usize> = train.iter().copied().filter(|&i| seds.get(i).is_some()).collect();
     ensure!(with_sed.len() > 1, "no node of the grid has an energy distribution; give the sed.npz of the same grid");
     let sed = with_sed.iter().filter_map(|&i| seds.get(i)).flat_map(ln_relative).collect();
-    let (sed, sed_of) = pca::of(sed, seds.wave_nm.len(), plan.sed, seed + 2, device);
+    let (sed, sed_of) = components::of(sed, seds.wave_nm.len(), plan.sed, seed + 2, device);
 
     let standard = standardisation(grid, train);
     let mut rows = with_sed.iter().zip(sed_of.chunks(sed.len())).peekable();
@@ -99,10 +100,10 @@ pub fn fit(
     let mut widths = vec![EMULATOR_LABELS];
     widths.extend(&plan.hidden);
     widths.push(train_nodes.k);
-    let lesson = EmulatorNodes { train: train_nodes, held_out: check_nodes, batch: plan.batch, seed };
+    let lesson = Emulation { train: train_nodes, held_out: check_nodes, batch: plan.batch, seed };
     let recipe = serde_json::to_string(plan)?;
     let start = |device: &Device| Ok(Smooth::new(&widths, device));
-    let network = training_loop::run(&lesson, start, &plan.schedule, &recipe, folder, device, tell)?;
+    let network = steps::run(&lesson, start, &plan.schedule, &recipe, folder, device, tell)?;
     let mut tensors = Tensors::default();
     network.store(&mut tensors)?;
     Emulator::store_bases(&mut tensors, &standard, &lines, &continuum, &sed);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::calibration::{ErrorModel, ErrorRegime};
+use crate::model::calibration::{ErrorModel, Regime};
 use crate::result::Label;
 use crate::task::metrics::{mean_and_std, sigma_clip};
 
@@ -60,10 +60,10 @@ fn count_stars(residuals: &[Residual]) -> usize {
     residuals.iter().map(|r| r.star).collect::<BTreeSet<_>>().len()
 }
 
-fn regime(feh_below: Option<f64>, residuals: &[Residual]) -> ErrorRegime {
+fn regime(feh_below: Option<f64>, residuals: &[Residual]) -> Regime {
     let noise = noise(residuals);
     let (floor, exposure) = (floor(residuals, noise), floor(&about_each_star(residuals), noise));
-    ErrorRegime { feh_below, floor, noise, exposure: exposure.min(floor), n: count_stars(residuals) }
+    Regime { feh_below, floor, noise, exposure: exposure.min(floor), n: count_stars(residuals) }
 }
 
 /// The floor with which 68.27 % of the residuals are within one error. They have longer tails than a Gaussian, so that

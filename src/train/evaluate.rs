@@ -15,7 +15,7 @@ use crate::task::metrics::{Metrics, mean_and_std, sigma_clip, sigma_standard_err
 use crate::task::predict::Predictor;
 
 /// A spectrum's answer beside its row of the label table.
-pub struct EvaluatedSpectrum {
+pub struct Judged {
     /// Id of spectrum and row.
     pub id: String,
     /// Row of the label table.
@@ -81,11 +81,11 @@ pub fn read_table(path: &Path) -> Result<LabelTable> {
 }
 
 /// Joins answers to the rows of a table by id.
-pub fn join(answers: Vec<(String, Prediction)>, table: &LabelTable) -> Vec<EvaluatedSpectrum> {
+pub fn join(answers: Vec<(String, Prediction)>, table: &LabelTable) -> Vec<Judged> {
     let rows: BTreeMap<&str, usize> = table.id.iter().enumerate().rev().map(|(i, id)| (id.as_str(), i)).collect();
     answers
         .into_iter()
-        .filter_map(|(id, prediction)| Some(EvaluatedSpectrum { row: *rows.get(id.as_str())?, id, prediction }))
+        .filter_map(|(id, prediction)| Some(Judged { row: *rows.get(id.as_str())?, id, prediction }))
         .collect()
 }
 
@@ -100,11 +100,7 @@ pub fn text<'a>(table: &'a LabelTable, column: &str, row: usize) -> &'a str {
 }
 
 /// One score a label that some of the chosen stars have. `group` names what is drawn as a whole in the bootstrap.
-pub fn score(
-    judged: &[&EvaluatedSpectrum],
-    table: &LabelTable,
-    group: impl Fn(&EvaluatedSpectrum) -> String,
-) -> Vec<LabelScore> {
+pub fn score(judged: &[&Judged], table: &LabelTable, group: impl Fn(&Judged) -> String) -> Vec<LabelScore> {
     Label::ALL
         .into_iter()
         .filter_map(|label| {
@@ -134,8 +130,8 @@ pub fn score(
 
 /// Spectra of stars that were visited more than once, S/N ≥ 30, by the column that names the star. A star whose velocities
 /// in the files' headers differ by more than [`VARIABLE_KMS`] is left out: what changes there is the star.
-fn visits<'a>(judged: &'a [EvaluatedSpectrum], table: &'a LabelTable, column: &str) -> Vec<Vec<&'a EvaluatedSpectrum>> {
-    let mut stars: BTreeMap<&str, Vec<&EvaluatedSpectrum>> = BTreeMap::new();
+fn visits<'a>(judged: &'a [Judged], table: &'a LabelTable, column: &str) -> Vec<Vec<&'a Judged>> {
+    let mut stars: BTreeMap<&str, Vec<&Judged>> = BTreeMap::new();
     for j in judged.iter().filter(|j| !text(table, column, j.row).is_empty()) {
         stars.entry(text(table, column, j.row)).or_default().push(j);
     }
@@ -147,7 +143,7 @@ fn visits<'a>(judged: &'a [EvaluatedSpectrum], table: &'a LabelTable, column: &s
 pub const VARIABLE_KMS: f64 = 20.0;
 
 /// True where header velocities of one star differ by more than [`VARIABLE_KMS`].
-pub fn is_variable(visits: &[&EvaluatedSpectrum], table: &LabelTable) -> bool {
+pub fn is_variable(visits: &[&Judged], table: &LabelTable) -> bool {
     let velocities: Vec<f64> = visits.iter().filter_map(|j| number(table, HEADER_RV, j.row)).collect();
     let lowest = velocities.iter().copied().fold(f64::INFINITY, f64::min);
     let highest = velocities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -172,8 +168,8 @@ pub struct VelocityScore {
 }
 
 /// Compares velocities; `star` names the star, `snr` the column of the catalogued S/N.
-pub fn velocities(judged: &[EvaluatedSpectrum], table: &LabelTable, star: &str, snr: &str) -> VelocityScore {
-    let mut stars: BTreeMap<String, Vec<&EvaluatedSpectrum>> = BTreeMap::new();
+pub fn velocities(judged: &[Judged], table: &LabelTable, star: &str, snr: &str) -> VelocityScore {
+    let mut stars: BTreeMap<String, Vec<&Judged>> = BTreeMap::new();
     for j in judged.iter().filter(|j| number(table, snr, j.row).is_some_and(|s| s > 30.0)) {
         let named = Some(text(table, star, j.row)).filter(|s| !s.is_empty());
         stars.entry(named.unwrap_or(&j.id).to_string()).or_default().push(j);
@@ -197,7 +193,7 @@ pub fn velocities(judged: &[EvaluatedSpectrum], table: &LabelTable, star: &str, 
 /// independent differences between visits, in units of the exposure's part of the error as calibrated on the other stars.
 pub fn repeats(
     predictor: &Predictor,
-    judged: &[EvaluatedSpectrum],
+    judged: &[Judged],
     table: &LabelTable,
     column: &str,
 ) -> (Vec<RepeatScore>, Vec<f64>) {
@@ -208,7 +204,7 @@ pub fn repeats(
         let (mut scatter, mut differences) = (Vec::new(), Vec::new());
         let (mut all_errors, mut all_exposure) = (Vec::new(), Vec::new());
         for visits in &stars {
-            let one = |j: &&EvaluatedSpectrum| {
+            let one = |j: &&Judged| {
                 let estimate = j.prediction.get(label)?;
                 let feh = j.prediction.get(Label::Feh).map_or(0.0, |e| e.value);
                 Some((estimate.value, estimate.error, errors.sigma_exposure(feh, j.prediction.snr?.value)))

@@ -5,13 +5,13 @@ use std::fmt::Write;
 use anyhow::Result;
 use burn::tensor::Device;
 
-use super::dataset::{Dataset, DatasetUse};
+use super::dataset::{Dataset, Purpose};
+use super::fit::{fit, standardisation};
 use super::grid::Grid;
+use super::library::Labelled;
 use super::pretrain::{
     Amount, HIDDEN, LABELS, TEFF_RANGE_K, grid_range, in_teff_range, predict_all, split_nodes, synthetic_fit,
 };
-use super::reference_index::Labelled;
-use super::train_regressor::{fit, standardisation};
 use crate::model::regressor::Regressor;
 use crate::task::metrics::Metrics;
 
@@ -26,11 +26,11 @@ pub fn outputs(
 ) -> Result<String> {
     let device = Device::flex();
     let (train, held_out) = split_nodes(grid.len(), seed);
-    let data = Dataset::of_grid(grid, &train, amount.draws, DatasetUse::Labels, seed + 2);
-    let nodes = Dataset::of_grid(grid, &held_out, 4, DatasetUse::Labels, seed + 3);
+    let data = Dataset::of_grid(grid, &train, amount.draws, Purpose::Labels, seed + 2);
+    let nodes = Dataset::of_grid(grid, &held_out, 4, Purpose::Labels, seed + 3);
     let within: Vec<usize> =
         grid_range(&library.stars).into_iter().filter(|&s| in_teff_range(library.stars[s].labels[0])).collect();
-    let stars = Dataset::of_library(&library.stars, &within, 4, DatasetUse::Labels, seed + 7);
+    let stars = Dataset::of_library(&library.stars, &within, 4, Purpose::Labels, seed + 7);
 
     let train = |name: &str, data: &Dataset, say: &mut dyn FnMut(&str)| {
         let report = |epoch, loss| say(&format!("{name}: epoch {}/{}, loss {loss:.5}", epoch + 1, amount.epochs));
@@ -45,9 +45,9 @@ pub fn outputs(
     };
     let joint = train("all four", &data, say)?;
     let mut page = format!(
-        "## One network for four labels, or one for each\n\n\
-         Both use the same simulated spectra ({} draws of each node), epochs ({}), order and layer widths, and no real star. σ after 3 σ \
-         clipping on held-out nodes and on MILES, {:.0}–{:.0} K, both with simulated noise (S/N 10–300) and partial coverage.\n\n\
+        "### One network for four labels, or one for each\n\n\
+         Same simulated spectra ({} draws of each node), epochs ({}), order and widths; no real star. σ after 3 σ clipping on held-out \
+         nodes and on MILES, {:.0}–{:.0} K, both with simulated noise (S/N 10–300) and partial coverage.\n\n\
          | label | nodes, four outputs | nodes, one output | MILES, four outputs | MILES, one output |\n|---|---|---|---|---|\n",
         amount.draws, amount.epochs, TEFF_RANGE_K.0, TEFF_RANGE_K.1,
     );

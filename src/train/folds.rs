@@ -9,10 +9,10 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::coverage;
-use super::dataset::LibraryEntry;
+use super::dataset::LibraryStar;
 use super::errors::{self, Residual};
+use super::library::Labelled;
 use super::pretrain::{LABELS, in_teff_range};
-use super::reference_index::Labelled;
 use crate::model::manifest::{Accuracy, Figure};
 use crate::result::Label;
 use crate::spectrum::Survey;
@@ -22,7 +22,7 @@ use crate::task::metrics::{Metrics, sigma_standard_error};
 const FEWEST_TO_JUDGE_BY: usize = 25;
 
 /// The fold of each chosen star; a group is in one fold.
-pub(super) fn folds(stars: &[LibraryEntry], chosen: &[usize], count: usize, seed: u64) -> BTreeMap<usize, usize> {
+pub(super) fn folds(stars: &[LibraryStar], chosen: &[usize], count: usize, seed: u64) -> BTreeMap<usize, usize> {
     let mut groups: Vec<&str> = chosen.iter().map(|&s| stars[s].group.as_str()).collect();
     groups.sort_unstable();
     groups.dedup();
@@ -41,7 +41,7 @@ pub(super) fn cross_validated(library: &Labelled, predicted: &BTreeMap<usize, Ve
     let mut all = Vec::new();
     for (on, source) in [(on.to_string(), None)].into_iter().chain(by_source) {
         for (j, label) in LABELS.into_iter().enumerate() {
-            let chosen: Vec<(&LibraryEntry, f64)> = predicted
+            let chosen: Vec<(&LibraryStar, f64)> = predicted
                 .iter()
                 .filter(|(s, _)| source.is_none_or(|source| library.sources[**s] == source))
                 .map(|(s, values)| (&library.stars[*s], values[j]))

@@ -8,30 +8,30 @@ use burn::tensor::Device;
 use pollster::block_on;
 
 use super::encoders::aligned;
-use super::grid_sampler::RequiredParts;
-use super::objectives::HELD_OUT_STEP;
-use super::objectives::alignment::Rows;
-use super::objectives::regression::{Labelled, Regression};
+use super::lessons::HELD_OUT_STEP;
+use super::lessons::alignment::Rows;
+use super::lessons::regression::{Labelled, Regression};
+use super::library::Labelled as Library;
 use super::pairs::{Pair, Pairs};
+use super::population::Want;
 use super::posterior;
 use super::pretrain::in_teff_range;
-use super::reference_index::Labelled as IndexSet;
 use super::retrieval::{mean_absolute, retrieve};
-use super::training_loop::{self, Progress, Schedule};
+use super::steps::{self, Progress, Schedule};
 use crate::model::encoders::{EncoderPair, POSTERIOR, PairConfig, Size, Variant, lrs_input};
 use crate::model::manifest::{Accuracy, Figure};
 use crate::model::regressor::Regressor;
 use crate::model::weights::Tensors;
 use crate::nn::MlpConfig;
-use crate::nn::state_dict::StateDict;
-use crate::preprocess::conditioning::ConditionedSpectrum;
+use crate::nn::keyed::Keyed;
 use crate::preprocess::grid::MODEL_PIXELS;
+use crate::preprocess::recipe::Opened;
 use crate::preprocess::xp::XP_PIXELS;
 use crate::result::Label;
-use crate::result::specclip::Modality;
+use crate::result::catalogue::Modality;
 use crate::spectrum::Survey;
+use crate::task::likes::translate::{THE_MEAN, error_name};
 use crate::task::metrics::Metrics;
-use crate::task::similarity::translation::{THE_MEAN, error_name};
 
 /// Labels of the LRS heads; those of XP are these and [`REDDENING`].
 pub const LABELS: [&str; 6] = ["teff", "logg", "feh", "alpha_fe", "c_fe", "n_fe"];
@@ -69,7 +69,7 @@ pub struct HeadsPlan {
 
 /// What is shipped, and what it is worth.
 #[derive(Debug)]
-pub struct FinishedHeads {
+pub struct Finished {
     /// Encoders, heads of alignment, decoders, heads of labels.
     pub tensors: Tensors,
     /// Sizes.
@@ -85,18 +85,18 @@ pub fn finish(
     plan: &HeadsPlan,
     learned: &Pairs,
     held_out: &Pairs,
-    real: Option<&IndexSet>,
+    real: Option<&Library>,
     device: &Device,
     say: &mut dyn FnMut(&str),
-) -> Result<FinishedHeads> {
-    let test = held_out.of_step(HELD_OUT_STEP + 1, plan.pairs, RequiredParts::Both)?;
+) -> Result<Finished> {
+    let test = held_out.of_step(HELD_OUT_STEP + 1, plan.pairs, Want::Both)?;
     say(&format!("{} held-out pairs simulated", test.len()));
-    let train = learned.of_step(HELD_OUT_STEP + 2, plan.stars, RequiredParts::Both)?;
+    let train = learned.of_step(HELD_OUT_STEP + 2, plan.stars, Want::Both)?;
     say(&format!("{} stars to learn from simulated", train.len()));
     let on = "held-out simulated pairs";
     let mut figures = Vec::new();
     let mut finished = None;
-    let real = real.map(RealStarSet::of).unwrap_or_default();
+    let real = real.map(RealStars::of).unwrap_or_default();
     let mut heads: Vec<Route> = Vec::new();
     for modality in [Modality::Lrs, Modality::Xp] {
         let flux = |pairs: &[Pair]| match modality {
@@ -107,7 +107,7 @@ pub fn finish(
             modality,
             name: "flux itself",
             known: labelled(modality, &train, flux(&train)),
-            test_input: labelled(modality, &test, flux(&test)),
+            seen: labelled(modality, &test, flux(&test)),
             real: real.inputs.clone(),
         });
     }
@@ -116,17 +116,17 @@ pub fn finish(
         let config = plan.size.clip(variant);
         let pair = EncoderPair::new(clip.clone(), &config.lrs_head.widths, device);
         let both = |depth| anyhow::Ok((vectors_of(&pair, &train, depth)?, vectors_of(&pair, &test, depth)?));
-        let (known, test_input) = both(Depth::Embedded)?;
+        let (known, seen) = both(Depth::Embedded)?;
         let name = variant.name();
-        figures.extend(similarity(&pair, name, on, &test_input));
-        figures.extend(translation(&pair, name, on, &test_input, &test)?);
+        figures.extend(similarity(&pair, name, on, &seen));
+        figures.extend(translation(&pair, name, on, &seen, &test)?);
         if variant == Variant::Base {
             // The same frozen encoders stand in all variants.
-            let (known, test_input) = both(Depth::Encoded)?;
+            let (known, seen) = both(Depth::Encoded)?;
             let real = real.vectors(&pair, Depth::Encoded)?;
-            heads.extend(Route::both("encoder alone", &train, known, &test, test_input, real));
+            heads.extend(Route::both("encoder alone", &train, known, &test, seen, real));
         }
-        heads.extend(Route::both(name, &train, known, &test, test_input, real.vectors(&pair, Depth::Embedded)?));
+        heads.extend(Route::both(name, &train, known, &test, seen, real.vectors(&pair, Depth::Embedded)?));
         if variant == plan.variant {
             let mut tensors = Tensors::default();
             clip.store(&mut tensors, "")?;
@@ -137,10 +137,10 @@ pub fn finish(
     let (mut tensors, clip) = finished.context("the shipped variant is none of the trained ones")?;
     let mut accuracy = Vec::new();
     let mut posterior = None;
-    for Route { modality, name: route, known, test_input, real: vectors } in heads {
+    for Route { modality, name: route, known, seen, real: vectors } in heads {
         let head =
-            train_head(plan, &format!("{}-{}", modality.name(), route.replace(' ', "-")), &known, &test_input, device)?;
-        let scores = score(&head, &test_input, &test, modality, device)?;
+            train_head(plan, &format!("{}-{}", modality.name(), route.replace(' ', "-")), &known, &seen, device)?;
+        let scores = score(&head, &seen, &test, modality, device)?;
         let on_real = if modality == Modality::Lrs { real.score(&head, &vectors, device)? } else { Vec::new() };
         let all = scores.iter().map(|s| (format!("held-out simulated stars, {}", s.1), s.0, &s.2));
         for (on, label, m) in all.chain(on_real.iter().map(|(label, m)| (REAL.to_string(), *label, m))) {
@@ -172,7 +172,7 @@ pub fn finish(
             });
             accuracy.extend(rows.chain(real_rows));
             if modality == Modality::Lrs {
-                let mut judges = vec![("held-out simulated stars", test_input)];
+                let mut judges = vec![("held-out simulated stars", seen)];
                 if !real.labels.is_empty() {
                     judges.push((REAL, real.labelled(&vectors)));
                 }
@@ -185,7 +185,7 @@ pub fn finish(
     }
     let names = |modality| label_names(modality).iter().map(ToString::to_string).collect();
     let config = PairConfig { clip, lrs_labels: names(Modality::Lrs), xp_labels: names(Modality::Xp), posterior };
-    Ok(FinishedHeads { tensors, config, accuracy, figures })
+    Ok(Finished { tensors, config, accuracy, figures })
 }
 
 /// The real stars that heads are judged by, none of which any network has seen.
@@ -196,7 +196,7 @@ struct Route {
     modality: Modality,
     name: &'static str,
     known: Labelled,
-    test_input: Labelled,
+    seen: Labelled,
     /// Of real stars; those of XP have none.
     real: Vec<Vec<f32>>,
 }
@@ -207,37 +207,33 @@ impl Route {
         train: &[Pair],
         known: Both,
         test: &[Pair],
-        test_input: Both,
+        seen: Both,
         real: Vec<Vec<f32>>,
     ) -> [Self; 2] {
-        let of = |modality, known, test_input, real| Self {
+        let of = |modality, known, seen, real| Self {
             modality,
             name,
             known: labelled(modality, train, known),
-            test_input: labelled(modality, test, test_input),
+            seen: labelled(modality, test, seen),
             real,
         };
-        [of(Modality::Lrs, known.lrs, test_input.lrs, real), of(Modality::Xp, known.xp, test_input.xp, Vec::new())]
+        [of(Modality::Lrs, known.lrs, seen.lrs, real), of(Modality::Xp, known.xp, seen.xp, Vec::new())]
     }
 }
 
 /// Labelled real stars at rest, in the range where labels are sound.
 #[derive(Debug, Clone, Default)]
-struct RealStarSet {
+struct RealStars {
     inputs: Vec<Vec<f32>>,
     /// Teff, log g, [Fe/H], [α/Fe]; NaN where not known.
     labels: Vec<[f64; 4]>,
 }
 
-impl RealStarSet {
-    fn of(library: &IndexSet) -> Self {
+impl RealStars {
+    fn of(library: &Library) -> Self {
         let mut all = Self::default();
         for (spectrum, star) in library.spectra.iter().zip(&library.stars).filter(|(_, s)| in_teff_range(s.labels[0])) {
-            let Ok(prepared) =
-                ConditionedSpectrum::new(spectrum).and_then(|conditioned| conditioned.normalise_at_rv(0.0))
-            else {
-                continue;
-            };
+            let Ok(prepared) = Opened::new(spectrum).and_then(|opened| opened.at_velocity(0.0)) else { continue };
             all.inputs.push(lrs_input(&prepared.norm));
             all.labels.push(star.labels);
         }
@@ -318,9 +314,9 @@ fn vectors_of(pair: &EncoderPair, stars: &[Pair], depth: Depth) -> Result<Both> 
     Ok(Both { lrs, xp })
 }
 
-fn similarity(pair: &EncoderPair, variant: &str, on: &str, test_input: &Both) -> Vec<Figure> {
+fn similarity(pair: &EncoderPair, variant: &str, on: &str, seen: &Both) -> Vec<Figure> {
     let shared = |rows: &[Vec<f32>]| rows.iter().map(|r| r[..pair.shared_width()].to_vec()).collect::<Vec<_>>();
-    let (lrs, xp) = (shared(&test_input.lrs), shared(&test_input.xp));
+    let (lrs, xp) = (shared(&seen.lrs), shared(&seen.xp));
     let (to_xp, to_lrs) = (retrieve(&lrs, &xp), retrieve(&xp, &lrs));
     [
         ("recall@1, LRS → XP", to_xp.recall_1),
@@ -335,13 +331,13 @@ fn similarity(pair: &EncoderPair, variant: &str, on: &str, test_input: &Both) ->
 }
 
 /// Mean absolute errors of predicted spectra, beside that of the mean of all.
-fn translation(pair: &EncoderPair, variant: &str, on: &str, test_input: &Both, stars: &[Pair]) -> Result<Vec<Figure>> {
+fn translation(pair: &EncoderPair, variant: &str, on: &str, seen: &Both, stars: &[Pair]) -> Result<Vec<Figure>> {
     if !pair.translates() {
         return Ok(Vec::new());
     }
     let rows = Rows::of(stars);
     let (mut xp, mut lrs) = (Vec::new(), Vec::new());
-    for (from_lrs, from_xp) in test_input.lrs.chunks(AT_A_TIME).zip(test_input.xp.chunks(AT_A_TIME)) {
+    for (from_lrs, from_xp) in seen.lrs.chunks(AT_A_TIME).zip(seen.xp.chunks(AT_A_TIME)) {
         let from_lrs: Vec<&[f32]> = from_lrs.iter().map(Vec::as_slice).collect();
         let from_xp: Vec<&[f32]> = from_xp.iter().map(Vec::as_slice).collect();
         xp.extend(block_on(pair.xp_from_lrs(&from_lrs))?.unwrap_or_default());
@@ -386,13 +382,7 @@ fn labelled(modality: Modality, stars: &[Pair], inputs: Vec<Vec<f32>>) -> Labell
     }
 }
 
-fn train_head(
-    plan: &HeadsPlan,
-    name: &str,
-    known: &Labelled,
-    test_input: &Labelled,
-    device: &Device,
-) -> Result<Regressor> {
+fn train_head(plan: &HeadsPlan, name: &str, known: &Labelled, seen: &Labelled, device: &Device) -> Result<Regressor> {
     ensure!(known.len() == plan.stars, "{} rows for {} stars", known.len(), plan.stars);
     let (standard, steps) = (known.regressor(&HIDDEN, 0.1, device), plan.steps);
     let widths = standard.widths.clone();
@@ -407,18 +397,17 @@ fn train_head(
         seed: plan.seed,
     };
     // A few held-out rows show that it learns; all are scored afterwards.
-    let few = test_input.len().min(256);
+    let few = seen.len().min(256);
     let held_out = Labelled {
-        inputs: test_input.inputs[..few * test_input.width].to_vec(),
-        targets: test_input.targets[..few * test_input.labels].to_vec(),
-        ..*test_input
+        inputs: seen.inputs[..few * seen.width].to_vec(),
+        targets: seen.targets[..few * seen.labels].to_vec(),
+        ..*seen
     };
     let lesson = Regression { train: known.clone(), held_out, standard, batch: 256, seed: plan.seed };
     let recipe = format!("{name} {} {schedule:?}", plan.stars);
     let start = |device: &Device| Ok(MlpConfig::new(widths.clone()).with_dropout(0.1).init(device));
     let folder = plan.work.join("heads").join(name);
-    let network =
-        training_loop::run(&lesson, start, &schedule, &recipe, &folder, device, &mut |_: Progress<'_>| Ok(()))?;
+    let network = steps::run(&lesson, start, &schedule, &recipe, &folder, device, &mut |_: Progress<'_>| Ok(()))?;
     Ok(lesson.finished(network))
 }
 
@@ -429,16 +418,10 @@ const SURVEYS: [(&str, Survey); 3] =
 type Score = (&'static str, &'static str, Metrics);
 
 /// σ and bias of each label, by survey.
-fn score(
-    head: &Regressor,
-    test_input: &Labelled,
-    stars: &[Pair],
-    modality: Modality,
-    device: &Device,
-) -> Result<Vec<Score>> {
+fn score(head: &Regressor, seen: &Labelled, stars: &[Pair], modality: Modality, device: &Device) -> Result<Vec<Score>> {
     let mut answers = Vec::new();
-    for rows in (0..test_input.len()).collect::<Vec<_>>().chunks(512) {
-        let inputs: Vec<&[f32]> = rows.iter().map(|&row| test_input.input(row)).collect();
+    for rows in (0..seen.len()).collect::<Vec<_>>().chunks(512) {
+        let inputs: Vec<&[f32]> = rows.iter().map(|&row| seen.input(row)).collect();
         answers.extend(block_on(head.predict(&inputs, device)).context("no answer from the device")?);
     }
     let survey_of = |p: &Pair| match (modality, p.is_desi) {
@@ -449,9 +432,9 @@ fn score(
     let mut scores = Vec::new();
     for (survey, _) in SURVEYS {
         for (j, label) in label_names(modality).into_iter().enumerate() {
-            let pairs: Vec<(f64, f64)> = (0..test_input.len())
+            let pairs: Vec<(f64, f64)> = (0..seen.len())
                 .filter(|&row| survey_of(&stars[row]) == survey)
-                .map(|row| (f64::from(test_input.targets[row * test_input.labels + j]), answers[row][j]))
+                .map(|row| (f64::from(seen.targets[row * seen.labels + j]), answers[row][j]))
                 .collect();
             if !pairs.is_empty() {
                 scores.push((label, survey, Metrics::of(&pairs)));

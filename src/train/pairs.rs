@@ -6,15 +6,15 @@ use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
 use super::grid::PARAMETERS;
-use super::grid_sampler::{Drawn, Population, RequiredParts};
+use super::population::{Drawn, Population, Want};
 use super::simulate::{observe, survey_like};
 use super::simulate_desi::{self, desi_like};
 use super::simulate_xp::{self, colour_excess, gaia_like};
-use super::training_loop::rng_of;
+use super::steps::rng_of;
 
 /// The optical survey that a spectrum is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OpticalSurvey {
+pub enum Optical {
     /// Three in four like LAMOST, one like DESI.
     Mixed,
     /// LAMOST.
@@ -49,7 +49,7 @@ pub struct Pairs<'a> {
     /// The stars.
     pub population: Population<'a>,
     /// The optical survey.
-    pub optical: OpticalSurvey,
+    pub optical: Optical,
     /// Whether stars lie between the nodes, or are the nodes themselves.
     pub between: bool,
     /// Seed of everything random.
@@ -58,16 +58,16 @@ pub struct Pairs<'a> {
 
 impl Pairs<'_> {
     /// `n` stars of a step: always the same of one step.
-    pub fn of_step(&self, step: usize, n: usize, want: RequiredParts) -> Result<Vec<Pair>> {
+    pub fn of_step(&self, step: usize, n: usize, want: Want) -> Result<Vec<Pair>> {
         (0..n).into_par_iter().map(|i| self.example(step, i, None, want)).collect()
     }
 
     /// One star of each node.
-    pub fn of_nodes(&self, nodes: &[usize], step: usize, want: RequiredParts) -> Result<Vec<Pair>> {
+    pub fn of_nodes(&self, nodes: &[usize], step: usize, want: Want) -> Result<Vec<Pair>> {
         nodes.par_iter().enumerate().map(|(i, &node)| self.example(step, i, Some(node), want)).collect()
     }
 
-    fn example(&self, step: usize, i: usize, node: Option<usize>, want: RequiredParts) -> Result<Pair> {
+    fn example(&self, step: usize, i: usize, node: Option<usize>, want: Want) -> Result<Pair> {
         let mut rng = rng_of(self.seed, step, i);
         ensure!(!self.population.nodes.is_empty(), "there is no node to make stars from");
         // An observation may fail (no flux left at 550 nm); another star takes its place.
@@ -89,7 +89,7 @@ impl Pairs<'_> {
         Ok(Pair::default())
     }
 
-    fn observed(&self, drawn: &Drawn, want: RequiredParts, rng: &mut impl Rng) -> Option<Pair> {
+    fn observed(&self, drawn: &Drawn, want: Want, rng: &mut impl Rng) -> Option<Pair> {
         let ebv_mag = colour_excess(rng);
         let mut pair = Pair {
             node: drawn.node,
@@ -99,12 +99,12 @@ impl Pairs<'_> {
             g_mag: f64::NAN,
             ..Pair::default()
         };
-        if want != RequiredParts::Xp {
+        if want != Want::Xp {
             let star = self.population.star(drawn);
             let is_desi = match self.optical {
-                OpticalSurvey::Mixed => rng.random_bool(0.25),
-                OpticalSurvey::Lamost => false,
-                OpticalSurvey::Desi => true,
+                Optical::Mixed => rng.random_bool(0.25),
+                Optical::Lamost => false,
+                Optical::Desi => true,
             };
             // What the velocity network leaves: some 10 km/s, more at low S/N.
             let width: f64 = if rng.random_bool(0.9) { 12.0 } else { 40.0 };
@@ -125,7 +125,7 @@ impl Pairs<'_> {
             }
             pair.lrs = norm;
         }
-        if want != RequiredParts::Lrs {
+        if want != Want::Lrs {
             let how = gaia_like(ebv_mag, rng);
             pair.g_mag = how.g_mag;
             pair.xp = simulate_xp::observe(&self.population.seds.wave_nm, &drawn.sed, &how, rng)?;

@@ -6,9 +6,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::coverage::{WITHIN_ONE_SIGMA, distance_from_uniform, quantile};
 use super::heads::HeadsPlan;
-use super::objectives::posterior::Posterior;
-use super::objectives::regression::Labelled;
-use super::training_loop::{self, Progress, Schedule};
+use super::lessons::posterior::Posterior;
+use super::lessons::regression::Labelled;
+use super::steps::{self, Progress, Schedule};
 use crate::model::manifest::Figure;
 use crate::nn::flow::{Flow, FlowConfig, FlowKind};
 
@@ -24,20 +24,20 @@ pub(super) fn flows(
     plan: &HeadsPlan,
     labels: &[&str],
     known: &Labelled,
-    input: &[(&str, Labelled)],
+    seen: &[(&str, Labelled)],
     device: &Device,
     say: &mut dyn FnMut(&str),
 ) -> Result<(Flow, FlowConfig, Vec<Figure>)> {
     let together: Vec<usize> = (0..labels.len()).collect();
-    let simulated = &input.first().context("nothing to judge flows by")?.1;
+    let simulated = &seen.first().context("nothing to judge flows by")?.1;
     let (joint, config) = train(plan, "joint", known, simulated, &together, device)?;
     let mut figures = Vec::new();
-    for (on, stars) in input {
+    for (on, stars) in seen {
         figures.extend(judge(&joint, "joint flow", labels, on, &stars.columns(&together), device)?);
     }
     for (j, label) in labels.iter().enumerate() {
         let (single, _) = train(plan, label, known, simulated, &[j], device)?;
-        for (on, stars) in input {
+        for (on, stars) in seen {
             figures.extend(judge(&single, "flow of one label", &[label], on, &stars.columns(&[j]), device)?);
         }
     }
@@ -51,15 +51,15 @@ fn train(
     plan: &HeadsPlan,
     name: &str,
     known: &Labelled,
-    input: &Labelled,
+    seen: &Labelled,
     labels: &[usize],
     device: &Device,
 ) -> Result<(Flow, FlowConfig)> {
     let steps = plan.steps;
-    let few: Vec<usize> = (0..input.len().min(256)).collect();
+    let few: Vec<usize> = (0..seen.len().min(256)).collect();
     let lesson = Posterior {
         train: known.columns(labels),
-        held_out: input.columns(labels).rows(&few),
+        held_out: seen.columns(labels).rows(&few),
         batch: 256,
         seed: plan.seed,
     };
@@ -77,23 +77,23 @@ fn train(
     let recipe = format!("flow {name} {} {schedule:?}", known.len());
     let folder = plan.work.join("flows").join(name);
     let start = |device: &Device| Ok(lesson.start(&config, device));
-    let flow = training_loop::run(&lesson, start, &schedule, &recipe, &folder, device, &mut |_: Progress<'_>| Ok(()))?;
+    let flow = steps::run(&lesson, start, &schedule, &recipe, &folder, device, &mut |_: Progress<'_>| Ok(()))?;
     Ok((flow.valid(), config))
 }
 
 /// Probability integral transforms of held-out stars, which are uniform where the densities are right: their largest
 /// distance from uniform (Kolmogorov–Smirnov; the ranks of simulation-based calibration are the same numbers), the shares in
 /// the central 68 and 95 %, and the scatter of the medians.
-fn judge(flow: &Flow, of: &str, labels: &[&str], on: &str, input: &Labelled, device: &Device) -> Result<Vec<Figure>> {
-    let n = input.len().min(JUDGED);
+fn judge(flow: &Flow, of: &str, labels: &[&str], on: &str, seen: &Labelled, device: &Device) -> Result<Vec<Figure>> {
+    let n = seen.len().min(JUDGED);
     let (mut pit, mut off) = (vec![Vec::with_capacity(n); labels.len()], vec![Vec::with_capacity(n); labels.len()]);
     device.seed(1);
     for row in 0..n {
-        let x = TensorData::new(input.input(row).to_vec(), [1, input.width]);
+        let x = TensorData::new(seen.input(row).to_vec(), [1, seen.width]);
         let draws = flow.sample(Tensor::from_data(x, device), DRAWS).into_data().try_to_vec::<f32>();
         let draws = draws.ok().context("the device gave no answer")?;
         for j in 0..labels.len() {
-            let truth = input.targets[row * input.labels + j];
+            let truth = seen.targets[row * seen.labels + j];
             if truth.is_nan() {
                 continue;
             }

@@ -18,22 +18,22 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::bias_correction::straighten;
 use super::coverage::quantile;
-use super::dataset::{Dataset, DatasetUse, LibraryEntry};
+use super::dataset::{Dataset, LibraryStar, Purpose};
 use super::errors::{self, Residual};
+use super::fit::{FitConfig, fit, standardisation};
 use super::folds::{coverage_of_folds, cross_validated, false_alarms, folds, write_out_of_fold};
 use super::grid::Grid;
-use super::label_smoothing::smooth_targets;
-use super::reference_index::read_labelled;
+use super::library::read_labelled;
+use super::smooth::smooth_targets;
+use super::straighten::straighten;
 use super::subspace;
-use super::train_regressor::{FitConfig, fit, standardisation};
 use crate::model::calibration::{ErrorModel, Subspace};
 use crate::model::manifest::{Accuracy, Kind, ModelEntry};
 use crate::model::publish::publish;
 use crate::model::regressor::Regressor;
 use crate::model::weights::Tensors;
-use crate::preprocess::conditioning;
+use crate::preprocess::recipe;
 use crate::result::Label;
 use crate::spectrum::{Spectrum, Survey};
 use crate::task::metrics::Metrics;
@@ -100,21 +100,21 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
     say(&format!("grid: {} nodes to learn from, {} held out", train.len(), held_out.len()));
 
     let rv = stage(plan, "rv", &device, say, |say| {
-        let data = Dataset::of_grid(&grid, &train, plan.rv.draws, DatasetUse::Velocity, plan.seed + 1);
+        let data = Dataset::of_grid(&grid, &train, plan.rv.draws, Purpose::Velocity, plan.seed + 1);
         say(&format!("rv: {} simulated spectra", data.len()));
         let start = standardisation(&data, &HIDDEN, &device);
         Ok(fit(&start, &data, &synthetic_fit(plan.rv, plan.seed), progress("rv", plan.rv.epochs, say))?)
     })?;
     let labels = stage(plan, "labels-synthetic", &device, say, |say| {
-        let data = Dataset::of_grid(&grid, &train, plan.labels.draws, DatasetUse::Labels, plan.seed + 2);
+        let data = Dataset::of_grid(&grid, &train, plan.labels.draws, Purpose::Labels, plan.seed + 2);
         say(&format!("labels: {} simulated spectra", data.len()));
         let start = standardisation(&data, &HIDDEN, &device);
         Ok(fit(&start, &data, &synthetic_fit(plan.labels, plan.seed), progress("labels", plan.labels.epochs, say))?)
     })?;
-    let known = subspace::of(&Dataset::of_grid(&grid, &train, 3, DatasetUse::Labels, plan.seed + 9), plan.seed);
+    let known = subspace::of(&Dataset::of_grid(&grid, &train, 3, Purpose::Labels, plan.seed + 9), plan.seed);
 
-    let check = Dataset::of_grid(&grid, &held_out, 4, DatasetUse::Labels, plan.seed + 3);
-    let check_rv = Dataset::of_grid(&grid, &held_out, 4, DatasetUse::Velocity, plan.seed + 4);
+    let check = Dataset::of_grid(&grid, &held_out, 4, Purpose::Labels, plan.seed + 3);
+    let check_rv = Dataset::of_grid(&grid, &held_out, 4, Purpose::Velocity, plan.seed + 4);
     let mut residuals = residuals_of(&labels, &check, &device)?;
     residuals.insert(Label::Rv, velocity_residuals(&rv, &check_rv, &device)?);
     let synthetic = ModelEntry {
@@ -142,7 +142,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
     let library = read_labelled(spectra, table)?;
     let learned = grid_range(&library.stars);
     say(&format!("library: {} labelled stars in the grid's range", learned.len()));
-    let replay = Dataset::of_grid(&grid, &train, 1, DatasetUse::Labels, plan.seed + 5).only(3);
+    let replay = Dataset::of_grid(&grid, &train, 1, Purpose::Labels, plan.seed + 5).only(3);
 
     let fold_of = folds(&library.stars, &learned, plan.folds, plan.seed);
     let mut out_of_fold: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
@@ -162,7 +162,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
             let values = Label::ALL.map(|l| prediction.get(l).map_or(f64::NAN, |e| e.value));
             out_of_fold.insert(*star, values.to_vec());
         }
-        let noisy = Dataset::of_library(&library.stars, &outside, 16, DatasetUse::Labels, plan.seed + 7);
+        let noisy = Dataset::of_library(&library.stars, &outside, 16, Purpose::Labels, plan.seed + 7);
         let of_fold = residuals_of(&tuned, &noisy, &device)?;
         for (label, more) in &of_fold {
             residuals.entry(*label).or_default().extend(more);
@@ -170,7 +170,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
         by_fold.push(of_fold);
         far.push(distances(&known, &noisy));
     }
-    let moving = Dataset::of_library(&library.stars, &learned, 16, DatasetUse::Velocity, plan.seed + 8);
+    let moving = Dataset::of_library(&library.stars, &learned, 16, Purpose::Velocity, plan.seed + 8);
     let velocities = velocity_residuals(&rv, &moving, &device)?;
     let rv_accuracy = velocity_accuracy(&velocities, &moving, "MILES stars moved by up to 400 km/s, S/N 10–300");
     residuals.insert(Label::Rv, velocities);
@@ -253,7 +253,7 @@ pub(super) fn synthetic_fit(amount: Amount, seed: u64) -> FitConfig {
 fn fine_tune(
     plan: &Plan,
     start: &Regressor,
-    stars: &[LibraryEntry],
+    stars: &[LibraryStar],
     chosen: &[usize],
     replay: &Dataset,
     name: &str,
@@ -262,8 +262,7 @@ fn fine_tune(
     let mut members = Vec::new();
     for member in 0..plan.members as u64 {
         let seed = plan.seed + 6 + 1000 * member;
-        let mut data =
-            Dataset::of_library(stars, chosen, plan.real.draws, DatasetUse::Labels, seed).weighed(REAL_WEIGHTS);
+        let mut data = Dataset::of_library(stars, chosen, plan.real.draws, Purpose::Labels, seed).weighed(REAL_WEIGHTS);
         let predicted = predict_all(start, &data, &Device::flex())?;
         smooth_targets(&mut data, &predicted);
         data.extend(replay.clone());
@@ -290,11 +289,11 @@ fn fine_tune(
 fn straightened(
     plan: &Plan,
     network: Regressor,
-    stars: &[LibraryEntry],
+    stars: &[LibraryStar],
     chosen: &[usize],
     device: &Device,
 ) -> Result<Regressor> {
-    let data = Dataset::of_library(stars, chosen, 16, DatasetUse::Labels, plan.seed + 10);
+    let data = Dataset::of_library(stars, chosen, 16, Purpose::Labels, plan.seed + 10);
     let predicted = predict_all(&network, &data, device)?;
     as_shipped(&file_of(&straighten(network, &data, &predicted))?, device)
 }
@@ -308,7 +307,7 @@ pub fn split_nodes(n: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
 }
 
 /// Stars whose temperature and gravity the grid covers.
-pub(super) fn grid_range(stars: &[LibraryEntry]) -> Vec<usize> {
+pub(super) fn grid_range(stars: &[LibraryStar]) -> Vec<usize> {
     (0..stars.len()).filter(|&i| (3900.0..=7600.0).contains(&stars[i].labels[0])).collect()
 }
 
@@ -410,7 +409,7 @@ fn entry(name: &str, plan: &Plan) -> ModelEntry {
         version: 1,
         modality: "lrs".into(),
         labels: Label::ALL.to_vec(),
-        recipe: conditioning::NAME.into(),
+        recipe: recipe::NAME.into(),
         trained_on: String::new(),
         command: plan.command.clone(),
         seed: plan.seed,

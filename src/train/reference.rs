@@ -3,15 +3,15 @@
 use anyhow::{Context, Result};
 use pollster::block_on;
 
-use super::grid_sampler::RequiredParts;
 use super::pairs::{Pair, Pairs};
+use super::population::Want;
 use crate::model::manifest::Figure;
-use crate::result::similarity::SearchOptions;
-use crate::result::specclip::Modality;
-use crate::similarity::anomaly::{NoiseFloors, Quantiles, ReferenceStats, floor};
-use crate::similarity::index::{Bits, Index};
-use crate::task::similarity::encoders::{Encoded, EncoderInput, Encoders};
-use crate::task::similarity::index_set::{IndexSet, other};
+use crate::result::catalogue::Modality;
+use crate::result::likes::SearchOptions;
+use crate::retrieve::index::{Bits, Index};
+use crate::retrieve::oddity::{Floors, Quantiles, Usual, floor};
+use crate::task::likes::encode::{Encoded, Encoders, Seen};
+use crate::task::likes::library::{Library, other};
 
 /// What is added to the seed of everything for the index's stars.
 pub const STREAM: u64 = 40;
@@ -47,8 +47,8 @@ pub const LABELS: [&str; 7] = ["teff", "logg", "feh", "alpha_fe", "c_fe", "n_fe"
 
 /// Encodes simulated pairs.
 pub fn encode(encoders: &Encoders, pairs: Vec<Pair>) -> Result<Vec<Both>> {
-    let lrs = pairs.iter().map(|p| EncoderInput::lrs(p.lrs.clone(), Some(p.snr))).collect();
-    let xp = |p: &Pair| EncoderInput::xp(p.xp.clone());
+    let lrs = pairs.iter().map(|p| Seen::lrs(p.lrs.clone(), Some(p.snr))).collect();
+    let xp = |p: &Pair| Seen::xp(p.xp.clone());
     let (lrs, xp) = (block_on(encoders.encode(lrs))?, block_on(encoders.encode(pairs.iter().map(xp).collect()))?);
     let star = |((lrs, xp), pair): ((Encoded, Encoded), &Pair)| {
         let p = pair.parameters;
@@ -62,7 +62,7 @@ pub fn encode(encoders: &Encoders, pairs: Vec<Pair>) -> Result<Vec<Both>> {
 pub fn stars(encoders: &Encoders, pairs: &Pairs, n: usize, say: &mut dyn FnMut(&str)) -> Result<Vec<Both>> {
     let mut stars = Vec::with_capacity(n);
     for (step, from) in (0..n).step_by(AT_ONCE).enumerate() {
-        stars.extend(encode(encoders, pairs.of_step(step, AT_ONCE.min(n - from), RequiredParts::Both)?)?);
+        stars.extend(encode(encoders, pairs.of_step(step, AT_ONCE.min(n - from), Want::Both)?)?);
         say(&format!("{} of {n} stars", stars.len()));
     }
     Ok(stars)
@@ -77,23 +77,23 @@ pub fn make(encoders: &Encoders, pairs: &Pairs, n: usize, name: &str, say: &mut 
     let mut index = Index::new(about, Bits::Eight);
     for (i, star) in stars.iter().enumerate() {
         for encoded in [&star.lrs, &star.xp] {
-            let rows = index.rows_mut(encoded.input.modality);
-            rows.push(&format!("grid-{i:05}"), &encoded.embedding, &star.labels, &encoded.input.flux)?;
+            let rows = index.rows_mut(encoded.seen.modality);
+            rows.push(&format!("grid-{i:05}"), &encoded.embedding, &star.labels, &encoded.seen.flux)?;
         }
     }
-    let library = IndexSet::new(vec![index]);
+    let library = Library::new(vec![index]);
     let mut figures = Vec::new();
     for modality in [Modality::Lrs, Modality::Xp] {
         figures.extend(recalls(&library, &stars, modality));
     }
-    let reference_stats = reference_stats(&library, &stars);
+    let usual = usual(&library, &stars);
     let mut index = library.into_indices().pop().context("an index")?;
-    index.reference_stats = reference_stats;
+    index.usual = usual;
     Ok(Made { index, figures })
 }
 
 /// How often a star's partner is among the first, all stars of the index searched.
-fn recalls(library: &IndexSet, stars: &[Both], modality: Modality) -> Vec<Figure> {
+fn recalls(library: &Library, stars: &[Both], modality: Modality) -> Vec<Figure> {
     let options = SearchOptions { top: 10, in_other: true, rule: None };
     let (mut first, mut tenth) = (0, 0);
     for row in 0..stars.len() {
@@ -114,39 +114,35 @@ fn recalls(library: &IndexSet, stars: &[Both], modality: Modality) -> Vec<Figure
 }
 
 /// What networks leave and how scores are distributed; `None` of a pair without decoders.
-fn reference_stats(library: &IndexSet, stars: &[Both]) -> Option<ReferenceStats> {
+fn usual(library: &Library, stars: &[Both]) -> Option<Usual> {
     let clean = |star: &&Both| star.snr >= CLEAN_SNR;
-    let difference = |input: &[f32], told: Option<&Vec<f32>>| -> Option<Vec<f32>> {
-        Some(input.iter().zip(told?).map(|(a, b)| a - b).collect())
+    let difference = |seen: &[f32], told: Option<&Vec<f32>>| -> Option<Vec<f32>> {
+        Some(seen.iter().zip(told?).map(|(a, b)| a - b).collect())
     };
     let of =
         |differences: Vec<Option<Vec<f32>>>| differences.into_iter().collect::<Option<Vec<_>>>().map(|d| floor(&d));
-    let lrs = |s: &Both| s.lrs.input.flux.clone();
-    let xp = |s: &Both| s.xp.input.flux.clone();
-    let noise_floors = NoiseFloors {
-        lrs_rebuilt: of(stars
-            .iter()
-            .filter(clean)
-            .map(|s| difference(&lrs(s), s.lrs.reconstruction.as_ref()))
-            .collect())?,
-        xp_rebuilt: of(stars.iter().map(|s| difference(&xp(s), s.xp.reconstruction.as_ref())).collect())?,
-        lrs_from_xp: of(stars.iter().filter(clean).map(|s| difference(&lrs(s), s.xp.translated.as_ref())).collect())?,
-        xp_from_lrs: of(stars.iter().map(|s| difference(&xp(s), s.lrs.translated.as_ref())).collect())?,
+    let lrs = |s: &Both| s.lrs.seen.flux.clone();
+    let xp = |s: &Both| s.xp.seen.flux.clone();
+    let floors = Floors {
+        lrs_rebuilt: of(stars.iter().filter(clean).map(|s| difference(&lrs(s), s.lrs.rebuilt.as_ref())).collect())?,
+        xp_rebuilt: of(stars.iter().map(|s| difference(&xp(s), s.xp.rebuilt.as_ref())).collect())?,
+        lrs_from_xp: of(stars.iter().filter(clean).map(|s| difference(&lrs(s), s.xp.across.as_ref())).collect())?,
+        xp_from_lrs: of(stars.iter().map(|s| difference(&xp(s), s.lrs.across.as_ref())).collect())?,
     };
-    let cross: Vec<f64> = stars.iter().filter_map(|s| s.lrs.cross(&s.xp, &noise_floors)).collect();
-    let reconstruction = |side: fn(&Both) -> &Encoded| {
-        Quantiles::of(&stars.iter().filter_map(|s| side(s).reconstruction_error(&noise_floors)).collect::<Vec<_>>())
+    let cross: Vec<f64> = stars.iter().filter_map(|s| s.lrs.cross(&s.xp, &floors)).collect();
+    let rebuilt = |side: fn(&Both) -> &Encoded| {
+        Quantiles::of(&stars.iter().filter_map(|s| side(s).reconstruction(&floors)).collect::<Vec<_>>())
     };
     let alone = |modality: Modality, side: fn(&Both) -> &Encoded| {
         let values = stars.iter().enumerate();
         let values =
-            values.filter_map(|(i, s)| library.knn_distance(modality, &side(s).embedding, &format!("grid-{i:05}")));
+            values.filter_map(|(i, s)| library.loneliness(modality, &side(s).embedding, &format!("grid-{i:05}")));
         Quantiles::of(&values.collect::<Vec<_>>())
     };
-    Some(ReferenceStats {
+    Some(Usual {
         cross: Quantiles::of(&cross)?,
-        reconstruction: [reconstruction(|s| &s.lrs)?, reconstruction(|s| &s.xp)?],
+        reconstruction: [rebuilt(|s| &s.lrs)?, rebuilt(|s| &s.xp)?],
         neighbour: [alone(Modality::Lrs, |s| &s.lrs)?, alone(Modality::Xp, |s| &s.xp)?],
-        noise_floors,
+        floors,
     })
 }

@@ -7,13 +7,13 @@ use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::extinction::transmission;
-use crate::preprocess::conditioning::normalise;
 use crate::preprocess::grid::{self, C_KMS, FIT_PIXELS, STEP_DEX};
+use crate::preprocess::recipe::normalise;
 use crate::preprocess::resample::{FWHM_OVER_SIGMA, linear};
-use crate::spectrum::{Medium, Meta, Source, Sourced, Spectrum, Survey};
+use crate::spectrum::{Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// A star to be observed: flux at rest on increasing log10 of vacuum wavelength.
-pub struct IntrinsicSpectrum<'a> {
+pub struct Star<'a> {
     /// log10 λ/Å.
     pub log10: &'a [f64],
     /// Flux, any unit.
@@ -24,7 +24,7 @@ pub struct IntrinsicSpectrum<'a> {
 
 /// The circumstances of an observation.
 #[derive(Debug, Clone, Copy)]
-pub struct ObservingConditions {
+pub struct Circumstances {
     /// Radial velocity in the spectrum, km/s.
     pub rv_kms: f64,
     /// Radial velocity that preprocessing takes out, km/s.
@@ -55,34 +55,34 @@ fn fwhm_aa(ends: (f64, f64), wave_aa: f64) -> f64 {
 }
 
 /// Observes a star and normalises it: the model's input, `[1462]`. `None` where the continuum fit fails.
-pub fn observe(star: &IntrinsicSpectrum, how: &ObservingConditions, rng: &mut impl Rng) -> Option<Vec<f32>> {
-    let SimulatedExposure { log10, flux, .. } = expose(star, how, rng);
+pub fn observe(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Option<Vec<f32>> {
+    let Exposure { log10, flux, .. } = expose(star, how, rng);
     let shift = (1.0 + how.assumed_rv_kms / C_KMS).log10();
     let target: Vec<f64> = grid::fit_log10().iter().map(|x| x + shift).collect();
     normalise(&linear(&log10, &flux, &target), how.covered.0..how.covered.1).map(|n| n.norm)
 }
 
 /// Observes a star as a file of LAMOST's would hold it: every pixel, with its error.
-pub fn spectrum(star: &IntrinsicSpectrum, how: &ObservingConditions, rng: &mut impl Rng) -> Option<Spectrum> {
-    let SimulatedExposure { log10, flux, error } = expose(star, how, rng);
+pub fn spectrum(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Option<Spectrum> {
+    let Exposure { log10, flux, error } = expose(star, how, rng);
     let mut meta = Meta::unknown("simulated", "simulation");
     meta.survey = Survey::LamostLrs;
-    meta.medium = Sourced::new(Medium::Vacuum, Source::File);
-    meta.resolving_power = Survey::LamostLrs.resolving_power().map(|r| Sourced::new(r, Source::Survey));
+    meta.medium = Known::new(Medium::Vacuum, Source::File);
+    meta.resolving_power = Survey::LamostLrs.resolving_power().map(|r| Known::new(r, Source::Survey));
     let wave = log10.iter().map(|x| 10f64.powf(*x)).collect();
     let ivar = how.snr.is_finite().then(|| error.iter().map(|e| e.powi(-2)).collect());
     Spectrum::new(meta, wave, flux, ivar, None).ok()
 }
 
 /// What the detector gives.
-struct SimulatedExposure {
+struct Exposure {
     log10: Vec<f64>,
     flux: Vec<f64>,
     /// σ of the flux; 0 without noise.
     error: Vec<f64>,
 }
 
-fn expose(star: &IntrinsicSpectrum, how: &ObservingConditions, rng: &mut impl Rng) -> SimulatedExposure {
+fn expose(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Exposure {
     // The spectrograph's own pixels lie anywhere against the grid's, and a few more are needed at each end.
     let phase: f64 = rng.random();
     let first = grid::fit_log10()[0] - (3.0 + phase) * STEP_DEX + (1.0 + how.assumed_rv_kms / C_KMS).log10();
@@ -120,13 +120,13 @@ fn expose(star: &IntrinsicSpectrum, how: &ObservingConditions, rng: &mut impl Rn
         let i = rng.random_range(0..flux.len());
         flux[i] *= rng.random_range(0.3..2.0);
     }
-    SimulatedExposure { log10: pixels, flux, error }
+    Exposure { log10: pixels, flux, error }
 }
 
 /// The star's flux at the observer's pixels (log10 λ), shifted by a velocity and smeared to the wanted line spread (FWHM in Å
 /// at a wavelength in Å) and rotation.
 pub(super) fn broadened(
-    star: &IntrinsicSpectrum,
+    star: &Star,
     rv_kms: f64,
     broadening_kms: f64,
     fwhm_aa: impl Fn(f64) -> f64,
@@ -165,8 +165,8 @@ pub(super) fn broadened(
         .collect()
 }
 
-/// Conditions as a low-resolution survey meets them, with a radial velocity and the part of it that is taken out.
-pub fn survey_like(rv_kms: f64, assumed_rv_kms: f64, rng: &mut impl Rng) -> ObservingConditions {
+/// Circumstances as a low-resolution survey meets them, with a radial velocity and the part of it that is taken out.
+pub fn survey_like(rv_kms: f64, assumed_rv_kms: f64, rng: &mut impl Rng) -> Circumstances {
     // R from 1500 to 2200 at 4800 Å, and any course between constant R and constant Å.
     let fwhm = 4800.0 / rng.random_range(1500.0..2200.0);
     let course: f64 = rng.random_range(-0.02..0.17);
@@ -178,7 +178,7 @@ pub fn survey_like(rv_kms: f64, assumed_rv_kms: f64, rng: &mut impl Rng) -> Obse
     } else {
         (0, FIT_PIXELS)
     };
-    ObservingConditions {
+    Circumstances {
         rv_kms,
         assumed_rv_kms,
         fwhm_aa: (fwhm * (1.0 - course), fwhm * (1.0 + course)),

@@ -5,9 +5,9 @@ use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::extinction::transmission;
-use super::simulate::{IntrinsicSpectrum, broadened};
-use crate::preprocess::conditioning::ConditionedSpectrum;
-use crate::spectrum::{Medium, Meta, Source, Sourced, Spectrum, Survey};
+use super::simulate::{Star, broadened};
+use crate::preprocess::recipe::Opened;
+use crate::spectrum::{Known, Medium, Meta, Source, Spectrum, Survey};
 
 /// Pixel of DESI's spectra, Å.
 const STEP_AA: f64 = 0.8;
@@ -17,7 +17,7 @@ const RANGE_AA: (f64, f64) = (3903.0, 5700.0);
 
 /// The circumstances of a DESI observation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DesiConditions {
+pub struct DesiCircumstances {
     /// Velocity that preprocessing leaves in the spectrum, km/s.
     pub left_rv_kms: f64,
     /// Line spread, Å FWHM: R 2000 at 3600 Å and 3200 at 5800 Å with 1.8 Å.
@@ -32,9 +32,9 @@ pub struct DesiConditions {
     pub ebv_mag: f64,
 }
 
-/// Conditions as the survey meets them.
-pub fn desi_like(left_rv_kms: f64, ebv_mag: f64, rng: &mut impl Rng) -> DesiConditions {
-    DesiConditions {
+/// Circumstances as the survey meets them.
+pub fn desi_like(left_rv_kms: f64, ebv_mag: f64, rng: &mut impl Rng) -> DesiCircumstances {
+    DesiCircumstances {
         left_rv_kms,
         fwhm_aa: rng.random_range(1.7..1.95),
         broadening_kms: if rng.random_bool(0.85) { rng.random_range(0.0..12.0) } else { rng.random_range(12.0..70.0) },
@@ -45,13 +45,13 @@ pub fn desi_like(left_rv_kms: f64, ebv_mag: f64, rng: &mut impl Rng) -> DesiCond
 }
 
 /// Observes a star and normalises it: the model's input, `[1462]`. `None` where the recipe refuses.
-pub fn observe(star: &IntrinsicSpectrum, how: &DesiConditions, rng: &mut impl Rng) -> Option<Vec<f32>> {
+pub fn observe(star: &Star, how: &DesiCircumstances, rng: &mut impl Rng) -> Option<Vec<f32>> {
     let spectrum = spectrum(star, how, rng)?;
-    Some(ConditionedSpectrum::new(&spectrum).ok()?.normalise_at_rv(0.0).ok()?.norm)
+    Some(Opened::new(&spectrum).ok()?.at_velocity(0.0).ok()?.norm)
 }
 
 /// Observes a star as a file of DESI's would hold it.
-pub fn spectrum(star: &IntrinsicSpectrum, how: &DesiConditions, rng: &mut impl Rng) -> Option<Spectrum> {
+pub fn spectrum(star: &Star, how: &DesiCircumstances, rng: &mut impl Rng) -> Option<Spectrum> {
     let phase: f64 = rng.random();
     let (first, last) = RANGE_AA;
     let count = ((last - first) / STEP_AA) as usize;
@@ -75,8 +75,8 @@ pub fn spectrum(star: &IntrinsicSpectrum, how: &DesiConditions, rng: &mut impl R
     }
     let mut meta = Meta::unknown("simulated", "simulation");
     meta.survey = Survey::Desi;
-    meta.medium = Sourced::new(Medium::Vacuum, Source::File);
-    meta.resolving_power = Some(Sourced::new(4800.0 / how.fwhm_aa, Source::Survey));
+    meta.medium = Known::new(Medium::Vacuum, Source::File);
+    meta.resolving_power = Some(Known::new(4800.0 / how.fwhm_aa, Source::Survey));
     Spectrum::new(meta, wave, flux, ivar, None).ok()
 }
 
@@ -95,12 +95,9 @@ mod tests {
         let (at, sigma, depth) = (5000.0, 0.3, 0.8);
         let flux: Vec<f64> =
             log10.iter().map(|x| 1.0 - depth * (-0.5 * ((10f64.powf(*x) - at) / sigma).powi(2)).exp()).collect();
-        let star = IntrinsicSpectrum {
-            log10: &log10,
-            flux: &flux,
-            sigma_dex: Box::new(move |_| sigma / at / std::f64::consts::LN_10),
-        };
-        let how = DesiConditions {
+        let star =
+            Star { log10: &log10, flux: &flux, sigma_dex: Box::new(move |_| sigma / at / std::f64::consts::LN_10) };
+        let how = DesiCircumstances {
             left_rv_kms: 0.0,
             fwhm_aa: 1.8,
             broadening_kms: 0.0,

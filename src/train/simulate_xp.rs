@@ -13,7 +13,7 @@ use crate::preprocess::xp::{XP_PIXELS, grid_nm, normalise};
 
 /// The circumstances of a Gaia observation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct XpConditions {
+pub struct XpCircumstances {
     /// G, mag; infinitely bright (−∞) for no noise.
     pub g_mag: f64,
     /// Colour excess E(B−V), mag.
@@ -44,9 +44,9 @@ pub fn line_spread_nm(wave_nm: f64) -> f64 {
     low + (high - low) * ((wave_nm - a) / (b - a)).clamp(0.0, 1.0)
 }
 
-/// Conditions as the survey meets them: G 9 to 17.5, and this reddening.
-pub fn gaia_like(ebv_mag: f64, rng: &mut impl Rng) -> XpConditions {
-    XpConditions {
+/// Circumstances as the survey meets them: G 9 to 17.5, and this reddening.
+pub fn gaia_like(ebv_mag: f64, rng: &mut impl Rng) -> XpCircumstances {
+    XpCircumstances {
         g_mag: rng.random_range(9.0..17.5),
         ebv_mag,
         spread: rng.random_range(0.85..1.15),
@@ -61,27 +61,27 @@ pub fn colour_excess(rng: &mut impl Rng) -> f64 {
 
 /// Observes an energy distribution (per wavelength, any unit, on increasing nm): flux over that at 550 nm, `[343]`. `None`
 /// where noise leaves nothing at 550 nm.
-pub fn observe(wave_nm: &[f64], flux: &[f64], how: &XpConditions, rng: &mut impl Rng) -> Option<Vec<f32>> {
+pub fn observe(wave_nm: &[f64], flux: &[f64], how: &XpCircumstances, rng: &mut impl Rng) -> Option<Vec<f32>> {
     let reddened: Vec<f64> = wave_nm.iter().zip(flux).map(|(w, f)| f * transmission(*w, how.ebv_mag)).collect();
     let grid = grid_nm();
-    let mut input: Vec<f64> =
+    let mut seen: Vec<f64> =
         grid.iter().map(|at| smeared(wave_nm, &reddened, *at, how.spread * line_spread_nm(*at))).collect();
-    let level = input.iter().sum::<f64>() / input.len() as f64;
+    let level = seen.iter().sum::<f64>() / seen.len() as f64;
     if how.g_mag.is_finite() {
         let (noise, wiggle) = (correlated(&grid, |w| 0.7 * line_spread_nm(w), rng), correlated(&grid, |_| 25.0, rng));
         for i in 0..XP_PIXELS {
-            let relative = input[i] / level;
+            let relative = seen[i] / level;
             let error = noise_at(grid[i], relative, how.g_mag);
             let blue = 1.0 + 4.0 * ((430.0 - grid[i]) / 94.0).max(0.0).powi(2);
-            input[i] = input[i] * (1.0 + how.wiggle * blue * wiggle[i]) + level * error * noise[i];
+            seen[i] = seen[i] * (1.0 + how.wiggle * blue * wiggle[i]) + level * error * noise[i];
         }
     }
     let floor = 0.05 * level;
-    let at_550 = input[(550 - 336) / 2];
+    let at_550 = seen[(550 - 336) / 2];
     if at_550 < floor {
         return None;
     }
-    normalise(&grid, &input).ok().map(|n| n.iter().map(|v| *v as f32).collect())
+    normalise(&grid, &seen).ok().map(|n| n.iter().map(|v| *v as f32).collect())
 }
 
 /// Error of a sample in units of the mean flux, for a flux `relative` to it.
@@ -134,8 +134,8 @@ mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
-    fn quiet(ebv_mag: f64) -> XpConditions {
-        XpConditions { g_mag: f64::NEG_INFINITY, ebv_mag, spread: 1.0, wiggle: 0.0 }
+    fn quiet(ebv_mag: f64) -> XpCircumstances {
+        XpCircumstances { g_mag: f64::NEG_INFINITY, ebv_mag, spread: 1.0, wiggle: 0.0 }
     }
 
     fn axis() -> Vec<f64> {
@@ -146,8 +146,8 @@ mod tests {
     fn a_narrow_line_is_as_wide_as_the_line_spread() {
         let wave = axis();
         let flux: Vec<f64> = wave.iter().map(|w| if (w - 800.5).abs() < 0.1 { 0.0 } else { 1.0 }).collect();
-        let input = observe(&wave, &flux, &quiet(0.0), &mut ChaCha8Rng::seed_from_u64(1)).expect("a spectrum");
-        let depth = |nm: f64| 1.0 - f64::from(input[((nm - 336.0) / 2.0) as usize]);
+        let seen = observe(&wave, &flux, &quiet(0.0), &mut ChaCha8Rng::seed_from_u64(1)).expect("a spectrum");
+        let depth = |nm: f64| 1.0 - f64::from(seen[((nm - 336.0) / 2.0) as usize]);
         // A line of equivalent width 1 nm under a Gaussian of σ = 7 nm.
         let peak = 1.0 / (7.0 * std::f64::consts::TAU.sqrt());
         assert!((depth(800.0) / peak - 1.0).abs() < 0.02, "{} {peak}", depth(800.0));
@@ -159,14 +159,14 @@ mod tests {
     fn dust_takes_the_blue_and_faint_stars_are_noisy() {
         let (wave, flux) = (axis(), vec![1.0; 700]);
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let input = observe(&wave, &flux, &quiet(0.5), &mut rng).expect("a spectrum");
+        let seen = observe(&wave, &flux, &quiet(0.5), &mut rng).expect("a spectrum");
         // A(445 nm) − A(550 nm) is about E(B−V).
-        let excess = -2.5 * f64::from(input[(445 - 336) / 2]).log10();
+        let excess = -2.5 * f64::from(seen[(445 - 336) / 2]).log10();
         assert!((excess - 0.5).abs() < 0.05, "{excess}");
         let mut scatter = |g_mag: f64| {
-            let how = XpConditions { g_mag, ..quiet(0.0) };
-            let input = observe(&wave, &flux, &how, &mut rng).expect("a spectrum");
-            (input.iter().map(|v| (f64::from(*v) - 1.0).powi(2)).sum::<f64>() / 343.0).sqrt()
+            let how = XpCircumstances { g_mag, ..quiet(0.0) };
+            let seen = observe(&wave, &flux, &how, &mut rng).expect("a spectrum");
+            (seen.iter().map(|v| (f64::from(*v) - 1.0).powi(2)).sum::<f64>() / 343.0).sqrt()
         };
         let (bright, faint) = (scatter(10.0), scatter(17.0));
         assert!(bright < 0.02 && faint > 3.0 * bright && faint < 0.3, "{bright} {faint}");

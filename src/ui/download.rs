@@ -1,4 +1,4 @@
-//! Downloads: saves a file through the browser.
+//! Handing a file to the user.
 
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
@@ -6,18 +6,18 @@ use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
 use super::files::text_of;
 
-/// Saves text as a download.
+/// Saves text under a name in the user's downloads.
 ///
 /// # Errors
-/// The error text of the browser.
+/// What the browser says.
 pub fn save_text(name: &str, mime: &str, text: &str) -> Result<(), String> {
     save_bytes(name, mime, text.as_bytes())
 }
 
-/// Saves bytes as a download.
+/// Saves bytes under a name in the user's downloads.
 ///
 /// # Errors
-/// The error text of the browser.
+/// What the browser says.
 pub fn save_bytes(name: &str, mime: &str, bytes: &[u8]) -> Result<(), String> {
     let save = || -> Result<(), JsValue> {
         let kind = BlobPropertyBag::new();
@@ -31,10 +31,4 @@ pub fn save_bytes(name: &str, mime: &str, bytes: &[u8]) -> Result<(), String> {
         Url::revoke_object_url(&url)
     };
     save().map_err(|e| format!("{name} could not be saved: {}", text_of(&e)))
-}
-
-/// A file name made from an id.
-pub fn file_stem(id: &str) -> String {
-    let stem: String = id.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
-    if stem.is_empty() { "spectrum".into() } else { stem }
 }

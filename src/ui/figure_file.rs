@@ -1,4 +1,4 @@
-//! Saves the figure of a spectrum as SVG, or as PNG at 600 dpi.
+//! The figure of a spectrum as a file: SVG, or PNG at 600 dots an inch.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -7,30 +7,30 @@ use plotters_canvas::CanvasBackend;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
-use super::diagnostics::DiagnosticCurves;
-use super::download::{file_stem, save_bytes, save_text};
+use super::download::{save_bytes, save_text};
 use super::files::text_of;
-use super::row::Row;
-use crate::plot::{Drawable, Scale, SpectrumFigure, Theme};
+use super::reading::Curves;
+use super::spectrum_plot::{file_stem, rv_in_wavelengths};
+use super::state::Row;
+use crate::plot::{Drawing, Scale, SpectrumFigure, Theme};
 use crate::result::SpectrumView;
 
-/// Resolution of the PNG, dots per inch.
-const DPI: f64 = 600.0;
+const DOTS_AN_INCH: f64 = 600.0;
 
-/// Width of a figure in a journal.
+/// Widths that journals print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Width {
-    /// One column, 88 mm.
+    /// One column.
     Single,
-    /// Two columns, 180 mm.
+    /// Two columns.
     Double,
 }
 
 impl Width {
-    /// All widths.
+    /// Both.
     pub const ALL: [Width; 2] = [Width::Single, Width::Double];
 
-    /// Width in mm.
+    /// In millimetres.
     pub fn mm(self) -> f64 {
         match self {
             Width::Single => 88.0,
@@ -38,7 +38,7 @@ impl Width {
         }
     }
 
-    /// Text in the menu, also its value.
+    /// For people and for the form.
     pub fn name(self) -> &'static str {
         match self {
             Width::Single => "88 mm",
@@ -46,21 +46,21 @@ impl Width {
         }
     }
 
-    /// The width with this name; two columns if there is none.
+    /// The width of a name; two columns for any other.
     pub fn from_name(name: &str) -> Width {
         Width::ALL.into_iter().find(|w| w.name() == name).unwrap_or(Width::Double)
     }
 }
 
-/// Saves the figure of a row and returns a status text. `range_aa`: wavelength range, Å; `None` for the range of the
-/// model.
+/// Saves the figure of a row, with what helps to read it, over a range of wavelengths, or the range that the model used, and
+/// says so.
 ///
 /// # Errors
-/// The error text of the browser.
+/// What the browser says.
 pub fn save(
     row: Row,
     view: &SpectrumView,
-    curves: &DiagnosticCurves,
+    curves: &Curves,
     range_aa: Option<(f64, f64)>,
     width: Width,
     is_png: bool,
@@ -68,7 +68,7 @@ pub fn save(
     let wave_range_aa = range_aa.unwrap_or_else(|| SpectrumFigure::model_range(view));
     let figure = SpectrumFigure {
         view,
-        rv_kms: untrack(|| row.rv_in_wavelengths_kms()),
+        rv_kms: untrack(|| rv_in_wavelengths(row)),
         wave_range_aa,
         fit: curves.fit.as_deref(),
         slopes: curves.slopes.as_deref(),
@@ -90,18 +90,17 @@ pub fn save(
 fn png(figure: &SpectrumFigure, width: Width) -> Result<Vec<u8>, String> {
     let failed = |e| format!("The figure could not be drawn: {}", text_of(&e));
     let canvas = document().create_element("canvas").map_err(failed)?;
-    let canvas: HtmlCanvasElement = canvas.dyn_into().map_err(|_| "The browser could not create a canvas.")?;
+    let canvas: HtmlCanvasElement = canvas.dyn_into().map_err(|_| "The browser makes no canvas.")?;
     let (width_px, height_px) = figure.size_px(width.mm());
-    let scale = width.mm() / 25.4 * DPI / width_px;
+    let scale = width.mm() / 25.4 * DOTS_AN_INCH / width_px;
     canvas.set_width((width_px * scale) as u32);
     canvas.set_height((height_px * scale) as u32);
     let context = canvas.get_context("2d").map_err(failed)?.and_then(|c| c.dyn_into::<CanvasRenderingContext2d>().ok());
-    let context = context.ok_or("The browser could not draw on a canvas.")?;
+    let context = context.ok_or("The browser draws on no canvas.")?;
     context.set_fill_style_str("#ffffff");
     context.fill_rect(0.0, 0.0, f64::from(canvas.width()), f64::from(canvas.height()));
     context.set_line_join("bevel");
-    let mut backend =
-        CanvasBackend::with_canvas_object(canvas.clone()).ok_or("The browser could not draw on a canvas.")?;
+    let mut backend = CanvasBackend::with_canvas_object(canvas.clone()).ok_or("The browser draws on no canvas.")?;
     let scale = Scale { units_per_px: scale, text: 1.0 };
     figure
         .figure()
@@ -109,20 +108,20 @@ fn png(figure: &SpectrumFigure, width: Width) -> Result<Vec<u8>, String> {
         .map_err(|e| format!("The figure could not be drawn: {e}"))?;
     let url = canvas.to_data_url().map_err(failed)?;
     let bytes = url.split_once(',').and_then(|(_, data)| BASE64_STANDARD.decode(data).ok());
-    Ok(with_resolution(bytes.ok_or("The browser could not create a PNG of this size.")?))
+    Ok(with_resolution(bytes.ok_or("The browser makes no PNG of this size.")?))
 }
 
-/// The PNG with a `pHYs` chunk after its header, which states the resolution; otherwise journals assume 72 dpi.
+/// The PNG with a `pHYs` chunk after its header: without it a journal's system takes it for a figure a yard wide.
 fn with_resolution(mut png: Vec<u8>) -> Vec<u8> {
-    /// Length of the signature and `IHDR`, the first chunk, bytes.
+    /// Signature and `IHDR`, which is always first.
     const HEADER: usize = 8 + 25;
     if png.len() < HEADER {
         return png;
     }
-    let dots_per_metre = (DPI / 0.0254).round() as u32;
+    let dots_a_metre = (DOTS_AN_INCH / 0.0254).round() as u32;
     let mut chunk = b"pHYs".to_vec();
-    chunk.extend(dots_per_metre.to_be_bytes());
-    chunk.extend(dots_per_metre.to_be_bytes());
+    chunk.extend(dots_a_metre.to_be_bytes());
+    chunk.extend(dots_a_metre.to_be_bytes());
     chunk.push(1);
     let mut crc = flate2::Crc::new();
     crc.update(&chunk);

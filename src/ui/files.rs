@@ -1,66 +1,66 @@
-//! Files from a drop, a picker or the samples.
+//! From a drop, a picker or the samples to a list of files.
 
 use js_sys::{Array, Function, Promise};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{DataTransfer, File, FileList, FileSystemDirectoryEntry, FileSystemEntry, FileSystemFileEntry};
 
-/// A file and its path relative to the dropped folder.
+/// A file and its path below what was dropped.
 #[derive(Debug, Clone)]
 pub struct NamedFile {
     /// Path, with `/` between folders.
     pub path: String,
-    /// The file; its content is not read yet.
+    /// Its content, not yet read.
     pub file: File,
 }
 
 impl NamedFile {
-    /// True if the name ends in `.specola`. Reading the content of ten thousand files to find session files would be
-    /// slow.
+    /// True when its name is that of a session file. Whether it is one its content says; but to look into each of ten
+    /// thousand files for it would keep them waiting.
     pub fn may_be_session(&self) -> bool {
         self.path.ends_with(".specola")
     }
 }
 
 impl NamedFile {
-    /// True if the name ends in `.json`, as configuration files of checkpoints do.
-    pub fn may_be_network_config(&self) -> bool {
+    /// True when its name is that of a file that goes with checkpoints.
+    pub fn may_go_with_networks(&self) -> bool {
         self.path.to_lowercase().ends_with(".json")
     }
 }
 
-/// Reads the content of a file.
+/// The content of a file.
 ///
 /// # Errors
-/// The error text of the browser.
+/// What the browser says.
 pub async fn bytes_of(file: &File) -> Result<Vec<u8>, String> {
-    let buffer = JsFuture::from(file.array_buffer())
-        .await
-        .map_err(|e| format!("the file could not be read: {}", text_of(&e)))?;
+    let buffer =
+        JsFuture::from(file.array_buffer()).await.map_err(|e| format!("it could not be read: {}", text_of(&e)))?;
     Ok(js_sys::Uint8Array::new(&buffer).to_vec())
 }
 
-/// Dropped items, copied during the drop event: the browser empties the list afterwards.
-pub struct DroppedItems {
+/// What a drop holds, taken while its event lasts: afterwards the browser empties it.
+pub struct Dropped {
     entries: Vec<FileSystemEntry>,
     plain: Vec<NamedFile>,
 }
 
-impl DroppedItems {
-    /// Copies the items of a drop event.
-    pub fn from_event(transfer: &DataTransfer) -> Self {
+impl Dropped {
+    /// Takes what was dropped.
+    pub fn take(transfer: &DataTransfer) -> Self {
         let items = transfer.items();
         let items: Vec<_> = (0..items.length()).filter_map(|i| items.get(i)).filter(|i| i.kind() == "file").collect();
         let entries: Vec<_> = items.iter().filter_map(|item| item.webkit_get_as_entry().ok().flatten()).collect();
-        // Some browsers and tests drop files without entries.
+        // A browser, or a test, that makes files without entries.
         let plain = if entries.is_empty() { from_list(transfer.files()) } else { Vec::new() };
         Self { entries, plain }
     }
 
-    /// Lists all files in the dropped folders, sorted by path, without hidden and system files.
+    /// Walks the folders and lists every file, in the order of their paths. Files and folders whose names begin with a
+    /// dot are the system's own and left out.
     ///
     /// # Errors
-    /// The path that could not be read and the error text of the browser.
+    /// The folder that could not be read and what the browser says.
     pub async fn files(self) -> Result<Vec<NamedFile>, String> {
         let mut found = self.plain;
         let mut open = self.entries;
@@ -70,12 +70,12 @@ impl DroppedItems {
                 continue;
             }
             let failed = |e: JsValue| format!("{path} could not be read: {}", text_of(&e));
-            // `dyn_into` fails here: Chromium does not expose these classes on the window.
+            // Asked, not cast: Chromium gives these classes no name in the window to compare with.
             if entry.is_directory() {
                 open.extend(entries_of(entry.unchecked_ref()).await.map_err(failed)?);
             } else if entry.is_file() {
                 let entry: &FileSystemFileEntry = entry.unchecked_ref();
-                let file = await_callbacks(|done, fail| entry.file_with_callback_and_callback(done, fail)).await;
+                let file = callback(|done, fail| entry.file_with_callback_and_callback(done, fail)).await;
                 found.push(NamedFile { file: file.map_err(failed)?.unchecked_into(), path });
             }
         }
@@ -84,13 +84,13 @@ impl DroppedItems {
     }
 }
 
-/// Files of a file picker, sorted by path.
+/// The files of a picker.
 pub fn from_list(list: Option<FileList>) -> Vec<NamedFile> {
     let Some(list) = list else { return Vec::new() };
     let files = (0..list.length()).filter_map(|i| list.get(i));
     let mut found: Vec<_> = files
         .map(|file| {
-            // web-sys has no binding for `webkitRelativePath`.
+            // web-sys does not know this attribute of files from a folder picker.
             let path = js_sys::Reflect::get(&file, &"webkitRelativePath".into()).ok().and_then(|v| v.as_string());
             NamedFile { path: path.filter(|p| !p.is_empty()).unwrap_or_else(|| file.name()), file }
         })
@@ -100,22 +100,22 @@ pub fn from_list(list: Option<FileList>) -> Vec<NamedFile> {
     found
 }
 
-/// A file made from bytes, treated like a dropped file.
+/// A file made of bytes, as if it had been dropped.
 ///
 /// # Errors
-/// The error text of the browser.
+/// What the browser says.
 pub fn from_bytes(path: &str, bytes: &[u8]) -> Result<NamedFile, String> {
     let parts = Array::of1(&js_sys::Uint8Array::from(bytes));
     let file = File::new_with_u8_array_sequence(&parts, path).map_err(|e| text_of(&e))?;
     Ok(NamedFile { path: path.to_owned(), file })
 }
 
-/// All entries of a folder. `readEntries` returns at most 100 entries per call and an empty list at the end.
+/// All entries of a folder. A reader gives at most a hundred at a time and an empty list at the end.
 async fn entries_of(folder: &FileSystemDirectoryEntry) -> Result<Vec<FileSystemEntry>, JsValue> {
     let reader = folder.create_reader();
     let mut all = Vec::new();
     loop {
-        let batch = await_callbacks(|done, fail| reader.read_entries_with_callback_and_callback(done, fail)).await?;
+        let batch = callback(|done, fail| reader.read_entries_with_callback_and_callback(done, fail)).await?;
         let batch: Array = batch.dyn_into()?;
         if batch.length() == 0 {
             return Ok(all);
@@ -124,34 +124,34 @@ async fn entries_of(folder: &FileSystemDirectoryEntry) -> Result<Vec<FileSystemE
     }
 }
 
-/// Awaits a function that takes a success callback and a failure callback.
-async fn await_callbacks<R: IntoJsResult>(start: impl Fn(&Function, &Function) -> R) -> Result<JsValue, JsValue> {
+/// Awaits a function that takes a callback for success and one for failure.
+async fn callback<R: Outcome>(start: impl Fn(&Function, &Function) -> R) -> Result<JsValue, JsValue> {
     let mut run = |done: Function, fail: Function| {
-        if let Err(error) = start(&done, &fail).into_js_result() {
+        if let Err(error) = start(&done, &fail).outcome() {
             let _ = fail.call1(&JsValue::NULL, &error);
         }
     };
     JsFuture::from(Promise::new(&mut run)).await
 }
 
-/// Common result type: some browser functions return a `Result`, others fail only through the callback.
-trait IntoJsResult {
-    fn into_js_result(self) -> Result<(), JsValue>;
+/// Some of the browser's functions can fail at once, others only later.
+trait Outcome {
+    fn outcome(self) -> Result<(), JsValue>;
 }
 
-impl IntoJsResult for () {
-    fn into_js_result(self) -> Result<(), JsValue> {
+impl Outcome for () {
+    fn outcome(self) -> Result<(), JsValue> {
         Ok(())
     }
 }
 
-impl IntoJsResult for Result<(), JsValue> {
-    fn into_js_result(self) -> Result<(), JsValue> {
+impl Outcome for Result<(), JsValue> {
+    fn outcome(self) -> Result<(), JsValue> {
         self
     }
 }
 
-/// The message of a JavaScript error.
+/// A browser's error as text.
 pub fn text_of(error: &JsValue) -> String {
     let message = js_sys::Reflect::get(error, &"message".into()).ok().and_then(|m| m.as_string());
     message.or_else(|| error.as_string()).unwrap_or_else(|| format!("{error:?}"))

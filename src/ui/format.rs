@@ -1,6 +1,6 @@
-//! Formats numbers and texts for the page.
+//! Numbers as the page shows them.
 
-use crate::result::{Estimate, LabelAccuracy, Snr};
+use crate::result::{Estimate, Measure, Snr};
 use crate::spectrum::Source;
 
 /// Value and error for the page: `("−0.43", "0.05")`.
@@ -8,9 +8,9 @@ pub fn estimate(estimate: &Estimate) -> (String, String) {
     estimate.text('\u{2212}')
 }
 
-/// A catalogue value and its difference from the prediction: `("5777 ± 80", "Δ −23, 0.2 σ")`. The error of the
-/// prediction sets the decimals.
-pub fn catalogue_comparison(known: &Estimate, predicted: &Estimate) -> (String, String) {
+/// What a catalogue says beside a prediction, and how far apart they are: `("5777 ± 80", "Δ −23, 0.2 σ")`. The prediction's
+/// error decides the decimals.
+pub fn beside(known: &Estimate, predicted: &Estimate) -> (String, String) {
     let at = |value: f64| Estimate { value, ..*predicted }.text('\u{2212}').0;
     let has_error = known.error.is_finite() && known.error > 0.0;
     let value = if has_error { format!("{} ± {}", at(known.value), at(known.error)) } else { at(known.value) };
@@ -20,15 +20,15 @@ pub fn catalogue_comparison(known: &Estimate, predicted: &Estimate) -> (String, 
     (value, format!("Δ {sign}{}, {:.1} σ", at(difference), (difference / error).abs()))
 }
 
-/// Measured accuracy of a label: `σ 110 K, N 414`, or `σ 150 K, simulated`.
-pub fn accuracy_short(m: &LabelAccuracy) -> String {
+/// How good a label was measured to be, in short: `σ 110 K, N 414`, or `σ 150 K, simulated`.
+pub fn measure_short(m: &Measure) -> String {
     let d = if m.sigma >= 10.0 { 0 } else { 2 };
     let unit = if m.label.unit().is_empty() { String::new() } else { format!(" {}", m.label.unit()) };
     let stars = if m.is_simulated { "simulated".into() } else { format!("N {}", m.n) };
     format!("σ {:.d$}{unit}, {stars}", m.sigma)
 }
 
-/// S/N; a tilde marks an estimate.
+/// S/N for the page; a tilde says that it was estimated.
 pub fn snr(snr: Option<Snr>) -> String {
     match snr {
         Some(snr) if snr.source == Source::Estimated => format!("~{:.0}", snr.value),
@@ -37,20 +37,20 @@ pub fn snr(snr: Option<Snr>) -> String {
     }
 }
 
-/// Text of the engine with minus signs in place of `-` before a number.
+/// Text of the engine with typographic minus signs, where a `-` is one: before a digit, at the start of a word.
 pub fn prose(text: &str) -> String {
-    let mut previous = ' ';
+    let mut before = ' ';
     let mut rest = text.chars().peekable();
     let mut out = String::with_capacity(text.len() + 4);
     while let Some(c) = rest.next() {
-        let is_minus = c == '-' && matches!(previous, ' ' | '(' | '±') && rest.peek().is_some_and(char::is_ascii_digit);
+        let is_minus = c == '-' && matches!(before, ' ' | '(' | '±') && rest.peek().is_some_and(char::is_ascii_digit);
         out.push(if is_minus { '\u{2212}' } else { c });
-        previous = c;
+        before = c;
     }
     out
 }
 
-/// A signed label difference with two digits: `−0.012 dex`.
+/// A change of a label, signed, to two digits: `−0.012 dex`.
 pub fn slope(value: f64, unit: &str) -> String {
     let digits = if value.abs() > 0.0 { (1 - value.abs().log10().floor() as i32).clamp(0, 5) as usize } else { 0 };
     format!("{value:+.digits$} {unit}").trim_end().replace('-', "\u{2212}")
@@ -65,12 +65,12 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
-/// A count with its noun: `1 spectrum`, `3 spectra`.
+/// A whole number with its noun: `1 spectrum`, `3 spectra`.
 pub fn count(n: usize, one: &str, many: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
 }
 
-/// A flux: decimal from 0.01 to 10⁵, else in scientific notation.
+/// A flux: plain where that is short, else with a power of ten.
 pub fn flux(value: f32) -> String {
     let size = value.abs();
     let text = if value == 0.0 || (0.01..1e5).contains(&size) {
@@ -82,7 +82,7 @@ pub fn flux(value: f32) -> String {
     text.replace('-', "\u{2212}")
 }
 
-/// A flux and its error: the error has two digits if both are decimal.
+/// A flux and its error: two digits of the error where both are plain.
 pub fn flux_with_error(value: f32, error: f32) -> (String, String) {
     let is_plain = |v: f32| (0.01..1e5).contains(&v.abs());
     if !is_plain(value) || !is_plain(error) {

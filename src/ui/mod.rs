@@ -1,75 +1,73 @@
-//! The page: Leptos components, one file per panel, over the signals of [`context`].
+//! The page: Leptos components, one panel a file, over the signals of [`state::State`].
 //!
-//! The page holds no tensors and reads no spectra: it sends files to the engine ([`engine_link`]) and shows the
-//! results. It is a small program of its own, so that it renders before the engine is downloaded.
+//! The page holds no tensor and reads no spectrum: it hands files to the engine ([`engine_link`]) and shows what comes
+//! back. It is its own small program, so that it paints before the engine has arrived.
 
-mod actions;
+mod arrange;
 mod assumptions;
 mod autosave;
 mod chart_canvas;
 mod columns;
-mod context;
+mod curves;
 mod detail;
-mod diagnostics;
 mod download;
 mod drop_zone;
 mod engine_link;
-mod events;
-mod export;
 mod figure_file;
 mod files;
 mod filter_bar;
-mod finetune;
-mod flag_chip;
 mod format;
+mod gpu;
 mod grid;
-mod imported_rows;
+mod kept;
+mod kept_models;
 mod keys;
 mod label_tables;
-mod magnifier;
+mod ledger;
+mod lens;
+mod likes;
 mod model_card;
+mod networks;
 mod offline;
+mod order;
 mod parameters;
 mod plot_canvas;
-mod processing_history;
-mod restore;
+mod reading;
+mod receive;
 mod row;
 mod samp;
 mod samples;
-mod similarity;
 mod skipped;
-mod specclip;
 mod spectrum_plot;
+mod state;
 mod status;
-mod stored_models;
 mod table;
 mod table_row;
-mod table_sort;
+mod take_away;
+mod teach;
 mod theme;
 mod welcome;
 
 use leptos::prelude::*;
 
-use actions::Actions;
+use autosave::RestoreQuestion;
 use columns::ColumnsDialog;
 use detail::Detail;
 use drop_zone::DropZone;
-use engine_link::Handlers;
-use finetune::FinetunePanel;
-use imported_rows::Origins;
+use kept::Origins;
 use keys::{KeyHelp, listen};
 use label_tables::LabelTables;
+use likes::LikesPanel;
+use networks::NetworksPanel;
 use offline::UpdateNotice;
-use restore::RestoreQuestion;
-use samp::Samp;
-use similarity::SimilarityPanel;
 use skipped::SkippedList;
-use specclip::SpecClipPanel;
+use state::State;
 use status::{Header, Notices, ProgressBar};
 use table::Table;
+use teach::TeachPanel;
 use welcome::Welcome;
 
-/// Replaces the placeholder of `index.html` with the page.
+/// Puts the page in the place of what `index.html` shows while it loads.
 pub fn start() {
     console_error_panic_hook::set_once();
     if let Some(placeholder) = document().get_element_by_id("placeholder") {
@@ -81,31 +79,24 @@ pub fn start() {
 /// The whole page.
 #[component]
 fn App() -> impl IntoView {
-    let actions = Actions::new();
-    actions.provide();
-    actions.engine.start(Handlers {
-        on_event: Box::new(move |generation, event| events::apply(actions, generation, event)),
-        on_loss: Box::new(move || actions.handle_engine_loss()),
-    });
-    let samp = Samp::new();
-    provide_context(samp);
+    let state = State::start();
+    provide_context(state);
     theme::provide();
-    offline::provide(actions.engine);
-    samples::provide(actions);
+    offline::provide(state);
+    samples::provide(state);
     plot_canvas::ChosenRange::provide();
     let help = RwSignal::new(false);
-    listen(actions, help);
-    imported_rows::listen(actions);
-    actions.check_saved();
-    samp::send_selected_positions(samp, actions.rows);
-    samp::unregister_on_leave(samp);
-    let Actions { rows, jobs, labels, specclip, finetune, .. } = actions;
+    listen(state, help);
+    kept::listen(state);
+    autosave::look(state);
+    samp::follow(state);
+    samp::sign_off(state);
     let is_empty = move || {
-        rows.all.with(Vec::is_empty)
-            && jobs.skipped.with(Vec::is_empty)
-            && labels.tables.with(Vec::is_empty)
-            && specclip.report.with(Option::is_none)
-            && finetune.active_adapter.with(Option::is_none)
+        state.rows.with(Vec::is_empty)
+            && state.skipped.with(Vec::is_empty)
+            && state.tables.with(Vec::is_empty)
+            && state.networks.with(Option::is_none)
+            && state.teach.in_use.with(Option::is_none)
     };
     view! {
         <Header/>
@@ -116,17 +107,17 @@ fn App() -> impl IntoView {
             <Origins/>
             <DropZone large=Signal::derive(is_empty)/>
             <ProgressBar/>
-            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <SimilarityPanel/> <FinetunePanel/> <LabelTables/> <SpecClipPanel/> <SkippedList/> }>
+            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <LikesPanel/> <TeachPanel/> <LabelTables/> <NetworksPanel/> <SkippedList/> }>
                 <Welcome/>
             </Show>
         </main>
         <footer>
             <p>
                 "Specola " {env!("CARGO_PKG_VERSION")}
-                " · free software, MIT or Apache 2.0 · vacuum wavelengths in ångström · errors are 1\u{2009}σ"
+                " · free software, MIT or Apache 2.0 · wavelengths in vacuum ångström, errors are 1 σ"
             </p>
-            <button class="quiet" data-testid="clear-local-data" on:click=move |_| actions.clear_local_data()>"Clear local data"</button>
-            <button class="quiet" on:click=move |_| help.set(true)>"Keyboard shortcuts " <kbd>"?"</kbd></button>
+            <button class="quiet" data-testid="forget" on:click=move |_| autosave::forget(state)>"Forget everything"</button>
+            <button class="quiet" on:click=move |_| help.set(true)>"Keys " <kbd>"?"</kbd></button>
         </footer>
         <ColumnsDialog/>
         <KeyHelp open=help/>

@@ -1,78 +1,53 @@
-//! A row of the table: its key, the spectrum's metadata and the state of its prediction.
+//! A row of the table: where it stands, what was read, and how far its answer is.
 
 use std::sync::Arc;
 
-use leptos::prelude::{Get, GetUntracked, RwSignal, With};
+use leptos::prelude::RwSignal;
 
-use crate::engine::protocol::{Assumptions, SpectrumId};
-use crate::result::{Label, Prediction, Summary};
-use crate::share::{self, Record};
-use crate::spectrum::Frame;
+use crate::engine::{Assumptions, SpectrumId};
+use crate::result::{Prediction, Summary};
 
-/// Generation of imported rows, which no engine has read.
-pub const IMPORTED_GENERATION: u32 = u32::MAX;
-
-/// Key of a spectrum on the page. A restarted engine numbers spectra from 0 again, so the number alone is not unique.
+/// A spectrum's place on the page: the engine counts anew after a restart, so its number alone is not unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowKey {
-    /// Number of engine restarts before the spectrum was read.
-    pub generation: u32,
-    /// The engine's number of the spectrum.
+    /// How many engines there were before the one that found it.
+    pub epoch: u32,
+    /// The engine's number of it.
     pub id: SpectrumId,
 }
 
-/// State of a spectrum's prediction.
+/// How far a spectrum's answer is.
 #[derive(Debug, Clone, PartialEq)]
-pub enum PredictionStatus {
-    /// The spectrum is read and waits for the network.
-    Pending,
-    /// The network predicted the labels.
+pub enum Answer {
+    /// Read, waiting for the network.
+    Waiting,
+    /// The network answered.
     Predicted(Arc<Prediction>),
-    /// No network can predict from it. Holds the reason.
+    /// No network can answer, and why.
     Refused(String),
-    /// The engine stopped before the prediction.
+    /// The engine stopped before it answered.
     Lost,
 }
 
-impl PredictionStatus {
+impl Answer {
     /// The prediction, if there is one.
     pub fn prediction(&self) -> Option<&Prediction> {
         match self {
-            PredictionStatus::Predicted(prediction) => Some(prediction),
+            Answer::Predicted(prediction) => Some(prediction),
             _ => None,
         }
     }
 }
 
-/// One row of the table. The row itself never changes; its contents are signals, so that only its own cells redraw.
+/// One row of the table. The row itself never changes; what it shows are signals, so that only its own cells redraw.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// Its key.
+    /// Its place.
     pub key: RowKey,
-    /// The file, the metadata and the wavelength range.
+    /// What was read.
     pub summary: RwSignal<Arc<Summary>>,
-    /// State of the prediction.
-    pub status: RwSignal<PredictionStatus>,
-    /// The user's assumptions about it.
+    /// What was answered.
+    pub answer: RwSignal<Answer>,
+    /// What the user said about it.
     pub assumptions: RwSignal<Assumptions>,
-}
-
-impl Row {
-    /// The radial velocity by which the file's wavelengths are shifted, km/s.
-    pub fn rv_in_wavelengths_kms(&self) -> f64 {
-        if self.summary.get().meta.frame.value == Frame::Rest {
-            return 0.0;
-        }
-        self.status.with(|status| status.prediction().and_then(|p| p.get(Label::Rv)).map_or(0.0, |rv| rv.value))
-    }
-
-    /// The row as a record for files and links.
-    pub fn record(&self) -> Record {
-        let outcome = match self.status.get_untracked() {
-            PredictionStatus::Predicted(prediction) => share::Outcome::Predicted((*prediction).clone()),
-            PredictionStatus::Refused(why) => share::Outcome::Refused(why),
-            PredictionStatus::Pending | PredictionStatus::Lost => share::Outcome::Pending,
-        };
-        Record { summary: (*self.summary.get_untracked()).clone(), outcome, snr: None }
-    }
 }

@@ -1,13 +1,13 @@
 // Engines of this machine outside of a browser, one process each.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { GpuClient } from "./remote.js";
+import { Remote } from "./remote.js";
 
 /** The engine that a program is, with so many threads. */
 async function inProcess(program, args, threads) {
   const env = { ...process.env, RAYON_NUM_THREADS: String(threads), OMP_NUM_THREADS: String(threads) };
   const child = spawn(program, args, { env, stdio: ["pipe", "pipe", "inherit"] });
-  const remote = new GpuClient((line) => child.stdin.write(`${line}\n`), () => child.kill());
+  const remote = new Remote((line) => child.stdin.write(`${line}\n`), () => child.kill());
   createInterface({ input: child.stdout }).on("line", (line) => remote.hear(line));
   child.on("error", (error) => remote.die(`${program}: ${error.message}`));
   child.on("exit", (code) => remote.die(`${program} ended with status ${code}`));

@@ -1,5 +1,5 @@
-// The measured networks, as lists of arrays with PyTorch's names and shapes (docs/model-spec.md §2.1 and §4), and the
-// one step before the encoder for which the other engines have no operator.
+// The networks that are measured, as lists of arrays with PyTorch's names and shapes (MODEL_SPEC §2.1 and §4 in the words
+// of src/nn), and the one step before the encoder that its peers have no operator for.
 import { weights } from "./numbers.js";
 
 export const PIXELS = 1462;

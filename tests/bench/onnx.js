@@ -113,8 +113,8 @@ export function encoder({ size, batch }) {
     const q = graph.op("Mul", [turn(dense(a, `${at}.attention.q_proj`, width, width), [0, 2, 1, 3]), scale]);
     const [k, v] = graph.op("Split", [dense(a, `${at}.attention.kv_proj`, width, 2 * width)], { axis: 2, num_outputs: 2 }, 2);
     const share = graph.op("Softmax", [graph.op("MatMul", [q, turn(k, [0, 2, 3, 1])])], { axis: -1 });
-    const input_ = graph.op("Transpose", [graph.op("MatMul", [share, turn(v, [0, 2, 1, 3])])], { perm: [0, 2, 1, 3] });
-    h = graph.op("Add", [h, dense(graph.op("Reshape", [input_, joined]), `${at}.attention.out_proj`, width, width)]);
+    const seen = graph.op("Transpose", [graph.op("MatMul", [share, turn(v, [0, 2, 1, 3])])], { perm: [0, 2, 1, 3] });
+    h = graph.op("Add", [h, dense(graph.op("Reshape", [seen, joined]), `${at}.attention.out_proj`, width, width)]);
     const inner = graph.op("Gelu", [dense(norm(h, `${at}.ln2`), `${at}.mlp.0`, width, 4 * width)]);
     h = graph.op("Add", [h, dense(inner, `${at}.mlp.2`, 4 * width, width)]);
   }

@@ -4,7 +4,7 @@
  * Asks one question after the other. `post` sends a line; the answers are given to `hear`, in the order of the questions.
  * An answer that carries an error fails its question; so does the end of the engine.
  */
-export class GpuClient {
+export class Remote {
   #waiting = [];
   #dead = null;
 
@@ -42,7 +42,7 @@ export class GpuClient {
 /** An engine in a worker of this page; the worker posts a first line when it listens. */
 export async function inWorker(url, options) {
   const worker = new Worker(url, options);
-  const remote = new GpuClient((line) => worker.postMessage(line), () => worker.terminate());
+  const remote = new Remote((line) => worker.postMessage(line), () => worker.terminate());
   const listening = new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => {
       worker.onmessage = (event) => remote.hear(event.data);

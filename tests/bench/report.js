@@ -1,4 +1,4 @@
-// Results as text: the table of targets for a terminal, and the tables of docs/benchmarks.md.
+// Results as text: the table of bars for a terminal, and the README's tables.
 import { judge } from "./bars.js";
 
 /** Three digits of a number, or two below one. */
@@ -14,7 +14,7 @@ export function barLines(rows) {
   return judge(rows).map(({ line, what, least, most, value, spread, isKept }) => {
     const bar = least === undefined ? `≤ ${most}` : `≥ ${least}`;
     const found = value === undefined ? "not measured" : `${ratio(value)} (${spread.map(ratio).join("–")})`;
-    const verdict = value === undefined ? "–" : isKept ? "met" : "MISSED";
+    const verdict = value === undefined ? "–" : isKept ? "kept" : "MISSED";
     return `${line}  ${verdict.padEnd(6)}  ${found.padStart(24)}  ${bar.padStart(6)}  ${what}`;
   });
 }
@@ -39,26 +39,26 @@ function table(rows) {
 /** Drawn by engine/figures.rs. */
 const FIGURES = ["spectra", "labels", "index"];
 
-/** The text of docs/benchmarks.md between its two marks. */
-export function tables(rows, { date, machine, browser }) {
+/** What stands in the README between its two marks. */
+export function readme(rows, { date, machine, browser }) {
   const timed = rows.filter((row) => row.median_ms > 0);
   const isNative = ({ engine }) => ["specola-native", "pytorch-cpu"].includes(engine);
   const isLimit = ({ engine }) => engine === "core";
   const bars = judge(rows).filter(({ value }) => value !== undefined).map(({ line, what, least, most, value, spread, isKept }) => {
     const bar = least === undefined ? `≤ ${most}` : `≥ ${least}`;
-    return `| ${line} | ${what} | ${ratio(value)} (${spread.map(ratio).join("–")}) | ${bar} | ${isKept ? "met" : "missed"} |`;
+    return `| ${line} | ${what} | ${ratio(value)} (${spread.map(ratio).join("–")}) | ${bar} | ${isKept ? "kept" : "missed"} |`;
   });
   const limits = timed.filter(isLimit).map((row) => {
     const [rate, unit] = [1e3 / row.median_ms, row.case.endsWith("bandwidth") ? "GB/s" : "GFLOP/s"];
     return `${row.case.replace("limit-", "")} ${ratio(rate)} ${unit}`;
   });
   return [
-    `Measured on ${date}, ${machine}, ${browser}; \`cargo xtask bench --write\` measures it again.${limits.length ? ` The core in WebAssembly: ${limits.join(", ")}.` : ""}`,
+    `Measured on ${date}, ${machine}, ${browser}; \`cargo xtask bench\` measures it anew.${limits.length ? ` The core in WebAssembly: ${limits.join(", ")}.` : ""}`,
     "", "In the browser:", "", table(timed.filter((row) => !isNative(row) && !isLimit(row))),
     "", "Natively:", "", table(timed.filter(isNative)),
-    "", "Targets. A ratio is one of medians; the brackets give its smallest and largest value for the spread of the timings:", "",
-    "| group | quantity | measured | target | |", "|---|---|--:|--:|---|", ...bars,
-    "", `Growth with the number of ${FIGURES.map((what) => `[${what}](figures/time-${what}.svg)`).join(", ")}.`,
+    "", "Ratios, of medians, with the least and the most that the timings allow:", "",
+    "| | | measured | asked for | |", "|---|---|--:|--:|---|", ...bars,
+    "", `Growth with the number of ${FIGURES.map((what) => `[${what}](models/figures/time-${what}.svg)`).join(", ")}.`,
   ].join("\n");
 }
 
@@ -67,6 +67,6 @@ const MARKS = ["<!-- bench: begin -->", "<!-- bench: end -->"];
 /** A text with what stands between the two marks replaced. */
 export function between(text, inside) {
   const [begin, end] = MARKS.map((mark) => text.indexOf(mark));
-  if (begin < 0 || end < begin) throw new Error(`the file has no ${MARKS.join(" … ")}`);
+  if (begin < 0 || end < begin) throw new Error(`the README has no ${MARKS.join(" … ")}`);
   return `${text.slice(0, begin)}${MARKS[0]}\n\n${inside}\n\n${text.slice(end)}`;
 }

@@ -1,18 +1,18 @@
-// Measures everything. `node run.js URL-OF-BENCH.HTML [--only CASE-PREFIX] [--json FILE] [--write FILE] [--check] [--once]`
+// Measures everything. `node run.js URL-OF-BENCH.HTML [--only CASE-PREFIX] [--json FILE] [--readme FILE] [--check] [--once]`
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
 import { judge } from "./bars.js";
 import { nativeEngines } from "./native.js";
-import { barLines, between, tables, time } from "./report.js";
+import { barLines, between, readme, time } from "./report.js";
 import { run } from "./suite.js";
 import { visits } from "./visits.js";
 
 const text = { type: "string" };
 const flag = { type: "boolean" };
 const { values, positionals: [url] } = parseArgs({
-  allowPositionals: true, options: { only: text, json: text, write: text, check: flag, once: flag },
+  allowPositionals: true, options: { only: text, json: text, readme: text, check: flag, once: flag },
 });
 const { only = "", once = false } = values;
 
@@ -52,10 +52,10 @@ rows.push(...await visits({ only, once, say, found }));
 
 console.log(`\n${barLines(rows).join("\n")}\n\nMeasured in ${((Date.now() - began) / 1000).toFixed(0)} s.`);
 if (values.json) writeFileSync(values.json, `${JSON.stringify(rows, null, 1)}\n`);
-if (values.write) {
+if (values.readme) {
   const machine = `${cpus().length} cores of ${cpus()[0].model}`;
   const facts = { date: new Date().toISOString().slice(0, 10), machine, browser: `Chromium ${version}` };
-  writeFileSync(values.write, between(readFileSync(values.write, "utf8"), tables(rows, facts)));
+  writeFileSync(values.readme, between(readFileSync(values.readme, "utf8"), readme(rows, facts)));
 }
 const failed = rows.filter(({ error }) => error);
 // In a whole run a bar that could not be measured is missed too.

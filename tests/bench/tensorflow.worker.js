@@ -63,8 +63,8 @@ importScripts(`./peers/tfjs/tf-backend-${backend}.es2017.min.js`);
         const q = tf.mul(split(apply(a, block.q)), 1 / depth);
         const [k, v] = tf.split(apply(a, block.kv), 2, 1);
         const share = tf.softmax(tf.matMul(q, split(k), false, true));
-        const input_ = tf.reshape(tf.transpose(tf.matMul(share, split(v)), [0, 2, 1, 3]), [batch * count, width]);
-        h = tf.add(h, apply(input_, block.out));
+        const seen = tf.reshape(tf.transpose(tf.matMul(share, split(v)), [0, 2, 1, 3]), [batch * count, width]);
+        h = tf.add(h, apply(seen, block.out));
         h = tf.add(h, apply(gelu(apply(block.ln2(h), block.up)), block.down));
       }
       return tf.mean(tf.reshape(final(h), [batch, count, width]), 1);

@@ -75,8 +75,8 @@ class Attention(nn.Module):
         batch, tokens, width = x.shape
         depth = width // self.heads
         q, k, v = (t.view(batch, tokens, self.heads, depth).transpose(1, 2) for t in (self.q_proj(x), *self.kv_proj(x).chunk(2, -1)))
-        input_ = F.scaled_dot_product_attention(q, k, v, scale=1 / depth)
-        return self.out_proj(input_.transpose(1, 2).reshape(batch, tokens, width))
+        seen = F.scaled_dot_product_attention(q, k, v, scale=1 / depth)
+        return self.out_proj(seen.transpose(1, 2).reshape(batch, tokens, width))
 
 
 class Block(nn.Module):
@@ -116,7 +116,7 @@ class Encoder(nn.Module):
         return self.final_layernorm(h).mean(1)
 
 
-class InferenceModel:
+class Answering:
     def __init__(self, case):
         first, batch = case.get("first", 0), case["batch"]
         if case["kind"] == "mlp":
@@ -178,7 +178,7 @@ def main():
                     answer["version"] = torch.__version__
                 case "open":
                     job = None
-                    job = (Training if question["case"]["kind"] == "train" else InferenceModel)(question["case"])
+                    job = (Training if question["case"]["kind"] == "train" else Answering)(question["case"])
                     answer["outputs"] = job.compared()
                 case "run":
                     begun = time.perf_counter()

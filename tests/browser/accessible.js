@@ -1,4 +1,4 @@
-// Accessibility checks with axe.
+// What people with other eyes or without a mouse need of a page, as far as axe can tell.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -6,8 +6,8 @@ import { createRequire } from "node:module";
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** Fails if axe finds a serious or critical violation. */
-export async function assertAccessible(visit, when) {
-  // Through the debugger, because the Content Security Policy blocks other scripts.
+export async function mustBeAccessible(visit, when) {
+  // Through the debugger: the page's own policy lets no other script in.
   const cdp = await visit.page.context().newCDPSession(visit.page);
   await cdp.send("Runtime.evaluate", { expression: AXE });
   const violations = await visit.page.evaluate(async () => {

@@ -1,4 +1,4 @@
-// Spectra for the specs: fixtures of this repository, and real files if they are available.
+// The spectra that specs drop: fixtures made by a program of this repository, and real ones where there are some.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,50 +9,50 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const FIXTURES = join(ROOT, "tests/fixtures");
 const SAMPLES = join(ROOT, "www/samples");
 
-/** Directory of real spectra, if set. */
-export const REAL_DIR = process.env.SPECOLA_REAL;
+/** The directory of real spectra, if the tests were given one. */
+export const REAL = process.env.SPECOLA_REAL;
 
-/** Paths of all fixtures of the reader tests, sorted; most have only a few pixels and get no prediction. */
+/** Paths of every fixture of the readers' tests, sorted: most hold a few pixels and are read but not answered. */
 export function fixtures() {
   const isSpectrum = (name) => !/\.(py|md|json)$/.test(name);
   return readdirSync(FIXTURES).filter(isSpectrum).sort().map((name) => join(FIXTURES, name));
 }
 
-/** Paths of the samples of the page; each one gets a prediction. */
+/** Paths of the samples that come with the page: every one of them is answered. */
 export function samples() {
   return JSON.parse(readFileSync(join(SAMPLES, "index.json"), "utf8")).map(({ file }) => join(SAMPLES, file));
 }
 
-/** Number of spectra in the sample training set. */
-export const N_TRAINING = 60;
+/** Spectra of the lesson that comes with the page. */
+export const LESSON = 60;
 
-/** Paths of the sample training set: its spectra and their labels. */
-export const trainingSet = () => ["training-set.npz", "training-set.csv"].map((file) => join(SAMPLES, file));
+/** Paths of that lesson: its spectra and their labels. */
+export const lesson = () => ["lesson.npz", "lesson.csv"].map((file) => join(SAMPLES, file));
 
 /** Paths of the real files of a survey, sorted. */
 export function realFiles(survey) {
-  const dir = join(REAL_DIR, "files", survey);
+  const dir = join(REAL, "files", survey);
   return readdirSync(dir).filter((name) => /\.fits(\.gz)?$/.test(name)).sort().map((name) => join(dir, name));
 }
 
-/** A temporary directory, removed when the process ends. */
-export function temporaryDirectory() {
+/** A directory for a spec's own files, removed when the process ends. */
+export function scratch() {
   const dir = mkdtempSync(join(tmpdir(), "specola-"));
   process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
   return dir;
 }
 
-/** Standard output of the command line program, run in the repository root. */
-export const runCli = (args) =>
+/** What the command line prints, run where its models are. */
+export const printed = (args) =>
   execFileSync(process.env.SPECOLA_BIN, args, { cwd: ROOT, encoding: "utf8", maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] });
 
-/** Predictions of the command line program: one record per spectrum, by column name, with the file name without path. */
-export function cliPredictions(files) {
+/** What the command line answers for files: one record a spectrum, by column, with the file's bare name. */
+export function predictions(files) {
   let table;
   try {
-    table = runCli(["predict", ...files, "--format", "csv"]);
+    table = printed(["predict", ...files, "--format", "csv"]);
   } catch (error) {
-    // Exit status 1: some files could not be read; the output has the rest.
+    // Status 1: some files were not read; the rest is there.
     if (error.status !== 1) throw error;
     table = error.stdout;
   }

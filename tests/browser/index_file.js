@@ -1,4 +1,4 @@
-// Makes an index of any size from one of the command line program: copies of its first row with small changes.
+// Indices of any size, made from one that the command line wrote: its first row again and again, each time turned a little.
 import { readFileSync, writeFileSync } from "node:fs";
 
 /** Bytes of a number of each type that an index has. */
@@ -21,7 +21,7 @@ export function resized(from, to, n) {
       const rows = Buffer.alloc(n * row);
       for (let i = 0; i < n; i += 1) {
         data.copy(rows, i * row, 0, row);
-        // Changes some bytes, so that no two vectors are equal.
+        // A byte here and there: no two rows in one place, all of them directions.
         if (name === "lrs.vectors") for (let k = 0; k < 8; k += 1) rows[i * row + ((i * 31 + k * 17) % row)] = (i * 7 + k * 91) % 256;
       }
       [data, shape[0]] = [rows, n];

@@ -1,11 +1,11 @@
-// Synthetic spectra: absorption lines of random depth, and noise.
+// Spectra of any number, made on the spot: lines of depths that are each one's own, and noise.
 import { writeFileSync } from "node:fs";
 import { zipSync } from "fflate";
 
-/** Pixels of each synthetic spectrum: the wavelength range of the model in steps of 1.1e-4 dex. */
+/** Pixels of each made spectrum: the model's range, log-linear, a pixel of 1.2e-4 dex. */
 export const PIXELS = 1460;
 
-/** Reproducible noise in [-1, 1). */
+/** A reproducible noise in [-1, 1). */
 function noise(seed) {
   let state = seed >>> 0 || 1;
   return () => {
@@ -16,7 +16,7 @@ function noise(seed) {
   };
 }
 
-/** Flux of spectrum `i`: lines of random depth, and noise. */
+/** Flux of one of the spectra: lines of a depth that is its own, and noise. */
 export function flux(i) {
   const lines = [4102.9, 4227.9, 4341.7, 4384.8, 4862.7, 5168.7, 5174.1, 5185.0, 5270.0, 5329.0];
   const random = noise(i + 1);

@@ -1,4 +1,4 @@
-// The page as a user sees it: actions and contents, found by test ids.
+// The page as a person meets it: what can be done on it and what it shows, by the names it gives its parts.
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 import { site } from "./site.js";
@@ -6,8 +6,8 @@ import { site } from "./site.js";
 /** The parameters of a row, by their column names. */
 export const LABELS = ["teff", "logg", "feh", "alpha_fe", "rv"];
 
-/** Time limit of a step, ms. Only a guard against hanging: machines differ. */
-export const TIMEOUT_MS = 60_000;
+/** A guard against hanging, not a measure: machines differ. */
+export const PATIENCE_MS = 60_000;
 
 const FLAGS = [
   "--no-sandbox",
@@ -21,11 +21,11 @@ const FLAGS = [
 /** Gives a headless browser the software renderer for WebGPU; without it there is no adapter. */
 const WEBGPU = "--enable-unsafe-webgpu";
 
-/** One browser for all visits of a spec file, and another with WebGPU; every visit has a fresh profile. */
+/** One browser for all visits of a spec file, and one more for those with WebGPU; every visit has a fresh profile in it. */
 const browsers = new Map();
 
-/** Starts the browser with or without WebGPU, if it is not running. */
-export function launchBrowser(webgpu) {
+/** The browser with or without WebGPU. */
+export function launched(webgpu) {
   if (!browsers.has(webgpu)) {
     const args = webgpu ? [...FLAGS, WEBGPU] : FLAGS;
     browsers.set(webgpu, chromium.launch({ executablePath: process.env.CHROME, headless: true, args }));
@@ -33,7 +33,7 @@ export function launchBrowser(webgpu) {
   return browsers.get(webgpu);
 }
 
-/** Closes the browsers. */
+/** Ends the browsers that were started. */
 export async function closeBrowser() {
   for (const browser of browsers.values()) await (await browser).close();
 }
@@ -41,19 +41,19 @@ export async function closeBrowser() {
 /**
  * Opens the page in a fresh profile.
  * @param {object} [options] those of `site`, `viewport`, `colorScheme`, `touch`; `webgpu`: whether there is an adapter;
- *   `query`: query string of the page address; `offline`: whether the page may install its service worker. Without it every
- *   file comes from the server, as most specs need.
+ *   `query` of the page's address; `kept`: whether the page may keep itself for visits offline. Without it every file comes
+ *   from the server, which is what most specs look at.
  */
 export async function open(options = {}) {
   const {
-    viewport = { width: 1280, height: 800 }, colorScheme = "light", touch = false, webgpu = false, query = "", offline = false, ...relay
+    viewport = { width: 1280, height: 800 }, colorScheme = "light", touch = false, webgpu = false, query = "", kept = false, ...relay
   } = options;
   const host = await site(relay);
-  const browser = await launchBrowser(webgpu);
+  const browser = await launched(webgpu);
   const context = await browser.newContext({
-    viewport, colorScheme, hasTouch: touch, isMobile: touch, reducedMotion: "reduce", serviceWorkers: offline ? "allow" : "block",
+    viewport, colorScheme, hasTouch: touch, isMobile: touch, reducedMotion: "reduce", serviceWorkers: kept ? "allow" : "block",
   });
-  context.setDefaultTimeout(TIMEOUT_MS);
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const visit = new Visit(page, host);
   await page.goto(host.url + query);
@@ -61,25 +61,25 @@ export async function open(options = {}) {
   return visit;
 }
 
-/** One visit to the page. */
+/** One person's visit. */
 export class Visit {
   constructor(page, host) {
     this.page = page;
     this.host = host;
     this.problems = [];
-    this.foreignRequests = [];
+    this.strangers = [];
     const origin = new URL(host.url).origin;
     page.on("console", (message) => {
-      // Logged by the browser when there is no GPU.
+      // The browser's own remark to everyone who asks for a GPU where there is none.
       if (message.text() === "No available adapters.") return;
-      // Logged by Playwright when service workers are blocked.
+      // The test's own remark where the page may not keep itself.
       if (message.text() === "Service Worker registration blocked by Playwright") return;
       if (["error", "warning", "assert"].includes(message.type())) this.problems.push(message.text());
     });
     page.on("pageerror", (error) => this.problems.push(`uncaught: ${error.message}`));
     page.context().on("request", (request) => {
       const { protocol, origin: of } = new URL(request.url());
-      if (!["blob:", "data:"].includes(protocol) && of !== origin) this.foreignRequests.push(request.url());
+      if (!["blob:", "data:"].includes(protocol) && of !== origin) this.strangers.push(request.url());
     });
     page.context().on("requestfailed", (request) => {
       if (!this.closing) this.problems.push(`${request.failure()?.errorText}: ${request.url()}`);
@@ -91,7 +91,7 @@ export class Visit {
     return this.page.getByTestId(id);
   }
 
-  /** Waits until the engine is ready; fails with the status text of the page if it is not. */
+  /** Waits until the engine answers; fails with the page's own words if it cannot. */
   async ready() {
     const state = await this.engine("ready", "unavailable", "stopped");
     assert.equal(state, "ready", await this.part("engine-status").innerText());
@@ -100,7 +100,7 @@ export class Visit {
   /** Waits until the engine is in one of these states, and returns it. */
   async engine(...states) {
     const found = await this.page.waitForFunction((states) => {
-      // Absent for a moment after a reload.
+      // None for a moment after a reload.
       const state = document.querySelector('[data-testid="engine-status"]')?.dataset.state;
       return states.includes(state) && state;
     }, states);
@@ -112,7 +112,7 @@ export class Visit {
     await this.part("file-input").setInputFiles(files);
   }
 
-  /** Drops files and folders, as a file manager does. */
+  /** Drops files and folders of this machine, as the system's file manager does. */
   async drop(paths) {
     const cdp = await this.page.context().newCDPSession(this.page);
     await this.part("drop-zone").scrollIntoViewIfNeeded();
@@ -125,15 +125,15 @@ export class Visit {
     await cdp.detach();
   }
 
-  /** Clicks the sample button and waits for the first prediction. */
+  /** Presses the sample button and waits for the first answer. */
   async sample() {
     await this.ready();
     await this.part("sample-button").click();
-    await this.predictions(1);
+    await this.answers(1);
   }
 
-  /** Waits until at least `count` rows have all parameters, and returns all rows. */
-  async predictions(count) {
+  /** Waits until at least `count` rows have all their parameters, and returns every row. */
+  async answers(count) {
     await this.page.waitForFunction(
       ([count, labels]) => {
         const rows = [...document.querySelectorAll('[data-testid="row"]')];
@@ -145,8 +145,8 @@ export class Visit {
     return this.rows();
   }
 
-  /** Compares these strategies with these numeric settings, and waits until training has ended. */
-  async finetune(strategies, settings = {}) {
+  /** Compares these strategies, with these numbers among the settings, and waits until nothing is learned any more. */
+  async learn(strategies, settings = {}) {
     for (const name of ["zero-shot", "residual", "lora", "full", "scratch"]) {
       await this.part(`strategy-${name}`).setChecked(strategies.includes(name));
     }
@@ -155,11 +155,11 @@ export class Visit {
       await this.page.getByLabel(name, { exact: true }).fill(String(value));
       await this.page.getByLabel(name, { exact: true }).blur();
     }
-    await this.part("finetune-compare").click();
-    // Training on thousands of spectra takes minutes.
-    const timeout = { timeout: 5 * TIMEOUT_MS };
-    await this.part("finetune-scores").waitFor(timeout);
-    await this.page.waitForFunction(() => document.querySelector('[data-testid="finetune-progress"]').dataset.phase === "idle", null, timeout);
+    await this.part("teach-compare").click();
+    // Of thousands of spectra it takes a while.
+    const patience = { timeout: 5 * PATIENCE_MS };
+    await this.part("teach-scores").waitFor(patience);
+    await this.page.waitForFunction(() => document.querySelector('[data-testid="teach-progress"]').dataset.phase === "idle", null, patience);
   }
 
   /** Waits until no job runs. */
@@ -168,8 +168,8 @@ export class Visit {
   }
 
   /**
-   * Contents of the table: id, text, flags, and value and error of each parameter of each row.
-   * The numbers are the unrounded ones in the data attributes.
+   * What the table shows: for each row its id, its text, its flags, and value and error of each parameter it has.
+   * Numbers are the unrounded ones that the cells carry beside their text.
    */
   rows() {
     return this.page.evaluate((labels) => [...document.querySelectorAll('[data-testid="row"]')].map((row) => {
@@ -185,11 +185,11 @@ export class Visit {
     }), LABELS);
   }
 
-  /** Fails if the page wrote to the console, failed to load a file, or sent a request to another origin. */
-  assertNoProblems(expects = []) {
+  /** Fails if the page wrote to the console, failed to load something, or asked another origin for anything. */
+  mustBeQuiet(expects = []) {
     const unexpected = this.problems.filter((problem) => !expects.some((expected) => expected.test(problem)));
     assert.deepEqual(unexpected, [], "the console stays empty and every request succeeds");
-    assert.deepEqual(this.foreignRequests, [], "no request leaves the origin");
+    assert.deepEqual(this.strangers, [], "no request leaves the origin");
   }
 
   async close() {
@@ -200,7 +200,7 @@ export class Visit {
 }
 
 /** Fails unless a row has every parameter, with a finite value and a positive, finite error. */
-export function assertPredicted(row) {
+export function mustBeAnswered(row) {
   for (const label of LABELS) {
     const { value, error, text } = row.values[label] ?? {};
     assert.ok(Number.isFinite(value), `${row.id}: ${label} is a number, not ${value}`);

@@ -1,4 +1,4 @@
-// Takes the screenshot of the README: the page with predictions for its samples. `node screenshot.js FILE.png`
+// Takes the picture of the README: the page with its samples answered. `node screenshot.js FILE.png`
 import { closeBrowser, open } from "./page.js";
 
 const visit = await open({ viewport: { width: 1280, height: 860 } });

@@ -1,18 +1,18 @@
-// HTTP proxy in front of the built page. Specs use it to serve the page below another path, to delay, omit or damage
-// files, and to record every request.
+// The built page behind a small relay, so that a spec can serve it below another path, hold files back or lose them,
+// and see every request that reaches the server, whoever in the browser made it.
 import http from "node:http";
 
 const upstream = new URL(process.env.SPECOLA_URL ?? "http://127.0.0.1:8417/");
 
 /**
- * Starts the proxy.
+ * Starts a relay.
  * @param {object} options
- * @param {string} [options.below] path below which the page is served
- * @param {(path: string) => boolean} [options.hold] files that are delayed until `release` is called
- * @param {(path: string) => boolean} [options.lose] files that give status 404
- * @param {(path: string) => "break" | "damage" | undefined} [options.spoil] files that are truncated, or arrive with a
- *   flipped bit
- * @param {(path: string) => ((text: string) => string) | undefined} [options.change] files whose text is changed
+ * @param {string} [options.below] path that the page is served below
+ * @param {(path: string) => boolean} [options.hold] files that wait until `release` is called
+ * @param {(path: string) => boolean} [options.lose] files that are not found
+ * @param {(path: string) => "break" | "damage" | undefined} [options.spoil] files that break off in the middle, or arrive
+ *   with a bit turned
+ * @param {(path: string) => ((text: string) => string) | undefined} [options.change] files that have another content
  */
 export async function site({ below = "/", hold = () => false, lose = () => false, spoil = () => {}, change = () => {} } = {}) {
   const requests = [];
@@ -28,29 +28,29 @@ export async function site({ below = "/", hold = () => false, lose = () => false
     }
     if (hold(path)) await released;
     const { method, headers } = request;
-    const edit = change(path);
-    if (edit) {
-      const upstreamResponse = await fetch(new URL(path, upstream));
-      const type = upstreamResponse.headers.get("content-type");
-      response.writeHead(200, { "content-type": type, "cache-control": "no-cache" }).end(edit(await upstreamResponse.text()));
+    const how = change(path);
+    if (how) {
+      const answer = await fetch(new URL(path, upstream));
+      const type = answer.headers.get("content-type");
+      response.writeHead(200, { "content-type": type, "cache-control": "no-cache" }).end(how(await answer.text()));
       return;
     }
-    const relayed = http.request(new URL(path, upstream), { method, headers }, (incoming) => {
-      response.writeHead(incoming.statusCode, incoming.headers);
+    const relayed = http.request(new URL(path, upstream), { method, headers }, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
       const harm = spoil(path);
-      if (!harm) return incoming.pipe(response);
-      incoming.once("data", (piece) => {
+      if (!harm) return answer.pipe(response);
+      answer.once("data", (piece) => {
         if (harm === "break") {
           response.write(piece, () => response.destroy());
         } else {
           piece[0] ^= 1;
           response.write(piece);
-          incoming.pipe(response);
+          answer.pipe(response);
         }
       });
     });
     relayed.on("error", (error) => response.destroy(error));
-    // A page that closes during a download must not leave a pending request.
+    // A page that is closed in the middle of a download leaves nothing waiting behind.
     response.on("close", () => relayed.destroy());
     request.pipe(relayed);
   });
@@ -59,8 +59,8 @@ export async function site({ below = "/", hold = () => false, lose = () => false
     url: `http://127.0.0.1:${server.address().port}${below}`,
     requests,
     release,
-    /** Stops the server. */
-    stop() {
+    /** Answers nobody any more. */
+    cut() {
       server.close();
       server.closeAllConnections();
     },

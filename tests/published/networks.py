@@ -1,4 +1,4 @@
-"""The published networks in NumPy, 64 bits, from docs/model-spec.md: random weights and the outputs they give."""
+"""The published networks in NumPy, 64 bits, from MODEL_SPEC: random weights under the published names, and what they give."""
 
 import numpy as np
 from scipy.special import erf

@@ -14,7 +14,7 @@ use injury::injury;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use seeds::{Seed, seeds};
-use specola::read::{LabelError, LabelTable, ReadError, preview, read, read_with_columns};
+use specola::read::{LabelError, LabelTable, ReadError, preview, read, read_by_hand};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -63,7 +63,7 @@ fn check(bytes: &[u8]) -> bool {
 fn check_by_hand(bytes: &[u8]) {
     if let Ok(preview) = preview(bytes) {
         assert!(preview.lines.iter().all(|line| line.len() == preview.names.len()));
-        let _ = read_with_columns("damaged", bytes, &preview.guess);
+        let _ = read_by_hand("damaged", bytes, &preview.guess);
     }
 }
 
@@ -179,7 +179,7 @@ fn bombs_and_large_claims_are_refused() {
     zip.start_file("bomb.fits", SimpleFileOptions::default()).unwrap();
     zip.write_all(&zeros).unwrap();
     let contents = read("bomb.zip", &zip.finish().unwrap().into_inner()).unwrap();
-    assert!(contents.spectra.is_empty() && contents.skipped[0].reason.contains("MiB"), "{:?}", contents.skipped);
+    assert!(contents.spectra.is_empty() && contents.skipped[0].why.contains("MiB"), "{:?}", contents.skipped);
 
     // A label table is unpacked once, whatever is inside.
     assert!(matches!(LabelTable::read(&gz), Err(LabelError::Unreadable(ReadError::TooLarge { .. }))));

@@ -59,8 +59,8 @@ def check(name, table, full, is_ascii=False):
         for column, unit in UNITS.items():
             assert table[column].unit == unit, (column, table[column].unit)
         assert text(table["model"][0]) == "lrs-mlp 1" and text(table["model"][2]) == ""
-        assert "continuum: degree 5, 3" in text(table["processing_history"][0]) and "medium (assumed)" in text(table["processing_history"][0])
-        assert text(table["processing_history"][2]).startswith("refused: only 40 %")
+        assert "continuum: degree 5, 3" in text(table["ledger"][0]) and "medium (assumed)" in text(table["ledger"][0])
+        assert text(table["ledger"][2]).startswith("refused: only 40 %")
         assert math.isnan(number(table["ra"][1]))
     print(f"{name}: {len(table)} rows, {len(table.colnames)} columns agree")
 

@@ -1,9 +1,9 @@
 //! Results that no network made: awkward names, long ids, missing numbers, all flags, noisy spectra.
 
 use specola::preprocess::grid::model_wave_vac_aa;
-use specola::result::{Estimate, Flag, Label, Prediction, ProcessingStep, SpectrumView, Summary};
-use specola::share::{Outcome, Record};
-use specola::spectrum::{Frame, Medium, Meta, Source, Sourced, Survey};
+use specola::result::{Estimate, Flag, Label, LedgerEntry, Prediction, SpectrumView, Summary};
+use specola::share::{Answer, Record};
+use specola::spectrum::{Frame, Known, Medium, Meta, Source, Survey};
 
 /// Noise without a library: the same on every machine.
 fn noise(seed: usize, i: usize) -> f32 {
@@ -32,16 +32,12 @@ pub fn view(i: usize) -> SpectrumView {
         continuum: vec![1e-17; wave.len()],
         model_wave_vac_aa: wave,
         model_flux,
-        processing_history: processing_history(),
+        ledger: ledger(),
     }
 }
 
-fn processing_history() -> Vec<ProcessingStep> {
-    let entry = |step: &str, description: &str, is_assumed| ProcessingStep {
-        step: step.into(),
-        description: description.into(),
-        is_assumed,
-    };
+fn ledger() -> Vec<LedgerEntry> {
+    let entry = |step: &str, did: &str, assumed| LedgerEntry { step: step.into(), did: did.into(), assumed };
     vec![
         entry("medium", "vacuum: the file says nothing, vacuum is taken", true),
         entry("resample", "1462 pixels, 3999.4–5598.9 Å, σ carried along", false),
@@ -55,8 +51,8 @@ pub fn record(i: usize) -> Record {
         ["spec-55859-F5902_sp01-034.fits.gz", "mit Umlaut ä, \"quoted\" & <odd>.fits", "M67/star 7.csv"];
     let mut meta = Meta::unknown((5_853_498_713_190_525_696u64 + i as u64).to_string(), "LAMOST DR9+ table");
     meta.survey = [Survey::LamostLrs, Survey::Sdss, Survey::Other][i % 3];
-    meta.medium = Sourced::new(Medium::Vacuum, Source::Survey);
-    meta.frame = Sourced::new([Frame::Barycentric, Frame::Rest][i % 2], Source::File);
+    meta.medium = Known::new(Medium::Vacuum, Source::Survey);
+    meta.frame = Known::new([Frame::Barycentric, Frame::Rest][i % 2], Source::File);
     (meta.ra_deg, meta.dec_deg) =
         if i.is_multiple_of(2) { (Some(132.825 + i as f64 / 7.0), Some(-11.8)) } else { (None, None) };
     let summary = Summary {
@@ -68,7 +64,7 @@ pub fn record(i: usize) -> Record {
     };
     if i % 3 == 2 {
         let why = "only 40 % of 4000–5599 Å is there; it needs 60 %";
-        return Record { summary, outcome: Outcome::Refused(why.into()), snr: Some(12.345) };
+        return Record { summary, answer: Answer::Refused(why.into()), snr: Some(12.345) };
     }
     let step = f64::from(noise(99, i));
     let values = [5705.123456 + 900.0 * step, 4.321987 + step, -0.4287654 + step, 0.0712345, -12.345678 + 50.0 * step];
@@ -77,13 +73,13 @@ pub fn record(i: usize) -> Record {
     let prediction = Prediction {
         model: "lrs-mlp 1".into(),
         model_sha256: "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee42".into(),
-        snr: Some(Sourced::new(48.7654321 + step, Source::Estimated)),
+        snr: Some(Known::new(48.7654321 + step, Source::Estimated)),
         estimates: estimates.map(|(label, (value, error))| Estimate { label, value, error }).collect(),
         flags: if i == 0 { Flag::ALL[..11].to_vec() } else { Flag::ALL[i % 11..].iter().step_by(4).copied().collect() },
-        processing_history: processing_history(),
-        finetuned: None,
+        ledger: ledger(),
+        taught: None,
     };
-    Record { summary, outcome: Outcome::Predicted(prediction), snr: None }
+    Record { summary, answer: Answer::Predicted(prediction), snr: None }
 }
 
 /// The first `n` of them.

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use pollster::block_on;
-use specola::engine::protocol::{Event, Request, SpectraRequest};
 use specola::engine::session::Session;
+use specola::engine::{Event, Request};
 
 /// A session and what it has said so far.
 pub struct Bench {
@@ -25,7 +25,7 @@ impl Bench {
     pub fn open(&mut self, job: u32, files: &[(&str, &str)]) {
         let paths = files.iter().map(|(path, _)| (*path).to_string()).collect();
         let attachments = files.iter().map(|(_, content)| content.as_bytes().to_vec()).collect();
-        self.session.request(Request::Spectra(SpectraRequest::Open { job, paths, columns: None }), attachments);
+        self.session.request(Request::Open { job, paths, columns: None }, attachments);
     }
 
     pub fn ask(&mut self, request: Request) {

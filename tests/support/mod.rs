@@ -13,12 +13,12 @@ pub mod published;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use specola::model::calibration::{ErrorModel, ErrorRegime};
+use specola::model::calibration::{ErrorModel, Regime};
 use specola::model::manifest::{Chunk, FORMAT, Manifest, ModelEntry};
 use specola::model::store::{MANIFEST, sha256_hex};
 use specola::model::weights::Tensors;
-use specola::preprocess::conditioning;
 use specola::preprocess::grid::MODEL_PIXELS;
+use specola::preprocess::recipe;
 use specola::result::Label;
 
 /// A folder that is removed at the end of its test.
@@ -94,13 +94,13 @@ pub fn write_untrained_model(folder: &Path) -> ModelEntry {
         fs::write(folder.join(&file), part).expect("a part can be written");
         Chunk { file, bytes: part.len() as u64, sha256 }
     });
-    let regimes = vec![ErrorRegime { feh_below: None, floor: 0.5, noise: 10.0, exposure: 0.1, n: 1 }];
+    let regimes = vec![Regime { feh_below: None, floor: 0.5, noise: 10.0, exposure: 0.1, n: 1 }];
     let entry = ModelEntry {
         name: "untrained".into(),
         version: 1,
         modality: "lrs".into(),
         labels: Label::ALL.to_vec(),
-        recipe: conditioning::NAME.into(),
+        recipe: recipe::NAME.into(),
         trained_on: "nothing; a model for tests".into(),
         command: "none".into(),
         seed: 0,

@@ -1,12 +1,12 @@
 """Makes the samples: python make.py path/to/grid (the folder of spectra.npz and sed.npz)
 
-Three stars as LAMOST would have observed them: nodes of Specola's synthetic grid at R 1800 with a radial velocity, noise, a
+Three stars as LAMOST would have seen them: nodes of Specola's synthetic grid at R 1800 with a radial velocity, noise, a
 tilted flux calibration, a few masked pixels, in the layout of LAMOST DR9 and later. Their true labels are in `index.json`.
 
 One star as Gaia's prisms would have seen it: the energy distribution of a node under the line spread of
 src/train/simulate_xp.rs with noise, in the layout of the archive's sampled spectra.
 
-A training set: sixty nodes at R 900, a resolution outside the training range of the shipped network, and a
+A lesson: sixty nodes as an instrument of R 900 would have seen them, which the shipped network was not trained for, and a
 table of their true [Fe/H].
 
 `sets.json` lists these three for the page, each with where it comes from.
@@ -104,7 +104,7 @@ def xp(sed):
     return true, node
 
 
-def training_set(grid):
+def lesson(grid):
     """Sixty dwarfs and giants at R 900 with their [Fe/H]."""
     rng = np.random.default_rng(3)
     labels = grid["labels"]
@@ -119,13 +119,13 @@ def training_set(grid):
         clean = smeared(wave * (1 + rng.normal(0, 60) / C_KMS), lines, seen, sigma) * (1 - 0.3 * (seen - 4800) / 1700)
         counts[row] = np.rint(400 * clean * (1 + rng.standard_normal(seen.size) / rng.uniform(30, 60)))
     names = [f"star-{node}" for node in nodes]
-    with zipfile.ZipFile("training-set.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
+    with zipfile.ZipFile("lesson.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
         for name, array in [("wave_vac_aa", seen), ("flux", counts), ("id", np.array(names))]:
             buffer = io.BytesIO()
             np.save(buffer, array)
             out.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED)
     rows = [f"{name},{labels[node, 2]:.3f}" for name, node in zip(names, nodes)]
-    write("training-set.csv", ("id,feh\n" + "\n".join(rows) + "\n").encode())
+    write("lesson.csv", ("id,feh\n" + "\n".join(rows) + "\n").encode())
 
 
 def nearest(labels, wanted):
@@ -157,14 +157,14 @@ def main(folder):
     grid, sed = (dict(np.load(f"{folder}/{name}.npz")) for name in ("spectra", "sed"))
     stars = lamost(grid)
     true, node = xp(sed)
-    training_set(grid)
+    lesson(grid)
     gaia = "Synthetic: node {} of Specola's own grid through Gaia's prisms. True: Teff {:.0f} K, log g {:.2f}, [Fe/H] {:+.2f}, [α/Fe] {:+.2f}."
     write_json("sets.json", [
         {
             "name": "lamost",
             "title": "LAMOST stars",
             "files": stars,
-            "provenance": "Three synthetic stars of Specola's own grid, as LAMOST would observe them: R 1800, S/N 25 to 60. Free to use.",
+            "provenance": "Three synthetic stars of Specola's own grid, as LAMOST would see them: R 1800, S/N 25 to 60. Free to use.",
         },
         {
             "name": "gaia-xp",
@@ -174,10 +174,10 @@ def main(folder):
             "truth": true,
         },
         {
-            "name": "training-set",
-            "title": "Sixty stars with labels",
-            "files": ["training-set.csv", "training-set.npz"],
-            "provenance": "Synthetic stars of Specola's own grid at R 900, below the training range of the model, with a table of their true [Fe/H]. For fine-tuning. Free to use.",
+            "name": "lesson",
+            "title": "Sixty stars to learn from",
+            "files": ["lesson.csv", "lesson.npz"],
+            "provenance": "Synthetic stars of Specola's own grid at R 900, below what the network knows, with a table of their true [Fe/H]: ready to teach. Free to use.",
         },
     ])
 

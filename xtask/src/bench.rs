@@ -21,8 +21,8 @@ pub struct Options {
     pub check: bool,
     /// Whether to leave it to the user's own browser.
     pub open: bool,
-    /// Whether to write the tables and figures of docs/benchmarks.md.
-    pub write: bool,
+    /// Whether to write the README's tables and the figures.
+    pub readme: bool,
     /// Whether one timing each will do, to see that everything works.
     pub once: bool,
 }
@@ -55,8 +55,8 @@ pub fn bench(options: &Options) -> Result<()> {
     node.args(options.only.iter().flat_map(|only| ["--only", only]));
     let flags = [("--check", options.check), ("--once", options.once)];
     node.args(flags.into_iter().filter_map(|(flag, is_set)| is_set.then_some(flag)));
-    if options.write {
-        node.arg("--write").arg(root().join("docs/benchmarks.md"));
+    if options.readme {
+        node.arg("--readme").arg(root().join("README.md"));
     }
     node.env("SPECOLA_URL", serve::in_background()?).env("CHROME", tools::chromium()?);
     node.env("SPECOLA_BIN", release.join("specola")).env("SPECOLA_ENGINE", &engine);
@@ -74,8 +74,8 @@ pub fn bench(options: &Options) -> Result<()> {
     if let Some(json) = options.json.as_ref().filter(|_| results.exists()) {
         fs::copy(&results, json).with_context(|| format!("writing {}", json.display()))?;
     }
-    if options.write && results.exists() {
-        run(command(engine).arg("figures").arg(&results).arg(root().join("docs/figures")))?;
+    if options.readme && results.exists() {
+        run(command(engine).arg("figures").arg(&results).arg(root().join("models/figures")))?;
     }
     measured
 }

@@ -8,14 +8,12 @@ mod browser;
 mod budget;
 mod golden;
 mod offline;
-mod package;
 mod page;
 mod run;
 mod serve;
 mod site;
 mod stages;
 mod tools;
-mod vocabulary;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,14 +28,13 @@ Sets up, builds, serves and tests Specola.
   cargo xtask build                                    build the page into dist/
   cargo xtask check                                    formatting, lints and unit tests: the quick part of `test`
   cargo xtask test [--real DIR] [--only STAGE]         everything; DIR holds real spectra (else ../shared/data/real)
-  cargo xtask bench [--json FILE] [--only CASE] [--check] [--write] [--once]
+  cargo xtask bench [--json FILE] [--only CASE] [--check] [--readme] [--once]
                                                        time Specola beside PyTorch, onnxruntime-web and TensorFlow.js
   cargo xtask bench --open                             the same in your own browser
-  cargo xtask package [--page]                         pack the native program, or the page, into target/package
-  cargo xtask screenshot                               take www/screenshot.png again
+  cargo xtask screenshot                               take www/screenshot.png anew
 
-`test --only` takes one of: fmt, words, clippy, native, page, budget, browser; `bench --only` the beginning of a case's name.
-`bench --check` fails when a target is missed, `--write` updates docs/benchmarks.md, `--once` runs each case once.
+`test --only` takes one of: fmt, clippy, native, page, budget, browser; `bench --only` the beginning of a case's name.
+`bench --check` fails when a bar is missed, `--readme` writes the README's tables, `--once` sees that everything works.
 ";
 
 fn main() -> ExitCode {
@@ -58,7 +55,6 @@ fn command() -> Result<()> {
     };
     let (mut port, mut build, mut open) = (None, true, false);
     let (mut real, mut only) = (None, None);
-    let mut is_page = false;
     let mut bench = bench::Options::default();
     let name = name.string()?;
     while let Some(arg) = args.next()? {
@@ -72,9 +68,8 @@ fn command() -> Result<()> {
             ("bench", Long("only")) => bench.only = Some(args.value()?.string()?),
             ("bench", Long("check")) => bench.check = true,
             ("bench", Long("open")) => bench.open = true,
-            ("bench", Long("write" | "readme")) => bench.write = true,
+            ("bench", Long("readme")) => bench.readme = true,
             ("bench", Long("once")) => bench.once = true,
-            ("package", Long("page")) => is_page = true,
             (_, Short('h') | Long("help")) => {
                 print!("{USAGE}");
                 return Ok(());
@@ -93,7 +88,6 @@ fn command() -> Result<()> {
         "check" => stages::check(),
         "test" => stages::test(real, only.as_deref()),
         "bench" => bench::bench(&bench),
-        "package" => package::package(is_page),
         "screenshot" => browser::screenshot(),
         "help" => {
             print!("{USAGE}");

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 
 use crate::run::{cargo, root, run};
-use crate::{browser, budget, page, tools, vocabulary};
+use crate::{browser, budget, page, tools};
 
 type Job<'a> = Box<dyn FnOnce() -> Result<()> + 'a>;
 
@@ -14,7 +14,6 @@ type Job<'a> = Box<dyn FnOnce() -> Result<()> + 'a>;
 pub fn check() -> Result<()> {
     go(vec![
         ("fmt", Box::new(fmt)),
-        ("words", Box::new(vocabulary::check)),
         ("clippy", Box::new(native_clippy)),
         ("unit", Box::new(|| run(cargo().args(["test", "--locked", "--workspace", "--lib", "--bins"])))),
     ])
@@ -33,7 +32,6 @@ pub fn test(real: Option<PathBuf>, only: Option<&str>) -> Result<()> {
     }
     let mut stages: Vec<(&str, Job)> = vec![
         ("fmt", Box::new(fmt)),
-        ("words", Box::new(vocabulary::check)),
         ("clippy", Box::new(clippy)),
         ("native", Box::new(|| native(real.as_ref()))),
         ("page", Box::new(|| page::build().map(|_| ()))),

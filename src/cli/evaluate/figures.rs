@@ -1,15 +1,15 @@
-//! The figures of the report: predicted against known labels, calibration curves, ranks.
+//! The figures beside MODELS.md: predicted against known, shares within the errors, ranks.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::plot::{Chart, Drawable, Mark, Paint, Plot, range_of};
-use crate::result::{Label, gaussian_coverage};
-use crate::train::benchmark::Answers;
-use crate::train::benchmark_sets::Case;
-use crate::train::sbc::Ranks;
+use crate::plot::{Chart, Drawing, Mark, Paint, Plot, range_of};
+use crate::result::{Label, gaussian_share};
+use crate::train::cases::Case;
+use crate::train::ranks::Ranks;
+use crate::train::surveys::Answers;
 
 /// Points in a plot: so many show the shape, and the files stay small.
 const MOST_POINTS: usize = 40;
@@ -21,7 +21,7 @@ const BINS: usize = 20;
 const PLOT_MM: (f64, f64) = (70.0, 46.0);
 
 /// Known, predicted, and predicted error.
-type FigureTriple = (f64, f64, f64);
+type Triple = (f64, f64, f64);
 
 fn chart(plots: Vec<Plot>) -> Option<Chart> {
     (!plots.is_empty()).then_some(Chart { plots })
@@ -55,9 +55,9 @@ fn one_to_one(answers: &Answers, case: &Case) -> Option<Chart> {
 fn calibration(answers: &Answers, case: &Case) -> Option<Chart> {
     let of = |(i, label): (usize, Label)| {
         let pulls: Vec<f64> =
-            answers.triples(case, label).iter().map(|(t, p, e): &FigureTriple| ((p - t) / e).abs()).collect();
+            answers.triples(case, label).iter().map(|(t, p, e): &Triple| ((p - t) / e).abs()).collect();
         let share = |k: f64| pulls.iter().filter(|p| **p <= k).count() as f64 / pulls.len().max(1) as f64;
-        let through = (0..=30).map(|i| 0.1 * f64::from(i)).map(|k| (gaussian_coverage(k), share(k))).collect();
+        let through = (0..=30).map(|i| 0.1 * f64::from(i)).map(|k| (gaussian_share(k), share(k))).collect();
         (pulls.len() > 2).then_some(Mark::Curve { through, paint: Paint::Series(i) })
     };
     let curves: Vec<Mark> = Label::ALL.into_iter().enumerate().filter_map(of).collect();
@@ -96,15 +96,16 @@ fn lean(svg: &str) -> String {
     svg.replacen("<svg", &format!("<svg{FONT}"), 1)
 }
 
-/// Draws all figures into a folder, which keeps nothing else, and gives the sections that show them: accuracy, and ranks of
-/// the posteriors. `shown` are the answers to draw with a word for file names.
-pub(super) fn draw(folder: &Path, cases: &[Case], shown: &[(&str, &Answers)], ranks: &[Ranks]) -> Result<[String; 2]> {
+/// Draws all figures into a folder, which keeps nothing else, and gives the section that shows them. `shown` are the answers
+/// to draw with a word for file names.
+pub(super) fn draw(folder: &Path, cases: &[Case], shown: &[(&str, &Answers)], ranks: &[Ranks]) -> Result<String> {
     if folder.is_dir() {
         std::fs::remove_dir_all(folder).with_context(|| format!("clearing {}", folder.display()))?;
     }
     std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    let section = |heading: &str, charts: Vec<(String, String, Option<Chart>)>| -> Result<String> {
-        let mut page = format!("\n{heading}\n\n");
+    let mut page = String::from("\n## Figures\n");
+    let mut section = |heading: &str, charts: Vec<(String, String, Option<Chart>)>| -> Result<()> {
+        let _ = write!(page, "\n{heading}\n\n");
         for (name, about, chart) in charts {
             let Some(chart) = chart else { continue };
             let path = folder.join(format!("{name}.svg"));
@@ -115,7 +116,7 @@ pub(super) fn draw(folder: &Path, cases: &[Case], shown: &[(&str, &Answers)], ra
                 "<img src=\"figures/{name}.svg\" width=\"250\" align=\"top\" alt=\"{about}\" title=\"{about}\">"
             );
         }
-        Ok(page)
+        Ok(())
     };
     let of = |what: &str, draw: fn(&Answers, &Case) -> Option<Chart>| {
         let one = |(word, answers): &(&str, &Answers)| {
@@ -126,22 +127,22 @@ pub(super) fn draw(folder: &Path, cases: &[Case], shown: &[(&str, &Answers)], ra
     };
     let which: Vec<String> = shown.iter().map(|(_, a)| format!("{} on {}", a.model, cases[a.case].name)).collect();
     let which = which.join("; ");
-    let one_to_one = section(
-        &format!("Predicted against known labels, at most {MOST_POINTS} stars a plot. From left: {which}."),
+    section(
+        &format!("Predicted against known, at most {MOST_POINTS} stars a plot. From left: {which}."),
         of("one-to-one", one_to_one),
     )?;
-    let calibration = section(
+    section(
         &format!(
-            "Calibration: fraction of residuals within k errors against that of a Gaussian, k from 0 to 3. Below the straight line the errors are too small. Teff blue, log g orange, [Fe/H] green, [α/Fe] red, RV grey. From left: {which}."
+            "Share of residuals within k errors against that of a Gaussian, k from 0 to 3; below the straight line errors are too small. Teff blue, log g orange, [Fe/H] green, [α/Fe] red, RV grey. From left: {which}."
         ),
         of("calibration", calibration),
     )?;
     let name = ranks.first().map_or(String::new(), |r| format!("ranks: {}", r.on));
-    let ranks = section(
-        "Ranks of the true labels among draws of the flow; flat where the densities are right.",
+    section(
+        "Ranks of the true labels among draws of the flow: flat where the densities are right.",
         vec![("ranks".into(), name, histograms(ranks))],
     )?;
-    Ok([format!("\n## Figures\n{one_to_one}{calibration}"), ranks])
+    Ok(page)
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::super::RunOutcome;
-use super::{EncoderRunArgs, RunReporter};
+use super::super::Outcome;
+use super::{Common, Teller};
 use crate::model::manifest::{Figure, Kind, ModelEntry};
 use crate::model::publish::publish;
 use crate::model::weights::Tensors;
@@ -14,25 +14,25 @@ use crate::train::emulator::{EmulatorPlan, RegionError, fit, measure, parse, tab
 #[derive(Debug, Args)]
 pub(super) struct MakeEmulator {
     #[command(flatten)]
-    common: EncoderRunArgs,
+    common: Common,
     /// Steps of training
     #[arg(long, default_value_t = 12_000)]
     steps: usize,
 }
 
 impl MakeEmulator {
-    pub(super) fn run(&self) -> Result<RunOutcome> {
-        let training_grid = self.common.read()?;
+    pub(super) fn run(&self) -> Result<Outcome> {
+        let material = self.common.read()?;
         let plan = EmulatorPlan::shipped(self.steps, self.common.seed);
-        let reporter = RunReporter::new("emulator", &self.common.work, self.steps);
+        let teller = Teller::new("emulator", &self.common.work, self.steps);
         let folder = self.common.work.join("emulator");
-        let nodes = (training_grid.train.as_slice(), training_grid.held_out.as_slice());
+        let nodes = (material.train.as_slice(), material.held_out.as_slice());
         let device = self.common.device();
         let tensors: Tensors =
-            fit(&training_grid.grid, &training_grid.seds, nodes, &plan, &folder, &device, &mut |p| reporter.report(p))?;
-        // Measures the shipped precision, 16 bits.
+            fit(&material.grid, &material.seds, nodes, &plan, &folder, &device, &mut |p| teller.hear(p))?;
+        // What is measured is what is shipped: 16 bits.
         let file = tensors.to_f16_file()?;
-        let errors = measure(&parse(&file)?, &training_grid.grid, &training_grid.seds, &training_grid.held_out);
+        let errors = measure(&parse(&file)?, &material.grid, &material.seds, &material.held_out);
         print!("{}", table(&errors));
         let entry = ModelEntry {
             name: "grid-emulator".into(),
@@ -42,7 +42,7 @@ impl MakeEmulator {
             labels: crate::train::grid::Grid::LABELS.to_vec(),
             trained_on: format!(
                 "{} nodes of the synthetic grid (1D LTE), the energy distributions of those that have one",
-                training_grid.train.len()
+                material.train.len()
             ),
             command: format!(
                 "specola pretrain emulator --grid spectra.npz --sed sed.npz --steps {} --seed {}",
@@ -54,7 +54,7 @@ impl MakeEmulator {
             ..ModelEntry::default()
         };
         publish(&self.common.output, &file, entry, "lrs-mlp")?;
-        Ok(RunOutcome::Complete)
+        Ok(Outcome::Complete)
     }
 }
 

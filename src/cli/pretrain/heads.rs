@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::super::RunOutcome;
+use super::super::Outcome;
 use super::encoders::Encoder;
 use crate::model::encoders::Variant;
 use crate::model::manifest::{Kind, ModelEntry};
 use crate::model::publish::publish;
-use crate::preprocess::conditioning;
+use crate::preprocess::recipe;
 use crate::train::grid::Grid;
 use crate::train::heads::{HeadsPlan, finish};
-use crate::train::reference_index::read_labelled;
+use crate::train::library::read_labelled;
 
 /// Variants of alignment.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -34,13 +34,13 @@ pub(super) struct Heads {
     /// Variant that is published
     #[arg(long, value_enum, default_value = "pr")]
     variant: VariantName,
-    /// Simulated stars to train the heads on
+    /// Simulated stars that heads learn from
     #[arg(long, default_value_t = 20_000)]
     stars: usize,
-    /// Held-out simulated pairs to measure on
+    /// Held-out simulated pairs that everything is measured on
     #[arg(long, default_value_t = 10_000)]
     pairs: usize,
-    /// Labelled real stars to measure on, never trained on, miles.npz
+    /// Labelled real stars that everything is measured on too and nothing learns from, miles.npz
     #[arg(long, value_name = "FILE", requires = "labels")]
     library: Option<PathBuf>,
     /// Their labels, CSV
@@ -49,9 +49,9 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    pub(super) fn run(&self) -> Result<RunOutcome> {
+    pub(super) fn run(&self) -> Result<Outcome> {
         let (encoder, common) = (&self.encoder, &self.encoder.common);
-        let (training_grid, emulator) = (common.read()?, encoder.emulator()?);
+        let (material, emulator) = (common.read()?, encoder.emulator()?);
         let variant = match self.variant {
             VariantName::Base => Variant::Base,
             VariantName::Pr => Variant::Pr,
@@ -66,8 +66,8 @@ impl Heads {
             work: common.work.clone(),
             seed: common.seed,
         };
-        let learned = encoder.pairs(&training_grid, &emulator, training_grid.train.clone(), 2);
-        let held_out = encoder.pairs(&training_grid, &emulator, training_grid.held_out.clone(), 3);
+        let learned = encoder.pairs(&material, &emulator, material.train.clone(), 2);
+        let held_out = encoder.pairs(&material, &emulator, material.held_out.clone(), 3);
         let real = self.library.as_ref().zip(self.labels.as_ref());
         let real = real.map(|(library, labels)| read_labelled(library, labels)).transpose()?;
         let mut say = |line: &str| eprintln!("{line}");
@@ -96,10 +96,10 @@ impl Heads {
             version: 1,
             modality: "lrs+xp".into(),
             labels: Grid::LABELS.to_vec(),
-            recipe: conditioning::NAME.into(),
+            recipe: recipe::NAME.into(),
             trained_on: format!(
                 "simulated LAMOST-like, DESI-like and Gaia-XP-like spectra of stars near {} grid nodes (1D LTE); no real star",
-                training_grid.train.len()
+                material.train.len()
             ),
             command: commands.join(" && "),
             seed: common.seed,
@@ -110,6 +110,6 @@ impl Heads {
             ..ModelEntry::default()
         };
         publish(&common.output, &done.tensors.to_f16_file()?, entry, "lrs-mlp")?;
-        Ok(RunOutcome::Complete)
+        Ok(Outcome::Complete)
     }
 }

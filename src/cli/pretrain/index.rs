@@ -1,18 +1,18 @@
-//! `specola pretrain index`: the reference index that is shipped with an encoder pair.
+//! `specola pretrain index`: the look-alikes that are shipped with an encoder pair.
 
 use anyhow::{Result, anyhow};
 use clap::Args;
 use pollster::block_on;
 
-use super::super::RunOutcome;
-use super::EncoderRunArgs;
+use super::super::Outcome;
+use super::Common;
 use super::encoders::{emulator_in, pairs_of};
 use crate::model::manifest::{Kind, ModelEntry};
 use crate::model::publish::publish;
 use crate::model::store::{Folder, Store};
-use crate::preprocess::conditioning;
-use crate::task::similarity::encoders::Encoders;
-use crate::task::similarity::{index_name, pair_entry};
+use crate::preprocess::recipe;
+use crate::task::likes::encode::Encoders;
+use crate::task::likes::{index_name, pair_entry};
 use crate::train::grid::Grid;
 use crate::train::reference::{self, STREAM};
 
@@ -20,7 +20,7 @@ use crate::train::reference::{self, STREAM};
 #[derive(Debug, Args)]
 pub(super) struct MakeIndex {
     #[command(flatten)]
-    common: EncoderRunArgs,
+    common: Common,
     /// Encoder pair, published in the folder of -o
     #[arg(long, value_name = "NAME", default_value = "lrs-xp-pr")]
     model: String,
@@ -30,16 +30,16 @@ pub(super) struct MakeIndex {
 }
 
 impl MakeIndex {
-    pub(super) fn run(&self) -> Result<RunOutcome> {
+    pub(super) fn run(&self) -> Result<Outcome> {
         let common = &self.common;
         let store = Store::new(Folder::new(common.output.clone()));
         let manifest = block_on(store.manifest())?;
         let entry = pair_entry(&manifest, Some(&self.model)).map_err(|why| anyhow!(why))?;
         let weights = block_on(store.weights(entry, |_, _| {}))?;
         let encoders = Encoders::load(entry, &weights, &common.device())?;
-        let (training_grid, emulator) = (common.read()?, emulator_in(&common.output)?);
-        let nodes: Vec<usize> = (0..training_grid.grid.len()).collect();
-        let pairs = pairs_of(&training_grid, &emulator, nodes, common.seed + STREAM);
+        let (material, emulator) = (common.read()?, emulator_in(&common.output)?);
+        let nodes: Vec<usize> = (0..material.grid.len()).collect();
+        let pairs = pairs_of(&material, &emulator, nodes, common.seed + STREAM);
         let name = index_name(&self.model);
         let made = reference::make(&encoders, &pairs, self.stars, &name, &mut |line| eprintln!("{line}"))?;
         for f in &made.figures {
@@ -51,7 +51,7 @@ impl MakeIndex {
             version: 1,
             modality: "lrs+xp".into(),
             labels: Grid::LABELS.to_vec(),
-            recipe: conditioning::NAME.into(),
+            recipe: recipe::NAME.into(),
             trained_on: made.index.about.made_from.clone(),
             command: format!(
                 "specola pretrain index --grid spectra.npz --sed sed.npz --model {} --stars {} --seed {}",
@@ -63,6 +63,6 @@ impl MakeIndex {
             ..ModelEntry::default()
         };
         publish(&common.output, &made.index.to_file()?, entry, &manifest.default)?;
-        Ok(RunOutcome::Complete)
+        Ok(Outcome::Complete)
     }
 }

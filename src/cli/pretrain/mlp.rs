@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::super::RunOutcome;
+use super::super::Outcome;
 use crate::train::pretrain::{Amount, Plan, run};
 
 /// The regression networks lrs-mlp-synthetic and, with a library of real stars, lrs-mlp
@@ -19,7 +19,7 @@ pub(super) struct Mlp {
     /// Labels of the library, CSV
     #[arg(long, value_name = "FILE", requires = "library")]
     labels: Option<PathBuf>,
-    /// Folder for the networks of each stage; stages with a file are skipped
+    /// Folder for the networks of each stage; stages whose file is there are skipped
     #[arg(long, value_name = "DIR", default_value = "target/pretrain")]
     work: PathBuf,
     /// Folder that the models are published in
@@ -28,19 +28,19 @@ pub(super) struct Mlp {
     /// Simulated observations of each node for the velocity network
     #[arg(long, default_value_t = 8)]
     rv_draws: usize,
-    /// Epochs
+    /// Passes over them
     #[arg(long, default_value_t = 10)]
     rv_epochs: usize,
     /// Simulated observations of each node for the label network
     #[arg(long, default_value_t = 16)]
     draws: usize,
-    /// Epochs
+    /// Passes over them
     #[arg(long, default_value_t = 14)]
     epochs: usize,
     /// Simulated observations of each real star, for each member
     #[arg(long, default_value_t = 50)]
     real_draws: usize,
-    /// Epochs; more epochs overfit the library
+    /// Passes over them; more of them learn the library's stars by heart
     #[arg(long, default_value_t = 3)]
     real_epochs: usize,
     /// Fine-tuned networks whose weights are averaged
@@ -55,8 +55,8 @@ pub(super) struct Mlp {
 }
 
 impl Mlp {
-    /// Trains; reports each step on standard error.
-    pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
+    /// Trains; each step is told on standard error.
+    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
         let args = self;
         let plan = Plan {
             grid: args.grid.clone(),
@@ -72,7 +72,7 @@ impl Mlp {
             command: command(args),
         };
         run(&plan, &mut |line| eprintln!("{line}"))?;
-        Ok(RunOutcome::Complete)
+        Ok(Outcome::Complete)
     }
 }
 

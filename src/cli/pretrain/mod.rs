@@ -7,12 +7,12 @@ use burn::tensor::Device;
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 
-use super::RunOutcome;
+use super::Outcome;
 use crate::plot::{LossSeries, losses};
-use crate::train::encoders::PairStage;
+use crate::train::encoders::Stage;
 use crate::train::grid::{Grid, Seds};
 use crate::train::pretrain::split_nodes;
-use crate::train::training_loop::{Point, Progress};
+use crate::train::steps::{Point, Progress};
 
 mod emulator;
 pub(super) mod encoders;
@@ -44,14 +44,14 @@ enum Network {
 }
 
 impl Pretrain {
-    /// Trains; reports each step on standard error.
-    pub(super) fn run(&self) -> Result<RunOutcome> {
+    /// Trains; each step is told on standard error.
+    pub(super) fn run(&self) -> Result<Outcome> {
         match &self.network {
             Network::Mlp(args) => args.run(),
             Network::Emulator(args) => args.run(),
-            Network::XpEncoder(args) => args.run(PairStage::XpEncoder),
-            Network::LrsEncoder(args) => args.run(PairStage::LrsEncoder),
-            Network::Clip(args) => args.run(PairStage::Clip),
+            Network::XpEncoder(args) => args.run(Stage::XpEncoder),
+            Network::LrsEncoder(args) => args.run(Stage::LrsEncoder),
+            Network::Clip(args) => args.run(Stage::Clip),
             Network::Heads(args) => args.run(),
             Network::Index(args) => args.run(),
         }
@@ -60,21 +60,21 @@ impl Pretrain {
 
 /// Where computing is done.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum ComputeDevice {
+enum Where {
     /// This machine's processor
     Cpu,
 }
 
-/// Arguments of every network that is trained on both surveys.
+/// What every network that learns from both surveys needs.
 #[derive(Debug, Args)]
-struct EncoderRunArgs {
+struct Common {
     /// The synthetic grid, spectra.npz
     #[arg(long, value_name = "FILE")]
     grid: PathBuf,
     /// Energy distributions of its nodes, sed.npz
     #[arg(long, value_name = "FILE")]
     sed: PathBuf,
-    /// Folder for checkpoints and loss curves; a stopped run resumes from them
+    /// Folder for checkpoints and loss curves; a run that was stopped goes on from there
     #[arg(long, value_name = "DIR", default_value = "target/pretrain")]
     work: PathBuf,
     /// Folder that the models are published in
@@ -85,59 +85,59 @@ struct EncoderRunArgs {
     seed: u64,
     /// Where to compute
     #[arg(long, value_enum, default_value = "cpu")]
-    device: ComputeDevice,
+    device: Where,
 }
 
-impl TrainingGrid {
+impl Material {
     pub(super) fn read(grid: &Path, sed: &Path, seed: u64) -> Result<Self> {
         let grid = Grid::read(grid)?;
         let seds = Seds::read(sed, &grid)?;
         let (train, held_out) = split_nodes(grid.len(), seed);
-        eprintln!("grid: {} training nodes, {} held out", train.len(), held_out.len());
+        eprintln!("grid: {} nodes to learn from, {} held out", train.len(), held_out.len());
         Ok(Self { grid, seds, train, held_out })
     }
 }
 
-/// The grid, its training nodes and its held-out nodes.
-pub(super) struct TrainingGrid {
+/// The grid, and which nodes are learned from and which are held out.
+pub(super) struct Material {
     pub(super) grid: Grid,
     seds: Seds,
     pub(super) train: Vec<usize>,
     pub(super) held_out: Vec<usize>,
 }
 
-impl EncoderRunArgs {
-    fn read(&self) -> Result<TrainingGrid> {
-        TrainingGrid::read(&self.grid, &self.sed, self.seed)
+impl Common {
+    fn read(&self) -> Result<Material> {
+        Material::read(&self.grid, &self.sed, self.seed)
     }
 
     fn device(&self) -> Device {
         match self.device {
-            ComputeDevice::Cpu => Device::flex(),
+            Where::Cpu => Device::flex(),
         }
     }
 }
 
-/// Reports the progress of a run: a bar on a terminal, a line and a figure of the losses at each checkpoint.
-struct RunReporter {
+/// Tells of a run: a bar on a terminal, a line and a figure of the losses at each checkpoint.
+struct Teller {
     name: &'static str,
     bar: ProgressBar,
     figure: PathBuf,
     began: std::time::Instant,
 }
 
-impl RunReporter {
+impl Teller {
     fn new(name: &'static str, work: &Path, steps: usize) -> Self {
         let bar = ProgressBar::new(steps as u64);
         Self { name, bar, figure: work.join(format!("{name}-loss.svg")), began: std::time::Instant::now() }
     }
 
-    fn report(&self, progress: Progress<'_>) -> Result<()> {
+    fn hear(&self, progress: Progress<'_>) -> Result<()> {
         match progress {
             Progress::Step(step, _) => self.bar.set_position(step as u64 + 1),
             Progress::Resumed(step) => {
                 self.bar.set_position(step as u64);
-                eprintln!("{}: resumes at step {step}", self.name);
+                eprintln!("{}: goes on from step {step}", self.name);
             }
             Progress::Checkpoint(points) => {
                 if let Some(Point { step, training, held_out }) = points.last() {

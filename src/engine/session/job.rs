@@ -1,26 +1,26 @@
-//! A job: files that were dropped together, and its progress.
+//! Files that were dropped together, and how far they are.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::MAX_BATCH;
-use crate::engine::input_files::File;
-use crate::engine::protocol::{JobId, SpectraEvent, SpectrumId};
+use crate::engine::dropped::File;
+use crate::engine::{Event, JobId, SpectrumId};
 use crate::read::Archive;
-use crate::read::column_mapping::ColumnMapping;
+use crate::read::by_hand::Columns;
 
 /// Files that were dropped together.
 pub(super) struct Job<F> {
     pub(super) id: JobId,
-    /// Columns of its texts, where the user assigned them.
-    pub(super) columns: Option<ColumnMapping>,
+    /// How the user says that its texts are to be read.
+    pub(super) columns: Option<Columns>,
     pub(super) files: VecDeque<Rc<File<F>>>,
     pub(super) archive: Option<OpenArchive<F>>,
     pub(super) files_total: u32,
-    /// Spectra without a prediction.
+    /// Spectra that no network has seen yet.
     pub(super) waiting: VecDeque<SpectrumId>,
-    /// Gaia XP spectra that wait for the encoder pair.
-    pub(super) waiting_for_encoders: BTreeSet<SpectrumId>,
+    /// Gaia XP spectra among them that wait for the encoder pair.
+    pub(super) apart: BTreeSet<SpectrumId>,
     pub(super) spectra_done: u32,
     pub(super) spectra_total: u32,
 }
@@ -34,29 +34,9 @@ pub(super) struct OpenArchive<F> {
 }
 
 impl<F> Job<F> {
-    /// A job whose files are still to be read.
-    pub(super) fn new(id: JobId, columns: Option<ColumnMapping>, files: VecDeque<Rc<File<F>>>) -> Self {
-        Self {
-            id,
-            columns,
-            files_total: files.len() as u32,
-            files,
-            archive: None,
-            waiting: VecDeque::new(),
-            waiting_for_encoders: BTreeSet::new(),
-            spectra_done: 0,
-            spectra_total: 0,
-        }
-    }
-
-    /// Size of the next batch.
+    /// How many spectra to predict next.
     pub(super) fn batch(&self) -> usize {
         (1 + self.spectra_done as usize).min(MAX_BATCH)
-    }
-
-    /// Removes the next batch from the waiting spectra.
-    pub(super) fn next_batch(&mut self) -> Vec<SpectrumId> {
-        self.waiting.drain(..self.batch().min(self.waiting.len())).collect()
     }
 
     /// True when every file was read.
@@ -66,12 +46,12 @@ impl<F> Job<F> {
 
     /// True when nothing is left to do.
     pub(super) fn is_done(&self) -> bool {
-        self.is_read() && self.waiting.is_empty() && self.waiting_for_encoders.is_empty()
+        self.is_read() && self.waiting.is_empty() && self.apart.is_empty()
     }
 
-    pub(super) fn progress(&self) -> SpectraEvent {
+    pub(super) fn progress(&self) -> Event {
         let in_archive = self.archive.as_ref().map_or(0, |open| open.archive.len() - open.next);
-        SpectraEvent::Progress {
+        Event::Progress {
             job: self.id,
             files_done: self.files_total - (self.files.len() + in_archive) as u32,
             files_total: self.files_total,

@@ -4,12 +4,12 @@ use std::io::{Read, Seek};
 
 use half::{bf16, f16};
 
-use super::container::{self, Contents, StoredTensor};
+use super::container::{self, Contents, Stored};
 use super::error::ImportError;
 use super::network::NetworkConfig;
 use super::tree::Type;
 use crate::model::weights::Tensors;
-use crate::nn::state_dict::{Slot, count_parameters};
+use crate::nn::keyed::{Slot, count_parameters};
 
 /// What a pickle of `sbi` holds besides its flow, under which names: the labels' units, and the bounds of a box prior.
 pub(super) const BESIDE_THE_FLOW: [(&str, &[&str]); 6] = [
@@ -144,7 +144,7 @@ impl<R: Read + Seek> Checkpoint<R> {
     }
 }
 
-fn numbers(reader: &mut (impl Read + Seek), stored: &StoredTensor) -> Result<Vec<f32>, ImportError> {
+fn numbers(reader: &mut (impl Read + Seek), stored: &Stored) -> Result<Vec<f32>, ImportError> {
     let size = stored.dtype.size();
     let count: usize = stored.shape.iter().product();
     if count == 0 {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::error::ImportError;
-use super::tree::{Place, TensorEntry, Tree, Type};
+use super::tree::{Described, Place, Tree, Type};
 
 /// Most bytes of a pickle; the published ones have a few hundred kilobytes.
 const MAX_PICKLE: u64 = 128 << 20;
@@ -19,7 +19,7 @@ const LEGACY: [u8; 14] = [0x80, 2, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x2
 
 /// A tensor in a file.
 #[derive(Debug, Clone)]
-pub(super) struct StoredTensor {
+pub(super) struct Stored {
     pub(super) dtype: Type,
     /// Where its storage begins, in bytes of the file.
     pub(super) start: u64,
@@ -32,7 +32,7 @@ pub(super) struct StoredTensor {
 /// What is in a file.
 #[derive(Debug)]
 pub(super) struct Contents {
-    pub(super) tensors: BTreeMap<String, StoredTensor>,
+    pub(super) tensors: BTreeMap<String, Stored>,
     /// The pickle; safetensors files have none.
     pub(super) tree: Option<Tree>,
 }
@@ -91,7 +91,7 @@ fn zip(reader: &mut (impl Read + Seek)) -> Result<Contents, ImportError> {
     let (start, size) = pickle.ok_or(ImportError::NoPickle)?;
     limit("data.pkl", size, MAX_PICKLE)?;
     let (tree, _) = Tree::read(bytes(reader, start, size)?, 0)?;
-    let storage = |tensor: &TensorEntry| -> Option<Storage> {
+    let storage = |tensor: &Described| -> Option<Storage> {
         let Place::Key(key, n) = &tensor.place else { return None };
         let (start, size) = *places.get(key)?;
         let dtype = tensor.dtype?;
@@ -113,7 +113,7 @@ fn plain(reader: &mut (impl Read + Seek), length: u64) -> Result<Contents, Impor
     };
     // Many tensors may name one of them.
     let known = RefCell::new(BTreeMap::new());
-    let storage = |tensor: &TensorEntry| {
+    let storage = |tensor: &Described| {
         let Place::Embedded(range) = &tensor.place else { return None };
         *known.borrow_mut().entry((range.start, range.end)).or_insert_with(|| inside(range))
     };
@@ -123,7 +123,7 @@ fn plain(reader: &mut (impl Read + Seek), length: u64) -> Result<Contents, Impor
 fn legacy(reader: &mut (impl Read + Seek), length: u64) -> Result<Contents, ImportError> {
     limit("the checkpoint", length, 8 * MAX_PICKLE)?;
     let (_, tree, storages) = legacy_parts(&bytes(reader, 0, length)?, length)?;
-    let storage = |tensor: &TensorEntry| {
+    let storage = |tensor: &Described| {
         let Place::Key(key, n) = &tensor.place else { return None };
         let (start, found) = *storages.get(key)?;
         (*n == found).then_some((tensor.dtype?, start, *n))
@@ -164,8 +164,8 @@ fn legacy_parts(file: &[u8], length: u64) -> Result<(usize, Tree, BTreeMap<Strin
 /// The tensors of the network in a tree, each with its place in the file.
 fn place_all(
     tree: &Tree,
-    storage: impl Fn(&TensorEntry) -> Option<Storage>,
-) -> Result<BTreeMap<String, StoredTensor>, ImportError> {
+    storage: impl Fn(&Described) -> Option<Storage>,
+) -> Result<BTreeMap<String, Stored>, ImportError> {
     let mut described = ["state_dict", "model_state_dict"]
         .iter()
         .find_map(|key| tree.at(&[key]).map(|dict| tree.tensors(dict)))
@@ -183,8 +183,8 @@ fn place_all(
         if !fits(&tensor.shape, &tensor.stride, tensor.offset, n) {
             return Err(bad(&format!("claims shape {:?} on {n} numbers", tensor.shape)));
         }
-        let TensorEntry { offset, shape, stride, .. } = tensor;
-        tensors.insert(name, StoredTensor { dtype, start, offset, shape, stride });
+        let Described { offset, shape, stride, .. } = tensor;
+        tensors.insert(name, Stored { dtype, start, offset, shape, stride });
     }
     Ok(tensors)
 }
@@ -242,7 +242,7 @@ fn safetensors(reader: &mut (impl Read + Seek), length: u64) -> Result<Contents,
             let problem = format!("claims shape {shape:?} on {} bytes", to.saturating_sub(from));
             return Err(ImportError::Tensor { name: name.clone(), problem });
         }
-        tensors.insert(name.clone(), StoredTensor { dtype, start: 8 + size + from, offset: 0, shape, stride });
+        tensors.insert(name.clone(), Stored { dtype, start: 8 + size + from, offset: 0, shape, stride });
     }
     Ok(Contents { tensors, tree: None })
 }

@@ -1,5 +1,4 @@
-//! Reads the weights in PyTorch's files: Lightning `.ckpt`, `.pt`, `.safetensors` and the pickles of `sbi`
-//! (docs/model-spec.md §2.7, §3).
+//! PyTorch's files → our weights: Lightning `.ckpt`, `.pt`, `.safetensors` and the pickles of `sbi` (MODEL_SPEC §2.7, §3).
 //!
 //! Nothing in a file is ever run. A pickle is read into a plain tree in which every class is only a name; from that tree
 //! the places of the tensors are taken, and only those that the recognised network needs are read.

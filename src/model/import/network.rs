@@ -12,9 +12,9 @@ use crate::nn::MlpConfig;
 use crate::nn::autoencoder::{AutoencoderConfig, StatisticsConfig};
 use crate::nn::clip::{ClipConfig, DecodersConfig};
 use crate::nn::flow::{FlowConfig, FlowKind};
+use crate::nn::keyed::{Keyed, Slot};
 use crate::nn::masked_transformer::MaskedTransformerConfig;
 use crate::nn::projection::{LrsProjectionConfig, XpProjectionConfig};
-use crate::nn::state_dict::{Slot, StateDict};
 use crate::nn::tokens::{SliceConfig, TokensConfig};
 
 /// A network that was recognised.

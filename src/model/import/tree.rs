@@ -57,7 +57,7 @@ pub(super) enum Place {
 
 /// A tensor as a pickle describes it.
 #[derive(Debug, Clone)]
-pub(super) struct TensorEntry {
+pub(super) struct Described {
     /// Known for a keyed place.
     pub(super) dtype: Option<Type>,
     pub(super) place: Place,
@@ -173,7 +173,7 @@ impl Tree {
     }
 
     /// The tensor that a value is, if it is one.
-    pub(super) fn tensor(&self, mut id: Id) -> Option<TensorEntry> {
+    pub(super) fn tensor(&self, mut id: Id) -> Option<Described> {
         for _ in 0..4 {
             let ((module, name), args) = self.call(id)?;
             match (module, name) {
@@ -185,11 +185,11 @@ impl Tree {
         None
     }
 
-    fn described(&self, args: &[Id]) -> Option<TensorEntry> {
+    fn described(&self, args: &[Id]) -> Option<Described> {
         let [storage, offset, shape, stride, ..] = args else { return None };
         let unsigned = |id: &Id| self.int(*id).and_then(|n| u64::try_from(n).ok());
         let (place, dtype) = self.place(*storage)?;
-        Some(TensorEntry {
+        Some(Described {
             dtype,
             place,
             offset: unsigned(offset)?,
@@ -232,13 +232,13 @@ impl Tree {
     }
 
     /// All tensors of a dictionary.
-    pub(super) fn tensors(&self, dict: Id) -> BTreeMap<String, TensorEntry> {
+    pub(super) fn tensors(&self, dict: Id) -> BTreeMap<String, Described> {
         let named = |(key, value): &(Id, Id)| Some((self.text(*key)?.to_string(), self.tensor(*value)?));
         self.items(dict).iter().filter_map(named).collect()
     }
 
     /// All parameters and buffers of a module and of its parts, named as PyTorch names them.
-    pub(super) fn module_tensors(&self, module: Id) -> BTreeMap<String, TensorEntry> {
+    pub(super) fn module_tensors(&self, module: Id) -> BTreeMap<String, Described> {
         let mut found = BTreeMap::new();
         let mut open = vec![(module, String::new(), 0)];
         let mut visits = 0;

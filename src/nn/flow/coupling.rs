@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use super::permutation::{columns, inverse};
 use super::spline;
 use crate::model::weights::WeightsError;
-use crate::nn::state_dict::{StateDict, Transfer, indices};
+use crate::nn::keyed::{Keyed, Transfer, indices};
 
 /// Splines on every other feature.
 #[derive(Module, Debug)]

@@ -6,7 +6,7 @@ use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::model::weights::WeightsError;
-use crate::nn::state_dict::{Transfer, parameter};
+use crate::nn::keyed::{Transfer, parameter};
 
 /// Least diagonal entry of U.
 const EPSILON: f64 = 1e-3;

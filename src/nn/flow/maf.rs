@@ -6,7 +6,7 @@ use burn::tensor::activation::{softplus, tanh};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::model::weights::WeightsError;
-use crate::nn::state_dict::{Slot, StateDict, Transfer, parameter, turned};
+use crate::nn::keyed::{Keyed, Slot, Transfer, parameter, turned};
 
 /// Least scale.
 const EPSILON: f64 = 1e-3;

@@ -1,4 +1,4 @@
-//! Normalising flows: the density of labels θ given an embedding x (docs/model-spec.md §3.4).
+//! Normalising flows: the density of labels θ given an embedding x (MODEL_SPEC §3.4).
 //!
 //! log q(θ|x) = log N(z; 0, I) + Σ log|det|, where z is θ standardised and then carried through masked affine
 //! transforms (MAF) or rational-quadratic splines (NSF) whose shapes depend on the standardised x.
@@ -7,7 +7,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 
-use super::state_dict::{StateDict, Transfer, buffer};
+use super::keyed::{Keyed, Transfer, buffer};
 use crate::model::weights::WeightsError;
 
 mod coupling;
@@ -188,7 +188,7 @@ impl Flow {
     }
 }
 
-impl StateDict for Flow {
+impl Keyed for Flow {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         buffer(&mut self.context_mean, &format!("{prefix}_embedding_net.0._mean"), transfer)?;
         buffer(&mut self.context_std, &format!("{prefix}_embedding_net.0._std"), transfer)?;

@@ -1,10 +1,10 @@
-//! Permutes features.
+//! Features in another order.
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::model::weights::WeightsError;
-use crate::nn::state_dict::{Transfer, indices};
+use crate::nn::keyed::{Transfer, indices};
 
 /// out[j] = in[order[j]].
 #[derive(Module, Debug)]

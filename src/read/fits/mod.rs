@@ -15,7 +15,7 @@ pub use header::Header;
 pub(crate) use header::parse_number;
 pub use image::Image;
 pub(crate) use number::{Number, Scaling};
-pub use table::{FitsColumn, Table};
+pub use table::{Column, Table};
 pub use tiles::Tiles;
 
 use super::error::{ReadError, shown};
@@ -94,7 +94,7 @@ impl<'a> Fits<'a> {
     }
 
     /// The error for a file in which nothing was found: what broke it off, or what it has.
-    pub fn no_spectrum_error(&self) -> ReadError {
+    pub fn nothing_found(&self) -> ReadError {
         self.stopped.clone().unwrap_or_else(|| {
             let found: Vec<String> = self.hdus.iter().take(12).map(Hdu::describe).collect();
             ReadError::NoSpectrum { found: found.join(", ") }

@@ -21,7 +21,7 @@ enum Cell {
 
 /// A column of a binary table.
 #[derive(Debug, Clone)]
-pub struct FitsColumn {
+pub struct Column {
     /// TTYPE, as the file spells it.
     pub name: String,
     /// TUNIT, empty without one.
@@ -36,7 +36,7 @@ pub struct FitsColumn {
     bytes: usize,
 }
 
-impl FitsColumn {
+impl Column {
     /// True when the cells are numbers.
     pub fn is_numeric(&self) -> bool {
         matches!(self.cell, Cell::Numbers(_))
@@ -61,7 +61,7 @@ impl FitsColumn {
 #[derive(Debug)]
 pub struct Table<'a> {
     /// Its columns, in order.
-    pub columns: Vec<FitsColumn>,
+    pub columns: Vec<Column>,
     /// Number of rows.
     pub rows: usize,
     hdu: usize,
@@ -103,7 +103,7 @@ impl<'a> Table<'a> {
                 .filter(|end| *end <= row_bytes)
                 .ok_or_else(|| bad(&keyword, "reaches beyond the end of the row (NAXIS1)"))?;
             let text = |stem: &str| header.text(&format!("{stem}{i}")).unwrap_or("").trim().to_string();
-            columns.push(FitsColumn {
+            columns.push(Column {
                 name: text("TTYPE"),
                 unit: text("TUNIT"),
                 ucd: text("TUCD"),
@@ -124,17 +124,17 @@ impl<'a> Table<'a> {
     }
 
     /// The column of this name, in any case.
-    pub fn column(&self, name: &str) -> Option<&FitsColumn> {
+    pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name))
     }
 
-    fn cell(&self, row: usize, column: &FitsColumn) -> Option<&'a [u8]> {
+    fn cell(&self, row: usize, column: &Column) -> Option<&'a [u8]> {
         let start = row.checked_mul(self.row_bytes)?.checked_add(column.offset)?;
         (row < self.rows).then(|| self.bytes.get(start..start.checked_add(column.bytes)?))?
     }
 
     /// The numbers in one cell. Missing values are NaN.
-    pub fn vector(&self, row: usize, column: &FitsColumn) -> Result<Vec<f64>, ReadError> {
+    pub fn vector(&self, row: usize, column: &Column) -> Result<Vec<f64>, ReadError> {
         let problem = |problem: &str| ReadError::FitsColumn {
             hdu: self.hdu,
             column: shown(&column.name),
@@ -155,7 +155,7 @@ impl<'a> Table<'a> {
     }
 
     /// The numbers of all rows; a column of vectors is joined. Missing values are NaN.
-    pub fn numbers(&self, column: &FitsColumn) -> Result<Vec<f64>, ReadError> {
+    pub fn numbers(&self, column: &Column) -> Result<Vec<f64>, ReadError> {
         let Cell::Numbers(number) = column.cell else {
             return self.vector(0, column);
         };
@@ -208,7 +208,7 @@ impl<'a> Table<'a> {
     }
 
     /// A cell as text: whole numbers to their last digit, of an array the first number; `None` if it is missing or empty.
-    pub(crate) fn shown(&self, row: usize, column: &FitsColumn) -> Option<String> {
+    pub(crate) fn shown(&self, row: usize, column: &Column) -> Option<String> {
         let cell = self.cell(row, column)?;
         match column.cell {
             Cell::Text => {

@@ -116,7 +116,7 @@ impl<'a> Table<'a> {
             Ok(table) => table,
             Err(error) => return Some(Err(error)),
         };
-        let heading = |c: &fits::FitsColumn| Column {
+        let heading = |c: &fits::Column| Column {
             name: c.name.clone(),
             unit: c.unit.clone(),
             ucd: c.ucd.clone(),

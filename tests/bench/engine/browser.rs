@@ -5,8 +5,8 @@ use std::rc::Rc;
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use gloo::events::EventListener;
 use js_sys::{Reflect, SharedArrayBuffer};
-use specola::engine::shared_memory_channel::SharedMemoryChannel;
-use specola::nn::token_parallel::TokenHalf;
+use specola::engine::mailbox::Mailbox;
+use specola::nn::half::Half;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
@@ -16,7 +16,7 @@ use crate::talk::Engine;
 /// Answers what is posted, and posts once when it listens.
 pub fn start() {
     #[cfg(feature = "gpu")]
-    specola::engine::wasm_ctors::run();
+    specola::engine::constructors::run();
     std::panic::set_hook(Box::new(|info| say(&format!("{{\"error\":{:?}}}", info.to_string()))));
     let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
     let (send, questions) = unbounded();
@@ -42,11 +42,11 @@ async fn answer_all(mut questions: UnboundedReceiver<JsValue>) {
 }
 
 /// What is no question says which half of a pass is computed here: `{memory, isFirst}`.
-fn half(message: &JsValue) -> Option<TokenHalf> {
+fn half(message: &JsValue) -> Option<Half> {
     let part = |name: &str| Reflect::get(message, &name.into()).ok();
     let is_first = part("isFirst")?.as_bool()?;
     let memory: SharedArrayBuffer = part("memory")?.dyn_into().ok()?;
-    Some(TokenHalf { is_first, partner: Rc::new(SharedMemoryChannel::new(&memory, is_first)) })
+    Some(Half { is_first, partner: Rc::new(Mailbox::new(&memory, is_first)) })
 }
 
 fn say(what: &str) {

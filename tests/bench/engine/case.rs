@@ -3,8 +3,8 @@
 use burn::tensor::Device;
 use serde::Deserialize;
 use specola::model::encoders::Size;
-use specola::nn::token_parallel::TokenHalf;
-use specola::result::finetune::Strategy;
+use specola::nn::half::Half;
+use specola::result::teach::Strategy;
 
 use crate::forward::{Encoding, Regression};
 use crate::lesson::{Course, Training};
@@ -92,7 +92,7 @@ pub enum Job {
 impl Job {
     /// Makes everything ready, and gives the outputs by which engines are compared. `half`: which of a case that two share
     /// is computed here.
-    pub async fn open(case: Case, device: &Device, half: Option<&TokenHalf>) -> Result<(Self, Vec<f32>), String> {
+    pub async fn open(case: Case, device: &Device, half: Option<&Half>) -> Result<(Self, Vec<f32>), String> {
         let mut job = match case {
             Case::Mlp { widths, batch, first } => {
                 Self::Regression(Box::new(Regression::new(&widths, batch, first, device)?))

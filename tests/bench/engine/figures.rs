@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
-use specola::plot::{Chart, Drawable, Mark, Paint, Plot, range_of};
+use specola::plot::{Chart, Drawing, Mark, Paint, Plot, range_of};
 
 /// A line of the results.
 #[derive(Debug, Deserialize)]

@@ -7,9 +7,9 @@ use specola::model::manifest::ModelEntry;
 use specola::model::regressor::Regressor;
 use specola::model::weights::Tensors;
 use specola::nn::MlpConfig;
+use specola::nn::half::Half;
+use specola::nn::keyed::Keyed;
 use specola::nn::masked_transformer::MaskedTransformer;
-use specola::nn::state_dict::StateDict;
-use specola::nn::token_parallel::TokenHalf;
 use specola::preprocess::grid::MODEL_PIXELS;
 use specola::result::Label;
 use specola::task::predict::{Batch, Network, Predictor};
@@ -56,18 +56,12 @@ impl Regression {
 pub struct Encoding {
     encoder: MaskedTransformer,
     inputs: Vec<f32>,
-    half: Option<TokenHalf>,
+    half: Option<Half>,
     device: Device,
 }
 
 impl Encoding {
-    pub fn new(
-        size: Size,
-        batch: usize,
-        first: usize,
-        half: Option<TokenHalf>,
-        device: &Device,
-    ) -> Result<Self, String> {
+    pub fn new(size: Size, batch: usize, first: usize, half: Option<Half>, device: &Device) -> Result<Self, String> {
         let empty = size.lrs().init(device);
         let mut tensors = Tensors::default();
         empty.slots("").iter().for_each(|slot| weights(&mut tensors, slot));

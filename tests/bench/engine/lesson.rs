@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use burn::tensor::Device;
 use specola::preprocess::grid::MODEL_PIXELS;
-use specola::result::finetune::{Settings, Strategy, Task};
-use specola::task::finetune::feature_cache::FeatureCache;
-use specola::task::finetune::labelled_set::LabelledSet;
-use specola::task::finetune::split::Split;
-use specola::task::finetune::training::{self, Progress};
+use specola::result::teach::{Settings, Strategy, Task};
 use specola::task::predict::LabelInput;
+use specola::task::teach::classroom::Classroom;
+use specola::task::teach::lesson::Lesson;
+use specola::task::teach::split::Split;
+use specola::task::teach::training::{self, Progress};
 
 use crate::forward::predictor;
 use crate::numbers::made;
@@ -49,7 +49,7 @@ impl Training {
         steps: usize,
         device: &Device,
     ) -> Result<Self, String> {
-        let settings = Settings { epochs: MOST_EPOCHS, patience: MOST_EPOCHS, batch, ..Settings::zhao2026() };
+        let settings = Settings { epochs: MOST_EPOCHS, patience: MOST_EPOCHS, batch, ..Settings::paper() };
         let room = classroom(widths, batch * steps, device).await?;
         let split = Split { train: (0..batch * steps).collect(), ..Split::default() };
         let mut training = Self { training: begin(&room, strategy, split, &settings)? };
@@ -71,7 +71,7 @@ impl Training {
 /// A whole training from its first step to its last: the transfer study's number of passes, with none left out because
 /// validation got no better.
 pub struct Course {
-    room: Rc<FeatureCache>,
+    room: Rc<Classroom>,
     strategy: Strategy,
 }
 
@@ -81,8 +81,8 @@ impl Course {
     }
 
     pub async fn run(&self) -> Result<(), String> {
-        let settings = Settings::zhao2026();
-        let n = self.room.labelled_set.len();
+        let settings = Settings::paper();
+        let n = self.room.lesson.len();
         let first = (settings.validation * n as f64) as usize;
         let split = Split { validation: (0..first).collect(), train: (first..n).collect(), ..Split::default() };
         let mut training = begin(&self.room, self.strategy, split, &settings)?;
@@ -106,7 +106,7 @@ async fn pass(training: &mut training::Training) -> Result<bool, String> {
 }
 
 fn begin(
-    room: &Rc<FeatureCache>,
+    room: &Rc<Classroom>,
     strategy: Strategy,
     split: Split,
     settings: &Settings,
@@ -116,21 +116,19 @@ fn begin(
 }
 
 /// `n` made-up spectra and labels before a made-up network.
-async fn classroom(widths: &[usize], n: usize, device: &Device) -> Result<Rc<FeatureCache>, String> {
+async fn classroom(widths: &[usize], n: usize, device: &Device) -> Result<Rc<Classroom>, String> {
     let row = |i| made("input", i * MODEL_PIXELS, MODEL_PIXELS, 3f64.sqrt(), 0.0);
-    let lesson = LabelledSet {
+    let lesson = Lesson {
         target: "feh".into(),
         ids: (0..n).map(|i| i.to_string()).collect(),
         groups: (0..n).map(|i| i.to_string()).collect(),
-        inputs: (0..n)
-            .map(|i| LabelInput { norm: row(i), snr: None, coverage: 1.0, emulator_residual: None })
-            .collect(),
+        inputs: (0..n).map(|i| LabelInput { norm: row(i), snr: None, coverage: 1.0, discrepancy: None }).collect(),
         values: made("target", 0, n, 1.0, 0.0).into_iter().map(f64::from).collect(),
         feh: vec![f64::NAN; n],
         cut: None,
         cut_values: vec![f64::NAN; n],
         emulator: None,
     };
-    let room = FeatureCache::new(&predictor(widths, device)?, lesson, device).await;
+    let room = Classroom::new(&predictor(widths, device)?, lesson, device).await;
     room.map(Rc::new).map_err(|why| why.to_string())
 }

@@ -1,7 +1,7 @@
 //! Numbers made from a name, as `../numbers.js` makes them: the same weights and inputs for every engine.
 
 use specola::model::weights::Tensors;
-use specola::nn::state_dict::Slot;
+use specola::nn::keyed::Slot;
 
 /// `count` numbers in `[-1, 1)` from the `first` of the endless row that belongs to a name, times `scale`, plus `shift`.
 pub fn made(name: &str, first: usize, count: usize, scale: f64, shift: f32) -> Vec<f32> {

@@ -2,14 +2,14 @@
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use specola::nn::token_parallel::TokenHalf;
+use specola::nn::half::Half;
 
 use crate::case::{Case, Job};
 
 /// What is asked.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
-pub enum ColumnQuestion {
+pub enum Question {
     /// Get ready; the first question.
     Start {
         /// Whether to compute with WebGPU.
@@ -33,13 +33,13 @@ pub enum ColumnQuestion {
 /// What is answered.
 #[derive(Debug, Default, Serialize)]
 pub struct Answer {
-    /// On [`ColumnQuestion::Start`]: this engine's version.
+    /// On [`Question::Start`]: this engine's version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// On [`ColumnQuestion::Open`]: what came out.
+    /// On [`Question::Open`]: what came out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Vec<f32>>,
-    /// On [`ColumnQuestion::Run`]: milliseconds of all runs.
+    /// On [`Question::Run`]: milliseconds of all runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ms: Option<f64>,
     /// What went wrong.
@@ -53,7 +53,7 @@ pub struct Engine {
     device: Option<Device>,
     job: Option<Job>,
     /// Of a case that two share: which half is computed here.
-    pub half: Option<TokenHalf>,
+    pub half: Option<Half>,
 }
 
 impl Engine {
@@ -67,13 +67,13 @@ impl Engine {
         serde_json::to_string(&answer).unwrap_or_else(|why| format!("{{\"error\":\"{why}\"}}"))
     }
 
-    async fn do_as_asked(&mut self, question: ColumnQuestion, now_ms: impl Fn() -> f64) -> Result<Answer, String> {
+    async fn do_as_asked(&mut self, question: Question, now_ms: impl Fn() -> f64) -> Result<Answer, String> {
         match question {
-            ColumnQuestion::Start { webgpu } => {
+            Question::Start { webgpu } => {
                 self.device = Some(if webgpu { gpu().await? } else { Device::flex() });
                 Ok(Answer { version: Some(env!("CARGO_PKG_VERSION").into()), ..Answer::default() })
             }
-            ColumnQuestion::Open { case } => {
+            Question::Open { case } => {
                 let device = self.device.as_ref().ok_or("it was not started")?;
                 // Two full-size encoders need not be in memory at once.
                 self.job = None;
@@ -81,7 +81,7 @@ impl Engine {
                 self.job = Some(job);
                 Ok(Answer { outputs: Some(outputs), ..Answer::default() })
             }
-            ColumnQuestion::Run { repeats } => {
+            Question::Run { repeats } => {
                 let job = self.job.as_mut().ok_or("no case is open")?;
                 let begun = now_ms();
                 for _ in 0..repeats {
@@ -89,7 +89,7 @@ impl Engine {
                 }
                 Ok(Answer { ms: Some(now_ms() - begun), ..Answer::default() })
             }
-            ColumnQuestion::Close => {
+            Question::Close => {
                 self.job = None;
                 Ok(Answer::default())
             }

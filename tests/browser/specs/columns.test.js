@@ -1,15 +1,15 @@
-// A text file with unknown columns: the page shows its first lines, and the user assigns the columns.
+// A text whose columns cannot be told: the page shows its first lines, and the user says what is what.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe } from "node:test";
-import { temporaryDirectory } from "../data.js";
+import { scratch } from "../data.js";
 import { LABELS } from "../page.js";
 import { scenario } from "../scenario.js";
 
-/** Writes a synthetic star twice: as a plain CSV file, and with swapped columns under meaningless names. */
+/** Writes a made star twice: as a plain CSV file, and with its columns turned round under names that say nothing. */
 function stars() {
-  const dir = temporaryDirectory();
+  const dir = scratch();
   const lines = [4102.9, 4227.9, 4341.7, 4384.8, 4862.7, 5176, 5270];
   const rows = Array.from({ length: 1500 }, (_, i) => {
     const wave = 3900 + 1.2 * i;
@@ -24,11 +24,11 @@ function stars() {
 }
 
 describe("the columns of a text", () => {
-  scenario("are assigned by the user when the page cannot recognise them, and are stored", async (visit) => {
+  scenario("can be pointed out when the file cannot be read without, and are remembered", async (visit) => {
     const { plain, odd } = stars();
     await visit.ready();
     await visit.drop([plain, odd]);
-    await visit.predictions(1);
+    await visit.answers(1);
     await visit.idle();
     const skipped = visit.part("skipped");
     assert.match(await skipped.innerText(), /odd\.csv/);
@@ -40,7 +40,7 @@ describe("the columns of a text", () => {
     await menu(1).selectOption("flux");
     await dialog.getByTestId("column-unit").selectOption("nm");
     await dialog.getByTestId("read-columns").click();
-    await visit.predictions(2);
+    await visit.answers(2);
     await visit.idle();
     const rows = await visit.rows();
     const [a, b] = ["plain", "odd"].map((id) => rows.find((row) => row.id === id));
@@ -48,19 +48,19 @@ describe("the columns of a text", () => {
       const { value, error } = a.values[label];
       assert.ok(Math.abs(b.values[label].value - value) <= 0.02 * error, `${label}: ${b.values[label].value} and ${value}`);
     }
-    assert.equal(await skipped.count(), 0, "it is no longer listed as skipped");
+    assert.equal(await skipped.count(), 0, "it is not listed as unused any more");
 
-    // The same dialogue changes the columns of a spectrum that was read.
+    // The same menu corrects a spectrum that was read.
     await visit.part("row").filter({ hasText: "odd" }).first().click();
     await visit.part("detail").getByTestId("choose-columns").click();
     await dialog.getByTestId("column-unit").waitFor();
-    assert.equal(await menu(2).inputValue(), "wavelength", "the assigned columns are shown");
+    assert.equal(await menu(2).inputValue(), "wavelength", "what was said is shown");
     await dialog.getByTestId("column-unit").selectOption("Å");
     await dialog.getByTestId("read-columns").click();
     await visit.part("detail").getByText("No parameters.").waitFor();
   });
 
-  scenario("are assigned by keyboard alone", async (visit) => {
+  scenario("are asked about by keyboard alone", async (visit) => {
     const { odd } = stars();
     assert.ok(readFileSync(odd).length > 0);
     await visit.ready();

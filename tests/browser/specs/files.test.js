@@ -1,10 +1,10 @@
-// Files of every format: one row with parameters each, the values of the command line, and reasons for skipped files.
+// Files of every kind: a row with parameters each, the numbers of the command line, and words for what cannot be used.
 import assert from "node:assert/strict";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe } from "node:test";
-import { REAL_DIR, fixtures, cliPredictions, realFiles, samples, temporaryDirectory } from "../data.js";
-import { LABELS, assertPredicted } from "../page.js";
+import { REAL, fixtures, predictions, realFiles, samples, scratch } from "../data.js";
+import { LABELS, mustBeAnswered } from "../page.js";
 import { scenario } from "../scenario.js";
 
 /** The smallest PNG, one transparent pixel. */
@@ -13,7 +13,7 @@ const PNG = Buffer.from(
   "base64",
 );
 
-/** Drops one file on a fresh page. Returns its rows when all jobs have ended, and the time in ms. */
+/** Drops one file on a fresh page and returns its rows when nothing runs any more, with the time it took. */
 async function dropOne(visit, path) {
   await visit.ready();
   const start = Date.now();
@@ -26,43 +26,43 @@ async function dropOne(visit, path) {
 /** Fails unless the page and the command line agree to a thousandth of each label's error. */
 function mustAgree(rows, records) {
   const answered = rows.filter((row) => row.values.teff);
-  assert.equal(answered.length, records.filter((record) => record.teff).length, "as many predictions as the command line");
+  assert.equal(answered.length, records.filter((record) => record.teff).length, "as many answers as the command line");
   for (const row of answered) {
     const record = records.find((record) => record.id === row.id);
-    assert.ok(record, `the command line predicts ${row.id} too`);
+    assert.ok(record, `the command line answers ${row.id} too`);
     for (const label of LABELS) {
-      // Neither predicts a velocity for Gaia XP spectra.
+      // Gaia XP spectra tell no velocity, on either side.
       if (!row.values[label]) {
         assert.equal(record[label], "", `${row.id}: ${label} there and not here`);
         continue;
       }
       const { value, error } = row.values[label];
       const difference = Math.abs(value - Number(record[label]));
-      assert.ok(difference <= 1e-3 * error, `${row.id}: ${label} is ${value} on the page and ${record[label]} on the command line`);
+      assert.ok(difference <= 1e-3 * error, `${row.id}: ${label} is ${value} here and ${record[label]} there`);
       assert.ok(Math.abs(error - Number(record[`e_${label}`])) <= 1e-3 * error, `${row.id}: error of ${label}`);
     }
     assert.equal(record.flags !== "", row.flags !== "", `${row.id}: flagged in both or in neither`);
   }
 }
 
-describe("synthetic files", () => {
+describe("made files", () => {
   for (const path of [...fixtures(), ...samples()]) {
-    scenario(`${basename(path)} gives the values of the command line`, async (visit) => {
+    scenario(`${basename(path)} gives what the command line gives`, async (visit) => {
       const { rows } = await dropOne(visit, path);
-      mustAgree(rows, cliPredictions([path]));
+      mustAgree(rows, predictions([path]));
       const answered = rows.filter((row) => row.values.teff).length;
       if (rows.length > 0) assert.match(await visit.part("outcome").innerText(), new RegExp(`^${answered} with parameters`));
     });
   }
 
-  scenario("a picture named .fits is skipped with a reason, and the other files are predicted", async (visit) => {
-    const dir = temporaryDirectory();
+  scenario("a picture called .fits is skipped with the reason, and the others are answered", async (visit) => {
+    const dir = scratch();
     writeFileSync(join(dir, "picture.fits"), PNG);
     writeFileSync(join(dir, "empty.fits"), "");
     const [good] = samples();
     await visit.ready();
     await visit.choose([join(dir, "picture.fits"), join(dir, "empty.fits"), good]);
-    await visit.predictions(1);
+    await visit.answers(1);
     await visit.idle();
     const skipped = await visit.part("skipped").allInnerTexts();
     const about = (name) => skipped.flatMap((text) => text.split("\n")).join(" ").includes(name);
@@ -70,37 +70,37 @@ describe("synthetic files", () => {
     assert.ok(skipped.join(" ").length > "picture.fits empty.fits".length + 20, "with a reason");
   });
 
-  scenario("a dropped folder is read with its subfolders", async (visit) => {
-    const dir = join(temporaryDirectory(), "night");
+  scenario("a dropped folder is read with its folders", async (visit) => {
+    const dir = join(scratch(), "night");
     mkdirSync(join(dir, "inner"), { recursive: true });
     const [good] = samples();
     copyFileSync(good, join(dir, basename(good)));
     copyFileSync(good, join(dir, "inner", `second-${basename(good)}`));
     await visit.ready();
     await visit.drop([dir]);
-    await visit.predictions(2);
+    await visit.answers(2);
   });
 });
 
-describe("real files", { skip: REAL_DIR ? false : "no real spectra here" }, () => {
+describe("real files", { skip: REAL ? false : "no real spectra here" }, () => {
   const expected = (path) => basename(path).includes("6055-56102-0008");
-  for (const path of REAL_DIR ? [...realFiles("lamost"), ...realFiles("sdss")] : []) {
+  for (const path of REAL ? [...realFiles("lamost"), ...realFiles("sdss")] : []) {
     const name = basename(path);
     if (name.startsWith("MRS")) continue;
-    scenario(`${name} gets the values of the command line`, async (visit) => {
+    scenario(`${name} is answered as by the command line`, async (visit) => {
       const { rows, ms } = await dropOne(visit, path);
-      console.log(`${name}: predicted ${ms} ms after the drop${ms > 3000 ? ", OVER the goal of 3 s" : ""}`);
+      console.log(`${name}: answered ${ms} ms after the drop${ms > 3000 ? ", OVER the 3 s that we aim at" : ""}`);
       assert.equal(rows.length, 1);
-      mustAgree(rows, cliPredictions([path]));
+      mustAgree(rows, predictions([path]));
       if (expected(path)) {
-        assert.match(rows[0].text, /QSO|not a star|not_star/i, "a quasar is flagged");
+        assert.match(rows[0].text, /QSO|not a star|not_star/i, "a quasar is called one");
       } else {
-        assertPredicted(rows[0]);
+        mustBeAnswered(rows[0]);
       }
     });
   }
 
-  scenario("a LAMOST medium-resolution spectrum is skipped with a reason", async (visit) => {
+  scenario("LAMOST's medium resolution is refused in words", async (visit) => {
     const path = realFiles("lamost").find((path) => basename(path).startsWith("MRS"));
     const { rows } = await dropOne(visit, path);
     assert.deepEqual(rows.filter((row) => row.values.teff), [], "no parameters");
@@ -108,12 +108,12 @@ describe("real files", { skip: REAL_DIR ? false : "no real spectra here" }, () =
     assert.match(said, /medium.resolution/i);
   });
 
-  scenario("all files in one drop", async (visit) => {
+  scenario("all of them at once", async (visit) => {
     await visit.ready();
     const start = Date.now();
     const paths = [...realFiles("lamost"), ...realFiles("sdss")];
     await visit.drop(paths);
-    await visit.predictions(6);
+    await visit.answers(6);
     await visit.idle();
     console.log(`${paths.length} files together: done ${Date.now() - start} ms after the drop`);
   });

@@ -1,13 +1,12 @@
-// The networks against PyTorch's numbers in this browser: every check of tests/golden_*.rs on burn-flex, and those of
-// the small networks on WebGPU through Chromium's software renderer. `cargo xtask test` builds the program of the
-// checks.
+// The networks against PyTorch's numbers in this browser: every check of tests/golden_*.rs on burn-flex, and those of the
+// small networks on WebGPU through Chromium's software renderer. `cargo xtask test` builds the program of the checks.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import http from "node:http";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, test } from "node:test";
-import { closeBrowser, launchBrowser } from "../page.js";
+import { closeBrowser, launched } from "../page.js";
 
 const PROGRAM = process.env.SPECOLA_GOLDEN;
 const TESTS = fileURLToPath(new URL("../../", import.meta.url));
@@ -37,7 +36,7 @@ test("the networks give PyTorch's numbers in this browser", { skip: PROGRAM ? fa
     return response.writeHead(200, { "content-type": type }).end(inline ?? readFileSync(path));
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const browser = await launchBrowser(true);
+  const browser = await launched(true);
   const context = await browser.newContext();
   try {
     const page = await context.newPage();

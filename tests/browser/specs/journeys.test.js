@@ -1,21 +1,21 @@
-// Five first visits to the page, each from opening it to the result. Times are printed, not asserted. The sixth visit,
-// without a connection, is in offline.test.js.
+// Five people who see the page for the first time, each from landing to success. Times are told, not judged. The sixth,
+// who is offline, is in offline.test.js.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { assertAccessible } from "../accessible.js";
-import { N_TRAINING, samples, temporaryDirectory } from "../data.js";
+import { mustBeAccessible } from "../accessible.js";
+import { LESSON, samples, scratch } from "../data.js";
 import { bundle } from "../made.js";
-import { assertPredicted, open } from "../page.js";
+import { mustBeAnswered, open } from "../page.js";
 import { scenario } from "../scenario.js";
 
-/** Returns a function that prints the time since the page was opened. */
+/** A clock from the landing on. */
 async function clock(visit) {
   const landed = await visit.page.evaluate(() => performance.timeOrigin);
   return (who, what) => console.log(`${who}: ${what} ${((Date.now() - landed) / 1000).toFixed(1)} s after landing`);
 }
 
-/** Runs `act` and returns the text of the downloaded file. */
+/** The file that comes when something is done. */
 async function downloaded(visit, act) {
   const coming = visit.page.waitForEvent("download");
   await act();
@@ -23,63 +23,63 @@ async function downloaded(visit, act) {
 }
 
 scenario("a LAMOST file and one minute", async (visit) => {
-  const printTime = await clock(visit);
-  // At once: the engine need not be ready.
+  const told = await clock(visit);
+  // At once: the engine need not be there.
   await visit.drop([samples()[0]]);
-  const [row] = await visit.predictions(1);
-  assertPredicted(row);
+  const [row] = await visit.answers(1);
+  mustBeAnswered(row);
   await visit.part("parameter-teff").waitFor();
-  printTime("a LAMOST file", "its parameters on the page");
+  told("a LAMOST file", "its parameters on the page");
 });
 
 const MANY = 2000;
 scenario("2,000 spectra and a label table", async (visit) => {
-  const dir = temporaryDirectory();
+  const dir = scratch();
   const [spectra, labels] = [join(dir, "night.npz"), join(dir, "labels.csv")];
   bundle(spectra, MANY);
   writeFileSync(labels, `id,feh\n${Array.from({ length: MANY }, (_, i) => `star-${i},${(-2 + (i % 40) / 20).toFixed(2)}`).join("\n")}\n`);
-  const printTime = await clock(visit);
+  const told = await clock(visit);
   await visit.drop([spectra, labels]);
   await visit.part("row").first().waitFor();
-  printTime("2,000 spectra", "first row");
+  told("2,000 spectra", "first row");
   await visit.page.waitForFunction(() => !document.querySelector('[data-testid="progress"]'), null, { timeout: 300_000 });
   await visit.page.getByText(`${MANY} spectra`, { exact: true }).waitFor();
-  printTime("2,000 spectra", "all predicted");
-  assert.match(await visit.part("finetune-target").innerText(), /\[Fe\/H\] \(2,?000 labels\)/);
-  await visit.finetune(["zero-shot"]);
-  printTime("2,000 spectra", "the accuracy of the model for their labels");
+  told("2,000 spectra", "all answered");
+  assert.match(await visit.part("teach-target").innerText(), /\[Fe\/H\] \(2,?000 labels\)/);
+  await visit.learn(["zero-shot"]);
+  told("2,000 spectra", "what the model is worth for them, by their own labels,");
   const table = await downloaded(visit, () => visit.part("save-csv").click());
   assert.equal(table.trim().split("\n").length, MANY + 1);
-  printTime("2,000 spectra", "the table saved");
-}, { timeoutFactor: 3 });
+  told("2,000 spectra", "the table saved");
+}, { patience: 3 });
 
-scenario("a received link", async (visit) => {
+scenario("only a received link", async (visit) => {
   await visit.ready();
   await visit.choose(samples());
-  await visit.predictions(3);
+  await visit.answers(3);
   await visit.idle();
-  await visit.part("export").click();
+  await visit.part("take-away").click();
   await visit.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   await visit.part("copy-link").click();
   await visit.page.getByText("Link copied").waitFor();
   const address = await visit.page.evaluate(() => navigator.clipboard.readText());
   const other = await open({ query: `#${address.split("#")[1]}` });
   try {
-    const printTime = await clock(other);
-    const rows = await other.predictions(3);
+    const told = await clock(other);
+    const rows = await other.answers(3);
     assert.deepEqual(rows.map(({ id }) => id).toSorted(), (await visit.rows()).map(({ id }) => id).toSorted());
-    printTime("a link", "the results in the link");
-    await assertAccessible(other, "results of a link");
-    other.assertNoProblems();
+    told("a link", "the results of somebody else");
+    await mustBeAccessible(other, "results of a link");
+    other.mustBeQuiet();
   } finally {
     await other.close();
   }
 });
 
 scenario("a phone", async (visit) => {
-  const printTime = await clock(visit);
+  const told = await clock(visit);
   await visit.part("sample-lamost").tap();
-  await visit.predictions(3);
+  await visit.answers(3);
   await visit.idle();
   await visit.part("row").nth(1).tap();
   await visit.part("plot-raw").waitFor();
@@ -88,17 +88,17 @@ scenario("a phone", async (visit) => {
     page: document.documentElement.scrollWidth, window: document.documentElement.clientWidth,
   }));
   assert.ok(page <= window, `${page} px of page in ${window} px of window`);
-  await visit.part("export").tap();
+  await visit.part("take-away").tap();
   const table = await downloaded(visit, () => visit.part("table-csv").tap());
   assert.equal(table.trim().split("\n").length, 4);
-  printTime("a phone", "a table of the samples saved");
-  await assertAccessible(visit, "the dialogue on a phone");
+  told("a phone", "a table of the samples saved");
+  await mustBeAccessible(visit, "the dialogue on a phone");
 }, { viewport: { width: 390, height: 844 }, touch: true });
 
-scenario("keyboard only, from a sample to a fine-tuned model and its table", async (visit) => {
+scenario("keys only, from a sample to a taught model and its table", async (visit) => {
   const { page } = visit;
-  const printTime = await clock(visit);
-  /** Presses Tab until this element has the focus. */
+  const told = await clock(visit);
+  /** Goes forward, key by key, until this part has the keyboard. */
   const reach = async (id, most = 400) => {
     for (let i = 0; i < most; i += 1) {
       if (await page.evaluate((id) => document.activeElement?.dataset.testid === id, id)) return;
@@ -110,8 +110,8 @@ scenario("keyboard only, from a sample to a fine-tuned model and its table", asy
     await reach(id);
     await page.keyboard.press(key);
   };
-  await press("sample-training-set");
-  await visit.predictions(N_TRAINING);
+  await press("sample-lesson");
+  await visit.answers(LESSON);
   await visit.idle();
 
   // Table and spectrum.
@@ -120,30 +120,30 @@ scenario("keyboard only, from a sample to a fine-tuned model and its table", asy
   const second = await page.evaluate(() => document.activeElement.dataset.id);
   await page.getByRole("heading", { name: second, exact: true }).waitFor();
   await page.keyboard.press("m");
-  printTime("keys only", "a star selected");
+  told("keys only", "a star looked at");
 
-  // Similar spectra.
-  await press("find-similar");
+  // Compare.
+  await press("find-likes");
   await visit.part("neighbour").first().waitFor();
-  printTime("keys only", "similar spectra found");
+  told("keys only", "stars like it found");
 
-  // Fine-tune.
+  // Teach.
   for (const name of ["zero-shot", "residual", "lora", "full", "scratch"]) {
     await reach(`strategy-${name}`);
     const is = await page.evaluate(() => document.activeElement.checked);
     if (is !== ["zero-shot", "residual"].includes(name)) await page.keyboard.press("Space");
   }
-  await press("finetune-compare");
-  await visit.part("finetune-scores").waitFor();
-  await page.waitForFunction(() => document.querySelector('[data-testid="finetune-progress"]').dataset.phase === "idle");
-  await press("finetune-apply");
+  await press("teach-compare");
+  await visit.part("teach-scores").waitFor();
+  await page.waitForFunction(() => document.querySelector('[data-testid="teach-progress"]').dataset.phase === "idle");
+  await press("teach-adopt");
   await visit.part("adapter").waitFor();
-  printTime("keys only", "a model fine-tuned and active");
+  told("keys only", "a model taught and in use");
 
-  // Export.
-  await press("export");
+  // Take away.
+  await press("take-away");
   await reach("table-csv");
   const table = await downloaded(visit, () => page.keyboard.press("Enter"));
-  assert.equal(table.trim().split("\n").length, N_TRAINING + 1);
-  printTime("keys only", "the table saved");
-}, { timeoutFactor: 3 });
+  assert.equal(table.trim().split("\n").length, LESSON + 1);
+  told("keys only", "the table saved");
+}, { patience: 3 });

@@ -1,7 +1,7 @@
-// The plots: readout at the pointer, zoom by wheel, keys and double click, and export.
+// The plots: read-out under the pointer, zoom by wheel, keys and double click, and export.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { waitForChange, picture } from "../canvas.js";
+import { changed, picture } from "../canvas.js";
 import { scenario } from "../scenario.js";
 
 async function middle(visit, id) {
@@ -10,8 +10,8 @@ async function middle(visit, id) {
   return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
 }
 
-for (const id of ["plot-raw", "plot-normalised"]) {
-  scenario(`${id}: the pointer shows values, the wheel and the keys zoom`, async (visit) => {
+for (const id of ["plot-raw", "plot-model"]) {
+  scenario(`${id}: the pointer reads out, the wheel and the keys zoom`, async (visit) => {
     await visit.sample();
     await visit.idle();
     const { x, y } = await middle(visit, id);
@@ -22,26 +22,26 @@ for (const id of ["plot-raw", "plot-normalised"]) {
     assert.match(there, /Å/, "wavelength with its unit");
     const whole = await picture(visit, id);
     await visit.page.mouse.wheel(0, -400);
-    await waitForChange(visit, id, whole);
+    await changed(visit, id, whole);
     const near = await picture(visit, id);
     await visit.part(id).focus();
     await visit.page.keyboard.press("+");
-    await waitForChange(visit, id, near);
+    await changed(visit, id, near);
     const nearer = await picture(visit, id);
     await visit.page.keyboard.press("9");
-    await waitForChange(visit, id, nearer);
+    await changed(visit, id, nearer);
   });
 }
 
-scenario("a tap shows values, and two fingers zoom about their midpoint", async (visit) => {
+scenario("a tap reads a plot, and two fingers zoom it about what lies between them", async (visit) => {
   await visit.sample();
   await visit.idle();
-  const { x, y } = await middle(visit, "plot-normalised");
+  const { x, y } = await middle(visit, "plot-model");
   const page = await visit.page.context().newCDPSession(visit.page);
   const touch = (type, ...places) =>
     page.send("Input.dispatchTouchEvent", { type, touchPoints: places.map((at, id) => ({ x: at, y, id })) });
   const range = async () => {
-    const label = await visit.part("plot-normalised").getAttribute("aria-label");
+    const label = await visit.part("plot-model").getAttribute("aria-label");
     return /(\d+) to (\d+) ångström/.exec(label).slice(1).map(Number);
   };
   await touch("touchStart", x);
@@ -81,25 +81,25 @@ scenario("the figure is exported as well-formed SVG", async (visit) => {
   assert.match(found.text, /Å/);
 });
 
-scenario("the magnifier follows the pointer while it is on", async (visit) => {
+scenario("a magnifier goes with the pointer while it is asked for", async (visit) => {
   await visit.sample();
   await visit.idle();
   await visit.page.keyboard.press("l");
   assert.equal(await visit.part("magnifier").getAttribute("aria-pressed"), "true");
-  const { x, y } = await middle(visit, "plot-normalised");
+  const { x, y } = await middle(visit, "plot-model");
   await visit.page.mouse.move(x - 150, y);
-  await visit.part("magnifier-plot").waitFor();
-  const before = await picture(visit, "magnifier-plot");
-  const left = await visit.part("magnifier-plot").boundingBox();
+  await visit.part("lens").waitFor();
+  const before = await picture(visit, "lens");
+  const left = await visit.part("lens").boundingBox();
   await visit.page.mouse.move(x + 150, y);
-  await waitForChange(visit, "magnifier-plot", before);
-  const right = await visit.part("magnifier-plot").boundingBox();
-  assert.ok(left.x > x && right.x + right.width < x + 150, "it does not cover the pointer");
+  await changed(visit, "lens", before);
+  const right = await visit.part("lens").boundingBox();
+  assert.ok(left.x > x && right.x + right.width < x + 150, "it keeps out of the pointer's way");
   await visit.page.mouse.move(2, 2);
-  await visit.part("magnifier-plot").waitFor({ state: "detached" });
+  await visit.part("lens").waitFor({ state: "detached" });
   await visit.part("magnifier").click();
-  const again = await middle(visit, "plot-normalised");
+  const again = await middle(visit, "plot-model");
   await visit.page.mouse.move(again.x, again.y);
   await visit.page.waitForFunction(() => /\d{4}/.test(document.querySelector('[data-testid="readout"]')?.textContent));
-  assert.equal(await visit.part("magnifier-plot").count(), 0);
+  assert.equal(await visit.part("lens").count(), 0);
 });

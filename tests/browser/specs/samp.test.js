@@ -1,4 +1,4 @@
-// Other programs on this computer: a fake hub that replies like JSAMP 1.3.7, with an atlas and a notebook connected.
+// Other programs on this computer: a hub that answers as JSAMP 1.3.7 does, with an atlas and a notebook connected.
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { fixtures } from "../data.js";
@@ -16,7 +16,7 @@ const CLIENTS = {
   c2: { name: "notebook", hears: ["table.load.votable"] },
 };
 
-/** The hub's reply to each method, given the texts of its parameters. */
+/** What the hub answers to a method, given the texts of its parameters. */
 const METHODS = {
   register: () => struct({ "samp.hub-id": text("hub"), "samp.self-id": text("c9"), "samp.private-key": text("wk:7&amp;x") }),
   declareMetadata: () => text(""),
@@ -33,7 +33,7 @@ const HEADERS = {
   "access-control-allow-origin": "*", "access-control-allow-headers": "Content-Type", "content-type": "text/xml",
 };
 
-/** The reply to a call. Adds the call to `calls`. */
+/** The answer to a call, which is kept. */
 function answer(calls, body) {
   const method = /<methodName>samp\.webhub\.(\w+)</.exec(body)[1];
   const parameters = [...body.matchAll(/<string>([^<]*)<\/string>/g)].map(([, value]) => value);
@@ -41,7 +41,7 @@ function answer(calls, body) {
   return `<?xml version='1.0' encoding='UTF-8'?>\n<methodResponse><params><param>\n${METHODS[method](parameters)}\n</param></params></methodResponse>`;
 }
 
-/** Replies in place of a hub. Returns the list of calls. */
+/** Answers for the hub, and keeps what it was asked. */
 async function hub(visit) {
   const calls = [];
   await visit.page.route(HUB, async (route) => {
@@ -57,25 +57,25 @@ async function dialogue(visit) {
   await visit.choose(fixtures().filter((path) => /lamost_dr(2|10)\.fits$/.test(path)));
   await visit.page.waitForFunction(() => document.querySelectorAll('[data-testid="row"]').length === 2);
   await visit.idle();
-  await visit.part("export").click();
+  await visit.part("take-away").click();
 }
 
 const says = (visit, pattern) => visit.page.waitForFunction(
-  (source) => new RegExp(source).test(document.querySelector('[data-testid="samp-status"]').textContent), pattern.source,
+  (source) => new RegExp(source).test(document.querySelector('[data-testid="samp-said"]').textContent), pattern.source,
 );
 
-scenario("the selected star's position and the table go to other programs, only after Connect", async (visit) => {
+scenario("the selected star's place and the table go to other programs, after Connect and not before", async (visit) => {
   const calls = await hub(visit);
   await dialogue(visit);
-  assert.equal(calls.length, 0, "no request to the hub before Connect");
+  assert.equal(calls.length, 0, "nothing is asked of the hub before Connect");
   assert.equal((await visit.part("uploaded").textContent()).trim(), "0 bytes uploaded");
 
   await visit.part("samp-connect").click();
-  await says(visit, /Connected to Aladin, notebook\. Aladin cannot open a table from a page/);
+  await says(visit, /Connected; Aladin, notebook listen\. Aladin can only open tables that lie at an address/);
   assert.deepEqual(calls.filter((c) => c.method === "declareMetadata").map((c) => c.parameters[0]), ["wk:7&amp;x"], "the hub's own key");
 
   await visit.part("samp-point").click();
-  await says(visit, /^Sent the position of .* to 1 program\.$/);
+  await says(visit, /^The place of .* went to 1 program\.$/);
   assert.equal(calls.at(-1).method, "notifyAll");
   assert.deepEqual(calls.at(-1).parameters, ["wk:7&amp;x", "coord.pointAt.sky", "120.500000", "-1.250000"]);
 
@@ -92,27 +92,27 @@ scenario("the selected star's position and the table go to other programs, only 
   await visit.part("samp-connect").waitFor();
   for (let i = 0; i < 50 && calls.at(-1).method !== "unregister"; i += 1) await visit.page.waitForTimeout(100);
   assert.equal(calls.at(-1).method, "unregister");
-  assert.ok(visit.foreignRequests.every((url) => url === HUB), "no request to another address");
-  visit.foreignRequests = [];
+  assert.ok(visit.strangers.every((url) => url === HUB), "and nobody else was asked");
+  visit.strangers = [];
 });
 
-scenario("the other programs follow the selection while the box is ticked", async (visit) => {
+scenario("the other programs follow the selection while that is asked for", async (visit) => {
   const calls = await hub(visit);
   await dialogue(visit);
   await visit.part("samp-connect").click();
   await says(visit, /^Connected/);
   await visit.part("samp-follow").check();
-  await says(visit, /^Sent the position of/);
+  await says(visit, /^The place of/);
   await visit.page.keyboard.press("Escape");
   const before = calls.length;
   await visit.page.keyboard.press("j");
   for (let i = 0; i < 50 && calls.length === before; i += 1) await visit.page.waitForTimeout(100);
   assert.deepEqual(calls.slice(before).map((c) => c.method), ["notifyAll"]);
-  visit.foreignRequests = [];
+  visit.strangers = [];
 });
 
-// Only a real server sees the last request of a closing page.
-scenario("leaving the page unregisters at the hub", async (visit) => {
+// The last word of a page that goes is seen by a server alone.
+scenario("whoever leaves the page signs off", async (visit) => {
   const calls = [];
   const server = createServer(async (request, response) => {
     let body = "";
@@ -131,14 +131,14 @@ scenario("leaving the page unregisters at the hub", async (visit) => {
     server.close();
     server.closeAllConnections();
   }
-  visit.foreignRequests = [];
+  visit.strangers = [];
 });
 
-scenario("without a hub the page reports it, and Connect stays available", async (visit) => {
+scenario("without a hub the page says so, and Connect can be tried again", async (visit) => {
   await visit.page.route(HUB, (route) => route.abort("connectionrefused"));
   await dialogue(visit);
   await visit.part("samp-connect").click();
-  await says(visit, /^Not connected: no SAMP hub runs on this computer/);
+  await says(visit, /^Not connected: no SAMP hub answers on this computer/);
   assert.ok(await visit.part("samp-connect").isEnabled());
-  visit.foreignRequests = [];
+  visit.strangers = [];
 }, { expects: [/ERR_CONNECTION_REFUSED/, /ERR_FAILED/] });

@@ -1,4 +1,4 @@
-// Export and import of results: tables, figures, links, session files, and the files stored in the browser.
+// Taking results away and bringing them back: tables, figures, links, session files, and what a browser keeps.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { samples } from "../data.js";
@@ -7,25 +7,25 @@ import { scenario } from "../scenario.js";
 
 const picture = (visit, id) => visit.part(id).locator("canvas").evaluate((canvas) => canvas.toDataURL());
 
-/** Opens all samples, waits for the predictions and opens the export dialogue. */
+/** All samples, answered, with the dialogue open. */
 async function dialogue(visit) {
   await visit.ready();
   await visit.choose(samples());
-  await visit.predictions(2);
+  await visit.answers(2);
   await visit.idle();
-  await visit.part("export").click();
+  await visit.part("take-away").click();
 }
 
-/** Presses a button of the dialogue. Returns the saved file and the dialogue's message. */
+/** Presses a button of the dialogue and returns the file that comes, with what the dialogue says of it. */
 async function saved(visit, id) {
   const coming = visit.page.waitForEvent("download");
   await visit.part(id).click();
   const download = await coming;
   await visit.page.waitForFunction(
-    (name) => document.querySelector('[data-testid="export-status"]').textContent.startsWith(name),
+    (name) => document.querySelector('[data-testid="take-away-said"]').textContent.startsWith(name),
     download.suggestedFilename(),
   );
-  const said = await visit.part("export-status").innerText();
+  const said = await visit.part("take-away-said").innerText();
   return { name: download.suggestedFilename(), path: await download.path(), bytes: readFileSync(await download.path()), said };
 }
 
@@ -33,11 +33,11 @@ async function saved(visit, id) {
 async function link(visit) {
   await visit.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   await visit.part("copy-link").click();
-  await visit.page.waitForFunction(() => /Link copied/.test(document.querySelector('[data-testid="export-status"]').textContent));
+  await visit.page.waitForFunction(() => /Link copied/.test(document.querySelector('[data-testid="take-away-said"]').textContent));
   return visit.page.evaluate(() => navigator.clipboard.readText());
 }
 
-/** A second visit that opens this fragment first. */
+/** Another person's visit, who opens an address before anything else. */
 async function follow(fragment, options = {}) {
   const visit = await open(options);
   await visit.page.goto("about:blank");
@@ -50,7 +50,7 @@ const shown = async (visit) => (await visit.rows()).map(({ id, flags, values }) 
   { id, flags, values: Object.fromEntries(Object.entries(values).map(([label, { text }]) => [label, text])) }
 ));
 
-scenario("every table, the spectra and the figures are saved, with a summary of their contents", async (visit) => {
+scenario("every table, the spectra and the figures are saved and say what they hold", async (visit) => {
   await dialogue(visit);
   const n = (await visit.rows()).length;
   for (const [id, begins] of [["table-ecsv", "# %ECSV"], ["table-votable", "<?xml"], ["table-fits", "SIMPLE"]]) {
@@ -70,7 +70,7 @@ scenario("every table, the spectra and the figures are saved, with a summary of 
   assert.equal(png.bytes.readUInt32BE(41), 23622);
 });
 
-scenario("the dialogue works by keyboard", async (visit) => {
+scenario("the dialogue is worked by keyboard", async (visit) => {
   await dialogue(visit);
   const coming = visit.page.waitForEvent("download");
   await visit.part("table-csv").focus();
@@ -78,10 +78,10 @@ scenario("the dialogue works by keyboard", async (visit) => {
   await visit.page.keyboard.press("Enter");
   assert.match((await coming).suggestedFilename(), /\.vot$/);
   await visit.page.keyboard.press("Escape");
-  assert.equal(await visit.part("export-dialog").isVisible(), false);
+  assert.equal(await visit.part("take-away-dialog").isVisible(), false);
 });
 
-scenario("a link shows the same results on another visit, without an engine", async (visit) => {
+scenario("a link shows the same results to somebody else, without an engine", async (visit) => {
   await dialogue(visit);
   const address = await link(visit);
   const n = (await visit.rows()).length;
@@ -91,26 +91,26 @@ scenario("a link shows the same results on another visit, without an engine", as
   const pictures = [];
   for (let person = 0; person < 2; person += 1) {
     const other = await follow(address.split("#")[1], { lose: (path) => path.startsWith("engine") });
-    await other.predictions(n);
+    await other.answers(n);
     assert.deepEqual(await shown(other), there);
-    assert.match(await other.part("origin").innerText(), /results? from a link, shown as saved/);
-    await other.part("plot-normalised").scrollIntoViewIfNeeded();
+    assert.match(await other.part("origin").innerText(), /came with a link/);
+    await other.part("plot-model").scrollIntoViewIfNeeded();
     await other.page.waitForTimeout(500);
-    pictures.push(await picture(other, "plot-normalised"));
+    pictures.push(await picture(other, "plot-model"));
     await other.close();
   }
-  assert.equal(pictures[0], pictures[1], "the same picture on every visit");
+  assert.equal(pictures[0], pictures[1], "the same picture for everybody");
   assert.ok(pictures[0].length > 5000, "something is drawn");
 });
 
-scenario("a hostile address only gives a message", async (visit) => {
+scenario("a hostile address gives a message and nothing else", async (visit) => {
   await visit.ready();
   const hostile = ["s1.AAAA", "s1.", "s9.AAAA", "s1.<img src=x onerror=alert(1)>", "<script>alert(1)</script>", `s1.${"A".repeat(100000)}`];
   visit.page.on("dialog", () => assert.fail("a script ran"));
   for (const fragment of hostile) {
     await visit.page.evaluate((f) => { location.hash = f; }, fragment);
     await visit.part("notice").waitFor();
-    assert.match(await visit.part("notice").innerText(), /The results in the page address could not be read/);
+    assert.match(await visit.part("notice").innerText(), /Nothing is shown of the page's address/);
     assert.equal((await visit.rows()).length, 0);
     await visit.part("notice").getByText("Dismiss").click();
   }
@@ -123,29 +123,29 @@ scenario("a session file reopens exactly", async (visit) => {
   await visit.page.keyboard.press("Escape");
   const pictures = async (of) => {
     await of.part("row").first().click();
-    await of.part("plot-normalised").scrollIntoViewIfNeeded();
+    await of.part("plot-model").scrollIntoViewIfNeeded();
     await of.page.waitForTimeout(500);
-    return [await picture(of, "plot-raw"), await picture(of, "plot-normalised")];
+    return [await picture(of, "plot-raw"), await picture(of, "plot-model")];
   };
   const before = await pictures(visit);
   const other = await open();
   await other.choose([{ name: "saved.specola", mimeType: "application/zip", buffer: session.bytes }]);
-  await other.predictions(there.length);
+  await other.answers(there.length);
   assert.deepEqual(await shown(other), there);
   assert.deepEqual(await pictures(other), before);
   await other.choose([{ name: "bad.specola", mimeType: "application/zip", buffer: Buffer.from("no zip") }]);
   await other.part("skipped").waitFor();
   assert.match(await other.part("skipped").innerText(), /no session file/);
-  other.assertNoProblems();
+  other.mustBeQuiet();
   await other.close();
 });
 
-scenario("the next visit offers the opened files, and Clear local data deletes them", async (visit) => {
+scenario("the next visit offers what was open, and forgets it when told", async (visit) => {
   await visit.ready();
   await visit.choose(samples());
-  await visit.predictions(2);
+  await visit.answers(2);
   await visit.idle();
-  // The assumptions about a spectrum are restored with it.
+  // What was said of a spectrum comes back with it.
   const before = await shown(visit);
   await visit.part("assume-medium").selectOption("air");
   await visit.page.waitForFunction(
@@ -160,22 +160,22 @@ scenario("the next visit offers the opened files, and Clear local data deletes t
   await visit.part("restore").waitFor();
   assert.equal((await visit.rows()).length, 0, "it asks first");
   await visit.part("restore-yes").click();
-  await visit.predictions(2);
+  await visit.answers(2);
   await visit.idle();
   assert.deepEqual(await shown(visit), there);
-  await visit.part("clear-local-data").click();
-  await visit.page.getByText("have been deleted").waitFor();
+  await visit.part("forget").click();
+  await visit.page.getByText("is forgotten").waitFor();
   assert.deepEqual(await visit.page.evaluate(async () => (await indexedDB.databases()).map((d) => d.name)), []);
   await visit.page.reload();
   await visit.ready();
   assert.equal(await visit.part("restore").count(), 0);
 });
 
-scenario("the citation contains the method, the program and the surveys of the spectra", async (visit) => {
+scenario("cites the method, the program and the surveys whose spectra are there", async (visit) => {
   await dialogue(visit);
   await visit.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   await visit.part("copy-bibtex").click();
-  await visit.part("export-status").getByText(/BibTeX copied: \d+ entries/).waitFor();
+  await visit.part("take-away-said").getByText(/BibTeX copied: \d+ entries/).waitFor();
   const text = await visit.page.evaluate(() => navigator.clipboard.readText());
   const keys = [...text.matchAll(/^@\w+\{([^,]+),$/gm)].map(([, key]) => key);
   for (const key of ["Zhao2025SpecCLIP", "Specola", "SanchezBlazquez2006"]) assert.ok(keys.includes(key), `${keys}`);

@@ -1,4 +1,4 @@
-// The page by keyboard alone, and the table by arrow keys.
+// The page by keyboard alone, and the table under arrows.
 import assert from "node:assert/strict";
 import { samples } from "../data.js";
 import { scenario } from "../scenario.js";
@@ -14,26 +14,26 @@ const focused = (visit) => visit.page.evaluate(() => {
 
 /** Presses Tab until a part has the focus; fails if that takes more than `most` presses. */
 async function tabTo(visit, id, most = 30) {
-  const reached = [];
+  const seen = [];
   for (let i = 0; i < most; i += 1) {
     await visit.page.keyboard.press("Tab");
     const now = await focused(visit);
-    reached.push(now.id);
+    seen.push(now.id);
     if (now.id === id) {
       assert.ok(now.isMarked, `${id} shows that it has the focus`);
       return;
     }
   }
-  assert.fail(`Tab does not reach ${id}, only ${reached.join(", ")}`);
+  assert.fail(`Tab does not reach ${id}, only ${seen.join(", ")}`);
 }
 
-scenario("a sample is predicted and the table navigated by keyboard alone", async (visit) => {
+scenario("a person without a mouse gets an answer and moves through the table", async (visit) => {
   await visit.ready();
   await tabTo(visit, "sample-button");
   await visit.page.keyboard.press("Enter");
-  await visit.predictions(1);
+  await visit.answers(1);
   await visit.choose(samples());
-  await visit.predictions(2);
+  await visit.answers(2);
   await visit.idle();
 
   const rows = (await visit.rows()).map((row) => row.id);
@@ -47,10 +47,10 @@ scenario("a sample is predicted and the table navigated by keyboard alone", asyn
   assert.equal(rows.indexOf(await selected()), first);
 });
 
-scenario("Space ticks the row that j selected, and does not scroll", async (visit) => {
+scenario("Space ticks the row that j went to, and does not scroll", async (visit) => {
   await visit.ready();
   await visit.choose(samples());
-  await visit.predictions(2);
+  await visit.answers(2);
   await visit.idle();
   await visit.page.evaluate(() => document.activeElement?.blur());
   const ticked = () => visit.page.locator('[data-testid="row"]:has([data-testid="tick"]:checked)');
@@ -63,7 +63,7 @@ scenario("Space ticks the row that j selected, and does not scroll", async (visi
 });
 
 scenario("the file button opens the picker by keyboard", async (visit) => {
-  // Wait for the event first: the browser reports file choosers only some time after this call.
+  // Asked for first: the browser hands pickers over only from some time after the asking.
   const picker = visit.page.waitForEvent("filechooser");
   await visit.ready();
   await tabTo(visit, "file-input");
