@@ -1,12 +1,13 @@
 //! Specola: stellar parameters from spectra, in a browser tab or on the command line.
 //!
 //! ```text
-//! bytes ──read──▶ Spectrum ──preprocess──▶ model input ──model──▶ output ──task──▶ Result ──▶ plot · export · share
+//! bytes ──read──▶ Spectrum ──preprocess──▶ model input ──model──▶ output ──task──▶ Prediction ──▶ plot · share
 //! ```
 //!
-//! The modules stand in that order, and each imports only earlier ones.
-#![warn(missing_docs)]
+//! The modules below follow the order of this chain, and each module imports only earlier modules.
 
+pub mod linalg;
+pub mod stats;
 pub mod spectrum;
 pub mod result;
 pub mod read;
@@ -16,7 +17,7 @@ pub mod nn;
 #[cfg(feature = "nn")]
 pub mod model;
 #[cfg(feature = "nn")]
-pub mod retrieve;
+pub mod similarity;
 #[cfg(feature = "nn")]
 pub mod task;
 #[cfg(feature = "train")]

@@ -1,16 +1,18 @@
-//! What the tasks answer, and the form in which it crosses the worker boundary: plain serde types, no tensors.
+//! Results of the tasks: plain serde types without tensors, which also cross the worker boundary.
 
 mod calibration;
-pub mod catalogue;
-pub mod likes;
-pub mod reading;
-pub mod teach;
+pub mod specclip;
+pub mod similarity;
+pub mod diagnostics;
+pub mod finetune;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use calibration::{Calibration, gaussian_share};
+pub use calibration::{Calibration, gaussian_coverage};
 
-use crate::spectrum::{Known, Meta, Spectrum, Survey};
+use crate::spectrum::{Meta, Sourced, Spectrum, Survey};
 
 /// A stellar parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,53 +32,54 @@ pub enum Label {
 
 impl Label {
     /// All labels, in the order of tables.
-    pub const ALL: [Label; 5] = [Label::Teff, Label::Logg, Label::Feh, Label::AlphaFe, Label::Rv];
+    pub const ALL: [Self; 5] = [Self::Teff, Self::Logg, Self::Feh, Self::AlphaFe, Self::Rv];
 
-    /// Values between which it can be at all: beyond them stands another quantity, another unit, or a code for none.
-    pub fn possible(self) -> (f64, f64) {
+    /// Range of physically possible values. A value outside indicates another quantity, another unit, or a code for
+    /// missing.
+    pub fn physical_range(self) -> (f64, f64) {
         match self {
-            Label::Teff => (2000.0, 100_000.0),
-            Label::Logg => (-1.5, 9.5),
-            Label::Feh => (-7.0, 1.5),
-            Label::AlphaFe => (-1.0, 1.5),
-            Label::Rv => (-2000.0, 2000.0),
+            Self::Teff => (2000.0, 100_000.0),
+            Self::Logg => (-1.5, 9.5),
+            Self::Feh => (-7.0, 1.5),
+            Self::AlphaFe => (-1.0, 1.5),
+            Self::Rv => (-2000.0, 2000.0),
         }
     }
 
     /// Column name: `teff`, `logg`, `feh`, `alpha_fe`, `rv`.
     pub fn name(self) -> &'static str {
         match self {
-            Label::Teff => "teff",
-            Label::Logg => "logg",
-            Label::Feh => "feh",
-            Label::AlphaFe => "alpha_fe",
-            Label::Rv => "rv",
+            Self::Teff => "teff",
+            Self::Logg => "logg",
+            Self::Feh => "feh",
+            Self::AlphaFe => "alpha_fe",
+            Self::Rv => "rv",
         }
     }
 
-    /// The label of a column name, if it is one.
-    pub fn from_name(name: &str) -> Option<Label> {
-        Label::ALL.into_iter().find(|l| l.name() == name)
+    /// The label with this column name; `None` for other names.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|l| l.name() == name)
     }
 
-    /// As people write it: "Teff", "log g", "[Fe/H]".
+    /// Symbol for display: "Teff", "log g", "[Fe/H]".
     pub fn symbol(self) -> &'static str {
         match self {
-            Label::Teff => "Teff",
-            Label::Logg => "log g",
-            Label::Feh => "[Fe/H]",
-            Label::AlphaFe => "[α/Fe]",
-            Label::Rv => "RV",
+            Self::Teff => "Teff",
+            Self::Logg => "log g",
+            Self::Feh => "[Fe/H]",
+            Self::AlphaFe => "[α/Fe]",
+            Self::Rv => "RV",
         }
     }
 
-    /// Unit, empty for log g by convention.
+    /// Unit; empty for log g by convention.
     pub fn unit(self) -> &'static str {
         match self {
-            Label::Teff => "K",
-            Label::Logg => "",
-            Label::Feh | Label::AlphaFe => "dex",
-            Label::Rv => "km/s",
+            Self::Teff => "K",
+            Self::Logg => "",
+            Self::Feh | Self::AlphaFe => "dex",
+            Self::Rv => "km/s",
         }
     }
 }
@@ -84,40 +87,41 @@ impl Label {
 /// One predicted parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Which parameter.
+    /// The parameter.
     pub label: Label,
     /// The value, in the label's unit.
     pub value: f64,
-    /// One standard deviation, calibrated on spectra that the model was not trained on.
+    /// Standard deviation, calibrated on spectra outside the training set.
     pub error: f64,
 }
 
 impl Estimate {
-    /// Value and error as text; two significant digits of the error decide the decimals. `minus` is the sign to use
-    /// (U+2212 on screen, `-` in files).
+    /// Value and error as text; the first two significant digits of the error determine the number of decimals.
+    ///
+    /// `minus` is the minus sign: U+2212 on screen, `-` in files.
     pub fn text(&self, minus: char) -> (String, String) {
         let decimals = if self.error.is_finite() && self.error > 0.0 {
             (1 - self.error.log10().floor() as i32).clamp(0, 6) as usize
         } else {
             2
         };
-        let sign = |s: String| s.replace('-', &minus.to_string());
-        (sign(format!("{:.decimals$}", self.value)), sign(format!("{:.decimals$}", self.error)))
+        let with_minus = |s: String| s.replace('-', &minus.to_string());
+        (with_minus(format!("{:.decimals$}", self.value)), with_minus(format!("{:.decimals$}", self.error)))
     }
 }
 
-/// Something the reader of a result must know.
+/// A caveat on a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Flag {
-    /// The survey's pipeline says this is not a star.
+    /// The survey's pipeline classifies the object as something other than a star.
     NotStar,
-    /// The spectrum lies outside of what the model was trained on.
+    /// The spectrum lies outside the training distribution of the model.
     OutOfTraining,
     /// The predicted label lies at or beyond the edge of the training grid.
     GridEdge,
-    /// The model spectrum at the answer is unlike the star's.
+    /// The synthetic spectrum at the predicted labels does not match the observed one.
     PoorFit,
-    /// S/N below 10 a pixel: errors are extrapolated.
+    /// S/N below 10 per pixel: errors are extrapolated.
     LowSnr,
     /// No errors in the file: S/N estimated from the scatter between pixels.
     SnrEstimated,
@@ -125,7 +129,7 @@ pub enum Flag {
     ResolutionLow,
     /// Resolving power estimated from the spectrum, or assumed.
     ResolutionEstimated,
-    /// Less than 90 % of the model's range is there.
+    /// The spectrum covers less than 90 % of the model's wavelength range.
     PartialCoverage,
     /// More than 5 % of the model's pixels were masked.
     ManyMasked,
@@ -133,117 +137,119 @@ pub enum Flag {
     MediumAssumed,
     /// Velocity frame is assumed or has no barycentric correction: RV may be off by up to 30 km/s.
     FrameAssumed,
-    /// A label comes from a network that the user taught.
-    Taught,
+    /// A label comes from a model that the user fine-tuned.
+    #[serde(alias = "Taught")]
+    FinetunedModel,
 }
 
+/// Flags of one result, the most severe first.
+pub type FlagSet = BTreeSet<Flag>;
+
 impl Flag {
-    /// All flags, gravest first.
-    pub const ALL: [Flag; 13] = [
-        Flag::NotStar,
-        Flag::OutOfTraining,
-        Flag::GridEdge,
-        Flag::PoorFit,
-        Flag::LowSnr,
-        Flag::SnrEstimated,
-        Flag::ResolutionLow,
-        Flag::ResolutionEstimated,
-        Flag::PartialCoverage,
-        Flag::ManyMasked,
-        Flag::MediumAssumed,
-        Flag::FrameAssumed,
-        Flag::Taught,
+    /// All flags, the most severe first.
+    pub const ALL: [Self; 13] = [
+        Self::NotStar,
+        Self::OutOfTraining,
+        Self::GridEdge,
+        Self::PoorFit,
+        Self::LowSnr,
+        Self::SnrEstimated,
+        Self::ResolutionLow,
+        Self::ResolutionEstimated,
+        Self::PartialCoverage,
+        Self::ManyMasked,
+        Self::MediumAssumed,
+        Self::FrameAssumed,
+        Self::FinetunedModel,
     ];
 
-    /// The word in the `flags` column; several are joined by `|`.
+    /// Code in the `flags` column, which joins several codes by `|`.
     pub fn code(self) -> &'static str {
         match self {
-            Flag::NotStar => "not_star",
-            Flag::OutOfTraining => "out_of_training",
-            Flag::GridEdge => "grid_edge",
-            Flag::PoorFit => "poor_fit",
-            Flag::LowSnr => "low_snr",
-            Flag::SnrEstimated => "snr_estimated",
-            Flag::ResolutionLow => "resolution_low",
-            Flag::ResolutionEstimated => "resolution_estimated",
-            Flag::PartialCoverage => "partial_coverage",
-            Flag::ManyMasked => "many_masked",
-            Flag::MediumAssumed => "medium_assumed",
-            Flag::FrameAssumed => "frame_assumed",
-            Flag::Taught => "taught",
+            Self::NotStar => "not_star",
+            Self::OutOfTraining => "out_of_training",
+            Self::GridEdge => "grid_edge",
+            Self::PoorFit => "poor_fit",
+            Self::LowSnr => "low_snr",
+            Self::SnrEstimated => "snr_estimated",
+            Self::ResolutionLow => "resolution_low",
+            Self::ResolutionEstimated => "resolution_estimated",
+            Self::PartialCoverage => "partial_coverage",
+            Self::ManyMasked => "many_masked",
+            Self::MediumAssumed => "medium_assumed",
+            Self::FrameAssumed => "frame_assumed",
+            Self::FinetunedModel => "finetuned",
         }
     }
 
-    /// What it means, in one sentence for the page.
+    /// Meaning in one sentence, for the page.
     pub fn meaning(self) -> &'static str {
         match self {
-            Flag::NotStar => "Not a star, says the survey's pipeline; stellar parameters mean nothing here.",
-            Flag::OutOfTraining => {
-                "The spectrum does not look like those the model was trained on; do not rely on its parameters."
+            Self::NotStar => {
+                "The survey's pipeline classifies this object as not a star; stellar parameters are meaningless."
             }
-            Flag::GridEdge => {
-                "The answer lies at the edge of the training grid or beyond it: the star may lie elsewhere."
+            Self::OutOfTraining => {
+                "The spectrum lies outside the training distribution of the model; do not rely on its parameters."
             }
-            Flag::PoorFit => {
-                "The model spectrum at this answer is less like the star's than for nearly all stars: the answer may not fit."
+            Self::GridEdge => {
+                "A predicted label lies at or beyond the edge of the training grid; the true value may lie elsewhere."
             }
-            Flag::LowSnr => "S/N below 10 a pixel: the errors are extrapolated.",
-            Flag::SnrEstimated => "The file gives no errors; S/N is estimated from the scatter between pixels.",
-            Flag::ResolutionLow => "The resolving power is below the range that the model was trained for.",
-            Flag::ResolutionEstimated => {
-                "The file does not tell the resolving power: it is estimated from the spectrum, or taken as the model's where that fails; set it if you know it."
+            Self::PoorFit => {
+                "The synthetic spectrum at the predicted labels matches the observed one worse than for nearly all stars; the labels may be wrong."
             }
-            Flag::PartialCoverage => {
-                "Part of the model's range, 4000–5599 Å, is missing; the errors are larger for it."
+            Self::LowSnr => "S/N below 10 per pixel: the errors are extrapolated.",
+            Self::SnrEstimated => "The file gives no errors; S/N is estimated from the scatter between pixels.",
+            Self::ResolutionLow => "The resolving power is below the range that the model was trained for.",
+            Self::ResolutionEstimated => {
+                "The file does not give the resolving power: it is estimated from the spectrum, or assumed equal to the model's. Set it if you know it."
             }
-            Flag::ManyMasked => "More than 5 % of the model's pixels are masked.",
-            Flag::MediumAssumed => {
+            Self::PartialCoverage => "Part of the model's range, 4000–5599 Å, is missing; the errors are larger.",
+            Self::ManyMasked => "More than 5 % of the model's pixels are masked.",
+            Self::MediumAssumed => {
                 "The file does not say air or vacuum; if the assumption is wrong, RV is off by 83 km/s."
             }
-            Flag::FrameAssumed => "No barycentric correction is known; RV may be off by up to 30 km/s.",
-            Flag::Taught => {
-                "A label comes from a network that was taught on labels of the user's, not from the shipped one."
+            Self::FrameAssumed => "No barycentric correction is known; RV may be off by up to 30 km/s.",
+            Self::FinetunedModel => {
+                "A label comes from a model that was fine-tuned on the user's labels, not from the shipped model."
             }
         }
     }
 
-    /// True for flags that put the parameters themselves in doubt, false for remarks.
-    pub fn is_grave(self) -> bool {
+    /// True for a flag that makes the parameters unreliable; false for a note.
+    pub fn is_severe(self) -> bool {
         use Flag::{GridEdge, LowSnr, NotStar, OutOfTraining, PoorFit, ResolutionLow};
         matches!(self, NotStar | OutOfTraining | GridEdge | PoorFit | LowSnr | ResolutionLow)
     }
 }
 
-/// A signal-to-noise ratio a pixel over the model's range, measured or estimated.
-pub type Snr = Known<f64>;
+/// Signal-to-noise ratio per pixel over the model's range, measured or estimated.
+pub type Snr = Sourced<f64>;
 
-/// The answer for one spectrum.
+/// The prediction for one spectrum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     /// Model name and version (`lrs-mlp 1`).
     pub model: String,
     /// SHA-256 of the model's weights, lower-case hexadecimal.
     pub model_sha256: String,
-    /// Median S/N a pixel over the model's range.
+    /// Median S/N per pixel over the model's range.
     pub snr: Option<Snr>,
-    /// One entry a label, in the order of [`Label::ALL`].
+    /// One estimate per label, in the order of [`Label::ALL`].
     pub estimates: Vec<Estimate>,
-    /// What to know about it, gravest first.
-    pub flags: Vec<Flag>,
-    /// What was done to the spectrum before the model saw it.
-    pub ledger: Vec<LedgerEntry>,
-    /// The label that comes from a network the user taught.
-    #[serde(default)]
-    pub taught: Option<teach::TaughtValue>,
+    /// Flags, the most severe first.
+    pub flags: FlagSet,
+    /// Preprocessing steps, in order.
+    #[serde(alias = "ledger")]
+    pub processing_history: Vec<ProcessingStep>,
+    /// The label predicted by a model that the user fine-tuned.
+    #[serde(default, alias = "taught")]
+    pub finetuned: Option<finetune::FinetunedEstimate>,
 }
 
 impl Prediction {
-    /// Marks it as one whose model spectrum is not that of the star.
-    pub fn mark_poor_fit(&mut self) {
-        if !self.flags.contains(&Flag::PoorFit) {
-            self.flags.push(Flag::PoorFit);
-            self.flags.sort_unstable();
-        }
+    /// Adds [`Flag::PoorFit`].
+    pub fn flag_poor_fit(&mut self) {
+        self.flags.insert(Flag::PoorFit);
     }
 
     /// The estimate of one label.
@@ -251,42 +257,49 @@ impl Prediction {
         self.estimates.iter().find(|e| e.label == label)
     }
 
-    /// This answer with a label in it that was taught, and marked; `model` is what was taught, by title and hash.
-    pub fn with(mut self, taught: teach::TaughtValue, (model, model_sha256): (String, String)) -> Self {
-        if let Some(own) = self.estimates.iter_mut().find(|e| e.label.name() == taught.target) {
-            (own.value, own.error) = (taught.value, taught.error);
+    /// This prediction with one label replaced by the estimate of a fine-tuned model, and flagged.
+    ///
+    /// `model` is the title and the SHA-256 of the fine-tuned model.
+    pub fn replace_label(
+        mut self,
+        finetuned: finetune::FinetunedEstimate,
+        (model, model_sha256): (String, String),
+    ) -> Self {
+        if let Some(estimate) = self.estimates.iter_mut().find(|e| e.label.name() == finetuned.target) {
+            (estimate.value, estimate.error) = (finetuned.value, finetuned.error);
         }
-        self.flags.push(Flag::Taught);
-        self.flags.sort_unstable();
-        Self { model, model_sha256, taught: Some(taught), ..self }
+        self.flags.insert(Flag::FinetunedModel);
+        Self { model, model_sha256, finetuned: Some(finetuned), ..self }
     }
 
-    /// The same with the label that another model was taught: what that model says besides is left aside.
-    pub fn with_taught(self, other: Prediction) -> Self {
-        match other.taught {
-            Some(taught) => self.with(taught, (other.model, other.model_sha256)),
+    /// This prediction with the fine-tuned label of another model; the other labels of that model are ignored.
+    pub fn with_finetuned(self, other: Self) -> Self {
+        match other.finetuned {
+            Some(finetuned) => self.replace_label(finetuned, (other.model, other.model_sha256)),
             None => self,
         }
     }
 }
 
-/// One line of the preprocessing ledger: what was done to the samples, and with which numbers.
+/// One preprocessing step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LedgerEntry {
+pub struct ProcessingStep {
     /// Name of the step ("continuum").
     pub step: String,
-    /// What happened, in words with numbers and units.
-    pub did: String,
-    /// True when the step assumed or estimated something that the user can correct.
-    pub assumed: bool,
+    /// Description in words, with numbers and units.
+    #[serde(alias = "did")]
+    pub description: String,
+    /// True when the step assumed or estimated a quantity that the user can correct.
+    #[serde(alias = "assumed")]
+    pub is_assumed: bool,
 }
 
-/// What the table shows of a spectrum before any network has seen it.
+/// Metadata of a spectrum, for the table; no model is needed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Everything known about it but its samples.
+    /// Metadata of the spectrum.
     pub meta: Meta,
-    /// Name of the file it came from.
+    /// Name of the source file.
     pub file: String,
     /// Number of pixels.
     pub n_pixels: usize,
@@ -310,7 +323,7 @@ impl Summary {
 pub struct SpectrumView {
     /// Vacuum wavelengths of the file's pixels, Å.
     pub wave_vac_aa: Vec<f32>,
-    /// Flux as in the file; NaN where it is masked and 0, which is how surveys write that nothing was measured.
+    /// Flux as in the file. NaN where the pixel is masked and the flux is 0: surveys write 0 for missing data.
     pub flux: Vec<f32>,
     /// σ of the flux; empty without inverse variances.
     pub sigma: Vec<f32>,
@@ -320,34 +333,35 @@ pub struct SpectrumView {
     pub continuum_wave_vac_aa: Vec<f32>,
     /// Continuum in the unit of `flux`.
     pub continuum: Vec<f32>,
-    /// Vacuum wavelengths of the model's grid, Å, at rest; empty when preprocessing refused the spectrum.
+    /// Rest-frame vacuum wavelengths of the model grid, Å; empty when preprocessing failed.
     pub model_wave_vac_aa: Vec<f32>,
-    /// What the model sees there: flux over continuum.
+    /// Normalised flux on the model grid: the input of the model.
     pub model_flux: Vec<f32>,
-    /// What was done to get there.
-    pub ledger: Vec<LedgerEntry>,
+    /// Preprocessing steps, in order.
+    #[serde(alias = "ledger")]
+    pub processing_history: Vec<ProcessingStep>,
 }
 
-/// What the page says about the model that answers.
+/// Description of a model, for the page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
-    /// `lrs-mlp`.
+    /// Name, for example `lrs-mlp`.
     pub name: String,
     /// Version of its weights.
     pub version: u32,
     /// SHA-256 of its weights, lower-case hexadecimal.
     pub sha256: String,
-    /// One sentence on what it was trained on.
+    /// Training data in one sentence.
     pub trained_on: String,
-    /// Measured accuracy: of each label first on all stars that it was measured on.
-    pub accuracy: Vec<Measure>,
-    /// Whether its errors are right, where that was measured.
+    /// Measured accuracy; for each label, the value over all test stars comes first.
+    pub accuracy: Vec<LabelAccuracy>,
+    /// Error calibration, where measured.
     pub calibration: Vec<Calibration>,
-    /// Lowest and highest of each label that it was trained on.
+    /// Minimum and maximum of each label in the training set.
     pub label_range: Vec<(Label, f64, f64)>,
-    /// The preprocessing that it was trained behind.
+    /// Name of the preprocessing recipe used in training.
     pub recipe: String,
-    /// The command that made it.
+    /// Command that produced the model.
     pub command: String,
     /// Licence of its weights.
     pub license: String,
@@ -356,45 +370,46 @@ pub struct ModelCard {
 }
 
 impl ModelCard {
-    /// The accuracy of a label that holds for a survey's spectra: the first on real stars, else the last on simulated ones,
-    /// which is what `specola evaluate` found; `None` where none was measured.
-    pub fn measure(&self, label: Label, survey: Survey) -> Option<&Measure> {
-        let holds = || self.accuracy.iter().filter(|m| m.label == label && m.survey == survey.measured_as());
-        holds().find(|m| !m.is_simulated).or(holds().next_back())
+    /// Accuracy of a label for spectra of a survey; `None` if it was not measured.
+    ///
+    /// The first entry for real stars; without one, the last entry for simulated stars (from `specola evaluate`).
+    pub fn accuracy_of(&self, label: Label, survey: Survey) -> Option<&LabelAccuracy> {
+        let matching = || self.accuracy.iter().filter(|m| m.label == label && m.survey == survey.accuracy_survey());
+        matching().find(|m| !m.is_simulated).or(matching().next_back())
     }
 }
 
-/// How good a label was measured to be.
+/// Measured accuracy of one label.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Measure {
-    /// Which.
+pub struct LabelAccuracy {
+    /// The label.
     pub label: Label,
-    /// On which stars.
+    /// Test set.
     pub on: String,
-    /// The survey whose spectra it holds for, of those that stand for others ([`Survey::measured_as`]).
+    /// Survey whose spectra the accuracy applies to ([`Survey::accuracy_survey`]).
     pub survey: Survey,
-    /// Whether the stars were simulated.
+    /// True when the test spectra were simulated.
     pub is_simulated: bool,
-    /// How many.
+    /// Number of spectra.
     pub n: u32,
     /// Mean of predicted − catalogue, in the label's unit.
     pub bias: f64,
-    /// Scatter of the same, in the label's unit.
+    /// Scatter of predicted − catalogue, in the label's unit.
     pub sigma: f64,
 }
 
-impl Measure {
-    /// `Teff σ 110 K, bias -7 K, N 414`.
+impl LabelAccuracy {
+    /// The accuracy as text: `Teff σ 110 K, bias -7 K, N 414`.
     pub fn figures(&self) -> String {
-        let Measure { label, n, bias, sigma, .. } = self;
-        let d = if *sigma >= 10.0 { 0 } else { 3 };
+        let Self { label, n, bias, sigma, .. } = self;
+        let decimals = if *sigma >= 10.0 { 0 } else { 3 };
         let unit = if label.unit().is_empty() { String::new() } else { format!(" {}", label.unit()) };
-        format!("{} σ {sigma:.d$}{unit}, bias {bias:+.d$}{unit}, N {n}", label.symbol())
+        format!("{} σ {sigma:.decimals$}{unit}, bias {bias:+.decimals$}{unit}, N {n}", label.symbol())
     }
 }
 
-/// `Teff σ 110 K, bias -7 K, N 414 (MILES …)`.
-impl std::fmt::Display for Measure {
+/// The accuracy with its test set: `Teff σ 110 K, bias -7 K, N 414 (MILES …)`.
+impl std::fmt::Display for LabelAccuracy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.figures(), self.on)
     }

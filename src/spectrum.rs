@@ -1,8 +1,8 @@
-//! One stellar spectrum, as every later step receives it.
+//! One stellar spectrum, in the form that every later step receives.
 //!
-//! Readers bring wavelengths to **vacuum ångström** before they build a [`Spectrum`]; what the file said is kept in
-//! [`Meta::medium`], so that the assumption can be shown and changed. Whether the star's own velocity is still in the
-//! wavelengths is [`Meta::frame`].
+//! The wavelengths of a [`Spectrum`] are in **vacuum ångström**: [`Spectrum::new`] converts air wavelengths.
+//! [`Meta::medium`] records the medium of the wavelengths in the file, so that the user can see and change the
+//! assumption. [`Meta::frame`] says whether the wavelengths still contain the star's radial velocity.
 
 pub mod air_vacuum;
 
@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use self::air_vacuum::{air_to_vacuum_aa, vacuum_to_air_aa};
 
-/// The instrument or survey a spectrum comes from, as recognised from the file's content.
+/// The instrument or survey of a spectrum, recognised from the content of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Survey {
     /// LAMOST low-resolution survey, R ≈ 1800, 3700–9100 Å.
@@ -30,52 +30,53 @@ pub enum Survey {
 
 impl Survey {
     /// All surveys.
-    pub const ALL: [Survey; 6] =
-        [Survey::LamostLrs, Survey::Sdss, Survey::Miles, Survey::Other, Survey::Desi, Survey::GaiaXp];
+    pub const ALL: [Self; 6] = [Self::LamostLrs, Self::Sdss, Self::Miles, Self::Other, Self::Desi, Self::GaiaXp];
 
-    /// The survey of a name.
-    pub fn from_name(name: &str) -> Option<Survey> {
-        Survey::ALL.into_iter().find(|s| s.name() == name)
+    /// The survey whose [`Survey::name`] is `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.name() == name)
     }
 
-    /// Short name, as it stands in tables and files.
+    /// Short name, as written in tables and files.
     pub fn name(self) -> &'static str {
         match self {
-            Survey::LamostLrs => "LAMOST LRS",
-            Survey::Sdss => "SDSS",
-            Survey::Miles => "MILES",
-            Survey::Other => "other",
-            Survey::Desi => "DESI",
-            Survey::GaiaXp => "Gaia XP",
+            Self::LamostLrs => "LAMOST LRS",
+            Self::Sdss => "SDSS",
+            Self::Miles => "MILES",
+            Self::Other => "other",
+            Self::Desi => "DESI",
+            Self::GaiaXp => "Gaia XP",
         }
     }
 
-    /// The survey that stands for this one where accuracy is measured: LAMOST for all optical spectra but DESI's, which come
-    /// through the same preprocessing at much the same resolving power.
-    pub fn measured_as(self) -> Survey {
+    /// The survey whose measured accuracy applies to spectra of this survey.
+    ///
+    /// LAMOST represents all optical spectra except DESI's, because they pass through the same preprocessing at a
+    /// similar resolving power.
+    pub fn accuracy_survey(self) -> Self {
         match self {
-            Survey::Desi | Survey::GaiaXp => self,
-            Survey::LamostLrs | Survey::Sdss | Survey::Miles | Survey::Other => Survey::LamostLrs,
+            Self::Desi | Self::GaiaXp => self,
+            Self::LamostLrs | Self::Sdss | Self::Miles | Self::Other => Self::LamostLrs,
         }
     }
 
-    /// Resolving power λ/FWHM near 4800 Å that the survey documents, where it does.
+    /// Documented resolving power λ/FWHM of the survey near 4800 Å; `None` if the survey has no single value.
     ///
     /// LAMOST LRS: 1800 (Zhao et al. 2012). SDSS: 1850–2200 over 3800–9000 Å, about 1900 in the model's range (Smee et
-    /// al. 2013). MILES: FWHM 2.5 Å (Falcón-Barroso et al. 2011), 1900 at 4750 Å.
-    /// DESI: 2000–3200 over 3600–5550 Å (DESI Collaboration 2022), about 2600 here. That of Gaia XP changes too much along
-    /// the spectrum to be one number.
+    /// al. 2013). MILES: FWHM 2.5 Å (Falcón-Barroso et al. 2011), 1900 at 4750 Å. DESI: 2000–3200 over 3600–5550 Å
+    /// (DESI Collaboration 2022), about 2600 near 4800 Å. The resolving power of Gaia XP changes too much along the
+    /// spectrum for a single number.
     pub fn resolving_power(self) -> Option<f64> {
         match self {
-            Survey::LamostLrs => Some(1800.0),
-            Survey::Sdss | Survey::Miles => Some(1900.0),
-            Survey::Desi => Some(2600.0),
-            Survey::Other | Survey::GaiaXp => None,
+            Self::LamostLrs => Some(1800.0),
+            Self::Sdss | Self::Miles => Some(1900.0),
+            Self::Desi => Some(2600.0),
+            Self::Other | Self::GaiaXp => None,
         }
     }
 }
 
-/// What the wavelengths of the file were measured in.
+/// The medium, air or vacuum, to which wavelengths refer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Medium {
     /// Standard air, 15 °C and 1 atm.
@@ -88,8 +89,8 @@ impl Medium {
     /// `"air"` or `"vacuum"`.
     pub fn name(self) -> &'static str {
         match self {
-            Medium::Air => "air",
-            Medium::Vacuum => "vacuum",
+            Self::Air => "air",
+            Self::Vacuum => "vacuum",
         }
     }
 }
@@ -97,11 +98,11 @@ impl Medium {
 /// The velocity frame of the wavelengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Frame {
-    /// As received, corrected for the Earth's motion: the star's radial velocity is still in it.
+    /// As observed, corrected for the Earth's motion; the star's radial velocity is still present.
     Barycentric,
-    /// As received, with no correction that the file speaks of.
+    /// As observed, without correction for the Earth's motion.
     Topocentric,
-    /// Shifted to the star's rest.
+    /// The rest frame of the star.
     Rest,
 }
 
@@ -109,74 +110,75 @@ impl Frame {
     /// `"barycentric"`, `"topocentric"` or `"rest"`.
     pub fn name(self) -> &'static str {
         match self {
-            Frame::Barycentric => "barycentric",
-            Frame::Topocentric => "topocentric",
-            Frame::Rest => "rest",
+            Self::Barycentric => "barycentric",
+            Self::Topocentric => "topocentric",
+            Self::Rest => "rest",
         }
     }
 }
 
-/// A fact about a spectrum together with how it is known.
+/// A value that describes a spectrum, with the source of the value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Known<T> {
+pub struct Sourced<T> {
     /// The value.
     pub value: T,
     /// Where it comes from.
     pub source: Source,
 }
 
-impl<T> Known<T> {
+impl<T> Sourced<T> {
     /// A value with its source.
     pub fn new(value: T, source: Source) -> Self {
         Self { value, source }
     }
 }
 
-/// How a fact about a spectrum is known.
+/// Source of a value that describes a spectrum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
-    /// The file's header, column or axis name says it.
+    /// The file states it: in a header keyword, a column name or an axis name.
     File,
-    /// The survey's documentation says it of all its spectra.
+    /// The survey's documentation states it for all spectra of the survey.
     Survey,
     /// Measured from the spectrum itself.
     Estimated,
-    /// Nobody says it; the usual case is taken.
+    /// Neither the file nor the survey states it; this is the default.
     Assumed,
-    /// The user said it.
+    /// The user chose it.
     User,
 }
 
 impl Source {
-    /// One word for the table and the ledger.
+    /// One word for the table and the processing history.
     pub fn name(self) -> &'static str {
         match self {
-            Source::File => "file",
-            Source::Survey => "survey",
-            Source::Estimated => "estimated",
-            Source::Assumed => "assumed",
-            Source::User => "user",
+            Self::File => "file",
+            Self::Survey => "survey",
+            Self::Estimated => "estimated",
+            Self::Assumed => "assumed",
+            Self::User => "user",
         }
     }
 }
 
-/// Everything known about a spectrum but its samples.
+/// Metadata of a spectrum: all information except the samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
-    /// The bundle's id; else obsid, plate-mjd-fiber, TARGETID or source_id; else the file's stem.
+    /// Identifier: the id in the bundle; else obsid, plate-mjd-fiber, TARGETID or `source_id`; else the file name without
+    /// extension.
     pub id: String,
-    /// Where it comes from.
+    /// Survey or instrument.
     pub survey: Survey,
-    /// Layout that was recognised, for people ("LAMOST DR9+ table").
+    /// Recognised file layout, as shown to the user ("LAMOST DR9+ table").
     pub format: String,
-    /// Medium of the wavelengths **in the file**; those of the [`Spectrum`] are vacuum.
-    pub medium: Known<Medium>,
+    /// Medium of the wavelengths **in the file**; the wavelengths of the [`Spectrum`] are always vacuum.
+    pub medium: Sourced<Medium>,
     /// Velocity frame of the wavelengths.
-    pub frame: Known<Frame>,
-    /// Resolving power λ/FWHM near 4800 Å, where the file or the survey tells.
-    pub resolving_power: Option<Known<f64>>,
-    /// True when the file stored wavelengths as 32-bit floats: the published continuum fit depends on it
-    /// (MODEL_SPEC §0.7).
+    pub frame: Sourced<Frame>,
+    /// Resolving power λ/FWHM near 4800 Å, if the file or the survey states it.
+    pub resolving_power: Option<Sourced<f64>>,
+    /// True when the file stored wavelengths as 32-bit floats. The published continuum fit depends on this
+    /// (docs/model-spec.md §0.7).
     pub wave_is_f32: bool,
     /// The survey pipeline's class ("STAR", "QSO", "GALAXY"), as the file spells it.
     pub class: Option<String>,
@@ -188,19 +190,19 @@ pub struct Meta {
     pub ra_deg: Option<f64>,
     /// Declination, degrees.
     pub dec_deg: Option<f64>,
-    /// What the reader noticed and the user should know ("row 2 is a continuum, not wavelengths").
+    /// Remarks of the reader for the user ("row 2 is a continuum, not wavelengths").
     pub notes: Vec<String>,
 }
 
 impl Meta {
-    /// A record that claims nothing: survey unknown, vacuum and barycentric assumed.
+    /// Metadata of a spectrum of unknown survey; vacuum and barycentric are assumed.
     pub fn unknown(id: impl Into<String>, format: impl Into<String>) -> Self {
         Self {
             id: id.into(),
             survey: Survey::Other,
             format: format.into(),
-            medium: Known::new(Medium::Vacuum, Source::Assumed),
-            frame: Known::new(Frame::Barycentric, Source::Assumed),
+            medium: Sourced::new(Medium::Vacuum, Source::Assumed),
+            frame: Sourced::new(Frame::Barycentric, Source::Assumed),
             resolving_power: None,
             wave_is_f32: false,
             class: None,
@@ -213,11 +215,11 @@ impl Meta {
     }
 }
 
-/// Why samples cannot be a spectrum.
+/// The reason why samples do not form a valid spectrum.
 #[derive(Debug, Clone, PartialEq, Error)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the error text of each variant explains it")]
 pub enum SpectrumError {
-    #[error("the wavelength axis has {wave} values but {what} has {other}; they must be equally long")]
+    #[error("the wavelength axis has {wave} values but {what} has {other}; their lengths must be equal")]
     Length { wave: usize, what: &'static str, other: usize },
     #[error("only {0} pixels; a spectrum needs at least {MIN_PIXELS}")]
     TooShort(usize),
@@ -227,19 +229,23 @@ pub enum SpectrumError {
         "wavelengths do not increase at pixel {pixel}: {before} is followed by {after}; sort the file by wavelength and drop repeated rows"
     )]
     Order { pixel: usize, before: f64, after: f64 },
-    #[error("not one pixel has a finite flux that is not masked")]
+    #[error("no unmasked pixel has a finite flux")]
     Empty,
 }
 
-/// Fewest pixels that can be called a spectrum.
+/// Minimum number of pixels of a spectrum.
 pub const MIN_PIXELS: usize = 10;
 
-/// A spectrum: strictly increasing vacuum wavelengths, a flux and a mask for each, inverse variances if known.
+/// Ratio FWHM/σ of a Gaussian.
+pub const FWHM_OVER_SIGMA: f64 = 2.354_820_045;
+
+/// A spectrum: strictly increasing vacuum wavelengths, with flux and mask for each pixel, and inverse variances if
+/// known.
 ///
-/// Fluxes of masked pixels are kept as they were in the file (they may be NaN); `ivar` is 0 there.
+/// Masked pixels keep the flux of the file, which may be NaN; their `ivar` is 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spectrum {
-    /// What is known about it.
+    /// Metadata.
     pub meta: Meta,
     wave_vac_aa: Vec<f64>,
     flux: Vec<f64>,
@@ -248,11 +254,11 @@ pub struct Spectrum {
 }
 
 impl Spectrum {
-    /// Checks the samples and builds a spectrum. `wave_aa` is in the medium that `meta.medium` names.
+    /// Checks the samples and builds a spectrum. `wave_aa` is in the medium that `meta.medium` names, in Å.
     ///
-    /// A pixel is masked when `masked` says so, its flux is not finite or is −9999 or −999 (which tables write where nothing
-    /// was measured), or its inverse variance is not a positive,
-    /// finite number. Wavelengths that only decrease are turned round, with everything that belongs to them.
+    /// A pixel is masked if `masked` is true for it, if its flux is not finite, or if its inverse variance is not a
+    /// positive, finite number. Fluxes of −9999 and −999 are masked too, because tables write these numbers for missing
+    /// values. Strictly decreasing wavelengths are reversed, together with flux, inverse variance and mask.
     pub fn new(
         meta: Meta,
         mut wave_aa: Vec<f64>,
@@ -322,7 +328,7 @@ impl Spectrum {
         &self.masked
     }
 
-    /// Memory that its samples take, bytes.
+    /// Memory used by the samples, in bytes.
     pub fn bytes(&self) -> usize {
         self.len() * (if self.ivar.is_some() { 3 } else { 2 } * size_of::<f64>() + size_of::<bool>())
     }
@@ -337,8 +343,8 @@ impl Spectrum {
         self.wave_vac_aa.is_empty()
     }
 
-    /// The same samples read as if the file's wavelengths were in `medium`.
-    pub fn with_medium(mut self, medium: Known<Medium>) -> Self {
+    /// The same samples, with the file's wavelengths interpreted as wavelengths in `medium`.
+    pub fn with_medium(mut self, medium: Sourced<Medium>) -> Self {
         match (self.meta.medium.value, medium.value) {
             (Medium::Air, Medium::Vacuum) => self.wave_vac_aa.iter_mut().for_each(|w| *w = vacuum_to_air_aa(*w)),
             (Medium::Vacuum, Medium::Air) => self.wave_vac_aa.iter_mut().for_each(|w| *w = air_to_vacuum_aa(*w)),

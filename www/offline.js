@@ -1,36 +1,36 @@
-// The page's half of www/service-worker.js. The page's program (src/ui/offline.rs) calls what is in `specolaOffline` and
-// hears `specola-update` when a new version is ready to be shown; nothing is reloaded unless it asks.
+// Page side of www/service-worker.js. The page program (src/ui/offline.rs) calls the functions in `specolaOffline` and
+// listens for `specola-update`, the event for a new version. The page reloads only when the user asks for it.
 
-// Absent on an insecure origin.
+// Undefined on an insecure origin.
 const container = navigator.serviceWorker;
-const offer = () => dispatchEvent(new Event("specola-update"));
+const announceUpdate = () => dispatchEvent(new Event("specola-update"));
 
 self.specolaOffline = {
-  /** Keeps the page on this device, and looks for a new version. Called once what a first answer needs has arrived. */
-  async keep() {
+  /** Registers the service worker and checks for a new version. Called once the engine and its weights have loaded. */
+  async register() {
     const isFirst = !container?.controller;
     const registration = await container?.register("./service-worker.js");
     if (!registration) return;
     const whenInstalled = (worker) => worker?.addEventListener("statechange", () => {
-      if (worker.state === "installed" && container.controller) offer();
+      if (worker.state === "installed" && container.controller) announceUpdate();
     });
-    if (registration.waiting && container.controller) offer();
+    if (registration.waiting && container.controller) announceUpdate();
     whenInstalled(registration.installing);
     registration.addEventListener("updatefound", () => whenInstalled(registration.installing));
-    // Another tab took the new version: what this one fetches from now on belongs to that.
-    if (!isFirst) container.addEventListener("controllerchange", offer);
+    // Another tab activated the new version: files that this tab fetches from now on belong to it.
+    if (!isFirst) container.addEventListener("controllerchange", announceUpdate);
   },
 
-  /** Shows the new version. */
+  /** Activates the new version and reloads the page. */
   async update() {
     const registration = await container?.getRegistration();
     if (!registration?.waiting) return location.reload();
     container.addEventListener("controllerchange", () => location.reload(), { once: true });
-    registration.waiting.postMessage("take over");
+    registration.waiting.postMessage("activate");
   },
 
-  /** Keeps nothing of the page any more. */
-  async forget() {
+  /** Unregisters the service worker and deletes the caches of the page. */
+  async remove() {
     const registration = await container?.getRegistration();
     if (!registration) return;
     await registration.unregister();

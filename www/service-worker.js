@@ -1,71 +1,74 @@
-// Keeps the page on this device, so that it opens, answers, teaches and exports without a connection. The weights are kept
-// by the engine itself (src/model/store.rs), under names that are their content.
+// Caches the page on this device, so that it opens, predicts, fine-tunes and exports without a connection. The engine
+// caches the model weights itself (src/model/store.rs), under names derived from their hashes.
 //
-// All files of a version are kept together and shown together: a page of yesterday never meets an engine of today. A new
-// version is fetched beside the old one and waits until no tab shows that any more, or until somebody asks for it
+// All files of one version are cached and served together, so that page and engine always match. A new version is
+// fetched while the old one stays active. It waits until no tab uses the old one or the user asks for it
 // (www/offline.js).
 
-// Written by the build (xtask/src/offline.rs): hashes by path, of what every visit needs and of what some fetch later.
+// Written by the build (xtask/src/offline.rs): hashes by path; `first` are needed by every visit, `later` only on
+// demand.
 const BUILD = { version: "", first: {}, later: {} };
 
 const { scope } = self.registration;
 
-/** The caches of this page; another copy of it, below another path of this host, has its own. */
-const OURS = `specola-page ${scope} `;
+/** Prefix of the cache names of this page; copies at other paths of the host have their own. */
+const CACHE_PREFIX = `specola-page ${scope} `;
 
-const CACHE = OURS + BUILD.version;
+const CACHE = CACHE_PREFIX + BUILD.version;
 const hashes = { ...BUILD.first, ...BUILD.later };
-const address = (path) => new URL(path, scope).href;
+const urlOf = (path) => new URL(path, scope).href;
 
 self.addEventListener("install", (event) => {
-  event.waitUntil(Promise.all(Object.keys(BUILD.first).map(take)));
+  event.waitUntil(Promise.all(Object.keys(BUILD.first).map(fetchAndCache)));
 });
 
 self.addEventListener("activate", (event) => {
-  event.waitUntil(takeOver());
+  event.waitUntil(activate());
 });
 
 self.addEventListener("message", ({ data }) => {
-  if (data === "take over") self.skipWaiting();
+  if (data === "activate") self.skipWaiting();
 });
 
 self.addEventListener("fetch", (event) => {
   const path = pathOf(event.request.url);
-  if (event.request.method === "GET" && Object.hasOwn(hashes, path)) event.respondWith(answer(event.request, path));
+  if (event.request.method === "GET" && Object.hasOwn(hashes, path)) event.respondWith(respond(event.request, path));
 });
 
-/** Drops earlier versions and serves the tabs that are open, so that what they fetch later is there offline too. */
-async function takeOver() {
+/** Deletes earlier versions and takes control of open tabs, so that files they fetch later are cached too. */
+async function activate() {
   const names = await caches.keys();
-  const old = names.filter((name) => name.startsWith(OURS) && name !== CACHE);
+  const old = names.filter((name) => name.startsWith(CACHE_PREFIX) && name !== CACHE);
   await Promise.all(old.map((name) => caches.delete(name)));
   await self.clients.claim();
 }
 
-/** What a file is called in the list: its path below the page, whatever is asked of it. */
+/** The path of a file relative to the page, without query and fragment; undefined outside the page. */
 function pathOf(url) {
-  const bare = url.split(/[?#]/)[0];
-  if (!bare.startsWith(scope)) return undefined;
-  const path = bare.slice(scope.length);
+  const plainUrl = url.split(/[?#]/)[0];
+  if (!plainUrl.startsWith(scope)) return undefined;
+  const path = plainUrl.slice(scope.length);
   return ["", "index.html"].includes(path) ? "./" : path;
 }
 
-/** Fetches a file, which must be the one that was built, and keeps it. */
-async function take(path) {
-  // Revalidated: a host's own cache may still have the file of an earlier version.
-  const fetched = await fetch(address(path), { cache: "no-cache", integrity: hashes[path] });
-  if (!fetched.ok) throw new Error(`${path}: the server answers ${fetched.status}`);
+/** Fetches a file, checks it against the hash of the build, and caches it. */
+async function fetchAndCache(path) {
+  // Revalidated: an HTTP cache may still have the file of an earlier version.
+  const response = await fetch(urlOf(path), { cache: "no-cache", integrity: hashes[path] });
+  if (!response.ok) throw new Error(`${path} could not be fetched: HTTP status ${response.status}`);
   const cache = await caches.open(CACHE);
-  await cache.put(address(path), fetched.clone());
-  return fetched;
+  await cache.put(urlOf(path), response.clone());
+  return response;
 }
 
-async function answer(request, path) {
-  const found = await caches.match(address(path), { cacheName: CACHE, ignoreVary: true });
-  if (found) {
-    // A script's `import.meta.url` is its answer's address; a bare answer has that of the request, with its query.
-    return found.url === request.url ? found : new Response(found.body, found);
+/** The response to a request of the page: the cached file, or else the file from the server. */
+async function respond(request, path) {
+  const cached = await caches.match(urlOf(path), { cacheName: CACHE, ignoreVary: true });
+  if (cached) {
+    // `import.meta.url` of a script is the URL of its response. A new Response without URL gets the request URL with
+    // its query.
+    return cached.url === request.url ? cached : new Response(cached.body, cached);
   }
-  // Not kept yet, or forgotten on demand: then it is not kept again.
-  return Object.hasOwn(BUILD.later, path) && (await caches.has(CACHE)) ? take(path) : fetch(request);
+  // The file is not cached yet. After the user has cleared the local data, it is not cached again.
+  return Object.hasOwn(BUILD.later, path) && (await caches.has(CACHE)) ? fetchAndCache(path) : fetch(request);
 }

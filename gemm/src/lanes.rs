@@ -1,71 +1,71 @@
-//! Four numbers at once: WebAssembly's vectors, elsewhere an array, so that tests run natively.
+//! Vectors of four 32-bit floats: `v128` in WebAssembly, elsewhere an array, so that tests run natively.
 //!
-//! The intrinsics are one instruction each only where the whole program is built with `simd128`, as the build tool does.
+//! Each intrinsic is one instruction if the whole program is built with `simd128`, as `cargo xtask` does.
 
 #[cfg(target_family = "wasm")]
-pub use wasm::*;
+pub(crate) use wasm::*;
 
 #[cfg(not(target_family = "wasm"))]
-pub use array::*;
+pub(crate) use array::*;
 
 #[cfg(target_family = "wasm")]
 mod wasm {
     use core::arch::wasm32 as w;
 
-    /// Four numbers.
-    pub type Four = w::v128;
+    /// Four 32-bit floats.
+    pub(crate) type F32x4 = w::v128;
 
-    /// Four times the same.
+    /// Four times `x`.
     #[inline(always)]
-    pub fn all(x: f32) -> Four {
+    pub(crate) fn splat(x: f32) -> F32x4 {
         w::f32x4_splat(x)
     }
 
-    /// The four numbers from `at` on.
+    /// Loads the four numbers at `ptr`.
     ///
     /// # Safety
-    /// They are there.
+    /// `ptr` must point to four readable numbers.
     #[inline(always)]
-    pub unsafe fn load(at: *const f32) -> Four {
+    pub(crate) unsafe fn load(ptr: *const f32) -> F32x4 {
         // SAFETY: vectors need no alignment.
-        unsafe { w::v128_load(at.cast()) }
+        unsafe { w::v128_load(ptr.cast()) }
     }
 
-    /// Four times the number at `at`.
+    /// Loads the number at `ptr` into all four lanes.
     ///
     /// # Safety
-    /// It is there.
+    /// `ptr` must point to a readable number.
     #[inline(always)]
-    pub unsafe fn load_all(at: *const f32) -> Four {
-        // SAFETY: the same number.
-        unsafe { w::v128_load32_splat(at.cast()) }
+    pub(crate) unsafe fn load_splat(ptr: *const f32) -> F32x4 {
+        // SAFETY: reads the number at `ptr`.
+        unsafe { w::v128_load32_splat(ptr.cast()) }
     }
 
-    /// Writes four numbers.
+    /// Writes four numbers to `ptr`.
     ///
     /// # Safety
-    /// There is room for them.
+    /// `ptr` must point to memory for four numbers.
     #[inline(always)]
-    pub unsafe fn store(at: *mut f32, four: Four) {
+    pub(crate) unsafe fn store(ptr: *mut f32, vector: F32x4) {
         // SAFETY: vectors need no alignment.
-        unsafe { w::v128_store(at.cast(), four) }
+        unsafe { w::v128_store(ptr.cast(), vector) }
     }
 
     /// a·b.
     #[inline(always)]
-    pub fn times(a: Four, b: Four) -> Four {
+    pub(crate) fn mul(a: F32x4, b: F32x4) -> F32x4 {
         w::f32x4_mul(a, b)
     }
 
     /// a + b.
     #[inline(always)]
-    pub fn plus(a: Four, b: Four) -> Four {
+    pub(crate) fn add(a: F32x4, b: F32x4) -> F32x4 {
         w::f32x4_add(a, b)
     }
 
-    /// Rows to columns.
+    /// Transposes a 4 × 4 matrix.
     #[inline(always)]
-    pub fn transposed([a, b, c, d]: [Four; 4]) -> [Four; 4] {
+    pub(crate) fn transpose([a, b, c, d]: [F32x4; 4]) -> [F32x4; 4] {
         let (ab, cd) = (w::i32x4_shuffle::<0, 4, 1, 5>(a, b), w::i32x4_shuffle::<0, 4, 1, 5>(c, d));
         let (ab_end, cd_end) = (w::i32x4_shuffle::<2, 6, 3, 7>(a, b), w::i32x4_shuffle::<2, 6, 3, 7>(c, d));
         [
@@ -81,36 +81,36 @@ mod wasm {
 mod array {
     use std::array::from_fn;
 
-    pub type Four = [f32; 4];
+    pub(crate) type F32x4 = [f32; 4];
 
-    pub fn all(x: f32) -> Four {
+    pub(crate) fn splat(x: f32) -> F32x4 {
         [x; 4]
     }
 
-    pub unsafe fn load(at: *const f32) -> Four {
-        // SAFETY: the caller's.
-        unsafe { at.cast::<Four>().read_unaligned() }
+    pub(crate) unsafe fn load(ptr: *const f32) -> F32x4 {
+        // SAFETY: guaranteed by the caller.
+        unsafe { ptr.cast::<F32x4>().read_unaligned() }
     }
 
-    pub unsafe fn load_all(at: *const f32) -> Four {
-        // SAFETY: the caller's.
-        unsafe { [*at; 4] }
+    pub(crate) unsafe fn load_splat(ptr: *const f32) -> F32x4 {
+        // SAFETY: guaranteed by the caller.
+        unsafe { [*ptr; 4] }
     }
 
-    pub unsafe fn store(at: *mut f32, four: Four) {
-        // SAFETY: the caller's.
-        unsafe { at.cast::<Four>().write_unaligned(four) }
+    pub(crate) unsafe fn store(ptr: *mut f32, vector: F32x4) {
+        // SAFETY: guaranteed by the caller.
+        unsafe { ptr.cast::<F32x4>().write_unaligned(vector) }
     }
 
-    pub fn times(a: Four, b: Four) -> Four {
+    pub(crate) fn mul(a: F32x4, b: F32x4) -> F32x4 {
         from_fn(|i| a[i] * b[i])
     }
 
-    pub fn plus(a: Four, b: Four) -> Four {
+    pub(crate) fn add(a: F32x4, b: F32x4) -> F32x4 {
         from_fn(|i| a[i] + b[i])
     }
 
-    pub fn transposed(rows: [Four; 4]) -> [Four; 4] {
+    pub(crate) fn transpose(rows: [F32x4; 4]) -> [F32x4; 4] {
         from_fn(|i| from_fn(|j| rows[j][i]))
     }
 }

@@ -1,8 +1,11 @@
 //! `dst := alpha·dst + beta·lhs·rhs`, as burn-flex calls it.
 //!
-//! In a browser a compiled kernel has fifteen vector registers of four lanes and its sums stay in them only if the kernel
-//! is written for just that: the original's are not, and reach half of what the core can do. So there single precision
-//! has a kernel of its own ([`product`]); natively, and for the other numbers, the original's kernels do the work.
+//! A kernel in a browser has fifteen vector registers of four lanes. Its sums stay in registers only if the kernel is
+//! written for this number. The kernels of the gemm crate are not, and reach half of the speed of a core. In browsers,
+//! therefore, single precision uses a separate kernel ([`product`]). Native programs and other number types use the
+//! kernels of the crate.
+
+#![allow(unsafe_code, reason = "kernels read and write matrices through pointers, as gemm's interface demands")]
 
 #[cfg(any(target_family = "wasm", test))]
 mod lanes;
@@ -15,32 +18,32 @@ pub use gemm_common::Parallelism;
 #[cfg(feature = "f16")]
 pub use gemm_f16::f16;
 
-/// What `gemm` takes of a matrix: where it begins, and how far the next column and the next row are, in numbers.
+/// A matrix: pointer to its first number, and strides to the next column (`cs`) and to the next row (`rs`), in numbers.
 #[derive(Clone, Copy)]
 struct Matrix<P> {
-    at: P,
+    ptr: P,
     cs: isize,
     rs: isize,
 }
 
 impl<P> Matrix<P> {
-    fn transposed(self) -> Self {
-        Self { at: self.at, cs: self.rs, rs: self.cs }
+    fn transpose(self) -> Self {
+        Self { ptr: self.ptr, cs: self.rs, rs: self.cs }
     }
 }
 
-/// `dst := alpha·dst + beta·lhs·rhs` of an m × k and a k × n matrix; what `dst` held counts only if `read_dst`.
+/// `dst := alpha·dst + beta·lhs·rhs` of an m × k and a k × n matrix; `dst` is read only if `read_dst`.
 ///
-/// Strides are in numbers: `_cs` to the next column, `_rs` to the next row. Complex numbers are not taken, so the three
-/// `conj` do nothing.
+/// Strides are in numbers: `_cs` to the next column, `_rs` to the next row. Complex numbers are not supported, so that
+/// the three `conj` arguments have no effect.
 ///
 /// # Panics
 /// If `T` is none of `f32`, `f64` and `f16`.
 ///
 /// # Safety
-/// Every number of the three matrices must lie in memory that may be read, and that of `dst` written; `dst` overlaps
-/// neither of the others.
-#[expect(clippy::too_many_arguments, reason = "the signature of the crate it stands in for")]
+/// Every number of the three matrices must be in readable memory, and `dst` in writable memory. `dst` must not overlap
+/// `lhs` or `rhs`.
+#[expect(clippy::too_many_arguments, reason = "the signature of the crate that it replaces")]
 pub unsafe fn gemm<T: 'static>(
     m: usize,
     n: usize,
@@ -62,16 +65,16 @@ pub unsafe fn gemm<T: 'static>(
     _conj_rhs: bool,
     parallelism: Parallelism,
 ) {
-    let mut dst = Matrix { at: dst, cs: dst_cs, rs: dst_rs };
-    let mut lhs = Matrix { at: lhs, cs: lhs_cs, rs: lhs_rs };
-    let mut rhs = Matrix { at: rhs, cs: rhs_cs, rs: rhs_rs };
+    let mut dst = Matrix { ptr: dst, cs: dst_cs, rs: dst_rs };
+    let mut lhs = Matrix { ptr: lhs, cs: lhs_cs, rs: lhs_rs };
+    let mut rhs = Matrix { ptr: rhs, cs: rhs_cs, rs: rhs_rs };
     let (mut m, mut n) = (m, n);
 
     #[cfg(target_family = "wasm")]
     if TypeId::of::<T>() == TypeId::of::<f32>() {
-        let cast = |matrix: Matrix<*const T>| Matrix { at: matrix.at.cast(), cs: matrix.cs, rs: matrix.rs };
-        let dst = Matrix { at: dst.at.cast(), cs: dst.cs, rs: dst.rs };
-        // SAFETY: `T` is `f32`, and the caller vouches for the matrices.
+        let cast = |matrix: Matrix<*const T>| Matrix { ptr: matrix.ptr.cast(), cs: matrix.cs, rs: matrix.rs };
+        let dst = Matrix { ptr: dst.ptr.cast(), cs: dst.cs, rs: dst.rs };
+        // SAFETY: `T` is `f32`, and the caller guarantees the matrices.
         unsafe {
             let (alpha, beta) = (*(&raw const alpha).cast(), *(&raw const beta).cast());
             let alpha = if read_dst { alpha } else { 0.0 };
@@ -79,42 +82,42 @@ pub unsafe fn gemm<T: 'static>(
         }
     }
 
-    // The original's kernels want columns of the result that lie together, and strides that go forwards.
+    // The kernels of the crate need contiguous columns of the result and positive strides.
     if dst.cs.abs() < dst.rs.abs() {
         (m, n) = (n, m);
-        (dst, lhs, rhs) = (dst.transposed(), rhs.transposed(), lhs.transposed());
+        (dst, lhs, rhs) = (dst.transpose(), rhs.transpose(), lhs.transpose());
     }
-    let last = |count: usize, stride: isize| count.saturating_sub(1) as isize * stride;
+    let last_offset = |count: usize, stride: isize| count.saturating_sub(1) as isize * stride;
     if dst.rs < 0 {
-        dst = Matrix { at: dst.at.wrapping_offset(last(m, dst.rs)), rs: -dst.rs, ..dst };
-        lhs = Matrix { at: lhs.at.wrapping_offset(last(m, lhs.rs)), rs: -lhs.rs, ..lhs };
+        dst = Matrix { ptr: dst.ptr.wrapping_offset(last_offset(m, dst.rs)), rs: -dst.rs, ..dst };
+        lhs = Matrix { ptr: lhs.ptr.wrapping_offset(last_offset(m, lhs.rs)), rs: -lhs.rs, ..lhs };
     }
     if dst.cs < 0 {
-        dst = Matrix { at: dst.at.wrapping_offset(last(n, dst.cs)), cs: -dst.cs, ..dst };
-        rhs = Matrix { at: rhs.at.wrapping_offset(last(n, rhs.cs)), cs: -rhs.cs, ..rhs };
+        dst = Matrix { ptr: dst.ptr.wrapping_offset(last_offset(n, dst.cs)), cs: -dst.cs, ..dst };
+        rhs = Matrix { ptr: rhs.ptr.wrapping_offset(last_offset(n, rhs.cs)), cs: -rhs.cs, ..rhs };
     }
     if lhs.cs < 0 {
-        lhs = Matrix { at: lhs.at.wrapping_offset(last(k, lhs.cs)), cs: -lhs.cs, ..lhs };
-        rhs = Matrix { at: rhs.at.wrapping_offset(last(k, rhs.rs)), rs: -rhs.rs, ..rhs };
+        lhs = Matrix { ptr: lhs.ptr.wrapping_offset(last_offset(k, lhs.cs)), cs: -lhs.cs, ..lhs };
+        rhs = Matrix { ptr: rhs.ptr.wrapping_offset(last_offset(k, rhs.rs)), rs: -rhs.rs, ..rhs };
     }
 
-    macro_rules! with {
+    macro_rules! run_kernel {
         ($number:ty, $kernel:path) => {
             if TypeId::of::<T>() == TypeId::of::<$number>() {
-                // SAFETY: `T` is the kernel's number, and the caller vouches for the matrices.
+                // SAFETY: `T` is the kernel's number, and the caller guarantees the matrices.
                 return unsafe {
                     $kernel()(
                         m,
                         n,
                         k,
-                        dst.at.cast(),
+                        dst.ptr.cast(),
                         dst.cs,
                         dst.rs,
                         read_dst,
-                        lhs.at.cast(),
+                        lhs.ptr.cast(),
                         lhs.cs,
                         lhs.rs,
-                        rhs.at.cast(),
+                        rhs.ptr.cast(),
                         rhs.cs,
                         rhs.rs,
                         *(&raw const alpha).cast(),
@@ -128,9 +131,9 @@ pub unsafe fn gemm<T: 'static>(
             }
         };
     }
-    with!(f32, gemm_f32::gemm::f32::get_gemm_fn);
-    with!(f64, gemm_f64::gemm::f64::get_gemm_fn);
+    run_kernel!(f32, gemm_f32::gemm::f32::get_gemm_fn);
+    run_kernel!(f64, gemm_f64::gemm::f64::get_gemm_fn);
     #[cfg(feature = "f16")]
-    with!(f16, gemm_f16::gemm::f16::get_gemm_fn);
+    run_kernel!(f16, gemm_f16::gemm::f16::get_gemm_fn);
     panic!("gemm: neither f32, f64 nor f16");
 }

@@ -1,4 +1,4 @@
-//! The page; [`specola::ui`] is all of it.
+//! The page; all its code is in [`specola::ui`].
 
 fn main() {
     specola::ui::start();

@@ -1,5 +1,5 @@
-//! A worker that trains (`src/engine/training.rs`).
+//! The training worker (`src/engine/trainer_worker.rs`).
 
 fn main() {
-    specola::engine::training::start();
+    specola::engine::trainer_worker::start();
 }

@@ -1,5 +1,5 @@
-//! From FILE arguments to spectra: folders are walked, files are read on all cores, a few at a time, and handed on in
-//! the order in which they were named.
+//! Reads spectra from FILE arguments. Folders are searched. Files are read on all cores, a few at a time, and passed on
+//! in the order of the arguments.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -7,97 +7,100 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
-use super::{Outcome, say};
+use super::{RunOutcome, print_message};
 use crate::read::{self, ReadError};
 use crate::spectrum::Spectrum;
 
-/// Files that are in memory together.
+/// Largest number of files in memory at the same time.
 const FILES_AT_ONCE: usize = 64;
 
-/// A spectrum and the file it came from, as the user named it.
-pub(super) struct Loaded {
+/// A spectrum and its file, as the user named it.
+pub(super) struct LoadedSpectrum {
     pub file: String,
     pub spectrum: Spectrum,
 }
 
-/// Counts what was done and reports what was not.
-pub(super) struct Report {
+/// Progress and outcome of reading; prints a message for each unreadable file.
+pub(super) struct ImportReport {
     bar: ProgressBar,
-    outcome: Outcome,
+    outcome: RunOutcome,
 }
 
-impl Report {
-    /// Runs `job` while the progress bar is out of its way.
-    pub(super) fn aside<T>(&self, job: impl FnOnce() -> T) -> T {
+impl ImportReport {
+    /// Runs `job` while the progress bar is hidden.
+    pub(super) fn suspended<T>(&self, job: impl FnOnce() -> T) -> T {
         self.bar.suspend(job)
     }
 
-    /// A line about a file.
-    pub(super) fn remark(&self, file: &str, what: &str) {
-        self.bar.suspend(|| say(&format!("{file}: {what}")));
+    /// Prints a message about a file.
+    pub(super) fn warn(&self, file: &str, message: &str) {
+        self.bar.suspend(|| print_message(&format!("{file}: {message}")));
     }
 
     fn failed(&mut self, file: &str, why: &str) {
-        self.outcome = Outcome::Partial;
-        self.remark(file, why);
+        self.outcome = RunOutcome::Partial;
+        self.warn(file, why);
     }
 }
 
-/// Reads what `paths` name and gives it to `take` in parts, in order. What cannot be read is reported and passed over.
+/// Reads the files of `paths` and passes their spectra to `on_spectra` in parts, in order. Unreadable files are
+/// reported and skipped.
 pub(super) fn for_each_part(
     paths: &[PathBuf],
-    mut take: impl FnMut(Vec<Loaded>, &Report) -> anyhow::Result<()>,
-) -> anyhow::Result<Outcome> {
-    let files: Vec<Found> = paths.iter().flat_map(|p| walk(p)).collect();
-    let mut report = Report { bar: progress_bar(files.len()), outcome: Outcome::Complete };
+    mut on_spectra: impl FnMut(Vec<LoadedSpectrum>, &ImportReport) -> anyhow::Result<()>,
+) -> anyhow::Result<RunOutcome> {
+    let files: Vec<FileToRead> = paths.iter().flat_map(|p| walk(p)).collect();
+    let mut report = ImportReport { bar: progress_bar(files.len()), outcome: RunOutcome::Complete };
     for part in files.chunks(FILES_AT_ONCE) {
         let contents: Vec<Result<read::Contents, String>> = part.par_iter().map(read_one).collect();
         let mut loaded = Vec::new();
-        for (found, contents) in part.iter().zip(contents) {
-            let file = found.path.display().to_string();
+        for (entry, contents) in part.iter().zip(contents) {
+            let file = entry.path.display().to_string();
             match contents {
                 Ok(contents) => {
                     for skipped in contents.skipped {
-                        report.failed(&format!("{file}: {}", skipped.what), &skipped.why);
+                        report.failed(&format!("{file}: {}", skipped.part), &skipped.reason);
                     }
                     for (name, _) in contents.labels {
-                        let which = if name == file { name } else { format!("{file}: {name}") };
-                        report.failed(&which, &ReadError::LabelTable.to_string());
+                        let item = if name == file { name } else { format!("{file}: {name}") };
+                        report.failed(&item, &ReadError::LabelTable.to_string());
                     }
-                    loaded.extend(contents.spectra.into_iter().map(|spectrum| Loaded { file: file.clone(), spectrum }));
+                    loaded.extend(
+                        contents.spectra.into_iter().map(|spectrum| LoadedSpectrum { file: file.clone(), spectrum }),
+                    );
                 }
                 Err(why) => report.failed(&file, &why),
             }
         }
-        take(loaded, &report)?;
+        on_spectra(loaded, &report)?;
         report.bar.inc(part.len() as u64);
     }
     report.bar.finish_and_clear();
     Ok(report.outcome)
 }
 
-/// A file to read, or why a folder could not be walked.
-struct Found {
+/// A file to read, or the reason why a folder could not be listed.
+struct FileToRead {
     path: PathBuf,
     problem: Option<String>,
 }
 
-impl Found {
+impl FileToRead {
     fn new(path: &Path, problem: Option<String>) -> Self {
         Self { path: path.to_owned(), problem }
     }
 }
 
-/// The files that a path names: itself, or all below it in the order of their names. Of what is in folders, hidden files,
-/// linked folders, pipes and devices are left out.
-fn walk(path: &Path) -> Vec<Found> {
+/// Files of a path: the file itself, or all files below the folder in the order of their names. Inside folders, hidden
+/// files, linked folders, pipes and devices are left out.
+fn walk(path: &Path) -> Vec<FileToRead> {
     if !path.is_dir() {
-        return vec![Found::new(path, None)];
+        return vec![FileToRead::new(path, None)];
     }
     let entries = std::fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
     let mut entries = match entries {
         Ok(entries) => entries,
-        Err(e) => return vec![Found::new(path, Some(format!("cannot list the folder: {e}")))],
+        Err(e) => return vec![FileToRead::new(path, Some(format!("cannot list the folder: {e}")))],
     };
     entries.retain(|e| !e.file_name().to_string_lossy().starts_with('.'));
     entries.sort_by_key(|e| e.file_name());
@@ -105,21 +108,21 @@ fn walk(path: &Path) -> Vec<Found> {
     entries.iter().map(|e| e.path()).filter(|p| is_wanted(p)).flat_map(|p| walk(&p)).collect()
 }
 
-fn read_one(found: &Found) -> Result<read::Contents, String> {
-    if let Some(problem) = &found.problem {
+fn read_one(entry: &FileToRead) -> Result<read::Contents, String> {
+    if let Some(problem) = &entry.problem {
         return Err(problem.clone());
     }
-    let name = found.path.display().to_string();
+    let name = entry.path.display().to_string();
     if read::spectra_name(&name).is_some_and(|spectra| Path::new(&spectra).is_file()) {
-        // It is read together with the spectra that it belongs to.
+        // This file holds the wavelengths of other spectra, and is read together with them.
         return Ok(read::Contents::default());
     }
-    let bytes = std::fs::read(&found.path).map_err(|e| format!("cannot open it: {e}"))?;
+    let bytes = std::fs::read(&entry.path).map_err(|e| format!("cannot open it: {e}"))?;
     let sampling = read::sampling_name(&name).and_then(|sampling| std::fs::read(sampling).ok());
-    read::read_beside(&name, &bytes, sampling.as_deref()).map_err(|e| e.to_string())
+    read::read_with_sampling(&name, &bytes, sampling.as_deref()).map_err(|e| e.to_string())
 }
 
-/// A bar on a terminal, nothing in a pipe.
+/// A progress bar on a terminal, hidden otherwise.
 fn progress_bar(files: usize) -> ProgressBar {
     if files < 2 || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -1,4 +1,4 @@
-//! `specola import`: a PyTorch checkpoint → our weights.
+//! `specola import`: converts a `PyTorch` checkpoint to Specola's weights.
 
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -6,24 +6,24 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::{Outcome, output};
+use super::{RunOutcome, output};
 use crate::model::import::Checkpoint;
 
-/// Read a PyTorch checkpoint (.ckpt, .pt, .safetensors, or a pickle of sbi) without running anything in it
+/// Read a `PyTorch` checkpoint (.ckpt, .pt, .safetensors, or a pickle of sbi) without executing code in it
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
     /// The checkpoint
     checkpoint: PathBuf,
-    /// Folder to write weights.safetensors and network.json into
+    /// Output folder for weights.safetensors and network.json
     #[arg(short, long, value_name = "DIR", required_unless_present = "check")]
     output: Option<PathBuf>,
-    /// Compare the number of parameters with the published network's; exit status 1 where they differ
+    /// Compare the number of parameters with that of the published network; exit status 1 if they differ
     #[arg(long)]
     check: bool,
 }
 
 impl Import {
-    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
+    pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
         let name = || self.checkpoint.display().to_string();
         let file = File::open(&self.checkpoint).with_context(name)?;
         let mut checkpoint = Checkpoint::open(BufReader::new(file)).with_context(name)?;
@@ -33,8 +33,8 @@ impl Import {
         let mut out = output::open(None)?;
         writeln!(out, "{kind}: {} parameters", imported.parameters)?;
         if self.check {
-            let says = if agrees { "as published" } else { "not the published number" };
-            writeln!(out, "{says}: {published}")?;
+            let comparison = if agrees { "as published" } else { "not the published number" };
+            writeln!(out, "{comparison}: {published}")?;
         }
         if let Some(folder) = &self.output {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -47,6 +47,6 @@ impl Import {
             writeln!(out, "written to {}", folder.display())?;
         }
         out.finish()?;
-        Ok(if self.check && !agrees { Outcome::Partial } else { Outcome::Complete })
+        Ok(if self.check && !agrees { RunOutcome::Partial } else { RunOutcome::Complete })
     }
 }

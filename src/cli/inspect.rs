@@ -1,4 +1,4 @@
-//! `specola inspect`: what was recognised, without any network.
+//! `specola inspect`: format, survey and metadata of files, without any network.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,23 +7,23 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::files::{Loaded, for_each_part};
-use super::{Outcome, output};
+use super::files::{LoadedSpectrum, for_each_part};
+use super::{RunOutcome, output};
 use crate::preprocess::snr;
 use crate::result::Summary;
 
-/// Show what a file is taken for: one JSON object a spectrum, a line each
+/// Show how files are read (survey, frame, metadata); prints one line of JSON per spectrum
 #[derive(Debug, clap::Args)]
 pub(super) struct Inspect {
     /// Spectra: files, folders, .zip archives or .npz bundles
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Where to write; `-` is standard output
+    /// Output file; `-` is standard output
     #[arg(short, value_name = "OUT")]
     output: Option<PathBuf>,
 }
 
-/// One line of the output. The keys are a contract; more may be added.
+/// A line of the output. Its keys are a contract: new keys may be added, but none may change.
 #[derive(Serialize)]
 struct Line<'a> {
     file: &'a str,
@@ -34,7 +34,7 @@ struct Line<'a> {
     wave_max_aa: Option<f64>,
     frame: &'a str,
     snr: Option<f64>,
-    /// What the file itself says of the object.
+    /// Class, subclass and redshift of the object, if the file has them.
     labels: BTreeMap<&'static str, Value>,
     format: &'a str,
     medium: &'a str,
@@ -43,10 +43,10 @@ struct Line<'a> {
 }
 
 impl Inspect {
-    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
+    pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
         let mut out = output::open(self.output.as_deref())?;
         let outcome = for_each_part(&self.files, |part, report| {
-            report.aside(|| {
+            report.suspended(|| {
                 for loaded in &part {
                     serde_json::to_writer(&mut out, &Inspected::of(loaded).line()).map_err(std::io::Error::from)?;
                     out.write_all(b"\n")?;
@@ -59,21 +59,21 @@ impl Inspect {
     }
 }
 
-/// What a line is made of.
+/// Content of a line.
 struct Inspected {
     summary: Summary,
     snr: Option<f64>,
 }
 
 impl Inspected {
-    fn of(loaded: &Loaded) -> Self {
+    fn of(loaded: &LoadedSpectrum) -> Self {
         let snr = snr::estimate(&loaded.spectrum).and_then(|snr| crate::share::rounded(snr.value, 2));
         Self { summary: Summary::of(&loaded.file, &loaded.spectrum), snr }
     }
 
     fn line(&self) -> Line<'_> {
         let meta = &self.summary.meta;
-        let known = [
+        let object_labels = [
             ("class", meta.class.clone().map(Value::from)),
             ("subclass", meta.subclass.clone().map(Value::from)),
             ("redshift", meta.redshift.map(Value::from)),
@@ -87,7 +87,7 @@ impl Inspected {
             wave_max_aa: crate::share::rounded(self.summary.wave_max_aa, 4),
             frame: meta.frame.value.name(),
             snr: self.snr,
-            labels: known.into_iter().filter_map(|(k, v)| Some((k, v?))).collect(),
+            labels: object_labels.into_iter().filter_map(|(k, v)| Some((k, v?))).collect(),
             format: &meta.format,
             medium: meta.medium.value.name(),
             resolving_power: meta.resolving_power.map(|r| r.value),

@@ -1,7 +1,8 @@
-//! The native program: one file a subcommand, thin faces over the same tasks as the page.
+//! The native program: one file per subcommand, each a thin layer over the same tasks as the page.
 //!
-//! Exit status: 0 when every file was read, 1 when some were not (the rest is still written), 2 on wrong use or when
-//! nothing could be done at all. Results go to standard output or `-o`, everything else to standard error.
+//! Exit status: 0 when every file was read, 1 when some files were not (results of the others are still written), 2
+//! after wrong usage or an error that stopped the run. Results go to standard output or `-o`, messages to standard
+//! error.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,12 +17,11 @@ mod files;
 mod finetune;
 mod import;
 mod inspect;
-mod likes;
+mod similarity;
 mod models;
 mod output;
 mod predict;
 mod pretrain;
-mod published;
 mod verify;
 
 /// Stellar parameters from spectra, computed on this machine.
@@ -37,11 +37,11 @@ enum Command {
     Inspect(inspect::Inspect),
     Predict(predict::Predict),
     Finetune(finetune::Finetune),
-    Embed(likes::embed::Embed),
-    Retrieve(likes::retrieve::Retrieve),
-    Translate(likes::translate::Translate),
-    Odd(likes::odd::Odd),
-    Repeats(likes::repeats::Repeats),
+    Embed(similarity::embed::Embed),
+    Retrieve(similarity::retrieve::Retrieve),
+    Translate(similarity::translate::Translate),
+    Anomalies(similarity::anomalies::Anomalies),
+    RepeatVisits(similarity::repeat_visits::RepeatVisits),
     Models(models::Models),
     Pretrain(pretrain::Pretrain),
     Evaluate(evaluate::Evaluate),
@@ -51,35 +51,35 @@ enum Command {
     Bench(bench::Bench),
 }
 
-/// Where the shipped models are, for every subcommand that uses one.
+/// Folder of the shipped models, an argument of every subcommand that uses one.
 #[derive(Debug, clap::Args)]
 struct ModelsDir {
-    /// Folder of the shipped models (manifest.json and its parts) [default: beside the program]
+    /// Folder of the shipped models (manifest.json and the files that it lists) [default: next to the program]
     #[arg(long = "models", value_name = "DIR", env = "SPECOLA_MODELS")]
     folder: Option<PathBuf>,
 }
 
-/// How a run ended that came to its end.
+/// Outcome of a run without a fatal error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum RunOutcome {
     /// Every file was read.
     Complete,
-    /// Some were not, each with a line on standard error.
+    /// Some files could not be read; standard error has a line for each.
     Partial,
 }
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done = match &cli.command {
+    let outcome = match &cli.command {
         Command::Inspect(args) => args.run(),
         Command::Predict(args) => args.run(),
         Command::Finetune(args) => args.run(),
         Command::Embed(args) => args.run(),
         Command::Retrieve(args) => args.run(),
         Command::Translate(args) => args.run(),
-        Command::Odd(args) => args.run(),
-        Command::Repeats(args) => args.run(),
+        Command::Anomalies(args) => args.run(),
+        Command::RepeatVisits(args) => args.run(),
         Command::Models(args) => args.run(),
         Command::Pretrain(args) => args.run(),
         Command::Evaluate(args) => args.run(),
@@ -88,18 +88,18 @@ pub fn main() -> ExitCode {
         Command::Experiment(args) => args.run(),
         Command::Bench(args) => args.run(),
     };
-    match done {
-        Ok(Outcome::Complete) => ExitCode::SUCCESS,
-        Ok(Outcome::Partial) => ExitCode::from(1),
+    match outcome {
+        Ok(RunOutcome::Complete) => ExitCode::SUCCESS,
+        Ok(RunOutcome::Partial) => ExitCode::from(1),
         Err(e) if output::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            say(&format!("{e:#}"));
+            print_message(&format!("{e:#}"));
             ExitCode::from(2)
         }
     }
 }
 
-/// A line for people. Standard error may be closed: then nobody is there to be told.
-fn say(what: &str) {
-    let _ = writeln!(std::io::stderr(), "specola: {what}");
+/// Prints a message on standard error, which may be closed.
+fn print_message(message: &str) {
+    let _ = writeln!(std::io::stderr(), "specola: {message}");
 }

@@ -1,4 +1,4 @@
-//! `specola models`: what is shipped.
+//! `specola models`: the shipped models.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,16 +8,16 @@ use anyhow::bail;
 use pollster::block_on;
 use serde_json::json;
 
-use super::{ModelsDir, Outcome, output};
+use super::{ModelsDir, RunOutcome, output};
 use crate::model::manifest::{Kind, Manifest, ModelEntry};
 use crate::model::store::{Folder, Store};
-use crate::task::fit::Modeller;
 use crate::task::predict::Predictor;
+use crate::task::synthetic_model::SyntheticModel;
 
-/// List the models that are shipped: name, what they take and give, size, measured accuracy
+/// List the shipped models: name, input, labels, size, measured accuracy
 #[derive(Debug, clap::Args)]
 pub(super) struct Models {
-    /// One JSON object a model instead of text
+    /// Print one JSON object per model instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -25,7 +25,7 @@ pub(super) struct Models {
 }
 
 impl Models {
-    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
+    pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
         let manifest = block_on(self.models.store().manifest())?;
         let mut out = output::open(None)?;
         for model in &manifest.models {
@@ -37,7 +37,7 @@ impl Models {
             }
         }
         out.finish()?;
-        Ok(Outcome::Complete)
+        Ok(RunOutcome::Complete)
     }
 }
 
@@ -52,7 +52,7 @@ fn as_json(manifest: &Manifest, model: &ModelEntry) -> serde_json::Value {
         "bytes": model.bytes,
         "trained_on": model.trained_on,
         "accuracy": model.card().accuracy,
-        "figures": model.figures,
+        "figures": model.measurements,
     })
 }
 
@@ -66,16 +66,16 @@ fn write_text(out: &mut dyn Write, manifest: &Manifest, model: &ModelEntry) -> s
     for (i, line) in model.card().accuracy.iter().enumerate() {
         writeln!(out, "  {:<9} {line}", if i == 0 { "accuracy" } else { "" })?;
     }
-    for (i, f) in model.figures.iter().enumerate() {
-        let of = if f.of.is_empty() { String::new() } else { format!(" ({})", f.of) };
+    for (i, m) in model.measurements.iter().enumerate() {
+        let subject = if m.subject.is_empty() { String::new() } else { format!(" ({})", m.subject) };
         writeln!(
             out,
-            "  {:<9} {}{of}: {:.4} (N {}, {})",
+            "  {:<9} {}{subject}: {:.4} (N {}, {})",
             if i == 0 { "measured" } else { "" },
-            f.what,
-            f.value,
-            f.n,
-            f.on
+            m.quantity,
+            m.value,
+            m.n,
+            m.data_set
         )?;
     }
     Ok(())
@@ -86,12 +86,12 @@ fn label_names(model: &ModelEntry) -> Vec<&'static str> {
 }
 
 impl ModelsDir {
-    /// The shipped models.
+    /// Store of the shipped models.
     pub(super) fn store(&self) -> Store<Folder> {
         Store::new(self.folder.as_deref().map_or_else(Folder::find, |f: &Path| Folder::new(f)))
     }
 
-    /// The model of a name, or the default, ready to answer.
+    /// Loads the model of this name; without a name, the default model.
     pub(super) fn load(&self, name: Option<&str>) -> anyhow::Result<(ModelEntry, Predictor)> {
         let store = self.store();
         let manifest = block_on(store.manifest())?;
@@ -99,15 +99,15 @@ impl ModelsDir {
         let Some(entry) = manifest.predictors().find(|m| m.name == name) else {
             let pairs = manifest.models.iter().filter(|m| m.kind == Kind::EncoderPair);
             let names: Vec<&str> = manifest.predictors().chain(pairs).map(|m| m.name.as_str()).collect();
-            bail!("there is no model {name:?} that gives labels; shipped are {}", names.join(", "));
+            bail!("no shipped model {name:?} predicts labels; choose among {}", names.join(", "));
         };
         let weights = block_on(store.weights(entry, |_, _| {}))?;
         let predictor = Predictor::new(entry, &weights, &burn::tensor::Device::flex())?;
         Ok((entry.clone(), predictor))
     }
 
-    /// The shipped emulator, or why there is none.
-    pub(super) fn emulator(&self) -> anyhow::Result<Arc<Modeller>> {
-        block_on(Modeller::fetch(&self.store(), |_, _| {})).map(Arc::new).map_err(anyhow::Error::msg)
+    /// Loads the shipped emulator.
+    pub(super) fn emulator(&self) -> anyhow::Result<Arc<SyntheticModel>> {
+        block_on(SyntheticModel::fetch(&self.store(), |_, _| {})).map(Arc::new).map_err(anyhow::Error::msg)
     }
 }

@@ -1,4 +1,4 @@
-//! Where results go and how a table's cells are written.
+//! Output of results: the file or stream, and the format.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -8,58 +8,58 @@ use anyhow::Context;
 
 use crate::share;
 
-/// Forms that a table of results is written in.
+/// Format of a table of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// One JSON object a line.
     Json,
-    /// A file of the formats that page and command line share.
+    /// A format that page and command line share.
     Table(share::Format),
 }
 
 impl Format {
-    /// For clap.
+    /// Parses the value of `--format`.
     pub(super) fn parse(name: &str) -> Result<Self, String> {
         if name == "json" {
-            return Ok(Format::Json);
+            return Ok(Self::Json);
         }
-        let known = share::Format::ALL.into_iter().find(|f| f.name() == name).map(Format::Table);
-        known.ok_or_else(|| "the formats are csv, json, ecsv, votable and fits".into())
+        let table = share::Format::ALL.into_iter().find(|f| f.name() == name).map(Format::Table);
+        table.ok_or_else(|| "the formats are csv, json, ecsv, votable and fits".into())
     }
 }
 
-/// Where results go. A file is written beside its place and put there by [`finish`](Output::finish): what stood there is
-/// whole until then, and stays if anything fails, were it one of the inputs.
+/// Output stream or file. A file is written under a temporary name next to its path, and [`finish`](Output::finish)
+/// renames it. An earlier file is unchanged until then. It stays if the run fails, even if it is one of the inputs.
 pub(super) struct Output {
     to: BufWriter<Box<dyn Write>>,
-    /// What is written, and its place.
-    fresh: Option<(PathBuf, PathBuf)>,
+    /// Temporary and final path.
+    temporary: Option<(PathBuf, PathBuf)>,
 }
 
-/// Opens standard output (`-` or nothing) or a file.
+/// Opens standard output (for `-` or `None`) or a file.
 pub(super) fn open(path: Option<&Path>) -> anyhow::Result<Output> {
     let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
-        return Ok(Output { to: BufWriter::new(Box::new(io::stdout())), fresh: None });
+        return Ok(Output { to: BufWriter::new(Box::new(io::stdout())), temporary: None });
     };
     let cannot = || format!("cannot write {}", path.display());
-    // A link stays one, and what is no file (a pipe, /dev/null) is written to as it is.
-    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    if place.exists() && !place.is_file() {
-        let file = File::options().write(true).open(&place).with_context(cannot)?;
-        return Ok(Output { to: BufWriter::new(Box::new(file)), fresh: None });
+    // Links are followed. A pipe or a device has no temporary file.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if target.exists() && !target.is_file() {
+        let file = File::options().write(true).open(&target).with_context(cannot)?;
+        return Ok(Output { to: BufWriter::new(Box::new(file)), temporary: None });
     }
-    let name = place.file_name().with_context(cannot)?.to_string_lossy().into_owned();
-    let fresh = place.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let file = File::create(&fresh).with_context(cannot)?;
-    Ok(Output { to: BufWriter::new(Box::new(file)), fresh: Some((fresh, place)) })
+    let name = target.file_name().with_context(cannot)?.to_string_lossy().into_owned();
+    let temporary = target.with_file_name(format!(".{name}.{}.part", std::process::id()));
+    let file = File::create(&temporary).with_context(cannot)?;
+    Ok(Output { to: BufWriter::new(Box::new(file)), temporary: Some((temporary, target)) })
 }
 
 impl Output {
-    /// All is written.
+    /// Completes the output; gives a file its final name.
     pub(super) fn finish(mut self) -> anyhow::Result<()> {
         self.to.flush()?;
-        if let Some((fresh, place)) = self.fresh.take() {
-            fs::rename(&fresh, &place).with_context(|| format!("cannot write {}", place.display()))?;
+        if let Some((temporary, target)) = self.temporary.take() {
+            fs::rename(&temporary, &target).with_context(|| format!("cannot write {}", target.display()))?;
         }
         Ok(())
     }
@@ -76,15 +76,15 @@ impl Write for Output {
 }
 
 impl Drop for Output {
-    /// Something failed: the file is not whole.
+    /// Removes an incomplete file.
     fn drop(&mut self) {
-        if let Some((fresh, _)) = self.fresh.take() {
-            let _ = fs::remove_file(fresh);
+        if let Some((temporary, _)) = self.temporary.take() {
+            let _ = fs::remove_file(temporary);
         }
     }
 }
 
-/// True when the reader of our output has gone, which is its right.
+/// True when the program that reads the output has closed it.
 pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -1,79 +1,88 @@
 //! `specola predict`: stellar parameters of spectra, as a table.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use pollster::block_on;
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
-use super::files::{Loaded, for_each_part};
+use super::files::{LoadedSpectrum, for_each_part};
 use super::output::Format;
-use super::{ModelsDir, Outcome, output, published, say};
+use super::{ModelsDir, RunOutcome, output, print_message};
 use crate::model::manifest::ModelEntry;
 use crate::model::store::{MANIFEST, sha256_hex};
 use crate::preprocess::snr;
-use crate::result::reading::ModelFit;
+use crate::result::diagnostics::ModelFit;
 use crate::result::{Label, Prediction, Summary};
 use crate::share::session::Session;
-use crate::share::{self, Answer, Record, csv};
+use crate::share::{self, Outcome, Record, csv};
 use crate::spectrum::{Spectrum, Survey};
-use crate::task::predict::{NoPrediction, Predictor};
-use crate::task::published::is_xp;
-use crate::task::teach::adapter::Adapter;
+use crate::task::finetune::adapter::Adapter;
+use crate::task::pipeline::{Pipeline, PipelineError};
+use crate::task::specclip::is_xp;
 
-pub(super) mod embedded;
-mod fit;
-mod worth;
+mod accuracy;
+mod check_fit;
+pub(super) mod pair;
+mod specclip;
 
-/// The file of an adapter: itself, or in a session file that the page saved.
+use pair::PairModel;
+
+/// Content of an adapter file. The path is the adapter itself, or a session file of the page with an adapter.
 fn adapter_in(path: &Path) -> anyhow::Result<Vec<u8>> {
     let file = std::fs::read(path).with_context(|| format!("cannot open {}", path.display()))?;
-    if !Session::begins(&file) {
+    if !Session::has_signature(&file) {
         return Ok(file);
     }
-    let place = || path.display().to_string();
-    let (sha256, adapter) = Session::open(file).and_then(|mut session| session.adapter()).with_context(place)?.with_context(|| {
-        format!("{}: no adapter answered when this session was saved; give one that `specola finetune -o` or the page kept", place())
-    })?;
+    let path_text = || path.display().to_string();
+    let (sha256, adapter) =
+        Session::open(file).and_then(|mut session| session.adapter()).with_context(path_text)?.with_context(|| {
+            format!(
+                "{}: this session has no adapter; give an adapter file from `specola finetune -o` or from the page",
+                path_text()
+            )
+        })?;
     if sha256_hex(&adapter) != sha256 {
-        bail!("{}: its adapter is not the one that was saved with it; save the session again", place());
+        bail!("{}: the adapter's hash is not the one in the session; save the session again", path_text());
     }
     Ok(adapter)
 }
 
-/// Spectra that go through the network at once, on each core.
+/// Largest number of spectra in a batch, on each core.
 const BATCH: usize = 32;
 
-/// Stellar parameters of spectra, as a table
+/// Predict stellar parameters of spectra, as a table
 #[derive(Debug, clap::Args)]
 pub(super) struct Predict {
     /// Spectra: files, folders, .zip archives or .npz bundles
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// Model to use: a name (`specola models` lists them), a folder of such models, or the folder of the published
-    /// SpecCLIP system [default: the shipped default, and the shipped encoder pair for Gaia XP spectra]
+    /// Model to use: a name (`specola models` lists them), a folder of models, or the folder of the published `SpecCLIP`
+    /// networks [default: the shipped default model, and the shipped encoder pair for Gaia XP spectra]
     #[arg(long, value_name = "NAME|DIR")]
     model: Option<String>,
-    /// What `specola finetune` or the page kept, or a session file with it: its label comes from what was taught on the
-    /// model that it belongs to, and is flagged `taught`; the others from the shipped default, or from --model
+    /// Adapter from `specola finetune` or from the page, or a session file with one. The fine-tuned model predicts its
+    /// label, flagged `finetuned`; the shipped default model, or --model, predicts the other labels
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<PathBuf>,
-    /// Parameters to give, in this order: teff, logg, feh, alpha_fe, rv; the published system has more [default: all
-    /// that the model has]
+    /// Labels to predict, in this order: teff, logg, feh, `alpha_fe`, rv; the published `SpecCLIP` networks have more
+    /// [default: all labels of the model]
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     pub(super) labels: Vec<String>,
-    /// Hold the synthetic spectrum of each answer against the star: adds the columns fit_rms (root mean square of the difference, units
-    /// of the continuum) and fit_chi2 (χ² a pixel by the file's own errors, none without), in csv and json, and the flag poor_fit
-    #[arg(long)]
-    fit: bool,
-    /// Form of the table: csv, json (one object a line), ecsv, votable or fits
+    /// Compare each spectrum with the synthetic spectrum at the predicted labels. Adds the columns `fit_rms` (rms of the
+    /// residual, units of the continuum) and `fit_chi2` (χ² per pixel; empty without flux errors) to csv and json, and
+    /// the flag `poor_fit`
+    #[arg(long, alias = "fit")]
+    check_fit: bool,
+    /// Format of the table: csv, json (one object per line), ecsv, votable or fits
     #[arg(long, value_name = "FORMAT", default_value = "csv", value_parser = Format::parse)]
     pub(super) format: Format,
-    /// Where to write; `-` is standard output
+    /// Output file; `-` is standard output
     #[arg(short, value_name = "OUT")]
     pub(super) output: Option<PathBuf>,
     #[command(flatten)]
@@ -81,154 +90,140 @@ pub(super) struct Predict {
 }
 
 impl Predict {
-    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
+    pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
         let adapter = self.adapter.as_ref().map(|path| {
             let file = adapter_in(path)?;
             let card = Adapter::card_of(&file).with_context(|| path.display().to_string())?;
             Ok::<_, anyhow::Error>((path, file, card))
         });
         let adapter = adapter.transpose()?;
-        // The model that an adapter belongs to, by the name that stands before its version.
-        let home = adapter.as_ref().map(|(_, _, card)| share::name_in(&card.base).to_owned());
         if let (Some(name), None) = (self.model.as_deref(), &adapter)
-            && let Some(answers) = embedded::Answers::find(&self.models, name)?
+            && let Some(pair) = PairModel::find(&self.models, name)?
         {
-            if self.fit {
+            if self.check_fit {
                 bail!(
-                    "{name} reads labels from embeddings, which --fit has no model spectrum for; leave one of the two out"
+                    "{name} predicts labels from embeddings, for which --check-fit has no synthetic spectrum; leave one of the two out"
                 );
             }
-            let entry = answers.entry().clone();
-            return self
-                .write(&entry, None, None, |part| answers.of(&spectra(part)).into_iter().map(|a| (a, None)).collect());
+            let entry = pair.entry().clone();
+            let predict =
+                |part: &[LoadedSpectrum]| pair.predict(&spectra(part)).into_iter().map(|p| (p, None)).collect();
+            return self.write(&entry, None, None, predict);
         }
-        let (mut entry, mut predictor) = match self.model.as_deref().map(|m| (m, Path::new(m))) {
+        // Name of the adapter's base model, without its version.
+        let base_name = adapter.as_ref().map(|(_, _, card)| share::name_in(&card.base).to_owned());
+        let (mut entry, predictor) = match self.model.as_deref().map(|m| (m, Path::new(m))) {
             Some((_, folder)) if folder.join(MANIFEST).is_file() => {
                 ModelsDir { folder: Some(folder.to_owned()) }.load(None)?
             }
             Some((_, folder)) if folder.is_dir() && self.adapter.is_some() => {
-                bail!("{} holds no model that an adapter could belong to", folder.display())
+                bail!("{} has no base model for the adapter", folder.display())
             }
-            Some((_, folder)) if folder.is_dir() => return published::run(self, folder),
+            Some((_, folder)) if folder.is_dir() => return specclip::run(self, folder),
             Some((name, _)) if name.contains(std::path::is_separator) => bail!("there is no folder {name}"),
-            other => self.models.load(other.map(|(name, _)| name).or(home.as_deref()))?,
+            other => self.models.load(other.map(|(name, _)| name).or(base_name.as_deref()))?,
         };
-        // What was not taught is answered as shipped, unless another model is asked for.
-        let mut rest = None;
+        let base = Arc::new(predictor);
+        let mut pipeline = Pipeline::new(base.clone());
+        // The shipped model predicts the labels that were not fine-tuned, unless the user names another model.
         if adapter.is_some() && self.model.is_none() {
-            let (shipped, answers) = self.models.load(None)?;
+            let (shipped, predictor) = self.models.load(None)?;
             if shipped.sha256 != entry.sha256 {
                 entry = shipped;
-                rest = Some(answers);
+                pipeline = Pipeline::new(Arc::new(predictor));
             }
         }
-        let (mut taught, mut modeller) = (None, None);
+        let mut extra_label = None;
         if let Some((path, file, card)) = adapter {
-            let adapter = block_on(Adapter::open(&file, &predictor)).with_context(|| path.display().to_string())?;
+            let adapter = block_on(Adapter::open(&file, &base)).with_context(|| path.display().to_string())?;
             if let Some(title) = &adapter.card().emulator {
-                let found = self.models.emulator().with_context(|| format!("{} needs {title}", path.display()))?;
-                predictor.emulate(found.clone());
-                modeller = Some(found);
+                let emulator = self.models.emulator().with_context(|| format!("{} needs {title}", path.display()))?;
+                pipeline.set_emulator(emulator);
             }
-            adapter.is_answered_by(predictor.modeller()).with_context(|| path.display().to_string())?;
-            taught = Some(card.target).filter(|target| Label::from_name(target).is_none());
-            predictor.teach(Some(adapter));
+            block_on(pipeline.set_adapter(adapter, &base)).with_context(|| path.display().to_string())?;
+            extra_label = Some(card.target).filter(|target| Label::from_name(target).is_none());
         }
-        if self.fit && modeller.is_none() {
-            modeller = Some(self.models.emulator()?);
+        if self.check_fit && pipeline.emulator().is_none() {
+            pipeline.set_emulator(self.models.emulator()?);
         }
-        // Gaia XP spectra have a model of their own, which is read when the first of them comes.
+        // An encoder pair predicts for Gaia XP spectra. It is loaded at the first of them.
         let is_chosen = self.model.is_some() || self.adapter.is_some();
-        let of_xp = (!is_chosen).then(|| embedded::Answers::shipped(&self.models)).flatten();
-        let pair = OnceCell::new();
-        self.write(&entry, of_xp.as_ref(), taught.as_deref(), |part| {
-            let mut answers = answer_all(&predictor, part);
-            if let Some(rest) = &rest {
-                let both = answer_all(rest, part).into_iter().zip(answers);
-                answers = both.map(|(own, taught)| Ok(own?.with_taught(taught?))).collect();
+        let pair = (!is_chosen).then(|| PairModel::shipped(&self.models)).flatten();
+        let pipeline = RefCell::new(pipeline);
+        self.write(&entry, pair.as_ref(), extra_label.as_deref(), |part| {
+            if let Some(pair) = pair.as_ref().filter(|_| part.iter().any(|loaded| is_xp(&loaded.spectrum))) {
+                PairModel::load_into(&mut pipeline.borrow_mut(), &self.models, &pair.name);
             }
-            let fits = modeller
-                .as_ref()
-                .filter(|_| self.fit)
-                .map(|modeller| fit::of_all(modeller, &predictor, part, &mut answers));
-            let mut answers: Vec<_> = answers.into_iter().map(|answer| answer.map_err(|why| why.to_string())).collect();
-            let xp: Vec<usize> = (0..part.len()).filter(|&i| of_xp.is_some() && is_xp(&part[i].spectrum)).collect();
-            if let Some(of_xp) = of_xp.as_ref().filter(|_| !xp.is_empty()) {
-                let load = || embedded::Answers::load(&self.models, &of_xp.name).map_err(|why| format!("{why:#}"));
-                match pair.get_or_init(load) {
-                    Ok(pair) => {
-                        let spectra: Vec<_> = xp.iter().map(|&i| &part[i].spectrum).collect();
-                        for (i, answer) in xp.into_iter().zip(pair.of(&spectra)) {
-                            answers[i] = answer.map_err(|why| why.to_string());
-                        }
-                    }
-                    Err(why) => xp.into_iter().for_each(|i| answers[i] = Err(why.clone())),
-                }
-            }
-            answers.into_iter().zip(fits.unwrap_or_else(|| vec![None; part.len()])).collect()
+            predict_all(&pipeline.borrow(), part, self.check_fit)
         })
     }
 
-    /// Reads, answers and writes the table; `of_xp` answers Gaia XP spectra where that is not `entry` too.
+    /// Reads and predicts the spectra, and writes the table. `xp_model` is the model for Gaia XP spectra, if it is not
+    /// `entry`.
     fn write<E: Display>(
         &self,
         entry: &ModelEntry,
-        of_xp: Option<&ModelEntry>,
-        taught: Option<&str>,
-        answers: impl Fn(&[Loaded]) -> Vec<(Result<Prediction, E>, Option<ModelFit>)>,
-    ) -> anyhow::Result<Outcome> {
+        xp_model: Option<&ModelEntry>,
+        finetuned_label: Option<&str>,
+        predict: impl Fn(&[LoadedSpectrum]) -> Vec<(Result<Prediction, E>, Option<ModelFit>)>,
+    ) -> anyhow::Result<RunOutcome> {
         let labels = self.labels_of(entry)?;
-        let is_rich = !matches!(self.format, Format::Json | Format::Table(share::Format::Csv));
-        if is_rich && taught.is_some() {
-            bail!("a label of your own can be written as csv or json only; choose one with --format")
+        let is_self_describing = !matches!(self.format, Format::Json | Format::Table(share::Format::Csv));
+        if is_self_describing && finetuned_label.is_some() {
+            bail!("only csv and json can hold a label that is none of Specola's; add --format csv or --format json")
         }
-        let mut worth = worth::Worth::new(entry.card(), labels.clone()).with_xp(of_xp.map(ModelEntry::card));
+        let mut accuracy_notes =
+            accuracy::AccuracyNotes::new(entry.card(), labels.clone()).with_xp(xp_model.map(ModelEntry::card));
         let mut out = output::open(self.output.as_deref())?;
         if self.format == Format::Table(share::Format::Csv) {
-            let header = csv::header_with(&labels, taught);
-            let header = if self.fit { csv::before_flags(&header, fit::COLUMNS.map(String::from)) } else { header };
+            let header = csv::header_with_label(&labels, finetuned_label);
+            let header = if self.check_fit {
+                csv::insert_before_flags(&header, check_fit::COLUMNS.map(String::from))
+            } else {
+                header
+            };
             out.write_all(header.as_bytes())?;
         }
-        // These formats begin with what only their end knows, the number of rows for one.
-        let mut whole = Vec::new();
+        // These formats need the number of rows at their beginning, so their records are collected first.
+        let mut records = Vec::new();
         let outcome = for_each_part(&self.files, |part, report| {
-            for (loaded, (answer, fit)) in part.iter().zip(answers(&part)) {
+            for (loaded, (prediction, fit)) in part.iter().zip(predict(&part)) {
                 let survey = survey_of(&loaded.spectrum);
-                match &answer {
-                    Err(refusal) => report.remark(&loaded.file, &format!("{}: {refusal}", loaded.spectrum.meta.id)),
-                    Ok(_) => worth.count(survey),
+                match &prediction {
+                    Err(refusal) => report.warn(&loaded.file, &format!("{}: {refusal}", loaded.spectrum.meta.id)),
+                    Ok(_) => accuracy_notes.count(survey),
                 }
-                let record = record(loaded, answer);
-                let fit = self.fit.then(|| fit::numbers(fit));
+                let record = record(loaded, prediction);
+                let fit = self.check_fit.then(|| check_fit::numbers(fit));
                 let line = match self.format {
                     Format::Table(share::Format::Csv) => {
-                        let line = csv::line_with(&record, &labels, taught);
+                        let line = csv::line_with_label(&record, &labels, finetuned_label);
                         let text = |v: Option<f64>| v.map_or_else(String::new, |v| v.to_string());
-                        fit.map_or(line.clone(), |fit| csv::before_flags(&line, fit.map(text)))
+                        fit.map_or(line.clone(), |fit| csv::insert_before_flags(&line, fit.map(text)))
                     }
-                    Format::Json => json(&record, &labels, &worth, survey, fit),
+                    Format::Json => json(&record, &labels, &accuracy_notes, survey, fit),
                     Format::Table(_) => {
-                        whole.push(record);
+                        records.push(record);
                         continue;
                     }
                 };
-                report.aside(|| out.write_all(line.as_bytes()))?;
+                report.suspended(|| out.write_all(line.as_bytes()))?;
             }
             Ok(())
         })?;
         match self.format {
             Format::Json | Format::Table(share::Format::Csv) => {}
-            Format::Table(format) => out.write_all(&share::write(format, &whole, &labels))?,
+            Format::Table(format) => out.write_all(&share::write(format, &records, &labels))?,
         }
         out.finish()?;
-        // Each network that a user taught says itself what it was measured on.
+        // An adapter has its own measured accuracy, so these notes on the base model do not apply.
         if self.adapter.is_none() {
-            worth.remarks().iter().for_each(|remark| say(remark));
+            accuracy_notes.notes().iter().for_each(|note| print_message(note));
         }
         Ok(outcome)
     }
 
-    /// The columns: what was asked for, if the model has it.
+    /// Label columns: the labels that the user requested, or all labels of the model. Fails if the model lacks one.
     fn labels_of(&self, entry: &ModelEntry) -> anyhow::Result<Vec<Label>> {
         if self.labels.is_empty() {
             return Ok(entry.labels.clone());
@@ -236,44 +231,44 @@ impl Predict {
         let labels = self.labels.iter().map(|name| parse_label(name)).collect::<anyhow::Result<Vec<Label>>>()?;
         if let Some(missing) = labels.iter().find(|l| !entry.labels.contains(l)) {
             let names: Vec<&str> = entry.labels.iter().map(|l| l.name()).collect();
-            bail!("the model {} does not give {}; it gives {}", entry.name, missing.name(), names.join(", "));
+            bail!("the model {} does not predict {}; it predicts {}", entry.name, missing.name(), names.join(", "));
         }
         Ok(labels)
     }
 }
 
-fn spectra(part: &[Loaded]) -> Vec<&Spectrum> {
+fn spectra(part: &[LoadedSpectrum]) -> Vec<&Spectrum> {
     part.iter().map(|loaded| &loaded.spectrum).collect()
 }
 
-/// Answers in the order of the spectra, computed on all cores.
-pub(super) fn answer_all(predictor: &Predictor, part: &[Loaded]) -> Vec<Result<Prediction, NoPrediction>> {
-    let share = part.len().div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
-    part.par_chunks(share)
-        .flat_map_iter(|batch| {
-            let spectra: Vec<_> = batch.iter().map(|l| &l.spectrum).collect();
-            block_on(predictor.predict(&spectra))
-        })
+/// A prediction, and on request its comparison with the synthetic spectrum.
+pub(super) type Predicted = (Result<Prediction, PipelineError>, Option<ModelFit>);
+
+/// Predictions in the order of the spectra, computed on all cores.
+pub(super) fn predict_all(pipeline: &Pipeline, part: &[LoadedSpectrum], checks_fit: bool) -> Vec<Predicted> {
+    let batch_size = part.len().div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
+    part.par_chunks(batch_size)
+        .flat_map_iter(|batch| block_on(pipeline.predict_and_check(None, &spectra(batch), checks_fit)))
         .collect()
 }
 
-/// A spectrum and its answer as a row of results.
-pub(super) fn record<E: Display>(loaded: &Loaded, answer: Result<Prediction, E>) -> Record {
-    let snr = answer.is_err().then(|| snr::estimate(&loaded.spectrum)).flatten().map(|s| s.value);
-    let answer = answer.map_or_else(|refusal| Answer::Refused(refusal.to_string()), Answer::Predicted);
-    Record { summary: Summary::of(&loaded.file, &loaded.spectrum), answer, snr }
+/// A spectrum and its prediction as a row of results.
+pub(super) fn record<E: Display>(loaded: &LoadedSpectrum, prediction: Result<Prediction, E>) -> Record {
+    let snr = prediction.is_err().then(|| snr::estimate(&loaded.spectrum)).flatten().map(|s| s.value);
+    let outcome = prediction.map_or_else(|refusal| Outcome::NotPredicted(refusal.to_string()), Outcome::Predicted);
+    Record { summary: Summary::of(&loaded.file, &loaded.spectrum), outcome, snr }
 }
 
-/// The survey whose accuracy holds for a spectrum.
+/// The survey whose measured accuracy applies to a spectrum.
 fn survey_of(spectrum: &Spectrum) -> Survey {
     if is_xp(spectrum) { Survey::GaiaXp } else { spectrum.meta.survey }
 }
 
-/// One line of JSON.
+/// A result as one line of JSON.
 fn json(
     record: &Record,
     labels: &[Label],
-    worth: &worth::Worth,
+    accuracy_notes: &accuracy::AccuracyNotes,
     survey: Survey,
     fit: Option<[Option<f64>; 2]>,
 ) -> String {
@@ -288,24 +283,24 @@ fn json(
         row.insert(label.name().into(), value.into());
         row.insert(format!("e_{}", label.name()), error.into());
     }
-    if let Some(taught) = record.prediction().and_then(|p| p.taught.as_ref()).filter(|t| t.label().is_none()) {
-        let (value, error) = taught.numbers();
-        row.insert(taught.target.clone(), value.into());
-        row.insert(format!("e_{}", taught.target), error.into());
+    if let Some(estimate) = record.prediction().and_then(|p| p.finetuned.as_ref()).filter(|t| t.label().is_none()) {
+        let (value, error) = estimate.numbers();
+        row.insert(estimate.target.clone(), value.into());
+        row.insert(format!("e_{}", estimate.target), error.into());
     }
-    for (name, value) in fit.into_iter().flat_map(|fit| fit::COLUMNS.into_iter().zip(fit)) {
+    for (name, value) in fit.into_iter().flat_map(|fit| check_fit::COLUMNS.into_iter().zip(fit)) {
         row.insert(name.into(), value.into());
     }
     row.insert("flags".into(), record.flags().into());
-    match &record.answer {
-        Answer::Predicted(prediction) => {
-            // What was taught has another accuracy than the model that it was taught to.
-            let taught = prediction.taught.as_ref().and_then(|t| t.label());
-            row.insert("measured".into(), worth.measured(survey, taught));
+    match &record.outcome {
+        Outcome::Predicted(prediction) => {
+            // The measured accuracy of the base model does not apply to the fine-tuned label.
+            let finetuned_label = prediction.finetuned.as_ref().and_then(|t| t.label());
+            row.insert("measured".into(), accuracy_notes.measured(survey, finetuned_label));
             row.insert("model".into(), prediction.model.as_str().into())
         }
-        Answer::Refused(why) => row.insert("refused".into(), why.as_str().into()),
-        Answer::Open => None,
+        Outcome::NotPredicted(why) => row.insert("refused".into(), why.as_str().into()),
+        Outcome::Pending => None,
     };
     format!("{}\n", Value::Object(row))
 }

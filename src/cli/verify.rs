@@ -1,40 +1,42 @@
-//! `specola verify`: recompute what a link shows and compare.
+//! `specola verify`: recomputes the results in a link and compares them.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use pollster::block_on;
 use serde_json::{Value, json};
 
-use super::files::{Loaded, for_each_part};
-use super::predict::embedded::Answers;
-use super::predict::{answer_all, record};
-use super::{ModelsDir, Outcome, output, say};
-use crate::engine::Assumptions;
+use super::files::{LoadedSpectrum, for_each_part};
+use super::predict::pair::PairModel;
+use super::predict::{predict_all, record};
+use super::{ModelsDir, RunOutcome, output, print_message};
+use crate::engine::protocol::Assumptions;
 use crate::result::{Flag, Label, Prediction, SpectrumView};
 use crate::share::curve::{Axis, Curve};
-use crate::share::link::{Shared, decode};
-use crate::share::{Answer, Record, models_of, name_in};
-use crate::task::likes::labels::xp_view;
-use crate::task::predict::Predictor;
-use crate::task::published::is_xp;
+use crate::share::link::{SharedResult, decode};
+use crate::share::{Outcome, Record, models_of, name_in};
+use crate::task::pipeline::Pipeline;
+use crate::task::similarity::encoder_set::xp_view;
+use crate::task::specclip::is_xp;
 
-/// Values that differ by less than this part of their error are the same: links hold a thousandth, and compute devices
-/// differ in the last bits.
+/// Largest difference between equal values, in units of their error. Links store a thousandth of the error, and compute
+/// devices differ in the last bits.
 const SAME_SIGMA: f64 = 0.01;
 
-/// Normalised fluxes that differ by less are the same; links hold 0.4 % of the continuum.
+/// Largest difference between equal normalised fluxes, units of the continuum. Links store steps of 0.4 % of the
+/// continuum.
 const SAME_FLUX: f32 = 0.006;
 
-/// Recompute the results in a link from their files and compare; one JSON object a result
+/// Recompute the results in a link from their files and compare; prints one JSON object per result
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
-    /// The link, or its fragment
+    /// Link, or its fragment
     #[arg(value_name = "LINK")]
     link: String,
-    /// The spectra that it was made from
+    /// Spectra from which the link was made
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -42,176 +44,179 @@ pub(super) struct Verify {
 }
 
 impl Verify {
-    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
+    pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
         let shared = decode(&self.link)?;
-        let mut today = Today { dir: &self.models, known: BTreeMap::new() };
-        today.load_all(&shared)?;
-        let mut found = vec![false; shared.len()];
+        let mut current = CurrentModels { dir: &self.models, by_name: BTreeMap::new() };
+        current.load_all(&shared)?;
+        let mut is_found = vec![false; shared.len()];
         let mut all_same = true;
         let mut out = output::open(None)?;
         let read = for_each_part(&self.files, |part, report| {
-            // Only what the link speaks of: a folder may hold more.
+            // Skips spectra that are not in the link: a folder may hold more.
             for loaded in part {
-                let Some(place) = place_of(&loaded, &shared, &found) else { continue };
-                found[place] = true;
-                let shared = &shared[place];
-                let spectrum = Assumptions::told_in(&shared.record.summary.meta).applied_to(loaded.spectrum);
-                let loaded = Loaded { spectrum, ..loaded };
+                let Some(index) = index_of(&loaded, &shared, &is_found) else { continue };
+                is_found[index] = true;
+                let shared = &shared[index];
+                let spectrum = Assumptions::from_meta(&shared.record.summary.meta).applied_to(loaded.spectrum);
+                let loaded = LoadedSpectrum { spectrum, ..loaded };
                 let model = shared.record.prediction().map(|p| name_in(&p.model));
-                let (now, view) = today.answer(model, loaded)?;
-                let line = compare(shared, &now, &view);
+                let (current_record, view) = current.recompute(model, loaded)?;
+                let line = compare(shared, &current_record, &view);
                 all_same &= line["verdict"] == "same";
-                report.aside(|| writeln!(out, "{line}"))?;
+                report.suspended(|| writeln!(out, "{line}"))?;
             }
             Ok(())
         })?;
-        for (shared, _) in shared.iter().zip(&found).filter(|(_, found)| !**found) {
+        for (shared, _) in shared.iter().zip(&is_found).filter(|(_, is_found)| !**is_found) {
             let summary = &shared.record.summary;
             writeln!(out, "{}", json!({ "id": summary.meta.id, "file": summary.file, "verdict": "missing" }))?;
-            say(&format!("{}: none of the files named holds this spectrum", summary.meta.id));
+            print_message(&format!("{}: the given files do not contain this spectrum", summary.meta.id));
             all_same = false;
         }
         out.finish()?;
-        Ok(if all_same { read } else { Outcome::Partial })
+        Ok(if all_same { read } else { RunOutcome::Partial })
     }
 }
 
-/// What answers today under the name of a model.
+/// Current model of a given name.
 enum Model {
-    Optical(Box<Predictor>),
-    Pair(Box<Answers>),
+    Optical(Box<Pipeline>),
+    Pair(Box<PairModel>),
 }
 
-/// The models that a link names, as they are today; under no name that which answers refusals.
-struct Today<'a> {
+/// Current models of the names in a link. The key `None` is the default model, for refused spectra.
+struct CurrentModels<'a> {
     dir: &'a ModelsDir,
-    known: BTreeMap<Option<String>, Model>,
+    by_name: BTreeMap<Option<String>, Model>,
 }
 
-impl Today<'_> {
-    fn load_all(&mut self, shared: &[Shared]) -> anyhow::Result<()> {
-        self.known.insert(None, Model::Optical(Box::new(self.dir.load(None)?.1)));
+impl CurrentModels<'_> {
+    fn load_all(&mut self, shared: &[SharedResult]) -> anyhow::Result<()> {
+        self.by_name.insert(None, Model::Optical(Box::new(Pipeline::new(Arc::new(self.dir.load(None)?.1)))));
         for named in models_of(shared.iter().map(|s| &s.record)) {
-            let mut answers = shared.iter().filter_map(|s| s.record.prediction());
-            if answers.any(|p| p.taught.is_some() && p.model == named.title) {
+            let mut predictions = shared.iter().filter_map(|s| s.record.prediction());
+            if predictions.any(|p| p.finetuned.is_some() && p.model == named.title) {
                 bail!(
-                    "{} was taught, and a link does not hold what was; compare with `specola predict --adapter` instead",
+                    "{} was fine-tuned, and a link does not hold the adapter; compare with `specola predict --adapter` instead",
                     named.title
                 );
             }
             let name = name_in(&named.title);
-            let (model, entry) = match Answers::find(self.dir, name)? {
-                Some(answers) => {
-                    let entry = answers.entry().clone();
-                    (Model::Pair(Box::new(answers)), entry)
+            let (model, entry) = match PairModel::find(self.dir, name)? {
+                Some(pair) => {
+                    let entry = pair.entry().clone();
+                    (Model::Pair(Box::new(pair)), entry)
                 }
                 None => {
-                    let (entry, predictor) = self.dir.load(Some(name)).context("the link's model cannot be had")?;
-                    (Model::Optical(Box::new(predictor)), entry)
+                    let (entry, predictor) = self.dir.load(Some(name)).context("cannot load the link's model")?;
+                    (Model::Optical(Box::new(Pipeline::new(Arc::new(predictor)))), entry)
                 }
             };
             if named.sha256 != entry.sha256 {
-                say(&format!(
-                    "the link was made with {}, other weights than today's {}; differences are expected",
+                print_message(&format!(
+                    "the link was made with {}, other weights than the current {}; differences are expected",
                     named.title,
                     entry.title()
                 ));
             }
-            self.known.insert(Some(name.to_owned()), model);
+            self.by_name.insert(Some(name.to_owned()), model);
         }
         Ok(())
     }
 
-    /// The result and the curves of today.
-    fn answer(&self, model: Option<&str>, loaded: Loaded) -> anyhow::Result<(Record, SpectrumView)> {
+    /// Current result and curves of a spectrum.
+    fn recompute(&self, model: Option<&str>, loaded: LoadedSpectrum) -> anyhow::Result<(Record, SpectrumView)> {
         let spectrum = &loaded.spectrum;
-        match self.known.get(&model.map(str::to_owned)).context("the link names no such model")? {
-            Model::Optical(predictor) => {
-                let answer = answer_all(predictor, std::slice::from_ref(&loaded)).remove(0);
-                let view = block_on(predictor.view(spectrum));
-                Ok((record(&loaded, answer), view))
+        match self.by_name.get(&model.map(str::to_owned)).context("the link does not name this model")? {
+            Model::Optical(pipeline) => {
+                let (prediction, _) = predict_all(pipeline, std::slice::from_ref(&loaded), false).remove(0);
+                let view = block_on(pipeline.view(spectrum));
+                Ok((record(&loaded, prediction), view))
             }
-            Model::Pair(answers) => {
-                let answer = answers.of(&[spectrum]).remove(0);
-                let view =
-                    if is_xp(spectrum) { xp_view(spectrum) } else { block_on(answers.predictor().view(spectrum)) };
-                Ok((record(&loaded, answer), view))
+            Model::Pair(pair) => {
+                let prediction = pair.predict(&[spectrum]).remove(0);
+                let view = if is_xp(spectrum) { xp_view(spectrum) } else { block_on(pair.predictor().view(spectrum)) };
+                Ok((record(&loaded, prediction), view))
             }
         }
     }
 }
 
-/// The result in the link that a spectrum belongs to: of its id, and of its file's name where ids repeat.
-fn place_of(loaded: &Loaded, shared: &[Shared], found: &[bool]) -> Option<usize> {
+/// Index of the spectrum's result in the link, by id; if ids repeat, by id and file name.
+fn index_of(loaded: &LoadedSpectrum, shared: &[SharedResult], is_found: &[bool]) -> Option<usize> {
     let name = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
-    let of_id = |i: &usize| !found[*i] && shared[*i].record.summary.meta.id == loaded.spectrum.meta.id;
+    let of_id = |i: &usize| !is_found[*i] && shared[*i].record.summary.meta.id == loaded.spectrum.meta.id;
     let candidates: Vec<usize> = (0..shared.len()).filter(of_id).collect();
     let same_file = |i: &&usize| name(&shared[**i].record.summary.file) == name(&loaded.file);
     candidates.iter().find(same_file).or(candidates.first()).copied()
 }
 
-/// What the link says against what comes out now.
-fn compare(shared: &Shared, now: &Record, view: &SpectrumView) -> Value {
-    let then = &shared.record;
+/// Compares the result in the link with the current result.
+fn compare(shared: &SharedResult, current: &Record, view: &SpectrumView) -> Value {
+    let linked = &shared.record;
     let mut differences = Vec::new();
-    let mut differ =
-        |what: &str, link: Value, now: Value| differences.push(json!({ "what": what, "link": link, "now": now }));
-    match (&then.answer, &now.answer) {
-        (Answer::Predicted(then), Answer::Predicted(now)) => {
-            if then.model_sha256 != now.model_sha256 {
-                differ("model", then.model_sha256.as_str().into(), now.model_sha256.as_str().into());
+    let mut differ = |quantity: &str, link: Value, current: Value| {
+        differences.push(json!({ "what": quantity, "link": link, "now": current }))
+    };
+    match (&linked.outcome, &current.outcome) {
+        (Outcome::Predicted(linked), Outcome::Predicted(current)) => {
+            if linked.model_sha256 != current.model_sha256 {
+                differ("model", linked.model_sha256.as_str().into(), current.model_sha256.as_str().into());
             }
             for label in Label::ALL {
-                let (a, b) = (then.get(label), now.get(label));
+                let (a, b) = (linked.get(label), current.get(label));
                 let same = match (a, b) {
                     (Some(a), Some(b)) => {
-                        let slack = SAME_SIGMA * if b.error.is_finite() { b.error } else { b.value.abs().max(1e-6) };
-                        let error_same = a.error.is_nan() && b.error.is_nan() || (a.error - b.error).abs() <= slack;
-                        (a.value - b.value).abs() <= slack && error_same
+                        let tolerance =
+                            SAME_SIGMA * if b.error.is_finite() { b.error } else { b.value.abs().max(1e-6) };
+                        let error_same = a.error.is_nan() && b.error.is_nan() || (a.error - b.error).abs() <= tolerance;
+                        (a.value - b.value).abs() <= tolerance && error_same
                     }
                     (None, None) => true,
                     _ => false,
                 };
                 if !same {
-                    let said =
+                    let value_and_error =
                         |p: Option<&crate::result::Estimate>| p.map_or(Value::Null, |e| json!([e.value, e.error]));
-                    differ(label.name(), said(a), said(b));
+                    differ(label.name(), value_and_error(a), value_and_error(b));
                 }
             }
-            // Whether a model spectrum fits was once asked of single stars, and is no part of an answer.
+            // The flag `poor_fit` comes from a separate comparison with a synthetic spectrum, and is no part of a
+            // prediction.
             let flags = |p: &Prediction| -> Vec<&str> {
                 p.flags.iter().filter(|f| **f != Flag::PoorFit).map(|f| f.code()).collect()
             };
-            if flags(then) != flags(now) {
-                differ("flags", flags(then).into(), flags(now).into());
+            if flags(linked) != flags(current) {
+                differ("flags", flags(linked).into(), flags(current).into());
             }
         }
-        (Answer::Refused(_), Answer::Refused(_)) => {}
-        (then, now) => differ("answer", in_a_word(then).into(), in_a_word(now).into()),
+        (Outcome::NotPredicted(_), Outcome::NotPredicted(_)) => {}
+        (linked, current) => differ("answer", outcome_name(linked).into(), outcome_name(current).into()),
     }
     let flux = shared.curve.as_ref().map(|curve| largest_difference(curve, view));
     if flux.is_some_and(|d| d.is_none_or(|d| d > SAME_FLUX)) {
         differ("spectrum", Value::Null, flux.flatten().into());
     }
-    let verdict = if differences.is_empty() { "same" } else { "different" };
-    let summary = &now.summary;
-    json!({ "id": summary.meta.id, "file": summary.file, "verdict": verdict, "differences": differences })
+    let status = if differences.is_empty() { "same" } else { "different" };
+    let summary = &current.summary;
+    json!({ "id": summary.meta.id, "file": summary.file, "verdict": status, "differences": differences })
 }
 
-fn in_a_word(answer: &Answer) -> &'static str {
-    match answer {
-        Answer::Predicted(_) => "predicted",
-        Answer::Refused(_) => "refused",
-        Answer::Open => "none",
+fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Predicted(_) => "predicted",
+        Outcome::NotPredicted(_) => "refused",
+        Outcome::Pending => "none",
     }
 }
 
-/// Largest difference between a link's normalised flux and today's, brought to the same blocks; `None` when they cannot
-/// be compared.
+/// Largest difference between the link's normalised flux and the current flux, averaged over the same blocks; `None`
+/// when they cannot be compared.
 fn largest_difference(curve: &Curve, view: &SpectrumView) -> Option<f32> {
-    let now = Curve::pack(Axis::of(&view.model_wave_vac_aa)?, &view.model_flux, curve.block);
-    let ((wave, flux), (now_wave, now_flux)) = (curve.unpack()?, now.unpack()?);
-    let same_axis = wave.len() == now_wave.len() && wave.iter().zip(&now_wave).all(|(a, b)| (a - b).abs() < 0.1);
+    let current = Curve::pack(Axis::of(&view.model_wave_vac_aa)?, &view.model_flux, curve.block);
+    let ((wave, flux), (current_wave, current_flux)) = (curve.unpack()?, current.unpack()?);
+    let same_axis =
+        wave.len() == current_wave.len() && wave.iter().zip(&current_wave).all(|(a, b)| (a - b).abs() < 0.1);
     let difference = |(a, b): (&f32, &f32)| if a.is_nan() && b.is_nan() { 0.0 } else { (a - b).abs() };
-    same_axis.then(|| flux.iter().zip(&now_flux).map(difference).fold(0.0, f32::max))
+    same_axis.then(|| flux.iter().zip(&current_flux).map(difference).fold(0.0, f32::max))
 }

@@ -1,71 +1,73 @@
-//! The border between the page and the compute worker, and what stands on each side of it.
+//! The compute engine: the protocol between the page and its workers, and the code on either side of it.
 //!
 //! ```text
-//! page: client ──Request──▶ worker: worker ──▶ session ──▶ read · preprocess · model · task
-//!       client ◀──Event──── worker: worker ◀── session
+//! page: client ──Request──▶ worker ──▶ session ──▶ read · preprocess · model · task
+//!       client ◀──Event──── worker ◀── session
 //! ```
 //!
-//! A second worker, the GPU engine, runs full batches of the networks for the session where it is the faster one; the page
-//! starts it, judges its self-test, and connects the two by a message port:
+//! The GPU engine is a second worker. It runs full batches of the networks for the session where it is faster. The page
+//! starts it, checks its self-test, and connects the two by a message port:
 //!
 //! ```text
-//! session ──Batch──▶ helper ══port══▶ gpu: worker ──▶ model on WebGPU
+//! session ──Batch──▶ gpu_client ══port══▶ gpu ──▶ model on WebGPU
 //! ```
 //!
-//! Trainers are workers too. The page starts them when something is taught, and the session deals trainings to them:
+//! Trainers are workers too. The page starts them for fine-tuning, and the session distributes training runs to them:
 //!
 //! ```text
-//! session ── teaching ──Order──▶ port_link ══port══▶ training: trainer ──▶ task::teach
-//!                     ◀─Report──
+//! session ── finetuning ──TrainerCommand──▶ port_link ══port══▶ trainer_worker ──▶ trainer ──▶ task::finetune
+//!                       ◀──TrainerStatus──
 //! ```
 //!
-//! [`message`] is all that the two sides share. `session` is the engine's heart and knows no browser: it runs in native
-//! tests as it does in a worker. `worker` and `client` are the two ends of the wire.
+//! Page and workers share only [`protocol`]. [`session`] does not depend on a browser, so native tests run it like a
+//! worker. `worker` and [`client`] are the two ends of the message channel.
 
-#[cfg(feature = "engine")]
-mod blob;
-#[cfg(feature = "nn")]
-mod catalogue;
+pub mod protocol;
+#[cfg(feature = "browser")]
+mod codec;
 #[cfg(feature = "ui")]
 pub mod client;
-#[cfg(all(feature = "gpu", target_family = "wasm"))]
-pub mod constructors;
-#[cfg(feature = "nn")]
-mod dropped;
-#[cfg(feature = "nn")]
-mod likes;
-pub mod likes_message;
-#[cfg(feature = "engine")]
-pub mod mailbox;
-pub mod message;
-#[cfg(feature = "nn")]
-mod networks;
-#[cfg(feature = "nn")]
-pub mod session;
-#[cfg(feature = "gpu")]
-pub mod gpu;
-#[cfg(feature = "engine")]
-mod helper;
-#[cfg(feature = "engine")]
-mod port_link;
-pub mod reading_message;
-pub mod teach_message;
-#[cfg(feature = "nn")]
-pub mod teaching;
-#[cfg(feature = "nn")]
-pub mod trainer;
-#[cfg(feature = "engine")]
-pub mod training;
-#[cfg(feature = "browser")]
-mod wire;
-#[cfg(feature = "engine")]
-pub mod worker;
 
 #[cfg(feature = "nn")]
-pub use dropped::Attachment;
+mod error;
 #[cfg(feature = "nn")]
-pub use likes::{ForHost, MadeUp, time_search};
-pub use message::{
-    Assumptions, Backend, BatchTimes, Event, Fault, ImportedNetwork, JobId, LabelTableReport, MODELS_CACHE,
-    NetworksReport, Request, SpectrumId, is_network_name,
-};
+mod input_files;
+#[cfg(feature = "nn")]
+mod label_tables;
+#[cfg(feature = "nn")]
+mod specclip;
+#[cfg(feature = "nn")]
+mod similarity;
+#[cfg(feature = "nn")]
+pub mod trainer;
+#[cfg(feature = "nn")]
+pub mod finetuning;
+#[cfg(feature = "nn")]
+pub mod session;
+
+#[cfg(feature = "engine")]
+mod downloads;
+#[cfg(feature = "engine")]
+mod file_reader;
+#[cfg(feature = "engine")]
+mod gpu_client;
+#[cfg(feature = "engine")]
+mod port_link;
+#[cfg(feature = "engine")]
+mod scope;
+#[cfg(feature = "engine")]
+pub mod worker;
+#[cfg(feature = "engine")]
+pub mod trainer_worker;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+#[cfg(all(feature = "gpu", target_family = "wasm"))]
+pub mod wasm_ctors;
+
+#[cfg(feature = "nn")]
+pub use error::EngineError;
+#[cfg(feature = "nn")]
+pub use input_files::Attachment;
+pub use protocol::{Event, Request};
+#[cfg(feature = "nn")]
+pub use session::HostRequest;

@@ -1,13 +1,14 @@
-//! The session's way to a trainer in another worker: a message port.
+//! The session's connection to a trainer in another worker, through a message port.
 
 use gloo::events::EventListener;
+use serde::Serialize;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{MessageEvent, MessagePort};
 
-use super::teaching::TrainerLink;
-use super::trainer::{Order, Report};
-use super::wire;
-use super::worker::last_words;
+use super::codec;
+use super::finetuning::TrainerLink;
+use super::scope::report_fatal;
+use super::trainer::{TrainerCommand, TrainerStatus};
 
 /// The session's end of a port to a trainer.
 pub(super) struct PortLink {
@@ -16,12 +17,12 @@ pub(super) struct PortLink {
 }
 
 impl PortLink {
-    /// Sends orders through a port; `hear` gets what comes back.
-    pub(super) fn new(port: MessagePort, hear: impl Fn(Report) + 'static) -> Self {
+    /// Connects to a port; `on_status` gets every status message.
+    pub(super) fn new(port: MessagePort, on_status: impl Fn(TrainerStatus) + 'static) -> Self {
         let listener = EventListener::new(&port, "message", move |event| {
-            match wire::unpack::<Report>(&event.unchecked_ref::<MessageEvent>().data()) {
-                Ok((report, _)) => hear(report),
-                Err(why) => last_words(&why),
+            match codec::unpack::<TrainerStatus>(&event.unchecked_ref::<MessageEvent>().data()) {
+                Ok((status, _)) => on_status(status),
+                Err(why) => report_fatal(&why),
             }
         });
         port.start();
@@ -30,15 +31,15 @@ impl PortLink {
 }
 
 impl TrainerLink for PortLink {
-    fn send(&self, order: &Order) {
-        if let Err(why) = send(&self.port, order) {
-            last_words(&why);
+    fn send(&self, command: &TrainerCommand) {
+        if let Err(why) = send(&self.port, command) {
+            report_fatal(&why);
         }
     }
 }
 
 /// Posts a message through a port.
-pub(super) fn send<T: serde::Serialize>(port: &MessagePort, message: &T) -> Result<(), String> {
-    let (message, transfer) = wire::pack(message, [])?;
-    port.post_message_with_transferable(&message, &transfer).map_err(|e: JsValue| wire::text_of(&e))
+pub(super) fn send<T: Serialize>(port: &MessagePort, message: &T) -> Result<(), String> {
+    let (message, transfer) = codec::pack(message, [])?;
+    port.post_message_with_transferable(&message, &transfer).map_err(|e: JsValue| codec::text_of(&e))
 }

@@ -1,222 +1,211 @@
-//! The engine's heart: turns requests into events, one small step at a time.
+//! Core of the engine: turns requests into events, in small steps.
 //!
-//! A [`Session`] knows no browser. Its host hands it every [`Request`] as it comes ([`Session::request`]) and, in
-//! between, lets it work ([`Session::step`]). A step is one file read or one small batch predicted, so a request never
-//! waits long for its turn: that is how Cancel overtakes a thousand files. Files are read when their turn comes, rows are
-//! reported before any network runs, and reading does not wait for the model.
+//! A [`Session`] does not depend on a browser. Its host passes on every [`Request`] when it arrives
+//! ([`Session::request`]), and calls [`Session::step`] in between. A step reads one file or predicts one small batch,
+//! so no request waits long: Cancel takes effect after the current file or batch. Files are read one after the other.
+//! The session reports spectra before any network runs, and reads files before the model is loaded.
 //!
-//! Samples of answered spectra are kept up to a bound; those beyond it are read from their file again when asked for.
+//! The flux arrays of predicted spectra stay in memory up to a limit. Evicted arrays are read again from their files on
+//! demand.
 
-mod bases;
-mod emulator;
-mod held;
+mod diagnostics;
+mod finetune;
 mod job;
-mod likes;
-mod reading;
-mod teach;
+mod models;
+mod similarity;
+mod spectrum_store;
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::catalogue::Catalogue;
-use super::dropped::{Attachment, File, Opened, bytes_of, files};
-use super::likes::Likes;
-use super::networks::Networks;
-use super::teaching::Teaching;
-use super::{Assumptions, Event, Request, SpectrumId};
+use super::EngineError;
+use super::input_files::{Attachment, File, OpenedFile, bytes_of, pair_files};
+use super::label_tables::LabelTables;
+use super::protocol::{
+    Assumptions, Event, JobId, Request, SpecClipRequest, SpectraEvent, SpectraRequest, SpectrumId, WorkerRequest,
+};
+use super::similarity::SimilarityState;
+use super::specclip::SpecClipState;
+use crate::read::column_mapping::ColumnMapping;
 use crate::read::{self, Contents};
-use crate::result::{Prediction, Summary};
+use crate::result::Summary;
 use crate::spectrum::Spectrum;
-use crate::task::likes::labels::xp_view;
-use crate::task::predict::{Helper, NoPrediction, Predictor, raw_view};
-use crate::task::published::is_xp;
-use bases::Bases;
-use held::{Held, Origin};
+use crate::task::predict::{InferenceBackend, Predictor, raw_view};
+use crate::task::similarity::encoder_set::xp_view;
+use crate::task::specclip::is_xp;
+use diagnostics::DiagnosticsQueue;
+use finetune::FinetuneState;
 use job::{Job, OpenArchive};
-use teach::{Again, Making};
+use models::Models;
+use spectrum_store::{FileLocation, SpectrumStore, StoredSpectrum};
 
-/// Most spectra that go through the network at once. Batches of a job grow to it from one, so that the first answer does
-/// not wait for others.
+/// Largest batch of spectra through a network. The first batch of a job has one spectrum and later batches grow, so
+/// that the first prediction comes early.
 pub(super) const MAX_BATCH: usize = 32;
 
-/// Most bytes of samples of answered spectra that are kept.
-const MAX_KEPT_BYTES: usize = 512 << 20;
+/// Reason why a spectrum of a cancelled job has no prediction.
+const CANCELLED: &str = "cancelled before the prediction; drop it again";
 
-/// Why a spectrum of a cancelled job has no answer.
-const CANCELLED: &str = "cancelled before it was answered; drop it again";
-
-/// What the session answers with.
-enum Model {
-    /// On its way.
-    Loading,
-    Ready(Box<Predictor>),
-    /// Why there is none, with the cure.
-    Unavailable(String),
+/// A request of the session to its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostRequest {
+    /// Download the encoder pair and its index ([`Session::set_encoders`]).
+    FetchEncoders,
+    /// Stop that download.
+    StopFetchingEncoders,
+    /// Download the emulator ([`Session::set_emulator`]).
+    FetchEmulator {
+        /// True when fine-tuning needs it, false when diagnostics do: the progress events differ.
+        is_for_finetuning: bool,
+    },
+    /// Download the model of this name for fine-tuning or for an adapter ([`Session::add_base_model`]).
+    FetchBaseModel(String),
 }
 
-/// Something that a person waits for; it goes before all jobs.
-enum Errand<F> {
+/// A task that the user waits for. It runs before all jobs.
+enum UrgentTask<F> {
     Preview(String, Option<F>),
     View(SpectrumId),
-    Assume(SpectrumId, Assumptions),
+    SetAssumptions(SpectrumId, Assumptions),
     Predict(SpectrumId),
-    /// The file of an adapter, and the hash that it must have.
+    /// File of an adapter, and the hash that it must have.
     Adapter(Option<F>, Option<String>),
 }
 
-/// All that the engine remembers. `F` is the kind of file it is given, `E` takes its events.
+/// State of the engine. `F` is the type of its files, `E` receives its events.
 pub struct Session<F: Attachment, E> {
     emit: E,
-    model: Model,
-    helper: Option<Rc<dyn Helper>>,
+    models: Models,
     jobs: VecDeque<Job<F>>,
-    errands: VecDeque<Errand<F>>,
-    spectra: BTreeMap<SpectrumId, Held<F>>,
-    catalogue: Catalogue,
-    networks: Networks<F>,
-    likes: Likes<F>,
-    reading: reading::Reading,
-    emulator: emulator::Emulator,
-    teaching: Teaching,
-    making: Option<Making>,
-    bases: Bases,
-    again: Again,
-    next_spectrum: SpectrumId,
-    /// Answered spectra whose samples are there, longest there first, and the bytes of all samples.
-    kept: VecDeque<SpectrumId>,
-    kept_bytes: usize,
-    max_kept_bytes: usize,
-    /// The last spectrum that was shown without the model's view of it.
-    shown_raw: Option<SpectrumId>,
+    urgent: VecDeque<UrgentTask<F>>,
+    store: SpectrumStore<F>,
+    label_tables: LabelTables,
+    specclip: SpecClipState<F>,
+    similarity: SimilarityState<F>,
+    diagnostics: DiagnosticsQueue,
+    finetune: FinetuneState,
+    host_requests: VecDeque<HostRequest>,
+    /// The last spectrum that was displayed before the model was loaded.
+    viewed_without_model: Option<SpectrumId>,
 }
 
 impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
-    /// An empty session whose model is on its way.
+    /// An empty session whose model is being loaded.
     pub fn new(emit: E) -> Self {
         Self {
             emit,
-            model: Model::Loading,
-            helper: None,
+            models: Models::default(),
             jobs: VecDeque::new(),
-            errands: VecDeque::new(),
-            spectra: BTreeMap::new(),
-            catalogue: Catalogue::default(),
-            networks: Networks::default(),
-            likes: Likes::default(),
-            reading: reading::Reading::default(),
-            emulator: emulator::Emulator::default(),
-            teaching: Teaching::default(),
-            making: None,
-            bases: Bases::default(),
-            again: Again::new(),
-            next_spectrum: 0,
-            kept: VecDeque::new(),
-            kept_bytes: 0,
-            max_kept_bytes: MAX_KEPT_BYTES,
-            shown_raw: None,
+            urgent: VecDeque::new(),
+            store: SpectrumStore::default(),
+            label_tables: LabelTables::default(),
+            specclip: SpecClipState::default(),
+            similarity: SimilarityState::default(),
+            diagnostics: DiagnosticsQueue::default(),
+            finetune: FinetuneState::default(),
+            host_requests: VecDeque::new(),
+            viewed_without_model: None,
         }
     }
 
-    /// The same with another bound on the samples of answered spectra that are kept, bytes.
-    pub fn keeping(self, max_kept_bytes: usize) -> Self {
-        Self { max_kept_bytes, ..self }
+    /// Sets another limit on the flux arrays of predicted spectra in memory, bytes.
+    pub fn with_memory_limit(mut self, max_bytes: usize) -> Self {
+        self.store.set_limit(max_bytes);
+        self
     }
 
-    /// The same with somebody who runs its networks as far as he can.
-    pub fn helped_by(self, helper: Rc<dyn Helper>) -> Self {
-        Self { helper: Some(helper), ..self }
+    /// Sets a backend that runs the networks when it can.
+    pub fn with_backend(mut self, backend: Rc<dyn InferenceBackend>) -> Self {
+        self.models.set_backend(backend);
+        self
     }
 
-    /// Bytes of samples in memory.
-    pub fn kept_bytes(&self) -> usize {
-        self.kept_bytes
+    /// Bytes of flux arrays in memory.
+    pub fn bytes_in_memory(&self) -> usize {
+        self.store.bytes()
     }
 
-    /// The model has arrived, or never will: then the text says why and what to do.
-    pub fn model(&mut self, model: Result<Predictor, String>) {
-        self.model = match model {
-            Ok(predictor) => Model::Ready(Box::new(predictor)),
-            Err(why) => Model::Unavailable(why),
-        };
-        self.lend_emulator();
-        self.errands.extend(self.shown_raw.take().map(Errand::View));
+    /// The next request to the host, if any.
+    pub fn host_request(&mut self) -> Option<HostRequest> {
+        let base_model = self.models.base_model_to_fetch(self.finetune.base_model());
+        base_model.map(HostRequest::FetchBaseModel).or_else(|| self.host_requests.pop_front())
     }
 
-    /// Takes a request. `attachments` are the files of [`Request::Open`], one for each path.
+    /// Sets the default model, or the reason why there is none.
+    pub fn set_model(&mut self, model: Result<Predictor, EngineError>) {
+        self.models.set_default(model);
+        self.urgent.extend(self.viewed_without_model.take().map(UrgentTask::View));
+    }
+
+    /// Handles a request. `attachments` are its files; [`SpectraRequest::Open`] has one for each path.
     pub fn request(&mut self, request: Request, attachments: Vec<F>) {
+        let first_file = |attachments: Vec<F>| attachments.into_iter().next();
         match request {
-            Request::Open { job, paths, columns } => {
-                let files: VecDeque<_> = files(paths, attachments).collect();
-                let files_total = files.len() as u32;
-                let (waiting, archive) = (VecDeque::new(), None);
-                let (spectra_done, spectra_total) = (0, 0);
-                self.jobs.push_back(Job {
-                    id: job,
-                    columns,
-                    files,
-                    archive,
-                    files_total,
-                    waiting,
-                    apart: BTreeSet::new(),
-                    spectra_done,
-                    spectra_total,
-                });
+            Request::Spectra(request) => self.spectra_request(request, attachments),
+            Request::SpecClip(SpecClipRequest::Add { paths }) => {
+                let files = paths.into_iter().zip(attachments).collect();
+                self.specclip.add(files, self.store.ids(), &mut self.emit);
             }
-            Request::Cancel { job } => {
+            Request::SpecClip(SpecClipRequest::Remove) => self.specclip = SpecClipState::default(),
+            Request::Finetune(request) => self.finetune_request(request, first_file(attachments)),
+            Request::Similarity(request) => self.similarity_request(request, first_file(attachments)),
+            Request::Diagnostics(request) => self.diagnostics_request(request),
+            // The worker handles these requests, not the session.
+            Request::Worker(
+                WorkerRequest::Train
+                | WorkerRequest::TestGpu
+                | WorkerRequest::ServeGpu
+                | WorkerRequest::ConnectGpu
+                | WorkerRequest::DisconnectGpu,
+            ) => {}
+        }
+    }
+
+    fn spectra_request(&mut self, request: SpectraRequest, attachments: Vec<F>) {
+        match request {
+            SpectraRequest::Open { job, paths, columns } => self.open(job, columns, paths, attachments),
+            SpectraRequest::Cancel { job } => {
                 if let Some(i) = self.jobs.iter().position(|j| j.id == job) {
                     self.end_job(i, true);
                 }
             }
-            Request::Preview { path } => self.errands.push_back(Errand::Preview(path, attachments.into_iter().next())),
-            Request::Networks { paths } => {
-                let files = paths.into_iter().zip(attachments).collect();
-                self.networks.add(files, self.spectra.keys().copied(), &mut self.emit);
+            SpectraRequest::Preview { path } => {
+                self.urgent.push_back(UrgentTask::Preview(path, attachments.into_iter().next()));
             }
-            Request::ForgetNetworks => self.networks = Networks::default(),
-            Request::Teaching(request) => self.teach(request, attachments.into_iter().next()),
-            Request::Likes(request) => self.ask_likes(request, attachments.into_iter().next()),
-            Request::Reading(request) => self.ask_reading(request),
-            Request::View { spectrum } => self.errands.push_back(Errand::View(spectrum)),
-            Request::Assume { spectrum, assumptions } => self.errands.push_back(Errand::Assume(spectrum, assumptions)),
-            Request::Clear => {
-                while !self.jobs.is_empty() {
-                    self.end_job(0, true);
-                }
-                self.errands.clear();
-                self.spectra.clear();
-                self.catalogue = Catalogue::default();
-                self.networks.forget_spectra(&mut self.emit);
-                self.likes.forget_spectra();
-                self.reading.forget_spectra();
-                self.making = None;
-                self.again.clear();
-                self.teaching.clear(&mut self.emit);
-                self.kept.clear();
-                self.kept_bytes = 0;
-                self.shown_raw = None;
-                (self.emit)(Event::Cleared);
+            SpectraRequest::View { spectrum } => self.urgent.push_back(UrgentTask::View(spectrum)),
+            SpectraRequest::SetAssumptions { spectrum, assumptions } => {
+                self.urgent.push_back(UrgentTask::SetAssumptions(spectrum, assumptions));
             }
-            // For the workers, not for what they work on.
-            Request::TestGpu { .. } | Request::Assist | Request::TakeHelp | Request::DropHelp | Request::Train => {}
+            SpectraRequest::Clear => self.clear(),
         }
     }
 
-    /// Does one piece of work; false when there is none.
+    fn open(&mut self, job: JobId, columns: Option<ColumnMapping>, paths: Vec<String>, attachments: Vec<F>) {
+        self.jobs.push_back(Job::new(job, columns, pair_files(paths, attachments).collect()));
+    }
+
+    fn clear(&mut self) {
+        while !self.jobs.is_empty() {
+            self.end_job(0, true);
+        }
+        self.urgent.clear();
+        self.store.clear();
+        self.label_tables = LabelTables::default();
+        self.specclip.clear_spectra(&mut self.emit);
+        self.similarity.clear_spectra(self.models.encoders_mut());
+        self.diagnostics = DiagnosticsQueue::default();
+        self.finetune.clear(&mut self.emit);
+        self.viewed_without_model = None;
+        self.send(SpectraEvent::Cleared);
+    }
+
+    /// Does one piece of work. Returns false when there is none.
     pub async fn step(&mut self) -> bool {
-        if let Some(errand) = self.next_errand() {
-            match errand {
-                Errand::Preview(path, content) => self.preview(path, content).await,
-                Errand::View(id) => self.view(id).await,
-                Errand::Assume(id, assumptions) => self.assume(id, assumptions).await,
-                Errand::Predict(id) => {
-                    self.predict(&[id]).await;
-                }
-                Errand::Adapter(file, sha256) => self.load_adapter(file, sha256).await,
-            }
+        if let Some(task) = self.next_urgent() {
+            self.run_urgent(task).await;
             return true;
         }
-        if self.reading_errand().await || self.likes_errand().await {
+        if self.diagnostics_step().await || self.similarity_step().await {
             return true;
         }
         if let Some(i) = self.jobs.iter().position(Job::is_done) {
@@ -224,279 +213,203 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             return true;
         }
         if let Some(i) = self.job_to_predict() {
-            let job = &mut self.jobs[i];
-            let batch: Vec<SpectrumId> = job.waiting.drain(..job.batch().min(job.waiting.len())).collect();
-            self.predict(&batch).await;
-            let apart = self.waiting_apart(&batch);
-            let job = &mut self.jobs[i];
-            job.spectra_done += (batch.len() - apart.len()) as u32;
-            job.apart.extend(apart);
-            (self.emit)(job.progress());
+            self.predict_of_job(i).await;
             return true;
         }
         if let Some(i) = self.jobs.iter().position(|j| !j.is_read()) {
             self.read_next(i).await;
             return true;
         }
-        if self.is_making() {
-            self.make_lesson().await;
-            return true;
-        }
-        if !self.again.is_empty() {
-            self.answer_some_again().await;
-            return true;
-        }
-        if self.likes_at_leisure().await {
-            return true;
-        }
-        if self.networks.has_unread() {
-            if let Some(adapter) = self.networks.next_adapter() {
-                self.errands.push_back(Errand::Adapter(Some(adapter), None));
-                return true;
-            }
-            self.networks.read_next(&mut self.emit);
-            return true;
-        }
-        let ids = self.networks.next();
-        if !ids.is_empty() {
-            self.measure(ids).await;
-            return true;
-        }
-        false
+        self.finetune_step().await || self.embedding_step().await || self.specclip_step().await
     }
 
-    /// Lets the published networks answer for spectra.
-    async fn measure(&mut self, ids: Vec<SpectrumId>) {
-        let (there, gone) = self.bring_all_back(&ids).await;
-        let mut spectra: Vec<_> = gone.into_iter().map(|(id, why)| (id, Err(why))).collect();
-        for id in there {
-            if let Some(spectrum) = self.spectra.get(&id).and_then(Held::assumed) {
+    async fn run_urgent(&mut self, task: UrgentTask<F>) {
+        match task {
+            UrgentTask::Preview(path, content) => self.preview(path, content).await,
+            UrgentTask::View(id) => self.view(id).await,
+            UrgentTask::SetAssumptions(id, assumptions) => self.set_assumptions(id, assumptions).await,
+            UrgentTask::Predict(id) => self.predict(&[id]).await,
+            UrgentTask::Adapter(file, sha256) => self.load_adapter(file, sha256).await,
+        }
+    }
+
+    /// Reads networks that the user opened, and predicts with the published ones.
+    async fn specclip_step(&mut self) -> bool {
+        if self.specclip.has_unread() {
+            // A dropped file may be an adapter, which the session loads.
+            match self.specclip.next_adapter() {
+                Some(adapter) => self.urgent.push_back(UrgentTask::Adapter(Some(adapter), None)),
+                None => self.specclip.read_next(&mut self.emit),
+            }
+            return true;
+        }
+        let ids = self.specclip.next();
+        if ids.is_empty() {
+            return false;
+        }
+        let (loaded, failures) = self.store.reload_all(&ids).await;
+        let mut spectra: Vec<_> = failures.into_iter().map(|(id, why)| (id, Err(why))).collect();
+        for id in loaded {
+            if let Some(spectrum) = self.store.get(id).and_then(StoredSpectrum::with_assumptions) {
                 spectra.push((id, Ok(spectrum.into_owned())));
             }
         }
-        self.networks.measure(spectra, &mut self.emit).await;
+        self.specclip.predict(spectra, &mut self.emit).await;
+        true
     }
 
-    /// The first errand that can be run now: predictions wait for the model.
-    fn next_errand(&mut self) -> Option<Errand<F>> {
-        let model_is_settled = !matches!(self.model, Model::Loading);
-        let can_run = |e: &Errand<F>| model_is_settled || !matches!(e, Errand::Predict(_) | Errand::Adapter(..));
-        self.errands.iter().position(can_run).and_then(|i| self.errands.remove(i))
+    /// The first urgent task that can run now. Predictions wait for the model.
+    fn next_urgent(&mut self) -> Option<UrgentTask<F>> {
+        let is_loaded = !self.models.is_loading();
+        let can_run = |t: &UrgentTask<F>| is_loaded || !matches!(t, UrgentTask::Predict(_) | UrgentTask::Adapter(..));
+        self.urgent.iter().position(can_run).and_then(|i| self.urgent.remove(i))
     }
 
-    /// The first job with a batch that is full, or as full as it will get.
+    /// The first job with a complete batch.
     fn job_to_predict(&self) -> Option<usize> {
-        if matches!(self.model, Model::Loading) {
+        if self.models.is_loading() {
             return None;
         }
-        self.jobs.iter().position(|j| !j.waiting.is_empty() && (j.is_read() || j.waiting.len() >= j.batch()))
+        self.jobs.iter().position(|j| !j.waiting.is_empty() && (j.is_read() || j.waiting.len() >= j.batch_size()))
+    }
+
+    async fn predict_of_job(&mut self, i: usize) {
+        let batch = self.jobs[i].next_batch();
+        self.predict(&batch).await;
+        let waiting: Vec<SpectrumId> =
+            batch.iter().copied().filter(|id| self.similarity.deferred.contains(id)).collect();
+        let job = &mut self.jobs[i];
+        job.spectra_done += (batch.len() - waiting.len()) as u32;
+        job.waiting_for_encoders.extend(waiting);
+        let progress = job.progress();
+        self.send(progress);
     }
 
     fn end_job(&mut self, i: usize, cancelled: bool) {
         if let Some(job) = self.jobs.remove(i) {
-            self.leave_apart(&job.apart);
-            for spectrum in job.apart.into_iter().chain(job.waiting) {
-                (self.emit)(Event::Refused { spectrum, why: CANCELLED.into() });
+            self.cancel_encoder_wait(&job.waiting_for_encoders);
+            for spectrum in job.waiting_for_encoders.into_iter().chain(job.waiting) {
+                self.send(SpectraEvent::NotPredicted { spectrum, reason: CANCELLED.into() });
             }
-            let named = self.spectra.iter().map(|(id, held)| (*id, held.name.as_str(), held.origin.file.path.as_str()));
-            self.catalogue.join(named, &mut self.emit);
-            (self.emit)(Event::Done { job: job.id, cancelled });
+            self.label_tables.join(self.store.names(), &mut self.emit);
+            self.send(SpectraEvent::Done { job: job.id, cancelled });
         }
     }
 
-    /// Reads the next file of a job, or of its zip, and reports what is in it.
+    /// Reads the next file of a job, or of the job's zip archive, and reports its contents.
     async fn read_next(&mut self, i: usize) {
         let job = &mut self.jobs[i];
         if let Some(open) = &mut job.archive {
-            let (contents, file, entry) = (open.archive.read(open.next), open.file.clone(), open.next);
-            open.next += 1;
-            if open.next == open.archive.len() {
+            let (contents, file, entry) = (open.archive.read(open.next_entry), open.file.clone(), open.next_entry);
+            open.next_entry += 1;
+            if open.next_entry == open.archive.len() {
                 job.archive = None;
             }
-            self.take_in(i, &file, Some(entry), contents);
+            self.add_contents(i, &file, Some(entry), contents);
         } else if let Some(file) = job.files.pop_front() {
             match file.open(job.columns.as_ref()).await {
-                Ok(Opened::Archive(archive)) => {
+                Ok(OpenedFile::Archive(archive)) => {
                     job.files_total += archive.len() as u32 - 1;
-                    job.archive = Some(OpenArchive { archive, file, next: 0 });
+                    job.archive = Some(OpenArchive { archive, file, next_entry: 0 });
                 }
-                Ok(Opened::Contents(contents)) => self.take_in(i, &file, None, contents),
-                Err(why) => (self.emit)(Event::Skipped { job: job.id, what: file.path.clone(), why }),
+                Ok(OpenedFile::Contents(contents)) => self.add_contents(i, &file, None, contents),
+                Err(why) => {
+                    let job = job.id;
+                    self.send(SpectraEvent::Skipped { job, item: file.path.clone(), reason: why.to_string() });
+                }
             }
         }
-        (self.emit)(self.jobs[i].progress());
+        let progress = self.jobs[i].progress();
+        self.send(progress);
     }
 
-    fn take_in(&mut self, i: usize, file: &Rc<File<F>>, entry: Option<usize>, contents: Contents) {
+    fn add_contents(&mut self, i: usize, file: &Rc<File<F>>, entry: Option<usize>, contents: Contents) {
         let job = &mut self.jobs[i];
+        let mut new_ids = Vec::new();
         for (index, spectrum) in contents.spectra.into_iter().enumerate() {
-            let id = self.next_spectrum;
-            self.next_spectrum += 1;
             let summary = Box::new(Summary::of(&file.path, &spectrum));
-            (self.emit)(Event::Found { job: job.id, spectrum: id, summary });
-            self.kept_bytes += spectrum.bytes();
-            let origin = Origin { file: file.clone(), entry, index };
-            let name = spectrum.meta.id.clone();
+            let location = FileLocation { file: file.clone(), entry, index };
             let assumptions = Assumptions { columns: job.columns, ..Assumptions::default() };
-            self.spectra.insert(id, Held { name, origin, assumptions, spectrum: Some(spectrum) });
+            let id = self.store.insert(spectrum, location, assumptions);
+            (self.emit)(SpectraEvent::Added { job: job.id, spectrum: id, summary }.into());
             job.waiting.push_back(id);
-            self.networks.wait(id);
-            self.likes.wait(id);
+            self.specclip.add_spectrum(id);
             job.spectra_total += 1;
+            new_ids.push(id);
         }
-        self.catalogue.add(contents.labels);
+        new_ids.into_iter().for_each(|id| self.queue_embedding(id));
+        let job = &mut self.jobs[i];
+        self.label_tables.add(contents.labels);
+        let job = job.id;
         for skipped in contents.skipped {
-            let what = format!("{}: {}", file.path, skipped.what);
-            (self.emit)(Event::Skipped { job: job.id, what, why: skipped.why });
+            let item = format!("{}: {}", file.path, skipped.part);
+            self.send(SpectraEvent::Skipped { job, item, reason: skipped.reason });
         }
     }
 
-    /// Predicts and reports; spectra that were forgotten meanwhile are passed over.
+    /// Predicts a batch and reports the results. Spectra that were removed meanwhile are skipped.
     async fn predict(&mut self, batch: &[SpectrumId]) {
-        let of_xp = |id: &SpectrumId| self.spectra.get(id).and_then(Held::assumed).is_some_and(|s| is_xp(&s));
-        let (xp, batch): (Vec<SpectrumId>, Vec<SpectrumId>) = batch.iter().partition(|id| of_xp(id));
-        if !xp.is_empty() {
-            self.answer_xp(xp).await;
-        }
-        if batch.is_empty() {
+        let batch = self.defer_to_encoders(batch);
+        let loaded = batch.iter().filter_map(|id| Some((*id, self.store.get(*id)?.with_assumptions()?)));
+        let (ids, spectra): (Vec<SpectrumId>, Vec<_>) = loaded.unzip();
+        let spectra: Vec<&Spectrum> = spectra.iter().map(AsRef::as_ref).collect();
+        if spectra.is_empty() {
             return;
         }
-        let known = batch.iter().filter_map(|id| Some((*id, self.spectra.get(id)?.assumed()?)));
-        let (ids, spectra): (Vec<SpectrumId>, Vec<Cow<Spectrum>>) = known.unzip();
-        let answers: Vec<Result<Prediction, String>> = match (&self.model, self.answering()) {
-            (Model::Unavailable(why), _) => ids.iter().map(|_| Err(why.clone())).collect(),
-            (_, Some((predictor, is_shipped))) => {
-                let spectra: Vec<&Spectrum> = spectra.iter().map(AsRef::as_ref).collect();
-                let helper = self.helper.as_deref();
-                let answers = predictor.predict_with(helper.filter(|_| is_shipped), &spectra).await;
-                let answers = match &self.model {
-                    // What was not taught is answered as shipped, whatever was taught.
-                    Model::Ready(shipped) if !is_shipped => {
-                        let shipped = shipped.predict_with(helper, &spectra).await;
-                        shipped.into_iter().zip(answers).map(|(own, taught)| Ok(own?.with_taught(taught?))).collect()
-                    }
-                    _ => answers,
-                };
-                answers
-                    .into_iter()
-                    .map(|answer: Result<_, NoPrediction>| answer.map_err(|why| why.to_string()))
-                    .collect()
-            }
-            (_, None) => return,
-        };
-        drop(spectra);
-        for (&spectrum, answer) in ids.iter().zip(answers) {
-            (self.emit)(match answer {
-                Ok(prediction) => Event::Predicted { spectrum, prediction: Box::new(prediction) },
-                Err(why) => Event::Refused { spectrum, why },
+        let predictions = self.models.predict(&spectra).await;
+        for (&spectrum, prediction) in ids.iter().zip(predictions) {
+            self.send(match prediction {
+                Ok(prediction) => SpectraEvent::Predicted { spectrum, prediction: Box::new(prediction) },
+                Err(why) => SpectraEvent::NotPredicted { spectrum, reason: why.to_string() },
             });
         }
-        self.keep(ids);
-    }
-
-    /// Puts answered spectra last in the line of those whose samples may go, and lets the first go while there are too
-    /// many.
-    fn keep(&mut self, ids: Vec<SpectrumId>) {
-        self.kept.retain(|id| !ids.contains(id));
-        let newest = ids.len();
-        self.kept.extend(ids);
-        while self.kept_bytes > self.max_kept_bytes && self.kept.len() > newest {
-            let Some(held) = self.kept.pop_front().and_then(|id| self.spectra.get_mut(&id)) else { continue };
-            self.kept_bytes -= held.bytes();
-            held.spectrum = None;
-        }
-    }
-
-    /// Reads a spectrum's samples again if they were let go, and lets others go for them.
-    async fn bring_back(&mut self, id: SpectrumId) -> Result<(), String> {
-        self.bring_all_back(&[id]).await.1.pop().map_or(Ok(()), |(_, why)| Err(why))
-    }
-
-    /// The same for some that are needed together. Gives those that are there, and for the others why not.
-    async fn bring_all_back(&mut self, ids: &[SpectrumId]) -> (Vec<SpectrumId>, Vec<(SpectrumId, String)>) {
-        let (mut there, mut gone) = (Vec::new(), Vec::new());
-        // Those that wait for their first answer stay out of the line.
-        let mut newest = Vec::new();
-        for &id in ids {
-            match self.read_again(id).await {
-                Ok(was_gone) => {
-                    there.push(id);
-                    newest.extend(Some(id).filter(|id| was_gone || self.kept.contains(id)));
-                }
-                Err(why) => gone.push((id, why)),
-            }
-        }
-        self.keep(newest);
-        (there, gone)
-    }
-
-    /// True when it had been let go.
-    async fn read_again(&mut self, id: SpectrumId) -> Result<bool, String> {
-        let Some(held) = self.spectra.get(&id).filter(|held| held.spectrum.is_none()) else { return Ok(false) };
-        let (file, entry, index) = (held.origin.file.clone(), held.origin.entry, held.origin.index);
-        let columns = held.assumptions.columns;
-        // What is read by hand is one spectrum.
-        let index = if columns.is_some() { 0 } else { index };
-        let mut contents = match file.open(columns.as_ref()).await? {
-            Opened::Archive(mut archive) => archive.read(entry.unwrap_or_default()),
-            Opened::Contents(contents) => contents,
-        };
-        if index >= contents.spectra.len() {
-            return Err(format!("{} was changed since it was dropped; drop it again", file.path));
-        }
-        let spectrum = contents.spectra.swap_remove(index);
-        self.kept_bytes += spectrum.bytes();
-        if let Some(held) = self.spectra.get_mut(&id) {
-            held.spectrum = Some(spectrum);
-        }
-        Ok(true)
+        self.store.mark_evictable(ids);
     }
 
     async fn view(&mut self, id: SpectrumId) {
-        if let Err(why) = self.bring_back(id).await {
-            return (self.emit)(Event::NoView { spectrum: id, why });
+        if let Err(why) = self.store.reload(id).await {
+            return self.send(SpectraEvent::ViewUnavailable { spectrum: id, reason: why.to_string() });
         }
-        let Some(spectrum) = self.spectra.get(&id).and_then(Held::assumed) else { return };
-        let view = match self.answering() {
+        let Some(spectrum) = self.store.get(id).and_then(StoredSpectrum::with_assumptions) else { return };
+        let view = match self.models.pipeline() {
             Some(_) if is_xp(&spectrum) => xp_view(&spectrum),
-            Some((predictor, _)) => predictor.view(&spectrum).await,
+            Some(pipeline) => pipeline.view(&spectrum).await,
             None => {
-                self.shown_raw = Some(id);
+                self.viewed_without_model = Some(id);
                 raw_view(&spectrum)
             }
         };
-        (self.emit)(Event::View { spectrum: id, view: Box::new(view) });
+        self.send(SpectraEvent::View { spectrum: id, view: Box::new(view) });
     }
 
     async fn preview(&mut self, path: String, content: Option<F>) {
         let preview = match content {
-            Some(content) => bytes_of(&content).await.and_then(|b| read::preview(&b).map_err(|e| e.to_string())),
-            None => Err("the page sent no content for this file; drop it again".into()),
+            Some(content) => bytes_of(&content).await.and_then(|bytes| Ok(read::preview(&bytes)?)),
+            None => Err(EngineError::NoContent),
         };
-        (self.emit)(Event::Preview { path, preview: preview.map(Box::new) });
+        let preview = preview.map(Box::new).map_err(|why| why.to_string());
+        self.send(SpectraEvent::Preview { path, preview });
     }
 
-    async fn assume(&mut self, id: SpectrumId, assumptions: Assumptions) {
-        let Some(held) = self.spectra.get_mut(&id) else { return };
-        let before = std::mem::replace(&mut held.assumptions, assumptions);
-        if before.columns != assumptions.columns {
-            // Other columns are other samples.
-            self.kept_bytes -= held.bytes();
-            held.spectrum = None;
+    async fn set_assumptions(&mut self, id: SpectrumId, assumptions: Assumptions) {
+        self.store.set_assumptions(id, assumptions);
+        if let Err(why) = self.store.reload(id).await {
+            return self.send(SpectraEvent::NotPredicted { spectrum: id, reason: why.to_string() });
         }
-        if let Err(why) = self.bring_back(id).await {
-            return (self.emit)(Event::Refused { spectrum: id, why });
+        let Some(stored) = self.store.get(id) else { return };
+        if let Some(spectrum) = stored.with_assumptions() {
+            let summary = Box::new(Summary::of(&stored.location.file.path, &spectrum));
+            self.send(SpectraEvent::Updated { spectrum: id, summary });
         }
-        let Some(held) = self.spectra.get(&id) else { return };
-        if let Some(spectrum) = held.assumed() {
-            let summary = Box::new(Summary::of(&held.origin.file.path, &spectrum));
-            (self.emit)(Event::Changed { spectrum: id, summary });
+        self.specclip.add_spectrum(id);
+        self.queue_embedding(id);
+        // A spectrum that still waits in its job is predicted and counted there.
+        if !self.jobs.iter().any(|j| j.waiting.contains(&id) || j.waiting_for_encoders.contains(&id)) {
+            self.urgent.push_back(UrgentTask::Predict(id));
         }
-        self.networks.wait(id);
-        self.likes.wait(id);
-        // One that still waits in its job is answered there, and counted.
-        if !self.jobs.iter().any(|j| j.waiting.contains(&id) || j.apart.contains(&id)) {
-            self.errands.push_back(Errand::Predict(id));
-        }
+    }
+
+    fn send(&mut self, event: impl Into<Event>) {
+        (self.emit)(event.into());
     }
 }

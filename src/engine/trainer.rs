@@ -1,245 +1,249 @@
-//! One who trains: takes orders from the session, runs one training at a time, a few steps at once.
+//! A trainer: handles commands from the session, one training run at a time, a few steps per call.
 //!
-//! Trainers are workers of their own, so that predictions go on while they learn. Like the session, a [`Trainer`] knows no
-//! browser.
+//! Trainers are separate workers, so that predictions continue during training. Like the session, a [`Trainer`] does
+//! not depend on a browser.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::result::teach::{Epoch, Landscape, Metrics, Outcome, Settings, Task};
+use crate::result::finetune::{Epoch, Landscape, Metrics, Settings, TrainingOutcome, TrainingRun};
+use crate::task::finetune::adapter::{Adapter, card};
+use crate::task::finetune::cross_validation::Plan;
+use crate::task::finetune::feature_cache::FeatureCache;
+use crate::task::finetune::labelled_set::LabelledSet;
+use crate::task::finetune::landscape_scan::LandscapeScan;
+use crate::task::finetune::training::{Progress, Training};
 use crate::task::predict::Predictor;
-use crate::task::teach::adapter::{Adapter, card};
-use crate::task::teach::bake_off::Plan;
-use crate::task::teach::classroom::Classroom;
-use crate::task::teach::lesson::Lesson;
-use crate::task::teach::survey::Survey;
-use crate::task::teach::training::{Progress, Training};
 
 /// Session → trainer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Order {
-    /// Labelled spectra, and how to learn from them. What was going on is dropped.
-    Begin {
-        /// Number of the comparison, which its reports bear.
-        round: u32,
-        /// Name of the model that is taught; none for that which answers as shipped. Whoever hands the order over sees to it
-        /// that the trainer has that model ([`Trainer::change`]).
+pub enum TrainerCommand {
+    /// Sets the labelled spectra and the training settings. Earlier runs are discarded.
+    Start {
+        /// Number of the comparison; the status messages carry it.
+        comparison: u32,
+        /// Name of the base model; `None` for the default model. The caller loads it first
+        /// ([`Trainer::set_predictor`]).
         base: Option<String>,
-        /// The spectra.
-        lesson: Box<Lesson>,
+        /// Labelled spectra.
+        labelled_set: Box<LabelledSet>,
         /// Folds and seeds.
         plan: Plan,
-        /// How.
+        /// Training settings.
         settings: Settings,
     },
-    /// Run a training.
-    Run(Task),
-    /// Learn from all labels and make an adapter of it.
-    Seal {
-        /// Which training; it keeps nothing apart.
-        task: Task,
-        /// What cross-validation found, by regime.
+    /// Runs a training run.
+    Run(TrainingRun),
+    /// Trains on all labels and exports an adapter.
+    Export {
+        /// Training run, on all labels.
+        task: TrainingRun,
+        /// Metrics of the cross-validation, by subset.
         metrics: Vec<(String, Metrics)>,
-        /// Which cross-validation that was.
+        /// Description of the cross-validation.
         measured_by: String,
     },
-    /// Learn from all labels and look at the loss around what was learned.
-    Survey(Task),
-    /// Rest, or go on.
+    /// Trains on all labels and computes the loss around the trained weights.
+    ScanLandscape(TrainingRun),
+    /// Pauses (`true`) or resumes (`false`).
     Pause(bool),
-    /// End the training that runs and forget those that wait.
+    /// Ends the current training run and removes the waiting ones.
     Stop,
 }
 
 /// Trainer → session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Report {
+pub struct TrainerStatus {
     /// Number of the comparison it belongs to.
-    pub round: u32,
-    /// What happened.
-    pub news: News,
+    pub comparison: u32,
+    /// Event.
+    pub event: TrainerEvent,
 }
 
-/// What happened to a training.
+/// Event of a training run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum News {
-    /// A pass ended.
-    Epoch(Task, Epoch),
-    /// A training ended, or was stopped.
-    Done(Box<Outcome>),
-    /// The file of an adapter.
-    Sealed(Vec<u8>),
-    /// So many points of a landscape are known, of so many.
-    Surveying(u32, u32),
+pub enum TrainerEvent {
+    /// An epoch ended.
+    Epoch(TrainingRun, Epoch),
+    /// A training run ended, or was stopped.
+    Finished(Box<TrainingOutcome>),
+    /// File of an adapter.
+    Adapter(Vec<u8>),
+    /// Points of a landscape so far, and in all.
+    Scanning(u32, u32),
     /// A landscape.
-    Surveyed(Box<Landscape>),
-    /// A training failed.
-    Failed(Task, String),
+    Landscape(Box<Landscape>),
+    /// A training run failed; the text gives the reason.
+    Failed(TrainingRun, String),
 }
 
-/// Points of a landscape between two reports.
-const POINTS_A_REPORT: u32 = 21;
+/// Points of a landscape between two status messages.
+const POINTS_PER_STATUS: u32 = 21;
 
-/// What becomes of a training when it ends.
-enum Purpose {
-    Outcome,
+/// Purpose of a training run.
+enum RunKind {
+    Evaluate,
     Landscape,
     Adapter { metrics: Vec<(String, Metrics)>, measured_by: String },
 }
 
-/// A model and who is taught.
+/// A base model and the training runs on it.
 pub struct Trainer {
     predictor: Predictor,
-    orders: VecDeque<Order>,
-    class: Option<(Rc<Classroom>, Plan, Settings)>,
-    round: u32,
-    training: Option<(Training, Purpose)>,
-    survey: Option<(Task, Survey)>,
+    commands: VecDeque<TrainerCommand>,
+    setup: Option<(Rc<FeatureCache>, Plan, Settings)>,
+    comparison: u32,
+    training: Option<(Training, RunKind)>,
+    scan: Option<(TrainingRun, LandscapeScan)>,
     is_paused: bool,
 }
 
 impl Trainer {
-    /// Nothing to do yet.
+    /// A trainer without labelled spectra.
     pub fn new(predictor: Predictor) -> Self {
         Self {
             predictor,
-            orders: VecDeque::new(),
-            class: None,
-            round: 0,
+            commands: VecDeque::new(),
+            setup: None,
+            comparison: 0,
             training: None,
-            survey: None,
+            scan: None,
             is_paused: false,
         }
     }
 
-    /// Another model is taught from the next lesson on.
-    pub fn change(&mut self, predictor: Predictor) {
+    /// Sets the base model for the next [`TrainerCommand::Start`].
+    pub fn set_predictor(&mut self, predictor: Predictor) {
         self.predictor = predictor;
     }
 
-    /// Name of the model that is taught.
+    /// Name of the base model.
     pub fn base(&self) -> &str {
         &self.predictor.entry().name
     }
 
-    /// Takes an order; those about all others at once.
-    pub fn order(&mut self, order: Order) {
-        match order {
-            Order::Pause(is_paused) => self.is_paused = is_paused,
-            Order::Stop => {
-                self.orders.retain(|order| matches!(order, Order::Begin { .. }));
+    /// Handles a command. Pause and Stop act at once, the other commands in order.
+    pub fn command(&mut self, command: TrainerCommand) {
+        match command {
+            TrainerCommand::Pause(is_paused) => self.is_paused = is_paused,
+            TrainerCommand::Stop => {
+                self.commands.retain(|command| matches!(command, TrainerCommand::Start { .. }));
                 self.is_paused = false;
-                self.survey = None;
-                // Half an adapter or half a landscape is none; what an outcome says so far counts.
-                self.training.take_if(|(_, purpose)| !matches!(purpose, Purpose::Outcome));
+                self.scan = None;
+                // An incomplete adapter or landscape is discarded. An incomplete training outcome is still reported.
+                self.training.take_if(|(_, kind)| !matches!(kind, RunKind::Evaluate));
                 if let Some((training, _)) = &mut self.training {
                     training.cancel();
                 }
             }
-            order => self.orders.push_back(order),
+            command => self.commands.push_back(command),
         }
     }
 
-    /// Does one piece of work; false when there is none.
-    pub async fn step(&mut self, report: &mut impl FnMut(Report)) -> bool {
+    /// Does one piece of work. Returns false when there is none.
+    pub async fn step(&mut self, report: &mut impl FnMut(TrainerStatus)) -> bool {
         if self.is_paused {
             return false;
         }
-        let round = self.round;
-        let mut tell = |news| report(Report { round, news });
-        if let Some((mut training, purpose)) = self.training.take() {
+        let comparison = self.comparison;
+        let mut emit = |event| report(TrainerStatus { comparison, event });
+        if let Some((mut training, kind)) = self.training.take() {
             let task = training.task();
             match training.advance().await {
-                Ok(Progress::Done) => self.end(training, purpose, &mut tell).await,
-                // The losses on the way to a landscape are known: they are those of the adapter.
-                Ok(Progress::Epoch(_)) if matches!(purpose, Purpose::Landscape) => {
-                    self.training = Some((training, purpose));
+                Ok(Progress::Done) => self.end(training, kind, &mut emit).await,
+                // A landscape run repeats a known training, so its epochs are not reported.
+                Ok(Progress::Epoch(_)) if matches!(kind, RunKind::Landscape) => {
+                    self.training = Some((training, kind));
                 }
-                Ok(Progress::Working) => self.training = Some((training, purpose)),
+                Ok(Progress::Working) => self.training = Some((training, kind)),
                 Ok(Progress::Epoch(epoch)) => {
-                    tell(News::Epoch(task, epoch));
-                    self.training = Some((training, purpose));
+                    emit(TrainerEvent::Epoch(task, epoch));
+                    self.training = Some((training, kind));
                 }
-                Err(why) => tell(News::Failed(task, why.to_string())),
+                Err(why) => emit(TrainerEvent::Failed(task, why.to_string())),
             }
             return true;
         }
-        if let Some((task, mut survey)) = self.survey.take() {
-            match survey.advance().await {
-                Ok(Some(landscape)) => tell(News::Surveyed(Box::new(landscape))),
+        if let Some((task, mut scan)) = self.scan.take() {
+            match scan.advance().await {
+                Ok(Some(landscape)) => emit(TrainerEvent::Landscape(Box::new(landscape))),
                 Ok(None) => {
-                    let (done, total) = survey.progress();
-                    if done % POINTS_A_REPORT == 0 {
-                        tell(News::Surveying(done, total));
+                    let (done, total) = scan.progress();
+                    if done % POINTS_PER_STATUS == 0 {
+                        emit(TrainerEvent::Scanning(done, total));
                     }
-                    self.survey = Some((task, survey));
+                    self.scan = Some((task, scan));
                 }
-                Err(why) => tell(News::Failed(task, why.to_string())),
+                Err(why) => emit(TrainerEvent::Failed(task, why.to_string())),
             }
             return true;
         }
-        let Some(order) = self.orders.pop_front() else { return false };
-        match order {
-            Order::Begin { round, lesson, plan, settings, .. } => {
-                self.round = round;
+        let Some(command) = self.commands.pop_front() else { return false };
+        match command {
+            TrainerCommand::Start { comparison, labelled_set, plan, settings, .. } => {
+                self.comparison = comparison;
                 let device = self.predictor.device().clone();
-                // A network that gives nothing back says so at the first training.
-                self.class =
-                    Classroom::new(&self.predictor, *lesson, &device).await.ok().map(|c| (Rc::new(c), plan, settings));
+                // If the device returns no features, the first training run reports it.
+                self.setup = FeatureCache::new(&self.predictor, *labelled_set, &device)
+                    .await
+                    .ok()
+                    .map(|c| (Rc::new(c), plan, settings));
             }
-            Order::Run(task) => self.start(task, Purpose::Outcome, &mut tell),
-            Order::Seal { task, metrics, measured_by } => {
-                self.start(task, Purpose::Adapter { metrics, measured_by }, &mut tell);
+            TrainerCommand::Run(task) => self.start(task, RunKind::Evaluate, &mut emit),
+            TrainerCommand::Export { task, metrics, measured_by } => {
+                self.start(task, RunKind::Adapter { metrics, measured_by }, &mut emit);
             }
-            Order::Survey(task) => self.start(task, Purpose::Landscape, &mut tell),
-            Order::Pause(_) | Order::Stop => {}
+            TrainerCommand::ScanLandscape(task) => self.start(task, RunKind::Landscape, &mut emit),
+            TrainerCommand::Pause(_) | TrainerCommand::Stop => {}
         }
         true
     }
 
-    fn start(&mut self, task: Task, purpose: Purpose, tell: &mut impl FnMut(News)) {
-        let Some((room, plan, settings)) = &self.class else {
-            return tell(News::Failed(task, "the compute device gave nothing back; reload the page".into()));
+    fn start(&mut self, task: TrainingRun, kind: RunKind, emit: &mut impl FnMut(TrainerEvent)) {
+        let Some((features, plan, settings)) = &self.setup else {
+            return emit(TrainerEvent::Failed(task, "the compute device returned no result; reload the page".into()));
         };
-        let split = plan.split(&room.lesson, &task, settings);
-        match Training::new(room.clone(), task, split, settings) {
-            Ok(training) => self.training = Some((training, purpose)),
-            Err(why) => tell(News::Failed(task, why.to_string())),
+        let split = plan.split(&features.labelled_set, &task, settings);
+        match Training::new(features.clone(), task, split, settings) {
+            Ok(training) => self.training = Some((training, kind)),
+            Err(why) => emit(TrainerEvent::Failed(task, why.to_string())),
         }
     }
 
-    async fn end(&mut self, mut training: Training, purpose: Purpose, tell: &mut impl FnMut(News)) {
+    async fn end(&mut self, mut training: Training, kind: RunKind, emit: &mut impl FnMut(TrainerEvent)) {
         let task = training.task();
-        let news = match purpose {
-            Purpose::Landscape => match training.survey().await {
-                Ok(Some(survey)) => {
-                    let (done, total) = survey.progress();
-                    self.survey = Some((task, survey));
-                    Ok(News::Surveying(done, total))
+        let event = match kind {
+            RunKind::Landscape => match training.landscape_scan().await {
+                Ok(Some(scan)) => {
+                    let (done, total) = scan.progress();
+                    self.scan = Some((task, scan));
+                    Ok(TrainerEvent::Scanning(done, total))
                 }
-                Ok(None) => Err("nothing is taught, so that nothing can move".into()),
+                Ok(None) => Err("this strategy trains no weights, so there is no landscape".into()),
                 Err(why) => Err(why.to_string()),
             },
-            Purpose::Outcome => {
-                training.outcome().await.map(|o| News::Done(Box::new(o))).map_err(|why| why.to_string())
+            RunKind::Evaluate => {
+                training.outcome().await.map(|o| TrainerEvent::Finished(Box::new(o))).map_err(|why| why.to_string())
             }
-            Purpose::Adapter { metrics, measured_by } => self.seal(training, metrics, &measured_by).await,
+            RunKind::Adapter { metrics, measured_by } => self.export(training, metrics, &measured_by).await,
         };
-        tell(news.unwrap_or_else(|why| News::Failed(task, why)));
+        emit(event.unwrap_or_else(|why| TrainerEvent::Failed(task, why)));
     }
 
-    async fn seal(
+    async fn export(
         &self,
         training: Training,
         metrics: Vec<(String, Metrics)>,
         measured_by: &str,
-    ) -> Result<News, String> {
-        let Some((room, _, settings)) = &self.class else { return Err("its lesson is gone; compare anew".into()) };
-        let taught = training.taught().map_err(|why| why.to_string())?;
-        let card = card(room, training.split(), &taught, settings, metrics, measured_by);
-        let (_, file) = Adapter::seal(card, &taught, &self.predictor).await.map_err(|why| why.to_string())?;
-        Ok(News::Sealed(file))
+    ) -> Result<TrainerEvent, String> {
+        let Some((features, _, settings)) = &self.setup else {
+            return Err("the labelled spectra were removed; compare the strategies again".into());
+        };
+        let model = training.trained_model().map_err(|why| why.to_string())?;
+        let card = card(features, training.split(), &model, settings, metrics, measured_by);
+        let (_, file) = Adapter::export(card, &model, &self.predictor).await.map_err(|why| why.to_string())?;
+        Ok(TrainerEvent::Adapter(file))
     }
 }

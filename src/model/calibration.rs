@@ -1,55 +1,60 @@
-//! What a prediction is worth: errors by S/N, and whether a spectrum looks like those the network knows.
+//! Reliability of a prediction: errors as a function of S/N, and the distance of a spectrum from the training spectra.
 
 use serde::{Deserialize, Serialize};
 
-use super::weights::{Tensors, WeightsError};
+use crate::nn::weights::{Tensors, WeightsError};
 use crate::result::Label;
 
-/// Error of one label, σ² = floor² + (noise / S/N)², fitted on spectra that were not trained on.
+/// Error of one label: σ² = floor² + (noise / S/N)², fitted on spectra outside the training set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorModel {
-    /// Which label.
+    /// The label.
     pub label: Label,
-    /// One a regime; the first whose condition holds applies.
-    pub regimes: Vec<Regime>,
-    /// σ grows as the part of the model's pixels that are there to minus this power.
+    /// Error per [Fe/H] range; the first range that contains the predicted [Fe/H] applies.
+    pub regimes: Vec<ErrorRegime>,
+    /// Exponent p of σ ∝ coverage^−p, where coverage is the fraction of the model's pixels that are present.
     pub coverage_power: f64,
 }
 
-/// Errors for a part of the labels' range.
+/// Error of one label in a range of [Fe/H].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Regime {
-    /// Applies to predicted [Fe/H] below this; `None` to all that is left.
+pub struct ErrorRegime {
+    /// Upper limit of predicted [Fe/H]; `None` applies to all other values.
     pub feh_below: Option<f64>,
-    /// Error at infinite S/N, in the label's unit: what the labels themselves and the synthesis are worth.
+    /// Error at infinite S/N, in the label's unit: the errors of the training labels and of the synthesis.
     pub floor: f64,
-    /// Error that noise adds, times S/N a model pixel.
+    /// Error from photon noise times S/N per model pixel, in the label's unit.
     pub noise: f64,
-    /// The part of `floor` that another exposure of the same star would change: calibration, line spread, sky.
+    /// Scatter between exposures of the same star, a part of `floor`: calibration, line spread, sky.
     pub exposure: f64,
-    /// Number of stars that it was measured on.
+    /// Number of stars in the measurement.
     pub n: usize,
 }
 
 impl ErrorModel {
-    /// One standard deviation at a S/N, when `coverage` of the model's pixels are there; with no S/N known, as at 30.
+    /// Standard deviation of the label at a S/N, for a fraction `coverage` of the model's pixels. An unknown S/N counts
+    /// as 30.
     pub fn sigma(&self, feh: f64, snr: Option<f64>, coverage: f64) -> f64 {
         let snr = snr.unwrap_or(30.0).max(1.0);
-        let full = self.regime(feh).map_or(f64::NAN, |r| r.floor.hypot(r.noise / snr));
-        full * coverage.clamp(0.01, 1.0).powf(-self.coverage_power)
+        let sigma_full_coverage = self.regime(feh).map_or(f64::NAN, |r| r.floor.hypot(r.noise / snr));
+        sigma_full_coverage * coverage.clamp(0.01, 1.0).powf(-self.coverage_power)
     }
 
-    /// The part of [`sigma`](Self::sigma) that differs between two exposures of one star.
+    /// Part of [`sigma`](Self::sigma) that differs between two exposures of one star.
     pub fn sigma_exposure(&self, feh: f64, snr: f64) -> f64 {
         self.regime(feh).map_or(f64::NAN, |r| r.exposure.hypot(r.noise / snr.max(1.0)))
     }
 
-    fn regime(&self, feh: f64) -> Option<&Regime> {
-        self.regimes.iter().find(|r| r.feh_below.is_none_or(|cut| feh < cut)).or(self.regimes.last())
+    fn regime(&self, feh: f64) -> Option<&ErrorRegime> {
+        self.regimes.iter().find(|r| r.feh_below.is_none_or(|limit| feh < limit)).or(self.regimes.last())
     }
 }
 
-/// A linear subspace of normalised spectra: how far a spectrum is from it tells whether it is of a kind that was trained.
+/// Number of iterations that fill missing pixels with the flux of the subspace.
+const FILL_ITERATIONS: usize = 30;
+
+/// A linear subspace of normalised spectra; the distance of a spectrum from it shows whether similar spectra were in
+/// the training set.
 #[derive(Debug, Clone)]
 pub struct Subspace {
     mean: Vec<f32>,
@@ -58,7 +63,7 @@ pub struct Subspace {
 }
 
 impl Subspace {
-    /// From a mean spectrum and orthonormal directions.
+    /// Subspace with a mean spectrum and orthonormal directions.
     pub fn new(mean: Vec<f32>, directions: Vec<Vec<f32>>) -> Self {
         Self { mean, directions }
     }
@@ -81,34 +86,37 @@ impl Subspace {
         tensors.insert(&format!("{prefix}directions"), &shape, self.directions.concat());
     }
 
-    /// Root mean square of what the subspace cannot describe, in units of the continuum, with the part that white noise
-    /// of this S/N makes taken away in quadrature. Missing pixels (NaN) are filled with what the subspace expects there.
+    /// Distance of a spectrum from the subspace: root mean square of the residual, in units of the continuum.
+    ///
+    /// The contribution of white noise at this S/N is subtracted in quadrature. The subspace predicts the flux of
+    /// missing pixels (NaN).
     pub fn distance(&self, norm: &[f32], snr: Option<f64>) -> f64 {
-        let there: Vec<usize> = (0..norm.len()).filter(|&i| norm[i].is_finite()).collect();
+        let valid: Vec<usize> = (0..norm.len()).filter(|&i| norm[i].is_finite()).collect();
         let mut centred: Vec<f64> =
             norm.iter().zip(&self.mean).map(|(x, m)| if x.is_finite() { f64::from(x - m) } else { 0.0 }).collect();
-        let mut described = self.project(&centred);
-        if there.len() < norm.len() {
-            for _ in 0..30 {
-                (0..norm.len()).filter(|&i| norm[i].is_nan()).for_each(|i| centred[i] = described[i]);
-                described = self.project(&centred);
+        let mut reconstruction = self.project(&centred);
+        if valid.len() < norm.len() {
+            for _ in 0..FILL_ITERATIONS {
+                (0..norm.len()).filter(|&i| norm[i].is_nan()).for_each(|i| centred[i] = reconstruction[i]);
+                reconstruction = self.project(&centred);
             }
         }
-        // A robust mean square: isolated spikes are a matter of the mask, not of the star.
-        let mut squares: Vec<f64> = there.iter().map(|&i| (centred[i] - described[i]).powi(2)).collect();
+        // Robust mean square without the largest 2 %: isolated spikes do not come from the star; the mask deals with
+        // them.
+        let mut squares: Vec<f64> = valid.iter().map(|&i| (centred[i] - reconstruction[i]).powi(2)).collect();
         squares.sort_unstable_by(f64::total_cmp);
-        let kept = &squares[..squares.len() - squares.len() / 50];
-        let mean = kept.iter().sum::<f64>() / kept.len().max(1) as f64;
+        let retained = &squares[..squares.len() - squares.len() / 50];
+        let mean = retained.iter().sum::<f64>() / retained.len().max(1) as f64;
         let noise = snr.map_or(0.0, |s| 1.0 / s.max(1.0));
         (mean - noise * noise).max(0.0).sqrt()
     }
 
     fn project(&self, centred: &[f64]) -> Vec<f64> {
-        let mut described = vec![0.0; centred.len()];
+        let mut reconstruction = vec![0.0; centred.len()];
         for direction in &self.directions {
-            let along: f64 = centred.iter().zip(direction).map(|(c, d)| c * f64::from(*d)).sum();
-            described.iter_mut().zip(direction).for_each(|(v, d)| *v += along * f64::from(*d));
+            let coefficient: f64 = centred.iter().zip(direction).map(|(c, d)| c * f64::from(*d)).sum();
+            reconstruction.iter_mut().zip(direction).for_each(|(v, d)| *v += coefficient * f64::from(*d));
         }
-        described
+        reconstruction
     }
 }

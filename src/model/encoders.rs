@@ -1,4 +1,5 @@
-//! The shipped encoder pair: optical and Gaia XP spectra in one space, and each predicted from the other.
+//! The shipped encoder pair: embeds optical and Gaia XP spectra in one space, and predicts each
+//! modality (optical or Gaia XP) from the other.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -6,57 +7,58 @@ use thiserror::Error;
 
 use super::manifest::{Kind, ModelEntry};
 use super::regressor::Regressor;
-use super::weights::{Tensors, WeightsError};
 use crate::nn::autoencoder::{AutoencoderConfig, StatisticsConfig};
 use crate::nn::clip::{Clip, ClipConfig, DecodersConfig, lrs_flux};
 use crate::nn::flow::{Flow, FlowConfig, standard_normal};
-use crate::nn::keyed::Keyed;
 use crate::nn::masked_transformer::MaskedTransformerConfig;
 use crate::nn::masking::Masking;
 use crate::nn::projection::{LrsProjectionConfig, XpProjectionConfig};
+use crate::nn::state_dict::StateDict;
 use crate::nn::tokens::{SliceConfig, TokensConfig};
+use crate::nn::weights::{Tensors, WeightsError};
 use crate::preprocess::grid::MODEL_PIXELS;
 use crate::preprocess::xp::XP_PIXELS;
-use crate::result::catalogue::Modality;
+use crate::result::specclip::Modality;
 
-/// Why an encoder pair cannot be used.
+/// Error of an encoder pair.
 #[derive(Debug, Error)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the error text of each variant explains it")]
 pub enum EncoderError {
-    #[error("the model {0} is no pair of encoders; `specola models` says what each is")]
+    #[error("the model {0} is not an encoder pair; `specola models --json` lists the kind of each model")]
     Kind(String),
-    #[error("the sizes of the networks of {model} cannot be read ({source}); update Specola or its models")]
-    Sizes { model: String, source: serde_json::Error },
+    #[error("the network configuration of {model} in the manifest is invalid ({source}); update Specola or its models")]
+    Config { model: String, source: serde_json::Error },
     #[error("the weights of {model} cannot be used: {source}")]
     Weights { model: String, source: WeightsError },
-    #[error("a spectrum has {found} pixels where the encoder takes {expected}")]
-    Pixels { found: usize, expected: usize },
-    #[error("the device gave no answer")]
+    #[error("a spectrum or embedding has {found} values; the network needs {expected}")]
+    Width { found: usize, expected: usize },
+    #[error("the device (GPU or CPU) returned no result; reload the page or run the command again")]
     Device,
 }
 
-/// The three ways of alignment (MODEL_SPEC §2.4–2.6).
+/// Training variant of the alignment (docs/model-spec.md §2.4–2.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
-    /// The contrastive loss alone.
+    /// Contrastive loss only.
     Base,
-    /// With decoders: each spectrum rebuilt, and predicted from the other.
+    /// Prediction and reconstruction: with decoders, which reconstruct each spectrum and predict it from the other
+    /// modality.
     Pr,
-    /// With decoders, and a private part of each embedding that the other survey does not share.
+    /// With decoders, and with a private part of each embedding that the modalities do not share.
     Split,
 }
 
 impl Variant {
-    /// All of them.
-    pub const ALL: [Variant; 3] = [Variant::Base, Variant::Pr, Variant::Split];
+    /// All variants.
+    pub const ALL: [Self; 3] = [Self::Base, Self::Pr, Self::Split];
 
-    /// `base`, `pr`, `split`.
+    /// Name: `base`, `pr` or `split`.
     pub fn name(self) -> &'static str {
         match self {
-            Variant::Base => "base",
-            Variant::Pr => "pr",
-            Variant::Split => "split",
+            Self::Base => "base",
+            Self::Pr => "pr",
+            Self::Split => "split",
         }
     }
 }
@@ -65,49 +67,49 @@ impl Variant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Size {
-    /// For tests: learns something in seconds.
+    /// For tests: converges in seconds.
     Tiny,
-    /// What is shipped.
+    /// Size of the shipped models.
     Shipped,
-    /// The papers'.
+    /// Size in Zhao et al. (2025, `SpecCLIP`).
     Paper,
 }
 
 impl Size {
-    /// The LRS encoder.
+    /// Configuration of the LRS encoder.
     pub fn lrs(self) -> MaskedTransformerConfig {
-        // Slices twice as long as the papers' halve the number of tokens, and the work with it.
-        let small = TokensConfig::Slices(SliceConfig::new().with_length(40).with_overlap(20));
+        // Slices of twice the papers' length halve the number of tokens and the cost.
+        let tokens = TokensConfig::Slices(SliceConfig::new().with_length(40).with_overlap(20));
         match self {
-            Size::Tiny => MaskedTransformerConfig::new(small).with_embed_dim(32).with_num_layers(1).with_num_heads(2),
-            Size::Shipped => {
-                MaskedTransformerConfig::new(small).with_embed_dim(128).with_num_layers(6).with_num_heads(4)
+            Self::Tiny => MaskedTransformerConfig::new(tokens).with_embed_dim(32).with_num_layers(1).with_num_heads(2),
+            Self::Shipped => {
+                MaskedTransformerConfig::new(tokens).with_embed_dim(128).with_num_layers(6).with_num_heads(4)
             }
-            Size::Paper => return MaskedTransformerConfig::lrs(),
+            Self::Paper => return MaskedTransformerConfig::lrs(),
         }
         .with_max_len(80)
     }
 
-    /// What is hidden from the LRS encoder in training: the same stretches of wavelength at every size.
+    /// Masking of the LRS encoder in training; the masked wavelength ranges are the same at every size.
     pub fn masking(self) -> Masking {
-        Masking { chunks: 6, width: if self == Size::Paper { 10 } else { 5 } }
+        Masking { chunks: 6, width: if self == Self::Paper { 10 } else { 5 } }
     }
 
-    /// The XP auto-encoder.
+    /// Configuration of the XP auto-encoder.
     pub fn xp(self) -> AutoencoderConfig {
         let (hidden, bottleneck) = match self {
-            Size::Tiny => (48, 24),
-            Size::Shipped => (192, 128),
-            Size::Paper => return AutoencoderConfig::xp(),
+            Self::Tiny => (48, 24),
+            Self::Shipped => (192, 128),
+            Self::Paper => return AutoencoderConfig::xp(),
         };
         AutoencoderConfig::new(StatisticsConfig::MeanStd, XP_PIXELS, hidden)
             .with_bottleneck_dim(bottleneck)
             .with_expansion_factor(2)
     }
 
-    /// Both encoders, their heads and decoders.
+    /// Configuration of both encoders, their heads and decoders.
     pub fn clip(self, variant: Variant) -> ClipConfig {
-        if self == Size::Paper {
+        if self == Self::Paper {
             return match variant {
                 Variant::Base => ClipConfig::base(),
                 Variant::Pr => ClipConfig::pr(),
@@ -115,7 +117,7 @@ impl Size {
             };
         }
         let (lrs, xp) = (self.lrs(), self.xp());
-        let (shared, private, inner, decoder) = if self == Size::Tiny { (24, 8, 32, 32) } else { (192, 64, 384, 512) };
+        let (shared, private, inner, decoder) = if self == Self::Tiny { (24, 8, 32, 32) } else { (192, 64, 384, 512) };
         let (widths, heads) = match variant {
             Variant::Split => (vec![shared, private], vec![4, 2]),
             _ => (vec![shared + private], vec![4]),
@@ -127,25 +129,27 @@ impl Size {
     }
 }
 
-/// What the LRS encoder takes in, from the recipe's output ([`Prepared::norm`](crate::preprocess::recipe::Prepared::norm)):
-/// pixels that are not there stand at the continuum's level, 1, which is also the mean of every normalised spectrum.
+/// Input of the LRS encoder, from the preprocessed flux
+/// ([`PreparedInput::norm`](crate::preprocess::conditioning::PreparedInput::norm)).
+///
+/// A missing pixel takes the continuum level, 1, which is also the mean of every normalised spectrum.
 pub fn lrs_input(norm: &[f32]) -> Vec<f32> {
     norm.iter().map(|v| if v.is_finite() { *v } else { 1.0 }).collect()
 }
 
-/// Where the flow stands in a pair's file.
-pub const POSTERIOR: &str = "flows.lrs.";
+/// Prefix of the flow's arrays in the file of an encoder pair.
+pub const POSTERIOR_PREFIX: &str = "flows.lrs.";
 
-/// What a manifest's `networks` says of a pair.
+/// Configuration of an encoder pair, stored in the manifest's `networks`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PairConfig {
     /// Sizes of encoders, heads and decoders.
     pub clip: ClipConfig,
-    /// Labels that the head on LRS embeddings gives, in order.
+    /// Labels predicted by the head on LRS embeddings, in order.
     pub lrs_labels: Vec<String>,
-    /// Labels that the head on XP embeddings gives, in order.
+    /// Labels predicted by the head on XP embeddings, in order.
     pub xp_labels: Vec<String>,
-    /// The flow on LRS embeddings, where there is one; its labels are the first ones of `lrs_labels`.
+    /// The flow on LRS embeddings, if the pair has one; its labels are the first of `lrs_labels`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub posterior: Option<FlowConfig>,
 }
@@ -157,7 +161,7 @@ struct Head {
     network: Regressor,
 }
 
-/// Encoders, heads and decoders of both surveys, ready to answer.
+/// Encoders, heads and decoders of both modalities with their weights.
 #[derive(Debug)]
 pub struct EncoderPair {
     clip: Clip,
@@ -170,17 +174,17 @@ pub struct EncoderPair {
 }
 
 impl EncoderPair {
-    /// From a manifest's entry and its assembled file.
+    /// Loads a pair from its manifest entry and its assembled file.
     pub fn load(entry: &ModelEntry, file: &[u8], device: &Device) -> Result<Self, EncoderError> {
         let model = entry.name.clone();
         if entry.kind != Kind::EncoderPair {
             return Err(EncoderError::Kind(model));
         }
         let config: PairConfig = serde_json::from_str(&entry.networks)
-            .map_err(|source| EncoderError::Sizes { model: model.clone(), source })?;
+            .map_err(|source| EncoderError::Config { model: model.clone(), source })?;
         let load = || -> Result<Self, WeightsError> {
             let tensors = Tensors::parse(file)?;
-            let clip = config.clip.init(device).loaded(&tensors, "", device)?;
+            let clip = config.clip.init(device).load(&tensors, "", device)?;
             let head = |name: &str, labels: &[String]| -> Result<Option<Head>, WeightsError> {
                 let (prefix, labels) = (format!("heads.{name}."), labels.to_vec());
                 match labels.is_empty() {
@@ -189,14 +193,15 @@ impl EncoderPair {
                 }
             };
             let (lrs_head, xp_head) = (head("lrs", &config.lrs_labels)?, head("xp", &config.xp_labels)?);
-            let flow = |config: &FlowConfig| config.init(device).loaded(&tensors, POSTERIOR, device);
+            let flow = |config: &FlowConfig| config.init(device).load(&tensors, POSTERIOR_PREFIX, device);
             let posterior = config.posterior.as_ref().map(flow).transpose()?;
             Ok(Self { lrs_head, xp_head, posterior, ..Self::new(clip, &config.clip.lrs_head.widths, device) })
         };
         load().map_err(|source| EncoderError::Weights { model, source })
     }
 
-    /// A pair that is in no file yet; `widths` are those of its heads' branches.
+    /// A pair made from a network in memory, without heads and flow. `widths` are the widths of the branches of the
+    /// projection heads.
     pub fn new(clip: Clip, widths: &[usize], device: &Device) -> Self {
         let shared = widths.first().copied().unwrap_or(0);
         Self {
@@ -215,57 +220,60 @@ impl EncoderPair {
         self.width
     }
 
-    /// Length of its first part, which both surveys share and by which spectra are compared across them: all of it, but for
-    /// split.
+    /// Length of the embedding's shared part, which compares spectra across modalities.
+    ///
+    /// In base and pr it is the whole embedding, in split the first part.
     pub fn shared_width(&self) -> usize {
         self.shared
     }
 
-    /// Whether it can predict one survey from the other.
-    pub fn translates(&self) -> bool {
+    /// Whether the pair can predict one modality from the other.
+    pub fn can_translate(&self) -> bool {
         self.clip.decoders().is_some()
     }
 
-    /// Embeddings of [`lrs_input`]s, `[n][1462]` → `[n][width]`; not normalised.
+    /// Embeddings of LRS spectra from [`lrs_input`], `[n][1462]` → `[n][width]`; not normalised.
     pub async fn embed_lrs(&self, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>, EncoderError> {
-        rows(self.clip.embed_lrs(self.tensor(inputs, MODEL_PIXELS)?)).await
+        read_rows(self.clip.embed_lrs(self.tensor(inputs, MODEL_PIXELS)?)).await
     }
 
-    /// Embeddings of XP fluxes over that at 550 nm ([`xp::normalise`](crate::preprocess::xp::normalise)), `[n][343]` →
-    /// `[n][width]`; not normalised.
+    /// Embeddings of XP flux relative to 550 nm ([`xp::normalise`](crate::preprocess::xp::normalise)).
+    ///
+    /// `[n][343]` → `[n][width]`; not normalised.
     pub async fn embed_xp(&self, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>, EncoderError> {
-        rows(self.clip.embed_xp(self.tensor(inputs, XP_PIXELS)?)).await
+        read_rows(self.clip.embed_xp(self.tensor(inputs, XP_PIXELS)?)).await
     }
 
-    /// What the encoders give before alignment: mean over the LRS tokens, `[n][lrs width]`.
+    /// Output of the LRS encoder before alignment: mean over the tokens, `[n][1462]` → `[n][lrs width]`.
     pub async fn encode_lrs(&self, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>, EncoderError> {
-        rows(self.clip.lrs.embed(self.tensor(inputs, MODEL_PIXELS)?)).await
+        read_rows(self.clip.lrs.embed(self.tensor(inputs, MODEL_PIXELS)?)).await
     }
 
-    /// What the XP encoder gives before alignment: its latent vector, `[n][xp width]`.
+    /// Output of the XP encoder before alignment: the latent vector, `[n][343]` → `[n][xp width]`.
     pub async fn encode_xp(&self, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>, EncoderError> {
-        rows(self.clip.xp.embed(self.tensor(inputs, XP_PIXELS)?)).await
+        read_rows(self.clip.xp.embed(self.tensor(inputs, XP_PIXELS)?)).await
     }
 
-    /// XP flux over that at 550 nm from LRS embeddings, `[n][width]` → `[n][343]`; `None` of base.
+    /// XP flux relative to 550 nm, predicted from LRS embeddings, `[n][width]` → `[n][343]`; `None` for base.
     pub async fn xp_from_lrs(&self, embeddings: &[&[f32]]) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
         match self.clip.xp_from_lrs(self.tensor(embeddings, self.width)?) {
-            Some(flux) => rows(flux).await.map(Some),
+            Some(flux) => read_rows(flux).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// Normalised LRS flux from XP embeddings, `[n][width]` → `[n][1462]`; `None` of base.
+    /// Normalised LRS flux, predicted from XP embeddings, `[n][width]` → `[n][1462]`; `None` for base.
     pub async fn lrs_from_xp(&self, embeddings: &[&[f32]]) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
         match self.clip.lrs_from_xp(self.tensor(embeddings, self.width)?) {
-            Some(flux) => rows(flux).await.map(Some),
+            Some(flux) => read_rows(flux).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// Spectra rebuilt from embeddings that are there already: LRS inputs give the level; `[n][1462]` or `[n][343]`. `None`
-    /// of base.
-    pub async fn rebuilt(
+    /// Spectra reconstructed from existing embeddings, `[n][1462]` or `[n][343]`; `None` for base.
+    ///
+    /// For LRS, `inputs` provide mean and standard deviation of the flux.
+    pub async fn reconstruction(
         &self,
         modality: Modality,
         inputs: &[&[f32]],
@@ -277,29 +285,33 @@ impl EncoderPair {
             Modality::Lrs => lrs_flux(decoders.lrs_standardised(embeddings), self.tensor(inputs, MODEL_PIXELS)?),
             Modality::Xp => decoders.xp(embeddings),
         };
-        rows(flux).await.map(Some)
+        read_rows(flux).await.map(Some)
     }
 
-    /// LRS spectra rebuilt from their own embeddings, `[n][1462]` twice in meaning: inputs → normalised flux; `None` of base.
-    pub async fn rebuild_lrs(&self, inputs: &[&[f32]]) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
+    /// LRS spectra reconstructed from their own embeddings: inputs `[n][1462]` → normalised flux `[n][1462]`; `None`
+    /// for base.
+    pub async fn reconstruct_lrs(&self, inputs: &[&[f32]]) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
         let Some(decoders) = self.clip.decoders() else { return Ok(None) };
         let x = self.tensor(inputs, MODEL_PIXELS)?;
         let standardised = decoders.lrs_standardised(self.clip.embed_lrs(x.clone()));
-        rows(lrs_flux(standardised, x)).await.map(Some)
+        read_rows(lrs_flux(standardised, x)).await.map(Some)
     }
 
-    /// XP spectra rebuilt from their own embeddings, inputs `[n][343]` → flux over that at 550 nm; `None` of base.
-    pub async fn rebuild_xp(&self, inputs: &[&[f32]]) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
+    /// XP spectra reconstructed from their own embeddings: inputs `[n][343]` → flux relative to 550 nm; `None` for
+    /// base.
+    pub async fn reconstruct_xp(&self, inputs: &[&[f32]]) -> Result<Option<Vec<Vec<f32>>>, EncoderError> {
         let Some(decoders) = self.clip.decoders() else { return Ok(None) };
-        rows(decoders.xp(self.clip.embed_xp(self.tensor(inputs, XP_PIXELS)?))).await.map(Some)
+        read_rows(decoders.xp(self.clip.embed_xp(self.tensor(inputs, XP_PIXELS)?))).await.map(Some)
     }
 
-    /// The labels that a survey's head gives, in order; none of a pair without heads.
+    /// Labels predicted by a modality's head, in order; empty for a pair without heads.
     pub fn labels(&self, modality: Modality) -> &[String] {
         self.head(modality).map_or(&[], |head| &head.labels)
     }
 
-    /// Labels from a survey's embeddings, `[n][width]` → `[n][labels]` in physical units; `None` of a pair without heads.
+    /// Labels predicted from a modality's embeddings, `[n][width]` → `[n][labels]` in physical units.
+    ///
+    /// `None` for a pair without heads.
     pub async fn predict(
         &self,
         modality: Modality,
@@ -307,19 +319,20 @@ impl EncoderPair {
     ) -> Result<Option<Vec<Vec<f64>>>, EncoderError> {
         let Some(head) = self.head(modality) else { return Ok(None) };
         if let Some(wrong) = embeddings.iter().find(|row| row.len() != self.width) {
-            return Err(EncoderError::Pixels { found: wrong.len(), expected: self.width });
+            return Err(EncoderError::Width { found: wrong.len(), expected: self.width });
         }
         head.network.predict(embeddings, &self.device).await.map(Some).ok_or(EncoderError::Device)
     }
 
-    /// The labels that [`posterior`](Self::posterior) draws, in order; none of a pair without a flow.
+    /// Labels drawn by [`posterior`](Self::posterior), in order; empty for a pair without a flow.
     pub fn posterior_labels(&self) -> &[String] {
         let n = self.posterior.as_ref().map_or(0, Flow::features);
         self.labels(Modality::Lrs).get(..n).unwrap_or(&[])
     }
 
-    /// `n` draws of the labels given one LRS embedding `[width]`, the same at every call with this seed: `[n][labels]` in
-    /// physical units; `None` of a pair without a flow.
+    /// `n` draws of the labels given one LRS embedding `[width]`: `[n][labels]` in physical units.
+    ///
+    /// The same seed gives the same draws. `None` for a pair without a flow.
     pub async fn posterior(
         &self,
         embedding: &[f32],
@@ -329,7 +342,7 @@ impl EncoderPair {
         let Some(flow) = &self.posterior else { return Ok(None) };
         let x = self.tensor(&[embedding], self.width)?;
         let noise = TensorData::new(standard_normal(seed, n * flow.features()), [n, flow.features()]);
-        rows(flow.inverse(Tensor::from_data(noise, &self.device), x).0).await.map(Some)
+        read_rows(flow.inverse(Tensor::from_data(noise, &self.device), x).0).await.map(Some)
     }
 
     fn head(&self, modality: Modality) -> Option<&Head> {
@@ -341,13 +354,13 @@ impl EncoderPair {
 
     fn tensor(&self, inputs: &[&[f32]], width: usize) -> Result<Tensor<2>, EncoderError> {
         if let Some(wrong) = inputs.iter().find(|row| row.len() != width) {
-            return Err(EncoderError::Pixels { found: wrong.len(), expected: width });
+            return Err(EncoderError::Width { found: wrong.len(), expected: width });
         }
         Ok(Tensor::from_data(TensorData::new(inputs.concat(), [inputs.len(), width]), &self.device))
     }
 }
 
-async fn rows(tensor: Tensor<2>) -> Result<Vec<Vec<f32>>, EncoderError> {
+async fn read_rows(tensor: Tensor<2>) -> Result<Vec<Vec<f32>>, EncoderError> {
     let width = tensor.dims()[1].max(1);
     let data = tensor.into_data_async().await.map_err(|_| EncoderError::Device)?;
     let values = data.try_to_vec::<f32>().map_err(|_| EncoderError::Device)?;

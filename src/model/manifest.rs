@@ -1,120 +1,124 @@
-//! `models/manifest.json`: every shipped model, what it is made from and what it is worth.
+//! `models/manifest.json`: every shipped model with its origin and its accuracy.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::calibration::ErrorModel;
-use crate::result::teach::Metrics;
-use crate::result::{Calibration, Label, Measure, ModelCard};
+use crate::result::finetune::Metrics;
+use crate::result::{Calibration, Label, LabelAccuracy, ModelCard};
 use crate::spectrum::Survey;
 
-/// The version of the manifest's layout that this program reads.
+/// Layout version of the manifest that this program reads.
 pub const FORMAT: u32 = 1;
 
-/// Why a manifest cannot be used.
+/// Error of a manifest.
 #[derive(Debug, Error)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the error text of each variant explains it")]
 pub enum ManifestError {
     #[error(
-        "the model manifest is not what this version expects ({0}); reload the page, or reinstall the models beside the program"
+        "the model manifest is invalid for this version ({0}); reload the page, or reinstall the program's models folder"
     )]
     Json(#[from] serde_json::Error),
-    #[error("the model manifest has layout {0}, this version reads {FORMAT}; update Specola")]
+    #[error("the model manifest has layout version {0}; this program reads version {FORMAT}. Update Specola")]
     Format(u32),
-    #[error("the manifest's default model `{0}` is not in it, or gives no labels")]
+    #[error(
+        "the manifest's default model `{0}` is missing from the manifest or does not predict labels; reinstall the models"
+    )]
     Default(String),
 }
 
 /// The list of shipped models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Layout of this file.
+    /// Layout version of this file.
     pub format: u32,
-    /// Name of the model that answers unless another is asked for.
+    /// Name of the default model for predictions.
     pub default: String,
     /// All models.
     pub models: Vec<ModelEntry>,
 }
 
-/// What a shipped model is for.
+/// Purpose of a shipped model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// Gives labels of spectra.
+    /// Predicts labels from spectra.
     #[default]
     Predictor,
-    /// Gives spectra of labels.
+    /// Computes spectra from labels.
     Emulator,
-    /// Brings spectra of two surveys into one space, and predicts each from the other.
+    /// Embeds spectra of two surveys in one space, and predicts each survey from the other.
     EncoderPair,
-    /// Embeddings of a reference set, made with an encoder pair.
+    /// Embeddings of a reference set, computed with an encoder pair.
     Index,
 }
 
-/// A measured figure that is no label's accuracy.
+/// A measured number other than the accuracy of a label.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Figure {
-    /// What was measured: "recall@1, LRS → XP".
-    pub what: String,
-    /// Of which variant or region; empty where there is one.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub of: String,
-    /// On what.
-    pub on: String,
+pub struct Measurement {
+    /// The measured quantity: "recall@1, LRS → XP".
+    #[serde(rename = "what")]
+    pub quantity: String,
+    /// The variant or region; empty if there is only one.
+    #[serde(rename = "of", default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+    /// The data set.
+    #[serde(rename = "on")]
+    pub data_set: String,
     /// Number of spectra, pairs or nodes.
     pub n: usize,
-    /// The figure.
+    /// The value.
     pub value: f64,
 }
 
-/// One shipped model. The default has nothing in it.
+/// One shipped model. Its `Default` is empty.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelEntry {
-    /// `lrs-mlp`.
+    /// Name, for example `lrs-mlp`.
     pub name: String,
-    /// What it is for; only predictors answer for a dropped spectrum.
+    /// Purpose; only predictors process an opened spectrum.
     #[serde(default, skip_serializing_if = "is_predictor")]
     pub kind: Kind,
-    /// Goes up whenever the weights change.
+    /// Version, which increases when the weights change.
     pub version: u32,
-    /// `lrs`: low-resolution optical spectra.
+    /// Type of input: `lrs` for low-resolution optical spectra.
     pub modality: String,
-    /// What it predicts.
+    /// Predicted labels.
     pub labels: Vec<Label>,
-    /// Name of the preprocessing it was trained behind.
+    /// Name of the preprocessing in training and prediction.
     pub recipe: String,
-    /// The spectra and labels it has seen, in a sentence.
+    /// Spectra and labels of the training set, in one sentence.
     pub trained_on: String,
-    /// The command that made it.
+    /// Command that produced the model.
     pub command: String,
-    /// Seed of its training.
+    /// Random seed of the training.
     pub seed: u64,
     /// Licence of the weights.
     pub license: String,
-    /// Bytes of the assembled safetensors file.
+    /// Size of the assembled safetensors file, bytes.
     pub bytes: u64,
     /// SHA-256 of the assembled file, lower-case hexadecimal.
     pub sha256: String,
-    /// Pieces of the file, in order.
+    /// Chunks of the file, in order.
     pub chunks: Vec<Chunk>,
-    /// Accuracy as measured when it was made.
+    /// Accuracy, measured after training.
     pub accuracy: Vec<Accuracy>,
-    /// Accuracy on each survey's spectra as `specola evaluate` measured it.
+    /// Accuracy on each survey's spectra, measured by `specola evaluate`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub surveys: Vec<Accuracy>,
-    /// Whether those errors are right, on stars that it has not learned from, as `specola evaluate` measured it.
+    /// Calibration of the errors on stars outside the training set, measured by `specola evaluate`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calibration: Vec<Calibration>,
-    /// Errors of its predictions.
+    /// Error model of each label.
     pub errors: Vec<ErrorModel>,
-    /// Spectra further than this from the training subspace are flagged (continuum units).
+    /// Largest distance from the training subspace, in continuum units; spectra beyond it are flagged.
     pub max_distance: f64,
-    /// Labels outside of these are flagged as at the grid's edge: lowest and highest that was trained.
+    /// Lowest and highest training value of each label; predictions outside are flagged as at the grid's edge.
     pub label_range: Vec<(Label, f64, f64)>,
-    /// What else was measured.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub figures: Vec<Figure>,
-    /// The networks' sizes, JSON, where the weights alone do not tell them.
+    /// Other measurements.
+    #[serde(rename = "figures", default, skip_serializing_if = "Vec::is_empty")]
+    pub measurements: Vec<Measurement>,
+    /// Sizes of the networks as JSON, if the weights alone do not determine them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub networks: String,
 }
@@ -123,28 +127,28 @@ fn is_predictor(kind: &Kind) -> bool {
     *kind == Kind::Predictor
 }
 
-/// A piece of a weights file, at most 4 MiB, named by its own hash.
+/// A chunk of a weights file: at most 4 MiB, named by its own hash.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Chunk {
     /// Path below `models/`.
     pub file: String,
-    /// Size.
+    /// Size, bytes.
     pub bytes: u64,
     /// SHA-256, lower-case hexadecimal.
     pub sha256: String,
 }
 
-/// One measured figure.
+/// Measured accuracy of one label.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// Label measured.
+    /// The label.
     pub label: Label,
-    /// On what: "MILES, 5-fold by star and cluster".
+    /// The data set: "MILES, 5-fold by star and cluster".
     pub on: String,
-    /// The survey whose spectra it holds for ([`Survey::measured_as`]).
+    /// Survey to whose spectra the figures apply ([`Survey::accuracy_survey`]).
     #[serde(default = "lamost")]
     pub survey: Survey,
-    /// Whether the stars were simulated.
+    /// Whether the spectra are simulated.
     #[serde(default)]
     pub simulated: bool,
     /// Number of stars.
@@ -153,28 +157,28 @@ pub struct Accuracy {
     pub bias: f64,
     /// Standard deviation after 3 σ clipping.
     pub sigma: f64,
-    /// Bootstrap standard error of it, whole groups drawn anew.
+    /// Bootstrap standard error of `sigma`, from resampling whole groups.
     pub sigma_se: Option<f64>,
-    /// Coefficient of determination, all stars.
+    /// Coefficient of determination of all stars.
     pub r2: f64,
 }
 
-/// Before other surveys were measured, all was on spectra like LAMOST's.
+/// Default survey: manifests from before the measurements of other surveys contain only spectra similar to LAMOST's.
 fn lamost() -> Survey {
     Survey::LamostLrs
 }
 
 impl Accuracy {
-    /// From figures of merit, without a standard error.
+    /// Accuracy from figures of merit, without a standard error.
     pub fn of(label: Label, on: &str, survey: Survey, simulated: bool, metrics: &Metrics) -> Self {
         let Metrics { n, bias, sigma, r2, .. } = *metrics;
         Self { label, on: on.into(), survey, simulated, n, bias, sigma, sigma_se: None, r2 }
     }
 
-    /// What the page shows of it.
-    fn measure(&self) -> Measure {
+    /// The figures for the page.
+    fn label_accuracy(&self) -> LabelAccuracy {
         let n = u32::try_from(self.n).unwrap_or(u32::MAX);
-        Measure {
+        LabelAccuracy {
             label: self.label,
             on: self.on.clone(),
             survey: self.survey,
@@ -189,7 +193,7 @@ impl Accuracy {
 impl Manifest {
     /// Reads a manifest.
     pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
-        let manifest: Manifest = serde_json::from_slice(json)?;
+        let manifest: Self = serde_json::from_slice(json)?;
         if manifest.format != FORMAT {
             return Err(ManifestError::Format(manifest.format));
         }
@@ -199,36 +203,36 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The model of a name.
+    /// The model with this name.
     pub fn get(&self, name: &str) -> Option<&ModelEntry> {
         self.models.iter().find(|m| m.name == name)
     }
 
-    /// The models that give labels.
+    /// The models that predict labels.
     pub fn predictors(&self) -> impl Iterator<Item = &ModelEntry> {
         self.models.iter().filter(|m| is_predictor(&m.kind))
     }
 
-    /// The model that answers unless another is asked for.
+    /// The default model for predictions.
     pub fn default_model(&self) -> Option<&ModelEntry> {
         self.get(&self.default)
     }
 }
 
 impl ModelEntry {
-    /// `lrs-mlp 1`, as it stands beside every result.
+    /// Name and version, shown with every result: `lrs-mlp 1`.
     pub fn title(&self) -> String {
         format!("{} {}", self.name, self.version)
     }
 
-    /// What the page says about it.
+    /// The model card on the page.
     pub fn card(&self) -> ModelCard {
         ModelCard {
             name: self.name.clone(),
             version: self.version,
             sha256: self.sha256.clone(),
             trained_on: self.trained_on.clone(),
-            accuracy: self.accuracy.iter().chain(&self.surveys).map(Accuracy::measure).collect(),
+            accuracy: self.accuracy.iter().chain(&self.surveys).map(Accuracy::label_accuracy).collect(),
             calibration: self.calibration.clone(),
             label_range: self.label_range.clone(),
             recipe: self.recipe.clone(),

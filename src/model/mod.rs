@@ -1,4 +1,4 @@
-//! What is shipped, and how bytes become networks.
+//! The models of Specola: manifest, download, weights, and the networks built from them.
 
 pub mod calibration;
 pub mod emulator;
@@ -7,7 +7,6 @@ pub mod import;
 pub mod manifest;
 #[cfg(feature = "train")]
 pub mod publish;
-pub mod published;
+pub mod specclip;
 pub mod regressor;
 pub mod store;
-pub mod weights;

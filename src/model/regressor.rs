@@ -1,25 +1,25 @@
-//! A network between physical units: what goes in and out of it standardised.
+//! A regression network with physical units: standardises its input and scales its output.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::weights::{Tensors, WeightsError};
+use crate::nn::weights::{Tensors, WeightsError};
 use crate::nn::{Mlp, MlpConfig};
 
-/// An [`Mlp`] that takes normalised flux and gives labels in their units: (mlp((x − mean) / scale)) · σ + µ.
+/// An [`Mlp`] from normalised flux to labels in their units: (mlp((x − mean) / scale)) · σ + µ.
 #[derive(Debug, Clone)]
 pub struct Regressor {
-    /// The network between.
+    /// The network.
     pub mlp: Mlp,
-    /// Its widths, input first.
+    /// Widths of its layers, input first.
     pub widths: Vec<usize>,
-    /// Subtracted from the input, one value a pixel.
+    /// Mean that is subtracted from the input, one value per pixel.
     pub input_mean: Vec<f32>,
-    /// The centred input is divided by this one number.
+    /// Scale that divides the centred input, one number for all pixels.
     pub input_scale: f32,
-    /// Added to the scaled output, one value a label.
+    /// Offset of the scaled output, one value per label.
     pub output_mean: Vec<f32>,
-    /// The output is multiplied by this, one value a label.
+    /// Scale of the output, one value per label.
     pub output_scale: Vec<f32>,
 }
 
@@ -48,7 +48,7 @@ impl Regressor {
         })
     }
 
-    /// Adds everything to `tensors` under `{prefix}`.
+    /// Adds all arrays to `tensors` under `{prefix}`.
     pub fn store(&self, tensors: &mut Tensors, prefix: &str) -> Result<(), WeightsError> {
         self.mlp.clone().valid().store(tensors, prefix)?;
         tensors.insert(&format!("{prefix}input_mean"), &[self.input_mean.len()], self.input_mean.clone());
@@ -63,30 +63,30 @@ impl Regressor {
         self.output_mean.len()
     }
 
-    /// The standardised input of one spectrum, appended to a batch. A missing pixel (NaN) counts as an average one.
+    /// Appends the standardised input of one spectrum to a batch. A missing pixel (NaN) takes the mean value.
     pub fn standardise_into(&self, norm: &[f32], batch: &mut Vec<f32>) {
-        let standard = |(x, mean): (&f32, &f32)| if x.is_nan() { 0.0 } else { (x - mean) / self.input_scale };
-        batch.extend(norm.iter().zip(&self.input_mean).map(standard));
+        let standardise = |(x, mean): (&f32, &f32)| if x.is_nan() { 0.0 } else { (x - mean) / self.input_scale };
+        batch.extend(norm.iter().zip(&self.input_mean).map(standardise));
     }
 
     /// Labels of a batch of normalised spectra, each `[1462]`.
     ///
-    /// `None` when the device gives nothing back.
+    /// `None` if the device returns no result.
     pub async fn predict(&self, inputs: &[&[f32]], device: &Device) -> Option<Vec<Vec<f64>>> {
         let outputs = self.run(self.standardised(inputs), device).await?;
         Some(self.all_in_units(&outputs))
     }
 
-    /// The standardised inputs of a batch, one after the other.
+    /// Standardised inputs of a batch, in one vector.
     pub fn standardised(&self, inputs: &[&[f32]]) -> Vec<f32> {
         let mut batch = Vec::with_capacity(inputs.len() * self.input_mean.len());
         inputs.iter().for_each(|x| self.standardise_into(x, &mut batch));
         batch
     }
 
-    /// The network alone: standardised inputs to standardised outputs.
+    /// Output of the network alone: standardised inputs → standardised outputs.
     ///
-    /// `None` when the device gives nothing back, or the inputs are no whole number of spectra.
+    /// `None` if the device returns no result, or if the length of `inputs` is not a multiple of the pixel count.
     pub async fn run(&self, inputs: Vec<f32>, device: &Device) -> Option<Vec<f32>> {
         let pixels = self.input_mean.len();
         if inputs.is_empty() || !inputs.len().is_multiple_of(pixels) {
@@ -97,29 +97,31 @@ impl Regressor {
         self.mlp.forward(x).into_data_async().await.ok()?.try_to_vec().ok()
     }
 
-    /// How a label changes with the flux of each pixel, in the label's unit for a change by the whole continuum; NaN where the
-    /// pixel is missing.
+    /// Derivative of a label with respect to the flux of each pixel, in the label's unit per unit of continuum.
     ///
-    /// `None` when the device gives nothing back, or there is no such output.
-    pub async fn slopes(&self, norm: &[f32], output: usize, device: &Device) -> Option<Vec<f32>> {
+    /// A missing pixel gives NaN. `None` if the device returns no result, or if the output does not exist.
+    pub async fn gradients(&self, norm: &[f32], output: usize, device: &Device) -> Option<Vec<f32>> {
         let scale = self.output_scale.get(output)?;
         let x = Tensor::<2>::from_data(TensorData::new(self.standardised(&[norm]), [1, norm.len()]), device);
-        let slopes = self.mlp.slopes(x, output).into_data_async().await.ok()?.try_to_vec().ok()?;
-        Some(self.slopes_in_units(norm, slopes, *scale))
+        let gradients = self.mlp.gradients(x, output).into_data_async().await.ok()?.try_to_vec().ok()?;
+        Some(self.gradients_in_units(norm, gradients, *scale))
     }
 
-    /// Derivatives of a standardised output by standardised inputs, in the unit of which the output's is `scale`.
-    pub fn slopes_in_units(&self, norm: &[f32], slopes: Vec<f32>, scale: f32) -> Vec<f32> {
-        let of = |(slope, x): (f32, &f32)| if x.is_nan() { f32::NAN } else { slope * scale / self.input_scale };
-        slopes.into_iter().zip(norm).map(of).collect()
+    /// Converts derivatives between standardised quantities to the label's unit per unit of continuum.
+    ///
+    /// `scale` is the output scale of the label.
+    pub fn gradients_in_units(&self, norm: &[f32], gradients: Vec<f32>, scale: f32) -> Vec<f32> {
+        let convert =
+            |(gradient, x): (f32, &f32)| if x.is_nan() { f32::NAN } else { gradient * scale / self.input_scale };
+        gradients.into_iter().zip(norm).map(convert).collect()
     }
 
-    /// Standardised outputs of a batch in the labels' units, row by row.
+    /// Converts the standardised outputs of a batch to the labels' units, row by row.
     pub fn all_in_units(&self, outputs: &[f32]) -> Vec<Vec<f64>> {
         outputs.chunks(self.n_outputs()).map(|row| self.in_units(row)).collect()
     }
 
-    /// Standardised outputs in the labels' units.
+    /// Converts standardised outputs to the labels' units.
     pub fn in_units(&self, row: &[f32]) -> Vec<f64> {
         row.iter()
             .zip(self.output_mean.iter().zip(&self.output_scale))

@@ -1,60 +1,61 @@
-//! Where the shipped weights come from: a folder natively, the page's own site in a browser.
+//! Source of the shipped weights: a folder in the native program, the page's own site in a browser.
 //!
-//! Weights travel as chunks of at most 4 MiB (`manifest.rs`). Each is checked by size and sha256 before it is used, asked
-//! for again a few times when it is missing or damaged, and then kept where the source can keep it: a download that broke
-//! off goes on where it was, and a second visit fetches nothing. The assembled file is checked again as a whole.
+//! Weights come as chunks of at most 4 MiB (`manifest.rs`). The store checks size and SHA-256 of each chunk before its
+//! use. It requests a missing or damaged chunk again, up to the limit of attempts. It then caches the chunk if the
+//! source can. An interrupted download therefore resumes, and a second visit downloads nothing. The store also checks
+//! the assembled file.
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::manifest::{Chunk, Manifest, ManifestError, ModelEntry};
 
-/// Name of the list of what is shipped, below the root of every source.
+/// Name of the manifest, below the root of every source.
 pub const MANIFEST: &str = "manifest.json";
 
-/// Largest manifest that is read, bytes.
+/// Largest accepted size of the manifest, bytes.
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
-/// How often a file is asked for before it is given up.
-const TRIES: u32 = 3;
+/// Number of requests for a file before the store reports an error.
+const MAX_ATTEMPTS: u32 = 3;
 
-/// Why shipped weights cannot be had.
+/// Error of the access to shipped weights.
 #[derive(Debug, Error)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the error text of each variant explains it")]
 pub enum StoreError {
-    #[error("cannot get {what} from {place}: {why}; {cure}")]
-    Get { what: String, place: String, why: String, cure: &'static str },
-    #[error("{what} from {place} is damaged: sha256 {found}, the manifest says {expected}; {cure}")]
-    Damaged { what: String, place: String, found: String, expected: String, cure: &'static str },
-    #[error("the list of models at {place} cannot be used: {why}")]
-    Manifest { place: String, why: ManifestError },
+    #[error("cannot get {item} from {address}: {reason}; {advice}")]
+    Get { item: String, address: String, reason: String, advice: &'static str },
+    #[error("{item} from {address} is damaged: sha256 {found}, the manifest says {expected}; {advice}")]
+    Damaged { item: String, address: String, found: String, expected: String, advice: &'static str },
+    #[error("the list of models at {address} cannot be used: {reason}")]
+    Manifest { address: String, reason: ManifestError },
 }
 
-/// A place that files can be had from by their path below it.
-#[allow(async_fn_in_trait)] // One thread drives it: native code blocks on it, a browser has only one.
+/// A source of files, addressed by their path below its root.
+#[allow(async_fn_in_trait, reason = "one thread drives it: native code blocks, and a browser has one thread")]
 pub trait Source {
-    /// What a user can do when a file is missing or damaged there.
-    const CURE: &'static str;
+    /// Advice for the user if a file is missing or damaged.
+    const ADVICE: &'static str;
 
-    /// Full address of a file, for messages.
-    fn place(&self, path: &str) -> String;
+    /// Full address of a file, for error messages.
+    fn address(&self, path: &str) -> String;
 
-    /// The bytes of a file, an error when there are more than `limit`. `on_bytes` hears how many have come so far.
+    /// The bytes of a file; an error if it has more than `limit` bytes. `on_bytes` receives the number of bytes so far.
     async fn get(&self, path: &str, limit: u64, on_bytes: &mut dyn FnMut(u64)) -> Result<Vec<u8>, String>;
 
-    /// The bytes of a file that was kept; nobody has checked them since.
-    async fn kept(&self, _path: &str) -> Option<Vec<u8>> {
+    /// The bytes of a file from the cache, unchecked.
+    async fn cached(&self, _path: &str) -> Option<Vec<u8>> {
         None
     }
 
-    /// Keeps a file for later, if it can: a full disk is no error.
-    async fn keep(&self, _path: &str, _bytes: &[u8]) {}
+    /// Caches a file if the source can; a full disk is not an error.
+    async fn store_in_cache(&self, _path: &str, _bytes: &[u8]) {}
 
-    /// Waits before a file is asked for again; `tries` counts how often it was.
+    /// Waits before the next request for a file; `attempts` is the number of requests so far.
     async fn pause(&self, _tries: u32) {}
 }
 
-/// The models that are shipped at a source.
+/// The shipped models of a source.
 #[derive(Debug, Clone)]
 pub struct Store<S> {
     source: S,
@@ -66,103 +67,105 @@ impl<S: Source> Store<S> {
         Self { source }
     }
 
-    /// Where it takes its files from.
+    /// The source of its files.
     pub fn source(&self) -> &S {
         &self.source
     }
 
-    /// What is shipped.
+    /// The manifest of the shipped models.
     pub async fn manifest(&self) -> Result<Manifest, StoreError> {
-        let mut tries = 0;
+        let mut attempts = 0;
         let json = loop {
             match self.source.get(MANIFEST, MAX_MANIFEST_BYTES, &mut |_| {}).await {
                 Ok(json) => {
-                    self.source.keep(MANIFEST, &json).await;
+                    self.source.store_in_cache(MANIFEST, &json).await;
                     break json;
                 }
-                Err(_) if tries + 1 < TRIES => {
-                    tries += 1;
-                    self.source.pause(tries).await;
+                Err(_) if attempts + 1 < MAX_ATTEMPTS => {
+                    attempts += 1;
+                    self.source.pause(attempts).await;
                 }
-                // Offline: the list of the last visit, whose chunks are kept too.
-                Err(why) => match self.source.kept(MANIFEST).await {
+                // Offline: use the manifest of the last visit, whose chunks are also in the cache.
+                Err(reason) => match self.source.cached(MANIFEST).await {
                     Some(json) => break json,
-                    None => return Err(self.cannot_get("the list of models", MANIFEST, why)),
+                    None => return Err(self.cannot_get("the list of models", MANIFEST, reason)),
                 },
             }
         };
-        Manifest::parse(&json).map_err(|why| StoreError::Manifest { place: self.source.place(MANIFEST), why })
+        Manifest::parse(&json).map_err(|reason| StoreError::Manifest { address: self.source.address(MANIFEST), reason })
     }
 
-    /// The weights of a model: the safetensors file that its chunks make up. `progress` hears bytes so far and in all.
+    /// The weights of a model: a safetensors file, assembled from its chunks.
+    ///
+    /// `progress` receives the bytes so far and in total.
     pub async fn weights(&self, entry: &ModelEntry, mut progress: impl FnMut(u64, u64)) -> Result<Vec<u8>, StoreError> {
         let total = entry.chunks.iter().map(|c| c.bytes).sum();
         let mut weights = Vec::new();
         for (i, chunk) in entry.chunks.iter().enumerate() {
-            let what = format!("part {} of {} of the model {}", i + 1, entry.chunks.len(), entry.name);
+            let item = format!("part {} of {} of the model {}", i + 1, entry.chunks.len(), entry.name);
             let before = weights.len() as u64;
             let mut on_bytes = |n| progress(before + n, total);
-            weights.extend(self.chunk(&what, chunk, &mut on_bytes).await?);
+            weights.extend(self.chunk(&item, chunk, &mut on_bytes).await?);
         }
         self.check(&format!("the model {}", entry.name), MANIFEST, &weights, &entry.sha256)?;
         Ok(weights)
     }
 
-    /// One chunk: the kept one if it is whole, else fetched, checked and kept.
-    async fn chunk(&self, what: &str, chunk: &Chunk, on_bytes: &mut dyn FnMut(u64)) -> Result<Vec<u8>, StoreError> {
-        if let Some(bytes) = self.source.kept(&chunk.file).await
+    /// One chunk, from the cache if it is intact; otherwise downloaded, checked and cached.
+    async fn chunk(&self, item: &str, chunk: &Chunk, on_bytes: &mut dyn FnMut(u64)) -> Result<Vec<u8>, StoreError> {
+        if let Some(bytes) = self.source.cached(&chunk.file).await
             && sha256_hex(&bytes) == chunk.sha256
         {
             on_bytes(chunk.bytes);
             return Ok(bytes);
         }
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
-            match self.fetch(what, chunk, on_bytes).await {
+            match self.fetch(item, chunk, on_bytes).await {
                 Ok(bytes) => {
-                    self.source.keep(&chunk.file, &bytes).await;
+                    self.source.store_in_cache(&chunk.file, &bytes).await;
                     return Ok(bytes);
                 }
-                Err(_) if tries + 1 < TRIES => {
-                    tries += 1;
-                    self.source.pause(tries).await;
+                Err(_) if attempts + 1 < MAX_ATTEMPTS => {
+                    attempts += 1;
+                    self.source.pause(attempts).await;
                 }
-                Err(why) => return Err(why),
+                Err(reason) => return Err(reason),
             }
         }
     }
 
-    /// One chunk, fetched once, checked.
-    async fn fetch(&self, what: &str, chunk: &Chunk, on_bytes: &mut dyn FnMut(u64)) -> Result<Vec<u8>, StoreError> {
+    /// Downloads and checks one chunk, in a single attempt.
+    async fn fetch(&self, item: &str, chunk: &Chunk, on_bytes: &mut dyn FnMut(u64)) -> Result<Vec<u8>, StoreError> {
         let bytes = self
             .source
             .get(&chunk.file, chunk.bytes, on_bytes)
             .await
-            .map_err(|why| self.cannot_get(what, &chunk.file, why))?;
-        self.check(what, &chunk.file, &bytes, &chunk.sha256)?;
+            .map_err(|reason| self.cannot_get(item, &chunk.file, reason))?;
+        self.check(item, &chunk.file, &bytes, &chunk.sha256)?;
         Ok(bytes)
     }
 
-    fn check(&self, what: &str, path: &str, bytes: &[u8], expected: &str) -> Result<(), StoreError> {
+    fn check(&self, item: &str, path: &str, bytes: &[u8], expected: &str) -> Result<(), StoreError> {
         let found = sha256_hex(bytes);
         if found == expected {
             return Ok(());
         }
         Err(StoreError::Damaged {
-            what: what.into(),
-            place: self.source.place(path),
+            item: item.into(),
+            address: self.source.address(path),
             found,
             expected: expected.into(),
-            cure: S::CURE,
+            advice: S::ADVICE,
         })
     }
 
-    fn cannot_get(&self, what: &str, path: &str, why: String) -> StoreError {
-        StoreError::Get { what: what.into(), place: self.source.place(path), why, cure: S::CURE }
+    fn cannot_get(&self, item: &str, path: &str, reason: String) -> StoreError {
+        StoreError::Get { item: item.into(), address: self.source.address(path), reason, advice: S::ADVICE }
     }
 }
 
-/// Lower-case hexadecimal sha256 of some bytes, as the manifest has it.
+/// Lower-case hexadecimal SHA-256 of bytes, as in the manifest.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
@@ -181,13 +184,15 @@ mod folder {
     pub struct Folder(PathBuf);
 
     impl Folder {
-        /// The folder at a path, whatever is there.
+        /// A folder, which need not exist.
         pub fn new(path: impl Into<PathBuf>) -> Self {
             Self(path.into())
         }
 
-        /// The `models` folder of this installation: beside the program or above it (a build in the project's
-        /// `target`), else in the working directory. The last one is named when there is none.
+        /// The `models` folder of this installation.
+        ///
+        /// Searches beside the program and in every folder above it (a build in the project's `target`). Without
+        /// success, it returns `models` in the working directory.
         pub fn find() -> Self {
             let program = std::env::current_exe().and_then(|p| p.canonicalize()).unwrap_or_default();
             program
@@ -198,16 +203,16 @@ mod folder {
                 .map_or_else(|| Self::new("models"), Self)
         }
 
-        /// Where it is.
+        /// Path of the folder.
         pub fn path(&self) -> &Path {
             &self.0
         }
     }
 
     impl Source for Folder {
-        const CURE: &'static str = "name the folder of the shipped models with --models or SPECOLA_MODELS";
+        const ADVICE: &'static str = "name the folder of the shipped models with --models or SPECOLA_MODELS";
 
-        fn place(&self, path: &str) -> String {
+        fn address(&self, path: &str) -> String {
             self.0.join(path).display().to_string()
         }
 
@@ -215,7 +220,7 @@ mod folder {
             let path = self.0.join(path);
             let len = std::fs::metadata(&path).map_err(|e| e.to_string())?.len();
             if len > limit {
-                return Err(format!("it has {len} bytes, {limit} at most are expected"));
+                return Err(format!("the file has {len} bytes; at most {limit} are allowed"));
             }
             let bytes = std::fs::read(&path).map_err(|e| e.to_string())?;
             on_bytes(bytes.len() as u64);
@@ -238,51 +243,53 @@ mod site {
 
     use super::Source;
 
-    /// A folder of a web site, seen from a worker.
+    /// A folder of a web site, as a worker accesses it.
     #[derive(Debug, Clone)]
     pub struct Site {
         scope: DedicatedWorkerGlobalScope,
         base: String,
-        /// Name of the browser's cache that keeps its files.
+        /// Name of the browser cache for its files.
         cache: &'static str,
     }
 
     impl Site {
-        /// The folder `folder` (with its final slash) beside `www/engine-worker.js`, which leaves its own address in the
-        /// worker's `scriptUrl`: the worker's location is that of the blob it was started from.
-        /// Its files are kept in the browser's cache named `cache`.
+        /// The folder `folder` (with its final slash) beside `www/engine-worker.js`, with the browser cache named
+        /// `cache`.
+        ///
+        /// The script stores its own address in the worker's `scriptUrl`, since the worker's location is the address of
+        /// the blob that started it.
         pub fn beside(scope: DedicatedWorkerGlobalScope, folder: &str, cache: &'static str) -> Result<Self, String> {
             let script = js_sys::Reflect::get(&scope, &"scriptUrl".into()).ok().and_then(|url| url.as_string());
             let url = web_sys::Url::new_with_base(folder, &script.unwrap_or_default()).map_err(text)?;
             Ok(Self { scope, base: url.href(), cache })
         }
 
-        /// The browser's cache, where it has one: not in a private window of some, and only on a secure origin.
+        /// The browser cache, if there is one. Some private windows have none, and it needs a secure origin.
         async fn cache(&self) -> Option<Cache> {
-            let opening = self.scope.caches().ok()?.open(self.cache);
-            JsFuture::from(opening).await.ok()?.dyn_into().ok()
+            let request = self.scope.caches().ok()?.open(self.cache);
+            JsFuture::from(request).await.ok()?.dyn_into().ok()
         }
     }
 
     impl Source for Site {
-        const CURE: &'static str = "check the connection and reload the page";
+        const ADVICE: &'static str = "check the connection and reload the page";
 
-        fn place(&self, path: &str) -> String {
+        fn address(&self, path: &str) -> String {
             format!("{}{path}", self.base)
         }
 
         async fn get(&self, path: &str, limit: u64, on_bytes: &mut dyn FnMut(u64)) -> Result<Vec<u8>, String> {
-            // Past the browser's own store of answers: what arrived damaged would come from there for ever, and what
-            // arrived well would be on the disk twice.
-            let how = RequestInit::new();
-            how.set_cache(RequestCache::NoStore);
-            let asked = self.scope.fetch_with_str_and_init(&self.place(path), &how);
-            let answer = JsFuture::from(asked).await.map_err(text)?;
-            let answer: Response = answer.dyn_into().map_err(text)?;
-            if !answer.ok() {
-                return Err(format!("the server answers {} {}", answer.status(), answer.status_text()));
+            // Bypasses the browser's HTTP cache: a damaged answer would come from there for ever, and an intact one
+            // would be on the disk twice.
+            let init = RequestInit::new();
+            init.set_cache(RequestCache::NoStore);
+            let request = self.scope.fetch_with_str_and_init(&self.address(path), &init);
+            let response = JsFuture::from(request).await.map_err(text)?;
+            let response: Response = response.dyn_into().map_err(text)?;
+            if !response.ok() {
+                return Err(format!("the server returned {} {}", response.status(), response.status_text()));
             }
-            let Some(body) = answer.body() else { return Err("the server's answer is empty".into()) };
+            let Some(body) = response.body() else { return Err("the server returned an empty response".into()) };
             let reader: ReadableStreamDefaultReader = body.get_reader().dyn_into().map_err(|e| text(e.into()))?;
             let mut bytes = Vec::new();
             loop {
@@ -291,32 +298,32 @@ mod site {
                 let Ok(value) = value.dyn_into::<Uint8Array>() else { return Ok(bytes) };
                 bytes.extend_from_slice(&value.to_vec());
                 if bytes.len() as u64 > limit {
-                    return Err(format!("the server sends more than the {limit} bytes that are expected"));
+                    return Err(format!("the server sent more than the expected {limit} bytes"));
                 }
                 on_bytes(bytes.len() as u64);
             }
         }
 
-        async fn kept(&self, path: &str) -> Option<Vec<u8>> {
-            let found = self.cache().await?.match_with_str(&self.place(path));
-            let answer: Response = JsFuture::from(found).await.ok()?.dyn_into().ok()?;
-            let buffer = JsFuture::from(answer.array_buffer().ok()?).await.ok()?;
+        async fn cached(&self, path: &str) -> Option<Vec<u8>> {
+            let request = self.cache().await?.match_with_str(&self.address(path));
+            let response: Response = JsFuture::from(request).await.ok()?.dyn_into().ok()?;
+            let buffer = JsFuture::from(response.array_buffer().ok()?).await.ok()?;
             Some(Uint8Array::new(&buffer).to_vec())
         }
 
-        async fn keep(&self, path: &str, bytes: &[u8]) {
+        async fn store_in_cache(&self, path: &str, bytes: &[u8]) {
             let Some(cache) = self.cache().await else { return };
-            let Ok(answer) = Response::new_with_opt_js_u8_array(Some(&Uint8Array::from(bytes))) else { return };
-            // Fails where the disk is full: then it is fetched again next time.
-            let _ = JsFuture::from(cache.put_with_str(&self.place(path), &answer)).await;
+            let Ok(response) = Response::new_with_opt_js_u8_array(Some(&Uint8Array::from(bytes))) else { return };
+            // This fails on a full disk; the next visit then downloads the file again.
+            let _ = JsFuture::from(cache.put_with_str(&self.address(path), &response)).await;
         }
 
-        async fn pause(&self, tries: u32) {
-            let wait_ms = (300 * tries * tries) as i32;
+        async fn pause(&self, attempts: u32) {
+            let wait_ms = (300 * attempts * attempts) as i32;
             let promise = Promise::new(&mut |resolve, _| {
-                // A browser that sets no timer gets no pause.
-                let set = self.scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, wait_ms);
-                if set.is_err() {
+                // A browser that cannot set a timer does not wait.
+                let timer = self.scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, wait_ms);
+                if timer.is_err() {
                     let _ = resolve.call0(&JsValue::NULL);
                 }
             });

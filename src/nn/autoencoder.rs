@@ -1,4 +1,4 @@
-//! The ordinary auto-encoders of both surveys (MODEL_SPEC §2.2).
+//! The ordinary auto-encoders of both surveys (docs/model-spec.md §2.2).
 
 use burn::config::Config;
 use burn::module::Module;
@@ -6,12 +6,12 @@ use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Device, Tensor};
 
 use super::gelu::gelu;
-use super::keyed::{Keyed, Transfer};
 use super::linear;
+use super::state_dict::{StateDict, Transfer};
 use super::tokens::standardise;
-use crate::model::weights::WeightsError;
+use crate::nn::weights::WeightsError;
 
-/// What goes before the standardised flux.
+/// Statistics that precede the standardised flux in the network's input.
 #[derive(Config, Debug, PartialEq)]
 pub enum StatisticsConfig {
     /// XP: mean and standard deviation.
@@ -23,22 +23,22 @@ pub enum StatisticsConfig {
 /// Configuration of an [`Autoencoder`].
 #[derive(Config, Debug)]
 pub struct AutoencoderConfig {
-    /// What goes before the standardised flux.
+    /// Statistics that precede the standardised flux.
     pub statistics: StatisticsConfig,
-    /// Pixels of a spectrum.
+    /// Number of pixels of a spectrum.
     pub seq_len: usize,
-    /// Width between the blocks.
+    /// Width of the vectors between the blocks.
     pub hidden_dim: usize,
     /// Width of the latent vector.
     #[config(default = 768)]
     pub bottleneck_dim: usize,
-    /// Blocks before the bottleneck.
+    /// Number of blocks before the bottleneck.
     #[config(default = 2)]
     pub num_encoder_blocks: usize,
-    /// Blocks after it.
+    /// Number of blocks after the bottleneck.
     #[config(default = 2)]
     pub num_decoder_blocks: usize,
-    /// A block is this much wider inside.
+    /// Ratio of a block's inner width to its outer width.
     #[config(default = 3)]
     pub expansion_factor: usize,
 }
@@ -49,12 +49,12 @@ impl AutoencoderConfig {
         Self::new(StatisticsConfig::MeanStd, 343, 1290)
     }
 
-    /// The LRS auto-encoder that the paper compares with: 42,791,927 parameters.
+    /// The LRS auto-encoder of the paper's comparison: 42,791,927 parameters.
     pub fn lrs() -> Self {
         Self::new(StatisticsConfig::LogStd, 1462, 1245)
     }
 
-    /// Kaiming-normal weights, no bias.
+    /// An auto-encoder with Kaiming-normal weights and zero biases.
     pub fn init(&self, device: &Device) -> Autoencoder {
         let kaiming = |input: usize, output: usize| linear(input, output, (2.0 / input as f64).sqrt(), device);
         let (hidden, inner) = (self.hidden_dim, self.hidden_dim * self.expansion_factor);
@@ -63,21 +63,21 @@ impl AutoencoderConfig {
             up: kaiming(hidden, inner),
             down: kaiming(inner, hidden),
         };
-        let ends = self.seq_len + if self.statistics == StatisticsConfig::MeanStd { 2 } else { 1 };
+        let input_width = self.seq_len + if self.statistics == StatisticsConfig::MeanStd { 2 } else { 1 };
         Autoencoder {
-            input_proj: kaiming(ends, hidden),
+            input_proj: kaiming(input_width, hidden),
             encoder_blocks: (0..self.num_encoder_blocks).map(block).collect(),
             bottleneck_down: kaiming(hidden, self.bottleneck_dim),
             bottleneck_norm: LayerNormConfig::new(self.bottleneck_dim).init(device),
             bottleneck_up: kaiming(self.bottleneck_dim, hidden),
             decoder_blocks: (0..self.num_decoder_blocks).map(block).collect(),
-            output_proj: kaiming(hidden, ends),
+            output_proj: kaiming(hidden, input_width),
             statistics: self.statistics.clone(),
         }
     }
 }
 
-/// Statistics and standardised flux → latent vector → the same again.
+/// Auto-encoder: statistics and standardised flux → latent vector → reconstruction of both.
 #[derive(Module, Debug)]
 pub struct Autoencoder {
     input_proj: Linear,
@@ -91,7 +91,7 @@ pub struct Autoencoder {
     statistics: StatisticsConfig,
 }
 
-/// LayerNorm → linear → GELU → linear, without a residual.
+/// `LayerNorm` → linear → GELU → linear, without a residual connection.
 #[derive(Module, Debug)]
 struct Block {
     norm: LayerNorm,
@@ -104,15 +104,15 @@ impl Block {
         self.down.forward(gelu(self.up.forward(self.norm.forward(h))))
     }
 
-    fn exchange(&mut self, at: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
-        self.up.exchange(&format!("{at}mlp.0."), transfer)?;
-        self.down.exchange(&format!("{at}mlp.3."), transfer)?;
-        self.norm.exchange(&format!("{at}norm."), transfer)
+    fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
+        self.up.exchange(&format!("{prefix}mlp.0."), transfer)?;
+        self.down.exchange(&format!("{prefix}mlp.3."), transfer)?;
+        self.norm.exchange(&format!("{prefix}norm."), transfer)
     }
 }
 
 impl Autoencoder {
-    /// The network's own input, which training also compares with.
+    /// Input of the first layer, which is also the target of the reconstruction in training.
     ///
     /// # Shapes
     /// `[batch, pixels]` → `[batch, statistics + pixels]`
@@ -128,7 +128,7 @@ impl Autoencoder {
         }
     }
 
-    /// The embedding: the normalised latent vector.
+    /// The embedding: the latent vector after its `LayerNorm`.
     ///
     /// # Shapes
     /// `[batch, pixels]` → `[batch, bottleneck_dim]`
@@ -138,6 +138,8 @@ impl Autoencoder {
         self.bottleneck_norm.forward(self.bottleneck_down.forward(h))
     }
 
+    /// Reconstructs the network's input from the latent vector.
+    ///
     /// # Shapes
     /// `[batch, bottleneck_dim]` → `[batch, statistics + pixels]`
     pub fn reconstruct(&self, latent: Tensor<2>) -> Tensor<2> {
@@ -147,7 +149,7 @@ impl Autoencoder {
     }
 }
 
-impl Keyed for Autoencoder {
+impl StateDict for Autoencoder {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         self.input_proj.exchange(&format!("{prefix}input_proj."), transfer)?;
         for (i, block) in self.encoder_blocks.iter_mut().enumerate() {

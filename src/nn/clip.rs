@@ -1,4 +1,5 @@
-//! The whole contrastive model: both encoders, both projection heads and, in pr and split, four decoders (MODEL_SPEC §2.4–2.6).
+//! The complete contrastive model: both encoders and both projection heads; pr and split also have four decoders
+//! (docs/model-spec.md §2.4–2.6).
 
 use burn::config::Config;
 use burn::module::Module;
@@ -7,13 +8,13 @@ use burn::tensor::{Device, Tensor};
 
 use super::autoencoder::{Autoencoder, AutoencoderConfig};
 use super::decoder::{Decoder, DecoderConfig, SplitDecoder, SplitDecoderConfig};
-use super::keyed::{Keyed, Transfer};
 use super::masked_transformer::{MaskedTransformer, MaskedTransformerConfig};
 use super::projection::{LrsProjection, LrsProjectionConfig, XpProjection, XpProjectionConfig};
+use super::state_dict::{StateDict, Transfer};
 use super::tokens::standardise;
-use crate::model::weights::WeightsError;
+use crate::nn::weights::WeightsError;
 
-/// The logits' multiplier: fixed, not learned.
+/// Factor of the logits: fixed, not learned.
 const TEMPERATURE: f64 = 15.5;
 
 /// Configuration of a [`Clip`].
@@ -34,11 +35,11 @@ pub struct ClipConfig {
 /// Configuration of the four decoders.
 #[derive(Config, Debug)]
 pub struct DecodersConfig {
-    /// Widths of the hidden layers of the XP decoders.
+    /// Widths of the hidden layers of the two decoders that output XP.
     pub xp_hidden: Vec<usize>,
-    /// Widths of the hidden layers of the LRS decoders.
+    /// Widths of the hidden layers of the two decoders that output LRS.
     pub lrs_hidden: Vec<usize>,
-    /// Pixels of an LRS spectrum.
+    /// Number of pixels of an LRS spectrum.
     #[config(default = 1462)]
     pub lrs_pixels: usize,
 }
@@ -62,23 +63,25 @@ impl ClipConfig {
             .with_decoders(Some(DecodersConfig::new(vec![2048, 1024, 512], vec![2048; 3])))
     }
 
-    /// The parts' first weights.
+    /// A model with the initial weights of its parts.
     pub fn init(&self, device: &Device) -> Clip {
         let widths = &self.lrs_head.widths;
         let shared = widths.first().copied().unwrap_or(0);
         let decoders = self.decoders.as_ref().map(|decoders| {
-            let across = |hidden: &[usize], pixels: usize| {
+            let cross_decoder = |hidden: &[usize], pixels: usize| {
                 DecoderConfig::new([&[shared], hidden, &[pixels]].concat()).init(device)
             };
-            let within = |hidden: &[usize], pixels: usize| match widths.get(1) {
-                Some(&private) => Within::Split(SplitDecoderConfig::new(shared, private, pixels).init(device)),
-                None => Within::Whole(across(hidden, pixels)),
+            let own_survey = |hidden: &[usize], pixels: usize| match widths.get(1) {
+                Some(&private) => {
+                    OwnSurveyDecoder::Split(SplitDecoderConfig::new(shared, private, pixels).init(device))
+                }
+                None => OwnSurveyDecoder::Whole(cross_decoder(hidden, pixels)),
             };
             Decoders {
-                xp: within(&decoders.xp_hidden, self.xp.seq_len),
-                lrs: within(&decoders.lrs_hidden, decoders.lrs_pixels),
-                xp_cross: across(&decoders.xp_hidden, self.xp.seq_len),
-                lrs_cross: across(&decoders.lrs_hidden, decoders.lrs_pixels),
+                xp: own_survey(&decoders.xp_hidden, self.xp.seq_len),
+                lrs: own_survey(&decoders.lrs_hidden, decoders.lrs_pixels),
+                xp_cross: cross_decoder(&decoders.xp_hidden, self.xp.seq_len),
+                lrs_cross: cross_decoder(&decoders.lrs_hidden, decoders.lrs_pixels),
             }
         });
         Clip {
@@ -92,7 +95,7 @@ impl ClipConfig {
     }
 }
 
-/// Both encoders and heads, and the decoders where there are any.
+/// Both encoders and heads, and the four decoders of pr and split.
 #[derive(Module, Debug)]
 pub struct Clip {
     /// LRS encoder.
@@ -105,24 +108,24 @@ pub struct Clip {
     shared: usize,
 }
 
-/// The decoders: each survey from its own embedding, and each from the other's.
+/// The decoders: two within a survey, two from one survey to the other.
 #[derive(Module, Debug)]
 pub struct Decoders {
-    xp: Within,
-    lrs: Within,
+    xp: OwnSurveyDecoder,
+    lrs: OwnSurveyDecoder,
     xp_cross: Decoder,
     lrs_cross: Decoder,
 }
 
 #[derive(Module, Debug)]
-// A handful exist at a time, and a box would only add an indirection.
-#[allow(clippy::large_enum_variant)]
-enum Within {
+// Few of these exist at a time; a `Box` would only add an indirection.
+#[allow(clippy::large_enum_variant, reason = "a network is loaded once and not moved in a hot loop")]
+enum OwnSurveyDecoder {
     Whole(Decoder),
     Split(SplitDecoder),
 }
 
-impl Within {
+impl OwnSurveyDecoder {
     fn forward(&self, embedding: Tensor<2>) -> Tensor<2> {
         match self {
             Self::Whole(decoder) => decoder.forward(embedding),
@@ -147,7 +150,7 @@ impl Clip {
         self.project_lrs(self.lrs.forward(self.lrs.tokens(x)))
     }
 
-    /// Embedding from the LRS encoder's output: where several heads share one frozen encoder.
+    /// Embedding from the LRS encoder's output; lets several heads share one frozen encoder.
     ///
     /// # Shapes
     /// `[batch, tokens, width]` → `[batch, 768]`
@@ -174,12 +177,13 @@ impl Clip {
     /// The part of an embedding that both surveys share.
     ///
     /// # Shapes
-    /// `[batch, 768]` → `[batch, 768]`, or `[batch, 512]` of split
+    /// `[batch, 768]` → `[batch, 768]`; split: `[batch, 512]`
     pub fn shared(&self, embedding: Tensor<2>) -> Tensor<2> {
         embedding.narrow(1, 0, self.shared)
     }
 
-    /// What the first branch of the LRS head attends to, before its LayerNorm: for comparing with the reference.
+    /// Attention output of the LRS head's first branch, before its `LayerNorm`; used for comparison with the reference
+    /// code.
     ///
     /// # Shapes
     /// `[batch, 1462]` → `[batch, 768]`
@@ -210,7 +214,7 @@ impl Clip {
 }
 
 impl Decoders {
-    /// XP flux relative to 550 nm from its own embedding.
+    /// XP flux relative to 550 nm, decoded from an XP embedding.
     ///
     /// # Shapes
     /// `[batch, 768]` → `[batch, 343]`
@@ -218,7 +222,7 @@ impl Decoders {
         self.xp.forward(embedding)
     }
 
-    /// *Standardised* LRS flux from its own embedding; see [`lrs_flux`].
+    /// *Standardised* LRS flux, decoded from an LRS embedding; [`lrs_flux`] restores its units.
     ///
     /// # Shapes
     /// `[batch, 768]` → `[batch, 1462]`
@@ -227,7 +231,7 @@ impl Decoders {
     }
 }
 
-/// Standardised flux in the units of the spectrum it was made from.
+/// Standardised flux in the units of the spectrum that gave the embedding.
 ///
 /// # Shapes
 /// two of `[batch, pixels]` → the same
@@ -236,23 +240,23 @@ pub fn lrs_flux(standardised: Tensor<2>, spectrum: Tensor<2>) -> Tensor<2> {
     standardised * std + mean
 }
 
-/// The contrastive loss of matching rows: symmetric cross entropy of 15.5 × the cosines.
+/// Contrastive loss of a batch whose rows match: symmetric cross-entropy with logits 15.5 × cosine similarity.
 ///
 /// # Shapes
 /// two of `[batch, width]` → `[1]`
 pub fn contrastive_loss(xp: Tensor<2>, lrs: Tensor<2>) -> Tensor<1> {
-    let unit = |x: Tensor<2>| {
+    let normalised = |x: Tensor<2>| {
         let norm = x.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(1e-3);
         x / norm
     };
-    let logits = unit(xp).matmul(unit(lrs).transpose()) * TEMPERATURE;
+    let logits = normalised(xp).matmul(normalised(lrs).transpose()) * TEMPERATURE;
     let n = logits.dims()[0];
-    let own = Tensor::<2>::eye(n, &logits.device());
-    let towards = |dim: usize| (log_softmax(logits.clone(), dim) * own.clone()).sum() / (n as f64);
-    (towards(0) + towards(1)) / -2.0
+    let identity = Tensor::<2>::eye(n, &logits.device());
+    let mean_log_probability = |dim: usize| (log_softmax(logits.clone(), dim) * identity.clone()).sum() / (n as f64);
+    (mean_log_probability(0) + mean_log_probability(1)) / -2.0
 }
 
-impl Keyed for Clip {
+impl StateDict for Clip {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         let (xp, lrs) = (format!("{prefix}gaia_xp_"), format!("{prefix}lamost_lrs_"));
         self.xp.exchange(&format!("{xp}encoder.backbone."), transfer)?;

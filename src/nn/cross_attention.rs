@@ -1,4 +1,4 @@
-//! One learned query that attends to all tokens: PyTorch's `nn.MultiheadAttention`, scaled once.
+//! Cross-attention of one learned query over all tokens, as in `PyTorch`'s `nn.MultiheadAttention`: logits scaled once.
 
 use burn::config::Config;
 use burn::module::{Module, Param};
@@ -6,21 +6,21 @@ use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
-use super::keyed::{Keyed, Transfer, parameter, turned};
-use crate::model::weights::WeightsError;
+use super::state_dict::{StateDict, Transfer, parameter, transposed};
+use crate::nn::weights::WeightsError;
 
 /// Configuration of a [`CrossAttention`].
 #[derive(Config, Debug)]
 pub struct CrossAttentionConfig {
     /// Width of a token.
     pub token_width: usize,
-    /// Width of query and output.
+    /// Width of the query and of the output.
     pub width: usize,
     /// Number of heads; it divides the width.
     pub heads: usize,
 }
 
-/// Attention of a learned query over tokens, then LayerNorm; no residual from the query.
+/// Attention of a learned query over tokens, then `LayerNorm`; no residual from the query.
 #[derive(Module, Debug)]
 pub struct CrossAttention {
     query: Param<Tensor<3>>,
@@ -31,22 +31,23 @@ pub struct CrossAttention {
     heads: usize,
 }
 
-/// PyTorch keeps the three projections in one matrix when the token is as wide as the query, and apart when it is not.
+/// Projection matrices of query, key and value, as `PyTorch` stores them: one matrix if the token is as wide as the
+/// query, otherwise three.
 #[derive(Module, Debug)]
 enum Projections {
     Packed(Param<Tensor<2>>),
-    Separate(Separate),
+    Separate(SeparateProjections),
 }
 
 #[derive(Module, Debug)]
-struct Separate {
+struct SeparateProjections {
     q: Param<Tensor<2>>,
     k: Param<Tensor<2>>,
     v: Param<Tensor<2>>,
 }
 
 impl CrossAttentionConfig {
-    /// Xavier-uniform projections, a normal query.
+    /// Xavier-uniform projections and a query drawn from a normal distribution.
     pub fn init(&self, device: &Device) -> CrossAttention {
         let (token, width) = (self.token_width, self.width);
         let xavier = Initializer::XavierUniform { gain: 1.0 };
@@ -54,7 +55,7 @@ impl CrossAttentionConfig {
         let projections = if token == width {
             Projections::Packed(matrix(width, 3 * width))
         } else {
-            Projections::Separate(Separate {
+            Projections::Separate(SeparateProjections {
                 q: matrix(width, width),
                 k: matrix(token, width),
                 v: matrix(token, width),
@@ -72,13 +73,15 @@ impl CrossAttentionConfig {
 }
 
 impl CrossAttention {
+    /// Output of the attention after its `LayerNorm`.
+    ///
     /// # Shapes
     /// `[batch, tokens, token_width]` → `[batch, width]`
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<2> {
         self.layernorm.forward(self.attend(tokens))
     }
 
-    /// What the attention gives before its LayerNorm.
+    /// Output of the attention before its `LayerNorm`.
     ///
     /// # Shapes
     /// `[batch, tokens, token_width]` → `[batch, width]`
@@ -88,8 +91,8 @@ impl CrossAttention {
         let (depth, heads) = (width / self.heads, self.heads);
         let part = |matrix: &Param<Tensor<2>>, i: usize| matrix.val().narrow(1, i * width, width);
         let [q, k, v] = match &self.projections {
-            Projections::Packed(all) => [part(all, 0), part(all, 1), part(all, 2)],
-            Projections::Separate(each) => [each.q.val(), each.k.val(), each.v.val()],
+            Projections::Packed(packed) => [part(packed, 0), part(packed, 1), part(packed, 2)],
+            Projections::Separate(separate) => [separate.q.val(), separate.k.val(), separate.v.val()],
         };
         let bias = |i: usize| self.bias.val().narrow(0, i * width, width).reshape([1, 1, width]);
         let split = |t: Tensor<3>, n: usize, batch: usize| t.reshape([batch, n, heads, depth]).swap_dims(1, 2);
@@ -102,20 +105,20 @@ impl CrossAttention {
     }
 }
 
-impl Keyed for CrossAttention {
+impl StateDict for CrossAttention {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         parameter(&mut self.query, &format!("{prefix}query"), transfer)?;
-        let at = format!("{prefix}multihead_attn.");
+        let attention_prefix = format!("{prefix}multihead_attn.");
         match &mut self.projections {
-            Projections::Packed(all) => turned(all, &format!("{at}in_proj_weight"), transfer)?,
-            Projections::Separate(each) => {
-                turned(&mut each.q, &format!("{at}q_proj_weight"), transfer)?;
-                turned(&mut each.k, &format!("{at}k_proj_weight"), transfer)?;
-                turned(&mut each.v, &format!("{at}v_proj_weight"), transfer)?;
+            Projections::Packed(packed) => transposed(packed, &format!("{attention_prefix}in_proj_weight"), transfer)?,
+            Projections::Separate(separate) => {
+                transposed(&mut separate.q, &format!("{attention_prefix}q_proj_weight"), transfer)?;
+                transposed(&mut separate.k, &format!("{attention_prefix}k_proj_weight"), transfer)?;
+                transposed(&mut separate.v, &format!("{attention_prefix}v_proj_weight"), transfer)?;
             }
         }
-        parameter(&mut self.bias, &format!("{at}in_proj_bias"), transfer)?;
-        self.out_proj.exchange(&format!("{at}out_proj."), transfer)?;
+        parameter(&mut self.bias, &format!("{attention_prefix}in_proj_bias"), transfer)?;
+        self.out_proj.exchange(&format!("{attention_prefix}out_proj."), transfer)?;
         self.layernorm.exchange(&format!("{prefix}layernorm."), transfer)
     }
 }

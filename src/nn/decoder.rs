@@ -1,4 +1,4 @@
-//! Decoders: from an embedding back to a spectrum of the same survey, or across to the other (MODEL_SPEC §2.5).
+//! Decoders: from an embedding to a spectrum of the same survey or of the other survey (docs/model-spec.md §2.5).
 
 use burn::config::Config;
 use burn::module::Module;
@@ -7,8 +7,8 @@ use burn::tensor::{Device, Tensor};
 
 use super::batch_norm::{BatchNorm, BatchNormConfig};
 use super::gelu::gelu;
-use super::keyed::{Keyed, Transfer};
-use crate::model::weights::WeightsError;
+use super::state_dict::{StateDict, Transfer};
+use crate::nn::weights::WeightsError;
 
 /// Configuration of a [`Decoder`].
 #[derive(Config, Debug)]
@@ -20,7 +20,9 @@ pub struct DecoderConfig {
     pub dropout: f64,
 }
 
-/// Linear → GELU → BatchNorm → dropout for each hidden layer (BatchNorm *after* the activation), then one linear layer.
+/// Decoder: Linear → GELU → `BatchNorm` → dropout for each hidden layer, then one linear layer.
+///
+/// `BatchNorm` comes *after* the activation.
 #[derive(Module, Debug)]
 pub struct Decoder {
     layers: Vec<Linear>,
@@ -29,7 +31,7 @@ pub struct Decoder {
 }
 
 impl DecoderConfig {
-    /// PyTorch's first weights.
+    /// A decoder with `PyTorch`'s initial weights.
     pub fn init(&self, device: &Device) -> Decoder {
         let hidden = self.widths.get(1..self.widths.len().saturating_sub(1)).unwrap_or_default();
         Decoder {
@@ -54,7 +56,7 @@ impl Decoder {
     }
 }
 
-impl Keyed for Decoder {
+impl StateDict for Decoder {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         for (i, layer) in self.layers.iter_mut().enumerate() {
             layer.exchange(&format!("{prefix}decoder.{}.", 4 * i), transfer)?;
@@ -73,11 +75,11 @@ pub struct SplitDecoderConfig {
     pub shared: usize,
     /// Width of the private part.
     pub private: usize,
-    /// Pixels of the spectrum.
+    /// Number of pixels of the spectrum.
     pub pixels: usize,
 }
 
-/// Both parts of a split embedding to the spectrum's size, then two layers on the pair.
+/// Decoder of a split embedding: projects both parts to the number of pixels, then applies two layers to the pair.
 #[derive(Module, Debug)]
 pub struct SplitDecoder {
     shared_proj: Linear,
@@ -87,7 +89,7 @@ pub struct SplitDecoder {
 }
 
 impl SplitDecoderConfig {
-    /// PyTorch's first weights.
+    /// A decoder with `PyTorch`'s initial weights.
     pub fn init(&self, device: &Device) -> SplitDecoder {
         let linear = |input, output| LinearConfig::new(input, output).init(device);
         SplitDecoder {
@@ -100,6 +102,8 @@ impl SplitDecoderConfig {
 }
 
 impl SplitDecoder {
+    /// Decodes a batch of embeddings.
+    ///
     /// # Shapes
     /// `[batch, shared + private]` → `[batch, pixels]`
     pub fn forward(&self, embedding: Tensor<2>) -> Tensor<2> {
@@ -113,7 +117,7 @@ impl SplitDecoder {
     }
 }
 
-impl Keyed for SplitDecoder {
+impl StateDict for SplitDecoder {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         self.shared_proj.exchange(&format!("{prefix}shared_proj."), transfer)?;
         self.private_proj.exchange(&format!("{prefix}private_proj."), transfer)?;

@@ -1,17 +1,17 @@
-//! Low-rank adapters on the activation side: y = Wx + b + (α/r)·B(Ax) (MODEL_SPEC §4).
+//! Low-rank adapters (`LoRA`) on the activation side: y = Wx + b + (α/r)·B(Ax) (docs/model-spec.md §4).
 //!
-//! burn's own adapter multiplies B·A out to a dense matrix at every step, which at the paper's rank 128 costs several
-//! times the work of training everything, and it draws A from another distribution. So this is ours, and burn's is the
-//! oracle in its test.
+//! burn's own adapter multiplies B·A to a dense matrix at every step. At the paper's rank of 128, its cost is several
+//! times the cost of training all weights. It also draws A from another distribution. Specola therefore has its own
+//! adapter; the test compares it with burn's.
 
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
-use super::keyed::{Keyed, Transfer, turned};
 use super::mlp::Mlp;
-use crate::model::weights::WeightsError;
+use super::state_dict::{StateDict, Transfer, transposed};
+use crate::nn::weights::WeightsError;
 
 /// Configuration of the adapters of an [`Mlp`].
 #[derive(Config, Debug)]
@@ -19,10 +19,10 @@ pub struct LoraConfig {
     /// Rank r.
     #[config(default = 128)]
     pub rank: usize,
-    /// α; the adapters are scaled by α/r.
+    /// Scale α; the factor of the adapters is α/r.
     #[config(default = 256.0)]
     pub alpha: f64,
-    /// Whether the output layer has an adapter too; the paper's count of parameters says no.
+    /// Whether the output layer also has an adapter. The paper's parameter count implies that it has none.
     #[config(default = false)]
     pub output_layer: bool,
 }
@@ -30,26 +30,26 @@ pub struct LoraConfig {
 /// Adapters for the linear layers of an [`Mlp`].
 #[derive(Module, Debug)]
 pub struct Lora {
-    adapters: Vec<Adapter>,
+    adapters: Vec<LowRankPair>,
     scale: f64,
 }
 
 #[derive(Module, Debug)]
-struct Adapter {
+struct LowRankPair {
     a: Param<Tensor<2>>,
     b: Param<Tensor<2>>,
     position: usize,
 }
 
 impl LoraConfig {
-    /// A ~ U(±1/√in) and B = 0: at first the adapted network is the base.
+    /// Adapters with A ~ U(±1/√in) and B = 0: the initial adapted network equals the base.
     pub fn init(&self, base: &Mlp, device: &Device) -> Lora {
         let widths = base.widths();
         let pairs = widths.windows(2).enumerate();
-        let adapted = if self.output_layer { pairs.len() } else { pairs.len().saturating_sub(1) };
-        let adapters = pairs.take(adapted).map(|(i, w)| {
+        let n_adapters = if self.output_layer { pairs.len() } else { pairs.len().saturating_sub(1) };
+        let adapters = pairs.take(n_adapters).map(|(i, w)| {
             let bound = (w[0] as f64).sqrt().recip();
-            Adapter {
+            LowRankPair {
                 a: Initializer::Uniform { min: -bound, max: bound }.init([w[0], self.rank], device),
                 b: Initializer::Zeros.init([self.rank, w[1]], device),
                 position: base.position(i),
@@ -60,19 +60,19 @@ impl LoraConfig {
 }
 
 impl Lora {
-    /// The adapted network. Freeze `base` (and its statistics) while training the adapters.
+    /// Forward pass of the adapted network. Freeze `base` and its statistics while training the adapters.
     ///
     /// # Shapes
     /// `[batch, base's input]` → `[batch, base's output]`
     pub fn forward(&self, base: &Mlp, x: Tensor<2>) -> Tensor<2> {
-        self.forward_past(base, x, None)
+        self.forward_from_first(base, x, None)
     }
 
-    /// The same where what the base's first layer alone makes of `x` is known ([`Mlp::first`]): it never changes.
+    /// Forward pass with the cached output of the base's first layer ([`Mlp::first`]), which never changes.
     ///
     /// # Shapes
     /// `[batch, base's input]`, `[batch, base's first hidden]` → `[batch, base's output]`
-    pub fn forward_past(&self, base: &Mlp, x: Tensor<2>, first: Option<Tensor<2>>) -> Tensor<2> {
+    pub fn forward_from_first(&self, base: &Mlp, x: Tensor<2>, first: Option<Tensor<2>>) -> Tensor<2> {
         base.forward_with(x, |i, layer, x| {
             let y = first.clone().filter(|_| i == 0).unwrap_or_else(|| layer.forward(x.clone()));
             match self.adapters.get(i) {
@@ -84,8 +84,8 @@ impl Lora {
 }
 
 impl Lora {
-    /// The adapted network as one without adapters.
-    pub fn merged(&self, base: &Mlp) -> Mlp {
+    /// The adapted network with its adapters merged into the weights.
+    pub fn merge(&self, base: &Mlp) -> Mlp {
         base.clone().with_weights(|i, weight| match self.adapters.get(i) {
             Some(adapter) => weight + adapter.a.val().matmul(adapter.b.val()) * self.scale,
             None => weight,
@@ -93,12 +93,12 @@ impl Lora {
     }
 }
 
-impl Keyed for Lora {
+impl StateDict for Lora {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         for adapter in &mut self.adapters {
-            let at = format!("{prefix}network.{}.", adapter.position);
-            turned(&mut adapter.a, &format!("{at}lora_A"), transfer)?;
-            turned(&mut adapter.b, &format!("{at}lora_B"), transfer)?;
+            let layer_prefix = format!("{prefix}network.{}.", adapter.position);
+            transposed(&mut adapter.a, &format!("{layer_prefix}lora_A"), transfer)?;
+            transposed(&mut adapter.b, &format!("{layer_prefix}lora_B"), transfer)?;
         }
         Ok(())
     }

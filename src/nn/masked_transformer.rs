@@ -1,4 +1,4 @@
-//! The masked transformers of both surveys (MODEL_SPEC §2.1 and §2.3).
+//! The masked transformers of both surveys (docs/model-spec.md §2.1 and §2.3).
 
 use std::ops::Range;
 
@@ -8,17 +8,18 @@ use burn::nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig, 
 use burn::tensor::{Device, Tensor};
 
 use super::gelu::gelu;
-use super::half::{Half, PartnerError};
-use super::keyed::{Keyed, Transfer, parameter};
 use super::linear;
 use super::self_attention::{SelfAttention, SelfAttentionConfig};
+use super::state_dict::{StateDict, Transfer, parameter};
+#[cfg(feature = "token-parallel")]
+use super::token_parallel::{PartnerError, TokenHalf};
 use super::tokens::{SliceConfig, TokensConfig};
-use crate::model::weights::WeightsError;
+use crate::nn::weights::WeightsError;
 
-/// Configuration of a [`MaskedTransformer`]; the fields are the checkpoints' hyper-parameters.
+/// Configuration of a [`MaskedTransformer`]; its fields are the hyper-parameters of the checkpoints.
 #[derive(Config, Debug)]
 pub struct MaskedTransformerConfig {
-    /// How a spectrum becomes tokens.
+    /// Conversion of a spectrum to tokens.
     pub tokens: TokensConfig,
     /// Width of the residual stream, and of the embedding.
     #[config(default = 768)]
@@ -26,10 +27,10 @@ pub struct MaskedTransformerConfig {
     /// Number of blocks.
     #[config(default = 6)]
     pub num_layers: usize,
-    /// Attention heads a block.
+    /// Number of attention heads per block.
     #[config(default = 6)]
     pub num_heads: usize,
-    /// Learned positions; at least the number of tokens.
+    /// Number of learned positions; at least the number of tokens.
     #[config(default = 150)]
     pub max_len: usize,
     /// Dropout on the embedded tokens, while training.
@@ -48,7 +49,7 @@ impl MaskedTransformerConfig {
         Self::new(TokensConfig::Pixels).with_max_len(350)
     }
 
-    /// The reference's first weights (normal, narrower with depth).
+    /// A network with the reference's initial weights: normal, with a smaller standard deviation in a deeper network.
     pub fn init(&self, device: &Device) -> MaskedTransformer {
         let (width, token) = (self.embed_dim, self.tokens.width());
         let embed_std = (width as f64).sqrt().recip();
@@ -72,7 +73,7 @@ impl MaskedTransformerConfig {
     }
 }
 
-/// Tokens → learned embedding and position → pre-norm blocks → final LayerNorm.
+/// Masked transformer: tokens → learned embedding and position → pre-norm blocks → final `LayerNorm`.
 #[derive(Module, Debug)]
 pub struct MaskedTransformer {
     data_embed: Linear,
@@ -96,15 +97,16 @@ struct Block {
 
 impl Block {
     fn forward(&self, h: Tensor<3>) -> Tensor<3> {
-        self.feed(h.clone() + self.attention.forward(self.ln1.forward(h)))
+        self.feed_forward(h.clone() + self.attention.forward(self.ln1.forward(h)))
     }
 
-    /// The same for the tokens of one half.
-    fn forward_half(&self, h: Tensor<3>, others: usize, half: &Half) -> Result<Tensor<3>, PartnerError> {
-        Ok(self.feed(h.clone() + self.attention.forward_half(self.ln1.forward(h), others, half)?))
+    /// Forward pass of one block for the tokens of one half.
+    #[cfg(feature = "token-parallel")]
+    fn forward_half(&self, h: Tensor<3>, others: usize, half: &TokenHalf) -> Result<Tensor<3>, PartnerError> {
+        Ok(self.feed_forward(h.clone() + self.attention.forward_half(self.ln1.forward(h), others, half)?))
     }
 
-    fn feed(&self, h: Tensor<3>) -> Tensor<3> {
+    fn feed_forward(&self, h: Tensor<3>) -> Tensor<3> {
         h.clone() + self.down.forward(gelu(self.up.forward(self.ln2.forward(h))))
     }
 }
@@ -118,29 +120,29 @@ impl MaskedTransformer {
         self.tokens.forward(x)
     }
 
-    /// Embedding of every token, also of a spectrum that has more tokens than there are positions (cut off).
+    /// Embedding of every token. Tokens beyond the number of learned positions are cut off.
     ///
     /// # Shapes
     /// `[batch, tokens, token width]` → `[batch, tokens, embed_dim]`
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
         let all = 0..self.positions(&tokens);
-        let h = self.blocks.iter().fold(self.placed(tokens, all), |h, block| block.forward(h));
+        let h = self.blocks.iter().fold(self.embed_tokens(tokens, all), |h, block| block.forward(h));
         self.final_layernorm.forward(h)
     }
 
-    /// How many tokens have a position.
+    /// Number of tokens that have a learned position.
     fn positions(&self, tokens: &Tensor<3>) -> usize {
         tokens.dims()[1].min(self.position_embed.lazy_shape().dims::<2>()[0])
     }
 
-    /// Some of the tokens at their positions, as the first block takes them.
-    fn placed(&self, tokens: Tensor<3>, part: Range<usize>) -> Tensor<3> {
+    /// Input of the first block: the embedded tokens of a range, with their positions added.
+    fn embed_tokens(&self, tokens: Tensor<3>, part: Range<usize>) -> Tensor<3> {
         let positions = self.position_embed.val().narrow(0, part.start, part.len()).unsqueeze_dim::<3>(0);
         let tokens = tokens.narrow(1, part.start, part.len());
         self.dropout.forward(self.data_embed.forward(tokens) + positions)
     }
 
-    /// The embedding for downstream use: the mean over all tokens, the special one included.
+    /// The embedding for other networks: the mean over all tokens, including the special token.
     ///
     /// # Shapes
     /// `[batch, pixels]` → `[batch, embed_dim]`
@@ -148,26 +150,29 @@ impl MaskedTransformer {
         self.forward(self.tokens(x)).mean_dim(1).squeeze_dim(1)
     }
 
-    /// The same by two, each of which asks this of its own copy of the network at the same time; both get it.
+    /// The same embedding, computed by two workers.
+    ///
+    /// Each worker calls this function at the same time on its own copy of the network; both obtain the result.
     ///
     /// # Shapes
     /// `[batch, pixels]` → `[batch, embed_dim]`
-    pub fn embed_half(&self, x: Tensor<2>, half: &Half) -> Result<Tensor<2>, PartnerError> {
+    #[cfg(feature = "token-parallel")]
+    pub fn embed_half(&self, x: Tensor<2>, half: &TokenHalf) -> Result<Tensor<2>, PartnerError> {
         let tokens = self.tokens(x.clone());
         let n = self.positions(&tokens);
         if n < 2 {
             return Ok(self.embed(x));
         }
-        let part = half.part(n);
+        let part = half.range(n);
         let others = n - part.len();
-        let h = self.placed(tokens, part);
+        let h = self.embed_tokens(tokens, part);
         let h = self.blocks.iter().try_fold(h, |h, block| block.forward_half(h, others, half))?;
         let sum = self.final_layernorm.forward(h).sum_dim(1);
-        half.give(&sum)?;
-        Ok((half.whole(sum, 1)?.sum_dim(1) / n as f64).squeeze_dim(1))
+        half.send(&sum)?;
+        Ok((half.gather(sum, 1)?.sum_dim(1) / n as f64).squeeze_dim(1))
     }
 
-    /// Tokens rebuilt from their embeddings: what masked training compares.
+    /// Tokens reconstructed from their embeddings; the loss of masked training compares them with the true tokens.
     ///
     /// # Shapes
     /// `[batch, tokens, embed_dim]` → `[batch, tokens, token width]`
@@ -176,17 +181,17 @@ impl MaskedTransformer {
     }
 }
 
-impl Keyed for MaskedTransformer {
+impl StateDict for MaskedTransformer {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         self.data_embed.exchange(&format!("{prefix}data_embed."), transfer)?;
         parameter(&mut self.position_embed, &format!("{prefix}position_embed.weight"), transfer)?;
         for (i, block) in self.blocks.iter_mut().enumerate() {
-            let at = format!("{prefix}blocks.{i}.");
-            block.attention.exchange(&format!("{at}attention."), transfer)?;
-            block.ln1.exchange(&format!("{at}ln1."), transfer)?;
-            block.ln2.exchange(&format!("{at}ln2."), transfer)?;
-            block.up.exchange(&format!("{at}mlp.0."), transfer)?;
-            block.down.exchange(&format!("{at}mlp.2."), transfer)?;
+            let block_prefix = format!("{prefix}blocks.{i}.");
+            block.attention.exchange(&format!("{block_prefix}attention."), transfer)?;
+            block.ln1.exchange(&format!("{block_prefix}ln1."), transfer)?;
+            block.ln2.exchange(&format!("{block_prefix}ln2."), transfer)?;
+            block.up.exchange(&format!("{block_prefix}mlp.0."), transfer)?;
+            block.down.exchange(&format!("{block_prefix}mlp.2."), transfer)?;
         }
         self.final_layernorm.exchange(&format!("{prefix}final_layernorm."), transfer)?;
         self.head.exchange(&format!("{prefix}head."), transfer)

@@ -1,6 +1,6 @@
-//! CLIP projection heads: from an encoder's output into the space that both surveys share (MODEL_SPEC §2.4).
+//! CLIP projection heads: from an encoder's output to the space that both surveys share (docs/model-spec.md §2.4).
 //!
-//! Base and pr have one branch, split has two, shared and private; the embedding is their concatenation in that order.
+//! base and pr have one branch. split has two, shared and private; the embedding concatenates them in this order.
 
 use burn::config::Config;
 use burn::module::Module;
@@ -9,10 +9,10 @@ use burn::tensor::{Device, Tensor};
 
 use super::cross_attention::{CrossAttention, CrossAttentionConfig};
 use super::gelu::gelu;
-use super::keyed::{Keyed, Transfer};
-use crate::model::weights::WeightsError;
+use super::state_dict::{StateDict, Transfer};
+use crate::nn::weights::WeightsError;
 
-/// The one branch of base and pr, or the two of split: what stands before the names of their parts.
+/// Prefix of the parameter names of each branch: one branch in base and pr, two in split.
 fn branch_names(branches: usize) -> &'static [&'static str] {
     if branches == 1 { &[""] } else { &["shared_", "private_"] }
 }
@@ -24,11 +24,11 @@ pub struct LrsProjectionConfig {
     pub token_width: usize,
     /// Width of each branch: `[768]`, or `[512, 256]` for split.
     pub widths: Vec<usize>,
-    /// Attention heads of each branch: `[4]`, or `[4, 2]` for split.
+    /// Number of attention heads of each branch: `[4]`, or `[4, 2]` for split.
     pub heads: Vec<usize>,
 }
 
-/// A learned query attends to all tokens, then a residual MLP.
+/// LRS projection head: a learned query attends to all tokens, then a residual MLP follows.
 #[derive(Module, Debug)]
 pub struct LrsProjection {
     branches: Vec<LrsBranch>,
@@ -51,7 +51,7 @@ impl LrsProjectionConfig {
         Self::new(768, vec![512, 256], vec![4, 2])
     }
 
-    /// PyTorch's first weights.
+    /// A head with `PyTorch`'s initial weights.
     pub fn init(&self, device: &Device) -> LrsProjection {
         let branch = |(&width, &heads): (&usize, &usize)| LrsBranch {
             attention: CrossAttentionConfig::new(self.token_width, width, heads).init(device),
@@ -62,6 +62,8 @@ impl LrsProjectionConfig {
 }
 
 impl LrsProjection {
+    /// The embedding.
+    ///
     /// # Shapes
     /// `[batch, tokens, token_width]` → `[batch, sum of widths]`; not normalised
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<2> {
@@ -69,7 +71,7 @@ impl LrsProjection {
         Tensor::cat(self.branches.iter().map(branch).collect(), 1)
     }
 
-    /// What the first branch's attention gives before its LayerNorm.
+    /// Attention output of the first branch, before its `LayerNorm`.
     ///
     /// # Shapes
     /// `[batch, tokens, token_width]` → `[batch, widths[0]]`
@@ -78,7 +80,7 @@ impl LrsProjection {
     }
 }
 
-impl Keyed for LrsProjection {
+impl StateDict for LrsProjection {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         let attention = if self.branches.len() == 1 { "cross_attention" } else { "attention" };
         for (name, branch) in branch_names(self.branches.len()).iter().zip(&mut self.branches) {
@@ -96,12 +98,12 @@ pub struct XpProjectionConfig {
     pub latent_width: usize,
     /// Width of each branch: `[768]`, or `[512, 256]` for split.
     pub widths: Vec<usize>,
-    /// Width inside the feature MLP.
+    /// Inner width of the feature MLP.
     #[config(default = 1160)]
     pub inner_width: usize,
 }
 
-/// A projection, a feature MLP with LayerNorm before its GELU, then a residual MLP.
+/// XP projection head: a linear projection, a feature MLP with `LayerNorm` before its GELU, then a residual MLP.
 #[derive(Module, Debug)]
 pub struct XpProjection {
     branches: Vec<XpBranch>,
@@ -128,7 +130,7 @@ impl XpProjectionConfig {
         Self::new(768, vec![512, 256])
     }
 
-    /// PyTorch's first weights.
+    /// A head with `PyTorch`'s initial weights.
     pub fn init(&self, device: &Device) -> XpProjection {
         let branch = |&width: &usize| XpBranch {
             projection: LinearConfig::new(self.latent_width, width).init(device),
@@ -143,6 +145,8 @@ impl XpProjectionConfig {
 }
 
 impl XpProjection {
+    /// The embedding.
+    ///
     /// # Shapes
     /// `[batch, latent_width]` → `[batch, sum of widths]`; not normalised
     pub fn forward(&self, latent: Tensor<2>) -> Tensor<2> {
@@ -154,22 +158,22 @@ impl XpProjection {
     }
 }
 
-impl Keyed for XpProjection {
+impl StateDict for XpProjection {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         for (name, branch) in branch_names(self.branches.len()).iter().zip(&mut self.branches) {
-            let at = format!("{prefix}{name}");
-            branch.projection.exchange(&format!("{at}projection."), transfer)?;
-            branch.up.exchange(&format!("{at}feature_mlp.0."), transfer)?;
-            branch.up_norm.exchange(&format!("{at}feature_mlp.1."), transfer)?;
-            branch.down.exchange(&format!("{at}feature_mlp.3."), transfer)?;
-            branch.down_norm.exchange(&format!("{at}feature_mlp.4."), transfer)?;
-            branch.mlp.exchange(&format!("{at}mlp."), transfer)?;
+            let branch_prefix = format!("{prefix}{name}");
+            branch.projection.exchange(&format!("{branch_prefix}projection."), transfer)?;
+            branch.up.exchange(&format!("{branch_prefix}feature_mlp.0."), transfer)?;
+            branch.up_norm.exchange(&format!("{branch_prefix}feature_mlp.1."), transfer)?;
+            branch.down.exchange(&format!("{branch_prefix}feature_mlp.3."), transfer)?;
+            branch.down_norm.exchange(&format!("{branch_prefix}feature_mlp.4."), transfer)?;
+            branch.mlp.exchange(&format!("{branch_prefix}mlp."), transfer)?;
         }
         Ok(())
     }
 }
 
-/// x + W₂ GELU(W₁ x), four times as wide inside.
+/// Residual MLP x + W₂ GELU(W₁ x) with an inner width of four times its outer width.
 #[derive(Module, Debug)]
 struct FeedForward {
     encoder: Linear,
@@ -187,7 +191,7 @@ impl FeedForward {
     }
 }
 
-impl Keyed for FeedForward {
+impl StateDict for FeedForward {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         self.encoder.exchange(&format!("{prefix}encoder."), transfer)?;
         self.decoder.exchange(&format!("{prefix}decoder."), transfer)

@@ -1,4 +1,4 @@
-//! The residual head of fine-tuning: a small correction beside a frozen network (MODEL_SPEC §4).
+//! The residual head of fine-tuning: a small correction that is added to a frozen network (docs/model-spec.md §4).
 
 use burn::config::Config;
 use burn::module::Module;
@@ -6,15 +6,15 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use super::keyed::{Keyed, Transfer};
-use crate::model::weights::WeightsError;
+use super::state_dict::{StateDict, Transfer};
+use crate::nn::weights::WeightsError;
 
 /// Configuration of a [`ResidualHead`].
 #[derive(Config, Debug)]
 pub struct ResidualHeadConfig {
     /// Width of the input.
     pub input: usize,
-    /// Width between.
+    /// Width of the hidden layer.
     #[config(default = 384)]
     pub hidden: usize,
     /// Number of labels.
@@ -22,7 +22,7 @@ pub struct ResidualHeadConfig {
     pub outputs: usize,
 }
 
-/// Linear → ReLU → linear; its output is added to that of the frozen base.
+/// Residual head: Linear → `ReLU` → linear; its output is added to the output of the frozen base.
 #[derive(Module, Debug)]
 pub struct ResidualHead {
     first: Linear,
@@ -30,7 +30,7 @@ pub struct ResidualHead {
 }
 
 impl ResidualHeadConfig {
-    /// burn's Kaiming-uniform weights.
+    /// A head with burn's Kaiming-uniform weights.
     pub fn init(&self, device: &Device) -> ResidualHead {
         ResidualHead {
             first: LinearConfig::new(self.input, self.hidden).init(device),
@@ -40,25 +40,27 @@ impl ResidualHeadConfig {
 }
 
 impl ResidualHead {
+    /// The correction to the base's output.
+    ///
     /// # Shapes
-    /// `[batch, input]` → `[batch, outputs]`, to be added to the base's output
+    /// `[batch, input]` → `[batch, outputs]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         self.last.forward(relu(self.first.forward(x)))
     }
 }
 
 impl ResidualHead {
-    /// How one output changes with each input.
+    /// Derivative of one output with respect to each input.
     ///
     /// # Shapes
     /// `[batch, input]` → `[batch, input]`
-    pub fn slopes(&self, x: Tensor<2>, output: usize) -> Tensor<2> {
+    pub fn gradients(&self, x: Tensor<2>, output: usize) -> Tensor<2> {
         let last = self.last.weight.val().narrow(1, output, 1).transpose();
         (relu(self.first.forward(x)).sign() * last).matmul(self.first.weight.val().transpose())
     }
 }
 
-impl Keyed for ResidualHead {
+impl StateDict for ResidualHead {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         self.first.exchange(&format!("{prefix}0."), transfer)?;
         self.last.exchange(&format!("{prefix}2."), transfer)

@@ -1,4 +1,4 @@
-//! Self-attention of the published masked transformers, scaled twice.
+//! Self-attention of the published masked transformers, with its logits scaled twice.
 
 use burn::config::Config;
 use burn::module::Module;
@@ -6,13 +6,16 @@ use burn::nn::Linear;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
-use super::half::{Half, PartnerError};
-use super::keyed::{Keyed, Transfer};
 use super::linear;
-use crate::model::weights::WeightsError;
+use super::state_dict::{StateDict, Transfer};
+#[cfg(feature = "token-parallel")]
+use super::token_parallel::{PartnerError, TokenHalf};
+use crate::nn::weights::WeightsError;
 
-/// How often the logits q·k are divided by √D. The published code scales the query by hand and then calls a function
-/// that scales again, and the released weights were made with that (MODEL_SPEC §0.1). Do not "mend" it.
+/// Number of divisions of the logits q·k by √D, where D is the width of a head.
+///
+/// The published code scales the query explicitly and then calls a function that scales again. The released weights
+/// were trained with both scalings (docs/model-spec.md §0.1). Do not "correct" it.
 const SCALINGS: i32 = 2;
 
 /// Configuration of a [`SelfAttention`].
@@ -22,11 +25,11 @@ pub struct SelfAttentionConfig {
     pub width: usize,
     /// Number of heads; it divides the width.
     pub heads: usize,
-    /// Standard deviation of the first weights.
+    /// Standard deviation of the initial weights.
     pub std: f64,
 }
 
-/// Multi-head self-attention without mask: q and a joint k|v projection, softmax(q·k / D) v, output projection.
+/// Multi-head self-attention without a mask: q, a joint k|v projection, softmax(q·k / D) v, output projection.
 #[derive(Module, Debug)]
 pub struct SelfAttention {
     q_proj: Linear,
@@ -36,7 +39,7 @@ pub struct SelfAttention {
 }
 
 impl SelfAttentionConfig {
-    /// Normal weights, no bias.
+    /// A layer with normally distributed initial weights and zero bias.
     pub fn init(&self, device: &Device) -> SelfAttention {
         SelfAttention {
             q_proj: linear(self.width, self.width, self.std, device),
@@ -48,23 +51,26 @@ impl SelfAttentionConfig {
 }
 
 impl SelfAttention {
+    /// Attention of all tokens to all tokens.
+    ///
     /// # Shapes
-    /// `[batch, tokens, width]` → the same
+    /// `[batch, tokens, width]` → `[batch, tokens, width]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let kv = self.kv_proj.forward(x.clone());
         self.attend(self.queries(x), kv)
     }
 
-    /// The same for the tokens of one half, which attend to those of both: `others` are the partner's.
+    /// Attention of the tokens of one half to the tokens of both halves; the partner has `others` tokens.
     ///
     /// # Shapes
-    /// `[batch, tokens of this half, width]` → the same
-    pub fn forward_half(&self, x: Tensor<3>, others: usize, half: &Half) -> Result<Tensor<3>, PartnerError> {
+    /// `[batch, tokens of this half, width]` → `[batch, tokens of this half, width]`
+    #[cfg(feature = "token-parallel")]
+    pub fn forward_half(&self, x: Tensor<3>, others: usize, half: &TokenHalf) -> Result<Tensor<3>, PartnerError> {
         let kv = self.kv_proj.forward(x.clone());
-        half.give(&kv)?;
-        // A partner that is a little later has meanwhile got as far.
+        half.send(&kv)?;
+        // A slower partner catches up during this computation.
         let q = self.queries(x);
-        Ok(self.attend(q, half.whole(kv, others)?))
+        Ok(self.attend(q, half.gather(kv, others)?))
     }
 
     /// `[batch, tokens, width]` → `[batch, heads, tokens, depth]`
@@ -73,14 +79,15 @@ impl SelfAttention {
         t.reshape([batch, tokens, self.heads, width / self.heads]).swap_dims(1, 2)
     }
 
-    /// `[batch, tokens, width]` → `[batch, heads, tokens, depth]`, scaled
+    /// `[batch, tokens, width]` → `[batch, heads, tokens, depth]`, scaled.
     fn queries(&self, x: Tensor<3>) -> Tensor<4> {
         let q = self.split(self.q_proj.forward(x));
         let depth = q.dims()[3];
         q * (depth as f64).powf(-0.5 * f64::from(SCALINGS))
     }
 
-    /// Queries `[batch, heads, tokens, depth]` on keys and values `[batch, all tokens, 2 · width]` → `[batch, tokens, width]`
+    /// Queries `[batch, heads, tokens, depth]`, keys and values `[batch, all tokens, 2 · width]`
+    /// → `[batch, tokens, width]`
     fn attend(&self, q: Tensor<4>, kv: Tensor<3>) -> Tensor<3> {
         let [batch, heads, tokens, depth] = q.dims();
         let width = heads * depth;
@@ -91,7 +98,7 @@ impl SelfAttention {
     }
 }
 
-impl Keyed for SelfAttention {
+impl StateDict for SelfAttention {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         self.q_proj.exchange(&format!("{prefix}q_proj."), transfer)?;
         self.kv_proj.exchange(&format!("{prefix}kv_proj."), transfer)?;

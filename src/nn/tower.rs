@@ -1,16 +1,17 @@
-//! One survey's way from spectrum to embedding: half of a [`Clip`](super::clip::Clip), without the other survey and
-//! without the decoders, which are most of it.
+//! The encoder and projection head of one survey: half of a [`Clip`](super::clip::Clip), from spectrum to embedding.
+//!
+//! It omits the other survey and the decoders, which hold most of the parameters.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::autoencoder::Autoencoder;
 use super::clip::ClipConfig;
-use super::keyed::{Keyed, Transfer};
 use super::masked_transformer::MaskedTransformer;
 use super::projection::{LrsProjection, XpProjection};
-use crate::model::weights::WeightsError;
-use crate::result::catalogue::Modality;
+use super::state_dict::{StateDict, Transfer};
+use crate::nn::weights::WeightsError;
+use crate::result::specclip::Modality;
 
 /// The frozen encoder of a survey.
 #[derive(Module, Debug)]
@@ -30,7 +31,7 @@ pub enum Projection {
     Xp(XpProjection),
 }
 
-/// What stands before the names of a survey's head; those of its encoder follow after `backbone.`.
+/// Prefix of the names of a survey's head. The names of its encoder have `backbone.` after this prefix.
 pub fn prefix(modality: Modality) -> &'static str {
     match modality {
         Modality::Lrs => "lamost_lrs_encoder.",
@@ -39,7 +40,7 @@ pub fn prefix(modality: Modality) -> &'static str {
 }
 
 impl ClipConfig {
-    /// One survey's encoder and head alone, with their first weights.
+    /// Encoder and head of one survey with initial weights.
     pub fn tower(&self, modality: Modality, device: &Device) -> (Encoder, Projection) {
         match modality {
             Modality::Lrs => (Encoder::Lrs(self.lrs.init(device)), Projection::Lrs(self.lrs_head.init(device))),
@@ -49,7 +50,7 @@ impl ClipConfig {
 }
 
 impl Encoder {
-    /// The encoding of spectra; that of XP is one token.
+    /// The encoding of spectra: the tokens of LRS; one token for XP.
     ///
     /// # Shapes
     /// `[batch, pixels]` → `[batch, tokens, width]`
@@ -74,7 +75,7 @@ impl Projection {
     }
 }
 
-impl Keyed for Encoder {
+impl StateDict for Encoder {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         match self {
             Self::Lrs(encoder) => encoder.exchange(prefix, transfer),
@@ -83,7 +84,7 @@ impl Keyed for Encoder {
     }
 }
 
-impl Keyed for Projection {
+impl StateDict for Projection {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         match self {
             Self::Lrs(head) => head.exchange(prefix, transfer),

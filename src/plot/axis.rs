@@ -1,8 +1,8 @@
-//! Where the ticks of an axis stand.
+//! Positions of the ticks of an axis.
 
-/// Ticks at multiples of 1, 2 or 5 times a power of ten, about `target` of them between `low` and `high`.
+/// Ticks at multiples of 1, 2 or 5 times a power of ten: about `target` ticks between `low` and `high`.
 ///
-/// Empty when the range is not finite or has no extent.
+/// Empty if the range is not finite or has zero extent.
 pub fn ticks(low: f64, high: f64, target: usize) -> Vec<f64> {
     let span = high - low;
     if !span.is_finite() || span <= 0.0 || target == 0 {
@@ -14,7 +14,7 @@ pub fn ticks(low: f64, high: f64, target: usize) -> Vec<f64> {
     (first..=last).map(|i| i as f64 * step).collect()
 }
 
-/// Decimals that tell neighbouring ticks apart.
+/// Number of decimals that distinguishes neighbouring ticks.
 pub fn decimals_for(ticks: &[f64]) -> usize {
     match ticks {
         [a, b, ..] => (-((b - a).abs().log10() + 1e-9).floor()).clamp(0.0, 9.0) as usize,
@@ -23,15 +23,15 @@ pub fn decimals_for(ticks: &[f64]) -> usize {
     }
 }
 
-fn step(rough: f64) -> f64 {
-    let power = 10f64.powf(rough.log10().floor());
-    let nice = match rough / power {
+fn step(approximate_step: f64) -> f64 {
+    let power = 10f64.powf(approximate_step.log10().floor());
+    let factor = match approximate_step / power {
         r if r < 1.5 => 1.0,
         r if r < 3.5 => 2.0,
         r if r < 7.5 => 5.0,
         _ => 10.0,
     };
-    nice * power
+    factor * power
 }
 
 #[cfg(test)]

@@ -1,29 +1,30 @@
-//! Lines of equal height over a grid of points.
+//! Contour lines over a grid of points.
 
-/// Pieces of the line at `level` over heights `[x][y]` given at `x` and `y`, straight within a cell; cells with a height that
-/// is not finite have none.
+/// Segments of the contour line at `level`, over heights `[x][y]` at the coordinates `x` and `y`.
+///
+/// A segment is straight within a cell. Cells with a height that is not finite have none.
 pub(super) fn contour(x: &[f64], y: &[f64], heights: &[f64], level: f64) -> Vec<[(f64, f64); 2]> {
-    let mut pieces = Vec::new();
-    let at = |i: usize, j: usize| heights.get(i * y.len() + j).copied().unwrap_or(f64::NAN);
+    let mut segments = Vec::new();
+    let height = |i: usize, j: usize| heights.get(i * y.len() + j).copied().unwrap_or(f64::NAN);
     for i in 1..x.len() {
         for j in 1..y.len() {
             let corners = [(i - 1, j - 1), (i, j - 1), (i, j), (i - 1, j)];
-            if corners.iter().any(|(i, j)| !at(*i, *j).is_finite()) {
+            if corners.iter().any(|(i, j)| !height(*i, *j).is_finite()) {
                 continue;
             }
             let crossing = |k: usize| {
                 let ((i, j), (m, n)) = (corners[k], corners[(k + 1) % 4]);
-                let (from, to) = (at(i, j) - level, at(m, n) - level);
-                let part = from / (from - to);
-                let between = |a: f64, b: f64| a + (b - a) * part;
-                ((from < 0.0) != (to < 0.0)).then(|| (between(x[i], x[m]), between(y[j], y[n])))
+                let (from, to) = (height(i, j) - level, height(m, n) - level);
+                let fraction = from / (from - to);
+                let interpolate = |a: f64, b: f64| a + (b - a) * fraction;
+                ((from < 0.0) != (to < 0.0)).then(|| (interpolate(x[i], x[m]), interpolate(y[j], y[n])))
             };
-            // Two crossings, or four at a saddle: each with the next, whichever way round.
+            // Two crossings, or four at a saddle point; the pairs are consecutive, in either orientation.
             let crossings: Vec<(f64, f64)> = (0..4).filter_map(crossing).collect();
-            pieces.extend(crossings.chunks_exact(2).map(|pair| [pair[0], pair[1]]));
+            segments.extend(crossings.chunks_exact(2).map(|pair| [pair[0], pair[1]]));
         }
     }
-    pieces
+    segments
 }
 
 #[cfg(test)]
@@ -38,7 +39,8 @@ mod tests {
         assert!(circle.iter().flatten().all(|(x, y)| (x.hypot(*y) - 1.23).abs() < 0.002));
         let length: f64 = circle.iter().map(|[a, b]| (a.0 - b.0).hypot(a.1 - b.1)).sum();
         assert!((length - std::f64::consts::TAU * 1.23).abs() < 0.01, "closed and nothing twice: {length}");
-        // At x = −2, outside the circle, nothing is lost; a hole in it opens the line.
+        // The corner at x = −2 lies outside the circle, so its missing height loses no segment; a hole on the circle
+        // opens it.
         heights[0] = f64::NAN;
         assert_eq!(contour(&steps, &steps, &heights, 1.23).len(), circle.len());
         heights[8 * 41 + 20] = f64::NAN;

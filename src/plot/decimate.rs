@@ -1,11 +1,11 @@
-//! Thinning a curve to what a row of pixel columns can show.
+//! Decimation of a curve to the resolution of the screen's pixel columns.
 
 /// Indices of the points of a curve to draw on `n_columns` columns of equal width between `low` and `high`.
 ///
-/// Every column keeps its first, lowest, highest and last point, in the curve's own order, so that no spike is lost and
-/// the line enters and leaves each column where it should. The neighbours just outside the range are kept too: the
-/// line must reach the frame. `wave` increases; points with a value that is not finite are kept as they are (they break
-/// the line). With few points all are kept.
+/// Every column keeps its first, lowest, highest and last point, in the order of the curve. No spike is lost, and the
+/// line enters and leaves each column at the correct value. The neighbours just outside the range are also kept, since
+/// the line must reach the frame. `wave` increases. Points with a value that is not finite are kept; they break the
+/// line. A curve with few points is not decimated.
 pub fn columns(wave: &[f32], value: &[f32], low: f64, high: f64, n_columns: usize) -> Vec<usize> {
     let n = wave.len().min(value.len());
     let from = wave[..n].partition_point(|w| f64::from(*w) < low).saturating_sub(1);
@@ -18,14 +18,14 @@ pub fn columns(wave: &[f32], value: &[f32], low: f64, high: f64, n_columns: usiz
     }
     let per_column = n_columns as f64 / (high - low);
     let column_of = |i: usize| ((f64::from(wave[i]) - low) * per_column).floor() as i64;
-    let mut kept = Vec::with_capacity(4 * n_columns + 2);
+    let mut selected = Vec::with_capacity(4 * n_columns + 2);
     let mut start = from;
     while start < to {
         let column = column_of(start);
         let mut end = start + 1;
         let (mut lowest, mut highest) = (start, start);
         while end < to && column_of(end) == column {
-            // A point that is not a number gives way to any that is.
+            // A finite value replaces a value that is not finite.
             if value[end] < value[lowest] || !value[lowest].is_finite() {
                 lowest = end;
             }
@@ -34,16 +34,16 @@ pub fn columns(wave: &[f32], value: &[f32], low: f64, high: f64, n_columns: usiz
             }
             end += 1;
         }
-        let mut chosen = [start, lowest, highest, end - 1];
-        chosen.sort_unstable();
-        for i in chosen {
-            if kept.last() != Some(&i) {
-                kept.push(i);
+        let mut extremes = [start, lowest, highest, end - 1];
+        extremes.sort_unstable();
+        for i in extremes {
+            if selected.last() != Some(&i) {
+                selected.push(i);
             }
         }
         start = end;
     }
-    kept
+    selected
 }
 
 #[cfg(test)]
@@ -56,10 +56,10 @@ mod tests {
         let mut value = vec![1.0f32; wave.len()];
         value[31_415] = 9.0;
         value[77_777] = -9.0;
-        let kept = columns(&wave, &value, 4000.0, 9000.0, 800);
-        assert!(kept.len() <= 4 * 801);
-        assert!(kept.contains(&31_415) && kept.contains(&77_777));
-        assert!(kept.windows(2).all(|w| w[0] < w[1]));
+        let selected = columns(&wave, &value, 4000.0, 9000.0, 800);
+        assert!(selected.len() <= 4 * 801);
+        assert!(selected.contains(&31_415) && selected.contains(&77_777));
+        assert!(selected.windows(2).all(|w| w[0] < w[1]));
     }
 
     #[test]

@@ -1,13 +1,14 @@
-//! Strong lines of stellar spectra, to find one's way in a figure.
+//! Strong lines of stellar spectra, as guides in a figure.
 
-/// A line and where it lies at rest.
+/// A spectral line and its rest wavelength.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SpectralLine {
-    /// As astronomers write it.
+    /// Name in astronomical notation.
     pub name: &'static str,
     /// Vacuum wavelength at rest, Å.
     pub wave_vac_aa: f64,
-    /// Greater for stronger lines; where labels collide, the greater stays. Those of 0 are named only from near by.
+    /// Strength of the line. If labels collide, the line with the larger weight keeps its label. Lines of weight 0 are
+    /// labelled only in an enlarged view.
     pub weight: u8,
 }
 
@@ -15,8 +16,9 @@ const fn line(name: &'static str, wave_vac_aa: f64, weight: u8) -> SpectralLine 
     SpectralLine { name, wave_vac_aa, weight }
 }
 
-/// Lines that classification goes by, and with weight 0 those that are strong in the range of the models, in the order of
-/// wavelength. Values are NIST's air wavelengths brought to vacuum; the G band is the head of CH at 4300 Å in air.
+/// Lines used in spectral classification, and other strong lines in the range of the models (weight 0), by wavelength.
+///
+/// The vacuum wavelengths are converted from NIST's air wavelengths. The G band is the head of CH at 4300 Å in air.
 pub const LINES: [SpectralLine; 109] = [
     line("Ca II K", 3934.78, 9),
     line("Ca II H", 3969.59, 8),
@@ -129,8 +131,10 @@ pub const LINES: [SpectralLine; 109] = [
     line("Ca II", 8664.52, 6),
 ];
 
-/// How far from its line's middle a feature may lie and still be taken for it, Å: what a resolution element of R 1800 and the
-/// line's own width leave open. Balmer lines have wings, bands have a course.
+/// Largest distance of a feature from the centre of its line, Å.
+///
+/// It allows for a resolution element at R 1800 and the width of the line. Balmer lines have wings, and bands extend
+/// over a range.
 fn reach_aa(line: &SpectralLine) -> f64 {
     match line.name {
         name if name.starts_with('H') && !name.starts_with("He") => 20.0,
@@ -139,10 +143,14 @@ fn reach_aa(line: &SpectralLine) -> f64 {
     }
 }
 
-/// The line that a feature at rest belongs to, if any is near: that which is nearest for its reach, of equals the stronger.
+/// The line of a feature at rest, or `None` if no line is near: the line with the smallest distance in units of its
+/// reach.
 pub fn identify(wave_vac_aa: f64) -> Option<&'static SpectralLine> {
-    let far = |line: &SpectralLine| (line.wave_vac_aa - wave_vac_aa).abs() / reach_aa(line);
-    LINES.iter().filter(|line| far(line) <= 1.0).min_by(|a, b| far(a).total_cmp(&far(b)))
+    let relative_distance = |line: &SpectralLine| (line.wave_vac_aa - wave_vac_aa).abs() / reach_aa(line);
+    LINES
+        .iter()
+        .filter(|line| relative_distance(line) <= 1.0)
+        .min_by(|a, b| relative_distance(a).total_cmp(&relative_distance(b)))
 }
 
 #[cfg(test)]
@@ -150,7 +158,7 @@ mod tests {
     use super::*;
     use crate::spectrum::air_vacuum::air_to_vacuum_aa;
 
-    /// Air wavelengths of the same lines from the NIST Atomic Spectra Database.
+    /// Air wavelengths of these lines from the NIST Atomic Spectra Database.
     const AIR_AA: [f64; 108] = [
         3933.66, 3968.47, 4005.24, 4030.75, 4045.81, 4063.59, 4071.74, 4077.71, 4101.73, 4118.55, 4132.06, 4143.87,
         4156.80, 4163.65, 4187.04, 4199.10, 4202.03, 4215.52, 4226.73, 4233.17, 4235.94, 4246.82, 4250.79, 4254.33,

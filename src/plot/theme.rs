@@ -1,11 +1,11 @@
-//! The colours of a figure. The page takes them from its style sheet; an exported figure is on white paper.
+//! Colours of a figure. The page takes them from its style sheet; an exported figure is on white paper.
 
 use super::ramp;
 
 /// Red, green, blue.
 pub type Rgb = (u8, u8, u8);
 
-/// What something in a figure is; the theme says which colour that has.
+/// Role of an element in a figure; the theme assigns the colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
     /// The observed flux.
@@ -20,20 +20,20 @@ pub enum Paint {
     Masked,
     /// Frame, ticks and their text.
     Axis,
-    /// Lines of the grid, reference levels.
+    /// Grid lines and reference levels.
     Grid,
     /// Names of spectral lines.
     Label,
     /// One of several series, counted from 0.
     Series(usize),
-    /// A height, from 0 for the lowest to 255: the ramp of [`super::ramp`].
+    /// Position on the colour ramp ([`super::ramp`]): 0 for the lowest height, 255 for the highest.
     Ramp(u8),
 }
 
-/// A colour for every [`Paint`]. The three curves are told apart by lightness as well as by hue, so that they stay
-/// apart without colour vision and in grey print.
+/// Colours of all [`Paint`] roles. The three curves differ in lightness as well as in hue, so they are distinguishable
+/// without colour vision and in grey print.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each field is the colour of the mark that it names")]
 pub struct Theme {
     pub data: Rgb,
     pub continuum: Rgb,
@@ -43,12 +43,12 @@ pub struct Theme {
     pub axis: Rgb,
     pub grid: Rgb,
     pub label: Rgb,
-    /// Font families in the order of preference, as CSS writes them.
+    /// Font families in order of preference, in CSS syntax.
     pub font: String,
 }
 
 impl Theme {
-    /// For print: dark on white.
+    /// Theme for print: dark on white.
     pub fn paper() -> Self {
         Self {
             data: (27, 48, 84),
@@ -63,7 +63,7 @@ impl Theme {
         }
     }
 
-    /// The colour of one thing and its opacity.
+    /// Colour and opacity of a paint.
     pub fn colour(&self, paint: Paint) -> (Rgb, f64) {
         match paint {
             Paint::Data => (self.data, 1.0),

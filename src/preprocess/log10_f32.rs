@@ -1,16 +1,18 @@
-//! The 32-bit logarithm that the published preprocessing ran on.
+//! 32-bit log10, as computed by `NumPy` in the published preprocessing.
 //!
-//! For 32-bit wavelengths the published code takes log10 in 32 bits. One unit in the last place is 0.24 % of a LAMOST
-//! pixel, which moves the normalised flux by 3e-4, and NumPy's vectorised logarithm is half a unit high in the mean where
-//! the exact one would round either way. To give the same numbers on every machine, WebAssembly included, this evaluates
-//! the same piecewise quartic: 16 intervals of the mantissa, fused multiply-adds, mantissa in [0.75, 1.5).
+//! For 32-bit wavelengths the published code computes log10 in 32 bits. One unit in the last place is 0.24 % of a
+//! LAMOST pixel and changes the normalised flux by 3e-4. `NumPy`'s vectorised logarithm is too high by half a unit on
+//! average; a correctly rounded logarithm has no such bias.
+//!
+//! This function evaluates the same piecewise quartic as `NumPy`, and so gives the same values on every machine,
+//! WebAssembly included: 16 intervals of the mantissa, fused multiply-adds, mantissa in [0.75, 1.5).
 
-/// log10(2) in 32 bits, as the original rounds it.
-#[allow(clippy::approx_constant)]
+/// log10(2) in 32 bits, rounded as in `NumPy`.
+#[allow(clippy::approx_constant, reason = "the table keeps the digits of the original")]
 const LOG10_2: f32 = 0.301_03;
 
 /// Coefficients of r, r², r³ and r⁴ by the mantissa's first four bits, where r = mantissa − 1.
-#[allow(clippy::approx_constant)] // The slope at 1 is log10(e), as it must be; the table stays as it was read.
+#[allow(clippy::approx_constant, reason = "the slope at 1 equals log10(e); the table keeps the digits of the original")]
 #[rustfmt::skip]
 const COEFFICIENTS: [[f32; 16]; 4] = [
     [0.43429446, 0.43429008, 0.43426394, 0.43419412, 0.43406078, 0.43384856, 0.4335468, 0.4331492,
@@ -43,8 +45,8 @@ mod tests {
     fn is_within_two_units_of_the_exact_logarithm() {
         for i in 0..20_000 {
             let x = 3000.0 + 0.4 * i as f32;
-            let off = (f64::from(log10_f32(x)) - f64::from(x).log10()) / f64::from(f32::EPSILON) / 2.0;
-            assert!(off.abs() < 2.0, "{x}: {off} units");
+            let error = (f64::from(log10_f32(x)) - f64::from(x).log10()) / f64::from(f32::EPSILON) / 2.0;
+            assert!(error.abs() < 2.0, "{x}: {error} units");
         }
     }
 }

@@ -1,16 +1,15 @@
-//! From a spectrum to what a network takes in.
+//! Preprocessing: from a spectrum to the input of a network.
 //!
-//! [`reference`] is the published recipe, number for number; [`recipe`] is the one that Specola's shipped models use. The
-//! other modules are their steps.
+//! [`conditioning`] is the preprocessing of Specola's own models. [`reference`] and [`xp`] reproduce the published
+//! preprocessing (`SpecCLIP`) of LAMOST and Gaia XP spectra. The other modules are steps of these recipes.
 
 pub mod grid;
 pub mod log10_f32;
 pub mod noise;
 pub mod polynomial;
-pub mod recipe;
+pub mod conditioning;
 pub mod reference;
 pub mod resample;
 pub mod resolution;
 pub mod snr;
-pub mod stats;
 pub mod xp;

@@ -1,26 +1,26 @@
-//! The published LAMOST preprocessing, number for number (MODEL_SPEC §1).
+//! The published LAMOST preprocessing (`SpecCLIP`), reproduced value for value (docs/model-spec.md §1).
 //!
-//! It is what the published networks were trained behind, so its oddities are kept and named: the wavelength's number
-//! type decides the rank of the continuum fit, and the hot-star patch reads its windows a few pixels off. Specola's own
-//! models use [`super::recipe`].
+//! The published networks were trained with it, so this module reproduces its peculiarities too. The number type of the
+//! wavelengths decides the rank of the continuum fit. The hot-star patch uses windows that are shifted by a few pixels.
+//! Specola's own models use [`super::conditioning`].
 
 use thiserror::Error;
 
 use super::grid;
 use super::log10_f32::log10_f32;
 use super::polynomial::PolynomialBasis;
-use super::stats;
+use crate::stats;
 
-/// Why the published recipe refuses a spectrum (MODEL_SPEC §1.4).
+/// The reason why the published preprocessing rejects a spectrum (docs/model-spec.md §1.4).
 #[derive(Debug, Clone, PartialEq, Error)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the error text of each variant explains it")]
 pub enum ReferenceError {
     #[error("{wave} wavelengths but {flux} fluxes")]
     Length { wave: usize, flux: usize },
     #[error("wavelengths must be positive, finite and strictly increasing; they are not at pixel {0}")]
     Wavelength(usize),
     #[error(
-        "flux at pixel {0} is not a finite number; the published recipe repairs none: mask or interpolate it first"
+        "the flux at pixel {0} is not a finite number; the published preprocessing needs finite fluxes: interpolate this pixel first"
     )]
     Flux(usize),
     #[error("the wavelengths {first:.1}–{last:.1} Å do not cover 4000–5598 Å")]
@@ -29,24 +29,25 @@ pub enum ReferenceError {
     Window,
 }
 
-/// What the published recipe makes of a spectrum.
+/// Result of the published preprocessing.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reference {
-    /// Continuum on the input's pixels, flux unit.
+pub struct ReferenceNormalisation {
+    /// Continuum on the pixels of the input, in flux units.
     pub continuum: Vec<f64>,
-    /// Flux over continuum on the [model grid](grid::model_log10), `[1462]`.
+    /// Flux divided by continuum, on the [model grid](grid::model_log10), `[1462]`.
     pub norm: Vec<f64>,
 }
 
-/// Runs the published recipe: continuum on the full array, division, linear interpolation in log10 λ.
+/// Runs the published preprocessing: continuum fit on the full array, division, linear interpolation in log10 λ.
 ///
-/// `wave_aa` is vacuum, in the observed frame. With `wave_is_f32`, its values must be 32-bit numbers widened to 64 bits.
-pub fn normalise(wave_aa: &[f64], flux: &[f64], wave_is_f32: bool) -> Result<Reference, ReferenceError> {
+/// `wave_aa` is in vacuum Å, in the observed frame. With `wave_is_f32`, its values must be 32-bit numbers widened to 64
+/// bits.
+pub fn normalise(wave_aa: &[f64], flux: &[f64], wave_is_f32: bool) -> Result<ReferenceNormalisation, ReferenceError> {
     if wave_aa.len() != flux.len() {
         return Err(ReferenceError::Length { wave: wave_aa.len(), flux: flux.len() });
     }
-    let rises = |i: usize| i == 0 || wave_aa[i] > wave_aa[i - 1];
-    if let Some(i) = (0..wave_aa.len()).find(|&i| !(wave_aa[i].is_finite() && wave_aa[i] > 0.0 && rises(i))) {
+    let is_increasing = |i: usize| i == 0 || wave_aa[i] > wave_aa[i - 1];
+    if let Some(i) = (0..wave_aa.len()).find(|&i| !(wave_aa[i].is_finite() && wave_aa[i] > 0.0 && is_increasing(i))) {
         return Err(ReferenceError::Wavelength(i));
     }
     if let Some(i) = flux.iter().position(|f| !f.is_finite()) {
@@ -64,13 +65,13 @@ pub fn normalise(wave_aa: &[f64], flux: &[f64], wave_is_f32: bool) -> Result<Ref
         wave_aa.iter().map(|w| w.log10()).collect()
     };
     let norm = super::resample::linear(&log10, &ratio, &grid::model_log10());
-    Ok(Reference { continuum, norm })
+    Ok(ReferenceNormalisation { continuum, norm })
 }
 
-/// Windows around Hδ, Hγ and Hβ that hot stars' fits skip, Å.
+/// Windows around Hδ, Hγ and Hβ that the continuum fit of hot stars bridges, Å.
 const HYDROGEN_WINDOWS_AA: [(f64, f64); 3] = [(4030.0, 4160.0), (4270.0, 4410.0), (4800.0, 4940.0)];
 
-/// The continuum of MODEL_SPEC §1.5, on every pixel.
+/// The continuum (docs/model-spec.md §1.5), on every pixel, in flux units.
 fn continuum(wave_aa: &[f64], flux: &[f64], wave_is_f32: bool) -> Result<Vec<f64>, ReferenceError> {
     let smooth = stats::median_filter_7(flux);
     let mut continuum = smooth.clone();
@@ -79,7 +80,7 @@ fn continuum(wave_aa: &[f64], flux: &[f64], wave_is_f32: bool) -> Result<Vec<f64
         if wave_is_f32 {
             PolynomialBasis::truncated(x, degree, x.len() as f64 * eps)
         } else {
-            // All singular values survive in 64 bits; this basis spans the same without the conditioning.
+            // In 64 bits no singular value is cut; this basis spans the same space and is better conditioned.
             PolynomialBasis::new(x, degree)
         }
     };
@@ -106,14 +107,14 @@ fn continuum(wave_aa: &[f64], flux: &[f64], wave_is_f32: bool) -> Result<Vec<f64
     let red = segment(wave_aa, |w| w > 6100.0);
     if red.len() > 100 {
         let basis = basis(&wave_aa[red.clone()], 4);
-        let mut kept = smooth[red.clone()].to_vec();
+        let mut clipped_flux = smooth[red.clone()].to_vec();
         let mut fit = Vec::new();
         for _ in 0..9 {
-            fit = basis.fit(&kept);
-            let residual: Vec<f64> = kept.iter().zip(&fit).map(|(k, f)| k - f).collect();
+            fit = basis.fit(&clipped_flux);
+            let residual: Vec<f64> = clipped_flux.iter().zip(&fit).map(|(k, f)| k - f).collect();
             let mean = residual.iter().sum::<f64>() / residual.len() as f64;
             let sigma = (residual.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / residual.len() as f64).sqrt();
-            for (k, f) in kept.iter_mut().zip(&fit) {
+            for (k, f) in clipped_flux.iter_mut().zip(&fit) {
                 if *k < *f || *k > *f + 3.0 * sigma {
                     *k = *f;
                 }
@@ -125,17 +126,17 @@ fn continuum(wave_aa: &[f64], flux: &[f64], wave_is_f32: bool) -> Result<Vec<f64
     Ok(continuum)
 }
 
-/// The run of pixels whose wavelength satisfies `inside`, which must be an interval.
+/// The range of pixels whose wavelength satisfies `inside`, which must describe an interval.
 fn segment(wave_aa: &[f64], inside: impl Fn(f64) -> bool) -> std::ops::Range<usize> {
     let start = wave_aa.iter().position(|w| inside(*w)).unwrap_or(0);
     let count = wave_aa.iter().filter(|w| inside(**w)).count();
     start..start + count
 }
 
-/// Straight lines over the hydrogen windows of the blue segment, between maxima near their edges.
+/// Replaces the flux in the hydrogen windows of the blue segment by straight lines between the maxima near their edges.
 ///
-/// Indices come from the full array but are used in the blue segment, as in the published code: where the array starts
-/// below 3700 Å every window lands that many pixels too far to the red (MODEL_SPEC §0.8).
+/// As in the published code, indices computed on the full array are applied to the blue segment. So every window is
+/// shifted to the red by the number of pixels below 3700 Å (docs/model-spec.md §0.8).
 fn patch_hydrogen(wave_aa: &[f64], blue: &[f64]) -> Result<Vec<f64>, ReferenceError> {
     let within = |from: f64, to: f64| segment(wave_aa, |w| (from..=to).contains(&w));
     let anchor = |edge: f64| {

@@ -1,6 +1,7 @@
-//! From a spectrum's own pixels to a grid's.
+//! Resampling: from the pixels of a spectrum to the pixels of a grid.
 
 use super::grid::STEP_DEX;
+use crate::spectrum::FWHM_OVER_SIGMA;
 
 /// Linear interpolation of `y(x)` at `x_new`; constant beyond the ends. `x` must increase strictly.
 pub fn linear(x: &[f64], y: &[f64], x_new: &[f64]) -> Vec<f64> {
@@ -9,7 +10,7 @@ pub fn linear(x: &[f64], y: &[f64], x_new: &[f64]) -> Vec<f64> {
     x_new
         .iter()
         .map(|&at| {
-            // Points that follow one another need no search.
+            // Increasing points need no search.
             if above > 0 && at < x[above - 1] {
                 above = x.partition_point(|v| *v <= at);
             }
@@ -23,39 +24,38 @@ pub fn linear(x: &[f64], y: &[f64], x_new: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// How the flux between a spectrum's pixels is taken onto the grid.
+/// Method of resampling to the grid.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kernel {
-    /// Straight lines between pixels: for pixels as wide as the grid's.
+pub enum ResamplingKernel {
+    /// Linear interpolation between pixels: for pixels about as wide as grid pixels.
     Linear,
-    /// Mean over a grid pixel: for finer pixels, so that no light is thrown away.
+    /// Mean over a grid pixel: for narrower pixels, so that no photons are discarded.
     Box,
-    /// Gaussian of this width (σ) in log10 λ: to a lower resolving power.
+    /// Gaussian with this σ, in log10 λ: to reduce the resolving power.
     Gaussian(f64),
 }
 
-impl Kernel {
-    /// The Gaussian that takes a resolving power `from` down to `to`, where the pixels of width `step_dex` can carry it.
-    pub fn to_resolution(from: f64, to: f64, step_dex: f64) -> Kernel {
+impl ResamplingKernel {
+    /// The Gaussian that reduces the resolving power from `from` to `to`.
+    ///
+    /// If the Gaussian is too narrow for pixels of width `step_dex` (log10 λ), the kernel keeps the resolving power.
+    pub fn to_resolution(from: f64, to: f64, step_dex: f64) -> Self {
         let sigma_dex = (to.powi(-2) - from.powi(-2)).max(0.0).sqrt() / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
-        if sigma_dex > 0.6 * step_dex { Kernel::Gaussian(sigma_dex) } else { Kernel::without_change(step_dex) }
+        if sigma_dex > 0.6 * step_dex { Self::Gaussian(sigma_dex) } else { Self::at_same_resolution(step_dex) }
     }
 
-    /// The kernel that keeps the resolving power.
-    pub fn without_change(step_dex: f64) -> Kernel {
-        if step_dex < 0.5 * STEP_DEX { Kernel::Box } else { Kernel::Linear }
+    /// The kernel that keeps the resolving power, for pixels of width `step_dex` (log10 λ).
+    pub fn at_same_resolution(step_dex: f64) -> Self {
+        if step_dex < 0.5 * STEP_DEX { Self::Box } else { Self::Linear }
     }
 }
 
-/// FWHM of a Gaussian over its σ.
-pub const FWHM_OVER_SIGMA: f64 = 2.354_820_045;
-
-/// Resamples `y(x)` at `x_new` (all log10 λ). Points of `x_new` beyond `x` get the end's value.
-pub fn resample(x: &[f64], y: &[f64], x_new: &[f64], kernel: Kernel) -> Vec<f64> {
+/// Resamples `y(x)` at `x_new` (both in log10 λ). Points beyond the ends of `x` get the value at the end.
+pub fn resample(x: &[f64], y: &[f64], x_new: &[f64], kernel: ResamplingKernel) -> Vec<f64> {
     let (half_width, weight): (f64, Box<dyn Fn(f64) -> f64>) = match kernel {
-        Kernel::Linear => return linear(x, y, x_new),
-        Kernel::Box => (0.5 * STEP_DEX, Box::new(|_| 1.0)),
-        Kernel::Gaussian(sigma) => (4.0 * sigma, Box::new(move |d| (-0.5 * (d / sigma).powi(2)).exp())),
+        ResamplingKernel::Linear => return linear(x, y, x_new),
+        ResamplingKernel::Box => (0.5 * STEP_DEX, Box::new(|_| 1.0)),
+        ResamplingKernel::Gaussian(sigma) => (4.0 * sigma, Box::new(move |d| (-0.5 * (d / sigma).powi(2)).exp())),
     };
     let widths = pixel_widths(x);
     let fallback = linear(x, y, x_new);
@@ -76,22 +76,24 @@ pub fn resample(x: &[f64], y: &[f64], x_new: &[f64], kernel: Kernel) -> Vec<f64>
         .collect()
 }
 
-/// Variances of what [`resample`] gives, from those of `y`. What neighbours have in common is left out: the sum over many
-/// pixels has the right mean, not the right scatter.
-pub fn variance(x: &[f64], variance: &[f64], x_new: &[f64], kernel: Kernel) -> Vec<f64> {
+/// Variances of the resampled values of [`resample`], from the variances of `y`.
+///
+/// Covariances between neighbouring pixels are ignored. So a sum over many pixels has the correct mean, but not the
+/// correct scatter.
+pub fn variance(x: &[f64], variance: &[f64], x_new: &[f64], kernel: ResamplingKernel) -> Vec<f64> {
     let (half_width, weight): (f64, Box<dyn Fn(f64) -> f64>) = match kernel {
-        Kernel::Linear => (0.0, Box::new(|_| 0.0)),
-        Kernel::Box => (0.5 * STEP_DEX, Box::new(|_| 1.0)),
-        Kernel::Gaussian(sigma) => (4.0 * sigma, Box::new(move |d| (-0.5 * (d / sigma).powi(2)).exp())),
+        ResamplingKernel::Linear => (0.0, Box::new(|_| 0.0)),
+        ResamplingKernel::Box => (0.5 * STEP_DEX, Box::new(|_| 1.0)),
+        ResamplingKernel::Gaussian(sigma) => (4.0 * sigma, Box::new(move |d| (-0.5 * (d / sigma).powi(2)).exp())),
     };
     let widths = pixel_widths(x);
-    let between = |at: f64| {
+    let interpolated = |at: f64| {
         let i = x.partition_point(|v| *v <= at).clamp(1, x.len().saturating_sub(1).max(1));
         let (Some(left), Some(right)) = (x.get(i - 1), x.get(i)) else {
             return variance.first().copied().unwrap_or(f64::NAN);
         };
-        let t = ((at - left) / (right - left)).clamp(0.0, 1.0);
-        (1.0 - t).powi(2) * variance[i - 1] + t.powi(2) * variance[i]
+        let fraction = ((at - left) / (right - left)).clamp(0.0, 1.0);
+        (1.0 - fraction).powi(2) * variance[i - 1] + fraction.powi(2) * variance[i]
     };
     let averaged = |at: f64| {
         let near = x.partition_point(|v| *v < at - half_width)..x.partition_point(|v| *v <= at + half_width);
@@ -99,9 +101,9 @@ pub fn variance(x: &[f64], variance: &[f64], x_new: &[f64], kernel: Kernel) -> V
             let w = weight(x[i] - at) * widths[i];
             (sum + w * w * variance[i], total + w)
         });
-        if total > 0.0 { sum / (total * total) } else { between(at) }
+        if total > 0.0 { sum / (total * total) } else { interpolated(at) }
     };
-    x_new.iter().map(|&at| if half_width > 0.0 { averaged(at) } else { between(at) }).collect()
+    x_new.iter().map(|&at| if half_width > 0.0 { averaged(at) } else { interpolated(at) }).collect()
 }
 
 /// Width of each pixel: half the distance between its neighbours.
@@ -115,19 +117,21 @@ fn pixel_widths(x: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// `y` divided by its own running mean, as [`running_mean`] gives it. In any unit of `y` the result is the same.
+/// `y` divided by its [`running_mean`]. The result does not depend on the unit of `y`.
 pub fn divide_by_running_mean(y: &[f64], sigma_pixels: f64) -> Vec<f64> {
     y.iter().zip(running_mean(y, sigma_pixels)).map(|(y, mean)| y / mean).collect()
 }
 
-/// The running mean of `y`, a Gaussian of `sigma_pixels` cut at 3 σ and renormalised at the ends; 1 where it is next to
-/// nothing, so that it can be divided by.
+/// Running mean of `y` with a Gaussian of σ `sigma_pixels`, truncated at 3 σ and renormalised at the ends.
+///
+/// Values close to zero are replaced by 1, so that a division by the mean is safe.
 pub fn running_mean(y: &[f64], sigma_pixels: f64) -> Vec<f64> {
     let (n, half) = (y.len(), (3.0 * sigma_pixels).ceil() as usize);
     let taps: Vec<f64> = (0..=half).map(|k| (-0.5 * (k as f64 / sigma_pixels).powi(2)).exp()).collect();
     let mut padded = vec![0.0; n + 2 * half];
     padded[half..half + n].copy_from_slice(y);
-    // Tap by tap and not pixel by pixel: so no sum waits for itself, and several go at once.
+    // The outer loop runs over the kernel and the inner loop over pixels: the sums are independent, so the processor
+    // adds several at once.
     let mut sums: Vec<f64> = y.iter().map(|v| taps[0] * v).collect();
     for (k, tap) in taps.iter().enumerate().skip(1) {
         let (left, right) = (&padded[half - k..], &padded[half + k..]);
@@ -135,11 +139,11 @@ pub fn running_mean(y: &[f64], sigma_pixels: f64) -> Vec<f64> {
             *sum += tap * (left + right);
         }
     }
-    // All taps from the middle to each distance.
-    let reached: Vec<f64> = taps.iter().scan(0.0, |sum, tap| Some((*sum += tap, *sum).1)).collect();
-    let total = |i: usize| reached[i.min(half)] + reached[(n - 1 - i).min(half)] - taps[0];
-    let nothing = 1e-6 * y.iter().fold(0.0_f64, |largest, v| largest.max(v.abs()));
-    let mean = |(i, sum): (usize, f64)| Some(sum / total(i)).filter(|mean| mean.abs() > nothing).unwrap_or(1.0);
+    // Cumulative sum of the kernel, from the centre to each distance.
+    let cumulative_weights: Vec<f64> = taps.iter().scan(0.0, |sum, tap| Some((*sum += tap, *sum).1)).collect();
+    let total = |i: usize| cumulative_weights[i.min(half)] + cumulative_weights[(n - 1 - i).min(half)] - taps[0];
+    let zero_threshold = 1e-6 * y.iter().fold(0.0_f64, |largest, v| largest.max(v.abs()));
+    let mean = |(i, sum): (usize, f64)| Some(sum / total(i)).filter(|mean| mean.abs() > zero_threshold).unwrap_or(1.0);
     sums.into_iter().enumerate().map(mean).collect()
 }
 
@@ -158,7 +162,7 @@ mod tests {
         let expected: Vec<f64> =
             x.iter().map(|x| 1.0 - 0.5 * ratio * (-0.5 * ((x - 3.70) / sigma(1800.0)).powi(2)).exp()).collect();
         let grid: Vec<f64> = (0..150).map(|i| 3.6925 + 1e-4 * f64::from(i)).collect();
-        let got = resample(&x, &sharp, &grid, Kernel::to_resolution(5000.0, 1800.0, 5e-6));
+        let got = resample(&x, &sharp, &grid, ResamplingKernel::to_resolution(5000.0, 1800.0, 5e-6));
         let want = linear(&x, &expected, &grid);
         for (g, w) in got.iter().zip(&want) {
             assert!((g - w).abs() < 2e-4, "{g} {w}");
@@ -166,18 +170,19 @@ mod tests {
     }
 
     #[test]
-    fn the_running_mean_takes_away_a_slope_and_keeps_a_line() {
+    fn the_running_mean_removes_a_slope_and_keeps_a_line() {
         let y: Vec<f64> = (0..1000).map(|i| (1.0 + 3e-4 * f64::from(i)) * if i == 500 { 0.4 } else { 1.0 }).collect();
         let flat = divide_by_running_mean(&y, 60.0);
         assert!((flat[300] - 1.0).abs() < 0.01 && (flat[500] - 0.4).abs() < 0.01);
         let faint: Vec<f64> = y.iter().map(|v| v * 1e-17).collect();
-        let same = divide_by_running_mean(&faint, 60.0);
-        assert!(flat.iter().zip(&same).all(|(a, b)| (a - b).abs() < 1e-12), "the same in erg/s/cm²/Å");
+        let flat_faint = divide_by_running_mean(&faint, 60.0);
+        assert!(flat.iter().zip(&flat_faint).all(|(a, b)| (a - b).abs() < 1e-12), "the same in erg/s/cm²/Å");
     }
 
-    /// Against NumPy: the matrix of all weights, its rows made to sum to one. Longer and shorter than the kernel.
+    /// Comparison with `NumPy`: the matrix of all weights, with rows normalised to sum 1. One case is longer than the
+    /// kernel, the other shorter.
     #[test]
-    fn the_running_mean_is_the_weighted_mean_of_what_is_there() {
+    fn the_running_mean_agrees_with_numpy() {
         let cases = [
             (400, [0.9683839830048788, 0.9850119478457656, 0.9897144867539426, 1.0128147496720943]),
             (50, [0.9681872871357489, 0.9842966134324687, 0.9945198810039119, 0.9991104439543683]),

@@ -1,18 +1,18 @@
-//! Gaia XP spectra as the published networks take them (MODEL_SPEC §1.6).
+//! The published preprocessing (`SpecCLIP`) of Gaia XP spectra (docs/model-spec.md §1.6).
 
 use thiserror::Error;
 
 use super::resample::linear;
 
-/// Pixels of the XP grid: 336, 338 … 1020 nm.
+/// Number of pixels of the XP grid: 336, 338 … 1020 nm.
 pub const XP_PIXELS: usize = 343;
 
-/// The pixel at exactly 550 nm, by whose flux the spectrum is divided.
+/// Index of the pixel at exactly 550 nm. The spectrum is divided by its flux.
 const PIXEL_550_NM: usize = 107;
 
-/// Why an XP spectrum cannot be normalised.
+/// The reason why an XP spectrum cannot be normalised.
 #[derive(Debug, Clone, PartialEq, Error)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the error text of each variant explains it")]
 pub enum XpError {
     #[error("{wave} wavelengths but {flux} fluxes")]
     Length { wave: usize, flux: usize },
@@ -22,7 +22,7 @@ pub enum XpError {
     Flux(usize),
     #[error("the samples {first:.0}–{last:.0} nm do not cover 336–1020 nm; are the wavelengths in nanometres?")]
     Range { first: f64, last: f64 },
-    #[error("the flux at 550 nm is zero, so nothing can be divided by it")]
+    #[error("the flux at 550 nm is zero; normalisation at 550 nm is not possible")]
     ZeroAt550,
 }
 
@@ -31,13 +31,13 @@ pub fn grid_nm() -> Vec<f64> {
     (0..XP_PIXELS).map(|i| 336.0 + 2.0 * i as f64).collect()
 }
 
-/// Linear interpolation in λ to the XP grid, divided by the flux at 550 nm: `[343]`.
+/// Flux interpolated linearly in λ to the XP grid, divided by the flux at 550 nm: `[343]`.
 pub fn normalise(wave_nm: &[f64], flux: &[f64]) -> Result<Vec<f64>, XpError> {
     if wave_nm.len() != flux.len() {
         return Err(XpError::Length { wave: wave_nm.len(), flux: flux.len() });
     }
-    let rises = |i: usize| i == 0 || wave_nm[i] > wave_nm[i - 1];
-    if let Some(i) = (0..wave_nm.len()).find(|&i| !(wave_nm[i].is_finite() && wave_nm[i] > 0.0 && rises(i))) {
+    let is_increasing = |i: usize| i == 0 || wave_nm[i] > wave_nm[i - 1];
+    if let Some(i) = (0..wave_nm.len()).find(|&i| !(wave_nm[i].is_finite() && wave_nm[i] > 0.0 && is_increasing(i))) {
         return Err(XpError::Wavelength(i));
     }
     if let Some(i) = flux.iter().position(|f| !f.is_finite()) {
@@ -50,6 +50,6 @@ pub fn normalise(wave_nm: &[f64], flux: &[f64]) -> Result<Vec<f64>, XpError> {
     let resampled = linear(wave_nm, flux, &grid_nm());
     match resampled[PIXEL_550_NM] {
         0.0 => Err(XpError::ZeroAt550),
-        level => Ok(resampled.into_iter().map(|f| f / level).collect()),
+        flux_550 => Ok(resampled.into_iter().map(|f| f / flux_550).collect()),
     }
 }

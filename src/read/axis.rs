@@ -1,10 +1,10 @@
-//! What the name and the unit of a column or an array say: wavelength (in which medium, unit and scale), flux, error.
+//! Role of a column or an array, from its name and unit: wavelength (with medium, unit and scale), flux or error.
 //!
-//! Shared by text, tables and bundles, so that `wave_vac`, `LOGLAM` or `log10_wavelength_air_aa` mean the same
-//! everywhere.
+//! Text, tables and bundles share these rules, so that `wave_vac`, `LOGLAM` or `log10_wavelength_air_aa` have the same
+//! meaning in every format.
 
 use super::error::ReadError;
-use crate::spectrum::{Frame, Known, Medium, Meta, Source};
+use crate::spectrum::{Frame, Medium, Meta, Source, Sourced};
 
 /// The unit of a wavelength axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,74 +18,74 @@ pub(crate) enum Unit {
 impl Unit {
     pub(crate) fn in_aa(self) -> f64 {
         match self {
-            Unit::Angstrom => 1.0,
-            Unit::Nanometre => 10.0,
-            Unit::Micrometre => 1e4,
-            Unit::Metre => 1e10,
+            Self::Angstrom => 1.0,
+            Self::Nanometre => 10.0,
+            Self::Micrometre => 1e4,
+            Self::Metre => 1e10,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Unit::Angstrom => "Å",
-            Unit::Nanometre => "nm",
-            Unit::Micrometre => "µm",
-            Unit::Metre => "m",
+            Self::Angstrom => "Å",
+            Self::Nanometre => "nm",
+            Self::Micrometre => "µm",
+            Self::Metre => "m",
         }
     }
 
-    fn from_word(word: &str) -> Option<Unit> {
+    fn from_word(word: &str) -> Option<Self> {
         Some(match word {
             "aa" | "a" | "å" | "ang" | "angs" | "angstrom" | "angstroms" | "ångström" | "ångstrom" => {
-                Unit::Angstrom
+                Self::Angstrom
             }
-            "nm" | "nanometer" | "nanometers" | "nanometre" | "nanometres" => Unit::Nanometre,
+            "nm" | "nanometer" | "nanometers" | "nanometre" | "nanometres" => Self::Nanometre,
             "um" | "µm" | "μm" | "mum" | "micron" | "microns" | "micrometer" | "micrometers" | "micrometre" => {
-                Unit::Micrometre
+                Self::Micrometre
             }
-            "m" | "meter" | "metre" => Unit::Metre,
+            "m" | "meter" | "metre" => Self::Metre,
             _ => return None,
         })
     }
 }
 
-/// What a unit says of a wavelength axis.
+/// Interpretation of the unit of a wavelength axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stated {
-    /// There is none.
-    Nothing,
-    /// A unit of length; `true` when the values are its log10.
-    Length(Unit, bool),
-    /// It is no unit of length.
+pub(crate) enum UnitHint {
+    /// No unit is given.
+    Missing,
+    /// A unit of length; `is_log10` when the values are log10 of the length.
+    Length { unit: Unit, is_log10: bool },
+    /// The unit is not a unit of length.
     Other,
 }
 
-/// Understands the units in use: `Angstrom`, `0.1nm`, `10**-10 m`, `log10(Angstrom)`, `dex(nm)`, `microns`.
-pub(crate) fn stated_unit(text: &str) -> Stated {
+/// Interprets the usual spellings of units: `Angstrom`, `0.1nm`, `10**-10 m`, `log10(Angstrom)`, `dex(nm)`, `microns`.
+pub(crate) fn stated_unit(text: &str) -> UnitHint {
     let text = text.trim().to_lowercase();
     if text.is_empty() || ["none", "null", "-"].contains(&text.as_str()) {
-        return Stated::Nothing;
+        return UnitHint::Missing;
     }
-    let is_log = text.contains("log") || text.contains("dex");
-    let bare = text.replace("log10", "");
-    let close: String = bare.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect();
-    let unit = match close.as_str() {
+    let is_log10 = text.contains("log") || text.contains("dex");
+    let without_log = text.replace("log10", "");
+    let compact: String = without_log.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect();
+    let unit = match compact.as_str() {
         "01nm" | "10-1nm" | "1e-1nm" | "1e-10m" | "10-10m" => Some(Unit::Angstrom),
         "1e-9m" | "10-9m" => Some(Unit::Nanometre),
         "1e-6m" | "10-6m" => Some(Unit::Micrometre),
-        // Any other factor is not guessed at.
-        _ if close.contains(|c: char| c.is_ascii_digit()) => None,
-        _ => words(&bare).find_map(Unit::from_word),
+        // Units with another numeric factor are rejected.
+        _ if compact.contains(|c: char| c.is_ascii_digit()) => None,
+        _ => words(&without_log).find_map(Unit::from_word),
     };
-    unit.map_or(Stated::Other, |unit| Stated::Length(unit, is_log))
+    unit.map_or(UnitHint::Other, |unit| UnitHint::Length { unit, is_log10 })
 }
 
-/// A wavelength axis, as far as its name and unit tell.
+/// A wavelength axis, as far as its name and unit describe it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Axis {
     /// Air or vacuum.
     pub medium: Option<Medium>,
-    /// True when the values are log10 of the wavelength; `None` leaves it to the values.
+    /// True when the values are log10 of the wavelength; `None` if the values must decide.
     pub log10: Option<bool>,
     /// Unit of the wavelength.
     pub unit: Option<Unit>,
@@ -100,19 +100,20 @@ pub(crate) enum Role {
     Ivar,
 }
 
-/// What the values of a column of masks mean.
+/// Meaning of the values of a mask column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mask {
-    /// 0 is good, all else bad.
+pub(crate) enum MaskConvention {
+    /// 0 is good, any other value is bad.
     Bad,
-    /// 0 is bad, all else good.
+    /// 0 is bad, any other value is good.
     Good,
 }
 
-impl Mask {
-    /// What a column of this name says of each pixel, if it is a mask at all. `and_mask` and `or_mask` are none: their bits
-    /// mostly mark pixels that are good.
-    pub(crate) fn of(name: &str) -> Option<Self> {
+impl MaskConvention {
+    /// The mask convention of a column with this name; `None` if it is not a mask.
+    ///
+    /// `and_mask` and `or_mask` do not count as masks, because most of their bits mark usable pixels.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         match name.trim().to_lowercase().as_str() {
             "mask" | "masked" | "flag" | "flags" | "qual" | "quality" | "dq" | "bad" | "badpix" | "badpixel" => {
                 Some(Self::Bad)
@@ -122,14 +123,14 @@ impl Mask {
         }
     }
 
-    /// Which pixels are bad; `None` when all would be, since then it means something else.
+    /// True for each bad pixel. `None` if all pixels would be bad, because the column then has another meaning.
     pub(crate) fn bad_pixels(self, zeros: impl Iterator<Item = bool>) -> Option<Vec<bool>> {
         let bad: Vec<bool> = zeros.map(|is_zero| is_zero == (self == Self::Good)).collect();
         bad.contains(&false).then_some(bad)
     }
 }
 
-/// True for the name of an axis that is not of wavelengths: frequencies, velocities, energies, wave numbers, pixels.
+/// True for the name of a spectral axis other than wavelength: frequency, velocity, energy, wavenumber, pixel.
 pub(crate) fn is_other_axis(name: &str) -> bool {
     let name = name.to_lowercase();
     words(&name).any(|w| {
@@ -140,7 +141,7 @@ pub(crate) fn is_other_axis(name: &str) -> bool {
     })
 }
 
-/// The role that a column's name gives it, if any. `unit` may be empty.
+/// The role of a column by its name, if the name gives one. `unit` may be empty.
 pub(crate) fn role(name: &str, unit: &str) -> Option<Role> {
     let name = name.to_lowercase();
     let words: Vec<&str> = words(&name).collect();
@@ -148,7 +149,7 @@ pub(crate) fn role(name: &str, unit: &str) -> Option<Role> {
     if is_other_axis(&name) {
         return None;
     }
-    // Errors first: `flux_error` and `ivar_flux` are not fluxes, `wave_error` is not an axis.
+    // Errors come first, because `flux_error` and `ivar_flux` are not fluxes, and `wave_error` is not an axis.
     if has(&["ivar", "invvar"]) || (has(&["inverse", "inv"]) && has(&["variance", "var"])) {
         return Some(Role::Ivar);
     }
@@ -164,7 +165,7 @@ pub(crate) fn role(name: &str, unit: &str) -> Option<Role> {
             None
         };
         let (from_unit, log_unit) = match stated_unit(unit) {
-            Stated::Length(unit, is_log) => (Some(unit), is_log),
+            UnitHint::Length { unit, is_log10 } => (Some(unit), is_log10),
             _ => (None, false),
         };
         // A lone `m` in a name is more likely a label than a unit.
@@ -202,7 +203,7 @@ fn is_axis_word(word: &str) -> bool {
     word.starts_with("wave") || word.starts_with("lambda") || ["wl", "lam", "wlen", "dispersion"].contains(&word)
 }
 
-/// True for the name of an error that is an error of the flux: `flux_error`, `sigma`, `e_flux`, but not `redshift_err`.
+/// True for the name of a flux error: `flux_error`, `sigma`, `e_flux`, but not `redshift_err`.
 pub(crate) fn is_flux_error(name: &str) -> bool {
     let name = name.to_lowercase();
     words(&name).all(|w| ERROR_WORDS.contains(&w) || is_flux_word(w))
@@ -214,12 +215,13 @@ fn is_flux_word(word: &str) -> bool {
         || ["flx", "flam", "spec", "spectrum", "counts"].contains(&word)
 }
 
-/// Whether a wavelength axis is logarithmic (`loglam`, `log10_wavelength`, `log lambda`); `None` when it is no axis.
+/// True for a logarithmic wavelength axis (`loglam`, `log10_wavelength`, `log lambda`); `None` if it is not a
+/// wavelength axis.
 fn is_log10_axis(words: &[&str]) -> Option<bool> {
     let first = words.first()?;
     let stem = first.strip_prefix("log10").or_else(|| first.strip_prefix("log"));
     match stem {
-        // specutils calls it so.
+        // The name that specutils gives to the axis.
         None if words == ["spectral", "axis"] => Some(false),
         Some("") => words.get(1).is_some_and(|w| is_axis_word(w)).then_some(true),
         Some(stem) => is_axis_word(stem).then_some(true),
@@ -228,63 +230,68 @@ fn is_log10_axis(words: &[&str]) -> Option<bool> {
 }
 
 impl Axis {
-    /// The values in ångström, and a note when the scale or the unit had to be told from the values.
+    /// The values in ångström, and a note if scale or unit were inferred from the range of the values.
     ///
-    /// By range: a last value below 30 is log10 of Å when all lie in 3–4.7 (1000 Å – 5 µm), else µm; below 2000 it is nm.
+    /// Values that all lie in 3–4.7 are log10 of Å (1000 Å – 5 µm). Otherwise the largest value decides: below 30 the
+    /// unit is µm, below 2000 it is nm.
     pub(crate) fn to_aa(self, mut values: Vec<f64>) -> (Vec<f64>, Option<String>) {
         let (low, high) =
             values.iter().filter(|v| v.is_finite()).fold((f64::INFINITY, 0.0_f64), |(l, h), &v| (l.min(v), h.max(v)));
-        let looks_log = low > 3.0 && high < 4.7;
-        let log10 = self.log10.unwrap_or(looks_log && self.unit.is_none_or(|u| u == Unit::Angstrom));
+        let is_in_log_range = low > 3.0 && high < 4.7;
+        let log10 = self.log10.unwrap_or(is_in_log_range && self.unit.is_none_or(|u| u == Unit::Angstrom));
         let unit = self.unit.unwrap_or(match high {
             _ if log10 => Unit::Angstrom,
             h if h < 30.0 => Unit::Micrometre,
             h if h < 2000.0 => Unit::Nanometre,
             _ => Unit::Angstrom,
         });
-        let guessed_scale = log10 && self.log10.is_none();
-        let guessed_unit = self.unit.is_none() && unit != Unit::Angstrom;
+        let is_scale_inferred = log10 && self.log10.is_none();
+        let is_unit_inferred = self.unit.is_none() && unit != Unit::Angstrom;
         for v in &mut values {
             *v = if log10 { 10f64.powf(*v) } else { *v } * unit.in_aa();
         }
-        let note = match (guessed_scale, guessed_unit) {
-            (true, _) => Some("wavelengths are taken as log10 of Å, by their range".to_string()),
-            (_, true) => Some(format!("wavelengths are taken as {}, by their range", unit.name())),
+        let note = match (is_scale_inferred, is_unit_inferred) {
+            (true, _) => Some("wavelengths are assumed to be log10 of Å, from the range of the values".to_string()),
+            (_, true) => {
+                Some(format!("wavelengths are assumed to be in {}, from the range of the values", unit.name()))
+            }
             _ => None,
         };
         (values, note)
     }
 }
 
-/// Inverse variances of standard deviations; 0 where σ is not a positive, finite number.
+/// Inverse variances from standard deviations; 0 where σ is not a positive, finite number.
 pub(crate) fn ivar_of_sigma(sigma: Vec<f64>) -> Vec<f64> {
     sigma.into_iter().map(|s| if s.is_finite() && s > 0.0 { (s * s).recip() } else { 0.0 }).collect()
 }
 
-/// Sets the medium to what the file says, else to `usual`, with a note that this is assumed.
-pub(crate) fn set_medium(meta: &mut Meta, said: Option<Medium>, usual: Medium) {
-    meta.medium = match said {
-        Some(medium) => Known::new(medium, Source::File),
+/// Sets the medium to `stated`, the medium that the file states. Without it, sets `default_medium` and adds a note that
+/// this is assumed.
+pub(crate) fn set_medium(meta: &mut Meta, stated: Option<Medium>, default_medium: Medium) {
+    meta.medium = match stated {
+        Some(medium) => Sourced::new(medium, Source::File),
         None => {
-            meta.notes.push(format!("the file does not say air or vacuum; {} is assumed", usual.name()));
-            Known::new(usual, Source::Assumed)
+            meta.notes.push(format!("the file does not state air or vacuum; {} is assumed", default_medium.name()));
+            Sourced::new(default_medium, Source::Assumed)
         }
     };
 }
 
-/// Sets the frame to what the file says, else to barycentric, with a note that this is assumed.
-pub(crate) fn set_frame(meta: &mut Meta, said: Option<Frame>) {
-    meta.frame = match said {
-        Some(frame) => Known::new(frame, Source::File),
+/// Sets the frame to `stated`, the frame that the file states. Without it, sets barycentric and adds a note that this
+/// is assumed.
+pub(crate) fn set_frame(meta: &mut Meta, stated: Option<Frame>) {
+    meta.frame = match stated {
+        Some(frame) => Sourced::new(frame, Source::File),
         None => {
-            meta.notes.push("the file does not say the velocity frame; barycentric is assumed".to_string());
-            Known::new(Frame::Barycentric, Source::Assumed)
+            meta.notes.push("the file does not state the velocity frame; barycentric is assumed".to_string());
+            Sourced::new(Frame::Barycentric, Source::Assumed)
         }
     };
 }
 
-/// The value, or the error that something is wrong with `place`.
-pub(crate) fn need<T>(value: Option<T>, place: &str, problem: &str) -> Result<T, ReadError> {
+/// The value, or else a [`ReadError::Layout`] that states `problem` at `place`.
+pub(crate) fn require<T>(value: Option<T>, place: &str, problem: &str) -> Result<T, ReadError> {
     value.ok_or_else(|| ReadError::Layout { place: place.into(), problem: problem.into() })
 }
 
@@ -303,7 +310,7 @@ mod tests {
     fn names_of_axes() {
         let (air, vac) = (Some(Medium::Air), Some(Medium::Vacuum));
         let (log, aa, nm, um) = (Some(true), Some(Unit::Angstrom), Some(Unit::Nanometre), Some(Unit::Micrometre));
-        for (name, unit, medium, log10, of) in [
+        for (name, unit, medium, log10, expected_unit) in [
             ("wavelength_air_aa", "", air, None, aa),
             ("log10_wavelength_vac_aa", "", vac, log, aa),
             ("loglam_vac", "", vac, log, None),
@@ -315,7 +322,7 @@ mod tests {
             ("WAVE_AIR", "micron", air, None, um),
             ("wl", "", None, None, None),
         ] {
-            assert_eq!(axis(name, unit), Axis { medium, log10, unit: of }, "{name}");
+            assert_eq!(axis(name, unit), Axis { medium, log10, unit: expected_unit }, "{name}");
         }
     }
 
@@ -332,15 +339,15 @@ mod tests {
             ("[um]", Unit::Micrometre),
             ("m", Unit::Metre),
         ] {
-            assert_eq!(stated_unit(text), Stated::Length(unit, false), "{text}");
+            assert_eq!(stated_unit(text), UnitHint::Length { unit, is_log10: false }, "{text}");
         }
         for text in ["log10(Angstrom)", "dex(Angstrom)", "log(AA)", "log10(0.1 nm)", "Log Angstrom"] {
-            assert!(matches!(stated_unit(text), Stated::Length(_, true)), "{text}");
+            assert!(matches!(stated_unit(text), UnitHint::Length { is_log10: true, .. }), "{text}");
         }
         for text in ["Hz", "eV", "pixel", "cm-1", "km/s", "100 nm", "10**3 nm"] {
-            assert_eq!(stated_unit(text), Stated::Other, "{text}");
+            assert_eq!(stated_unit(text), UnitHint::Other, "{text}");
         }
-        assert_eq!(stated_unit(" "), Stated::Nothing);
+        assert_eq!(stated_unit(" "), UnitHint::Missing);
         assert_eq!(axis("lambda", "log10(Angstrom)").log10, Some(true));
         assert_eq!(axis("spectral_axis", "nm").unit, Some(Unit::Nanometre));
     }
@@ -361,19 +368,23 @@ mod tests {
             assert!(role(name, "").is_none() && is_other_axis(name), "{name}");
         }
         assert_eq!(
-            (Mask::of("QUAL"), Mask::of("good"), Mask::of("and_mask")),
-            (Some(Mask::Bad), Some(Mask::Good), None)
+            (
+                MaskConvention::from_name("QUAL"),
+                MaskConvention::from_name("good"),
+                MaskConvention::from_name("and_mask")
+            ),
+            (Some(MaskConvention::Bad), Some(MaskConvention::Good), None)
         );
     }
 
     #[test]
-    fn ranges_tell_the_unit() {
-        let bare = Axis::default();
-        assert_eq!(bare.to_aa(vec![3700.0, 9000.0]), (vec![3700.0, 9000.0], None));
-        assert_eq!(bare.to_aa(vec![514.0, 530.0]).0, [5140.0, 5300.0]);
-        assert_eq!(bare.to_aa(vec![0.4, 0.9]).0, [4000.0, 9000.0]);
-        assert!((bare.to_aa(vec![3.6, 4.0]).0[1] - 1e4).abs() < 1e-6);
-        let micrometres = Axis { unit: Some(Unit::Micrometre), ..bare };
+    fn the_range_of_the_values_gives_the_unit() {
+        let unspecified = Axis::default();
+        assert_eq!(unspecified.to_aa(vec![3700.0, 9000.0]), (vec![3700.0, 9000.0], None));
+        assert_eq!(unspecified.to_aa(vec![514.0, 530.0]).0, [5140.0, 5300.0]);
+        assert_eq!(unspecified.to_aa(vec![0.4, 0.9]).0, [4000.0, 9000.0]);
+        assert!((unspecified.to_aa(vec![3.6, 4.0]).0[1] - 1e4).abs() < 1e-6);
+        let micrometres = Axis { unit: Some(Unit::Micrometre), ..unspecified };
         assert_eq!(micrometres.to_aa(vec![3.5, 4.0]).0, [35_000.0, 40_000.0]);
     }
 }

@@ -1,68 +1,70 @@
-//! Spectra from the columns of a table, whichever format it came in.
+//! Spectra from the columns of a table of any format.
 //!
-//! Either a row holds a spectrum in cells that are arrays, or a row is a pixel, of one spectrum or of several that an id
-//! column keeps apart. What the columns are, their names, units and UCDs say (`axis`); whose spectra they are,
-//! `gaia_xp` and `sparcl` recognise.
+//! Either each row holds a spectrum in array cells, or each row is a pixel. In the second case the table holds one
+//! spectrum, or several spectra that an id column distinguishes. Names, units and UCDs give the roles of the columns
+//! (`axis`). `gaia_xp` and `sparcl` recognise the survey.
 
 use std::collections::HashMap;
 
-use super::axis::{self, Axis, Mask, Role, Stated, ivar_of_sigma, role};
-use super::error::{ReadError, shown};
+use super::axis::{self, Axis, MaskConvention, Role, UnitHint, ivar_of_sigma, role};
+use super::error::{ReadError, truncate};
 use super::table::{self, Column, Table};
-use super::{Contents, MAX_PIXELS, Skipped, facts, gaia_xp, labels, sparcl};
+use super::{Contents, MAX_PIXELS, SkippedPart, gaia_xp, labels, metadata, sparcl};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum, Survey};
 
-/// Most parts that are listed one by one as unreadable.
+/// Maximum number of unreadable parts that are listed individually.
 const MAX_LISTED: usize = 1000;
 
-/// Which columns make spectra.
+/// The columns of a table that form spectra.
 #[derive(Debug)]
-struct Layout {
+struct TableLayout {
     wave: Option<(usize, Axis)>,
     flux: usize,
     ivar: Option<usize>,
     sigma: Option<usize>,
-    mask: Option<(usize, Mask)>,
+    mask: Option<(usize, MaskConvention)>,
     id: Option<usize>,
-    /// True when a row is a spectrum.
-    arrays: bool,
+    /// True if each row is a spectrum, false if each row is a pixel.
+    row_is_spectrum: bool,
 }
 
-impl Layout {
-    /// `None` when no column is a flux, or none is a wavelength and the fluxes are not arrays.
-    fn of(table: &Table) -> Option<Self> {
+impl TableLayout {
+    /// `None` without a flux column, and without a wavelength column if the fluxes are not arrays.
+    fn from_table(table: &Table) -> Option<Self> {
         let roles: Vec<Option<Role>> = table.columns.iter().map(role_of).collect();
         let all = |wanted: fn(&Role) -> bool| {
-            let fits = move |r: &Option<Role>| r.as_ref().is_some_and(wanted);
-            roles.iter().enumerate().filter(move |(_, r)| fits(r)).map(|(i, _)| i)
+            let matches = move |r: &Option<Role>| r.as_ref().is_some_and(wanted);
+            roles.iter().enumerate().filter(move |(_, r)| matches(r)).map(|(i, _)| i)
         };
-        let plainly =
+        let with_exact_name =
             |name: &str| all(|r| *r == Role::Flux).find(|i| table.columns[*i].name.eq_ignore_ascii_case(name));
-        let flux = plainly("flux").or_else(|| all(|r| *r == Role::Flux).next())?;
-        let arrays = table.columns[flux].is_array;
-        let alike = |i: &usize| table.columns[*i].is_array == arrays;
-        let wave = all(|r| matches!(r, Role::Wavelength(_))).find(alike).and_then(|i| match roles[i] {
+        let flux = with_exact_name("flux").or_else(|| all(|r| *r == Role::Flux).next())?;
+        let row_is_spectrum = table.columns[flux].is_array;
+        let has_same_cell_kind = |i: &usize| table.columns[*i].is_array == row_is_spectrum;
+        let wave = all(|r| matches!(r, Role::Wavelength(_))).find(has_same_cell_kind).and_then(|i| match roles[i] {
             Some(Role::Wavelength(axis)) => Some((i, axis)),
             _ => None,
         });
-        let sigmas = || all(|r| *r == Role::Sigma).filter(alike);
+        let sigmas = || all(|r| *r == Role::Sigma).filter(has_same_cell_kind);
         let sigma = sigmas()
             .find(|i| axis::is_flux_error(&table.columns[*i].name))
             .or_else(|| sigmas().next().filter(|_| sigmas().count() == 1 && table.columns.len() <= 4));
         let names = table.columns.iter().map(|c| c.name.as_str());
-        (wave.is_some() || arrays).then(|| Self {
+        (wave.is_some() || row_is_spectrum).then(|| Self {
             wave,
             flux,
-            ivar: all(|r| *r == Role::Ivar).find(alike),
+            ivar: all(|r| *r == Role::Ivar).find(has_same_cell_kind),
             sigma,
-            mask: (0..table.columns.len()).filter(alike).find_map(|i| Some((i, Mask::of(&table.columns[i].name)?))),
+            mask: (0..table.columns.len())
+                .filter(has_same_cell_kind)
+                .find_map(|i| Some((i, MaskConvention::from_name(&table.columns[i].name)?))),
             id: table.find(&["source_id"]).or_else(|| labels::id_column(names)).filter(|i| !table.columns[*i].is_array),
-            arrays,
+            row_is_spectrum,
         })
     }
 }
 
-/// What a column is, by its name, else by its UCD.
+/// The role of a column, by its name, else by its UCD.
 fn role_of(column: &Column) -> Option<Role> {
     if column.is_text {
         return None;
@@ -84,86 +86,93 @@ fn role_of(column: &Column) -> Option<Role> {
     role
 }
 
-/// The spectra of a table; `None` when it has no columns of wavelength and flux. `others`: the file's other tables, one of
-/// which may hold the wavelengths. `stem` names a spectrum without an id.
+/// Reads the spectra of a table; `None` if it has no columns of wavelength and flux.
+///
+/// `others` are the tables of the file, one of which may hold the wavelengths. `stem` is the id of a spectrum without
+/// its own id.
 pub(crate) fn read(table: &Table, others: &[Table], stem: &str) -> Result<Option<Contents>, ReadError> {
-    gaia_xp::refuse(table)?;
-    let Some(layout) = Layout::of(table) else { return Ok(None) };
+    gaia_xp::reject_unsupported(table)?;
+    let Some(layout) = TableLayout::from_table(table) else { return Ok(None) };
     let shared = if layout.wave.is_some() { None } else { shared_axis(table, others)? };
-    let stars = stars(table, &layout);
-    if stars.is_empty() && table.bad_rows.is_empty() {
+    let groups = group_rows(table, &layout);
+    if groups.is_empty() && table.bad_rows.is_empty() {
         let problem = "it has no rows; export it again".into();
         return Err(ReadError::Layout { place: table.place.clone(), problem });
     }
     let mut contents = Contents::default();
     let mut pixels = 0usize;
-    let numbered = stars.len() > 1;
-    for (i, (id, rows)) in stars.iter().enumerate() {
-        let stem = if numbered { format!("{stem}-{}", i + 1) } else { stem.to_string() };
+    let has_several_spectra = groups.len() > 1;
+    for (i, (id, rows)) in groups.iter().enumerate() {
+        let stem = if has_several_spectra { format!("{stem}-{}", i + 1) } else { stem.to_string() };
         match spectrum(table, &layout, shared.as_deref(), id.as_deref(), &stem, rows) {
             Ok(spectrum) => {
                 pixels = pixels.saturating_add(spectrum.len());
                 if pixels > MAX_PIXELS {
-                    let why = "more than 40 million pixels in all; cut the table into several".into();
-                    contents.skipped.push(Skipped { what: format!("spectra from the {}th on", i + 1), why });
+                    let part = format!("spectra from number {} on", i + 1);
+                    let reason = "the table has more than 40 million pixels; split it".into();
+                    contents.skipped.push(SkippedPart { part, reason });
                     break;
                 }
                 contents.spectra.push(spectrum);
             }
-            Err(error) if !numbered && table.bad_rows.is_empty() => return Err(error),
+            Err(error) if !has_several_spectra && table.bad_rows.is_empty() => return Err(error),
             Err(error) if contents.skipped.len() < MAX_LISTED => {
-                let what = id.clone().unwrap_or_else(|| table.row_name(rows.first().copied().unwrap_or(0)));
-                contents.skipped.push(Skipped { what, why: error.to_string() });
+                let part = id.clone().unwrap_or_else(|| table.row_name(rows.first().copied().unwrap_or(0)));
+                contents.skipped.push(SkippedPart { part, reason: error.to_string() });
             }
             Err(_) => {}
         }
     }
     for bad in table.bad_rows.iter().take(MAX_LISTED) {
-        let why = format!("it has {} cells, the line of names has {}; complete it", bad.found, table.columns.len());
-        contents.skipped.push(Skipped { what: format!("line {}", bad.line), why });
+        let n_columns = table.columns.len();
+        let reason = format!("it has {} cells, but the line of names has {n_columns}; correct it", bad.found);
+        contents.skipped.push(SkippedPart { part: format!("line {}", bad.line), reason });
     }
     Ok(Some(contents))
 }
 
-/// True for text whose line of names makes it a table that [`read`] understands better than plain columns of numbers are
-/// understood: it names stars beside fluxes, has arrays for cells, or is known and refused.
+/// True for text that [`read`] must read as a table, instead of the reader of plain columns of numbers.
+///
+/// This is text with an id column and a flux column, with array cells, or with Gaia XP coefficients (which are
+/// rejected).
 pub(crate) fn has_columns(text: &str) -> bool {
-    let Some((names, has_arrays)) = table::peek(text) else { return false };
+    let Some((names, has_arrays)) = table::preview_header(text) else { return false };
     let has = |wanted: &[&str]| names.iter().any(|n| wanted.iter().any(|w| n.eq_ignore_ascii_case(w)));
-    let names_stars = labels::id_column(names.iter().map(String::as_str)).is_some();
+    let has_id = labels::id_column(names.iter().map(String::as_str)).is_some();
     let has_flux = names.iter().any(|n| role(n, "") == Some(Role::Flux));
     has_arrays && names.iter().any(|n| n.chars().any(char::is_alphabetic))
-        || names_stars && has_flux
+        || has_id && has_flux
         || has(&["bp_coefficients", "rp_coefficients"])
 }
 
-/// True for a table without a damaged row whose names say what is wavelength and what is flux.
-pub(crate) fn is_named(table: &Table) -> bool {
-    table.bad_rows.is_empty() && Layout::of(table).is_some_and(|layout| layout.wave.is_some())
+/// True for a table without damaged rows whose column names identify wavelength and flux.
+pub(crate) fn has_named_axes(table: &Table) -> bool {
+    table.bad_rows.is_empty() && TableLayout::from_table(table).is_some_and(|layout| layout.wave.is_some())
 }
 
-/// True for a table that names stars and labels.
+/// True for a label table: it has a column of stars and a column of labels.
 pub(crate) fn is_labels(table: &Table) -> bool {
     labels::is_label_header(table.columns.iter().map(|c| c.name.as_str()))
 }
 
-/// The error for a file whose tables have no spectrum.
-pub(crate) fn none_found(tables: &[Table]) -> ReadError {
+/// The error for a file whose tables contain no spectrum.
+pub(crate) fn no_spectrum_error(tables: &[Table]) -> ReadError {
     if tables.iter().any(is_labels) {
         return ReadError::LabelTable;
     }
     let place = tables.first().map_or_else(|| "the VOTable".to_string(), |t| t.place.clone());
-    let names: Vec<String> = tables.iter().flat_map(|t| &t.columns).take(12).map(|c| shown(&c.name)).collect();
+    let names: Vec<String> = tables.iter().flat_map(|t| &t.columns).take(12).map(|c| truncate(&c.name)).collect();
     let found = if names.is_empty() { "no columns".to_string() } else { format!("the columns {}", names.join(", ")) };
     ReadError::Layout {
         place,
         problem: format!(
-            "it has {found}, and none of wavelength and flux; call two of them wavelength and flux, with their units"
+            "it has {found}, but no wavelength and flux columns; name them wavelength and flux, with units"
         ),
     }
 }
 
-/// Wavelengths in Å that all rows share: GaiaXPy's sampling, in this file or beside it, or a table with nothing else.
+/// Wavelengths in Å common to all rows: `GaiaXPy`'s sampling, in this file or in a second file, or a table with a
+/// wavelength column only.
 fn shared_axis(table: &Table, others: &[Table]) -> Result<Option<Vec<f64>>, ReadError> {
     if let Some(wave_aa) = gaia_xp::sampling_aa(&table.params) {
         return Ok(Some(wave_aa));
@@ -184,48 +193,48 @@ fn shared_axis(table: &Table, others: &[Table]) -> Result<Option<Vec<f64>>, Read
     Ok(None)
 }
 
-/// The rows of each spectrum with its id, in the order in which they begin.
-fn stars(table: &Table, layout: &Layout) -> Vec<(Option<String>, Vec<usize>)> {
+/// Id and rows of each spectrum, in the order of their first rows.
+fn group_rows(table: &Table, layout: &TableLayout) -> Vec<(Option<String>, Vec<usize>)> {
     let id_of = |row: usize| layout.id.and_then(|column| table.text(row, column));
-    if layout.arrays {
+    if layout.row_is_spectrum {
         return (0..table.rows).map(|row| (id_of(row), vec![row])).collect();
     }
-    let mut stars: Vec<(Option<String>, Vec<usize>)> = Vec::new();
-    let mut places: HashMap<Option<String>, usize> = HashMap::new();
+    let mut groups: Vec<(Option<String>, Vec<usize>)> = Vec::new();
+    let mut group_index: HashMap<Option<String>, usize> = HashMap::new();
     for row in 0..table.rows {
         let id = id_of(row);
-        let place = *places.entry(id.clone()).or_insert_with(|| {
-            stars.push((id, Vec::new()));
-            stars.len() - 1
+        let index = *group_index.entry(id.clone()).or_insert_with(|| {
+            groups.push((id, Vec::new()));
+            groups.len() - 1
         });
-        stars[place].1.push(row);
-        // A column that numbers the pixels is no id.
-        if stars.len() > 1 && stars.len() * MIN_PIXELS > table.rows {
+        groups[index].1.push(row);
+        // A column with almost as many values as rows numbers the pixels and is not an id.
+        if groups.len() > 1 && groups.len() * MIN_PIXELS > table.rows {
             return vec![(None, (0..table.rows).collect())];
         }
     }
-    stars
+    groups
 }
 
-/// The numbers of a spectrum in a column: those of its one row, or one of each row.
-fn values(table: &Table, layout: &Layout, rows: &[usize], column: usize) -> Result<Vec<f64>, ReadError> {
+/// The values of a spectrum in a column: the array of its row, or one number from each of its rows.
+fn values(table: &Table, layout: &TableLayout, rows: &[usize], column: usize) -> Result<Vec<f64>, ReadError> {
     match rows {
-        [row, ..] if layout.arrays => table.array(*row, column),
+        [row, ..] if layout.row_is_spectrum => table.array(*row, column),
         rows => rows.iter().map(|row| table.scalar(*row, column)).collect(),
     }
 }
 
-/// One spectrum: of one row of arrays, or of one row a pixel.
+/// Builds one spectrum from a row of arrays, or from one row per pixel.
 fn spectrum(
     table: &Table,
-    layout: &Layout,
+    layout: &TableLayout,
     shared_aa: Option<&[f64]>,
     id: Option<&str>,
     stem: &str,
     rows: &[usize],
 ) -> Result<Spectrum, ReadError> {
     let values = |column: usize| values(table, layout, rows, column);
-    let first = rows.first().copied().unwrap_or(0);
+    let first_row = rows.first().copied().unwrap_or(0);
     let flux = values(layout.flux)?;
     let wave = wavelengths(table, layout, shared_aa, rows, flux.len())?;
     let ivar = match (layout.ivar, layout.sigma) {
@@ -233,21 +242,23 @@ fn spectrum(
         (None, Some(column)) => Some(ivar_of_sigma(values(column)?)),
         (None, None) => None,
     };
-    // An array that is missing in this row says nothing of any pixel.
+    // An empty array means that this row has no inverse variances.
     let ivar = ivar.filter(|v| !v.is_empty());
     let masked = layout.mask.and_then(|(column, mask)| bad_pixels(table, layout, rows, column, mask));
     let mut masked = masked.filter(|m| m.len() == flux.len());
 
-    let mut meta = meta(table, layout, &wave, id, stem, first);
+    let mut meta = meta(table, layout, &wave, id, stem, first_row);
     if meta.survey == Survey::Sdss {
-        // SDSS's and_mask masks nothing, see `sdss`.
-        let flagged = masked.take().map_or(0, |m| m.iter().filter(|bad| **bad).count());
-        if flagged > 0 {
-            meta.notes.push(format!("{flagged} pixels have a mask bit; they are kept, as inverse variances tell"));
+        // SDSS's and_mask does not mask pixels, see `sdss`.
+        let n_flagged = masked.take().map_or(0, |m| m.iter().filter(|bad| **bad).count());
+        if n_flagged > 0 {
+            meta.notes.push(format!(
+                "{n_flagged} pixels with a mask bit are used, because SDSS sets the inverse variance of bad pixels to 0"
+            ));
         }
     }
-    let place = match layout.arrays {
-        true => format!("{} of {}", table.row_name(first), table.place),
+    let place = match layout.row_is_spectrum {
+        true => format!("{} of {}", table.row_name(first_row), table.place),
         false => table.place.clone(),
     };
     Spectrum::new(meta, wave.aa, flux, ivar, masked).map_err(ReadError::samples(place))
@@ -256,50 +267,57 @@ fn spectrum(
 /// The wavelengths of a spectrum.
 struct Wavelengths {
     aa: Vec<f64>,
-    /// How unit and scale were told from the values.
+    /// Remark that unit or scale were inferred from the values.
     note: Option<String>,
-    /// True when nothing says what they are.
+    /// True if the file gives no wavelengths and the grid of the Gaia archive is assumed.
     is_assumed: bool,
 }
 
-/// The wavelengths of `pixels` fluxes: the row's own, those that all rows share, or else the grid of Gaia's archive.
+/// The wavelengths of a spectrum with `pixels` fluxes: its own, else the common axis of all rows, else the grid of the
+/// Gaia archive.
 fn wavelengths(
     table: &Table,
-    layout: &Layout,
+    layout: &TableLayout,
     shared_aa: Option<&[f64]>,
     rows: &[usize],
     pixels: usize,
 ) -> Result<Wavelengths, ReadError> {
-    let bad = |problem: String| ReadError::Layout { place: table.place.clone(), problem };
+    let layout_error = |problem: String| ReadError::Layout { place: table.place.clone(), problem };
     if let Some((column, axis)) = layout.wave {
         let heading = &table.columns[column];
-        if axis::stated_unit(&heading.unit) == Stated::Other {
-            let (unit, name) = (shown(&heading.unit), shown(&heading.name));
-            return Err(bad(format!("“{unit}”, the unit of {name}, is not one of wavelength; give Å, nm, µm or m")));
+        if axis::stated_unit(&heading.unit) == UnitHint::Other {
+            let (unit, name) = (truncate(&heading.unit), truncate(&heading.name));
+            return Err(layout_error(format!(
+                "“{unit}”, the unit of {name}, is not a unit of wavelength; use Å, nm, µm or m"
+            )));
         }
         let (aa, note) = axis.to_aa(values(table, layout, rows, column)?);
         return Ok(Wavelengths { aa, note, is_assumed: false });
     }
     if let Some(shared) = shared_aa {
         if shared.len() != pixels {
-            return Err(bad(format!("a spectrum has {pixels} fluxes where {} wavelengths are given", shared.len())));
+            return Err(layout_error(format!("a spectrum has {pixels} fluxes, but {} wavelengths", shared.len())));
         }
         return Ok(Wavelengths { aa: shared.to_vec(), note: None, is_assumed: false });
     }
     let aa = gaia_xp::grid_aa();
     if aa.len() != pixels {
-        let is_gaia = gaia_xp::is_named(table);
-        let cure = if is_gaia { gaia_xp::cure(pixels) } else { "add a column of wavelengths, with its unit" };
-        return Err(bad(format!("a spectrum has {pixels} fluxes and no wavelengths; {cure}")));
+        let is_gaia = gaia_xp::has_gaia_sources(table);
+        let advice = if is_gaia {
+            gaia_xp::missing_wavelengths_advice(pixels)
+        } else {
+            "add a column of wavelengths, with its unit"
+        };
+        return Err(layout_error(format!("a spectrum has {pixels} fluxes and no wavelengths; {advice}")));
     }
     Ok(Wavelengths { aa, note: None, is_assumed: true })
 }
 
-/// What is known of a spectrum, of Gaia's, SPARCL's or no known survey.
-fn meta(table: &Table, layout: &Layout, wave: &Wavelengths, id: Option<&str>, stem: &str, row: usize) -> Meta {
+/// Metadata of a spectrum from Gaia, from SPARCL or of no known survey.
+fn meta(table: &Table, layout: &TableLayout, wave: &Wavelengths, id: Option<&str>, stem: &str, row: usize) -> Meta {
     let unit = table.columns[layout.flux].unit.as_str();
     let id = id.or_else(|| gaia_xp::source_id(&table.params)).unwrap_or(stem);
-    let is_gaia = gaia_xp::is_named(table);
+    let is_gaia = gaia_xp::has_gaia_sources(table);
     let mut meta = if gaia_xp::is_xp(is_gaia, &wave.aa) || layout.wave.is_none() && is_gaia {
         gaia_xp::meta(id, unit, wave.is_assumed)
     } else if sparcl::identify(table) {
@@ -308,25 +326,32 @@ fn meta(table: &Table, layout: &Layout, wave: &Wavelengths, id: Option<&str>, st
         meta
     } else {
         let axis = layout.wave.map(|w| w.1).unwrap_or_default();
-        // A column of log10 λ is the custom of SDSS, which is in vacuum.
+        // A column of log10 λ is the convention of SDSS, which uses vacuum wavelengths.
         let is_air = axis.log10 != Some(true) && table.kind == table::FITS && !is_gaia;
-        let usual = if is_air { Medium::Air } else { Medium::Vacuum };
-        let cells = if layout.arrays { "arrays" } else { "one row a pixel" };
-        let mut meta = facts::meta(&table.params, id, &format!("{}, {cells}", table.kind), (axis.medium, usual));
+        let default_medium = if is_air { Medium::Air } else { Medium::Vacuum };
+        let cells = if layout.row_is_spectrum { "arrays" } else { "one row per pixel" };
+        let mut meta =
+            metadata::meta(&table.params, id, &format!("{}, {cells}", table.kind), (axis.medium, default_medium));
         if !unit.is_empty() {
-            meta.notes.push(format!("flux in {}", shown(unit)));
+            meta.notes.push(format!("flux in {}", truncate(unit)));
         }
         meta
     };
-    facts::set_position(&mut meta, table.number(row, &["ra"]), table.number(row, &["dec"]));
+    metadata::set_position(&mut meta, table.number(row, &["ra"]), table.number(row, &["dec"]));
     meta.notes.extend(wave.note.clone());
     meta.wave_is_f32 = layout.wave.is_some_and(|(c, axis)| table.columns[c].is_f32 && axis.log10 != Some(true));
     meta
 }
 
-/// Pixels that the mask column calls bad: those that are neither 0 nor false. `None` when it cannot be read.
-fn bad_pixels(table: &Table, layout: &Layout, rows: &[usize], column: usize, mask: Mask) -> Option<Vec<bool>> {
-    if layout.arrays {
+/// True for each bad pixel of the mask column; 0 and false count as zero. `None` if the column cannot be read.
+fn bad_pixels(
+    table: &Table,
+    layout: &TableLayout,
+    rows: &[usize],
+    column: usize,
+    mask: MaskConvention,
+) -> Option<Vec<bool>> {
+    if layout.row_is_spectrum {
         return mask.bad_pixels(table.array(*rows.first()?, column).ok()?.iter().map(|m| *m == 0.0));
     }
     let is_zero = |row: &usize| {

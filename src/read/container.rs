@@ -1,4 +1,6 @@
-//! `.gz` and `.zip`, unpacked in memory within bounds that no real spectrum reaches and no bomb passes.
+//! Unpacking of `.gz` and `.zip` files in memory.
+//!
+//! The size limits stop decompression bombs; no real file of spectra reaches them.
 
 use std::io::{Cursor, Read};
 
@@ -7,16 +9,16 @@ use zip::ZipArchive;
 
 use super::error::ReadError;
 
-/// Most bytes that one packed file may unpack to.
+/// Maximum unpacked size of one packed file, bytes.
 const MAX_UNPACKED: usize = 512 << 20;
 
-/// Most bytes that all entries of one zip may unpack to.
+/// Maximum unpacked size of all entries of a zip archive, bytes.
 const MAX_ZIP_UNPACKED: usize = 2 << 30;
 
-/// Below this size any ratio is let through; above it, no spectrum packs better than [`MAX_RATIO`].
-const SMALL: usize = 16 << 20;
+/// Unpacked size, in bytes, below which any compression ratio is accepted; above it, [`MAX_RATIO`] applies.
+const RATIO_EXEMPT_BYTES: usize = 16 << 20;
 
-/// Unpacked over packed size.
+/// Maximum ratio of unpacked to packed size.
 const MAX_RATIO: usize = 100;
 
 /// True for a gzip stream.
@@ -34,20 +36,20 @@ pub(crate) fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, ReadError> {
     unpack(MultiGzDecoder::new(bytes), bytes.len(), MAX_UNPACKED, "the gzip stream")
 }
 
-/// A zip archive, opened.
+/// An open zip archive.
 pub(crate) struct Zip<T> {
     archive: ZipArchive<Cursor<T>>,
-    left: usize,
+    remaining_bytes: usize,
 }
 
 impl<T: AsRef<[u8]>> Zip<T> {
     /// Reads the archive's directory.
     pub(crate) fn open(bytes: T) -> Result<Self, ReadError> {
-        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| failed("the zip directory", &e))?;
-        Ok(Self { archive, left: MAX_ZIP_UNPACKED })
+        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| unpack_error("the zip directory", &e))?;
+        Ok(Self { archive, remaining_bytes: MAX_ZIP_UNPACKED })
     }
 
-    /// Names of the entries that are files, with their positions. Directories and what macOS adds are left out.
+    /// Index and name of each file in the archive, without directories and without the additional files of macOS.
     pub(crate) fn files(&self) -> Vec<(usize, String)> {
         (0..self.archive.len())
             .filter_map(|i| Some((i, self.archive.name_for_index(i)?.ok()?.into_owned())))
@@ -55,32 +57,32 @@ impl<T: AsRef<[u8]>> Zip<T> {
             .collect()
     }
 
-    /// True when every file is a NumPy array: one bundle, and not an archive of files.
+    /// True if every file is a `NumPy` array: the archive is then an `.npz` bundle.
     pub(crate) fn is_bundle(&self) -> bool {
         let files = self.files();
         !files.is_empty() && files.iter().all(|(_, file)| file.ends_with(".npy"))
     }
 
-    /// Unpacks one entry.
+    /// Unpacks one entry. `name` is its name in error messages.
     pub(crate) fn unpack(&mut self, index: usize, name: &str) -> Result<Vec<u8>, ReadError> {
         let part = format!("entry {name}");
-        let entry = self.archive.by_index(index).map_err(|e| failed(&part, &e))?;
+        let entry = self.archive.by_index(index).map_err(|e| unpack_error(&part, &e))?;
         let packed = usize::try_from(entry.compressed_size()).unwrap_or(usize::MAX);
-        let bytes = unpack(entry, packed, self.left.min(MAX_UNPACKED), &part)?;
-        self.left -= bytes.len();
+        let bytes = unpack(entry, packed, self.remaining_bytes.min(MAX_UNPACKED), &part)?;
+        self.remaining_bytes -= bytes.len();
         Ok(bytes)
     }
 }
 
-fn failed(part: &str, error: &dyn std::error::Error) -> ReadError {
+fn unpack_error(part: &str, error: &dyn std::error::Error) -> ReadError {
     ReadError::Unpack { part: part.to_string(), problem: error.to_string() }
 }
 
-/// Reads to the end, but never more than the limits: what the archive claims about sizes is not believed.
+/// Reads to the end within the limits. The sizes that the archive states are not trusted.
 fn unpack(mut source: impl Read, packed: usize, limit: usize, part: &str) -> Result<Vec<u8>, ReadError> {
-    let limit = limit.min(packed.saturating_mul(MAX_RATIO).max(SMALL));
+    let limit = limit.min(packed.saturating_mul(MAX_RATIO).max(RATIO_EXEMPT_BYTES));
     let mut bytes = Vec::new();
-    source.by_ref().take(limit as u64 + 1).read_to_end(&mut bytes).map_err(|e| failed(part, &e))?;
+    source.by_ref().take(limit as u64 + 1).read_to_end(&mut bytes).map_err(|e| unpack_error(part, &e))?;
     if bytes.len() > limit {
         return Err(ReadError::TooLarge { part: part.to_string(), limit_mib: limit >> 20 });
     }

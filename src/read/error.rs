@@ -1,13 +1,14 @@
-//! Why a file could not be read.
+//! Errors of the readers.
 
 use thiserror::Error;
 
 use crate::spectrum::SpectrumError;
 
-/// Why a file, or a part of it, gave no spectrum. The text says what was being done, where in the file, and what to do
-/// about it; the file's name is added by whoever knows it.
+/// The reason why a file, or a part of a file, could not be read.
+///
+/// The text names the failed step, the place in the file and the remedy. The caller adds the name of the file.
 #[derive(Debug, Clone, PartialEq, Error)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the error text of each variant explains it")]
 pub enum ReadError {
     #[error("the file is empty; download or export it again")]
     Empty,
@@ -18,43 +19,41 @@ pub enum ReadError {
     )]
     Unrecognised,
 
-    #[error("this is {what}, which Specola does not read; {instead}")]
-    Foreign { what: &'static str, instead: &'static str },
+    #[error("this is {format}, which Specola does not read; {advice}")]
+    Unsupported { format: &'static str, advice: &'static str },
 
-    #[error("this is a table of labels, not a spectrum; the page joins it to spectra that are dropped there")]
+    #[error("this is a label table, not a spectrum; open it together with its spectra in the browser")]
     LabelTable,
 
-    #[error("reading the table of labels: {0}")]
-    Labels(Box<super::LabelError>),
+    #[error("reading the label table: {0}")]
+    Labels(Box<LabelError>),
 
     #[error("unpacking {part}: {problem}; download the file again, or unpack it yourself and give the contents")]
     Unpack { part: String, problem: String },
 
     #[error(
-        "unpacking {part}: more than {limit_mib} MiB, or packed too densely to be spectra; unpack it yourself and give the contents"
+        "unpacking {part}: more than {limit_mib} MiB, or a compression ratio too high for spectra; unpack it and give the contents"
     )]
     TooLarge { part: String, limit_mib: usize },
 
-    #[error("unpacking {part}: archives within archives are not opened twice; unpack the inner one yourself")]
+    #[error("unpacking {part}: nested archives are not supported; unpack the inner archive first")]
     Nested { part: String },
 
-    #[error("reading the FITS header of HDU {hdu}: {problem}; the file is damaged or cut short, download it again")]
+    #[error("reading the FITS header of HDU {hdu}: {problem}; the file is damaged or truncated, download it again")]
     FitsHeader { hdu: usize, problem: String },
 
     #[error(
-        "reading the FITS header of HDU {hdu}: keyword {keyword} {problem}; mend the keyword or download the file again"
+        "reading the FITS header of HDU {hdu}: keyword {keyword} {problem}; correct the keyword or download the file again"
     )]
     FitsKeyword { hdu: usize, keyword: String, problem: String },
 
-    #[error(
-        "reading the FITS file: it has more than {limit} HDUs, as no file of spectra has; take out the ones with spectra"
-    )]
+    #[error("reading the FITS file: it has more than {limit} HDUs; copy the HDUs with spectra to a new file")]
     TooManyHdus { limit: usize },
 
     #[error(
-        "reading the data of HDU {hdu}: its header promises {promised} bytes but {present} follow; the file is cut short, download it again"
+        "reading the data of HDU {hdu}: the header states {expected} bytes, but only {available} exist; the file is truncated, download it again"
     )]
-    FitsTruncated { hdu: usize, promised: u64, present: u64 },
+    FitsTruncated { hdu: usize, expected: u64, available: u64 },
 
     #[error(
         "reading column {column} of HDU {hdu}: {problem}; export the table with wavelength and flux as plain numbers"
@@ -83,10 +82,30 @@ pub enum ReadError {
     Samples { place: String, source: SpectrumError },
 }
 
-/// What a file says, short enough for a message.
-pub(crate) fn shown(text: &str) -> String {
-    const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
+/// The reason why a label table could not be read.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[allow(missing_docs, reason = "the error text of each variant explains it")]
+pub enum LabelError {
+    #[error("the label table is empty; give a table with a line of names and a row for each star")]
+    Empty,
+    #[error("the label table has no id column; name it id, obsid, source_id, targetid, name or file")]
+    NoId,
+    #[error(
+        "line {line} of the label table has {found} cells, but the header has {expected}; correct the line, or quote cells that contain commas"
+    )]
+    Ragged { line: usize, found: usize, expected: usize },
+    #[error("{row} of the label table: {column} is “{cell}”, not a number; correct it or leave it empty")]
+    NotANumber { row: String, column: String, cell: String },
+    #[error("the label table is too large ({rows} rows × {columns} columns); remove unused columns")]
+    TooLarge { rows: usize, columns: usize },
+    #[error("the label table: {0}")]
+    Unreadable(#[from] ReadError),
+}
+
+/// Text from a file, truncated for a message.
+pub(crate) fn truncate(text: &str) -> String {
+    const MAX_CHARS: usize = 60;
+    match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_string(),
     }
@@ -94,8 +113,8 @@ pub(crate) fn shown(text: &str) -> String {
 
 impl ReadError {
     /// [`ReadError::Samples`] for a place in the file.
-    pub(crate) fn samples(place: impl Into<String>) -> impl FnOnce(SpectrumError) -> ReadError {
+    pub(crate) fn samples(place: impl Into<String>) -> impl FnOnce(SpectrumError) -> Self {
         let place = place.into();
-        move |source| ReadError::Samples { place, source }
+        move |source| Self::Samples { place, source }
     }
 }

@@ -1,96 +1,97 @@
-//! Gaia XP (BP and RP) spectra, sampled in wavelength: the archive's products and the output of GaiaXPy's `calibrate`.
+//! Gaia XP (BP and RP) spectra, sampled in wavelength: the archive's products and the output of `GaiaXPy`'s `calibrate`.
 //!
-//! The archive's `xp_sampled_mean_spectrum` has 343 samples at 336, 338 … 1020 nm in W m⁻² nm⁻¹ (Gaia DR3 documentation,
-//! §20.12.4), one row a sample or one row of arrays a star. GaiaXPy writes arrays, with the sampling in the FITS keyword,
-//! the VOTable PARAM or the ECSV metadata `sampling`; beside CSV in a second file, whose default is the archive's.
+//! The archive's `xp_sampled_mean_spectrum` has 343 samples at 336, 338 … 1020 nm in W m⁻² nm⁻¹ (Gaia DR3
+//! documentation, §20.12.4). It has one row per sample, or one row of arrays per star. `GaiaXPy` writes arrays, with the
+//! sampling in the FITS keyword, the `VOTable` PARAM or the ECSV metadata `sampling`. For CSV, `GaiaXPy` writes the
+//! sampling into a second file. Its default sampling is the grid of the archive.
 
 use super::axis::set_medium;
-use super::error::{ReadError, shown};
+use super::error::{ReadError, truncate};
 use super::table::{Params, Table, text_cells};
 use crate::spectrum::{Medium, Meta, Survey};
 
-/// What GaiaXPy adds to the name of the file of wavelengths.
-const SAMPLING: &str = "_sampling";
+/// Suffix of `GaiaXPy`'s file of wavelengths.
+const SAMPLING_SUFFIX: &str = "_sampling";
 
 /// Number of samples of the archive's grid.
-const SAMPLES: usize = 343;
+const ARCHIVE_SAMPLES: usize = 343;
 
-/// Spectra of a Gaia source with narrower samples than this are not XP (the RVS has 0.1 Å), Å.
-const FINEST_AA: f64 = 10.0;
+/// Minimum sample width of an XP spectrum, Å (Radial Velocity Spectrometer, RVS: 0.1 Å).
+const MIN_SAMPLE_WIDTH_AA: f64 = 10.0;
 
-/// Spectra of a Gaia source that span less than this are not XP (the RVS spans 240 Å), Å.
-const NARROWEST_AA: f64 = 3000.0;
+/// Minimum wavelength span of an XP spectrum, Å (RVS: 240 Å).
+const MIN_SPAN_AA: f64 = 3000.0;
 
 /// The archive's grid in Å.
 pub(crate) fn grid_aa() -> Vec<f64> {
-    (0..SAMPLES).map(|i| 3360.0 + 20.0 * i as f64).collect()
+    (0..ARCHIVE_SAMPLES).map(|i| 3360.0 + 20.0 * i as f64).collect()
 }
 
-/// True for the archive's grid, to the digits that a CSV file keeps.
+/// True for the archive's grid, within the rounding of a CSV file.
 pub(crate) fn is_grid(wave_aa: &[f64]) -> bool {
-    wave_aa.len() == SAMPLES && wave_aa.iter().zip(grid_aa()).all(|(w, g)| (w - g).abs() < 0.5)
+    wave_aa.len() == ARCHIVE_SAMPLES && wave_aa.iter().zip(grid_aa()).all(|(w, g)| (w - g).abs() < 0.5)
 }
 
-/// True when a table names Gaia sources, in a column or beside it.
-pub(crate) fn is_named(table: &Table) -> bool {
+/// True if a table names Gaia sources, in a column or in its metadata.
+pub(crate) fn has_gaia_sources(table: &Table) -> bool {
     table.find(&["source_id"]).is_some()
         || source_id(&table.params).is_some()
         || table.params.text("Publisher").or(table.params.text("PUBLISHE")).is_some_and(|p| p.contains("Gaia"))
 }
 
-/// The id that stands beside the columns.
+/// The source id in the metadata of a table.
 pub(crate) fn source_id(params: &Params) -> Option<&str> {
     params.text("source_id").or_else(|| params.text("SOURCEID"))
 }
 
-/// True for an XP spectrum, by its samples.
-pub(crate) fn is_xp(is_named: bool, wave_aa: &[f64]) -> bool {
+/// True for the sampling of an XP spectrum. `is_gaia`: the table names Gaia sources.
+pub(crate) fn is_xp(is_gaia: bool, wave_aa: &[f64]) -> bool {
     let span = wave_aa.first().zip(wave_aa.last()).map_or(0.0, |(a, b)| (b - a).abs());
-    is_grid(wave_aa) || is_named && span >= NARROWEST_AA && span >= FINEST_AA * (wave_aa.len() as f64 - 1.0)
+    is_grid(wave_aa) || (is_gaia && span >= MIN_SPAN_AA && span >= MIN_SAMPLE_WIDTH_AA * (wave_aa.len() as f64 - 1.0))
 }
 
-/// GaiaXPy's `sampling`, in Å.
+/// `GaiaXPy`'s `sampling`, in Å.
 pub(crate) fn sampling_aa(params: &Params) -> Option<Vec<f64>> {
     let nm = text_cells::array(params.text("sampling")?).ok()?;
     Some(nm.into_iter().map(|w| w * 10.0).collect())
 }
 
-/// The name that GaiaXPy gives to the file of wavelengths that it writes beside a file of spectra: `x_sampling.csv` beside
-/// `x.csv`. `None` for names of other files.
+/// The name of `GaiaXPy`'s file of wavelengths for a file of spectra: `x_sampling.csv` for `x.csv`. `None` for other
+/// names.
 pub fn sampling_name(spectra: &str) -> Option<String> {
     let (stem, ending) = spectra.split_at_checked(spectra.len().checked_sub(4)?)?;
-    let is_spectra = ending.eq_ignore_ascii_case(".csv") && !stem.is_empty() && !stem.ends_with(SAMPLING);
-    is_spectra.then(|| format!("{stem}{SAMPLING}{ending}"))
+    let is_spectra = ending.eq_ignore_ascii_case(".csv") && !stem.is_empty() && !stem.ends_with(SAMPLING_SUFFIX);
+    is_spectra.then(|| format!("{stem}{SAMPLING_SUFFIX}{ending}"))
 }
 
-/// The name of the file of spectra beside which a file of this name holds the wavelengths; the reverse of [`sampling_name`].
+/// The name of the file of spectra for a file of wavelengths; the inverse of [`sampling_name`].
 pub fn spectra_name(sampling: &str) -> Option<String> {
     let (stem, ending) = sampling.split_at_checked(sampling.len().checked_sub(4)?)?;
-    let stem = stem.strip_suffix(SAMPLING).filter(|_| ending.eq_ignore_ascii_case(".csv"))?;
+    let stem = stem.strip_suffix(SAMPLING_SUFFIX).filter(|_| ending.eq_ignore_ascii_case(".csv"))?;
     Some(format!("{stem}{ending}"))
 }
 
-/// True for the table of wavelengths that GaiaXPy writes beside its spectra: one row of the column `pos`, in nm.
+/// True for `GaiaXPy`'s table of wavelengths: one row with the column `pos`, in nm.
 pub(crate) fn is_sampling(table: &Table) -> bool {
     table.columns.len() == 1 && table.rows == 1 && table.find(&["pos"]).is_some()
 }
 
-/// What to do about a Gaia spectrum of so many samples without wavelengths.
-pub(crate) fn cure(samples: usize) -> &'static str {
+/// Advice for the user about a Gaia spectrum with this number of samples and no wavelengths.
+pub(crate) fn missing_wavelengths_advice(samples: usize) -> &'static str {
     match samples {
-        2401 => "the RVS has so many, 846–870 nm, which no model here covers: give an XP spectrum, sampled",
-        _ => "give GaiaXPy's file of the sampling together with it, or its FITS, ECSV or XML, which carry it",
+        2401 => "2401 samples are an RVS spectrum (846–870 nm), which no model covers; give a sampled XP spectrum",
+        _ => "add GaiaXPy's sampling file, or use GaiaXPy's FITS, ECSV or XML output, which contains the sampling",
     }
 }
 
-/// What is known of an XP spectrum. `unit`: that of its flux in the file.
+/// Metadata of an XP spectrum. `unit`: unit of the flux in the file; empty if unknown.
 pub(crate) fn meta(id: &str, unit: &str, grid_is_assumed: bool) -> Meta {
     let mut meta = Meta::unknown(id, "Gaia XP spectrum, sampled");
     meta.survey = Survey::GaiaXp;
     set_medium(&mut meta, None, Medium::Vacuum);
     meta.notes.push(match unit {
         "" => "the file does not name the unit of the flux; W m⁻² nm⁻¹ is assumed, as in the archive".into(),
-        unit => format!("flux in {}", shown(unit)),
+        unit => format!("flux in {}", truncate(unit)),
     });
     if grid_is_assumed {
         meta.notes
@@ -102,26 +103,26 @@ pub(crate) fn meta(id: &str, unit: &str, grid_is_assumed: bool) -> Meta {
     meta
 }
 
-/// Refuses what belongs to XP spectra and is not a sampled one.
-pub(crate) fn refuse(table: &Table) -> Result<(), ReadError> {
+/// Rejects Gaia XP products that are not sampled spectra.
+pub(crate) fn reject_unsupported(table: &Table) -> Result<(), ReadError> {
     let has = |names: &[&str]| table.find(names).is_some();
-    let (what, instead) = if has(&["bp_coefficients", "rp_coefficients"]) {
+    let (format, advice) = if has(&["bp_coefficients", "rp_coefficients"]) {
         (
             "a Gaia XP spectrum as coefficients (XP_CONTINUOUS)",
-            "download it sampled (the archive's DataLink product XP_SAMPLED), or give the file that GaiaXPy's calibrate() makes of it",
+            "download the sampled spectrum (DataLink product XP_SAMPLED of the archive), or convert the coefficients with GaiaXPy's calibrate()",
         )
     } else if has(&["xp"]) && has(&["source_id"]) && has(&["flux"]) {
         (
             "a Gaia XP spectrum in pseudo-wavelengths (GaiaXPy's convert)",
-            "give the file that GaiaXPy's calibrate() makes, which is in nanometres",
+            "use GaiaXPy's calibrate(), whose output has wavelengths in nm",
         )
     } else if is_sampling(table) {
         (
-            "the sampling that GaiaXPy writes beside its spectra",
-            "give it together with the file of spectra (x.csv beside x_sampling.csv, in one folder or .zip)",
+            "a GaiaXPy sampling file without its file of spectra",
+            "open it together with the file of spectra (x.csv and x_sampling.csv in one folder or .zip)",
         )
     } else {
         return Ok(());
     };
-    Err(ReadError::Foreign { what, instead })
+    Err(ReadError::Unsupported { format, advice })
 }

@@ -1,58 +1,36 @@
-//! Label tables: one star a row, as astronomers hand them to each other, in CSV, TSV, ECSV, IPAC, VOTable or FITS.
+//! Label tables with one star per row, in CSV, TSV, ECSV, IPAC, `VOTable` or FITS.
 //!
-//! Columns are recognised by name in any case, under the aliases of the surveys' own catalogues; an empty cell is a missing
-//! value, and so are `nan`, −9999, −999 and what the format itself calls missing. Ids are kept as text, to the last digit.
+//! Columns are recognised by name, in upper or lower case, including the names in the catalogues of the surveys. An
+//! empty cell, `nan`, −9999, −999 and the missing value of the format mean a missing value. Ids are stored as text,
+//! with all digits.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use thiserror::Error;
-
-use super::error::{ReadError, shown};
+use super::error::{LabelError, truncate};
 pub use super::join::join;
 use super::table::{self, Table};
 use super::{container, fits};
-use crate::result::teach::is_filler;
-
-/// Why a label table could not be read.
-#[derive(Debug, Clone, PartialEq, Error)]
-#[allow(missing_docs)]
-pub enum LabelError {
-    #[error("the label table is empty; give a table with a line of names and a row for each star")]
-    Empty,
-    #[error("no column of the label table names the stars; call one id, obsid, source_id, targetid, name or file")]
-    NoId,
-    #[error(
-        "line {line} of the label table has {found} cells, the header {expected}; complete it or quote cells with commas"
-    )]
-    Ragged { line: usize, found: usize, expected: usize },
-    #[error("{row} of the label table: {column} is “{cell}”, not a number; mend it or leave it empty")]
-    NotANumber { row: String, column: String, cell: String },
-    #[error(
-        "the label table has {rows} rows of {columns} columns, which are too many; keep the columns that are needed"
-    )]
-    TooLarge { rows: usize, columns: usize },
-    #[error("the label table: {0}")]
-    Unreadable(#[from] ReadError),
-}
+use crate::result::finetune::is_filler;
 
 /// Labels of stars, by column.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LabelTable {
-    /// The name of each row's star or spectrum.
+    /// Id of the star or spectrum of each row.
     pub id: Vec<String>,
-    /// Values by canonical name (`teff`, `logg`, `feh`, `alpha_fe`, `rv`), in that label's unit; `None` where missing.
+    /// Values by canonical label name (`teff`, `logg`, `feh`, `alpha_fe`, `rv`), in the unit of the label; `None` where
+    /// missing.
     pub labels: BTreeMap<&'static str, Vec<Option<f64>>>,
     /// Standard deviations by canonical name of the label (`teff` for `e_teff`).
     pub errors: BTreeMap<&'static str, Vec<Option<f64>>>,
-    /// All other columns as text, by the name in the file (`cluster`, `star_group`).
+    /// All other columns as text, by their name in the file (`cluster`, `star_group`).
     pub texts: BTreeMap<String, Vec<String>>,
 }
 
-/// Most cells of a table: as text they take some forty bytes each, and a browser tab has four gigabytes in all.
+/// Maximum number of cells of a table: a cell takes about 40 bytes as text, and a browser tab has 4 GB of memory.
 const MAX_CELLS: usize = 20_000_000;
 
-/// Aliases, lower case and without punctuation, of each label.
+/// Column names of each label, in lower case and without punctuation.
 const ALIASES: [(&str, &[&str]); 5] = [
     ("teff", &["teff", "temperature", "teffgspphot", "teffgspspec", "teffspec"]),
     ("logg", &["logg", "logggspphot", "logggspspec", "loggspec"]),
@@ -61,7 +39,7 @@ const ALIASES: [(&str, &[&str]); 5] = [
     ("rv", &["rv", "vrad", "radialvelocity", "vhelio", "rvkms"]),
 ];
 
-/// Names, bare, of a column that tells stars or spectra apart, the best first.
+/// Names, as given by [`normalise_name`], of a column that identifies stars or spectra, in order of preference.
 const IDS: [&str; 18] = [
     "id",
     "specid",
@@ -83,45 +61,45 @@ const IDS: [&str; 18] = [
     "designation",
 ];
 
-/// Names, bare, of a column that tells them apart by their files.
+/// Names, as given by [`normalise_name`], of a column of file names, which identify spectra too.
 const FILES: [&str; 4] = ["file", "filename", "path", "spectrum"];
 
-/// The column that tells spectra apart.
+/// The column that identifies stars or spectra.
 pub(crate) fn id_column<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
-    IDS.iter().find_map(|id| names.clone().position(|name| bare(name) == *id))
+    IDS.iter().find_map(|id| names.clone().position(|name| normalise_name(name) == *id))
 }
 
 fn file_column<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
-    FILES.iter().find_map(|file| names.clone().position(|name| bare(name) == *file))
+    FILES.iter().find_map(|file| names.clone().position(|name| normalise_name(name) == *file))
 }
 
-/// What a header cell means.
-enum Meaning {
+/// Meaning of a column name.
+enum HeaderRole {
     Value(&'static str),
     Error(&'static str),
     Text,
 }
 
-/// True for a header that names stars and labels, as no spectrum's does.
+/// True for a header with a column of ids or file names and a column of labels; files of spectra have no such header.
 pub(crate) fn is_label_header<'a>(names: impl Iterator<Item = &'a str> + Clone) -> bool {
-    let names_stars = id_column(names.clone()).or_else(|| file_column(names.clone())).is_some();
-    names_stars && names.into_iter().any(|name| matches!(meaning(name), Meaning::Value(_)))
+    let has_id = id_column(names.clone()).or_else(|| file_column(names.clone())).is_some();
+    has_id && names.into_iter().any(|name| matches!(header_role(name), HeaderRole::Value(_)))
 }
 
 impl LabelTable {
-    /// Reads a table of any of the formats, recognised by content; it may be packed as `.gz`.
+    /// Reads a label table. The format is recognised by content; the file may be compressed as `.gz`.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read as a table, no column names the stars, or a label is not a number.
+    /// If the file cannot be read as a table, no column identifies the stars, or a label is not a number.
     pub fn read(bytes: &[u8]) -> Result<Self, LabelError> {
         let unpacked = if container::is_gzip(bytes) { Some(container::gunzip(bytes)?) } else { None };
         let bytes = unpacked.as_deref().unwrap_or(bytes);
         if fits::Fits::identify(bytes) {
             let file = fits::Fits::parse(bytes)?;
             let (tables, damaged) = table::of_fits(&file);
-            return match (best(&tables), damaged) {
-                (Some(table), _) => Self::of(table),
+            return match (select_label_table(&tables), damaged) {
+                (Some(table), _) => Self::from_table(table),
                 (None, Some(error)) => Err(error.into()),
                 (None, None) => Err(LabelError::Empty),
             };
@@ -132,12 +110,12 @@ impl LabelTable {
             return Err(LabelError::Empty);
         }
         if table::is_votable(text) {
-            return Self::of(best(&table::of_votable(text)?).ok_or(LabelError::Empty)?);
+            return Self::from_table(select_label_table(&table::of_votable(text)?).ok_or(LabelError::Empty)?);
         }
-        Self::of(&table::of_text(text)?)
+        Self::from_table(&table::of_text(text)?)
     }
 
-    fn of(table: &Table) -> Result<Self, LabelError> {
+    fn from_table(table: &Table) -> Result<Self, LabelError> {
         if let Some(bad) = table.bad_rows.first() {
             return Err(LabelError::Ragged { line: bad.line, found: bad.found, expected: table.columns.len() });
         }
@@ -151,19 +129,19 @@ impl LabelTable {
         let numbers = |column| (0..table.rows).map(|row| value(table, row, column)).collect::<Result<Vec<_>, _>>();
         let mut labels = Self { id: texts(id), ..Self::default() };
         for (i, column) in table.columns.iter().enumerate().filter(|(i, _)| *i != id) {
-            // Of two columns with one meaning (TEFF and teff_gspphot) the first counts.
-            match meaning(&column.name) {
-                Meaning::Value(label) => {
-                    if let Entry::Vacant(place) = labels.labels.entry(label) {
-                        place.insert(numbers(i)?);
+            // If two columns hold the same label (TEFF and teff_gspphot), the first counts.
+            match header_role(&column.name) {
+                HeaderRole::Value(label) => {
+                    if let Entry::Vacant(entry) = labels.labels.entry(label) {
+                        entry.insert(numbers(i)?);
                     }
                 }
-                Meaning::Error(label) => {
-                    if let Entry::Vacant(place) = labels.errors.entry(label) {
-                        place.insert(numbers(i)?);
+                HeaderRole::Error(label) => {
+                    if let Entry::Vacant(entry) = labels.errors.entry(label) {
+                        entry.insert(numbers(i)?);
                     }
                 }
-                Meaning::Text => {
+                HeaderRole::Text => {
                     labels.texts.entry(column.name.clone()).or_insert_with(|| texts(i));
                 }
             }
@@ -181,15 +159,17 @@ impl LabelTable {
         self.id.is_empty()
     }
 
-    /// The value of a label, by its canonical name, for an id; `None` when either is missing. Of repeated ids the first counts.
+    /// The value of the label with canonical name `label` for an id; `None` if id, label or value is missing.
+    ///
+    /// If an id is repeated, its first row counts.
     pub fn get(&self, id: &str, label: &str) -> Option<f64> {
         let row = self.id.iter().position(|i| i == id)?;
         *self.labels.get(label)?.get(row)?
     }
 }
 
-/// The first table that names stars and labels, else the first.
-fn best<'a, 'b>(tables: &'b [Table<'a>]) -> Option<&'b Table<'a>> {
+/// The first table that identifies stars and has a label, else the first table.
+fn select_label_table<'a, 'b>(tables: &'b [Table<'a>]) -> Option<&'b Table<'a>> {
     tables.iter().find(|t| is_label_header(t.columns.iter().map(|c| c.name.as_str()))).or(tables.first())
 }
 
@@ -200,15 +180,17 @@ fn value(table: &Table, row: usize, column: usize) -> Result<Option<f64>, LabelE
         Some(value) => Ok((!is_filler(value)).then_some(value)),
         None => Err(LabelError::NotANumber {
             row: table.row_name(row),
-            column: shown(&table.columns[column].name),
-            cell: shown(&cell),
+            column: truncate(&table.columns[column].name),
+            cell: truncate(&cell),
         }),
     }
 }
 
-/// Lower case, letters and digits only, without a unit in brackets behind it: `[Fe/H] [dex]` is `feh`, `Teff [K]` is
-/// `teff`. Brackets that are part of the name, as in `e_[Fe/H]` and `log(g)`, stay.
-fn bare(name: &str) -> String {
+/// A column name in lower case, with letters and digits only, and without a unit in brackets at its end.
+///
+/// Examples: `[Fe/H] [dex]` becomes `feh`, `Teff [K]` becomes `teff`. The text in brackets remains if it is part of the
+/// name, as in `e_[Fe/H]` and `log(g)`.
+fn normalise_name(name: &str) -> String {
     let letters =
         |text: &str| -> String { text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
     let name = name.trim();
@@ -220,22 +202,22 @@ fn bare(name: &str) -> String {
     }
 }
 
-/// The label that a bare name is one of.
+/// The canonical name of the label with this column name (as given by [`normalise_name`]).
 fn label(word: &str) -> Option<&'static str> {
     ALIASES.iter().find(|(_, names)| names.contains(&word)).map(|(label, _)| *label)
 }
 
-fn meaning(name: &str) -> Meaning {
-    let bare = bare(name);
-    if let Some(label) = label(&bare) {
-        return Meaning::Value(label);
+fn header_role(name: &str) -> HeaderRole {
+    let normalised = normalise_name(name);
+    if let Some(label) = label(&normalised) {
+        return HeaderRole::Value(label);
     }
-    let separated = name.trim().to_lowercase().starts_with("e_");
-    let of = ["uncertainty", "unc", "error", "err", "sigma", "std"]
+    let has_e_prefix = name.trim().to_lowercase().starts_with("e_");
+    let label_name = ["uncertainty", "unc", "error", "err", "sigma", "std"]
         .iter()
-        .find_map(|end| bare.strip_suffix(end).or_else(|| bare.strip_prefix(end)));
-    let of = of.or_else(|| bare.strip_prefix('e').filter(|_| separated));
-    of.and_then(label).map_or(Meaning::Text, Meaning::Error)
+        .find_map(|end| normalised.strip_suffix(end).or_else(|| normalised.strip_prefix(end)));
+    let label_name = label_name.or_else(|| normalised.strip_prefix('e').filter(|_| has_e_prefix));
+    label_name.and_then(label).map_or(HeaderRole::Text, HeaderRole::Error)
 }
 
 #[cfg(test)]
@@ -259,7 +241,7 @@ mod tests {
 
     #[test]
     fn brackets_are_a_unit_or_part_of_the_name() {
-        for (name, of) in [
+        for (name, expected) in [
             ("Teff [K]", "teff"),
             ("[Fe/H] (dex)", "feh"),
             ("[Fe/H]", "feh"),
@@ -269,9 +251,9 @@ mod tests {
             ("err([Fe/H])", "errfeh"),
             ("[", ""),
         ] {
-            assert_eq!(bare(name), of, "{name}");
+            assert_eq!(normalise_name(name), expected, "{name}");
         }
-        assert!(matches!(meaning("e_log(g)"), Meaning::Error("logg")));
+        assert!(matches!(header_role("e_log(g)"), HeaderRole::Error("logg")));
     }
 
     #[test]

@@ -1,22 +1,24 @@
-//! Bytes of a file → spectra. Files are recognised by what is in them, never by their name.
+//! Readers: from the bytes of a file to spectra. Files are recognised by their content, never by their name.
 //!
-//! `read` opens containers (`.gz`, `.zip`), asks each reader in turn, and gives everything that could be read together
-//! with what could not and why. One file a survey or format: `lamost`, `sdss`, `desi`, `gaia_xp`, `sparcl`, `one_d`,
-//! `text`, `npz`. Tables of any format come as one (`table`), and `columns` takes spectra from them; below are `fits` and `npy`,
-//! and `axis` and `facts` for what the names of columns and keywords say. `labels` reads tables of labels.
+//! [`read`] opens containers (`.gz`, `.zip`: `container`, `archive`), finds the reader of the format, and returns the
+//! spectra and the skipped parts with their reasons. Each survey or format has one module: `lamost`, `sdss`, `desi`,
+//! `gaia_xp`, `sparcl`, `one_d`, `text`, `npz`. `table` represents tables of all formats in one type, and `columns`
+//! takes spectra from them. `fits` and `npy` decode these file formats. `axis` interprets names and units of columns,
+//! `metadata` interprets keywords. `labels` reads label tables, and `join` matches them with spectra. `column_mapping`
+//! reads text files with columns chosen by the user. `unsupported` recognises formats that Specola does not read.
 //!
-//! Nothing here panics on any input, and nothing allocates by a number that a file claims without the bytes to show for it.
+//! No input causes a panic. No allocation relies on a size stated in a file unless the file contains the bytes.
 
 mod archive;
 mod axis;
-pub mod by_hand;
+pub mod column_mapping;
 mod columns;
 mod container;
 mod desi;
 mod error;
-mod facts;
+mod metadata;
 pub mod fits;
-mod foreign;
+mod unsupported;
 mod gaia_xp;
 mod join;
 pub mod labels;
@@ -30,35 +32,35 @@ mod table;
 mod text;
 
 pub use archive::Archive;
-pub use by_hand::{preview, read_by_hand};
-pub use error::ReadError;
+pub use column_mapping::{preview, read_with_columns};
+pub use error::{LabelError, ReadError};
 pub use gaia_xp::{sampling_name, spectra_name};
-pub use join::{Ambiguous, By, Joined, Match, Named};
-pub use labels::{LabelError, LabelTable};
+pub use join::{AmbiguousMatch, JoinKey, JoinResult, MatchedRow, SpectrumName};
+pub use labels::LabelTable;
 
 use crate::spectrum::Spectrum;
 use container::Zip;
 pub use npy::ArrayFile;
-pub(crate) use table::letter;
+pub(crate) use table::entity_char;
 
-/// What a file held.
+/// Contents of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Contents {
     /// The spectra, in the order of the file.
     pub spectra: Vec<Spectrum>,
     /// Tables of labels, each with the name of its file.
     pub labels: Vec<(String, LabelTable)>,
-    /// Parts that gave none.
-    pub skipped: Vec<Skipped>,
+    /// Parts that could not be read.
+    pub skipped: Vec<SkippedPart>,
 }
 
 impl Contents {
-    /// A file that held one spectrum.
-    fn of(spectrum: Spectrum) -> Self {
+    /// The contents of a file with one spectrum.
+    fn from_spectrum(spectrum: Spectrum) -> Self {
         Self { spectra: vec![spectrum], ..Self::default() }
     }
 
-    fn add(&mut self, more: Contents) {
+    fn add(&mut self, more: Self) {
         self.spectra.extend(more.spectra);
         self.labels.extend(more.labels);
         self.skipped.extend(more.skipped);
@@ -67,41 +69,44 @@ impl Contents {
 
 /// A part of a file that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// Which part: an entry of a zip, a row of a bundle.
-    pub what: String,
-    /// Why, and the cure.
-    pub why: String,
+pub struct SkippedPart {
+    /// The part: for example an entry of a zip archive or a row of a bundle.
+    pub part: String,
+    /// The reason, and advice for the user.
+    pub reason: String,
 }
 
-/// How deep containers are opened: a zip of gzipped files, no further.
+/// Maximum nesting of containers: gzipped files in a zip archive, not deeper.
 const MAX_DEPTH: usize = 2;
 
-/// Most pixels of all spectra of a file together: what a browser tab can hold at once with room to compute.
+/// Maximum total number of pixels of all spectra of a file. A browser tab can hold them and still has memory to
+/// compute.
 const MAX_PIXELS: usize = 40_000_000;
 
-/// Reads a file. `name` gives the id of a spectrum that has none of its own; nothing else depends on it.
+/// Reads a file. `name` gives the id of a spectrum without its own id; nothing else depends on it.
 ///
 /// # Errors
 ///
-/// When the file as a whole cannot be read. A zip or a bundle that can be opened succeeds, and lists those parts that gave
-/// nothing, which may be all of them, in [`Contents::skipped`].
+/// If the file as a whole cannot be read. For a zip archive or bundle that opens, the result is `Ok`;
+/// [`Contents::skipped`] lists all parts that could not be read, which may be every part.
 pub fn read(name: &str, bytes: &[u8]) -> Result<Contents, ReadError> {
     read_at(name, bytes, None, 0)
 }
 
-/// Reads a file of which the wavelengths may be in another, `sampling`, whose name [`sampling_name`] tells. It counts only
-/// if it is what its name says and the file has no wavelengths of its own.
+/// Reads a file whose wavelengths may be in a second file, `sampling`; [`sampling_name`] gives the name of the second
+/// file.
+///
+/// `sampling` is used only if it is a table of wavelengths and the file has no wavelengths of its own.
 ///
 /// # Errors
 ///
-/// Those of [`read`].
-pub fn read_beside(name: &str, bytes: &[u8], sampling: Option<&[u8]>) -> Result<Contents, ReadError> {
+/// The errors of [`read`].
+pub fn read_with_sampling(name: &str, bytes: &[u8], sampling: Option<&[u8]>) -> Result<Contents, ReadError> {
     read_at(name, bytes, sampling, 0)
 }
 
-fn read_at(name: &str, bytes: &[u8], beside: Option<&[u8]>, depth: usize) -> Result<Contents, ReadError> {
-    match read_one(name, bytes, beside, depth) {
+fn read_at(name: &str, bytes: &[u8], sampling: Option<&[u8]>, depth: usize) -> Result<Contents, ReadError> {
+    match read_one(name, bytes, sampling, depth) {
         Err(ReadError::LabelTable) => {
             let table = LabelTable::read(bytes).map_err(|e| ReadError::Labels(Box::new(e)))?;
             Ok(Contents { labels: vec![(name.to_string(), table)], ..Contents::default() })
@@ -110,7 +115,7 @@ fn read_at(name: &str, bytes: &[u8], beside: Option<&[u8]>, depth: usize) -> Res
     }
 }
 
-fn read_one(name: &str, bytes: &[u8], beside: Option<&[u8]>, depth: usize) -> Result<Contents, ReadError> {
+fn read_one(name: &str, bytes: &[u8], sampling: Option<&[u8]>, depth: usize) -> Result<Contents, ReadError> {
     if bytes.is_empty() {
         return Err(ReadError::Empty);
     }
@@ -119,7 +124,7 @@ fn read_one(name: &str, bytes: &[u8], beside: Option<&[u8]>, depth: usize) -> Re
         return Err(ReadError::Nested { part: name.to_string() });
     }
     if container::is_gzip(bytes) {
-        return read_at(name, &container::gunzip(bytes)?, beside, depth + 1);
+        return read_at(name, &container::gunzip(bytes)?, sampling, depth + 1);
     }
     if container::is_zip(bytes) {
         return read_zip(name, bytes, depth);
@@ -127,10 +132,10 @@ fn read_one(name: &str, bytes: &[u8], beside: Option<&[u8]>, depth: usize) -> Re
     if fits::Fits::identify(bytes) {
         return read_fits(bytes, &stem(name));
     }
-    if let Some(plain) = text::plain(bytes) {
-        return read_at(name, plain.as_bytes(), beside, depth);
+    if let Some(text) = text::decode_text(bytes) {
+        return read_at(name, text.as_bytes(), sampling, depth);
     }
-    foreign::check_bytes(bytes)?;
+    unsupported::check_bytes(bytes)?;
     if !text::identify(bytes) {
         return Err(ReadError::Unrecognised);
     }
@@ -141,19 +146,20 @@ fn read_one(name: &str, bytes: &[u8], beside: Option<&[u8]>, depth: usize) -> Re
     }
     let stem = stem(name);
     if table::is_declared(text) || columns::has_columns(text) {
-        let beside = beside.map(String::from_utf8_lossy);
-        let sampling = beside.as_deref().and_then(|text| table::of_text(text).ok()).filter(gaia_xp::is_sampling);
+        let sampling = sampling.map(String::from_utf8_lossy);
+        let sampling = sampling.as_deref().and_then(|text| table::of_text(text).ok()).filter(gaia_xp::is_sampling);
         return read_tables(vec![table::of_text(text)?], sampling, &stem);
     }
-    text::read(text, &stem).map(Contents::of).or_else(|error| match table::of_text(text) {
-        // Beside columns of numbers there may be others, which only the reader of tables leaves alone.
-        Ok(table) if columns::is_named(&table) => read_tables(vec![table], None, &stem).map_err(|_| error),
+    text::read(text, &stem).map(Contents::from_spectrum).or_else(|error| match table::of_text(text) {
+        // The table reader ignores text columns, which the text reader rejects.
+        Ok(table) if columns::has_named_axes(&table) => read_tables(vec![table], None, &stem).map_err(|_| error),
         _ => Err(error),
     })
 }
 
-/// The spectra of all tables that have any: archives put several sources into one VOTable, a table for each. `sampling` has
-/// wavelengths for those without.
+/// Reads the spectra of all tables. Archives put several sources into one `VOTable`, with one table per source.
+///
+/// `sampling` has the wavelengths for tables without wavelengths.
 fn read_tables<'a>(
     mut tables: Vec<table::Table<'a>>,
     sampling: Option<table::Table<'a>>,
@@ -171,30 +177,30 @@ fn read_tables<'a>(
             }
             Err(error) if n == 1 => return Err(error),
             Err(error) => {
-                all.skipped.push(Skipped { what: format!("table {}", i + 1), why: error.to_string() });
+                all.skipped.push(SkippedPart { part: format!("table {}", i + 1), reason: error.to_string() });
                 found = true;
             }
         }
     }
-    if found { Ok(all) } else { Err(columns::none_found(&tables[..n])) }
+    if found { Ok(all) } else { Err(columns::no_spectrum_error(&tables[..n])) }
 }
 
 fn read_fits(bytes: &[u8], stem: &str) -> Result<Contents, ReadError> {
     let fits = fits::Fits::parse(bytes)?;
-    foreign::check_fits(&fits)?;
+    unsupported::check_fits(&fits)?;
     if desi::identify(&fits) {
         return desi::read(&fits);
     }
     if lamost::identify(&fits) {
-        lamost::read(&fits, stem).map(Contents::of)
+        lamost::read(&fits, stem).map(Contents::from_spectrum)
     } else if sdss::identify(&fits) {
-        sdss::read(&fits, stem).map(Contents::of)
+        sdss::read(&fits, stem).map(Contents::from_spectrum)
     } else {
         one_d::read(&fits, stem)
     }
 }
 
-/// The arrays of an `.npz` file, whatever they mean.
+/// The arrays of an `.npz` file, without interpretation.
 pub fn arrays(bytes: &[u8]) -> Result<Vec<ArrayFile>, ReadError> {
     let mut zip = Zip::open(bytes)?;
     let files = zip.files();
@@ -209,14 +215,14 @@ fn unpack_arrays<T: AsRef<[u8]>>(zip: &mut Zip<T>, files: &[(usize, String)]) ->
     Ok(arrays)
 }
 
-/// A bundle of arrays when the entries are `.npy` files, else an archive of files.
+/// Reads a zip archive: a bundle of arrays if all entries are `.npy` files, else an archive of files.
 fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
     let mut zip = Zip::open(bytes)?;
     if zip.is_bundle() {
         let files = zip.files();
         return npz::read(&unpack_arrays(&mut zip, &files)?, &stem(name));
     }
-    let mut archive = Archive::at(zip, depth)?;
+    let mut archive = Archive::at_depth(zip, depth)?;
     let mut contents = Contents::default();
     for position in 0..archive.len() {
         let inner = archive.read(position);
@@ -225,7 +231,7 @@ fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadErro
     Ok(contents)
 }
 
-/// The last part of a path without the endings that files of spectra have.
+/// The file name of a path, without the extensions of spectrum files.
 fn stem(name: &str) -> String {
     let mut stem = name.rsplit(['/', '\\']).next().unwrap_or(name);
     for ending in [

@@ -1,38 +1,38 @@
-//! NumPy's `.npy` arrays: numbers and fixed-width strings, in C order (NEP 1, versions 1–3 of the format).
+//! `NumPy`'s `.npy` arrays of numbers or fixed-width strings, in C order (NEP 1, format versions 1–3).
 
 use super::error::ReadError;
 
-/// A member of a bundle, still as bytes.
+/// An array of a bundle, as undecoded bytes.
 #[derive(Debug)]
 pub struct ArrayFile {
-    /// Name of the array: the member's name without `.npy`.
+    /// Name of the array: its file name in the bundle, without `.npy`.
     pub name: String,
     /// The whole `.npy` file.
     pub bytes: Vec<u8>,
 }
 
-/// How one element is stored.
+/// Type of one element; the number is its size in bytes unless stated otherwise.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Element {
     Float(usize),
     Signed(usize),
     Unsigned(usize),
-    /// Bytes a string.
+    /// String with this number of bytes.
     Bytes(usize),
-    /// UTF-32 characters a string.
+    /// String with this number of UTF-32 characters.
     Chars(usize),
 }
 
 impl Element {
     fn width(self) -> usize {
         match self {
-            Element::Float(n) | Element::Signed(n) | Element::Unsigned(n) | Element::Bytes(n) => n,
-            Element::Chars(n) => n.saturating_mul(4),
+            Self::Float(n) | Self::Signed(n) | Self::Unsigned(n) | Self::Bytes(n) => n,
+            Self::Chars(n) => n.saturating_mul(4),
         }
     }
 }
 
-/// An array whose size agrees with the bytes that are there.
+/// An array whose stated size was checked against the available bytes.
 #[derive(Debug)]
 pub struct Array<'a> {
     /// Length of each axis, the slowest first; empty for a scalar.
@@ -45,35 +45,35 @@ pub struct Array<'a> {
 impl ArrayFile {
     /// Checks the header against the bytes.
     pub fn array(&self) -> Result<Array<'_>, ReadError> {
-        let bad = |problem: &str| ReadError::Bundle {
+        let bundle_error = |problem: &str| ReadError::Bundle {
             array: self.name.clone(),
             problem: format!("{problem}; save it again with numpy.savez"),
         };
         let b = &self.bytes;
         if !b.starts_with(b"\x93NUMPY") {
-            return Err(bad("it does not begin like a NumPy array"));
+            return Err(bundle_error("it does not begin like a NumPy array"));
         }
-        let (at, length) = match (b.get(6), b.get(8..12)) {
+        let (header_start, length) = match (b.get(6), b.get(8..12)) {
             (Some(1), Some(n)) => (10, usize::from(u16::from_le_bytes([n[0], n[1]]))),
             (Some(2 | 3), Some(n)) => (12, u32::from_le_bytes([n[0], n[1], n[2], n[3]]) as usize),
-            _ => return Err(bad("its version is unknown or its header is cut short")),
+            _ => return Err(bundle_error("its version is unknown or its header is truncated")),
         };
-        let end = at + length.min(b.len());
-        let header = b.get(at..end).ok_or_else(|| bad("its header is cut short"))?;
+        let end = header_start + length.min(b.len());
+        let header = b.get(header_start..end).ok_or_else(|| bundle_error("its header is truncated"))?;
         let header = String::from_utf8_lossy(header);
         let (big_endian, element) = field(&header, "descr")
             .and_then(|d| parse_descr(d.trim_matches(['\'', '"'])))
-            .ok_or_else(|| bad("its elements are neither numbers nor plain strings"))?;
-        let shape = parse_shape(&header).ok_or_else(|| bad("its shape cannot be understood"))?;
+            .ok_or_else(|| bundle_error("its elements are neither numbers nor plain strings"))?;
+        let shape = parse_shape(&header).ok_or_else(|| bundle_error("its shape cannot be understood"))?;
         if field(&header, "fortran_order") == Some("True") && shape.len() > 1 {
-            return Err(bad("it is in Fortran order; wrap it in numpy.ascontiguousarray"));
+            return Err(bundle_error("it is in Fortran order; wrap it in numpy.ascontiguousarray"));
         }
         let size = shape.iter().try_fold(element.width(), |size, n| size.checked_mul(*n));
         match size {
             Some(size) if element.width() > 0 && b.len() - end >= size => {
                 Ok(Array { shape, element, big_endian, data: &b[end..end + size] })
             }
-            _ => Err(bad("its header promises more than there is")),
+            _ => Err(bundle_error("its data are shorter than its header states")),
         }
     }
 }
@@ -89,7 +89,7 @@ impl Array<'_> {
         self.element == Element::Float(4)
     }
 
-    /// `count` numbers from `start` on; `None` for strings or beyond the end.
+    /// `count` numbers from index `start`; `None` for strings or beyond the end.
     pub fn numbers(&self, start: usize, count: usize) -> Option<Vec<f64>> {
         let width = self.element.width();
         let from = start.checked_mul(width)?;
@@ -114,7 +114,7 @@ impl Array<'_> {
         })
     }
 
-    /// The elements of a one-dimensional (or scalar) array of strings or integers, as text.
+    /// The elements of a one-dimensional or scalar array of strings or integers, as text; `None` for other arrays.
     pub fn words(&self) -> Option<Vec<String>> {
         if self.shape.len() > 1 {
             return None;
@@ -159,7 +159,7 @@ fn sign_extend(word: u64, width: usize) -> i64 {
     ((word << unused) as i64) >> unused
 }
 
-/// The text of one entry of the header's Python dictionary, up to the comma.
+/// The value of `key` in the Python dictionary of the header, up to the next comma.
 fn field<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     let after = header.split_once(&format!("'{key}':"))?.1.trim_start();
     after.split([',', '}']).next().map(str::trim)
@@ -176,7 +176,7 @@ fn parse_shape(header: &str) -> Option<Vec<usize>> {
     axes.filter(|a| a.len() <= 8)
 }
 
-/// `<f4`, `>f8`, `|S10`, `<U6` …
+/// Byte order (true: big-endian) and element type of a `descr`: `<f4`, `>f8`, `|S10`, `<U6` …
 fn parse_descr(descr: &str) -> Option<(bool, Element)> {
     let mut chars = descr.chars();
     let big_endian = match chars.next()? {

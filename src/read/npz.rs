@@ -1,17 +1,17 @@
-//! `.npz` bundles of many spectra on one wavelength axis, as `numpy.savez` writes them.
+//! `.npz` bundles (`numpy.savez`) of many spectra on one wavelength axis.
 //!
-//! Arrays: an axis whose name says what it is (`wavelength_air_aa`, `log10_wavelength_vac_aa`, `loglam_vac`, `wave_vac_nm` …), `flux`
-//! `[n, pixels]` or `[pixels]`, optional `ivar` or `sigma` of the same shape, optional `id` or `name` `[n]`. Surveys are recognised
-//! by their axis and the form of their ids.
+//! Arrays: an axis whose name states medium, scale and unit (`wavelength_air_aa`, `log10_wavelength_vac_aa`,
+//! `loglam_vac`, `wave_vac_nm` …); `flux` `[n, pixels]` or `[pixels]`; optional `ivar` or `sigma` of the same shape;
+//! optional `id` or `name` `[n]`. The survey is recognised from the axis and the form of the ids.
 
 use super::axis::{Axis, Role, ivar_of_sigma, role, set_frame, set_medium};
-use super::error::{ReadError, shown};
+use super::error::{ReadError, truncate};
 use super::npy::{Array, ArrayFile};
 use super::one_d::{is_miles_axis, miles};
-use super::{Contents, MAX_PIXELS, Skipped, gaia_xp};
-use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
+use super::{Contents, MAX_PIXELS, SkippedPart, gaia_xp};
+use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Spectrum, Survey};
 
-/// Which survey the whole bundle is from.
+/// Origin of all spectra of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Origin {
     Miles,
@@ -22,53 +22,58 @@ enum Origin {
     Unknown,
 }
 
-/// Reads all spectra of a bundle. `stem` names those without an id. Spectra that cannot be one are skipped, each with its id.
+/// Reads all spectra of a bundle. `stem` is the id of spectra without an id. Invalid spectra are skipped and listed by
+/// id.
 pub(crate) fn read(arrays: &[ArrayFile], stem: &str) -> Result<Contents, ReadError> {
-    let bad = |array: &str, problem: &str| ReadError::Bundle { array: array.into(), problem: problem.into() };
+    let bundle_error = |array: &str, problem: &str| ReadError::Bundle { array: array.into(), problem: problem.into() };
     let Some((axis_file, axis)) = arrays.iter().find_map(|a| match role(&a.name, "") {
         Some(Role::Wavelength(axis)) => Some((a, axis)),
         _ => None,
     }) else {
-        let names: Vec<String> = arrays.iter().take(12).map(|a| shown(&a.name)).collect();
-        let problem =
-            format!("no wavelength axis among {names:?}; name one wavelength_vac_aa, wavelength_air_aa or loglam_vac");
-        return Err(bad("(axis)", &problem));
+        let names: Vec<String> = arrays.iter().take(12).map(|a| truncate(&a.name)).collect();
+        let problem = format!(
+            "none of the arrays {names:?} is a wavelength axis; name the axis wavelength_vac_aa, wavelength_air_aa or loglam_vac"
+        );
+        return Err(bundle_error("(axis)", &problem));
     };
-    let of = |wanted: Role| arrays.iter().find(|a| role(&a.name, "") == Some(wanted));
-    let flux_file = of(Role::Flux).ok_or_else(|| bad("flux", "it is missing; add flux [n, pixels]"))?;
+    let find_role = |wanted: Role| arrays.iter().find(|a| role(&a.name, "") == Some(wanted));
+    let flux_file = find_role(Role::Flux).ok_or_else(|| bundle_error("flux", "it is missing; add flux [n, pixels]"))?;
     let (axis_array, flux) = (axis_file.array()?, flux_file.array()?);
     let pixels = axis_array.elements();
     let n = match flux.shape.as_slice() {
         [p] if *p == pixels => 1,
         [n, p] if *p == pixels && pixels > 0 => *n,
         shape => {
-            return Err(bad(
+            return Err(bundle_error(
                 &flux_file.name,
-                &format!("its shape is {shape:?}, not [n, {pixels}] as the axis needs; save it again"),
+                &format!("its shape is {shape:?}, but the wavelength axis requires [n, {pixels}]; save it again"),
             ));
         }
     };
     if n.saturating_mul(pixels) > MAX_PIXELS {
-        return Err(bad(&flux_file.name, "more than 40 million pixels; cut the bundle into several"));
+        return Err(bundle_error(&flux_file.name, "it has more than 40 million pixels; split the bundle"));
     }
-    let error_file = of(Role::Ivar).or_else(|| of(Role::Sigma));
+    let error_file = find_role(Role::Ivar).or_else(|| find_role(Role::Sigma));
     let error = error_file.map(ArrayFile::array).transpose()?;
     if let (Some(error), Some(file)) = (&error, error_file)
         && error.shape != flux.shape
     {
-        return Err(bad(&file.name, "its shape is not that of the flux; save it again"));
+        return Err(bundle_error(&file.name, "its shape differs from the shape of the flux; save it again"));
     }
     let is_sigma = error_file.is_some_and(|f| role(&f.name, "") == Some(Role::Sigma));
     let ids = ids(arrays, n, stem)?;
-    let stored = axis_array.numbers(0, pixels).ok_or_else(|| bad(&axis_file.name, "it does not hold numbers"))?;
-    let (wave_aa, note) = axis.to_aa(stored);
+    let stored_wave =
+        axis_array.numbers(0, pixels).ok_or_else(|| bundle_error(&axis_file.name, "it does not hold numbers"))?;
+    let (wave_aa, note) = axis.to_aa(stored_wave);
     let origin = origin(&wave_aa, axis, &ids);
     let wave_is_f32 = axis_array.is_f32() && axis.log10 != Some(true);
 
     let mut contents = Contents::default();
     for (i, id) in ids.into_iter().enumerate() {
         let numbers = |array: &Array, name: &str| {
-            array.numbers(i * pixels, pixels).ok_or_else(|| bad(name, "it does not hold numbers; save it as floats"))
+            array
+                .numbers(i * pixels, pixels)
+                .ok_or_else(|| bundle_error(name, "it does not hold numbers; save it as floats"))
         };
         let row = numbers(&flux, &flux_file.name)?;
         let ivar = match (&error, error_file) {
@@ -84,15 +89,15 @@ pub(crate) fn read(arrays: &[ArrayFile], stem: &str) -> Result<Contents, ReadErr
         match Spectrum::new(meta, wave_aa.clone(), row, ivar, None) {
             Ok(spectrum) => contents.spectra.push(spectrum),
             Err(error) => {
-                let why = ReadError::samples(format!("row {i} of the bundle"))(error).to_string();
-                contents.skipped.push(Skipped { what: id, why });
+                let reason = ReadError::samples(format!("row {i} of the bundle"))(error).to_string();
+                contents.skipped.push(SkippedPart { part: id, reason });
             }
         }
     }
     Ok(contents)
 }
 
-/// The ids in the bundle; else the stem, numbered where there are several.
+/// The ids in the bundle; else the stem, with a number if there are several spectra.
 fn ids(arrays: &[ArrayFile], n: usize, stem: &str) -> Result<Vec<String>, ReadError> {
     const NAMES: [&str; 10] =
         ["id", "ids", "obsid", "source_id", "targetid", "name", "names", "object", "star", "designation"];
@@ -108,25 +113,25 @@ fn ids(arrays: &[ArrayFile], n: usize, stem: &str) -> Result<Vec<String>, ReadEr
 }
 
 fn origin(wave_aa: &[f64], axis: Axis, ids: &[String]) -> Origin {
-    let most = |test: fn(&str) -> bool| 2 * ids.iter().filter(|id| test(id)).count() > ids.len();
+    let is_majority = |test: fn(&str) -> bool| 2 * ids.iter().filter(|id| test(id)).count() > ids.len();
     let survey_grid = axis.medium != Some(Medium::Air)
         && wave_aa.windows(2).take(50).all(|w| ((w[1] / w[0]).log10() - 1e-4).abs() < 1e-6);
     if gaia_xp::is_grid(wave_aa) {
         Origin::GaiaXp
-    } else if is_miles_axis(wave_aa) && axis.medium != Some(Medium::Vacuum) && most(is_miles_id) {
+    } else if is_miles_axis(wave_aa) && axis.medium != Some(Medium::Vacuum) && is_majority(is_miles_id) {
         Origin::Miles
-    } else if survey_grid && most(is_lamost_id) {
+    } else if survey_grid && is_majority(is_lamost_id) {
         Origin::Lamost
-    } else if survey_grid && most(is_spectral_type) {
+    } else if survey_grid && is_majority(is_spectral_type) {
         Origin::SdssTemplates
-    } else if survey_grid && most(is_plate_mjd_fiber) {
+    } else if survey_grid && is_majority(is_plate_mjd_fiber) {
         Origin::SdssSpectra
     } else {
         Origin::Unknown
     }
 }
 
-/// `m0081V`: MILES stars.
+/// True for the id of a MILES star: `m0081V`.
 fn is_miles_id(id: &str) -> bool {
     id.strip_prefix('m').is_some_and(|rest| {
         let digits = rest.trim_end_matches(['V', 'v']);
@@ -134,12 +139,12 @@ fn is_miles_id(id: &str) -> bool {
     })
 }
 
-/// `spec-55862-B6212_sp06-005`: day, plan, spectrograph and fibre of a LAMOST low-resolution spectrum.
+/// True for day, plan, spectrograph and fibre of a LAMOST low-resolution spectrum: `spec-55862-B6212_sp06-005`.
 fn is_lamost_id(id: &str) -> bool {
     id.starts_with("spec-") && id.contains("_sp")
 }
 
-/// `F3_-2.0_Dwarf`, `A0`: the co-added types of the PyHammer templates (Kesseli et al. 2017).
+/// True for the spectral type of a co-added `PyHammer` template (Kesseli et al. 2017): `F3_-2.0_Dwarf`, `A0`.
 fn is_spectral_type(id: &str) -> bool {
     let mut bytes = id.bytes();
     bytes.next().is_some_and(|b| b"OBAFGKMLTdC".contains(&b))
@@ -147,7 +152,7 @@ fn is_spectral_type(id: &str) -> bool {
         && matches!(bytes.next(), None | Some(b'_' | b'.' | b'0'..=b'9'))
 }
 
-/// `1123-52882-0065`.
+/// True for plate, MJD and fibre of SDSS: `1123-52882-0065`.
 fn is_plate_mjd_fiber(id: &str) -> bool {
     let parts: Vec<&str> = id.trim_start_matches("spec-").split('-').collect();
     parts.len() == 3
@@ -160,9 +165,9 @@ fn meta(id: &str, origin: Origin, axis: Axis) -> Meta {
         let mut meta = Meta::unknown(id, format);
         meta.survey = survey;
         let source = if axis.medium.is_some() { Source::File } else { Source::Survey };
-        meta.medium = Known::new(Medium::Vacuum, source);
-        meta.frame = Known::new(frame, Source::Survey);
-        meta.resolving_power = survey.resolving_power().map(|r| Known::new(r, Source::Survey));
+        meta.medium = Sourced::new(Medium::Vacuum, source);
+        meta.frame = Sourced::new(frame, Source::Survey);
+        meta.resolving_power = survey.resolving_power().map(|r| Sourced::new(r, Source::Survey));
         meta
     };
     match origin {

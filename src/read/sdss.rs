@@ -1,39 +1,40 @@
 //! SDSS and BOSS single-object spectra (`spec-PLATE-MJD-FIBER.fits`, DR8 and later).
 //!
-//! HDU 1 `COADD`: one row a pixel with `flux`, `loglam` (log10 of vacuum Å), `ivar`, `and_mask`, `wdisp`. HDU 2 `SPECOBJ` or
-//! `SPALL`: one row of what the pipeline found. The HDUs behind them (line fits, 10–30 single exposures) are not looked at.
-//! Data model: data.sdss.org/datamodel, `spec`; heliocentric and vacuum by the survey's documentation.
+//! HDU 1 `COADD`: one row per pixel with `flux`, `loglam` (log10 of vacuum Å), `ivar`, `and_mask`, `wdisp`. HDU 2
+//! `SPECOBJ` or `SPALL`: one row of pipeline results. The reader ignores later HDUs (line fits, 10–30 single
+//! exposures). Data model: data.sdss.org/datamodel, `spec`. By the survey's documentation, wavelengths are heliocentric
+//! and in vacuum.
 //!
-//! `and_mask` masks nothing: the pipeline itself sets ivar to 0 for its grave bits (SDSS DR10, SPPIXMASK). Those left in real
-//! files are BRIGHTSKY, BADSKYCHI and NEARBADPIXEL, pixels that are noisier than others as their ivar tells, and bits of
-//! the whole fibre (WHOPPER, a bright star near by on the slit: 1734 of 3829 pixels of a good spectrum).
+//! `and_mask` does not mask pixels. The pipeline itself sets ivar to 0 for the serious bits (SDSS DR10, SPPIXMASK). The
+//! bits that remain in real files are of two kinds. BRIGHTSKY, BADSKYCHI and NEARBADPIXEL mark noisier pixels, whose
+//! ivar is already lower. Other bits apply to the whole fibre, such as WHOPPER (a bright star nearby on the slit),
+//! which is set in 1734 of 3829 pixels of a good spectrum.
 
-use super::axis::need;
+use super::axis::require;
 use super::error::ReadError;
 use super::fits::{Fits, Header, Table};
-use crate::spectrum::{Frame, Known, Medium, Meta, Source, Spectrum, Survey};
+use crate::spectrum::{FWHM_OVER_SIGMA, Frame, Medium, Meta, Source, Sourced, Spectrum, Survey};
 
-/// Velocity-like width of one pixel: the pipeline's grid has 1e-4 in log10 of the wavelength.
+/// Pixel width of the pipeline's grid, in log10 of the wavelength.
 const LOG10_STEP: f64 = 1e-4;
 
-/// FWHM of a Gaussian in units of its σ.
-const FWHM_OF_SIGMA: f64 = 2.354_820_045;
-
-/// True for a file with the columns of the co-added spectrum in HDU 1, and the telescope or the HDU names of the survey.
+/// True for a file with the columns of the co-added spectrum in HDU 1, and with the telescope keyword or the HDU names
+/// of the survey.
 pub(crate) fn identify(fits: &Fits) -> bool {
     let Some(hdu) = fits.hdus.get(1) else { return false };
-    let is_named = hdu.name() == "COADD" || fits.named("SPECOBJ").or_else(|| fits.named("SPALL")).is_some();
+    let has_survey_names =
+        hdu.name() == "COADD" || fits.find_by_name("SPECOBJ").or_else(|| fits.find_by_name("SPALL")).is_some();
     match hdu.table() {
         Some(Ok(table)) => {
             let has_columns = ["loglam", "flux", "ivar"].iter().all(|c| table.column(c).is_some());
-            has_columns && table.rows > 1 && (is_named || is_sdss(fits.primary()))
+            has_columns && table.rows > 1 && (has_survey_names || is_sdss(fits.primary()))
         }
         Some(Err(_)) => is_sdss(fits.primary()) && hdu.name() == "COADD",
         None => false,
     }
 }
 
-/// True for the image files of DR7 and before (`spSpec-*.fit`), whose rows mean something else.
+/// True for the image files of DR7 and before (`spSpec-*.fit`), which have another layout.
 pub(crate) fn is_legacy(fits: &Fits) -> bool {
     let primary = fits.primary();
     is_sdss(primary) && primary.integer("NAXIS") == Some(2) && primary.has("COEFF0")
@@ -46,25 +47,25 @@ fn is_sdss(primary: &Header) -> bool {
 /// Reads the co-added spectrum. `stem` is the id when plate, mjd and fiber are unknown.
 pub(crate) fn read(fits: &Fits, stem: &str) -> Result<Spectrum, ReadError> {
     let place = "the COADD table in HDU 1";
-    let table = need(fits.hdus.get(1).and_then(|h| h.table()), place, "it is not there; download the file again")??;
+    let table = require(fits.hdus.get(1).and_then(|h| h.table()), place, "it is missing; download the file again")??;
     let column = |name: &str| {
-        let missing = format!("column {name} is not there; download the file again");
-        table.numbers(need(table.column(name), place, &missing)?)
+        let missing = format!("column {name} is missing; download the file again");
+        table.numbers(require(table.column(name), place, &missing)?)
     };
     let wave_aa: Vec<f64> = column("loglam")?.into_iter().map(|log10| 10f64.powf(log10)).collect();
     let (flux, ivar) = (column("flux")?, column("ivar")?);
 
-    let found = fits.hdus.get(2).and_then(|h| h.table()).and_then(Result::ok).filter(|t| t.rows > 0);
-    let mut meta = meta(fits.primary(), found.as_ref(), stem);
+    let pipeline_results = fits.hdus.get(2).and_then(|h| h.table()).and_then(Result::ok).filter(|t| t.rows > 0);
+    let mut meta = meta(fits.primary(), pipeline_results.as_ref(), stem);
     let width = column("wdisp").unwrap_or_default();
     meta.resolving_power = measured_resolution(&wave_aa, &width)
-        .map(|r| Known::new(r, Source::File))
-        .or_else(|| Survey::Sdss.resolving_power().map(|r| Known::new(r, Source::Survey)));
-    let flagged =
+        .map(|r| Sourced::new(r, Source::File))
+        .or_else(|| Survey::Sdss.resolving_power().map(|r| Sourced::new(r, Source::Survey)));
+    let n_flagged =
         column("and_mask").map_or(0, |m| m.iter().zip(&ivar).filter(|(m, v)| **m != 0.0 && **v > 0.0).count());
-    if flagged > 0 {
+    if n_flagged > 0 {
         meta.notes
-            .push(format!("{flagged} pixels have an and_mask bit and a positive inverse variance; they are kept"));
+            .push(format!("{n_flagged} pixels with an and_mask bit have a positive inverse variance; they are used"));
     }
     Spectrum::new(meta, wave_aa, flux, Some(ivar), None).map_err(ReadError::samples(place))
 }
@@ -78,30 +79,30 @@ fn measured_resolution(wave_aa: &[f64], sigma_pixels: &[f64]) -> Option<f64> {
         .map(|(_, s)| *s)
         .collect();
     let mean_sigma = near.iter().sum::<f64>() / near.len() as f64;
-    let resolution = 1.0 / (FWHM_OF_SIGMA * mean_sigma * LOG10_STEP * std::f64::consts::LN_10);
-    // Also false for the NaN of an empty range.
+    let resolution = 1.0 / (FWHM_OVER_SIGMA * mean_sigma * LOG10_STEP * std::f64::consts::LN_10);
+    // Also false for NaN, the result of an empty range.
     (500.0..10_000.0).contains(&resolution).then(|| resolution.round())
 }
 
-fn meta(primary: &Header, found: Option<&Table>, stem: &str) -> Meta {
-    let number = |name: &str| found.and_then(|t| t.number(0, name));
-    let text = |name: &str| found.and_then(|t| t.text(0, name));
-    let whole = |name: &str, key: &str| {
+fn meta(primary: &Header, pipeline_results: Option<&Table>, stem: &str) -> Meta {
+    let number = |name: &str| pipeline_results.and_then(|t| t.number(0, name));
+    let text = |name: &str| pipeline_results.and_then(|t| t.text(0, name));
+    let integer = |name: &str, key: &str| {
         number(name).or_else(|| primary.number(key)).filter(|v| (0.0..1e7).contains(v)).map(|v| v as u64)
     };
-    let id = match (whole("PLATE", "PLATEID"), whole("MJD", "MJD"), whole("FIBERID", "FIBERID")) {
+    let id = match (integer("PLATE", "PLATEID"), integer("MJD", "MJD"), integer("FIBERID", "FIBERID")) {
         (Some(plate), Some(mjd), Some(fiber)) => format!("{plate:04}-{mjd}-{fiber:04}"),
         _ => stem.to_string(),
     };
     let mut meta = Meta::unknown(id, "SDSS/BOSS spec file");
     meta.survey = Survey::Sdss;
     meta.medium = match primary.logical("VACUUM") {
-        Some(true) => Known::new(Medium::Vacuum, Source::File),
-        Some(false) => Known::new(Medium::Air, Source::File),
-        None => Known::new(Medium::Vacuum, Source::Survey),
+        Some(true) => Sourced::new(Medium::Vacuum, Source::File),
+        Some(false) => Sourced::new(Medium::Air, Source::File),
+        None => Sourced::new(Medium::Vacuum, Source::Survey),
     };
     let frame_source = if primary.has("HELIO_RV") { Source::File } else { Source::Survey };
-    meta.frame = Known::new(Frame::Barycentric, frame_source);
+    meta.frame = Sourced::new(Frame::Barycentric, frame_source);
     meta.class = text("CLASS");
     meta.subclass = text("SUBCLASS");
     meta.redshift = number("Z");

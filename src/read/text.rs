@@ -1,16 +1,17 @@
-//! Delimited text: two columns or two rows, with or without a header, comments, any usual separator.
+//! Delimited text: two columns or two rows, with or without header and comments, with any usual separator.
 //!
-//! Without a header the first column is the wavelength and the second the flux; a third one is σ when a header says so, or
-//! when there is none and it is of the size of the flux's own scatter. Two long rows are a wavelength row and a flux row.
-//! Commas as decimal marks are understood where the separator is a semicolon or a tab.
+//! Without a header the first column is the wavelength and the second column the flux. A third column is σ if the
+//! header says so. Without a header it is σ if its values are similar to the scatter of the flux. Two long rows are a
+//! row of wavelengths and a row of fluxes. A decimal comma is accepted if the separator is a semicolon or a tab.
 
-use super::axis::{Axis, Mask, Role, is_other_axis, ivar_of_sigma, role, set_frame, set_medium};
-use super::error::{ReadError, shown};
+use super::axis::{Axis, MaskConvention, Role, is_other_axis, ivar_of_sigma, role, set_frame, set_medium};
+use super::error::{ReadError, truncate};
 use super::fits::parse_number;
 use super::{gaia_xp, labels};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum};
+use crate::stats::median;
 
-/// Characters that begin a comment line.
+/// Characters that start a comment line.
 pub(super) const COMMENT: [char; 5] = ['#', '%', '!', ';', '\\'];
 
 /// One line of values.
@@ -21,33 +22,35 @@ pub(super) struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// True when one of its cells is a number.
+    /// True if at least one cell is a number.
     pub(super) fn has_number(&self) -> bool {
         self.cells.iter().any(|cell| number(cell, self.decimal_comma).is_some_and(f64::is_finite))
     }
 }
 
-/// Columns of numbers with their names, where they have any.
-struct Columns {
+/// Columns of numbers, with names if the text gives them.
+struct TextColumns {
     names: Vec<String>,
-    /// Units in the line below the names, if there is one.
+    /// Units from the line below the names; empty without that line.
     units: Vec<String>,
     values: Vec<Vec<f64>>,
     format: &'static str,
 }
 
-/// True for bytes that are text at all. Binary files have zeros and other control characters early on.
+/// True for text. Binary files have zeros and other control characters near their start.
 pub(crate) fn identify(bytes: &[u8]) -> bool {
     let start = &bytes[..bytes.len().min(4096)];
     let control = start.iter().filter(|b| **b < 32 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0c)).count();
     control == 0 && start.iter().any(u8::is_ascii_digit)
 }
 
-/// The text of a file that is not written as most are: in UTF-16, as spreadsheets export “Unicode”, or with lines that end in
-/// a carriage return alone. `None` for all others.
-pub(crate) fn plain(bytes: &[u8]) -> Option<String> {
-    let decoded = |of: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect();
+/// The text of a file in UTF-16 (the “Unicode” export of spreadsheets), or with line ends that are a carriage return
+/// alone.
+///
+/// `None` for all other files, which need no conversion.
+pub(crate) fn decode_text(bytes: &[u8]) -> Option<String> {
+    let decoded = |read_unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| read_unit([pair[0], pair[1]])).collect();
         String::from_utf16_lossy(&units)
     };
     let text = match bytes {
@@ -61,17 +64,17 @@ pub(crate) fn plain(bytes: &[u8]) -> Option<String> {
     identify(text.as_bytes()).then_some(text)
 }
 
-/// Reads the one spectrum of a text file. `stem` becomes its id.
+/// Reads the spectrum of a text file. `stem` becomes its id.
 pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
     let columns = columns(text)?;
 
-    let said_above = unit_in_comments(text);
-    let unit = |i: usize| columns.units.get(i).map_or(if i == 0 { said_above } else { "" }, String::as_str);
+    let unit_from_comments = unit_in_comments(text);
+    let unit = |i: usize| columns.units.get(i).map_or(if i == 0 { unit_from_comments } else { "" }, String::as_str);
     let roles: Vec<Option<Role>> = columns.names.iter().enumerate().map(|(i, n)| role(n, unit(i))).collect();
     let find = |wanted: fn(&Role) -> bool| roles.iter().position(|r| r.as_ref().is_some_and(wanted));
     let wave = find(|r| matches!(r, Role::Wavelength(_)));
     let flux = find(|r| *r == Role::Flux);
-    // A header with neither name says nothing about the order: the usual one is taken.
+    // If the header names neither, the order is assumed to be wavelength, flux.
     let (wave, flux) = match (wave, flux) {
         (Some(wave), Some(flux)) => (wave, flux),
         (Some(wave), None) => (wave, usize::from(wave == 0)),
@@ -79,7 +82,7 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
         (None, None) => (0, 1),
     };
     if let Some(name) = columns.names.get(wave).filter(|name| is_other_axis(name) || is_other_axis(unit(wave))) {
-        let problem = format!("“{}” is no column of wavelengths; give wavelengths in Å, nm or µm", shown(name));
+        let problem = format!("“{}” is not a wavelength column; give wavelengths in Å, nm or µm", truncate(name));
         return Err(ReadError::Text { line: 1, problem });
     }
     let mut axis = match roles.get(wave) {
@@ -88,8 +91,8 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
     };
     axis.medium = axis.medium.or_else(|| medium_in_comments(text));
 
-    let nameless = if columns.names.is_empty() { columns.values.as_slice() } else { &[] };
-    let is_third_sigma = matches!(nameless, [_, flux, third] if is_like_sigma(third, flux));
+    let unnamed_columns = if columns.names.is_empty() { columns.values.as_slice() } else { &[] };
+    let is_third_sigma = matches!(unnamed_columns, [_, flux, third] if is_like_sigma(third, flux));
     let mut values: Vec<Option<Vec<f64>>> = columns.values.into_iter().map(Some).collect();
     let mut take = |i: usize| {
         values.get_mut(i).and_then(Option::take).ok_or(ReadError::Text {
@@ -116,37 +119,38 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
     };
     meta.notes.extend(note);
     if is_third_sigma {
-        meta.notes.push("the third column is taken for σ: it is as large as the flux scatters".into());
+        meta.notes.push("the third column is assumed to be σ, because it is similar to the scatter of the flux".into());
     }
-    let mask = columns.names.iter().enumerate().find_map(|(i, name)| Some((i, Mask::of(name)?)));
+    let mask = columns.names.iter().enumerate().find_map(|(i, name)| Some((i, MaskConvention::from_name(name)?)));
     let masked = mask.and_then(|(i, mask)| mask.bad_pixels(values.get_mut(i)?.take()?.iter().map(|v| *v == 0.0)));
-    let unread = (0..values.len()).filter(|i| values[*i].is_some());
-    let unread: Vec<String> =
-        unread.map(|i| columns.names.get(i).map_or(format!("column {}", i + 1), |name| shown(name))).collect();
-    if !unread.is_empty() {
-        meta.notes
-            .push(format!("not read: {}; a header tells what is an error, sigma, ivar or mask", unread.join(", ")));
+    let unused_columns = (0..values.len()).filter(|i| values[*i].is_some());
+    let unused_columns: Vec<String> = unused_columns
+        .map(|i| columns.names.get(i).map_or(format!("column {}", i + 1), |name| truncate(name)))
+        .collect();
+    if !unused_columns.is_empty() {
+        meta.notes.push(format!(
+            "columns not read: {}; to use errors or a mask, name the column error, sigma, ivar or mask in a header",
+            unused_columns.join(", ")
+        ));
     }
     Spectrum::new(meta, wave_aa, flux_values, ivar, masked).map_err(ReadError::samples("the text"))
 }
 
-/// True for what may be the errors of a flux: positive, and of the size of the scatter between its pixels. Lines scatter
-/// too, so that errors may be a tenth of it; a continuum is far above it.
+/// True for values that are plausible errors of a flux: positive, and similar to the scatter between pixels.
+///
+/// The accepted ratio of median error to scatter is 0.1 to 5. It may be small, because lines add to the scatter. A
+/// continuum is far larger than the scatter.
 fn is_like_sigma(values: &[f64], flux: &[f64]) -> bool {
-    let middle = |values: &mut dyn Iterator<Item = f64>| {
-        let mut values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
-    };
-    let is_whole = 10 * values.iter().filter(|v| **v > 0.0).count() >= 9 * values.len();
-    let sigma = middle(&mut values.iter().copied());
-    let scatter = middle(&mut flux.windows(3).map(|f| (f[1] - 0.5 * (f[0] + f[2])).abs() * 1.4826 / 1.5f64.sqrt()));
+    let is_mostly_positive = 10 * values.iter().filter(|v| **v > 0.0).count() >= 9 * values.len();
+    let sigma = median(&mut values.to_vec());
+    let differences = flux.windows(3).map(|f| (f[1] - 0.5 * (f[0] + f[2])).abs() * 1.4826 / 1.5f64.sqrt());
+    let scatter = median(&mut differences.collect());
     let ratio = sigma.zip(scatter).map(|(sigma, scatter)| sigma / scatter);
-    is_whole && ratio.is_some_and(|ratio| (0.1..=5.0).contains(&ratio))
+    is_mostly_positive && ratio.is_some_and(|ratio| (0.1..=5.0).contains(&ratio))
 }
 
-/// Splits the text into named columns, whichever way it is laid out.
-fn columns(text: &str) -> Result<Columns, ReadError> {
+/// Splits the text into named columns, from either layout (columns or rows).
+fn columns(text: &str) -> Result<TextColumns, ReadError> {
     let mut last_comment = None;
     let mut rows = Vec::new();
     for (i, line) in text.lines().enumerate() {
@@ -175,7 +179,7 @@ fn columns(text: &str) -> Result<Columns, ReadError> {
         (_, []) => {
             return Err(ReadError::Text {
                 line: 1,
-                problem: "there is not one line of numbers; give two columns, wavelength and flux".into(),
+                problem: "the text has no line of numbers; give two columns, wavelength and flux".into(),
             });
         }
         (true, [header, body @ ..]) => (header.cells.iter().map(|c| unquote(c).to_string()).collect::<Vec<_>>(), body),
@@ -201,7 +205,7 @@ fn columns(text: &str) -> Result<Columns, ReadError> {
     if !first.has_number() {
         let problem = format!(
             "“{}” is text; a spectrum is columns of numbers, wavelength and flux",
-            shown(first.cells.first().unwrap_or(&""))
+            truncate(first.cells.first().unwrap_or(&""))
         );
         return Err(ReadError::Text { line: first.line, problem });
     }
@@ -210,28 +214,28 @@ fn columns(text: &str) -> Result<Columns, ReadError> {
     for row in body {
         if row.cells.len() != width {
             let problem =
-                format!("it has {} values where the lines before have {width}; remove or complete it", row.cells.len());
+                format!("it has {} values, but the lines before have {width}; correct or remove it", row.cells.len());
             return Err(ReadError::Text { line: row.line, problem });
         }
         for (column, cell) in values.iter_mut().zip(&row.cells) {
             column.push(parse(cell, row)?);
         }
     }
-    // A comment is a header only when it names every column.
+    // A comment counts as a header only if it names every column.
     let names = if names.len() == width { names } else { Vec::new() };
-    Ok(Columns { names, units, values, format: "text, one pixel a line" })
+    Ok(TextColumns { names, units, values, format: "text, one pixel per line" })
 }
 
-/// Two (or three) long rows: wavelength, flux and, if a first cell calls it so, an error.
-fn two_rows(rows: &[Row]) -> Result<Columns, ReadError> {
-    let labelled = rows.iter().all(|r| number(r.cells[0], r.decimal_comma).is_none());
-    let skip = usize::from(labelled);
-    let names = if labelled { rows.iter().map(|r| unquote(r.cells[0]).to_string()).collect() } else { Vec::new() };
+/// Two or three long rows: wavelength, flux and optionally an error, if the first cells name the rows.
+fn two_rows(rows: &[Row]) -> Result<TextColumns, ReadError> {
+    let has_names = rows.iter().all(|r| number(r.cells[0], r.decimal_comma).is_none());
+    let skip = usize::from(has_names);
+    let names = if has_names { rows.iter().map(|r| unquote(r.cells[0]).to_string()).collect() } else { Vec::new() };
     let values = rows
         .iter()
         .map(|row| row.cells.iter().skip(skip).map(|cell| parse(cell, row)).collect())
         .collect::<Result<Vec<Vec<f64>>, _>>()?;
-    Ok(Columns { names, units: Vec::new(), values, format: "text, one row of wavelengths and one of fluxes" })
+    Ok(TextColumns { names, units: Vec::new(), values, format: "text, a row of wavelengths and a row of fluxes" })
 }
 
 pub(super) fn split(line: &str, number: usize) -> Row<'_> {
@@ -244,7 +248,7 @@ pub(super) fn split(line: &str, number: usize) -> Row<'_> {
     Row { line: number, cells, decimal_comma: matches!(separator, Some(';' | '\t')) }
 }
 
-/// A number or a word for a missing one; `None` for anything else.
+/// A number; NaN for a word that means a missing value; `None` for any other text.
 pub(super) fn number(cell: &str, decimal_comma: bool) -> Option<f64> {
     let cell = unquote(cell);
     if cell.is_empty() || ["null", "none", "--", "n/a", "na", "indef"].contains(&cell.to_lowercase().as_str()) {
@@ -256,7 +260,7 @@ pub(super) fn number(cell: &str, decimal_comma: bool) -> Option<f64> {
 fn parse(cell: &str, row: &Row) -> Result<f64, ReadError> {
     number(cell, row.decimal_comma).ok_or_else(|| ReadError::Text {
         line: row.line,
-        problem: format!("“{}” is not a number; remove the line or begin it with #", shown(cell)),
+        problem: format!("“{}” is not a number; remove the line or begin it with #", truncate(cell)),
     })
 }
 
@@ -264,14 +268,16 @@ pub(super) fn unquote(cell: &str) -> &str {
     cell.trim().trim_matches(['"', '\''])
 }
 
-/// The comment lines before the numbers, in lower case and not too many of them.
+/// The comment lines among the first 200 lines, in lower case.
 fn comments(text: &str) -> String {
     let lines = text.lines().take(200).map(str::trim).filter(|l| l.starts_with(COMMENT));
     lines.flat_map(|l| l.chars().chain(['\n'])).flat_map(char::to_lowercase).collect()
 }
 
-/// "vacuum" or "air" in the comments, if they say one and not the other: in a line about wavelengths, or alone. Air also
-/// has a mass and a temperature.
+/// Air or vacuum from the comments, if they name exactly one of the two.
+///
+/// The word counts only alone on its line or in a line about wavelengths, because comments also give air mass and air
+/// temperature.
 fn medium_in_comments(text: &str) -> Option<Medium> {
     let comments = comments(text);
     let is_about = |word: &str| ["wav", "lam", "λ", "ang", "å", "medium"].iter().any(|start| word.starts_with(start));
@@ -288,7 +294,7 @@ fn medium_in_comments(text: &str) -> Option<Medium> {
     }
 }
 
-/// A unit of length in the comments, if they name one.
+/// A unit of length from the comments, if they name exactly one; else empty.
 fn unit_in_comments(text: &str) -> &'static str {
     let comments = comments(text);
     let has = |wanted: &[&str]| comments.split(|c: char| !c.is_alphanumeric()).any(|w| wanted.contains(&w));
@@ -308,7 +314,7 @@ fn unit_in_comments(text: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    /// Wavelength, flux of a S/N of about 50, and a third column.
+    /// A text with wavelength, flux at an S/N of about 50, and a third column.
     fn text(third: impl Fn(f64) -> f64) -> String {
         let noise = |i: u32| f64::from(i.wrapping_mul(2_654_435_761) >> 16) / 65_536.0 - 0.5;
         (0..900u32)
@@ -320,12 +326,12 @@ mod tests {
     }
 
     #[test]
-    fn a_third_column_without_a_name_is_taken_for_sigma_if_it_is_as_large_as_the_scatter() {
+    fn an_unnamed_third_column_similar_to_the_scatter_is_sigma() {
         let read = |third: &dyn Fn(f64) -> f64| read(&text(third), "star").expect("a spectrum");
         let spectrum = read(&|_| 6.0);
         assert!(spectrum.ivar().is_some_and(|ivar| ivar.iter().all(|v| (v * 36.0 - 1.0).abs() < 1e-9)));
-        assert!(spectrum.meta.notes.iter().any(|note| note.contains("taken for σ")), "{:?}", spectrum.meta.notes);
-        // A continuum, the inverse variance of another unit, a mask.
+        assert!(spectrum.meta.notes.iter().any(|note| note.contains("assumed to be σ")), "{:?}", spectrum.meta.notes);
+        // A continuum, an inverse variance in another unit, a mask.
         for third in [&|flux| flux, &|_| 1.0 / 3600.0, &|_| 0.0] as [&dyn Fn(f64) -> f64; 3] {
             let spectrum = read(third);
             assert!(spectrum.ivar().is_none());
@@ -334,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn the_medium_is_read_where_wavelengths_are_spoken_of() {
+    fn the_medium_is_read_from_comments_about_wavelengths() {
         for (comment, medium) in [
             ("# Air mass: 1.12", None),
             ("# wavelength in air, Å", Some(Medium::Air)),

@@ -1,6 +1,6 @@
-//! What to cite for a table of results: BibTeX of the papers behind them, and the words that surveys ask for.
+//! Citations for a table of results: BibTeX of the papers, and the acknowledgements that surveys request.
 //!
-//! Each entry names its DOI or arXiv number, under which it can be checked.
+//! Each entry has its DOI or arXiv number, so that it can be checked.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::Record;
 use crate::spectrum::Survey;
 
-/// A paper; fields beside author, title and year as BibTeX names them.
+/// A paper. `fields` are its further BibTeX fields, besides author, title and year.
 struct Paper {
     key: &'static str,
     author: &'static str,
@@ -17,15 +17,15 @@ struct Paper {
     fields: &'static [(&'static str, &'static str)],
 }
 
-/// A survey's papers and the words it asks for.
+/// A survey: its papers and the acknowledgement that it requests.
 struct Source {
     name: &'static str,
     papers: &'static [Paper],
-    /// The text itself, or where it stands when it depends on the release.
-    words: &'static str,
+    /// Text of the acknowledgement, or the place of the text if it depends on the release.
+    acknowledgement: &'static str,
 }
 
-/// The method.
+/// Papers about the method.
 const METHOD: [Paper; 2] = [
     Paper {
         key: "Zhao2025SpecCLIP",
@@ -71,7 +71,7 @@ const LAMOST: Source = Source {
             ],
         },
     ],
-    words: "Guoshoujing Telescope (the Large Sky Area Multi-Object Fiber Spectroscopic Telescope LAMOST) is a National Major Scientific Project built by the Chinese Academy of Sciences. Funding for the project has been provided by the National Development and Reform Commission. LAMOST is operated and managed by the National Astronomical Observatories, Chinese Academy of Sciences.",
+    acknowledgement: "Guoshoujing Telescope (the Large Sky Area Multi-Object Fiber Spectroscopic Telescope LAMOST) is a National Major Scientific Project built by the Chinese Academy of Sciences. Funding for the project has been provided by the National Development and Reform Commission. LAMOST is operated and managed by the National Astronomical Observatories, Chinese Academy of Sciences.",
 };
 
 const SDSS: Source = Source {
@@ -102,7 +102,7 @@ const SDSS: Source = Source {
             ],
         },
     ],
-    words: "The text depends on the data release: https://www.sdss.org/collaboration/citing-sdss/",
+    acknowledgement: "The text depends on the data release: https://www.sdss.org/collaboration/citing-sdss/",
 };
 
 const MILES: Source = Source {
@@ -133,7 +133,7 @@ const MILES: Source = Source {
             ],
         },
     ],
-    words: "",
+    acknowledgement: "",
 };
 
 const DESI: Source = Source {
@@ -164,7 +164,7 @@ const DESI: Source = Source {
             ],
         },
     ],
-    words: "The text depends on the data release: https://data.desi.lbl.gov/doc/acknowledgments/",
+    acknowledgement: "The text depends on the data release: https://data.desi.lbl.gov/doc/acknowledgments/",
 };
 
 const GAIA: Source = Source {
@@ -207,10 +207,10 @@ const GAIA: Source = Source {
             ],
         },
     ],
-    words: "This work has made use of data from the European Space Agency (ESA) mission Gaia (https://www.cosmos.esa.int/gaia), processed by the Gaia Data Processing and Analysis Consortium (DPAC, https://www.cosmos.esa.int/web/gaia/dpac/consortium). Funding for the DPAC has been provided by national institutions, in particular the institutions participating in the Gaia Multilateral Agreement.",
+    acknowledgement: "This work has made use of data from the European Space Agency (ESA) mission Gaia (https://www.cosmos.esa.int/gaia), processed by the Gaia Data Processing and Analysis Consortium (DPAC, https://www.cosmos.esa.int/web/gaia/dpac/consortium). Funding for the DPAC has been provided by national institutions, in particular the institutions participating in the Gaia Multilateral Agreement.",
 };
 
-/// What is known of a survey; none of a spectrum that does not say where it is from.
+/// Papers and acknowledgement of a survey; `None` for a spectrum of unknown origin.
 fn source(survey: Survey) -> Option<&'static Source> {
     match survey {
         Survey::LamostLrs => Some(&LAMOST),
@@ -222,31 +222,31 @@ fn source(survey: Survey) -> Option<&'static Source> {
     }
 }
 
-/// What to cite, and for what.
+/// Papers to cite, and the results that need them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Citation {
-    /// BibTeX, each survey's words before its papers as comments.
+    /// BibTeX. Before the papers of each survey, its acknowledgement stands as a comment.
     pub text: String,
-    /// Papers and programs in it.
+    /// Number of papers and programs in it.
     pub entries: usize,
     /// Names of the surveys whose papers are in it.
     pub surveys: Vec<&'static str>,
-    /// Spectra of no known survey.
-    pub of_unknown: usize,
+    /// Number of spectra of no known survey.
+    pub n_unknown_survey: usize,
 }
 
-/// What to cite for some results by a model that was trained as `trained_on` says.
+/// Citations for results of a model. `trained_on` describes the model's training data.
 pub fn citation(records: &[Record], trained_on: &str) -> Citation {
     let present: BTreeSet<usize> = records
         .iter()
         .filter_map(|record| Survey::ALL.iter().position(|survey| *survey == record.summary.meta.survey))
         .collect();
     let sources = present.iter().filter_map(|i| source(Survey::ALL[*i])).collect();
-    let of_unknown = records.iter().filter(|r| source(r.summary.meta.survey).is_none()).count();
-    write(sources, trained_on, of_unknown)
+    let n_unknown_survey = records.iter().filter(|r| source(r.summary.meta.survey).is_none()).count();
+    write(sources, trained_on, n_unknown_survey)
 }
 
-fn write(sources: Vec<&'static Source>, trained_on: &str, of_unknown: usize) -> Citation {
+fn write(sources: Vec<&'static Source>, trained_on: &str, n_unknown_survey: usize) -> Citation {
     let mut text = String::from("% The method\n");
     METHOD.iter().for_each(|paper| entry(&mut text, paper));
     let mut entries = METHOD.len() + 1;
@@ -258,19 +258,19 @@ fn write(sources: Vec<&'static Source>, trained_on: &str, of_unknown: usize) -> 
     );
     for source in &sources {
         let _ = writeln!(text, "\n% {} spectra", source.name);
-        if !source.words.is_empty() {
-            let _ = writeln!(text, "% Acknowledgement: {}", source.words);
+        if !source.acknowledgement.is_empty() {
+            let _ = writeln!(text, "% Acknowledgement: {}", source.acknowledgement);
         }
         source.papers.iter().for_each(|paper| entry(&mut text, paper));
         entries += source.papers.len();
     }
-    // The shipped network has learned from these stars, whoever's spectra it answers for.
+    // The shipped network was trained on these stars, so cite them for spectra of every survey.
     if trained_on.contains("MILES") && !sources.iter().any(|s| s.name == MILES.name) {
         text.push_str("\n% The network's own training: the MILES library\n");
         MILES.papers.iter().for_each(|paper| entry(&mut text, paper));
         entries += MILES.papers.len();
     }
-    Citation { text, entries, surveys: sources.iter().map(|s| s.name).collect(), of_unknown }
+    Citation { text, entries, surveys: sources.iter().map(|s| s.name).collect(), n_unknown_survey }
 }
 
 fn entry(text: &mut String, paper: &Paper) {
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn only_the_surveys_present_are_cited_and_the_networks_own_stars() {
         let one = write(vec![&LAMOST], "a grid, then 456 labelled stars of the MILES library", 3);
-        let wanted = [
+        let expected = [
             "Zhao2025SpecCLIP",
             "Zhao2026Generalization",
             "Specola",
@@ -306,31 +306,31 @@ mod tests {
             "SanchezBlazquez2006",
             "FalconBarroso2011",
         ];
-        assert_eq!(keys(&one.text), wanted);
-        assert_eq!((one.entries, one.surveys, one.of_unknown), (7, vec!["LAMOST"], 3));
+        assert_eq!(keys(&one.text), expected);
+        assert_eq!((one.entries, one.surveys, one.n_unknown_survey), (7, vec!["LAMOST"], 3));
         assert!(one.text.contains("% Acknowledgement: Guoshoujing Telescope"));
         assert!(one.text.contains("  doi = {10.1088/1674-4527/12/9/003}\n}"), "{}", one.text);
         let none = write(Vec::new(), "no real star", 0);
-        assert_eq!(keys(&none.text), wanted[..3]);
+        assert_eq!(keys(&none.text), expected[..3]);
         let miles = write(vec![&MILES], "MILES", 0);
         assert_eq!(keys(&miles.text).len(), 5, "once");
     }
 
     #[test]
-    fn every_entry_is_whole() {
+    fn every_entry_is_complete() {
         let all = write(ALL.to_vec(), "", 0);
-        let mut seen = keys(&all.text);
-        assert_eq!(seen.len(), all.entries);
-        seen.sort_unstable();
-        seen.dedup();
-        assert_eq!(seen.len(), all.entries, "no key twice");
+        let mut all_keys = keys(&all.text);
+        assert_eq!(all_keys.len(), all.entries);
+        all_keys.sort_unstable();
+        all_keys.dedup();
+        assert_eq!(all_keys.len(), all.entries, "no key twice");
         assert_eq!(all.text.matches('{').count(), all.text.matches('}').count());
         for paper in METHOD.iter().chain(ALL.iter().flat_map(|s| s.papers)) {
             let get = |name: &str| paper.fields.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
-            let is_placed = get("doi").is_some_and(|doi| doi.starts_with("10.") && doi.contains('/'));
-            assert!(is_placed || get("eprint").is_some(), "{} is nowhere to be found", paper.key);
+            let has_doi = get("doi").is_some_and(|doi| doi.starts_with("10.") && doi.contains('/'));
+            assert!(has_doi || get("eprint").is_some(), "{} has no DOI or arXiv number", paper.key);
         }
-        // Every survey that a file can be told to be from has papers.
+        // Every survey that a file can be assigned to has papers.
         assert!(Survey::ALL.into_iter().all(|s| (s == Survey::Other) == source(s).is_none()));
     }
 }

@@ -1,6 +1,6 @@
-//! A FITS file with one binary table (FITS Standard 4.0, §7.3).
+//! FITS file with one binary table (FITS Standard 4.0, §7.3).
 
-use super::table::{Cell, Column, Kind, ascii, full, remarks};
+use super::columns::{Cell, ColumnType, OutputColumn, all_columns, ascii, table_metadata};
 use super::{Record, models_of};
 use crate::result::Label;
 
@@ -9,13 +9,14 @@ const CARD: usize = 80;
 
 /// The whole file.
 pub fn table(records: &[Record], labels: &[Label]) -> Vec<u8> {
-    let columns = full(labels);
-    let rows: Vec<Vec<Cell>> = records.iter().map(|r| columns.iter().map(|c| plain(c.cell(r))).collect()).collect();
-    let least = |column: &Column| if column.kind == Kind::Text { 1 } else { size_of::<f64>() };
+    let columns = all_columns(labels);
+    let rows: Vec<Vec<Cell>> =
+        records.iter().map(|r| columns.iter().map(|c| to_ascii_cell(c.cell(r))).collect()).collect();
+    let min_width = |column: &OutputColumn| if column.kind == ColumnType::Text { 1 } else { size_of::<f64>() };
     let widths: Vec<usize> = columns
         .iter()
         .enumerate()
-        .map(|(i, column)| rows.iter().map(|r| width(&r[i])).max().unwrap_or(least(column)))
+        .map(|(i, column)| rows.iter().map(|r| width(&r[i])).max().unwrap_or(min_width(column)))
         .collect();
 
     let mut file = primary();
@@ -35,14 +36,14 @@ pub fn table(records: &[Record], labels: &[Label]) -> Vec<u8> {
     file
 }
 
-fn plain(cell: Cell) -> Cell {
+fn to_ascii_cell(cell: Cell) -> Cell {
     match cell {
         Cell::Text(text) => Cell::Text(ascii(&text)),
         number => number,
     }
 }
 
-/// Bytes of a cell; a text column is at least one wide.
+/// Width of a cell, bytes. A text column is at least one byte wide.
 fn width(cell: &Cell) -> usize {
     match cell {
         Cell::Text(text) => text.len().max(1),
@@ -52,29 +53,29 @@ fn width(cell: &Cell) -> usize {
 
 fn primary() -> Vec<u8> {
     let mut cards = Cards::default();
-    cards.plain("SIMPLE", "T", "FITS standard 4.0");
-    cards.plain("BITPIX", "8", "");
-    cards.plain("NAXIS", "0", "the table is in the first extension");
-    cards.plain("EXTEND", "T", "");
+    cards.value("SIMPLE", "T", "FITS standard 4.0");
+    cards.value("BITPIX", "8", "");
+    cards.value("NAXIS", "0", "the table is in the first extension");
+    cards.value("EXTEND", "T", "");
     cards.end()
 }
 
-fn header(records: &[Record], columns: &[Column], widths: &[usize]) -> Vec<u8> {
+fn header(records: &[Record], columns: &[OutputColumn], widths: &[usize]) -> Vec<u8> {
     let mut cards = Cards::default();
     cards.text("XTENSION", "BINTABLE", "binary table");
-    cards.plain("BITPIX", "8", "");
-    cards.plain("NAXIS", "2", "");
-    cards.plain("NAXIS1", &widths.iter().sum::<usize>().to_string(), "bytes a row");
-    cards.plain("NAXIS2", &records.len().to_string(), "rows");
-    cards.plain("PCOUNT", "0", "");
-    cards.plain("GCOUNT", "1", "");
-    cards.plain("TFIELDS", &columns.len().to_string(), "columns");
+    cards.value("BITPIX", "8", "");
+    cards.value("NAXIS", "2", "");
+    cards.value("NAXIS1", &widths.iter().sum::<usize>().to_string(), "bytes a row");
+    cards.value("NAXIS2", &records.len().to_string(), "rows");
+    cards.value("PCOUNT", "0", "");
+    cards.value("GCOUNT", "1", "");
+    cards.value("TFIELDS", &columns.len().to_string(), "columns");
     for (i, (column, width)) in columns.iter().zip(widths).enumerate() {
         let n = i + 1;
-        cards.text(&format!("TTYPE{n}"), &column.name, &column.about);
+        cards.text(&format!("TTYPE{n}"), &column.name, &column.description);
         let form = match column.kind {
-            Kind::Text => format!("{width}A"),
-            Kind::Number => "D".into(),
+            ColumnType::Text => format!("{width}A"),
+            ColumnType::Number => "D".into(),
         };
         cards.text(&format!("TFORM{n}"), &form, "");
         if !column.unit.is_empty() {
@@ -88,7 +89,7 @@ fn header(records: &[Record], columns: &[Column], widths: &[usize]) -> Vec<u8> {
         cards.text(&format!("MODEL{}", i + 1), &model.title, "model and version");
         cards.text(&format!("MODSHA{}", i + 1), &model.sha256, "");
     }
-    for (name, value) in remarks(records) {
+    for (name, value) in table_metadata(records) {
         cards.comment(&format!("{name}: {value}"));
     }
     cards.end()
@@ -105,12 +106,12 @@ impl Cards {
         self.0.extend(bytes);
     }
 
-    /// A number or a truth value, right-justified to column 30.
-    fn plain(&mut self, key: &str, value: &str, comment: &str) {
+    /// Card of a number or a logical value, right-justified to column 30.
+    fn value(&mut self, key: &str, value: &str, comment: &str) {
         self.with_comment(format!("{key:<8}= {value:>20}"), comment);
     }
 
-    /// A string. Those that do not fit into a card are cut: none that Specola writes is that long but a model's name.
+    /// Card of a string. A string that does not fit is cut; of Specola's strings, only a model's name can be too long.
     fn text(&mut self, key: &str, value: &str, comment: &str) {
         let mut value = ascii(value).replace('\'', "''");
         value.truncate(CARD - 12);
@@ -118,14 +119,14 @@ impl Cards {
     }
 
     fn with_comment(&mut self, mut card: String, comment: &str) {
-        // A comment that does not fit is left out: it repeats what the column's name says.
+        // A comment that does not fit is left out: it only repeats the name of the column.
         if !comment.is_empty() && card.len() + 3 + comment.len() <= CARD {
             card += &format!(" / {comment}");
         }
         self.push(&card);
     }
 
-    /// Free text, over as many cards as it needs.
+    /// Free text, on as many cards as needed.
     fn comment(&mut self, text: &str) {
         for part in ascii(text).as_bytes().chunks(CARD - 10) {
             self.push(&format!("COMMENT   {}", String::from_utf8_lossy(part)));
@@ -139,17 +140,17 @@ impl Cards {
     }
 }
 
-fn pad(bytes: &mut Vec<u8>, with: u8) {
-    bytes.resize(bytes.len().div_ceil(BLOCK) * BLOCK, with);
+fn pad(bytes: &mut Vec<u8>, fill: u8) {
+    bytes.resize(bytes.len().div_ceil(BLOCK) * BLOCK, fill);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A row is as wide as its columns, also where there is none.
+    /// The row width is the sum of the column widths, also in a table without rows.
     #[test]
-    fn a_table_without_rows_is_whole() {
+    fn a_table_without_rows_is_complete() {
         let file = table(&[], &Label::ALL);
         let text = String::from_utf8_lossy(&file);
         let value = |name: &str| -> &str {

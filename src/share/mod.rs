@@ -1,10 +1,10 @@
-//! Taking results away, and bringing them back: tables in astronomers' formats, links that carry results in their
-//! fragment, and session files.
+//! Export and import of results: tables in astronomical formats, links that carry results in their fragment, and
+//! session files.
 //!
-//! Everything here starts from [`Record`]s, what is known of a spectrum and what was answered, so that page and command
-//! line write the same bytes.
+//! Every format is written from [`Record`]s (metadata and prediction of a spectrum), so the page and the command line
+//! write the same bytes.
 
-pub mod catalogue;
+pub mod specclip;
 pub mod citation;
 pub mod csv;
 pub mod curve;
@@ -17,7 +17,8 @@ pub mod session;
 pub mod spectra;
 pub mod table;
 pub mod votable;
-mod wire;
+mod codec;
+mod columns;
 
-pub use record::{Answer, ModelRef, Record, models_of, name_in, numbers, rounded};
+pub use record::{ModelRef, Outcome, Record, models_of, name_in, numbers, rounded};
 pub use table::{Format, write};

@@ -1,79 +1,82 @@
-//! One row of results, and its numbers as every file writes them.
+//! A row of results, and its numbers as in every file.
 
 use serde::{Deserialize, Serialize};
 
 use crate::result::{Estimate, Label, Prediction, Summary};
 
-/// Digits written beyond those that the error makes worth reading, so that nothing is lost by rounding.
+/// Digits written beyond the two significant digits of the error, so that rounding loses nothing.
 const GUARD_DIGITS: i32 = 3;
 
-/// What is known of a spectrum and what was answered.
+/// Metadata and prediction of a spectrum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The spectrum.
     pub summary: Summary,
-    /// The answer.
-    pub answer: Answer,
-    /// S/N a pixel that the spectrum itself shows where there is no prediction to tell it.
+    /// Result of the prediction.
+    #[serde(alias = "answer")]
+    pub outcome: Outcome,
+    /// S/N per pixel estimated from the spectrum, where there is no prediction.
     pub snr: Option<f64>,
 }
 
-/// How the question for a spectrum's parameters ended.
+/// Result of the prediction for a spectrum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Answer {
-    /// The network answered.
+pub enum Outcome {
+    /// The model gave labels.
     Predicted(Prediction),
-    /// No network can answer, and why.
-    Refused(String),
-    /// Not asked to the end.
-    Open,
+    /// The model rejected the spectrum, with the reason.
+    #[serde(rename = "Refused")]
+    NotPredicted(String),
+    /// No prediction yet.
+    #[serde(alias = "Open")]
+    Pending,
 }
 
 impl Record {
     /// The prediction, if there is one.
     pub fn prediction(&self) -> Option<&Prediction> {
-        match &self.answer {
-            Answer::Predicted(prediction) => Some(prediction),
+        match &self.outcome {
+            Outcome::Predicted(prediction) => Some(prediction),
             _ => None,
         }
     }
 
-    /// S/N a pixel to two decimals.
+    /// S/N per pixel, rounded to two decimals.
     pub fn snr(&self) -> Option<f64> {
         let snr = self.prediction().and_then(|p| p.snr).map(|s| s.value).or(self.snr);
         snr.and_then(|snr| rounded(snr, 2))
     }
 
-    /// Value and error of a label; none when the model refused the spectrum or cannot tell this one.
+    /// Value and error of a label; `None` without a prediction or without this label.
     pub fn numbers(&self, label: Label) -> (Option<f64>, Option<f64>) {
         self.prediction().and_then(|p| p.get(label)).map_or((None, None), numbers)
     }
 
-    /// The codes of the flags; `refused` stands alone.
+    /// Codes of the flags. A refused spectrum has only the code `refused`.
     pub fn flags(&self) -> Vec<&'static str> {
-        match &self.answer {
-            Answer::Predicted(prediction) => prediction.flags.iter().map(|f| f.code()).collect(),
-            Answer::Refused(_) => vec!["refused"],
-            Answer::Open => Vec::new(),
+        match &self.outcome {
+            Outcome::Predicted(prediction) => prediction.flags.iter().map(|f| f.code()).collect(),
+            Outcome::NotPredicted(_) => vec!["refused"],
+            Outcome::Pending => Vec::new(),
         }
     }
 
-    /// The preprocessing ledger on one line, or why there is none.
-    pub fn ledger(&self) -> String {
-        match &self.answer {
-            Answer::Predicted(p) => {
-                let entry = |e: &crate::result::LedgerEntry| {
-                    format!("{}{}: {}", e.step, if e.assumed { " (assumed)" } else { "" }, e.did)
+    /// Preprocessing steps on one line, or the reason why there are none.
+    pub fn processing_history(&self) -> String {
+        match &self.outcome {
+            Outcome::Predicted(p) => {
+                let entry = |e: &crate::result::ProcessingStep| {
+                    format!("{}{}: {}", e.step, if e.is_assumed { " (assumed)" } else { "" }, e.description)
                 };
-                p.ledger.iter().map(entry).collect::<Vec<_>>().join("; ")
+                p.processing_history.iter().map(entry).collect::<Vec<_>>().join("; ")
             }
-            Answer::Refused(why) => format!("refused: {why}"),
-            Answer::Open => String::new(),
+            Outcome::NotPredicted(why) => format!("refused: {why}"),
+            Outcome::Pending => String::new(),
         }
     }
 }
 
-/// A model, as results name it.
+/// Reference from a result to its model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRef {
     /// Name and version (`lrs-mlp 1`).
@@ -82,12 +85,12 @@ pub struct ModelRef {
     pub sha256: String,
 }
 
-/// A model's name in its title, without the version.
+/// Name of a model, from its title without the version.
 pub fn name_in(title: &str) -> &str {
     title.rsplit_once(' ').map_or(title, |(name, _)| name)
 }
 
-/// The models that made some results, in the order in which they first answer.
+/// Models of the results, in the order of first use.
 pub fn models_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<ModelRef> {
     let mut models: Vec<ModelRef> = Vec::new();
     for p in records.into_iter().filter_map(Record::prediction) {
@@ -98,19 +101,19 @@ pub fn models_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<Model
     models
 }
 
-/// Decimals that an estimate is written with: two significant digits of its error and the guard digits.
+/// Number of decimals of an estimate: two significant digits of its error and the guard digits.
 pub(super) fn decimals(error: f64) -> i32 {
     let magnitude = if error.is_finite() && error > 0.0 { error.log10().floor() } else { 0.0 };
     (1 - magnitude as i32 + GUARD_DIGITS).clamp(0, 12)
 }
 
-/// Value and error of an estimate to three more digits than are worth reading; `None` for what is not finite.
+/// Value and error of an estimate, with three guard digits; `None` for a number that is not finite.
 pub fn numbers(estimate: &Estimate) -> (Option<f64>, Option<f64>) {
     let decimals = decimals(estimate.error);
     (rounded(estimate.value, decimals), rounded(estimate.error, decimals))
 }
 
-/// A number to some decimals, `None` when it is not finite.
+/// Rounds a number to some decimals; `None` when it is not finite.
 pub fn rounded(value: f64, decimals: i32) -> Option<f64> {
     let scale = 10f64.powi(decimals);
     // `+ 0.0` turns −0 into 0.
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_is_none_and_minus_zero_is_zero() {
+    fn nan_is_none_and_minus_zero_is_zero() {
         assert_eq!(rounded(f64::NAN, 2), None);
         assert_eq!(rounded(-0.0001, 2).map(|v| v.to_string()), Some("0".into()));
     }

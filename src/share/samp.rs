@@ -1,7 +1,7 @@
-//! Messages to other programs on this computer, such as TOPCAT, Aladin or DS9: the Web Profile of SAMP, the Simple
-//! Application Messaging Protocol (IVOA recommendation 1.3, §5), which is XML-RPC to a hub at one address.
+//! Messages to other programs on this computer, such as TOPCAT, Aladin or DS9, by the Web Profile of SAMP. SAMP is the
+//! Simple Application Messaging Protocol (IVOA recommendation 1.3, §5): XML-RPC to a hub at a fixed address.
 //!
-//! Here are the texts; `ui/samp.rs` sends them.
+//! This module makes and parses the messages; `ui/samp.rs` sends them.
 
 use std::fmt::Write as _;
 
@@ -11,68 +11,68 @@ use quick_xml::events::Event;
 use quick_xml::{Reader, XmlVersion};
 
 use super::votable::is_xml;
-use crate::read::letter;
+use crate::read::entity_char;
 
-/// Where a hub listens for pages: this very computer, by the recommendation.
+/// Address where the recommendation has the hub listen for pages, on this computer.
 pub const HUB_URL: &str = "http://localhost:21012/";
 
-/// Longest answer of a hub that is read, bytes.
-pub const LONGEST_ANSWER: usize = 4 << 20;
+/// Largest response of a hub, bytes.
+pub const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
-/// Largest table that is sent inside a message, bytes.
-pub const LARGEST_TABLE: usize = 8 << 20;
+/// Largest table inside a message, bytes.
+pub const MAX_TABLE_BYTES: usize = 8 << 20;
 
-/// Deepest nesting of an answer; SAMP's own have four.
-const DEEPEST: usize = 16;
+/// Greatest nesting depth of a response; SAMP needs four levels.
+const MAX_DEPTH: usize = 16;
 
-/// The message that asks to look at a place on the sky.
+/// Message type: point at a sky position.
 pub const POINT_AT: &str = "coord.pointAt.sky";
 
-/// The message that asks to open a table.
+/// Message type: load a `VOTable`.
 pub const LOAD_TABLE: &str = "table.load.votable";
 
-/// What SAMP's messages are made of.
+/// A value in a SAMP message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Text; numbers are text too.
     Text(String),
     /// A list.
-    List(Vec<Value>),
-    /// A map, in the order it was written in.
-    Map(Vec<(String, Value)>),
+    List(Vec<Self>),
+    /// A map, in the order in which it was written.
+    Map(Vec<(String, Self)>),
 }
 
 impl Value {
     /// A text.
     pub fn text(text: impl Into<String>) -> Self {
-        Value::Text(text.into())
+        Self::Text(text.into())
     }
 
     /// A map of texts.
-    pub fn map<const N: usize>(members: [(&str, Value); N]) -> Self {
-        Value::Map(members.map(|(name, value)| (name.to_owned(), value)).into())
+    pub fn map<const N: usize>(members: [(&str, Self); N]) -> Self {
+        Self::Map(members.map(|(name, value)| (name.to_owned(), value)).into())
     }
 
-    /// The member of a map.
-    pub fn get(&self, name: &str) -> Option<&Value> {
+    /// The member of a map with this name.
+    pub fn get(&self, name: &str) -> Option<&Self> {
         match self {
-            Value::Map(members) => members.iter().find(|(n, _)| n == name).map(|(_, value)| value),
+            Self::Map(members) => members.iter().find(|(n, _)| n == name).map(|(_, value)| value),
             _ => None,
         }
     }
 
-    /// The text that this is.
+    /// The text, if the value is one.
     pub fn as_text(&self) -> Option<&str> {
         match self {
-            Value::Text(text) => Some(text),
+            Self::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    /// The names of a map's members.
+    /// Names of the members of a map.
     pub fn names(&self) -> Vec<&str> {
         match self {
-            Value::Map(members) => members.iter().map(|(name, _)| name.as_str()).collect(),
+            Self::Map(members) => members.iter().map(|(name, _)| name.as_str()).collect(),
             _ => Vec::new(),
         }
     }
@@ -80,18 +80,18 @@ impl Value {
     fn write(&self, out: &mut String) {
         out.push_str("<value>");
         match self {
-            Value::Text(text) => {
-                let _ = write!(out, "<string>{}</string>", escaped(text));
+            Self::Text(text) => {
+                let _ = write!(out, "<string>{}</string>", escape_xml(text));
             }
-            Value::List(values) => {
+            Self::List(values) => {
                 out.push_str("<array><data>");
                 values.iter().for_each(|value| value.write(out));
                 out.push_str("</data></array>");
             }
-            Value::Map(members) => {
+            Self::Map(members) => {
                 out.push_str("<struct>");
                 for (name, value) in members {
-                    let _ = write!(out, "<member><name>{}</name>", escaped(name));
+                    let _ = write!(out, "<member><name>{}</name>", escape_xml(name));
                     value.write(out);
                     out.push_str("</member>");
                 }
@@ -102,15 +102,15 @@ impl Value {
     }
 }
 
-/// Text as XML.
-fn escaped(text: &str) -> String {
+/// Escapes a text for XML.
+fn escape_xml(text: &str) -> String {
     let plain: String = text.chars().filter(|c| is_xml(*c)).collect();
     quick_xml::escape::escape(plain).into_owned()
 }
 
-/// A call of one of the hub's methods, as XML.
+/// A call of a method of the hub, as XML.
 pub fn call(method: &str, parameters: &[Value]) -> String {
-    let mut out = format!("<?xml version=\"1.0\"?><methodCall><methodName>{}</methodName><params>", escaped(method));
+    let mut out = format!("<?xml version=\"1.0\"?><methodCall><methodName>{}</methodName><params>", escape_xml(method));
     for parameter in parameters {
         out.push_str("<param>");
         parameter.write(&mut out);
@@ -119,13 +119,13 @@ pub fn call(method: &str, parameters: &[Value]) -> String {
     out + "</params></methodCall>"
 }
 
-/// What the hub answered.
+/// Parses a response of the hub.
 ///
 /// # Errors
-/// In words: what the hub complains of, or why its answer is none.
-pub fn answer(xml: &str) -> Result<Value, String> {
-    if xml.len() > LONGEST_ANSWER {
-        return Err(format!("the hub's answer is longer than {LONGEST_ANSWER} bytes"));
+/// The fault that the hub reports, or the reason why its response is malformed.
+pub fn parse_response(xml: &str) -> Result<Value, String> {
+    if xml.len() > MAX_RESPONSE_BYTES {
+        return Err(format!("the hub's response is longer than {MAX_RESPONSE_BYTES} bytes"));
     }
     let mut reader = Reader::from_str(xml);
     let mut is_fault = false;
@@ -137,80 +137,82 @@ pub fn answer(xml: &str) -> Result<Value, String> {
                 return match (is_fault, value) {
                     (false, value) => Ok(value),
                     (true, fault) => {
-                        let why = fault.get("faultString").and_then(Value::as_text).unwrap_or("it does not say why");
+                        let why = fault.get("faultString").and_then(Value::as_text).unwrap_or("no reason given");
                         Err(format!("the hub refuses: {why}"))
                     }
                 };
             }
-            // Methods without a result answer with nothing.
+            // A method without a result returns an empty response.
             Ok(Event::Eof) => return Ok(Value::text("")),
             Ok(_) => {}
-            Err(why) => return Err(format!("the hub's answer is no XML: {why}")),
+            Err(why) => return Err(format!("the hub's response is not XML: {why}")),
         }
     }
 }
 
-/// What stands between `<value>`, which has been read, and `</value>`.
+/// Parses the content from `<value>`, which has been read, to `</value>`.
 fn value(reader: &mut Reader<&[u8]>, depth: usize) -> Result<Value, String> {
-    if depth > DEEPEST {
-        return Err(format!("the hub's answer is nested deeper than {DEEPEST}"));
+    if depth > MAX_DEPTH {
+        return Err(format!("the hub's response is nested deeper than {MAX_DEPTH}"));
     }
-    let mut found = Value::text("");
+    let mut parsed = Value::text("");
     let mut name = String::new();
     loop {
-        let event = reader.read_event().map_err(|why| format!("the hub's answer is no XML: {why}"))?;
+        let event = reader.read_event().map_err(|why| format!("the hub's response is not XML: {why}"))?;
         match event {
             Event::Start(e) => match e.name().as_ref() {
-                "array" => found = Value::List(Vec::new()),
-                "struct" => found = Value::Map(Vec::new()),
+                "array" => parsed = Value::List(Vec::new()),
+                "struct" => parsed = Value::Map(Vec::new()),
                 "value" => {
                     let inner = value(reader, depth + 1)?;
-                    match &mut found {
+                    match &mut parsed {
                         Value::List(values) => values.push(inner),
                         Value::Map(members) => members.push((std::mem::take(&mut name), inner)),
-                        Value::Text(_) => return Err("the hub's answer has a value in a text".into()),
+                        Value::Text(_) => return Err("the hub's response has an element inside a text".into()),
                     }
                 }
                 _ => {}
             },
             Event::Empty(e) => match e.name().as_ref() {
-                "struct" => found = Value::Map(Vec::new()),
-                "value" => match &mut found {
+                "struct" => parsed = Value::Map(Vec::new()),
+                "value" => match &mut parsed {
                     Value::List(values) => values.push(Value::text("")),
                     Value::Map(members) => members.push((std::mem::take(&mut name), Value::text(""))),
                     Value::Text(_) => {}
                 },
                 _ => {}
             },
-            Event::Text(text) => add(&mut found, &mut name, &text.xml_content(XmlVersion::Implicit1_0)),
-            Event::GeneralRef(entity) => add(&mut found, &mut name, letter(&entity).encode_utf8(&mut [0; 4])),
-            Event::End(e) if e.name().as_ref() == "value" => return Ok(found),
-            Event::Eof => return Err("the hub's answer ends early".into()),
+            Event::Text(text) => add(&mut parsed, &mut name, &text.xml_content(XmlVersion::Implicit1_0)),
+            Event::GeneralRef(entity) => add(&mut parsed, &mut name, entity_char(&entity).encode_utf8(&mut [0; 4])),
+            Event::End(e) if e.name().as_ref() == "value" => return Ok(parsed),
+            Event::Eof => return Err("the hub's response ends early".into()),
             _ => {}
         }
     }
 }
 
-/// Text of a value or, between a map's members, of a name; what only sets lines apart is left out.
-fn add(found: &mut Value, name: &mut String, text: &str) {
-    match found {
+/// Adds text to a value or, between the members of a map, to a name. White space that only separates elements is left
+/// out.
+fn add(parsed: &mut Value, name: &mut String, text: &str) {
+    match parsed {
         Value::Text(all) => all.push_str(text),
         Value::Map(_) => name.push_str(text.trim()),
         Value::List(_) => {}
     }
 }
 
-/// Asks to look at a place.
+/// Message that requests to point at a sky position, degrees.
 pub fn point_at(ra_deg: f64, dec_deg: f64) -> Value {
     message(POINT_AT, [("ra", Value::text(format!("{ra_deg:.6}"))), ("dec", Value::text(format!("{dec_deg:.6}")))])
 }
 
-/// Asks to open a VOTable that travels in the message itself: a page has no address from which others could fetch it.
+/// Message that requests to load a `VOTable`. The message contains the table, because other programs cannot fetch a file
+/// from a page.
 ///
 /// # Errors
-/// For a table that is too large for that.
+/// If the table is larger than [`MAX_TABLE_BYTES`].
 pub fn load_table(votable: &[u8], name: &str) -> Result<Value, String> {
-    if votable.len() > LARGEST_TABLE {
+    if votable.len() > MAX_TABLE_BYTES {
         return Err("the table is too large for a message; save it and open the file".into());
     }
     let url = format!("data:application/x-votable+xml;base64,{}", BASE64_STANDARD.encode(votable));
@@ -227,47 +229,47 @@ fn message<'a>(kind: &str, parameters: impl IntoIterator<Item = (&'a str, Value)
 mod tests {
     use super::*;
 
-    /// What the hub of JSAMP 1.3.7 answers to a registration, shortened.
+    /// Response of the hub of JSAMP 1.3.7 to a registration, shortened.
     const REGISTERED: &str = "<?xml version='1.0' encoding='UTF-8'?>\n<methodResponse>\n  <params>\n    <param>\n      <value>\n        <struct>\n          <member>\n            <name>samp.hub-id</name>\n            <value>hub</value>\n          </member>\n          <member>\n            <name>samp.private-key</name>\n            <value>wk:1_jl&amp;f</value>\n          </member>\n        </struct>\n      </value>\n    </param>\n  </params>\n</methodResponse>\n";
 
     #[test]
-    fn an_answer_of_a_hub_is_read() {
-        let found = answer(REGISTERED).expect("an answer");
-        assert_eq!(found.names(), ["samp.hub-id", "samp.private-key"]);
-        assert_eq!(found.get("samp.private-key").and_then(Value::as_text), Some("wk:1_jl&f"));
+    fn a_response_of_the_hub_is_parsed() {
+        let response = parse_response(REGISTERED).expect("a response");
+        assert_eq!(response.names(), ["samp.hub-id", "samp.private-key"]);
+        assert_eq!(response.get("samp.private-key").and_then(Value::as_text), Some("wk:1_jl&f"));
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn values_survive_a_round_trip() {
         let list = Value::List(vec![Value::text("a <b> & \"c\""), Value::map([("x", Value::text("1"))])]);
         let all = Value::map([("list", list), ("empty", Value::Map(Vec::new())), ("", Value::text(" two\n"))]);
-        assert_eq!(answer(&call("m", std::slice::from_ref(&all))), Ok(all));
-        assert!(call("m", &[Value::text("\u{0}\u{7}x")]).contains("<string>x</string>"), "nothing that is no XML");
+        assert_eq!(parse_response(&call("m", std::slice::from_ref(&all))), Ok(all));
+        assert!(call("m", &[Value::text("\u{0}\u{7}x")]).contains("<string>x</string>"), "nothing that is not XML");
     }
 
     #[test]
-    fn refusals_and_nonsense_are_told() {
+    fn faults_and_malformed_responses_are_errors() {
         let fault = "<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>1</int></value></member>\
                      <member><name>faultString</name><value><string>Registration denied</string></value></member></struct>\
                      </value></fault></methodResponse>";
-        assert_eq!(answer(fault), Err("the hub refuses: Registration denied".into()));
+        assert_eq!(parse_response(fault), Err("the hub refuses: Registration denied".into()));
         let deep = "<value><array><data>".repeat(40);
-        assert!(answer(&deep).expect_err("too deep").contains("nested"));
-        assert!(answer("<value><string>a").expect_err("cut").contains("ends early"));
-        assert_eq!(answer("<value><string>&nonsense;</string></value>"), Ok(Value::text("?")));
-        assert_eq!(answer(""), Ok(Value::text("")), "some methods answer nothing");
+        assert!(parse_response(&deep).expect_err("too deep").contains("nested"));
+        assert!(parse_response("<value><string>a").expect_err("cut").contains("ends early"));
+        assert_eq!(parse_response("<value><string>&nonsense;</string></value>"), Ok(Value::text("?")));
+        assert_eq!(parse_response(""), Ok(Value::text("")), "some methods return nothing");
         let empty = "<value><struct><member><name>a</name><value/></member><member><name>b</name><value>1</value></member></struct></value>";
-        assert_eq!(answer(empty), Ok(Value::map([("a", Value::text("")), ("b", Value::text("1"))])));
+        assert_eq!(parse_response(empty), Ok(Value::map([("a", Value::text("")), ("b", Value::text("1"))])));
     }
 
     #[test]
-    fn messages_are_as_the_recommendation_has_them() {
+    fn messages_follow_the_recommendation() {
         let xml = call("samp.webhub.notifyAll", &[Value::text("k"), point_at(10.0, -5.25)]);
         assert!(xml.contains("<name>samp.mtype</name><value><string>coord.pointAt.sky</string></value>"), "{xml}");
         assert!(xml.contains("<name>dec</name><value><string>-5.250000</string></value>"), "{xml}");
         let table = load_table(b"<VOTABLE/>", "specola").expect("small");
         let url = table.get("samp.params").and_then(|p| p.get("url")).and_then(Value::as_text);
         assert_eq!(url, Some("data:application/x-votable+xml;base64,PFZPVEFCTEUvPg=="));
-        assert!(load_table(&vec![0; LARGEST_TABLE + 1], "t").is_err());
+        assert!(load_table(&vec![0; MAX_TABLE_BYTES + 1], "t").is_err());
     }
 }

@@ -1,10 +1,10 @@
-//! Normalised spectra as a long table: what the model saw of each, one line a pixel.
+//! Normalised spectra (the input of the model) as a long table, one line a pixel.
 
 use super::csv::join;
 use crate::result::SpectrumView;
 
-/// CSV with the columns `id,wavelength,flux`: vacuum wavelengths at rest in Å, flux over continuum. Also how many of
-/// the spectra are in it: those that preprocessing refused are left out.
+/// CSV with the columns `id,wavelength,flux`: rest-frame vacuum wavelengths in Å, flux over continuum. Also returns the
+/// number of spectra in it; spectra that the preprocessing refused are left out.
 pub fn csv<'a>(spectra: impl IntoIterator<Item = (&'a str, &'a SpectrumView)>) -> (String, usize) {
     let (mut text, mut written) = (join(["id", "wavelength", "flux"]), 0);
     for (id, view) in spectra {

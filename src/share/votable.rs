@@ -1,4 +1,4 @@
-//! VOTable 1.4 (IVOA recommendation of 2019-10-21) with its data as text.
+//! `VOTable` 1.4 (IVOA recommendation of 2019-10-21) with its data as text (TABLEDATA).
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use super::Record;
-use super::table::{Cell, Column, Kind, full, remarks};
+use super::columns::{Cell, ColumnType, OutputColumn, all_columns, table_metadata};
 use crate::result::Label;
 
 const NAMESPACE: &str = "http://www.ivoa.net/xml/VOTable/v1.3";
@@ -15,19 +15,19 @@ const NAMESPACE: &str = "http://www.ivoa.net/xml/VOTable/v1.3";
 pub fn table(records: &[Record], labels: &[Label]) -> Vec<u8> {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 1);
     // Writing into memory cannot fail.
-    let _ = document(&mut writer, records, &full(labels));
+    let _ = document(&mut writer, records, &all_columns(labels));
     let mut bytes = writer.into_inner();
     bytes.push(b'\n');
     bytes
 }
 
-fn document<W: Write>(writer: &mut Writer<W>, records: &[Record], columns: &[Column]) -> std::io::Result<()> {
+fn document<W: Write>(writer: &mut Writer<W>, records: &[Record], columns: &[OutputColumn]) -> std::io::Result<()> {
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    // The namespace of version 1.4 is that of 1.3, says the recommendation.
+    // The recommendation gives version 1.4 the namespace of version 1.3.
     let root = writer.create_element("VOTABLE").with_attributes([("version", "1.4"), ("xmlns", NAMESPACE)]);
     root.write_inner_content(|w| {
         w.create_element("RESOURCE").with_attribute(("type", "results")).write_inner_content(|w| {
-            for (name, value) in remarks(records) {
+            for (name, value) in table_metadata(records) {
                 let attributes = [("name", name.as_str()), ("value", &clean(&value))];
                 w.create_element("INFO").with_attributes(attributes).write_empty()?;
             }
@@ -49,28 +49,28 @@ fn document<W: Write>(writer: &mut Writer<W>, records: &[Record], columns: &[Col
     Ok(())
 }
 
-fn field<W: Write>(writer: &mut Writer<W>, column: &Column) -> std::io::Result<()> {
+fn field<W: Write>(writer: &mut Writer<W>, column: &OutputColumn) -> std::io::Result<()> {
     let mut element = writer.create_element("FIELD").with_attributes([
         ("ID", column.name.as_str()),
         ("name", &column.name),
         ("ucd", &column.ucd),
     ]);
     element = match column.kind {
-        // File names and ledgers may hold any letter.
-        Kind::Text => element.with_attributes([("datatype", "unicodeChar"), ("arraysize", "*")]),
-        Kind::Number => element.with_attribute(("datatype", "double")),
+        // File names and processing histories may contain any character.
+        ColumnType::Text => element.with_attributes([("datatype", "unicodeChar"), ("arraysize", "*")]),
+        ColumnType::Number => element.with_attribute(("datatype", "double")),
     };
     if !column.unit.is_empty() {
         element = element.with_attribute(("unit", column.unit));
     }
     element.write_inner_content(|w| {
-        w.create_element("DESCRIPTION").write_text_content(BytesText::new(&column.about))?;
+        w.create_element("DESCRIPTION").write_text_content(BytesText::new(&column.description))?;
         Ok(())
     })?;
     Ok(())
 }
 
-fn row<W: Write>(writer: &mut Writer<W>, columns: &[Column], record: &Record) -> std::io::Result<()> {
+fn row<W: Write>(writer: &mut Writer<W>, columns: &[OutputColumn], record: &Record) -> std::io::Result<()> {
     writer.create_element("TR").write_inner_content(|w| {
         for column in columns {
             let text = match column.cell(record) {
@@ -84,12 +84,12 @@ fn row<W: Write>(writer: &mut Writer<W>, columns: &[Column], record: &Record) ->
     Ok(())
 }
 
-/// Whether XML 1.0 can hold a character; a carriage return would come back as a line feed.
+/// True for a character that XML 1.0 allows. A carriage return is excluded: it would be read back as a line feed.
 pub(super) fn is_xml(c: char) -> bool {
     !matches!(c, '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
-/// Text without the characters that XML 1.0 cannot hold.
+/// Replaces the characters that XML 1.0 does not allow.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if is_xml(c) { c } else { '\u{fffd}' }).collect()
 }

@@ -1,9 +1,9 @@
-//! Air ↔ vacuum wavelengths.
+//! Conversion between air and vacuum wavelengths.
 //!
-//! Vacuum → air: Morton (2000, ApJS 130, 403), eq. 8. Air → vacuum: the inverse fit of N. Piskunov that VALD uses, which
-//! returns the vacuum wavelength to within 1e-5 Å over 2000–10 000 Å.
+//! Vacuum → air: Morton (2000, `ApJS` 130, 403), eq. 8. Air → vacuum: the inverse fit by N. Piskunov that VALD uses. It
+//! recovers the vacuum wavelength to within 1e-5 Å over 2000–10 000 Å.
 
-/// Wavelength in standard air, Å, of a vacuum wavelength in Å. Below 2000 Å nothing is changed.
+/// Wavelength in standard air, Å, of a vacuum wavelength in Å. Wavelengths below 2000 Å are returned unchanged.
 pub fn vacuum_to_air_aa(wave_vac_aa: f64) -> f64 {
     if wave_vac_aa < 2000.0 {
         return wave_vac_aa;
@@ -12,7 +12,7 @@ pub fn vacuum_to_air_aa(wave_vac_aa: f64) -> f64 {
     wave_vac_aa / (1.0 + 8.34254e-5 + 2.406147e-2 / (130.0 - s2) + 1.5998e-4 / (38.9 - s2))
 }
 
-/// Vacuum wavelength, Å, of a wavelength in standard air in Å. Below 2000 Å nothing is changed.
+/// Vacuum wavelength, Å, of a wavelength in standard air, Å. Wavelengths below 2000 Å are returned unchanged.
 pub fn air_to_vacuum_aa(wave_air_aa: f64) -> f64 {
     if wave_air_aa < 2000.0 {
         return wave_air_aa;
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn there_and_back_is_the_same_to_a_hundred_thousandth() {
+    fn a_round_trip_is_exact_to_1e_5_aa() {
         for i in 0..700 {
             let w = 3000.0 + 10.0 * f64::from(i);
             assert!((vacuum_to_air_aa(air_to_vacuum_aa(w)) - w).abs() < 1e-5, "{w}");

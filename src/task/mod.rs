@@ -1,13 +1,15 @@
-//! What an astronomer asks for: plain inputs, plain results.
+//! Tasks: stellar labels, fine-tuning, similarity search and diagnostics of spectra.
 
-pub(crate) mod cholesky;
-pub mod discrepancy;
-pub mod fit;
-mod kinds;
-pub mod likes;
 pub mod metrics;
+pub mod output_index;
+pub mod rest_frame;
+mod spectral_type_check;
+pub mod synthetic_model;
+pub mod emulator_residual;
 pub mod predict;
-pub mod published;
+pub mod specclip;
+pub mod similarity;
+pub mod finetune;
 pub mod saliency;
+pub mod pipeline;
 pub mod self_test;
-pub mod teach;

@@ -1,11 +1,10 @@
 //! Stellar parameters of spectra.
 //!
-//! One network measures the radial velocity from the spectrum as it came; the other reads the remaining labels from the
-//! spectrum at rest. So the labels do not depend on the velocity, and teaching the second network new labels cannot make
-//! the velocity drift.
+//! One network measures the radial velocity from the observed spectrum. The other predicts the remaining labels from
+//! the spectrum in the rest frame. So the labels do not depend on the velocity, and fine-tuning the second network
+//! cannot change the velocity.
 
 use std::pin::Pin;
-use std::sync::Arc;
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -14,73 +13,67 @@ use thiserror::Error;
 use crate::model::calibration::Subspace;
 use crate::model::manifest::ModelEntry;
 use crate::model::regressor::Regressor;
-use crate::model::weights::{Tensors, WeightsError};
+use crate::nn::weights::{Tensors, WeightsError};
+use crate::preprocess::conditioning::{self, ConditionedSpectrum, PreparedInput, PreprocessError};
 use crate::preprocess::grid::{self, C_KMS};
-use crate::preprocess::noise::pixel_sigma;
-use crate::preprocess::recipe::{self, Opened, Prepared, Refusal};
-use crate::result::teach::TaughtValue;
-use crate::result::{Estimate, Flag, Label, LedgerEntry, Prediction, SpectrumView};
+use crate::result::{Estimate, Flag, Label, Prediction, ProcessingStep, SpectrumView};
 use crate::spectrum::{Frame, Spectrum};
-use crate::task::discrepancy::Discrepancy;
-use crate::task::fit::Modeller;
-use crate::task::kinds;
-use crate::task::teach::adapter::Adapter;
-use crate::task::teach::look::Column;
+use crate::task::emulator_residual::EmulatorResidual;
+use crate::task::output_index::OutputIndex;
+use crate::task::rest_frame::{RestFrameFlux, RestFrameSpectrum};
+use crate::task::spectral_type_check;
+use crate::task::synthetic_model::SyntheticModel;
 
 /// Why a model cannot be loaded.
 #[derive(Debug, Error)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the error text of each variant explains it")]
 pub enum ModelError {
     #[error("model `{model}`: {source}")]
     Weights { model: String, source: WeightsError },
-    #[error(
-        "model `{model}` was trained behind the recipe `{recipe}`, which this version does not have; update Specola"
-    )]
+    #[error("model `{model}` was trained with the preprocessing `{recipe}`, which this version lacks; update Specola")]
     Recipe { model: String, recipe: String },
     #[error(
-        "model `{model}`: its networks take {pixels} pixels and give {outputs} labels, which does not fit its manifest"
+        "model `{model}`: its networks have {pixels} inputs and {outputs} outputs; its manifest entry differs; download the model again"
     )]
     Shape { model: String, pixels: usize, outputs: usize },
 }
 
-/// Why there is no prediction.
+/// Why a prediction failed.
 #[derive(Debug, Clone, PartialEq, Error)]
-#[allow(missing_docs)]
-pub enum NoPrediction {
+#[allow(missing_docs, reason = "the error text of each variant explains it")]
+pub enum PredictError {
     #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error("the compute device gave nothing back; reload the page")]
+    Preprocess(#[from] PreprocessError),
+    #[error("the compute device returned no data; reload the page")]
     Device,
-    #[error("the adapter in use goes by an emulator, which is not there; load the adapter again")]
-    NoEmulator,
 }
 
 /// One of a model's two networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
-    /// Measures the velocity.
+    /// Predicts the radial velocity.
     Rv,
-    /// Reads all other labels.
+    /// Predicts all other labels.
     Labels,
 }
 
-/// Work for a network: standardised inputs, row after row.
+/// Inputs of a network: standardised spectra, row after row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
     /// Which network.
     pub network: Network,
     /// Number of spectra.
     pub rows: usize,
-    /// Their pixels.
+    /// Standardised pixels, row after row.
     pub inputs: Vec<f32>,
 }
 
-/// Standardised outputs, row after row; `None` when there will be none.
+/// Standardised outputs, row after row; `None` when the backend fails.
 pub type Outputs<'a> = Pin<Box<dyn Future<Output = Option<Vec<f32>>> + 'a>>;
 
-/// Something that runs a model's networks elsewhere, as a GPU in another worker. What it does not answer the predictor
-/// computes itself, so a helper may fail at any moment.
-pub trait Helper {
+/// Runs a model's networks elsewhere, for example on a GPU in another worker. When it fails, the predictor runs them
+/// itself.
+pub trait InferenceBackend {
     /// The outputs of a batch.
     fn run<'a>(&'a self, batch: &'a Batch) -> Outputs<'a>;
 }
@@ -90,100 +83,63 @@ pub trait Helper {
 pub struct Predictor {
     entry: ModelEntry,
     rv: Regressor,
-    labels: Regressor,
+    label_network: Regressor,
     /// Labels of the second network, in the order of its outputs.
-    outputs: Vec<Label>,
-    known: Subspace,
+    output_labels: Vec<Label>,
+    training_subspace: Subspace,
     device: Device,
-    adapter: Option<Box<Adapter>>,
-    modeller: Option<Arc<Modeller>>,
 }
 
-/// A spectrum as the label network sees it.
+/// Input of the label network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelInput {
-    /// Normalised flux at rest, `[1462]`; NaN where the spectrum has nothing.
+    /// Normalised flux in the rest frame, `[1462]`; NaN for a missing pixel.
     pub norm: Vec<f32>,
-    /// S/N a model pixel, if it can be told.
+    /// Median S/N per model pixel, if known.
     pub snr: Option<f64>,
-    /// Part of the model's pixels that are there.
+    /// Fraction of the model's pixels that the spectrum covers.
     pub coverage: f64,
-    /// How it differs from the emulator's spectrum; `None` without an emulator ([`Predictor::emulate`]), and where that has
-    /// nothing to say.
-    pub discrepancy: Option<Discrepancy>,
-}
-
-/// A spectrum whose velocity was measured and taken out.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RestFrame {
-    /// That velocity.
-    pub rv_kms: f64,
-    /// S/N a model pixel, if it can be told.
-    pub snr: Option<f64>,
-    /// Normalised flux at rest, `[1462]`; NaN where the spectrum has nothing.
-    pub norm: Vec<f32>,
-    /// Its errors, `[1462]`; empty when the file has none.
-    pub sigma: Vec<f32>,
-}
-
-/// A spectrum on its way: opened, its velocity measured, at rest.
-pub(super) struct AtRest {
-    pub(super) opened: Opened,
-    pub(super) rv_kms: f64,
-    pub(super) prepared: Prepared,
+    /// Residual from the emulator's spectrum; `None` without an emulator or outside of its grid.
+    pub emulator_residual: Option<EmulatorResidual>,
 }
 
 impl Predictor {
     /// Builds the networks from an assembled safetensors file.
     pub fn new(entry: &ModelEntry, weights: &[u8], device: &Device) -> Result<Self, ModelError> {
         let model = entry.name.clone();
-        if entry.recipe != recipe::NAME {
+        if entry.recipe != conditioning::RECIPE_NAME {
             return Err(ModelError::Recipe { model, recipe: entry.recipe.clone() });
         }
         let load = || -> Result<_, WeightsError> {
             let tensors = Tensors::parse(weights)?;
             let rv = Regressor::load(&tensors, "rv.", device)?;
-            let labels = Regressor::load(&tensors, "labels.", device)?;
-            Ok((rv, labels, Subspace::load(&tensors, "known.")?))
+            let label_network = Regressor::load(&tensors, "labels.", device)?;
+            // Training subspace; the name is kept for old files.
+            Ok((rv, label_network, Subspace::load(&tensors, "known.")?))
         };
-        let (rv, labels, known) = load().map_err(|source| ModelError::Weights { model: model.clone(), source })?;
-        let outputs: Vec<Label> = entry.labels.iter().copied().filter(|l| *l != Label::Rv).collect();
-        for (network, expected) in [(&rv, 1), (&labels, outputs.len())] {
-            let (pixels, outputs) = (network.input_mean.len(), network.n_outputs());
-            if pixels != grid::MODEL_PIXELS || outputs != expected {
-                return Err(ModelError::Shape { model, pixels, outputs });
+        let (rv, label_network, training_subspace) =
+            load().map_err(|source| ModelError::Weights { model: model.clone(), source })?;
+        let output_labels: Vec<Label> = entry.labels.iter().copied().filter(|l| *l != Label::Rv).collect();
+        for (network, expected) in [(&rv, 1), (&label_network, output_labels.len())] {
+            let (pixels, n_outputs) = (network.input_mean.len(), network.n_outputs());
+            if pixels != grid::MODEL_PIXELS || n_outputs != expected {
+                return Err(ModelError::Shape { model, pixels, outputs: n_outputs });
             }
         }
-        Ok(Self::from_parts(entry, rv, labels, known, device))
+        Ok(Self::from_parts(entry, rv, label_network, training_subspace, device))
     }
 
-    /// A model that is not in any file yet, as training measures it.
-    pub fn from_parts(entry: &ModelEntry, rv: Regressor, labels: Regressor, known: Subspace, device: &Device) -> Self {
-        let outputs = entry.labels.iter().copied().filter(|l| *l != Label::Rv).collect();
+    /// A model without a file, for training and tests.
+    pub fn from_parts(
+        entry: &ModelEntry,
+        rv: Regressor,
+        label_network: Regressor,
+        training_subspace: Subspace,
+        device: &Device,
+    ) -> Self {
+        let output_labels = entry.labels.iter().copied().filter(|l| *l != Label::Rv).collect();
         let device = device.clone();
-        Self { entry: entry.clone(), rv, labels, outputs, known, device, adapter: None, modeller: None }
-    }
-
-    /// From now on an adapter's label comes from what was taught; `None` returns to the shipped network. The adapter must
-    /// have been opened on this very model.
-    pub fn teach(&mut self, adapter: Option<Adapter>) {
-        self.adapter = adapter.map(Box::new);
-    }
-
-    /// From now on spectra are held against this emulator where that is of use: before teaching, and for adapters that
-    /// were taught so.
-    pub fn emulate(&mut self, modeller: Arc<Modeller>) {
-        self.modeller = Some(modeller);
-    }
-
-    /// The emulator that spectra are held against.
-    pub fn modeller(&self) -> Option<&Modeller> {
-        self.modeller.as_deref()
-    }
-
-    /// The adapter in use.
-    pub fn adapter(&self) -> Option<&Adapter> {
-        self.adapter.as_deref()
+        Self { entry: entry.clone(), rv, label_network, output_labels, training_subspace, device }
     }
 
     /// The model's manifest entry.
@@ -191,145 +147,127 @@ impl Predictor {
         &self.entry
     }
 
-    /// What the label network sees of each spectrum, in the same order: what is taught from.
-    pub async fn inputs(&self, spectra: &[&Spectrum]) -> Vec<Result<LabelInput, NoPrediction>> {
-        let ready = self.bring_to_rest(None, spectra).await;
-        ready.into_iter().map(|star| star.map(|star| self.input(&star, None))).collect()
-    }
-
-    /// The same, held against the emulator if there is one.
-    pub async fn inputs_to_refine(&self, spectra: &[&Spectrum]) -> Vec<Result<LabelInput, NoPrediction>> {
-        let ready = self.bring_to_rest(None, spectra).await;
-        let inputs: Vec<&[f32]> = ready.iter().flatten().map(|r| r.prepared.norm.as_slice()).collect();
-        let labels = match &self.modeller {
-            Some(_) => self.infer(None, Network::Labels, &inputs).await.unwrap_or_default(),
+    /// Inputs of the label network, in the order of `spectra`. With an emulator, each input contains the residual from
+    /// the emulator's spectrum.
+    pub async fn inputs(
+        &self,
+        spectra: &[&Spectrum],
+        emulator: Option<&SyntheticModel>,
+    ) -> Vec<Result<LabelInput, PredictError>> {
+        let stars = self.rest_frame(None, spectra).await;
+        let outputs = match emulator {
+            Some(_) => self.outputs_of(None, &stars).await.unwrap_or_default(),
             None => Vec::new(),
         };
-        let mut labels = labels.iter();
-        let mut input = |star: AtRest| self.input(&star, labels.next().map(Vec::as_slice));
-        ready.into_iter().map(|star| star.map(&mut input)).collect()
+        let mut outputs = outputs.iter();
+        let mut input = |star: RestFrameSpectrum| self.input(&star, outputs.next().map(Vec::as_slice), emulator);
+        stars.into_iter().map(|star| star.map(&mut input)).collect()
     }
 
-    /// What the label network sees of a spectrum, held against the emulator at that network's labels if they are given.
-    fn input(&self, star: &AtRest, labels: Option<&[f64]>) -> LabelInput {
-        let of = |labels: &[f64]| {
-            let [teff, logg, feh, alpha_fe] = Column::all(&self.outputs)?.map(|i| labels[i]);
-            self.modeller.as_ref()?.discrepancy(star, [teff, logg, feh, alpha_fe])
+    /// Input of the label network for a star. With the network's outputs and an emulator, it contains the residual from
+    /// the emulator's spectrum at the predicted labels.
+    pub fn input(
+        &self,
+        star: &RestFrameSpectrum,
+        outputs: Option<&[f64]>,
+        emulator: Option<&SyntheticModel>,
+    ) -> LabelInput {
+        let residual = |outputs: &[f64]| {
+            let [teff, logg, feh, alpha_fe] = OutputIndex::stellar_parameters(&self.output_labels)?.map(|i| outputs[i]);
+            emulator?.emulator_residual(star, [teff, logg, feh, alpha_fe])
         };
         LabelInput {
             norm: star.prepared.norm.clone(),
-            snr: star.opened.snr.map(|s| s.value),
+            snr: star.snr(),
             coverage: star.prepared.coverage,
-            discrepancy: labels.and_then(of),
+            emulator_residual: outputs.and_then(residual),
         }
     }
 
-    /// Each spectrum at rest on the model's grid, in the same order: what is compared between surveys.
-    pub async fn at_rest(&self, spectra: &[&Spectrum]) -> Vec<Result<RestFrame, NoPrediction>> {
-        let ready = self.bring_to_rest(None, spectra).await;
-        let rest = |star: AtRest, spectrum: &Spectrum| RestFrame {
-            sigma: pixel_sigma(spectrum, &star.opened, &star.prepared, star.rv_kms),
-            rv_kms: star.rv_kms,
-            snr: star.opened.snr.map(|s| s.value),
-            norm: star.prepared.norm,
-        };
-        ready.into_iter().zip(spectra).map(|(star, spectrum)| Ok(rest(star?, spectrum))).collect()
+    /// Normalised spectra in the rest frame, in the order of `spectra`; surveys are compared in this form.
+    pub async fn rest_frame_flux(&self, spectra: &[&Spectrum]) -> Vec<Result<RestFrameFlux, PredictError>> {
+        let stars = self.rest_frame(None, spectra).await;
+        stars.into_iter().zip(spectra).map(|(star, spectrum)| Ok(star?.flux(spectrum))).collect()
     }
 
-    /// One spectrum at rest, with all that led there.
-    pub(super) async fn rest(&self, spectrum: &Spectrum) -> Result<AtRest, NoPrediction> {
-        self.bring_to_rest(None, &[spectrum]).await.pop().unwrap_or(Err(NoPrediction::Device))
-    }
-
-    /// Where its networks are.
+    /// Device of the networks.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// How far a normalised spectrum at rest is from those that the model knows, in units of the continuum: beyond the
+    /// Distance of a normalised rest-frame spectrum from the training subspace, in units of the continuum. Beyond the
     /// manifest's `max_distance` it is flagged.
     pub fn distance(&self, norm: &[f32], snr: Option<f64>) -> f64 {
-        self.known.distance(norm, snr)
+        self.training_subspace.distance(norm, snr)
     }
 
-    /// The network that reads the labels from the spectrum at rest.
+    /// The network that predicts the labels from the rest-frame spectrum.
     pub fn label_network(&self) -> &Regressor {
-        &self.labels
+        &self.label_network
     }
 
-    /// Labels of that network, in the order of its outputs.
+    /// Labels of the label network, in the order of its outputs.
     pub fn outputs(&self) -> &[Label] {
-        &self.outputs
+        &self.output_labels
     }
 
-    /// One answer a spectrum, in the same order.
-    pub async fn predict(&self, spectra: &[&Spectrum]) -> Vec<Result<Prediction, NoPrediction>> {
-        self.predict_with(None, spectra).await
+    /// One prediction per spectrum, in the same order.
+    pub async fn predict(&self, spectra: &[&Spectrum]) -> Vec<Result<Prediction, PredictError>> {
+        let stars = self.rest_frame(None, spectra).await;
+        let outputs = self.outputs_of(None, &stars).await;
+        self.assemble_all(&stars, outputs.as_deref())
     }
 
-    /// The same, with the networks run by a helper as far as it can.
-    pub async fn predict_with(
+    /// Outputs of the label network in the labels' units, one row for each star without an error.
+    pub(super) async fn outputs_of(
         &self,
-        helper: Option<&dyn Helper>,
-        spectra: &[&Spectrum],
-    ) -> Vec<Result<Prediction, NoPrediction>> {
-        let ready = self.bring_to_rest(helper, spectra).await;
-        let inputs: Vec<&[f32]> = ready.iter().flatten().map(|r| r.prepared.norm.as_slice()).collect();
-        let answers = self.infer(helper, Network::Labels, &inputs).await;
-        let taught = match &self.adapter {
-            Some(adapter) if adapter.is_answered_by(self.modeller()).is_err() => {
-                return spectra.iter().map(|_| Err(NoPrediction::NoEmulator)).collect();
-            }
-            Some(adapter) => {
-                let labels = answers.iter().flatten().map(Vec::as_slice).filter(|_| adapter.taught().is_refined());
-                let mut labels = labels.map(Some).chain(std::iter::repeat(None));
-                let inputs = ready.iter().flatten().map(|star| self.input(star, labels.next().flatten()));
-                let inputs: Vec<LabelInput> = inputs.collect();
-                let inputs: Vec<&LabelInput> = inputs.iter().collect();
-                Some(adapter.answer(self, &inputs).await.unwrap_or_default())
-            }
-            None => None,
-        };
-        let mut answers = answers.map(Vec::into_iter);
-        let mut taught = taught.map(Vec::into_iter);
-        ready
-            .into_iter()
-            .map(|ready| {
-                let ready = ready?;
-                let labels = answers.as_mut().and_then(Iterator::next).ok_or(NoPrediction::Device)?;
-                let prediction = self.judge(&ready, &labels);
-                match &mut taught {
-                    None => Ok(prediction),
-                    Some(taught) => {
-                        let value = taught.next().ok_or(NoPrediction::Device)?;
-                        Ok(self.mark(prediction, value, ready.prepared.coverage))
-                    }
-                }
-            })
-            .collect()
+        backend: Option<&dyn InferenceBackend>,
+        stars: &[Result<RestFrameSpectrum, PredictError>],
+    ) -> Option<Vec<Vec<f64>>> {
+        let inputs: Vec<&[f32]> = stars.iter().flatten().map(|star| star.prepared.norm.as_slice()).collect();
+        self.infer(backend, Network::Labels, &inputs).await
     }
 
-    /// The curves of one spectrum and the ledger of what was done to it.
+    /// Predictions from the outputs of [`Predictor::outputs_of`], in the order of `stars`.
+    pub(super) fn assemble_all(
+        &self,
+        stars: &[Result<RestFrameSpectrum, PredictError>],
+        outputs: Option<&[Vec<f64>]>,
+    ) -> Vec<Result<Prediction, PredictError>> {
+        let mut outputs = outputs.map(<[Vec<f64>]>::iter);
+        let assemble = |star: &Result<RestFrameSpectrum, PredictError>| {
+            let star = star.as_ref().map_err(Clone::clone)?;
+            let outputs = outputs.as_mut().and_then(Iterator::next).ok_or(PredictError::Device)?;
+            Ok(self.assemble(star, outputs))
+        };
+        stars.iter().map(assemble).collect()
+    }
+
+    /// Curves and processing history of one spectrum.
     pub async fn view(&self, spectrum: &Spectrum) -> SpectrumView {
-        match self.bring_to_rest(None, &[spectrum]).await.pop() {
-            Some(Ok(at_rest)) => {
-                let outputs = self.infer(None, Network::Labels, &[&at_rest.prepared.norm]).await.unwrap_or_default();
-                let note = outputs.first().and_then(|outputs| self.note_on_kind(&at_rest, outputs));
+        match self.rest_frame(None, &[spectrum]).await.pop() {
+            Some(Ok(star)) => {
+                let outputs = self.infer(None, Network::Labels, &[&star.prepared.norm]).await.unwrap_or_default();
+                let note = outputs.first().and_then(|outputs| self.spectral_type_note(&star, outputs));
                 let mut view = raw_view(spectrum);
-                let doppler = 1.0 + at_rest.rv_kms / C_KMS;
-                // All that the flux was divided by, the running mean beside the polynomial.
+                let doppler = 1.0 + star.rv_kms / C_KMS;
+                // The whole divisor of the flux: the polynomial and the running mean.
                 view.continuum_wave_vac_aa = grid::model_wave_vac_aa().iter().map(|w| (w * doppler) as f32).collect();
-                view.continuum = at_rest.prepared.divisor.iter().map(|c| *c as f32).collect();
+                view.continuum = star.prepared.divisor.iter().map(|c| *c as f32).collect();
                 view.model_wave_vac_aa = grid::model_wave_vac_aa().iter().map(|w| *w as f32).collect();
-                view.model_flux = at_rest.prepared.norm;
-                view.ledger = at_rest.opened.ledger;
-                view.ledger.extend(at_rest.prepared.ledger);
-                view.ledger.extend(note);
+                view.model_flux = star.prepared.norm;
+                view.processing_history = star.conditioned.processing_history;
+                view.processing_history.extend(star.prepared.processing_history);
+                view.processing_history.extend(note);
                 view
             }
             Some(Err(why)) => {
                 let mut view = raw_view(spectrum);
-                view.ledger.push(LedgerEntry { step: "refused".into(), did: why.to_string(), assumed: false });
+                view.processing_history.push(ProcessingStep {
+                    step: "refused".into(),
+                    description: why.to_string(),
+                    is_assumed: false,
+                });
                 view
             }
             None => raw_view(spectrum),
@@ -341,78 +279,84 @@ impl Predictor {
         self.network(batch.network).run(batch.inputs, &self.device).await
     }
 
-    fn network(&self, network: Network) -> &Regressor {
+    /// The network for the radial velocity or for the labels.
+    pub(super) fn network(&self, network: Network) -> &Regressor {
         match network {
             Network::Rv => &self.rv,
-            Network::Labels => &self.labels,
+            Network::Labels => &self.label_network,
         }
     }
 
-    /// A network's answers for a batch of normalised spectra, in the labels' units.
-    async fn infer(&self, helper: Option<&dyn Helper>, network: Network, inputs: &[&[f32]]) -> Option<Vec<Vec<f64>>> {
+    /// A network's predictions for normalised spectra, in the labels' units.
+    async fn infer(
+        &self,
+        backend: Option<&dyn InferenceBackend>,
+        network: Network,
+        inputs: &[&[f32]],
+    ) -> Option<Vec<Vec<f64>>> {
         let regressor = self.network(network);
         let batch = Batch { network, rows: inputs.len(), inputs: regressor.standardised(inputs) };
-        let helped = match helper {
-            Some(helper) => helper.run(&batch).await,
+        let backend_outputs = match backend {
+            Some(backend) => backend.run(&batch).await,
             None => None,
         };
-        let whole = |outputs: &Vec<f32>| outputs.len() == inputs.len() * regressor.n_outputs();
-        let outputs = match helped.filter(whole) {
+        let is_complete = |outputs: &Vec<f32>| outputs.len() == inputs.len() * regressor.n_outputs();
+        let outputs = match backend_outputs.filter(is_complete) {
             Some(outputs) => outputs,
             None => self.run(batch).await?,
         };
         Some(regressor.all_in_units(&outputs))
     }
 
-    /// Opens spectra, measures their velocities in one batch and shifts them to rest.
-    async fn bring_to_rest(
+    /// Conditions spectra, measures their velocities in one batch and shifts them to the rest frame.
+    pub async fn rest_frame(
         &self,
-        helper: Option<&dyn Helper>,
+        backend: Option<&dyn InferenceBackend>,
         spectra: &[&Spectrum],
-    ) -> Vec<Result<AtRest, NoPrediction>> {
-        let observed: Vec<Result<(Opened, Prepared), NoPrediction>> = spectra
+    ) -> Vec<Result<RestFrameSpectrum, PredictError>> {
+        let observed: Vec<Result<(ConditionedSpectrum, PreparedInput), PredictError>> = spectra
             .iter()
             .map(|spectrum| {
-                let opened = Opened::new(spectrum)?;
-                let prepared = opened.at_velocity(0.0)?;
-                Ok((opened, prepared))
+                let conditioned = ConditionedSpectrum::new(spectrum)?;
+                let prepared = conditioned.normalise_at_rv(0.0)?;
+                Ok((conditioned, prepared))
             })
             .collect();
         let inputs: Vec<&[f32]> = observed.iter().flatten().map(|(_, p)| p.norm.as_slice()).collect();
-        let velocities = self.infer(helper, Network::Rv, &inputs).await;
+        let velocities = self.infer(backend, Network::Rv, &inputs).await;
         let mut velocities = velocities.map(Vec::into_iter);
         observed
             .into_iter()
             .map(|observed| {
-                let (opened, _) = observed?;
-                let velocity = velocities.as_mut().and_then(Iterator::next).ok_or(NoPrediction::Device)?;
+                let (conditioned, _) = observed?;
+                let velocity = velocities.as_mut().and_then(Iterator::next).ok_or(PredictError::Device)?;
                 let rv_kms = velocity.first().copied().unwrap_or(0.0);
-                let prepared = opened.at_velocity(rv_kms)?;
-                Ok(AtRest { opened, rv_kms, prepared })
+                let prepared = conditioned.normalise_at_rv(rv_kms)?;
+                Ok(RestFrameSpectrum { conditioned, rv_kms, prepared })
             })
             .collect()
     }
 
-    /// What the label network said of a label.
-    fn value_in(&self, outputs: &[f64], label: Label) -> Option<f64> {
-        self.outputs.iter().position(|l| *l == label).and_then(|i| outputs.get(i)).copied()
+    /// The label network's output for a label.
+    fn output_value(&self, outputs: &[f64], label: Label) -> Option<f64> {
+        self.output_labels.iter().position(|l| *l == label).and_then(|i| outputs.get(i)).copied()
     }
 
-    /// Why the star is of another kind than the label network's answer says, if it is.
-    fn note_on_kind(&self, star: &AtRest, outputs: &[f64]) -> Option<LedgerEntry> {
-        let (teff_k, feh) = (self.value_in(outputs, Label::Teff)?, self.value_in(outputs, Label::Feh)?);
-        let did = kinds::contradiction(&star.opened, star.rv_kms, teff_k, feh)?;
-        Some(LedgerEntry { step: "kind of star".into(), did, assumed: false })
+    /// A note where spectral features contradict the predicted labels.
+    fn spectral_type_note(&self, star: &RestFrameSpectrum, outputs: &[f64]) -> Option<ProcessingStep> {
+        let (teff_k, feh) = (self.output_value(outputs, Label::Teff)?, self.output_value(outputs, Label::Feh)?);
+        let description = spectral_type_check::check(&star.conditioned, star.rv_kms, teff_k, feh)?;
+        Some(ProcessingStep { step: "spectral-type check".into(), description, is_assumed: false })
     }
 
-    /// Values, errors and flags from what the networks said.
-    fn judge(&self, star: &AtRest, outputs: &[f64]) -> Prediction {
-        let snr = star.opened.snr;
-        let feh = self.value_in(outputs, Label::Feh).unwrap_or(0.0);
+    /// Assembles estimates, errors and flags from the networks' outputs.
+    pub(super) fn assemble(&self, star: &RestFrameSpectrum, outputs: &[f64]) -> Prediction {
+        let snr = star.conditioned.snr;
+        let feh = self.output_value(outputs, Label::Feh).unwrap_or(0.0);
         let value = |label: Label| match label {
-            // What is left in a spectrum at rest is no velocity of the star.
-            Label::Rv => Some(star.rv_kms).filter(|_| star.opened.frame != Frame::Rest),
-            other => self.value_in(outputs, other),
+            // For a spectrum already in the rest frame, the measured shift is not the star's velocity.
+            Label::Rv => Some(star.rv_kms).filter(|_| star.conditioned.frame != Frame::Rest),
+            other => self.output_value(outputs, other),
         };
         let estimates: Vec<Estimate> = self
             .entry
@@ -424,54 +368,30 @@ impl Predictor {
                 value(label).map(|value| Estimate { label, value, error })
             })
             .collect();
-        let mut flags = star.opened.flags.clone();
+        let mut flags = star.conditioned.flags.clone();
         if self.distance(&star.prepared.norm, snr.map(|s| s.value)) > self.entry.max_distance {
-            flags.push(Flag::OutOfTraining);
+            flags.insert(Flag::OutOfTraining);
         }
-        let mut ledger: Vec<LedgerEntry> = star.opened.ledger.iter().chain(&star.prepared.ledger).cloned().collect();
-        if let Some(note) = self.note_on_kind(star, outputs) {
-            flags.push(Flag::OutOfTraining);
-            ledger.push(note);
+        let mut processing_history: Vec<ProcessingStep> =
+            star.conditioned.processing_history.iter().chain(&star.prepared.processing_history).cloned().collect();
+        if let Some(note) = self.spectral_type_note(star, outputs) {
+            flags.insert(Flag::OutOfTraining);
+            processing_history.push(note);
         }
-        let beyond = |&(label, low, high): &(Label, f64, f64)| value(label).is_some_and(|v| v < low || v > high);
-        if self.entry.label_range.iter().any(beyond) {
-            flags.push(Flag::GridEdge);
+        let is_outside_range =
+            |&(label, low, high): &(Label, f64, f64)| value(label).is_some_and(|v| v < low || v > high);
+        if self.entry.label_range.iter().any(is_outside_range) {
+            flags.insert(Flag::GridEdge);
         }
-        flags.sort_unstable();
-        flags.dedup();
         let (model, model_sha256) = (self.entry.title(), self.entry.sha256.clone());
-        Prediction { model, model_sha256, snr, estimates, flags, ledger, taught: None }
-    }
-
-    /// A prediction with the taught label in its place, and marked. `coverage` is the part of the model's pixels that the
-    /// spectrum has.
-    fn mark(&self, prediction: Prediction, value: f64, coverage: f64) -> Prediction {
-        let Some(adapter) = &self.adapter else { return prediction };
-        let card = adapter.card();
-        let is_feh = card.label() == Some(Label::Feh);
-        let feh = prediction.get(Label::Feh).filter(|_| !is_feh).map_or(value, |e| e.value);
-        let own = card.label().and_then(|label| prediction.get(label));
-        let before = own.map(|e| e.value);
-        let mut error = card.error;
-        if let Some(own) = own {
-            // What cross-validation found holds for whole spectra at the S/N of those taught from; what noise and missing
-            // pixels add beyond that comes on top.
-            let noise = self.entry.errors.iter().find(|e| e.label == own.label).map_or(0.0, |errors| {
-                let snr = prediction.snr.map(|s| s.value);
-                let (here, there) = (errors.sigma(feh, snr, coverage), errors.sigma(feh, card.snr, 1.0));
-                (here * here - there * there).max(0.0).sqrt()
-            });
-            error = error.hypot(noise);
-        }
-        let taught = TaughtValue { target: card.target.clone(), value, error, before };
-        prediction.with(taught, (card.title(), adapter.sha256().into()))
+        Prediction { model, model_sha256, snr, estimates, flags, processing_history, finetuned: None }
     }
 }
 
-/// The curves of a spectrum that no model has seen.
+/// The curves of a spectrum before any model.
 pub fn raw_view(spectrum: &Spectrum) -> SpectrumView {
-    let narrow = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<f32>>();
-    // Surveys write 0 where nothing was measured: a gap in the curve, not a line down to 0.
+    let to_f32 = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<f32>>();
+    // Surveys write 0 for a missing pixel: plot a gap, not a line down to 0.
     let measured = |(v, bad): (&f64, &bool)| if *bad && *v == 0.0 { f32::NAN } else { *v as f32 };
     let flux = spectrum.flux().iter().zip(spectrum.masked()).map(measured).collect();
     let sigma = spectrum.ivar().map_or(Vec::new(), |ivar| {
@@ -485,7 +405,7 @@ pub fn raw_view(spectrum: &Spectrum) -> SpectrumView {
         }
     }
     SpectrumView {
-        wave_vac_aa: narrow(spectrum.wave_vac_aa()),
+        wave_vac_aa: to_f32(spectrum.wave_vac_aa()),
         flux,
         sigma,
         masked,
@@ -493,6 +413,6 @@ pub fn raw_view(spectrum: &Spectrum) -> SpectrumView {
         continuum: Vec::new(),
         model_wave_vac_aa: Vec::new(),
         model_flux: Vec::new(),
-        ledger: Vec::new(),
+        processing_history: Vec::new(),
     }
 }

@@ -1,29 +1,35 @@
-//! What an answer rests on: the derivative of a label by the flux of each pixel (MODEL_SPEC §4.3), before and after teaching.
+//! Saliency: ∂label/∂flux of each pixel (docs/model-spec.md §4.3), before and after fine-tuning.
 
 use crate::result::Label;
-use crate::result::reading::Saliency;
+use crate::result::diagnostics::Saliency;
 use crate::spectrum::Spectrum;
-use crate::task::predict::{NoPrediction, Predictor};
+use crate::task::finetune::adapter::Adapter;
+use crate::task::predict::{PredictError, Predictor};
+use crate::task::synthetic_model::SyntheticModel;
 
-/// How a label changes with the flux. `None` for a label that nothing here gives.
+/// ∂label/∂flux of each pixel, for `adapter` on its base model if an adapter is given. `None` for a label that neither
+/// predicts.
 pub async fn saliency(
     predictor: &Predictor,
+    adapter: Option<&Adapter>,
+    emulator: Option<&SyntheticModel>,
     spectrum: &Spectrum,
     target: &str,
-) -> Result<Option<Saliency>, NoPrediction> {
-    let input = predictor.inputs_to_refine(&[spectrum]).await.pop().ok_or(NoPrediction::Device)??;
-    let output = Label::from_name(target).and_then(|label| predictor.outputs().iter().position(|l| *l == label));
-    let shipped = match output {
-        Some(output) => {
-            let slope = predictor.label_network().slopes(&input.norm, output, predictor.device()).await;
-            Some((predictor.entry().title(), slope.ok_or(NoPrediction::Device)?))
+) -> Result<Option<Saliency>, PredictError> {
+    let input = predictor.inputs(&[spectrum], emulator).await.pop().ok_or(PredictError::Device)??;
+    let output_position =
+        Label::from_name(target).and_then(|label| predictor.outputs().iter().position(|l| *l == label));
+    let shipped = match output_position {
+        Some(output_position) => {
+            let gradient = predictor.label_network().gradients(&input.norm, output_position, predictor.device()).await;
+            Some((predictor.entry().title(), gradient.ok_or(PredictError::Device)?))
         }
         None => None,
     };
     let target = target.to_owned();
-    let Some(adapter) = predictor.adapter().filter(|adapter| adapter.card().target == target) else {
-        return Ok(shipped.map(|(by, slope)| Saliency { target, by, slope, before: None }));
+    let Some(adapter) = adapter else {
+        return Ok(shipped.map(|(model, gradient)| Saliency { target, model, gradient, shipped_gradient: None }));
     };
-    let slope = adapter.slopes(predictor, &input).await.map_err(|_| NoPrediction::Device)?;
-    Ok(Some(Saliency { target, by: adapter.card().title(), slope, before: shipped }))
+    let gradient = adapter.gradients(predictor, &input).await.map_err(|_| PredictError::Device)?;
+    Ok(Some(Saliency { target, model: adapter.card().title(), gradient, shipped_gradient: shipped }))
 }

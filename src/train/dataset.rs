@@ -1,56 +1,56 @@
-//! Simulated observations of stars with known labels, ready to be fitted.
+//! Simulated observations of stars with known labels, as training data.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::grid::{GRID_RESOLVING_POWER, Grid};
-use super::simulate::{Circumstances, Star, observe, survey_like};
+use super::simulate::{IntrinsicSpectrum, ObservingConditions, observe, survey_like};
 use crate::preprocess::grid::MODEL_PIXELS;
-use crate::preprocess::resample::FWHM_OVER_SIGMA;
+use crate::spectrum::FWHM_OVER_SIGMA;
 
-/// Which network the observations are for.
+/// The network for which the observations are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Velocities to ±500 km/s are left in and are the one target.
+pub enum DatasetUse {
+    /// Velocity network: the spectra keep velocities to ±500 km/s, and the velocity is the only target.
     Velocity,
-    /// At rest, but for what the velocity network leaves; the targets are the other labels.
+    /// Label network: spectra at rest except for the error of the velocity network; the targets are the other labels.
     Labels,
 }
 
-/// Inputs and targets; a target's weight is 0 where its label is not known.
+/// Inputs, targets and weights. The weight of an unknown label is 0.
 #[derive(Debug, Clone, Default)]
 pub struct Dataset {
-    /// `[n][1462]`, one after the other.
+    /// Normalised spectra, `[n][1462]`, flattened.
     pub inputs: Vec<f32>,
-    /// `[n][k]` in physical units.
+    /// Labels in physical units, `[n][k]`.
     pub targets: Vec<f32>,
-    /// `[n][k]`.
+    /// Weights of the targets, `[n][k]`.
     pub weights: Vec<f32>,
     /// Number of labels.
     pub k: usize,
-    /// Index of the star that each row shows.
+    /// Index of the star of each row.
     pub star: Vec<usize>,
     /// S/N of each row.
     pub snr: Vec<f32>,
-    /// Part of the model's pixels that each row has.
+    /// Fraction of the model's pixels that each row has, 0–1.
     pub coverage: Vec<f32>,
 }
 
-/// A real star of a library, at rest.
+/// A real star of a spectral library, at rest.
 #[derive(Debug, Clone)]
-pub struct LibraryStar {
+pub struct LibraryEntry {
     /// Its id.
     pub id: String,
-    /// Stars of one group are never on two sides of a split: the cluster, else the star itself.
+    /// Group for splits: the cluster, or the star itself. All stars of a group are on the same side of a split.
     pub group: String,
-    /// log10 of vacuum wavelength.
+    /// log10 of vacuum wavelength in Å.
     pub log10: Vec<f64>,
     /// Flux, any unit.
     pub flux: Vec<f64>,
-    /// Line spread of the library, Å FWHM.
+    /// Line spread of the library, FWHM in Å.
     pub fwhm_aa: f64,
-    /// Labels in the order of [`Grid::LABELS`]; NaN where not known.
+    /// Labels in the order of [`Grid::LABELS`]; NaN if unknown.
     pub labels: [f64; 4],
 }
 
@@ -71,8 +71,8 @@ impl Dataset {
     }
 
     fn push(&mut self, input: Vec<f32>, targets: &[f64], star: usize, snr: f64) {
-        let there = input.iter().filter(|x| x.is_finite()).count();
-        self.coverage.push(there as f32 / MODEL_PIXELS as f32);
+        let valid_count = input.iter().filter(|x| x.is_finite()).count();
+        self.coverage.push(valid_count as f32 / MODEL_PIXELS as f32);
         self.inputs.extend(input);
         self.targets.extend(targets.iter().map(|t| if t.is_finite() { *t as f32 } else { 0.0 }));
         self.weights.extend(targets.iter().map(|t| if t.is_finite() { 1.0 } else { 0.0 }));
@@ -82,7 +82,7 @@ impl Dataset {
     }
 
     /// Appends another dataset with the same labels.
-    pub fn extend(&mut self, other: Dataset) {
+    pub fn extend(&mut self, other: Self) {
         self.k = other.k;
         self.inputs.extend(other.inputs);
         self.targets.extend(other.targets);
@@ -92,21 +92,21 @@ impl Dataset {
         self.coverage.extend(other.coverage);
     }
 
-    /// The same rows with all labels but one hidden.
-    pub fn only(mut self, label: usize) -> Self {
+    /// The same rows with only one label known; the weights of the other labels become 0.
+    pub fn with_single_known_label(mut self, label: usize) -> Self {
         let k = self.k;
         self.weights.iter_mut().enumerate().filter(|(i, _)| i % k != label).for_each(|(_, w)| *w = 0.0);
         self
     }
 
     /// The same rows with one label as the only target.
-    pub fn column(self, label: usize) -> Self {
-        let one = |all: &[f32]| all.iter().skip(label).step_by(self.k).copied().collect();
-        Self { targets: one(&self.targets), weights: one(&self.weights), k: 1, ..self }
+    pub fn with_single_target(self, label: usize) -> Self {
+        let column = |all: &[f32]| all.iter().skip(label).step_by(self.k).copied().collect();
+        Self { targets: column(&self.targets), weights: column(&self.weights), k: 1, ..self }
     }
 
-    /// The stars of these rows, in order, and for each the mean of what is given for its rows, the good observations above
-    /// all.
+    /// Means of row values by star. Returns the stars in increasing order, and for each the mean of `rows` over its
+    /// observations. Weights are S/N², with S/N limited to 100, so good observations dominate.
     pub fn by_star(&self, rows: &[Vec<f64>]) -> (Vec<usize>, Vec<Vec<f64>>) {
         let mut stars = self.star.clone();
         stars.sort_unstable();
@@ -123,16 +123,16 @@ impl Dataset {
     }
 
     /// The same rows with each label's weight multiplied by a factor.
-    pub fn weighed(mut self, factors: [f32; 4]) -> Self {
+    pub fn with_label_weights(mut self, factors: [f32; 4]) -> Self {
         let k = self.k;
         self.weights.iter_mut().enumerate().for_each(|(i, w)| *w *= factors[i % k]);
         self
     }
 
     /// `draws` observations of every listed node of the grid.
-    pub fn of_grid(grid: &Grid, nodes: &[usize], draws: usize, purpose: Purpose, seed: u64) -> Self {
+    pub fn of_grid(grid: &Grid, nodes: &[usize], draws: usize, dataset_use: DatasetUse, seed: u64) -> Self {
         let sigma_dex = 1.0 / GRID_RESOLVING_POWER / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
-        Self::observe_all(nodes.len(), draws, purpose, seed, |i| Subject {
+        Self::observe_all(nodes.len(), draws, dataset_use, seed, |i| TrainingSpectrum {
             star: nodes[i],
             log10: &grid.log10_vac,
             flux: grid.flux(nodes[i]),
@@ -143,10 +143,16 @@ impl Dataset {
     }
 
     /// `draws` observations of every listed star of a library.
-    pub fn of_library(stars: &[LibraryStar], chosen: &[usize], draws: usize, purpose: Purpose, seed: u64) -> Self {
-        Self::observe_all(chosen.len(), draws, purpose, seed, |i| {
+    pub fn of_library(
+        stars: &[LibraryEntry],
+        chosen: &[usize],
+        draws: usize,
+        dataset_use: DatasetUse,
+        seed: u64,
+    ) -> Self {
+        Self::observe_all(chosen.len(), draws, dataset_use, seed, |i| {
             let star = &stars[chosen[i]];
-            Subject {
+            TrainingSpectrum {
                 star: chosen[i],
                 log10: &star.log10,
                 flux: star.flux.clone(),
@@ -160,31 +166,35 @@ impl Dataset {
     fn observe_all<'a>(
         count: usize,
         draws: usize,
-        purpose: Purpose,
+        dataset_use: DatasetUse,
         seed: u64,
-        subject: impl Fn(usize) -> Subject<'a> + Sync,
+        training_spectrum: impl Fn(usize) -> TrainingSpectrum<'a> + Sync,
     ) -> Self {
-        let parts: Vec<Dataset> = (0..count)
+        let parts: Vec<Self> = (0..count)
             .into_par_iter()
             .map(|i| {
-                let subject = subject(i);
-                let mut rng = ChaCha8Rng::seed_from_u64(seed ^ ((subject.star as u64) << 20));
-                let mut part = Dataset::default();
+                let training_spectrum = training_spectrum(i);
+                let mut rng = ChaCha8Rng::seed_from_u64(seed ^ ((training_spectrum.star as u64) << 20));
+                let mut part = Self::default();
                 for _ in 0..draws {
-                    let how = subject.circumstances(purpose, &mut rng);
-                    if let Some(input) = observe(&subject.as_star(), &how, &mut rng)
+                    let conditions = training_spectrum.observing_conditions(dataset_use, &mut rng);
+                    if let Some(input) = observe(&training_spectrum.as_star(), &conditions, &mut rng)
                         && input.iter().any(|x| x.is_finite())
                     {
-                        match purpose {
-                            Purpose::Velocity => part.push(input, &[how.rv_kms], subject.star, how.snr),
-                            Purpose::Labels => part.push(input, &subject.labels, subject.star, how.snr),
+                        match dataset_use {
+                            DatasetUse::Velocity => {
+                                part.push(input, &[conditions.rv_kms], training_spectrum.star, conditions.snr)
+                            }
+                            DatasetUse::Labels => {
+                                part.push(input, &training_spectrum.labels, training_spectrum.star, conditions.snr)
+                            }
                         }
                     }
                 }
                 part
             })
             .collect();
-        let mut all = Dataset::default();
+        let mut all = Self::default();
         parts.into_iter().filter(|p| !p.is_empty()).for_each(|p| all.extend(p));
         all
     }
@@ -197,7 +207,7 @@ enum LineSpread {
     ConstantAa(f64),
 }
 
-struct Subject<'a> {
+struct TrainingSpectrum<'a> {
     star: usize,
     log10: &'a [f64],
     flux: Vec<f64>,
@@ -206,40 +216,41 @@ struct Subject<'a> {
     is_real: bool,
 }
 
-impl Subject<'_> {
-    fn as_star(&self) -> Star<'_> {
+impl TrainingSpectrum<'_> {
+    fn as_star(&self) -> IntrinsicSpectrum<'_> {
         let in_aa = FWHM_OVER_SIGMA * std::f64::consts::LN_10;
         let sigma_dex: Box<dyn Fn(f64) -> f64> = match self.line_spread {
             LineSpread::Constant(sigma) => Box::new(move |_| sigma),
             LineSpread::ConstantAa(fwhm) => Box::new(move |x| fwhm / 10f64.powf(x) / in_aa),
         };
-        Star { log10: self.log10, flux: &self.flux, sigma_dex }
+        IntrinsicSpectrum { log10: self.log10, flux: &self.flux, sigma_dex }
     }
 
-    fn circumstances(&self, purpose: Purpose, rng: &mut ChaCha8Rng) -> Circumstances {
-        // Beyond ±400 km/s so that velocities near the limit are not pulled inward.
-        let rv_kms = match purpose {
-            Purpose::Velocity => rng.random_range(-500.0..500.0),
-            Purpose::Labels => 0.0,
+    fn observing_conditions(&self, dataset_use: DatasetUse, rng: &mut ChaCha8Rng) -> ObservingConditions {
+        // The range exceeds ±400 km/s, so that the network does not bias velocities near this limit inward.
+        let rv_kms = match dataset_use {
+            DatasetUse::Velocity => rng.random_range(-500.0..500.0),
+            DatasetUse::Labels => 0.0,
         };
-        // What the velocity network leaves: some 10 km/s, more at low S/N.
-        let assumed = match purpose {
-            Purpose::Velocity => 0.0,
-            Purpose::Labels => {
+        // Error of the velocity network: some 10 km/s, more at low S/N.
+        let assumed_rv_kms = match dataset_use {
+            DatasetUse::Velocity => 0.0,
+            DatasetUse::Labels => {
                 let width: f64 = if rng.random_bool(0.9) { 12.0 } else { 40.0 };
                 width * (rng.random::<f64>() + rng.random::<f64>() - 1.0) * 1.7
             }
         };
-        let mut how = survey_like(rv_kms, assumed, rng);
+        let mut conditions = survey_like(rv_kms, assumed_rv_kms, rng);
         if self.is_real {
-            // The library's own spread and rotation are in it already; a little more stands for a softer spectrograph.
-            how.broadening_kms = if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.0..40.0) };
-            how.fwhm_aa = (0.0, 0.0);
-            // Part of the observations as good as the library itself.
+            // The spectrum already contains the library's line spread and the star's rotation. A little more broadening
+            // represents a spectrograph of lower resolution.
+            conditions.broadening_kms = if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.0..40.0) };
+            conditions.fwhm_aa = (0.0, 0.0);
+            // 15 % of the observations stay as good as the library itself.
             if rng.random_bool(0.15) {
-                how.snr = f64::INFINITY;
+                conditions.snr = f64::INFINITY;
             }
         }
-        how
+        conditions
     }
 }

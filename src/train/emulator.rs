@@ -1,4 +1,4 @@
-//! Making the emulator: principal components of the nodes, then a network from labels to their coefficients.
+//! Training of the emulator: principal components of the nodes' spectra, then a network from labels to coefficients.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,33 +7,33 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::components;
 use super::grid::{Grid, PARAMETERS, Seds};
-use super::lessons::emulator::{Emulation, Nodes, Smooth};
-use super::steps::{self, Progress, Schedule};
+use super::objectives::emulator::{EmulatorMlp, EmulatorNodes, Nodes};
+use super::pca;
+use super::training_loop::{self, Progress, Schedule};
 use crate::model::emulator::{Basis, EMULATOR_LABELS, Emulator, features};
-use crate::model::weights::Tensors;
-use crate::preprocess::stats::median;
+use crate::nn::weights::Tensors;
+use crate::stats::{median, quantile};
 
-/// How large the emulator is and how long it learns.
+/// Size of the emulator and length of its training.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EmulatorPlan {
-    /// Components of flux over continuum.
+    /// Number of components of flux over continuum.
     pub lines: usize,
-    /// Components of the continuum.
+    /// Number of components of the continuum.
     pub continuum: usize,
-    /// Components of the energy distribution.
+    /// Number of components of the spectral energy distribution.
     pub sed: usize,
     /// Widths of the network's hidden layers.
     pub hidden: Vec<usize>,
-    /// Rows a step.
+    /// Nodes in one training step.
     pub batch: usize,
-    /// Steps, rates and seed.
+    /// Steps, learning rate and seed.
     pub schedule: Schedule,
 }
 
 impl EmulatorPlan {
-    /// The shipped emulator.
+    /// The plan of the shipped emulator.
     pub fn shipped(steps: usize, seed: u64) -> Self {
         let schedule = Schedule {
             steps,
@@ -49,7 +49,8 @@ impl EmulatorPlan {
     }
 }
 
-/// Learns from these nodes; `held_out` are watched. Gives the file's arrays.
+/// Trains the emulator. `nodes` are the training nodes and the held-out nodes for the check loss. Returns the arrays of
+/// the model file.
 pub fn fit(
     grid: &Grid,
     seds: &Seds,
@@ -57,20 +58,22 @@ pub fn fit(
     plan: &EmulatorPlan,
     folder: &Path,
     device: &Device,
-    tell: &mut dyn FnMut(Progress<'_>) -> Result<()>,
+    on_progress: &mut dyn FnMut(Progress<'_>) -> Result<()>,
 ) -> Result<Tensors> {
     let (train, held_out) = nodes;
     let seed = plan.schedule.seed;
     let pixels = grid.log10_vac.len();
     let lines = train.iter().flat_map(|&i| grid.normalised(i).iter().copied()).collect();
-    let (lines, lines_of) = components::of(lines, pixels, plan.lines, seed, device);
+    let (lines, lines_of) = pca::fit(lines, pixels, plan.lines, seed, device);
     let continuum = train.iter().flat_map(|&i| ln_relative(grid.continuum(i))).collect();
-    let (continuum, continuum_of) =
-        components::of(continuum, grid.continuum_points(), plan.continuum, seed + 1, device);
+    let (continuum, continuum_of) = pca::fit(continuum, grid.continuum_points(), plan.continuum, seed + 1, device);
     let with_sed: Vec<usize> = train.iter().copied().filter(|&i| seds.get(i).is_some()).collect();
-    ensure!(with_sed.len() > 1, "no node of the grid has an energy distribution; give the sed.npz of the same grid");
+    ensure!(
+        with_sed.len() > 1,
+        "fewer than two training nodes have an energy distribution in sed.npz; use the sed.npz that belongs to this spectra.npz"
+    );
     let sed = with_sed.iter().filter_map(|&i| seds.get(i)).flat_map(ln_relative).collect();
-    let (sed, sed_of) = components::of(sed, seds.wave_nm.len(), plan.sed, seed + 2, device);
+    let (sed, sed_of) = pca::fit(sed, seds.wave_nm.len(), plan.sed, seed + 2, device);
 
     let standard = standardisation(grid, train);
     let mut rows = with_sed.iter().zip(sed_of.chunks(sed.len())).peekable();
@@ -78,14 +81,14 @@ pub fn fit(
     let weights: [Vec<f32>; 3] = [&lines, &continuum, &sed].map(weights);
     for (n, &node) in train.iter().enumerate() {
         let of = |all: &[f32], basis: &Basis| all[n * basis.len()..(n + 1) * basis.len()].to_vec();
-        let own = rows.next_if(|(i, _)| **i == node).map(|(_, c)| c.to_vec());
+        let sed_coefficients = rows.next_if(|(i, _)| **i == node).map(|(_, c)| c.to_vec());
         push(
             &mut train_nodes,
             grid,
             node,
             &standard,
             &weights,
-            [Some(of(&lines_of, &lines)), Some(of(&continuum_of, &continuum)), own],
+            [Some(of(&lines_of, &lines)), Some(of(&continuum_of, &continuum)), sed_coefficients],
         );
     }
     let mut check_nodes = Nodes::default();
@@ -100,10 +103,10 @@ pub fn fit(
     let mut widths = vec![EMULATOR_LABELS];
     widths.extend(&plan.hidden);
     widths.push(train_nodes.k);
-    let lesson = Emulation { train: train_nodes, held_out: check_nodes, batch: plan.batch, seed };
+    let objective = EmulatorNodes { train: train_nodes, held_out: check_nodes, batch: plan.batch, seed };
     let recipe = serde_json::to_string(plan)?;
-    let start = |device: &Device| Ok(Smooth::new(&widths, device));
-    let network = steps::run(&lesson, start, &plan.schedule, &recipe, folder, device, tell)?;
+    let start = |device: &Device| Ok(EmulatorMlp::new(&widths, device));
+    let network = training_loop::run(&objective, start, &plan.schedule, &recipe, folder, device, on_progress)?;
     let mut tensors = Tensors::default();
     network.store(&mut tensors)?;
     Emulator::store_bases(&mut tensors, &standard, &lines, &continuum, &sed);
@@ -119,23 +122,27 @@ pub fn ln_relative(flux: &[f32]) -> Vec<f32> {
 fn standardisation(grid: &Grid, nodes: &[usize]) -> [(f32, f32); PARAMETERS] {
     std::array::from_fn(|j| {
         let values: Vec<f64> = nodes.iter().map(|&i| f64::from(features(&grid.parameters[i])[j])).collect();
-        let (mean, std) = crate::task::metrics::mean_and_std(&values);
-        // A label that all nodes share tells nothing, and must not be blown up when a star's differs.
+        let (mean, std) = crate::stats::mean_and_std(&values);
+        // A label that all nodes share has no information. A scale of 1 avoids a huge input where a star's label
+        // differs.
         (mean as f32, if std > 1e-4 { std as f32 } else { 1.0 })
     })
 }
 
-/// Coefficients of a curve: components are orthogonal.
+/// Coefficients of a curve by projection; the components are orthogonal.
 fn project(basis: &Basis, curve: &[f32]) -> Vec<f32> {
     let component = |c: &[f32]| {
-        let along: f32 = c.iter().zip(curve.iter().zip(&basis.mean)).map(|(c, (v, m))| c * (v - m)).sum();
-        along / c.iter().map(|c| c * c).sum::<f32>()
+        let projection: f32 = c.iter().zip(curve.iter().zip(&basis.mean)).map(|(c, (v, m))| c * (v - m)).sum();
+        projection / c.iter().map(|c| c * c).sum::<f32>()
     };
     basis.components.chunks_exact(basis.mean.len()).map(component).collect()
 }
 
-/// How much each coefficient counts: as the length of its component, in between the flux's own measure (its square) and
-/// equal shares, so that the fine structure of lines is not given up for the coarse. Each block counts 1 in all.
+/// Weights of the coefficients in the loss: proportional to the length of each component, with a sum of 1 for each
+/// block.
+///
+/// The squared length would measure the error in flux; equal weights would ignore it. The length lies between both, so
+/// that the fit does not sacrifice the fine structure of lines for the coarse structure.
 fn weights(basis: &Basis) -> Vec<f32> {
     let lengths = basis.components.chunks_exact(basis.mean.len()).map(|c| c.iter().map(|v| v * v).sum::<f32>().sqrt());
     let lengths: Vec<f32> = lengths.collect();
@@ -168,45 +175,46 @@ fn push(
     }
 }
 
-/// How far the emulator is from nodes that it has not seen, in one region of labels: medians over nodes of the rms over
-/// wavelength.
+/// Error of the emulator on held-out nodes in one region of the labels. Each value is the median over nodes of the rms
+/// over wavelength.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RegionError {
-    /// Which labels.
+    /// The region of the labels, as text.
     pub region: String,
-    /// Nodes in it.
+    /// Number of nodes in the region.
     pub n: usize,
-    /// Of flux over continuum at R = 5000.
+    /// Error of flux over continuum at R = 5000.
     pub lines: f64,
-    /// The same smoothed to R ≈ 1800.
+    /// Error of flux over continuum, smoothed to R ≈ 1800.
     pub lines_1800: f64,
     /// The 95th percentile over nodes of `lines_1800`.
     pub lines_1800_worst: f64,
-    /// Of the continuum's shape, relative.
+    /// Relative error of the continuum's shape.
     pub continuum: f64,
-    /// Of the energy distribution's shape, relative; NaN without one.
+    /// Relative error of the shape of the spectral energy distribution; NaN without one.
     pub sed: f64,
 }
 
-/// Measures the emulator on held-out nodes, by temperature, gravity and metallicity, and on all.
+/// Measures the emulator on held-out nodes: on all, and by Teff, log g, [Fe/H] and [C/Fe].
 pub fn measure(emulator: &Emulator, grid: &Grid, seds: &Seds, held_out: &[usize]) -> Vec<RegionError> {
     use rayon::prelude::*;
-    let off: Vec<[f64; 4]> = held_out
+    let node_errors: Vec<[f64; 4]> = held_out
         .par_iter()
         .map(|&node| {
-            let got = emulator.spectrum(&grid.parameters[node]);
-            let lines: Vec<f64> = got.lines.iter().zip(grid.normalised(node)).map(|(a, b)| f64::from(a - b)).collect();
-            let ratio = |got: &[f32], want: &[f32]| {
-                let want = ln_relative(want);
-                let off: Vec<f64> = got.iter().zip(&want).map(|(a, b)| f64::from(a.ln() - b)).collect();
-                rms(&off)
+            let predicted = emulator.spectrum(&grid.parameters[node]);
+            let lines: Vec<f64> =
+                predicted.lines.iter().zip(grid.normalised(node)).map(|(a, b)| f64::from(a - b)).collect();
+            let rms_of_ln = |predicted: &[f32], expected: &[f32]| {
+                let expected = ln_relative(expected);
+                let residuals: Vec<f64> = predicted.iter().zip(&expected).map(|(a, b)| f64::from(a.ln() - b)).collect();
+                rms(&residuals)
             };
-            let sed = seds.get(node).map_or(f64::NAN, |flux| ratio(&got.sed, flux));
-            [rms(&lines), rms(&smoothed(&lines)), ratio(&got.continuum, grid.continuum(node)), sed]
+            let sed = seds.get(node).map_or(f64::NAN, |flux| rms_of_ln(&predicted.sed, flux));
+            [rms(&lines), rms(&smoothed(&lines)), rms_of_ln(&predicted.continuum, grid.continuum(node)), sed]
         })
         .collect();
-    type Keep = fn(&[f64; PARAMETERS]) -> bool;
-    let regions: [(&str, Keep); 9] = [
+    type InRegion = fn(&[f64; PARAMETERS]) -> bool;
+    let regions: [(&str, InRegion); 9] = [
         ("all", |_| true),
         ("Teff < 4500 K", |p| p[0] < 4500.0),
         ("4500–5500 K", |p| (4500.0..5500.0).contains(&p[0])),
@@ -217,26 +225,28 @@ pub fn measure(emulator: &Emulator, grid: &Grid, seds: &Seds, held_out: &[usize]
         ("[Fe/H] < −1", |p| p[2] < -1.0),
         ("[C/Fe] > 0.4", |p| p[4] > 0.4),
     ];
-    let of = |(region, keep): (&str, Keep)| {
-        let chosen: Vec<&[f64; 4]> =
-            held_out.iter().zip(&off).filter(|(node, _)| keep(&grid.parameters[**node])).map(|(_, o)| o).collect();
-        let middle = |j: usize| median(&mut chosen.iter().map(|o| o[j]).collect()).unwrap_or(f64::NAN);
-        let mut sorted: Vec<f64> = chosen.iter().map(|o| o[1]).collect();
-        sorted.sort_unstable_by(f64::total_cmp);
+    let region_error = |(region, is_inside): (&str, InRegion)| {
+        let chosen: Vec<&[f64; 4]> = held_out
+            .iter()
+            .zip(&node_errors)
+            .filter(|(node, _)| is_inside(&grid.parameters[**node]))
+            .map(|(_, e)| e)
+            .collect();
+        let median_of = |j: usize| median(&mut chosen.iter().map(|e| e[j]).collect()).unwrap_or(f64::NAN);
         RegionError {
             region: region.into(),
             n: chosen.len(),
-            lines: middle(0),
-            lines_1800: middle(1),
-            lines_1800_worst: sorted.get((0.95 * sorted.len() as f64) as usize).copied().unwrap_or(f64::NAN),
-            continuum: middle(2),
-            sed: middle(3),
+            lines: median_of(0),
+            lines_1800: median_of(1),
+            lines_1800_worst: quantile(chosen.iter().map(|e| e[1]), 0.95).unwrap_or(f64::NAN),
+            continuum: median_of(2),
+            sed: median_of(3),
         }
     };
-    regions.into_iter().map(of).collect()
+    regions.into_iter().map(region_error).collect()
 }
 
-/// The measure as a Markdown table.
+/// The errors as a Markdown table.
 pub fn table(errors: &[RegionError]) -> String {
     let mut page = String::from(
         "| region | nodes | lines, R 5000 | lines, R 1800 | 95 % of nodes | continuum | energy distribution |\n|---|---|---|---|---|---|---|\n",
@@ -255,7 +265,7 @@ fn rms(values: &[f64]) -> f64 {
     (values.iter().map(|v| v * v).sum::<f64>() / values.len().max(1) as f64).sqrt()
 }
 
-/// To about R = 1800 from 5000: a Gaussian of FWHM 2.5 Å on the grid's pixels of 0.3 Å.
+/// Smooths from R = 5000 to about R = 1800: a Gaussian of FWHM 2.5 Å on the grid's pixels of 0.3 Å.
 fn smoothed(values: &[f64]) -> Vec<f64> {
     let sigma = 2.5 / 2.355 / 0.3;
     let taps: Vec<f64> = (-12..=12).map(|k| (-0.5 * (f64::from(k) / sigma).powi(2)).exp()).collect();
@@ -263,7 +273,8 @@ fn smoothed(values: &[f64]) -> Vec<f64> {
     values.windows(taps.len()).map(|w| w.iter().zip(&taps).map(|(v, t)| v * t).sum::<f64>() / all).collect()
 }
 
-/// The emulator in a published file.
+/// Reads the emulator from a published model file.
 pub fn parse(file: &[u8]) -> Result<Emulator> {
-    Emulator::load(&Tensors::parse(file)?).context("the file is no emulator; make one with `specola pretrain emulator`")
+    Emulator::load(&Tensors::parse(file)?)
+        .context("cannot read an emulator from this file; make an emulator with `specola pretrain emulator`")
 }

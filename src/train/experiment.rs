@@ -1,62 +1,64 @@
-//! Experiments that choices rest on.
+//! Experiments behind design choices.
 
 use std::fmt::Write;
 
 use anyhow::Result;
 use burn::tensor::Device;
 
-use super::dataset::{Dataset, Purpose};
-use super::fit::{fit, standardisation};
+use super::dataset::{Dataset, DatasetUse};
 use super::grid::Grid;
-use super::library::Labelled;
+use super::labelled_library::LabelledLibrary;
 use super::pretrain::{
-    Amount, HIDDEN, LABELS, TEFF_RANGE_K, grid_range, in_teff_range, predict_all, split_nodes, synthetic_fit,
+    HIDDEN, NETWORK_LABELS, TEFF_RANGE_K, TrainingAmount, grid_range, in_teff_range, predict_all, split_nodes,
+    synthetic_config,
 };
+use super::train_regressor::{self, initial_network};
 use crate::model::regressor::Regressor;
 use crate::task::metrics::Metrics;
 
-/// Is one network with four outputs worse than four with one? Both learn from the same simulated spectra, as often and
-/// in the same order, and answer for held-out nodes and for the stars of a library. Gives a Markdown table.
+/// Compares one network of four outputs with four networks of one output. Both train on the same simulated spectra,
+/// with the same number of epochs and in the same order. Both predict held-out nodes and the stars of a library.
+/// Returns a section of Markdown.
 pub fn outputs(
     grid: &Grid,
-    library: &Labelled,
-    amount: Amount,
+    library: &LabelledLibrary,
+    amount: TrainingAmount,
     seed: u64,
-    say: &mut dyn FnMut(&str),
+    log: &mut dyn FnMut(&str),
 ) -> Result<String> {
     let device = Device::flex();
     let (train, held_out) = split_nodes(grid.len(), seed);
-    let data = Dataset::of_grid(grid, &train, amount.draws, Purpose::Labels, seed + 2);
-    let nodes = Dataset::of_grid(grid, &held_out, 4, Purpose::Labels, seed + 3);
+    let data = Dataset::of_grid(grid, &train, amount.draws, DatasetUse::Labels, seed + 2);
+    let nodes = Dataset::of_grid(grid, &held_out, 4, DatasetUse::Labels, seed + 3);
     let within: Vec<usize> =
         grid_range(&library.stars).into_iter().filter(|&s| in_teff_range(library.stars[s].labels[0])).collect();
-    let stars = Dataset::of_library(&library.stars, &within, 4, Purpose::Labels, seed + 7);
+    let stars = Dataset::of_library(&library.stars, &within, 4, DatasetUse::Labels, seed + 7);
 
-    let train = |name: &str, data: &Dataset, say: &mut dyn FnMut(&str)| {
-        let report = |epoch, loss| say(&format!("{name}: epoch {}/{}, loss {loss:.5}", epoch + 1, amount.epochs));
-        fit(&standardisation(data, &HIDDEN, &device), data, &synthetic_fit(amount, seed), report)
+    let train_network = |name: &str, data: &Dataset, log: &mut dyn FnMut(&str)| {
+        let report = |epoch, loss| log(&format!("{name}: epoch {}/{}, loss {loss:.5}", epoch + 1, amount.epochs));
+        train_regressor::train(&initial_network(data, &HIDDEN, &device), data, &synthetic_config(amount, seed), report)
     };
     let sigma = |network: &Regressor, column: usize, label: usize, on: &Dataset| -> Result<f64> {
-        let answers = predict_all(network, on, &device)?;
-        let known = (0..on.len()).filter(|row| on.weights[row * on.k + label] > 0.0);
+        let predictions = predict_all(network, on, &device)?;
+        let labelled_rows = (0..on.len()).filter(|row| on.weights[row * on.k + label] > 0.0);
         let pairs: Vec<_> =
-            known.map(|row| (f64::from(on.targets[row * on.k + label]), answers[row][column])).collect();
+            labelled_rows.map(|row| (f64::from(on.targets[row * on.k + label]), predictions[row][column])).collect();
         Ok(Metrics::of(&pairs).sigma)
     };
-    let joint = train("all four", &data, say)?;
+    let joint = train_network("all four", &data, log)?;
     let mut page = format!(
-        "### One network for four labels, or one for each\n\n\
-         Same simulated spectra ({} draws of each node), epochs ({}), order and widths; no real star. σ after 3 σ clipping on held-out \
-         nodes and on MILES, {:.0}–{:.0} K, both with simulated noise (S/N 10–300) and partial coverage.\n\n\
+        "## One network for four labels, or one for each\n\n\
+         Both use the same simulated spectra ({} draws of each node), epochs ({}), order and layer widths, and no real star. σ after 3 σ \
+         clipping on held-out nodes and on MILES, {:.0}–{:.0} K, both with simulated noise (S/N 10–300) and partial coverage.\n\n\
          | label | nodes, four outputs | nodes, one output | MILES, four outputs | MILES, one output |\n|---|---|---|---|---|\n",
         amount.draws, amount.epochs, TEFF_RANGE_K.0, TEFF_RANGE_K.1,
     );
-    for (j, label) in LABELS.into_iter().enumerate() {
-        let alone = train(label.symbol(), &data.clone().column(j), say)?;
+    for (j, label) in NETWORK_LABELS.into_iter().enumerate() {
+        let single = train_network(label.symbol(), &data.clone().with_single_target(j), log)?;
         let decimals = if j == 0 { 0 } else { 3 };
         let _ = write!(page, "| {} |", label.symbol());
         for (on, network, column) in
-            [(&nodes, &joint, j), (&nodes, &alone, 0), (&stars, &joint, j), (&stars, &alone, 0)]
+            [(&nodes, &joint, j), (&nodes, &single, 0), (&stars, &joint, j), (&stars, &single, 0)]
         {
             let _ = write!(page, " {:.decimals$} |", sigma(network, column, j, on)?);
         }

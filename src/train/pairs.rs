@@ -1,21 +1,21 @@
-//! Pairs of simulated spectra: the same star as an optical survey and as Gaia see it. Made batch by batch from a seed, in
-//! rayon's threads, and never written to disk.
+//! Pairs of simulated spectra: the same star in an optical survey and in Gaia XP. Each batch is simulated from a seed,
+//! in rayon's threads, and never written to disk.
 
 use anyhow::{Result, ensure};
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
 use super::grid::PARAMETERS;
-use super::population::{Drawn, Population, Want};
+use super::grid_sampler::{Population, RequiredParts, SimulatedStar};
 use super::simulate::{observe, survey_like};
 use super::simulate_desi::{self, desi_like};
 use super::simulate_xp::{self, colour_excess, gaia_like};
-use super::steps::rng_of;
+use super::training_loop::rng_of;
 
-/// The optical survey that a spectrum is like.
+/// The optical survey that the simulation represents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Optical {
-    /// Three in four like LAMOST, one like DESI.
+pub enum OpticalSurvey {
+    /// LAMOST for three stars of four, DESI for one.
     Mixed,
     /// LAMOST.
     Lamost,
@@ -23,112 +23,115 @@ pub enum Optical {
     Desi,
 }
 
-/// A star in two surveys; a spectrum that was not wanted is empty.
+/// A star in two surveys. A spectrum that the caller does not need is empty.
 #[derive(Debug, Clone, Default)]
 pub struct Pair {
-    /// Node that the star was made from.
+    /// Index of the node of the star.
     pub node: usize,
-    /// teff, logg, feh, alpha_fe, c_fe, n_fe, vmic.
+    /// Labels: teff, logg, feh, `alpha_fe`, `c_fe`, `n_fe`, vmic.
     pub parameters: [f64; PARAMETERS],
     /// E(B−V), mag.
     pub ebv_mag: f64,
-    /// Whether the optical spectrum is like DESI's.
+    /// True if the optical spectrum represents DESI.
     pub is_desi: bool,
-    /// S/N a pixel of the optical spectrum.
+    /// S/N per pixel of the optical spectrum; NaN without one.
     pub snr: f64,
-    /// G, mag.
+    /// G magnitude; NaN without an XP spectrum.
     pub g_mag: f64,
-    /// The recipe's output for the optical spectrum, `[1462]`; NaN where there is nothing.
+    /// Normalised optical spectrum after preprocessing, `[1462]`; NaN where it has no flux.
     pub lrs: Vec<f32>,
     /// Input of the XP encoder, `[343]`.
     pub xp: Vec<f32>,
 }
 
-/// Where pairs come from.
+/// Generator of pairs.
 pub struct Pairs<'a> {
-    /// The stars.
+    /// Population of the stars.
     pub population: Population<'a>,
     /// The optical survey.
-    pub optical: Optical,
-    /// Whether stars lie between the nodes, or are the nodes themselves.
-    pub between: bool,
-    /// Seed of everything random.
+    pub optical: OpticalSurvey,
+    /// True for stars between the nodes; false for stars at the nodes themselves.
+    pub is_between_nodes: bool,
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
 impl Pairs<'_> {
-    /// `n` stars of a step: always the same of one step.
-    pub fn of_step(&self, step: usize, n: usize, want: Want) -> Result<Vec<Pair>> {
-        (0..n).into_par_iter().map(|i| self.example(step, i, None, want)).collect()
+    /// `n` stars of a training step. The same step always gives the same stars.
+    pub fn of_step(&self, step: usize, n: usize, required: RequiredParts) -> Result<Vec<Pair>> {
+        (0..n).into_par_iter().map(|i| self.simulate(step, i, None, required)).collect()
     }
 
-    /// One star of each node.
-    pub fn of_nodes(&self, nodes: &[usize], step: usize, want: Want) -> Result<Vec<Pair>> {
-        nodes.par_iter().enumerate().map(|(i, &node)| self.example(step, i, Some(node), want)).collect()
+    /// One star at each node of a list.
+    pub fn of_nodes(&self, nodes: &[usize], step: usize, required: RequiredParts) -> Result<Vec<Pair>> {
+        nodes.par_iter().enumerate().map(|(i, &node)| self.simulate(step, i, Some(node), required)).collect()
     }
 
-    fn example(&self, step: usize, i: usize, node: Option<usize>, want: Want) -> Result<Pair> {
+    fn simulate(&self, step: usize, i: usize, node: Option<usize>, required: RequiredParts) -> Result<Pair> {
         let mut rng = rng_of(self.seed, step, i);
-        ensure!(!self.population.nodes.is_empty(), "there is no node to make stars from");
-        // An observation may fail (no flux left at 550 nm); another star takes its place.
+        ensure!(!self.population.nodes.is_empty(), "the grid has no nodes for the simulation");
+        // A simulation may fail (no flux at 550 nm); another star then takes its place.
         for _ in 0..20 {
             let node = node.unwrap_or_else(|| {
                 let nodes = &self.population.nodes;
                 nodes[rng.random_range(0..nodes.len().max(1))]
             });
-            let drawn = if self.between {
-                self.population.near(node, want, &mut rng)
+            let simulated = if self.is_between_nodes {
+                self.population.near(node, required, &mut rng)
             } else {
-                self.population.node(node, want)
+                self.population.node(node, required)
             };
-            if let Some(pair) = self.observed(&drawn, want, &mut rng) {
+            if let Some(pair) = self.observe_pair(&simulated, required, &mut rng) {
                 return Ok(pair);
             }
         }
-        ensure!(false, "no observation of a star of the grid succeeded in twenty tries; is the grid the right one?");
+        ensure!(
+            false,
+            "20 simulated observations of grid stars failed; check that the grid covers the wavelengths of the survey"
+        );
         Ok(Pair::default())
     }
 
-    fn observed(&self, drawn: &Drawn, want: Want, rng: &mut impl Rng) -> Option<Pair> {
+    fn observe_pair(&self, simulated: &SimulatedStar, required: RequiredParts, rng: &mut impl Rng) -> Option<Pair> {
         let ebv_mag = colour_excess(rng);
         let mut pair = Pair {
-            node: drawn.node,
-            parameters: drawn.parameters,
+            node: simulated.node,
+            parameters: simulated.parameters,
             ebv_mag,
             snr: f64::NAN,
             g_mag: f64::NAN,
             ..Pair::default()
         };
-        if want != Want::Xp {
-            let star = self.population.star(drawn);
+        if required != RequiredParts::Xp {
+            let star = self.population.star(simulated);
             let is_desi = match self.optical {
-                Optical::Mixed => rng.random_bool(0.25),
-                Optical::Lamost => false,
-                Optical::Desi => true,
+                OpticalSurvey::Mixed => rng.random_bool(0.25),
+                OpticalSurvey::Lamost => false,
+                OpticalSurvey::Desi => true,
             };
-            // What the velocity network leaves: some 10 km/s, more at low S/N.
+            // Error of the velocity network: some 10 km/s, more at low S/N.
             let width: f64 = if rng.random_bool(0.9) { 12.0 } else { 40.0 };
-            let left = width * (rng.random::<f64>() + rng.random::<f64>() - 1.0) * 1.7;
+            let residual_rv_kms = width * (rng.random::<f64>() + rng.random::<f64>() - 1.0) * 1.7;
             pair.is_desi = is_desi;
             let norm = if is_desi {
-                let how = desi_like(left, ebv_mag, rng);
-                pair.snr = how.snr;
-                simulate_desi::observe(&star, &how, rng)?
+                let conditions = desi_like(residual_rv_kms, ebv_mag, rng);
+                pair.snr = conditions.snr;
+                simulate_desi::observe(&star, &conditions, rng)?
             } else {
-                let mut how = survey_like(0.0, left, rng);
-                how.ebv_mag = ebv_mag;
-                pair.snr = how.snr;
-                observe(&star, &how, rng)?
+                let mut conditions = survey_like(0.0, residual_rv_kms, rng);
+                conditions.ebv_mag = ebv_mag;
+                pair.snr = conditions.snr;
+                observe(&star, &conditions, rng)?
             };
             if !norm.iter().any(|v| v.is_finite()) {
                 return None;
             }
             pair.lrs = norm;
         }
-        if want != Want::Lrs {
-            let how = gaia_like(ebv_mag, rng);
-            pair.g_mag = how.g_mag;
-            pair.xp = simulate_xp::observe(&self.population.seds.wave_nm, &drawn.sed, &how, rng)?;
+        if required != RequiredParts::Lrs {
+            let conditions = gaia_like(ebv_mag, rng);
+            pair.g_mag = conditions.g_mag;
+            pair.xp = simulate_xp::observe(&self.population.seds.wave_nm, &simulated.sed, &conditions, rng)?;
         }
         Some(pair)
     }

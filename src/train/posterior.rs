@@ -1,65 +1,67 @@
-//! Flow heads on embeddings: one for all labels together, one for each alone, and whether their densities are right.
+//! Flow heads on embeddings: a flow for all labels together, a flow for each label, and the calibration of their
+//! densities.
 
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::coverage::{WITHIN_ONE_SIGMA, distance_from_uniform, quantile};
+use super::error_calibration::{WITHIN_ONE_SIGMA, distance_from_uniform};
 use super::heads::HeadsPlan;
-use super::lessons::posterior::Posterior;
-use super::lessons::regression::Labelled;
-use super::steps::{self, Progress, Schedule};
-use crate::model::manifest::Figure;
+use super::objectives::posterior::Posterior;
+use super::objectives::regression::LabelledVectors;
+use super::training_loop::{self, Progress, Schedule};
+use crate::model::manifest::Measurement;
 use crate::nn::flow::{Flow, FlowConfig, FlowKind};
+use crate::stats::quantile;
 
-/// Draws of each posterior.
+/// Number of draws from each posterior.
 const DRAWS: usize = 200;
 
-/// Held-out stars whose posteriors are drawn from.
-const JUDGED: usize = 1000;
+/// Largest number of stars for the calibration.
+const MAX_STARS: usize = 1000;
 
-/// The flow of all labels together, and figures of it and of one flow a label. `seen` are the stars to judge by, held-out
-/// simulated ones first, and what they are; a target that is not known is NaN.
+/// Trains the flow of all labels, and measures this flow and a flow of each single label. `evaluation_sets` has sets of
+/// stars with their titles, for the calibration; held-out simulated stars are first. An unknown target is NaN.
 pub(super) fn flows(
     plan: &HeadsPlan,
     labels: &[&str],
-    known: &Labelled,
-    seen: &[(&str, Labelled)],
+    train_set: &LabelledVectors,
+    evaluation_sets: &[(&str, LabelledVectors)],
     device: &Device,
-    say: &mut dyn FnMut(&str),
-) -> Result<(Flow, FlowConfig, Vec<Figure>)> {
-    let together: Vec<usize> = (0..labels.len()).collect();
-    let simulated = &seen.first().context("nothing to judge flows by")?.1;
-    let (joint, config) = train(plan, "joint", known, simulated, &together, device)?;
-    let mut figures = Vec::new();
-    for (on, stars) in seen {
-        figures.extend(judge(&joint, "joint flow", labels, on, &stars.columns(&together), device)?);
+    log: &mut dyn FnMut(&str),
+) -> Result<(Flow, FlowConfig, Vec<Measurement>)> {
+    let all_labels: Vec<usize> = (0..labels.len()).collect();
+    let simulated = &evaluation_sets.first().context("no stars for the calibration of the flows")?.1;
+    let (joint, config) = train(plan, "joint", train_set, simulated, &all_labels, device)?;
+    let mut measurements = Vec::new();
+    for (on, stars) in evaluation_sets {
+        measurements.extend(calibrate(&joint, "joint flow", labels, on, &stars.columns(&all_labels), device)?);
     }
     for (j, label) in labels.iter().enumerate() {
-        let (single, _) = train(plan, label, known, simulated, &[j], device)?;
-        for (on, stars) in seen {
-            figures.extend(judge(&single, "flow of one label", &[label], on, &stars.columns(&[j]), device)?);
+        let (single, _) = train(plan, label, train_set, simulated, &[j], device)?;
+        for (on, stars) in evaluation_sets {
+            measurements.extend(calibrate(&single, "flow of one label", &[label], on, &stars.columns(&[j]), device)?);
         }
     }
-    for f in &figures {
-        say(&format!("{}, {}: {:.4}", f.what, f.of, f.value));
+    for m in &measurements {
+        log(&format!("{}, {}: {:.4}", m.quantity, m.subject, m.value));
     }
-    Ok((joint, config, figures))
+    Ok((joint, config, measurements))
 }
 
 fn train(
     plan: &HeadsPlan,
     name: &str,
-    known: &Labelled,
-    seen: &Labelled,
+    train_set: &LabelledVectors,
+    check_set: &LabelledVectors,
     labels: &[usize],
     device: &Device,
 ) -> Result<(Flow, FlowConfig)> {
     let steps = plan.steps;
-    let few: Vec<usize> = (0..seen.len().min(256)).collect();
-    let lesson = Posterior {
-        train: known.columns(labels),
-        held_out: seen.columns(labels).rows(&few),
+    let check_rows: Vec<usize> = (0..check_set.len().min(256)).collect();
+    let objective = Posterior {
+        train: train_set.columns(labels),
+        held_out: check_set.columns(labels).rows(&check_rows),
         batch: 256,
         seed: plan.seed,
     };
@@ -73,51 +75,72 @@ fn train(
         every: steps,
         seed: plan.seed,
     };
-    let config = FlowConfig::new(FlowKind::Nsf, labels.len(), known.width);
-    let recipe = format!("flow {name} {} {schedule:?}", known.len());
+    let config = FlowConfig::new(FlowKind::Nsf, labels.len(), train_set.width);
+    let recipe = format!("flow {name} {} {schedule:?}", train_set.len());
     let folder = plan.work.join("flows").join(name);
-    let start = |device: &Device| Ok(lesson.start(&config, device));
-    let flow = steps::run(&lesson, start, &schedule, &recipe, &folder, device, &mut |_: Progress<'_>| Ok(()))?;
+    let start = |device: &Device| Ok(objective.start(&config, device));
+    let flow =
+        training_loop::run(&objective, start, &schedule, &recipe, &folder, device, &mut |_: Progress<'_>| Ok(()))?;
     Ok((flow.valid(), config))
 }
 
-/// Probability integral transforms of held-out stars, which are uniform where the densities are right: their largest
-/// distance from uniform (Kolmogorov–Smirnov; the ranks of simulation-based calibration are the same numbers), the shares in
-/// the central 68 and 95 %, and the scatter of the medians.
-fn judge(flow: &Flow, of: &str, labels: &[&str], on: &str, seen: &Labelled, device: &Device) -> Result<Vec<Figure>> {
-    let n = seen.len().min(JUDGED);
-    let (mut pit, mut off) = (vec![Vec::with_capacity(n); labels.len()], vec![Vec::with_capacity(n); labels.len()]);
+/// Calibration of a flow by the probability integral transform (PIT), which is uniform where the densities are right.
+/// The PIT values are the same numbers as the ranks of simulation-based calibration.
+///
+/// The measurements of each label are the Kolmogorov–Smirnov distance of the PIT from uniform, the fractions of
+/// stars in the central 68.27 % and 95 %, and the scatter of the posterior medians.
+fn calibrate(
+    flow: &Flow,
+    subject: &str,
+    labels: &[&str],
+    on: &str,
+    stars: &LabelledVectors,
+    device: &Device,
+) -> Result<Vec<Measurement>> {
+    let n = stars.len().min(MAX_STARS);
+    let (mut pit, mut residuals) =
+        (vec![Vec::with_capacity(n); labels.len()], vec![Vec::with_capacity(n); labels.len()]);
     device.seed(1);
     for row in 0..n {
-        let x = TensorData::new(seen.input(row).to_vec(), [1, seen.width]);
+        let x = TensorData::new(stars.input(row).to_vec(), [1, stars.width]);
         let draws = flow.sample(Tensor::from_data(x, device), DRAWS).into_data().try_to_vec::<f32>();
-        let draws = draws.ok().context("the device gave no answer")?;
+        let draws = draws.ok().context("cannot read the result from the device")?;
         for j in 0..labels.len() {
-            let truth = seen.targets[row * seen.labels + j];
+            let truth = stars.targets[row * stars.labels + j];
             if truth.is_nan() {
                 continue;
             }
             let column: Vec<f32> = draws.iter().skip(j).step_by(labels.len()).copied().collect();
             let below = column.iter().filter(|v| **v < truth).count();
             pit[j].push((below as f64 + 0.5) / (DRAWS as f64 + 1.0));
-            off[j].push(quantile(column.iter().map(|v| f64::from(*v)).collect(), 0.5) - f64::from(truth));
+            residuals[j]
+                .push(quantile(column.iter().map(|v| f64::from(*v)), 0.5).unwrap_or(f64::NAN) - f64::from(truth));
         }
     }
-    let mut figures = Vec::new();
+    let mut measurements = Vec::new();
     for (j, label) in labels.iter().enumerate() {
         let n = pit[j].len();
-        let figure = |what: String, value: f64| Figure { what, of: of.into(), on: on.into(), n, value };
-        let inside =
-            |share: f64| pit[j].iter().filter(|p| (**p - 0.5).abs() <= share / 2.0).count() as f64 / n.max(1) as f64;
-        let half = off[j].iter().map(|o| o.abs()).collect();
-        figures
-            .push(figure(format!("K–S distance of the PIT of {label} from uniform"), distance_from_uniform(&pit[j])));
-        figures.push(figure(format!("share of {label} in the central 68.27 %"), inside(WITHIN_ONE_SIGMA)));
-        figures.push(figure(format!("share of {label} in the central 95 %"), inside(0.95)));
-        figures.push(figure(
+        let measurement = |quantity: String, value: f64| Measurement {
+            quantity,
+            subject: subject.into(),
+            data_set: on.into(),
+            n,
+            value,
+        };
+        let inside = |fraction: f64| {
+            pit[j].iter().filter(|p| (**p - 0.5).abs() <= fraction / 2.0).count() as f64 / n.max(1) as f64
+        };
+        let absolute_residuals = residuals[j].iter().map(|o| o.abs());
+        measurements.push(measurement(
+            format!("K–S distance of the PIT of {label} from uniform"),
+            distance_from_uniform(&pit[j]),
+        ));
+        measurements.push(measurement(format!("share of {label} in the central 68.27 %"), inside(WITHIN_ONE_SIGMA)));
+        measurements.push(measurement(format!("share of {label} in the central 95 %"), inside(0.95)));
+        measurements.push(measurement(
             format!("68.27 % of medians of {label} are off by less than"),
-            quantile(half, WITHIN_ONE_SIGMA),
+            quantile(absolute_residuals, WITHIN_ONE_SIGMA).unwrap_or(f64::NAN),
         ));
     }
-    Ok(figures)
+    Ok(measurements)
 }

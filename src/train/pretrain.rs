@@ -1,13 +1,18 @@
-//! The models that Specola ships: trained on the synthetic grid, then on real stars.
+//! Pretraining of the shipped predictors: on the synthetic grid, then on real stars.
 //!
-//! 1. The velocity network and the label network learn from simulated observations of the grid's nodes; one node in ten is
-//!    held out. Together they are **`lrs-mlp-synthetic`**, which has seen no real star.
+//! 1. The velocity network and the label network are trained on simulated observations of the grid's nodes; one node in
+//!    ten is held out. Together they are **`lrs-mlp-synthetic`**, which uses no real star.
 //! 2. The label network is fine-tuned on the labelled stars of a library, with survey-like noise and velocities added:
-//!    **`lrs-mlp`**. The labels are smoothed over like stars first, and a straight line is put through each output last. Its accuracy and errors are measured by cross-validation, in which stars of one cluster are never on
-//!    two sides. The velocity network stays as it is. [α/Fe], which few real stars have, is held where the synthetic
-//!    network put it by showing simulated stars, with that label alone, beside the real ones.
+//!    **`lrs-mlp`**. The velocity network stays as it is.
 //!
-//! Each stage leaves its weights in the work folder and is skipped when they are there, so a run that was stopped goes on.
+//! Before fine-tuning, the labels are smoothed over similar stars. After it, each output gets a linear bias correction.
+//! Cross-validation measures accuracy and errors; all stars of a cluster are on the same side of a split.
+//!
+//! Few real stars have [α/Fe]. Fine-tuning therefore also uses simulated stars with this label alone, so that [α/Fe]
+//! stays where the synthetic network put it.
+//!
+//! Each stage writes its weights into the work folder, and is skipped if they exist. So an interrupted run can be
+//! resumed.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,103 +23,120 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::coverage::quantile;
-use super::dataset::{Dataset, LibraryStar, Purpose};
+use super::bias_correction::correct_bias;
+use super::dataset::{Dataset, DatasetUse, LibraryEntry};
 use super::errors::{self, Residual};
-use super::fit::{FitConfig, fit, standardisation};
-use super::folds::{coverage_of_folds, cross_validated, false_alarms, folds, write_out_of_fold};
+use super::folds::{cross_validated, error_calibration_of_folds, false_alarms, folds, write_out_of_fold};
 use super::grid::Grid;
-use super::library::read_labelled;
-use super::smooth::smooth_targets;
-use super::straighten::straighten;
-use super::subspace;
+use super::label_smoothing::smooth_targets;
+use super::labelled_library::read_labelled;
+use super::pca;
+use super::train_regressor::{self, TrainConfig, initial_network};
 use crate::model::calibration::{ErrorModel, Subspace};
 use crate::model::manifest::{Accuracy, Kind, ModelEntry};
 use crate::model::publish::publish;
 use crate::model::regressor::Regressor;
-use crate::model::weights::Tensors;
-use crate::preprocess::recipe;
+use crate::nn::weights::Tensors;
+use crate::preprocess::conditioning;
 use crate::result::Label;
 use crate::spectrum::{Spectrum, Survey};
+use crate::stats::quantile;
 use crate::task::metrics::Metrics;
 use crate::task::predict::Predictor;
 
-/// Widths of the papers' hidden layers.
+/// Widths of the hidden layers, as in the papers.
 pub const HIDDEN: [usize; 3] = [1024, 512, 64];
 
-/// Range of Teff in which accuracy on MILES is stated, K: both the grid and the labels are sound there.
+/// Teff range of the stated accuracy, K. Both the grid and the labels are reliable there.
 pub const TEFF_RANGE_K: (f64, f64) = (4200.0, 7200.0);
 
-/// Labels that the label network gives, and the order of its outputs.
-pub(super) const LABELS: [Label; 4] = Grid::LABELS;
+/// Labels of the label network, in the order of its outputs.
+pub(super) const NETWORK_LABELS: [Label; 4] = Grid::LABELS;
 
-/// Share of real stars that the flag for unlike spectra lets pass.
-const FAR: f64 = 0.995;
+/// Positions of [Fe/H] and [α/Fe] in [`NETWORK_LABELS`].
+const FEH: usize = 2;
+const ALPHA_FE: usize = 3;
 
-/// How much each label of a real star counts in fine-tuning. In cross-validation on MILES gravities profit from less of it
-/// than temperatures and metallicities do: σ(log g) rises again while the others still fall.
+/// Fraction of real stars that the flag for spectra unlike the training set should not affect.
+const FLAG_PASS_FRACTION: f64 = 0.995;
+
+/// Weight of each label of a real star in fine-tuning, in the order of [`NETWORK_LABELS`]. In the
+/// cross-validation on MILES log g profits from less fine-tuning than Teff and [Fe/H]: σ(log g) rises again while the
+/// others still fall.
 const REAL_WEIGHTS: [f32; 4] = [1.0, 0.3, 1.0, 0.5];
 
-/// What to train from and how long.
+/// Data, folders and amount of training.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// `spectra.npz` of the synthetic grid.
     pub grid: PathBuf,
-    /// A library of real stars and its labels; without it only the synthetic model is made.
+    /// Spectra of a library of real stars, and its label table. Without a library the run makes only the synthetic
+    /// model.
     pub library: Option<(PathBuf, PathBuf)>,
-    /// Where stages leave their weights.
+    /// Folder for the weights of the stages.
     pub work: PathBuf,
-    /// Where models are published.
+    /// Folder of the published models.
     pub models: PathBuf,
-    /// Observations simulated of each node for the velocity network, and passes over them.
-    pub rv: Amount,
-    /// The same for the label network.
-    pub labels: Amount,
-    /// The same of each real star, for each member of the average.
-    pub real: Amount,
-    /// Fine-tuned networks whose weights are averaged: steadier than one.
+    /// Amount of training of the velocity network on simulated nodes.
+    pub rv: TrainingAmount,
+    /// Amount of training of the label network on simulated nodes.
+    pub labels: TrainingAmount,
+    /// Amount of fine-tuning on real stars, for each member.
+    pub real: TrainingAmount,
+    /// Number of fine-tuned networks whose weights are averaged; the mean varies less than a single network.
     pub members: usize,
-    /// Folds of the cross-validation.
+    /// Number of folds of the cross-validation.
     pub folds: usize,
-    /// Seed of everything random.
+    /// Seed of all random numbers.
     pub seed: u64,
-    /// The command line, recorded in the manifest.
+    /// Command line for the manifest.
     pub command: String,
 }
 
-/// How much data and how long.
+/// Amount of data and length of training.
 #[derive(Debug, Clone, Copy)]
-pub struct Amount {
+pub struct TrainingAmount {
     /// Simulated observations of each star.
     pub draws: usize,
-    /// Passes over them.
+    /// Number of passes over the data.
     pub epochs: usize,
 }
 
-/// Runs what is missing. `say` gets a line for each step.
-pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
+/// Runs all stages whose weights are missing, and publishes the models. `log` gets a line for each step.
+pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> Result<()> {
     std::fs::create_dir_all(&plan.work)?;
     let device = Device::flex();
     let grid = Grid::read(&plan.grid)?;
     let (train, held_out) = split_nodes(grid.len(), plan.seed);
-    say(&format!("grid: {} nodes to learn from, {} held out", train.len(), held_out.len()));
+    log(&format!("grid: {} training nodes, {} held-out nodes", train.len(), held_out.len()));
 
-    let rv = stage(plan, "rv", &device, say, |say| {
-        let data = Dataset::of_grid(&grid, &train, plan.rv.draws, Purpose::Velocity, plan.seed + 1);
-        say(&format!("rv: {} simulated spectra", data.len()));
-        let start = standardisation(&data, &HIDDEN, &device);
-        Ok(fit(&start, &data, &synthetic_fit(plan.rv, plan.seed), progress("rv", plan.rv.epochs, say))?)
+    let rv = stage(plan, "rv", &device, log, |log| {
+        let data = Dataset::of_grid(&grid, &train, plan.rv.draws, DatasetUse::Velocity, plan.seed + 1);
+        log(&format!("rv: {} simulated spectra", data.len()));
+        let start = initial_network(&data, &HIDDEN, &device);
+        Ok(train_regressor::train(
+            &start,
+            &data,
+            &synthetic_config(plan.rv, plan.seed),
+            progress("rv", plan.rv.epochs, log),
+        )?)
     })?;
-    let labels = stage(plan, "labels-synthetic", &device, say, |say| {
-        let data = Dataset::of_grid(&grid, &train, plan.labels.draws, Purpose::Labels, plan.seed + 2);
-        say(&format!("labels: {} simulated spectra", data.len()));
-        let start = standardisation(&data, &HIDDEN, &device);
-        Ok(fit(&start, &data, &synthetic_fit(plan.labels, plan.seed), progress("labels", plan.labels.epochs, say))?)
+    let labels = stage(plan, "labels-synthetic", &device, log, |log| {
+        let data = Dataset::of_grid(&grid, &train, plan.labels.draws, DatasetUse::Labels, plan.seed + 2);
+        log(&format!("labels: {} simulated spectra", data.len()));
+        let start = initial_network(&data, &HIDDEN, &device);
+        Ok(train_regressor::train(
+            &start,
+            &data,
+            &synthetic_config(plan.labels, plan.seed),
+            progress("labels", plan.labels.epochs, log),
+        )?)
     })?;
-    let known = subspace::of(&Dataset::of_grid(&grid, &train, 3, Purpose::Labels, plan.seed + 9), plan.seed);
+    let training_subspace =
+        pca::training_subspace(&Dataset::of_grid(&grid, &train, 3, DatasetUse::Labels, plan.seed + 9), plan.seed);
 
-    let check = Dataset::of_grid(&grid, &held_out, 4, Purpose::Labels, plan.seed + 3);
-    let check_rv = Dataset::of_grid(&grid, &held_out, 4, Purpose::Velocity, plan.seed + 4);
+    let check = Dataset::of_grid(&grid, &held_out, 4, DatasetUse::Labels, plan.seed + 3);
+    let check_rv = Dataset::of_grid(&grid, &held_out, 4, DatasetUse::Velocity, plan.seed + 4);
     let mut residuals = residuals_of(&labels, &check, &device)?;
     residuals.insert(Label::Rv, velocity_residuals(&rv, &check_rv, &device)?);
     let synthetic = ModelEntry {
@@ -124,11 +146,11 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
         ),
         accuracy: accuracy_of(&residuals, &check, &check_rv, "held-out synthetic nodes, S/N 10–300"),
         errors: residuals.iter().map(|(label, r)| errors::fit(*label, r)).collect(),
-        max_distance: quantile(distances(&known, &check), 0.999),
+        max_distance: quantile(distances(&training_subspace, &check), 0.999).unwrap_or(f64::NAN),
         ..entry("lrs-mlp-synthetic", plan)
     };
     for a in &synthetic.accuracy {
-        say(&format!(
+        log(&format!(
             "synthetic, held-out nodes: {} σ {:.4} bias {:+.4} R² {:.4}",
             a.label.symbol(),
             a.sigma,
@@ -136,87 +158,92 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<()> {
             a.r2
         ));
     }
-    publish(&plan.models, &bundle(&rv, &labels, &known)?, synthetic.clone(), default_name(plan))?;
+    publish(&plan.models, &bundle(&rv, &labels, &training_subspace)?, synthetic.clone(), default_name(plan))?;
 
     let Some((spectra, table)) = &plan.library else { return Ok(()) };
     let library = read_labelled(spectra, table)?;
-    let learned = grid_range(&library.stars);
-    say(&format!("library: {} labelled stars in the grid's range", learned.len()));
-    let replay = Dataset::of_grid(&grid, &train, 1, Purpose::Labels, plan.seed + 5).only(3);
+    let train_stars = grid_range(&library.stars);
+    log(&format!("library: {} labelled stars in the grid's range", train_stars.len()));
+    let replay =
+        Dataset::of_grid(&grid, &train, 1, DatasetUse::Labels, plan.seed + 5).with_single_known_label(ALPHA_FE);
 
-    let fold_of = folds(&library.stars, &learned, plan.folds, plan.seed);
+    let fold_of = folds(&library.stars, &train_stars, plan.folds, plan.seed);
     let mut out_of_fold: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     let mut residuals: BTreeMap<Label, Vec<Residual>> = BTreeMap::new();
     let mut by_fold: Vec<BTreeMap<Label, Vec<Residual>>> = Vec::new();
-    let mut far: Vec<Vec<f64>> = Vec::new();
+    let mut distances_by_fold: Vec<Vec<f64>> = Vec::new();
     for fold in 0..plan.folds {
-        let (inside, outside): (Vec<usize>, Vec<usize>) = learned.iter().partition(|s| fold_of[s] != fold);
-        let tuned = stage(plan, &format!("labels-fold{fold}"), &device, say, |say| {
-            fine_tune(plan, &labels, &library.stars, &inside, &replay, &format!("fold {fold}"), say)
+        let (inside, outside): (Vec<usize>, Vec<usize>) = train_stars.iter().partition(|s| fold_of[s] != fold);
+        let finetuned = stage(plan, &format!("labels-fold{fold}"), &device, log, |log| {
+            fine_tune(plan, &labels, &library.stars, &inside, &replay, &format!("fold {fold}"), log)
         })?;
-        let tuned = straightened(plan, tuned, &library.stars, &inside, &device)?;
-        let predictor = Predictor::from_parts(&synthetic, rv.clone(), tuned.clone(), known.clone(), &device);
+        let finetuned = bias_corrected(plan, finetuned, &library.stars, &inside, &device)?;
+        let predictor =
+            Predictor::from_parts(&synthetic, rv.clone(), finetuned.clone(), training_subspace.clone(), &device);
         let spectra: Vec<&Spectrum> = outside.iter().map(|&s| &library.spectra[s]).collect();
         for (star, prediction) in outside.iter().zip(pollster::block_on(predictor.predict(&spectra))) {
             let Ok(prediction) = prediction else { continue };
             let values = Label::ALL.map(|l| prediction.get(l).map_or(f64::NAN, |e| e.value));
             out_of_fold.insert(*star, values.to_vec());
         }
-        let noisy = Dataset::of_library(&library.stars, &outside, 16, Purpose::Labels, plan.seed + 7);
-        let of_fold = residuals_of(&tuned, &noisy, &device)?;
+        let noisy = Dataset::of_library(&library.stars, &outside, 16, DatasetUse::Labels, plan.seed + 7);
+        let of_fold = residuals_of(&finetuned, &noisy, &device)?;
         for (label, more) in &of_fold {
             residuals.entry(*label).or_default().extend(more);
         }
         by_fold.push(of_fold);
-        far.push(distances(&known, &noisy));
+        distances_by_fold.push(distances(&training_subspace, &noisy));
     }
-    let moving = Dataset::of_library(&library.stars, &learned, 16, Purpose::Velocity, plan.seed + 8);
-    let velocities = velocity_residuals(&rv, &moving, &device)?;
-    let rv_accuracy = velocity_accuracy(&velocities, &moving, "MILES stars moved by up to 400 km/s, S/N 10–300");
+    let shifted = Dataset::of_library(&library.stars, &train_stars, 16, DatasetUse::Velocity, plan.seed + 8);
+    let velocities = velocity_residuals(&rv, &shifted, &device)?;
+    let rv_accuracy = velocity_accuracy(&velocities, &shifted, "MILES stars moved by up to 400 km/s, S/N 10–300");
     residuals.insert(Label::Rv, velocities);
 
-    let tuned = stage(plan, "labels", &device, say, |say| {
-        fine_tune(plan, &labels, &library.stars, &learned, &replay, "all", say)
+    let finetuned = stage(plan, "labels", &device, log, |log| {
+        fine_tune(plan, &labels, &library.stars, &train_stars, &replay, "all", log)
     })?;
-    let tuned = straightened(plan, tuned, &library.stars, &learned, &device)?;
+    let finetuned = bias_corrected(plan, finetuned, &library.stars, &train_stars, &device)?;
     let on = format!("MILES {:.0}–{:.0} K, {}-fold by star and cluster", TEFF_RANGE_K.0, TEFF_RANGE_K.1, plan.folds);
     let real = ModelEntry {
         trained_on: format!(
             "lrs-mlp-synthetic, then {} labelled stars of the MILES library with survey-like noise and velocities added",
-            learned.len()
+            train_stars.len()
         ),
         accuracy: cross_validated(&library, &out_of_fold, &on).into_iter().chain([rv_accuracy]).collect(),
-        figures: coverage_of_folds(&by_fold, &library, &on).into_iter().chain([false_alarms(&far, FAR, &on)]).collect(),
+        measurements: error_calibration_of_folds(&by_fold, &library, &on)
+            .into_iter()
+            .chain([false_alarms(&distances_by_fold, FLAG_PASS_FRACTION, &on)])
+            .collect(),
         errors: residuals.iter().map(|(label, r)| errors::fit(*label, r)).collect(),
-        max_distance: quantile(far.concat(), FAR),
+        max_distance: quantile(distances_by_fold.concat(), FLAG_PASS_FRACTION).unwrap_or(f64::NAN),
         ..entry("lrs-mlp", plan)
     };
     for a in &real.accuracy {
-        say(&format!("{on}: {} N {} σ {:.4} bias {:+.4} R² {:.4}", a.label.symbol(), a.n, a.sigma, a.bias, a.r2));
+        log(&format!("{on}: {} N {} σ {:.4} bias {:+.4} R² {:.4}", a.label.symbol(), a.n, a.sigma, a.bias, a.r2));
     }
     write_out_of_fold(&plan.work.join("out-of-fold.csv"), &library, &out_of_fold)?;
-    publish(&plan.models, &bundle(&rv, &tuned, &known)?, real, default_name(plan))?;
+    publish(&plan.models, &bundle(&rv, &finetuned, &training_subspace)?, real, default_name(plan))?;
     Ok(())
 }
 
-/// A trained network from the work folder, or trained and put there.
+/// Reads a trained network from the work folder, or trains it and writes it there.
 fn stage(
     plan: &Plan,
     name: &str,
     device: &Device,
-    say: &mut dyn FnMut(&str),
+    log: &mut dyn FnMut(&str),
     train: impl FnOnce(&mut dyn FnMut(&str)) -> Result<Regressor>,
 ) -> Result<Regressor> {
     let path = plan.work.join(format!("{name}.safetensors"));
     if let Ok(bytes) = std::fs::read(&path) {
-        say(&format!("{name}: taken from {}", path.display()));
+        log(&format!("{name}: read from {}", path.display()));
         return as_shipped(&bytes, device);
     }
-    let began = std::time::Instant::now();
-    let trained = train(say).with_context(|| format!("training {name}"))?;
+    let started = std::time::Instant::now();
+    let trained = train(log).with_context(|| format!("training {name}"))?;
     let bytes = file_of(&trained)?;
     std::fs::write(&path, &bytes)?;
-    say(&format!("{name}: done in {:.1} min", began.elapsed().as_secs_f64() / 60.0));
+    log(&format!("{name}: done in {:.1} min", started.elapsed().as_secs_f64() / 60.0));
     as_shipped(&bytes, device)
 }
 
@@ -226,17 +253,17 @@ fn file_of(network: &Regressor) -> Result<Vec<u8>> {
     Ok(tensors.to_f16_file()?)
 }
 
-/// A network from its file, so that what is measured is what is shipped.
+/// Reads a network from the bytes of its file, so that the measured network is the shipped one.
 fn as_shipped(file: &[u8], device: &Device) -> Result<Regressor> {
     Ok(Regressor::load(&Tensors::parse(file)?, "", device)?)
 }
 
-fn progress<'a>(name: &'a str, epochs: usize, say: &'a mut dyn FnMut(&str)) -> impl FnMut(usize, f64) + 'a {
-    move |epoch, loss| say(&format!("{name}: epoch {}/{epochs}, loss {loss:.5}", epoch + 1))
+fn progress<'a>(name: &'a str, epochs: usize, log: &'a mut dyn FnMut(&str)) -> impl FnMut(usize, f64) + 'a {
+    move |epoch, loss| log(&format!("{name}: epoch {}/{epochs}, loss {loss:.5}", epoch + 1))
 }
 
-pub(super) fn synthetic_fit(amount: Amount, seed: u64) -> FitConfig {
-    FitConfig {
+pub(super) fn synthetic_config(amount: TrainingAmount, seed: u64) -> TrainConfig {
+    TrainConfig {
         epochs: amount.epochs,
         batch: 256,
         lr: 1e-3,
@@ -248,25 +275,26 @@ pub(super) fn synthetic_fit(amount: Amount, seed: u64) -> FitConfig {
     }
 }
 
-/// Fine-tunes the label network on some stars of a library: the mean of several networks that start from the same weights
-/// and see other noise.
+/// Fine-tunes the label network on some stars of a library. Returns the mean of several networks, which start from the
+/// same weights and train with different noise.
 fn fine_tune(
     plan: &Plan,
     start: &Regressor,
-    stars: &[LibraryStar],
+    stars: &[LibraryEntry],
     chosen: &[usize],
     replay: &Dataset,
     name: &str,
-    say: &mut dyn FnMut(&str),
+    log: &mut dyn FnMut(&str),
 ) -> Result<Regressor> {
     let mut members = Vec::new();
     for member in 0..plan.members as u64 {
         let seed = plan.seed + 6 + 1000 * member;
-        let mut data = Dataset::of_library(stars, chosen, plan.real.draws, Purpose::Labels, seed).weighed(REAL_WEIGHTS);
+        let mut data = Dataset::of_library(stars, chosen, plan.real.draws, DatasetUse::Labels, seed)
+            .with_label_weights(REAL_WEIGHTS);
         let predicted = predict_all(start, &data, &Device::flex())?;
         smooth_targets(&mut data, &predicted);
         data.extend(replay.clone());
-        let config = FitConfig {
+        let config = TrainConfig {
             epochs: plan.real.epochs,
             batch: 128,
             lr: 3e-4,
@@ -278,27 +306,29 @@ fn fine_tune(
         };
         let name = format!("{name}, member {}", member + 1);
         let mut weights = Tensors::default();
-        fit(start, &data, &config, progress(&name, plan.real.epochs, say))?.store(&mut weights, "")?;
+        train_regressor::train(start, &data, &config, progress(&name, plan.real.epochs, log))?
+            .store(&mut weights, "")?;
         members.push(weights);
     }
-    let mean = Tensors::mean(&members).context("no member to average")?;
+    let mean = Tensors::mean(&members).context("no fine-tuned network to average; set at least one member")?;
     Ok(Regressor::load(&mean, "", &Device::flex())?)
 }
 
-/// The fine-tuned network with a straight line through each output, fitted to the stars that it has learned from.
-fn straightened(
+/// Applies the linear bias correction, fitted to the training stars, to the fine-tuned network.
+fn bias_corrected(
     plan: &Plan,
     network: Regressor,
-    stars: &[LibraryStar],
+    stars: &[LibraryEntry],
     chosen: &[usize],
     device: &Device,
 ) -> Result<Regressor> {
-    let data = Dataset::of_library(stars, chosen, 16, Purpose::Labels, plan.seed + 10);
+    let data = Dataset::of_library(stars, chosen, 16, DatasetUse::Labels, plan.seed + 10);
     let predicted = predict_all(&network, &data, device)?;
-    as_shipped(&file_of(&straighten(network, &data, &predicted))?, device)
+    as_shipped(&file_of(&correct_bias(network, &data, &predicted))?, device)
 }
 
-/// Nodes to learn from and one in ten that is held out, by seed; the same in every command.
+/// Splits the nodes into training nodes and held-out nodes (one in ten). The split depends only on the seed, so all
+/// commands share it.
 pub fn split_nodes(n: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let mut nodes: Vec<usize> = (0..n).collect();
     nodes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
@@ -306,47 +336,50 @@ pub fn split_nodes(n: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
     (nodes, held_out)
 }
 
-/// Stars whose temperature and gravity the grid covers.
-pub(super) fn grid_range(stars: &[LibraryStar]) -> Vec<usize> {
+/// Indices of the stars with Teff in the grid's range, 3900–7600 K.
+pub(super) fn grid_range(stars: &[LibraryEntry]) -> Vec<usize> {
     (0..stars.len()).filter(|&i| (3900.0..=7600.0).contains(&stars[i].labels[0])).collect()
 }
 
 pub(super) fn predict_all(network: &Regressor, data: &Dataset, device: &Device) -> Result<Vec<Vec<f64>>> {
     let rows: Vec<usize> = (0..data.len()).collect();
-    let mut answers = Vec::with_capacity(rows.len());
-    for some in rows.chunks(512) {
-        let inputs: Vec<&[f32]> = some.iter().map(|&i| data.input(i)).collect();
-        answers.extend(pollster::block_on(network.predict(&inputs, device)).context("no answer from the device")?);
+    let mut predictions = Vec::with_capacity(rows.len());
+    for chunk in rows.chunks(512) {
+        let inputs: Vec<&[f32]> = chunk.iter().map(|&i| data.input(i)).collect();
+        predictions.extend(
+            pollster::block_on(network.predict(&inputs, device)).context("the device returned no predictions")?,
+        );
     }
-    Ok(answers)
+    Ok(predictions)
 }
 
 fn residuals_of(network: &Regressor, data: &Dataset, device: &Device) -> Result<BTreeMap<Label, Vec<Residual>>> {
-    let answers = predict_all(network, data, device)?;
-    ensure!(data.k == LABELS.len(), "the data have {} labels", data.k);
+    let predictions = predict_all(network, data, device)?;
+    ensure!(data.k == NETWORK_LABELS.len(), "the data have {} labels, expected {}", data.k, NETWORK_LABELS.len());
     let mut all = BTreeMap::new();
-    for (j, label) in LABELS.into_iter().enumerate() {
-        let one = (0..data.len()).filter(|i| data.weights[i * data.k + j] > 0.0).map(|i| Residual {
+    for (j, label) in NETWORK_LABELS.into_iter().enumerate() {
+        // A finite S/N also for spectra without noise.
+        let label_residuals = (0..data.len()).filter(|i| data.weights[i * data.k + j] > 0.0).map(|i| Residual {
             star: data.star[i],
             snr: f64::from(data.snr[i]).min(1000.0),
-            value: answers[i][j] - f64::from(data.targets[i * data.k + j]),
-            feh: answers[i][2],
+            value: predictions[i][j] - f64::from(data.targets[i * data.k + j]),
+            feh: predictions[i][FEH],
             coverage: f64::from(data.coverage[i]),
         });
-        all.insert(label, one.collect());
+        all.insert(label, label_residuals.collect());
     }
     Ok(all)
 }
 
-/// Residuals of velocities within ±400 km/s.
+/// Residuals of velocities within ±400 km/s, in km/s.
 fn velocity_residuals(network: &Regressor, data: &Dataset, device: &Device) -> Result<Vec<Residual>> {
-    let answers = predict_all(network, data, device)?;
+    let predictions = predict_all(network, data, device)?;
     Ok((0..data.len())
         .filter(|&i| data.targets[i].abs() <= 400.0)
         .map(|i| Residual {
             star: data.star[i],
             snr: f64::from(data.snr[i]).min(1000.0),
-            value: answers[i][0] - f64::from(data.targets[i]),
+            value: predictions[i][0] - f64::from(data.targets[i]),
             feh: 0.0,
             coverage: f64::from(data.coverage[i]),
         })
@@ -359,7 +392,8 @@ fn accuracy_of(
     velocities: &Dataset,
     on: &str,
 ) -> Vec<Accuracy> {
-    let of_label = |(&label, residuals): (&Label, &Vec<Residual>)| match LABELS.iter().position(|l| *l == label) {
+    let of_label = |(&label, residuals): (&Label, &Vec<Residual>)| match NETWORK_LABELS.iter().position(|l| *l == label)
+    {
         Some(j) => {
             let truth = (0..labels.len()).map(|i| f64::from(labels.targets[i * labels.k + j]));
             accuracy(label, truth, residuals, on)
@@ -385,15 +419,16 @@ pub fn in_teff_range(teff: f64) -> bool {
     (TEFF_RANGE_K.0..=TEFF_RANGE_K.1).contains(&teff)
 }
 
-fn distances(known: &Subspace, data: &Dataset) -> Vec<f64> {
-    (0..data.len()).map(|i| known.distance(data.input(i), Some(f64::from(data.snr[i])))).collect()
+fn distances(training_subspace: &Subspace, data: &Dataset) -> Vec<f64> {
+    (0..data.len()).map(|i| training_subspace.distance(data.input(i), Some(f64::from(data.snr[i])))).collect()
 }
 
-fn bundle(rv: &Regressor, labels: &Regressor, known: &Subspace) -> Result<Vec<u8>> {
+fn bundle(rv: &Regressor, labels: &Regressor, training_subspace: &Subspace) -> Result<Vec<u8>> {
     let mut tensors = Tensors::default();
     rv.store(&mut tensors, "rv.")?;
     labels.store(&mut tensors, "labels.")?;
-    known.store(&mut tensors, "known.");
+    // Arrays of the training subspace; the prefix stays, because existing files have it.
+    training_subspace.store(&mut tensors, "known.");
     Ok(tensors.to_f16_file()?)
 }
 
@@ -401,7 +436,7 @@ fn default_name(plan: &Plan) -> &'static str {
     if plan.library.is_some() { "lrs-mlp" } else { "lrs-mlp-synthetic" }
 }
 
-/// What both models share.
+/// Manifest entry with the fields that both models share.
 fn entry(name: &str, plan: &Plan) -> ModelEntry {
     ModelEntry {
         name: name.into(),
@@ -409,7 +444,7 @@ fn entry(name: &str, plan: &Plan) -> ModelEntry {
         version: 1,
         modality: "lrs".into(),
         labels: Label::ALL.to_vec(),
-        recipe: recipe::NAME.into(),
+        recipe: conditioning::RECIPE_NAME.into(),
         trained_on: String::new(),
         command: plan.command.clone(),
         seed: plan.seed,

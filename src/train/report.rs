@@ -1,120 +1,128 @@
-//! `models/MODELS.md`: what every shipped model is and what it was measured to be worth.
+//! Tables in `models/report`: measured accuracy of the shipped models, and experiments.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::Result;
 
-use super::coverage;
+use super::error_calibration;
 use super::evaluate::{
-    Judged, LabelScore, RepeatScore, VARIABLE_KMS, VelocityScore, join, predict_files, read_table, repeats, score,
-    text, truth, velocities,
+    EvaluatedSpectrum, LabelScore, RepeatScore, VARIABLE_KMS, VelocityScore, join, predict_files, read_table,
+    repeat_visit_scores, score, text, truth, velocities,
 };
-use super::head_table;
+use super::head_comparison;
 use super::pretrain::{TEFF_RANGE_K, in_teff_range};
-use crate::model::manifest::{Figure, Kind, Manifest, ModelEntry};
+use crate::model::manifest::{Kind, Manifest, Measurement, ModelEntry};
 use crate::read::LabelTable;
 use crate::result::Label;
 use crate::task::predict::Predictor;
 
-/// Where the page's part begins that experiments write and [`write`] does not.
-pub const EXPERIMENTS: &str = "\n## Experiments\n";
+/// Introduction of the file of experiments.
+const EXPERIMENTS: &str = "# Experiments\n\nEach section names the command that reproduces it. `--report models/report/experiments.md` writes the \
+     section into this file.";
 
-/// A page with an experiment's section, which begins with its heading `### …`: in the place of the section of the same
-/// heading, else at the end.
-pub fn with_section(page: &str, section: &str) -> String {
+/// Inserts a section, which begins with its heading `## …`, into the file of experiments. It replaces the section of
+/// the same heading, or is appended. An empty file also gets the introduction.
+pub fn with_section(file: &str, section: &str) -> String {
     let heading = section.lines().next().unwrap_or_default();
-    let (models, experiments) = page.split_once(EXPERIMENTS).unwrap_or((page, ""));
-    let (mut kept, mut is_placed) = (Vec::new(), false);
-    for part in format!("\n{experiments}").split("\n### ") {
-        let whole = if kept.is_empty() { part.trim().to_string() } else { format!("### {}", part.trim()) };
-        if whole.lines().next() == Some(heading) && !kept.is_empty() {
-            kept.push(section.trim().to_string());
+    let (mut parts, mut is_placed) = (Vec::new(), false);
+    for part in format!("\n{}", if file.trim().is_empty() { EXPERIMENTS } else { file }).split("\n## ") {
+        let part_text = if parts.is_empty() { part.trim().to_string() } else { format!("## {}", part.trim()) };
+        if part_text.lines().next() == Some(heading) && !parts.is_empty() {
+            parts.push(section.trim().to_string());
             is_placed = true;
         } else {
-            kept.push(whole);
+            parts.push(part_text);
         }
     }
     if !is_placed {
-        kept.push(section.trim().to_string());
+        parts.push(section.trim().to_string());
     }
-    kept.retain(|part| !part.is_empty());
-    format!("{}\n{EXPERIMENTS}\n{}\n", models.trim_end(), kept.join("\n\n"))
+    format!("{}\n", parts.join("\n\n"))
 }
 
-/// Measures every model on the real spectra of a folder (`miles.npz`, `lamost_lrs.npz`, `sdss_templates.npz` and their
-/// label tables) and writes the page; `measured` is what was measured across models and stands first.
-pub fn write<'p>(
+/// A file that `specola evaluate` writes.
+pub fn file(title: &str, body: &str) -> String {
+    format!("# {title}\n\nMade by `specola evaluate --real DIR --report models/`.\n{body}")
+}
+
+/// Body of `accuracy.md`: the table `by_survey`, then every predictor on the real spectra of a folder. The folder has
+/// `miles.npz`, `lamost_lrs.npz`, `sdss_templates.npz` and their label tables.
+pub fn accuracy<'p>(
     manifest: &Manifest,
-    measured: &str,
+    by_survey: &str,
     loaded: impl Fn(&ModelEntry) -> Result<&'p Predictor>,
     real: &Path,
 ) -> Result<String> {
     let mut page = String::from(
-        "# Models\n\nMade by `specola evaluate --real DIR --report models/MODELS.md`, which measures every shipped model on real stars. \
-         Figures: N, mean offset (predicted − catalogue) and σ after 3 σ clipping, the bootstrap standard error of σ (whole stars or clusters \
-         drawn anew), R² without clipping, the median predicted error, and the pull: σ of (predicted − catalogue) / predicted error, 1 where \
-         the errors are right.\n",
+        "\nN is the number of spectra. The offset is the mean of predicted − catalogue, σ its standard deviation, both after 3 σ clipping. \
+         s.e. is the bootstrap standard error of σ; whole stars or clusters are resampled. R² is without clipping. The error is the median \
+         predicted error. The pull is σ of (predicted − catalogue) / predicted error; it is 1 where the errors are right.\n",
     );
-    page.push_str(measured);
+    page.push_str(by_survey);
     for entry in manifest.predictors() {
         let predictor = loaded(entry)?;
-        describe(&mut page, entry);
+        predictor_section(&mut page, entry);
         let (miles, table) = measure(predictor, real, "miles")?;
         miles_tables(&mut page, entry, &miles, &table);
         let (lamost, table) = measure(predictor, real, "lamost_lrs")?;
         lamost_tables(&mut page, predictor, &lamost, &table);
         sdss_table(&mut page, predictor, real)?;
     }
-    for entry in manifest.models.iter().filter(|m| m.kind != Kind::Predictor) {
-        describe_other(&mut page, entry);
-    }
     Ok(page)
 }
 
-fn measure(predictor: &Predictor, real: &Path, name: &str) -> Result<(Vec<Judged>, LabelTable)> {
-    let table = read_table(&real.join(format!("{name}_labels.csv")))?;
-    let answers = predict_files(predictor, &[real.join(format!("{name}.npz"))])?;
-    Ok((join(answers, &table), table))
+/// Body of `training.md`: measurements recorded in the training of the emulator and the encoders and in the making of
+/// the index.
+pub fn training(manifest: &Manifest) -> String {
+    let mut page = String::new();
+    for entry in manifest.models.iter().filter(|m| m.kind != Kind::Predictor) {
+        model_section(&mut page, entry);
+    }
+    page
 }
 
-/// A model that no real spectrum with labels can judge: what was measured when it was made.
-fn describe_other(page: &mut String, entry: &ModelEntry) {
-    head(page, entry);
+fn measure(predictor: &Predictor, real: &Path, name: &str) -> Result<(Vec<EvaluatedSpectrum>, LabelTable)> {
+    let table = read_table(&real.join(format!("{name}_labels.csv")))?;
+    let predictions = predict_files(predictor, &[real.join(format!("{name}.npz"))])?;
+    Ok((join(predictions, &table), table))
+}
+
+/// Section of a model other than a predictor: measurements recorded when it was made.
+fn model_section(page: &mut String, entry: &ModelEntry) {
+    section_head(page, entry);
     page.push_str("Recorded when it was made:\n\n");
-    figure_table(page, &head_table::others(&entry.figures));
-    page.push_str(&head_table::table(&entry.figures));
+    measurement_table(page, &head_comparison::other_measurements(&entry.measurements));
+    page.push_str(&head_comparison::table(&entry.measurements));
     if !entry.accuracy.is_empty() {
         page.push_str("\nLabels of its heads. ");
         accuracy_table(page, entry);
     }
 }
 
-fn describe(page: &mut String, entry: &ModelEntry) {
-    head(page, entry);
+fn predictor_section(page: &mut String, entry: &ModelEntry) {
+    section_head(page, entry);
     accuracy_table(page, entry);
-    what_remains(page, entry);
+    catalogue_scatter(page, entry);
     error_table(page, entry);
-    if !entry.figures.is_empty() {
-        page.push_str(
-            "\nWhether the errors are right, on stars that neither the network nor the errors were fitted to:\n\n",
-        );
-        figure_table(page, &entry.figures);
+    if !entry.measurements.is_empty() {
+        page.push_str("\nError calibration, on stars used neither for the network nor for the error model:\n\n");
+        measurement_table(page, &entry.measurements);
     }
 }
 
-fn figure_table(page: &mut String, figures: &[Figure]) {
-    page.push_str("| what | of | on | N | value |\n|---|---|---|---|---|\n");
-    for Figure { what, of, on, n, value } in figures {
-        let _ = writeln!(page, "| {what} | {of} | {on} | {n} | {value:.4} |");
+pub(super) fn measurement_table(page: &mut String, measurements: &[Measurement]) {
+    page.push_str("| quantity | of | on | N | value |\n|---|---|---|---|---|\n");
+    for Measurement { quantity, subject, data_set, n, value } in measurements {
+        let _ = writeln!(page, "| {quantity} | {subject} | {data_set} | {n} | {value:.4} |");
     }
 }
 
-fn head(page: &mut String, entry: &ModelEntry) {
+fn section_head(page: &mut String, entry: &ModelEntry) {
     let labels: Vec<&str> = entry.labels.iter().map(|l| l.name()).collect();
     let recipe = match entry.recipe.as_str() {
         "" => String::new(),
-        recipe => format!("- behind the preprocessing `{recipe}`\n"),
+        recipe => format!("- preprocessing `{recipe}`\n"),
     };
     let _ = write!(
         page,
@@ -124,7 +132,7 @@ fn head(page: &mut String, entry: &ModelEntry) {
             Kind::Predictor => "predicts",
             Kind::Emulator => "gives spectra of",
             Kind::EncoderPair => "embeds spectra; its heads predict",
-            Kind::Index => "holds look-alikes with their",
+            Kind::Index => "holds reference spectra with their",
         },
         labels.join(", "),
         entry.trained_on,
@@ -135,31 +143,31 @@ fn head(page: &mut String, entry: &ModelEntry) {
     );
 }
 
-/// Scatter between catalogues of the same MILES stars (Gaia benchmark stars v3 and SPOCS II against the compilation): what a
-/// perfect model would show.
+/// Scatter between catalogues of the same MILES stars (Gaia benchmark stars v3 and SPOCS II against the compilation),
+/// in K or dex. A perfect model would show this scatter.
 const CATALOGUE_SIGMA: [(Label, f64); 3] = [(Label::Teff, 85.0), (Label::Logg, 0.17), (Label::Feh, 0.08)];
 
-/// How much of a cross-validated scatter is the catalogue's, and what was chosen on these stars.
-fn what_remains(page: &mut String, entry: &ModelEntry) {
-    let left = CATALOGUE_SIGMA.iter().filter_map(|(label, catalogue)| {
-        let found = entry.accuracy.iter().find(|a| a.label == *label && a.sigma_se.is_some())?;
+/// The contribution of the catalogues to the cross-validated scatter, and the choices made on these stars.
+fn catalogue_scatter(page: &mut String, entry: &ModelEntry) {
+    let parts = CATALOGUE_SIGMA.iter().filter_map(|(label, catalogue)| {
+        let accuracy = entry.accuracy.iter().find(|a| a.label == *label && a.sigma_se.is_some())?;
         let d = decimals(*label);
-        let own = (found.sigma.powi(2) - catalogue.powi(2)).max(0.0).sqrt();
+        let network_sigma = (accuracy.sigma.powi(2) - catalogue.powi(2)).max(0.0).sqrt();
         Some(format!(
-            "{} {:.d$} of which {catalogue:.d$} are the catalogue's and {own:.d$} are left",
+            "{} {:.d$}, of which {catalogue:.d$} from the catalogues and {network_sigma:.d$} from the network",
             label.symbol(),
-            found.sigma
+            accuracy.sigma
         ))
     });
-    let left: Vec<String> = left.collect();
-    if !left.is_empty() {
+    let parts: Vec<String> = parts.collect();
+    if !parts.is_empty() {
         let _ = write!(
             page,
-            "\nCatalogues of the same stars differ among themselves, so not all of the scatter is the network's: {}. Against the \
-             two sources with the smallest errors, benchmark stars and SPOCS II, it is far smaller than against the compilation.\n\n\
-             Looked at to choose the recipe (length of fine-tuning, members, weights of labels, augmentation): these folds, the LAMOST \
-             DR1 values and the repeats below.\n",
-            left.join("; ")
+            "\nCatalogues of the same stars differ, so part of the scatter comes from them: {}. Against the two sources with the smallest \
+             errors, the benchmark stars (GBSv3) and SPOCS II, σ is far smaller than against the compilation.\n\n\
+             Length of fine-tuning, number of members, weights of labels and augmentation were chosen on these folds, on the LAMOST DR1 \
+             labels and on the repeat visits below.\n",
+            parts.join("; ")
         );
     }
 }
@@ -186,9 +194,9 @@ fn accuracy_table(page: &mut String, entry: &ModelEntry) {
 
 fn error_table(page: &mut String, entry: &ModelEntry) {
     page.push_str(
-        "\nErrors of its predictions, σ² = floor² + (noise / S/N)², times coverage^−p for incomplete spectra; between exposures of one star `exposure` takes the place of the floor:\n\n",
+        "\nError model: σ² = floor² + (noise / S/N)². For incomplete spectra σ is multiplied by coverage^−p. Between exposures of one star, `exposure` replaces the floor.\n\n",
     );
-    page.push_str("| label | for | floor | noise | exposure | stars | p |\n|---|---|---|---|---|---|---|\n");
+    page.push_str("| label | stars with | floor | noise | exposure | N | p |\n|---|---|---|---|---|---|---|\n");
     for e in &entry.errors {
         let d = decimals(e.label);
         for r in &e.regimes {
@@ -207,54 +215,57 @@ fn error_table(page: &mut String, entry: &ModelEntry) {
     }
 }
 
-fn miles_tables(page: &mut String, entry: &ModelEntry, judged: &[Judged], table: &LabelTable) {
-    let chosen: Vec<&Judged> =
-        judged.iter().filter(|j| truth(table, Label::Teff, j.row).is_some_and(in_teff_range)).collect();
-    let group = |j: &Judged| match text(table, "cluster", j.row) {
+fn miles_tables(page: &mut String, entry: &ModelEntry, evaluated: &[EvaluatedSpectrum], table: &LabelTable) {
+    let chosen: Vec<&EvaluatedSpectrum> =
+        evaluated.iter().filter(|j| truth(table, Label::Teff, j.row).is_some_and(in_teff_range)).collect();
+    let group = |j: &EvaluatedSpectrum| match text(table, "cluster", j.row) {
         "" => j.id.clone(),
         cluster => cluster.to_string(),
     };
     let (low, high) = TEFF_RANGE_K;
-    let seen = if entry.name.contains("synthetic") {
-        "none of them seen in training"
+    let use_note = if entry.name.contains("synthetic") {
+        "none used in training"
     } else {
-        "**seen in training**: the cross-validated figures above are the ones to quote"
+        "**used in training**: quote the cross-validated figures above"
     };
-    let _ = write!(page, "\n### MILES, {low:.0}–{high:.0} K ({seen})\n\n");
+    let _ = write!(page, "\n### MILES, {low:.0}–{high:.0} K ({use_note})\n\n");
     label_table(page, &score(&chosen, table, group));
-    for (name, keep) in [("[Fe/H] < −1", true), ("[Fe/H] ≥ −1", false)] {
-        let part: Vec<&Judged> = chosen
+    for (name, is_metal_poor) in [("[Fe/H] < −1", true), ("[Fe/H] ≥ −1", false)] {
+        let part: Vec<&EvaluatedSpectrum> = chosen
             .iter()
             .copied()
-            .filter(|j| truth(table, Label::Feh, j.row).is_some_and(|feh| (feh < -1.0) == keep))
+            .filter(|j| truth(table, Label::Feh, j.row).is_some_and(|feh| (feh < -1.0) == is_metal_poor))
             .collect();
         let _ = write!(page, "\n{name}:\n\n");
         label_table(page, &score(&part, table, group));
     }
 }
 
-fn lamost_tables(page: &mut String, predictor: &Predictor, judged: &[Judged], table: &LabelTable) {
-    let star = |j: &Judged| text(table, "star_group", j.row).to_string();
-    for (name, wanted) in [("LAMOST DR1, its own pipeline's values", true), ("other LAMOST labels", false)] {
-        let part: Vec<&Judged> = judged
+fn lamost_tables(page: &mut String, predictor: &Predictor, evaluated: &[EvaluatedSpectrum], table: &LabelTable) {
+    let star = |j: &EvaluatedSpectrum| text(table, "star_group", j.row).to_string();
+    for (name, is_dr1) in [("LAMOST DR1, labels of its own pipeline", true), ("Other LAMOST labels", false)] {
+        let part: Vec<&EvaluatedSpectrum> = evaluated
             .iter()
-            .filter(|j| text(table, "label_source", j.row).contains("DR1") == wanted)
+            .filter(|j| text(table, "label_source", j.row).contains("DR1") == is_dr1)
             .filter(|j| truth(table, Label::Teff, j.row).is_some_and(in_teff_range))
             .collect();
         let scores = score(&part, table, star);
         if !scores.is_empty() {
-            let _ =
-                write!(page, "\n### {name} ({:.0}–{:.0} K; agreement, not truth)\n\n", TEFF_RANGE_K.0, TEFF_RANGE_K.1);
+            let _ = write!(
+                page,
+                "\n### {name} ({:.0}–{:.0} K; agreement between pipelines)\n\n",
+                TEFF_RANGE_K.0, TEFF_RANGE_K.1
+            );
             label_table(page, &scores);
         }
     }
-    velocity_line(page, &velocities(judged, table, "star_group", "snrg"));
-    page.push_str("\n### LAMOST repeats (the same star on different visits, S/N ≥ 30; stars whose header velocities differ by more than 20 km/s left out)\n\n");
-    page.push_str("Visits of one star differ by noise, calibration and line spread, so the scatter belongs beside that part of the predicted error; the whole error also holds what is wrong for all visits alike.\n\n");
+    velocity_line(page, &velocities(evaluated, table, "star_group", "snrg"));
+    page.push_str("\n### LAMOST repeat visits\n\nSpectra of one star from different visits, S/N ≥ 30, without stars whose header velocities differ by more than 20 km/s.\n\n");
+    page.push_str("Visits of one star differ by noise, calibration and line spread. Compare their scatter with the exposure part of the predicted error. The total error also has the part that all visits share.\n\n");
     page.push_str(
-        "| label | stars | visits | scatter | exposure part | ratio | whole error |\n|---|---|---|---|---|---|---|\n",
+        "| label | stars | visits | scatter | exposure part | ratio | total error |\n|---|---|---|---|---|---|---|\n",
     );
-    let (scores, pulls) = repeats(predictor, judged, table, "star_group");
+    let (scores, pulls) = repeat_visit_scores(predictor, evaluated, table, "star_group");
     for RepeatScore { label, stars, visits, scatter, error, exposure_error, ratio_to_exposure } in scores {
         let d = decimals(label);
         let _ = writeln!(
@@ -263,31 +274,34 @@ fn lamost_tables(page: &mut String, predictor: &Predictor, judged: &[Judged], ta
             label.symbol()
         );
     }
-    page.push_str("\nWith the exposure part stretched by what all *other* stars' visits ask for:\n\n");
-    figure_table(page, &coverage::figures("all labels", "independent differences between visits", &pulls));
+    page.push_str("\nCalibration with the exposure part scaled to the visits of all *other* stars:\n\n");
+    measurement_table(
+        page,
+        &error_calibration::measurements("all labels", "independent differences between visits", &pulls),
+    );
 }
 
 fn velocity_line(page: &mut String, score: &VelocityScore) {
-    let VelocityScore { metrics: m, apart } = score;
+    let VelocityScore { metrics: m, excluded } = score;
     let _ = write!(
         page,
-        "\n### RV on LAMOST (catalogue, else the header's redshift; catalogued S/N > 30)\n\n\
-         N {}, offset {:+.1} km/s, σ {:.1} km/s; {apart} spectra apart: stars whose header velocities differ by more than \
-         {VARIABLE_KMS:.0} km/s, and headers with a velocity that no star has.\n",
+        "\n### RV on LAMOST\n\nReference: the catalogue, else the redshift of the header; catalogued S/N > 30.\n\n\
+         N {}, offset {:+.1} km/s, σ {:.1} km/s. {excluded} spectra are left out: stars whose header velocities differ by more than \
+         {VARIABLE_KMS:.0} km/s, and headers with an impossible velocity.\n",
         m.n, m.bias, m.sigma
     );
 }
 
-/// The templates have no labels of their own but a metallicity bin and mean parameters.
+/// The templates have no individual labels, only a metallicity bin and mean parameters.
 fn sdss_table(page: &mut String, predictor: &Predictor, real: &Path) -> Result<()> {
     let mut table = read_table(&real.join("sdss_templates.csv"))?;
     let bins: Vec<Option<f64>> =
         table.texts.get("feh_bin").map_or(Vec::new(), |c| c.iter().map(|v| v.trim().parse().ok()).collect());
     table.labels.entry("feh").or_insert(bins);
-    let judged = join(predict_files(predictor, &[real.join("sdss_templates.npz")])?, &table);
-    let chosen: Vec<&Judged> =
-        judged.iter().filter(|j| truth(&table, Label::Teff, j.row).is_some_and(in_teff_range)).collect();
-    page.push_str("\n### SDSS templates (co-added dwarfs; [Fe/H] known by bins of 0.5 dex)\n\n");
+    let evaluated = join(predict_files(predictor, &[real.join("sdss_templates.npz")])?, &table);
+    let chosen: Vec<&EvaluatedSpectrum> =
+        evaluated.iter().filter(|j| truth(&table, Label::Teff, j.row).is_some_and(in_teff_range)).collect();
+    page.push_str("\n### SDSS templates\n\nCo-added spectra of dwarfs; their [Fe/H] is known to a bin of 0.5 dex.\n\n");
     label_table(page, &score(&chosen, &table, |j| j.id.clone()));
     Ok(())
 }
@@ -318,18 +332,17 @@ pub(super) fn decimals(label: Label) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::with_section;
+    use super::{EXPERIMENTS, with_section};
 
     #[test]
-    fn a_section_takes_the_place_of_its_own() {
-        let page = "# Models\n\n## a\n\n### MILES\n\nkept\n";
-        let first = with_section(page, "### One\n\nold\n");
-        assert_eq!(first, "# Models\n\n## a\n\n### MILES\n\nkept\n\n## Experiments\n\n### One\n\nold\n");
-        let both = with_section(&first, "### Two\n\ntwo\n");
-        let new = with_section(&both, "### One\n\nnew\n");
+    fn a_section_replaces_the_one_of_the_same_heading() {
+        let first = with_section("", "## One\n\nold\n");
+        assert_eq!(first, format!("{EXPERIMENTS}\n\n## One\n\nold\n"));
+        let both = with_section(&first, "## Two\n\ntwo\n");
+        let new = with_section(&both, "## One\n\nnew\n");
         assert_eq!(new, both.replace("old", "new"));
-        assert_eq!(with_section(&new, "### One\n\nnew\n"), new);
-        let introduced = first.replace("### One", "In words.\n\n### One");
-        assert_eq!(with_section(&introduced, "### One\n\nold\n"), introduced);
+        assert_eq!(with_section(&new, "## One\n\nnew\n"), new);
+        let introduced = first.replace("## One", "In words.\n\n## One");
+        assert_eq!(with_section(&introduced, "## One\n\nold\n"), introduced);
     }
 }

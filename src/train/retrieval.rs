@@ -1,47 +1,47 @@
-//! How well an embedding finds the same star in the other survey.
+//! Retrieval of the same star in the other survey by its embedding.
 
 use rayon::prelude::*;
 
-/// Of queries whose true partner stands at the same place in the database.
+/// Retrieval scores. The partner of each query has the same index in the database.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Retrieval {
-    /// Pairs.
+    /// Number of pairs.
     pub n: usize,
-    /// Part of the queries whose partner comes first.
+    /// Fraction of the queries with the partner in first place.
     pub recall_1: f64,
-    /// Part of the queries whose partner is among the first ten.
+    /// Fraction of the queries with the partner in the first ten places.
     pub recall_10: f64,
-    /// Mean cosine with the partner.
+    /// Mean cosine between query and partner.
     pub true_cosine: f64,
-    /// Mean cosine with all others.
+    /// Mean cosine between a query and all other entries.
     pub random_cosine: f64,
 }
 
-/// Every query against the whole database, by cosine. What is as similar as the partner counts as before it.
+/// Compares every query with the whole database by cosine. A tie with the partner counts as a place before it.
 pub fn retrieve(queries: &[Vec<f32>], database: &[Vec<f32>]) -> Retrieval {
     let (queries, database) = (unit(queries), unit(database));
     let n = queries.len().min(database.len());
     let ranked: Vec<(usize, f64, f64)> = (0..n)
         .into_par_iter()
         .map(|i| {
-            let own = dot(&queries[i], &database[i]);
-            let (mut before, mut others) = (0, 0.0);
+            let true_cosine = dot(&queries[i], &database[i]);
+            let (mut before, mut cosines) = (0, 0.0);
             for (_, other) in database.iter().enumerate().filter(|(j, _)| *j != i) {
                 let cosine = dot(&queries[i], other);
-                before += usize::from(cosine >= own);
-                others += f64::from(cosine);
+                before += usize::from(cosine >= true_cosine);
+                cosines += f64::from(cosine);
             }
-            (before, f64::from(own), others)
+            (before, f64::from(true_cosine), cosines)
         })
         .collect();
-    let share = |first: usize| ranked.iter().filter(|(before, ..)| *before < first).count() as f64 / n.max(1) as f64;
-    let others = (n.max(1) * (database.len().max(2) - 1)) as f64;
+    let recall = |rank: usize| ranked.iter().filter(|(before, ..)| *before < rank).count() as f64 / n.max(1) as f64;
+    let other_count = (n.max(1) * (database.len().max(2) - 1)) as f64;
     Retrieval {
         n,
-        recall_1: share(1),
-        recall_10: share(10),
+        recall_1: recall(1),
+        recall_10: recall(10),
         true_cosine: ranked.iter().map(|r| r.1).sum::<f64>() / n.max(1) as f64,
-        random_cosine: ranked.iter().map(|r| r.2).sum::<f64>() / others,
+        random_cosine: ranked.iter().map(|r| r.2).sum::<f64>() / other_count,
     }
 }
 
@@ -64,11 +64,11 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum::<f32>()
 }
 
-/// Mean absolute difference where `there` is not 0.
-pub fn mean_absolute(got: &[Vec<f32>], want: &[f32], there: Option<&[f32]>) -> f64 {
+/// Mean absolute difference, over the values with `mask` ≠ 0.
+pub fn mean_absolute(predicted: &[Vec<f32>], expected: &[f32], mask: Option<&[f32]>) -> f64 {
     let (mut sum, mut n) = (0.0, 0.0);
-    for (i, (a, b)) in got.iter().flatten().zip(want).enumerate() {
-        let weight = there.map_or(1.0, |t| f64::from(t[i]));
+    for (i, (a, b)) in predicted.iter().flatten().zip(expected).enumerate() {
+        let weight = mask.map_or(1.0, |t| f64::from(t[i]));
         sum += weight * f64::from((a - b).abs());
         n += weight;
     }
@@ -79,14 +79,16 @@ pub fn mean_absolute(got: &[Vec<f32>], want: &[f32], there: Option<&[f32]>) -> f
 mod tests {
     use super::*;
 
-    /// Three pairs worked out by hand: the first finds its partner, the second's is beaten by one, the third ties with another.
+    /// Three pairs, calculated by hand. The first query finds its partner. One entry beats the partner of the second.
+    /// The partner of the third ties with another entry.
     #[test]
     fn ranks_are_counted_by_hand() {
         let queries = vec![vec![1.0, 0.0], vec![0.0, 2.0], vec![3.0, 3.0]];
         let database = vec![vec![2.0, 0.0], vec![1.0, 1.0], vec![0.0, 5.0]];
         let got = retrieve(&queries, &database);
         let root = 0.5f64.sqrt();
-        // Cosines: 1, √½, 0; 0, √½, 1; √½, 1, √½. The third query's partner is behind the second and level with the first.
+        // Cosines: 1, √½, 0; 0, √½, 1; √½, 1, √½. The partner of the third query is behind the second entry and ties
+        // with the first.
         assert_eq!((got.n, got.recall_10), (3, 1.0));
         assert!((got.recall_1 - 1.0 / 3.0).abs() < 1e-12);
         assert!((got.true_cosine - (1.0 + root + root) / 3.0).abs() < 1e-6);
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn pixels_that_are_not_there_do_not_count() {
+    fn masked_pixels_do_not_count() {
         let got = vec![vec![1.0, 2.0], vec![3.0, 4.0]];
         assert!((mean_absolute(&got, &[0.0, 2.0, 3.0, 9.0], Some(&[1.0, 1.0, 1.0, 0.0])) - 1.0 / 3.0).abs() < 1e-12);
         assert!((mean_absolute(&got, &[0.0, 2.0, 3.0, 9.0], None) - 1.5).abs() < 1e-12);

@@ -1,132 +1,142 @@
-//! What a survey would have made of a star: resolution, rotation, velocity, flux calibration, noise, bad pixels.
+//! Simulation of LAMOST-like observations: resolution, rotation, velocity, flux calibration, noise and bad pixels.
 //!
-//! Works on sharp synthetic spectra and on real library spectra alike: both are a flux on log10 λ at rest and a resolving
-//! power. The result goes through the very recipe that real files go through.
+//! Input is a flux at rest on log10 λ with a known line spread: a synthetic spectrum or a real library spectrum. The
+//! result passes through the same preprocessing as real files.
 
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::extinction::transmission;
+use crate::preprocess::conditioning::normalise;
 use crate::preprocess::grid::{self, C_KMS, FIT_PIXELS, STEP_DEX};
-use crate::preprocess::recipe::normalise;
-use crate::preprocess::resample::{FWHM_OVER_SIGMA, linear};
-use crate::spectrum::{Known, Medium, Meta, Source, Spectrum, Survey};
+use crate::preprocess::resample::linear;
+use crate::spectrum::FWHM_OVER_SIGMA;
+use crate::spectrum::{Medium, Meta, Source, Sourced, Spectrum, Survey};
 
-/// A star to be observed: flux at rest on increasing log10 of vacuum wavelength.
-pub struct Star<'a> {
-    /// log10 λ/Å.
+/// Input of a simulated observation: flux at rest on increasing log10 of vacuum wavelength.
+pub struct IntrinsicSpectrum<'a> {
+    /// log10 of vacuum wavelength in Å.
     pub log10: &'a [f64],
     /// Flux, any unit.
     pub flux: &'a [f64],
-    /// log10 λ σ of the line spread that is already in it.
+    /// σ of the line spread that the flux already has, in log10 λ, as a function of log10 λ.
     pub sigma_dex: Box<dyn Fn(f64) -> f64 + 'a>,
 }
 
-/// The circumstances of an observation.
+/// Conditions of a LAMOST-like observation.
 #[derive(Debug, Clone, Copy)]
-pub struct Circumstances {
-    /// Radial velocity in the spectrum, km/s.
+pub struct ObservingConditions {
+    /// Radial velocity of the star, km/s.
     pub rv_kms: f64,
-    /// Radial velocity that preprocessing takes out, km/s.
+    /// Radial velocity that preprocessing removes, km/s.
     pub assumed_rv_kms: f64,
-    /// Line spread at 4000 Å and at 5600 Å (linear between), Å FWHM.
+    /// Line spread at 4000 Å and at 5600 Å (linear in between), FWHM in Å.
     pub fwhm_aa: (f64, f64),
     /// Rotation and macroturbulence, km/s, as the σ of a Gaussian.
     pub broadening_kms: f64,
-    /// S/N a pixel at 4800 Å; infinite for no noise.
+    /// S/N per pixel at 4800 Å; infinite for no noise.
     pub snr: f64,
-    /// S/N goes as λ to this power.
+    /// Exponent s of S/N ∝ λ^s.
     pub snr_slope: f64,
-    /// Coefficients of the logarithmic error of the flux calibration: Legendre-like terms of degree 1, 2, 3.
+    /// Coefficients of the error of ln flux from the flux calibration: Legendre polynomials of
+    /// t = log10(λ/4800 Å)/0.08, of degree 1, 2, 3.
     pub tilt: [f64; 3],
-    /// Number of bad pixels that were not masked.
+    /// Number of bad pixels without a mask.
     pub bad_pixels: usize,
-    /// Emission left at the sky line 5577 Å, in units of the continuum.
+    /// Residual of the sky line at 5577 Å (air), relative to the mean flux.
     pub sky_residual: f64,
     /// Colour excess E(B−V), mag.
     pub ebv_mag: f64,
-    /// Pixels of the fitting grid that the spectrum reaches.
+    /// First pixel of the fitting grid that the spectrum covers, and the end (exclusive).
     pub covered: (usize, usize),
 }
 
-/// FWHM in Å at a wavelength, linear between two anchors at 4000 and 5600 Å.
+/// FWHM in Å at a wavelength in Å, linear between the values `ends` at 4000 and 5600 Å.
 fn fwhm_aa(ends: (f64, f64), wave_aa: f64) -> f64 {
     ends.0 + (ends.1 - ends.0) * (wave_aa - 4000.0) / 1600.0
 }
 
-/// Observes a star and normalises it: the model's input, `[1462]`. `None` where the continuum fit fails.
-pub fn observe(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Option<Vec<f32>> {
-    let Exposure { log10, flux, .. } = expose(star, how, rng);
-    let shift = (1.0 + how.assumed_rv_kms / C_KMS).log10();
+/// Observes a star and normalises the spectrum. Returns the model's input, `[1462]`; `None` where the continuum fit
+/// fails.
+pub fn observe(star: &IntrinsicSpectrum, conditions: &ObservingConditions, rng: &mut impl Rng) -> Option<Vec<f32>> {
+    let SimulatedExposure { log10, flux, .. } = expose(star, conditions, rng);
+    let shift = (1.0 + conditions.assumed_rv_kms / C_KMS).log10();
     let target: Vec<f64> = grid::fit_log10().iter().map(|x| x + shift).collect();
-    normalise(&linear(&log10, &flux, &target), how.covered.0..how.covered.1).map(|n| n.norm)
+    normalise(&linear(&log10, &flux, &target), conditions.covered.0..conditions.covered.1).map(|n| n.norm)
 }
 
-/// Observes a star as a file of LAMOST's would hold it: every pixel, with its error.
-pub fn spectrum(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Option<Spectrum> {
-    let Exposure { log10, flux, error } = expose(star, how, rng);
+/// Observes a star and returns a spectrum as in a LAMOST file: every pixel with its error.
+pub fn spectrum(star: &IntrinsicSpectrum, conditions: &ObservingConditions, rng: &mut impl Rng) -> Option<Spectrum> {
+    let SimulatedExposure { log10, flux, error } = expose(star, conditions, rng);
     let mut meta = Meta::unknown("simulated", "simulation");
     meta.survey = Survey::LamostLrs;
-    meta.medium = Known::new(Medium::Vacuum, Source::File);
-    meta.resolving_power = Survey::LamostLrs.resolving_power().map(|r| Known::new(r, Source::Survey));
+    meta.medium = Sourced::new(Medium::Vacuum, Source::File);
+    meta.resolving_power = Survey::LamostLrs.resolving_power().map(|r| Sourced::new(r, Source::Survey));
     let wave = log10.iter().map(|x| 10f64.powf(*x)).collect();
-    let ivar = how.snr.is_finite().then(|| error.iter().map(|e| e.powi(-2)).collect());
+    let ivar = conditions.snr.is_finite().then(|| error.iter().map(|e| e.powi(-2)).collect());
     Spectrum::new(meta, wave, flux, ivar, None).ok()
 }
 
-/// What the detector gives.
-struct Exposure {
+/// Pixels before preprocessing.
+struct SimulatedExposure {
     log10: Vec<f64>,
     flux: Vec<f64>,
     /// σ of the flux; 0 without noise.
     error: Vec<f64>,
 }
 
-fn expose(star: &Star, how: &Circumstances, rng: &mut impl Rng) -> Exposure {
-    // The spectrograph's own pixels lie anywhere against the grid's, and a few more are needed at each end.
+fn expose(star: &IntrinsicSpectrum, conditions: &ObservingConditions, rng: &mut impl Rng) -> SimulatedExposure {
+    // The spectrograph's pixels have a random phase relative to the grid's pixels. Each end needs a few more pixels.
     let phase: f64 = rng.random();
-    let first = grid::fit_log10()[0] - (3.0 + phase) * STEP_DEX + (1.0 + how.assumed_rv_kms / C_KMS).log10();
+    let first = grid::fit_log10()[0] - (3.0 + phase) * STEP_DEX + (1.0 + conditions.assumed_rv_kms / C_KMS).log10();
     let pixels: Vec<f64> = (0..FIT_PIXELS + 7).map(|i| first + STEP_DEX * i as f64).collect();
-    let mut flux = broadened(star, how.rv_kms, how.broadening_kms, |wave| fwhm_aa(how.fwhm_aa, wave), &pixels);
-    if how.ebv_mag > 0.0 {
-        flux.iter_mut().zip(&pixels).for_each(|(f, x)| *f *= transmission(10f64.powf(x - 1.0), how.ebv_mag));
+    let mut flux = broadened(
+        star,
+        conditions.rv_kms,
+        conditions.broadening_kms,
+        |wave| fwhm_aa(conditions.fwhm_aa, wave),
+        &pixels,
+    );
+    if conditions.ebv_mag > 0.0 {
+        // Å to nm: x − 1.
+        flux.iter_mut().zip(&pixels).for_each(|(f, x)| *f *= transmission(10f64.powf(x - 1.0), conditions.ebv_mag));
     }
 
     let mid = 4800f64.log10();
     for (f, x) in flux.iter_mut().zip(&pixels) {
         let t = (x - mid) / 0.08;
-        let [a, b, c] = how.tilt;
+        let [a, b, c] = conditions.tilt;
         *f *= (a * t + b * (1.5 * t * t - 0.5) + c * (2.5 * t * t * t - 1.5 * t)).exp();
     }
     let level = flux.iter().sum::<f64>() / flux.len() as f64;
     let mut error = vec![0.0; flux.len()];
-    if how.snr.is_finite() {
+    if conditions.snr.is_finite() {
         for ((f, x), error) in flux.iter_mut().zip(&pixels).zip(&mut error) {
-            let snr = how.snr * 10f64.powf(how.snr_slope * (x - mid));
+            let snr = conditions.snr * 10f64.powf(conditions.snr_slope * (x - mid));
             let white: f64 = StandardNormal.sample(rng);
-            // Photons and sky: the noise falls more slowly than the flux does in lines.
+            // Photon noise and sky noise: in lines the noise decreases less than the flux.
             let noise = f.max(0.0) * 0.5 + level * 0.5;
             *f += white * noise / snr;
             *error = noise / snr;
         }
     }
-    if how.sky_residual != 0.0 {
+    if conditions.sky_residual != 0.0 {
         let sky = 5578.9f64.log10();
         for (f, x) in flux.iter_mut().zip(&pixels) {
-            *f += level * how.sky_residual * (-0.5 * ((x - sky) / (1.5 * STEP_DEX)).powi(2)).exp();
+            *f += level * conditions.sky_residual * (-0.5 * ((x - sky) / (1.5 * STEP_DEX)).powi(2)).exp();
         }
     }
-    for _ in 0..how.bad_pixels {
+    for _ in 0..conditions.bad_pixels {
         let i = rng.random_range(0..flux.len());
         flux[i] *= rng.random_range(0.3..2.0);
     }
-    Exposure { log10: pixels, flux, error }
+    SimulatedExposure { log10: pixels, flux, error }
 }
 
-/// The star's flux at the observer's pixels (log10 λ), shifted by a velocity and smeared to the wanted line spread (FWHM in Å
-/// at a wavelength in Å) and rotation.
+/// The star's flux at the observed pixels (log10 λ), shifted by a velocity, and broadened to a line spread and
+/// rotation. `fwhm_aa` gives the FWHM in Å at a wavelength in Å.
 pub(super) fn broadened(
-    star: &Star,
+    star: &IntrinsicSpectrum,
     rv_kms: f64,
     broadening_kms: f64,
     fwhm_aa: impl Fn(f64) -> f64,
@@ -140,8 +150,8 @@ pub(super) fn broadened(
         .map(|pixel| {
             let at = pixel - doppler;
             let wave = 10f64.powf(at);
-            let wanted = fwhm_aa(wave) / wave / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
-            let variance = wanted.powi(2) - (star.sigma_dex)(at).powi(2) + rotation_dex.powi(2);
+            let sigma_dex = fwhm_aa(wave) / wave / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
+            let variance = sigma_dex.powi(2) - (star.sigma_dex)(at).powi(2) + rotation_dex.powi(2);
             let sigma = variance.max((0.35 * STEP_DEX).powi(2)).sqrt();
             let reach = 3.5 * sigma;
             while start < star.log10.len() && star.log10[start] < at - reach {
@@ -165,12 +175,13 @@ pub(super) fn broadened(
         .collect()
 }
 
-/// Circumstances as a low-resolution survey meets them, with a radial velocity and the part of it that is taken out.
-pub fn survey_like(rv_kms: f64, assumed_rv_kms: f64, rng: &mut impl Rng) -> Circumstances {
-    // R from 1500 to 2200 at 4800 Å, and any course between constant R and constant Å.
+/// Random conditions of a low-resolution survey, for a radial velocity of the star and the part of it that
+/// preprocessing removes (km/s).
+pub fn survey_like(rv_kms: f64, assumed_rv_kms: f64, rng: &mut impl Rng) -> ObservingConditions {
+    // R from 1500 to 2200 at 4800 Å. The dependence on wavelength lies between constant R and constant FWHM in Å.
     let fwhm = 4800.0 / rng.random_range(1500.0..2200.0);
-    let course: f64 = rng.random_range(-0.02..0.17);
-    // One in six reaches only a part of the grid, 90 pixels or more.
+    let fwhm_slope: f64 = rng.random_range(-0.02..0.17);
+    // One spectrum of six covers only a part of the grid, at least 90 pixels.
     let covered = if rng.random_bool(1.0 / 6.0) {
         let width = (90.0 * (FIT_PIXELS as f64 / 90.0).powf(rng.random())) as usize;
         let start = rng.random_range(0..=FIT_PIXELS - width);
@@ -178,10 +189,10 @@ pub fn survey_like(rv_kms: f64, assumed_rv_kms: f64, rng: &mut impl Rng) -> Circ
     } else {
         (0, FIT_PIXELS)
     };
-    Circumstances {
+    ObservingConditions {
         rv_kms,
         assumed_rv_kms,
-        fwhm_aa: (fwhm * (1.0 - course), fwhm * (1.0 + course)),
+        fwhm_aa: (fwhm * (1.0 - fwhm_slope), fwhm * (1.0 + fwhm_slope)),
         broadening_kms: if rng.random_bool(0.85) { rng.random_range(0.0..12.0) } else { rng.random_range(12.0..70.0) },
         snr: 10f64.powf(rng.random_range(1.0..2.48)),
         snr_slope: rng.random_range(0.0..5.0),

@@ -1,44 +1,45 @@
-//! The transfer study's tables: a network is taught by a few stars of a [`Case`] and asked about all the others.
+//! Tables after Zhao et al. 2026 (arXiv:2602.15021): a network is fine-tuned on a few stars of a
+//! [`TransferCase`] and evaluated on all others.
 
 use std::fmt::Write;
 use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::findings::findings;
-use super::transfer_case::Case;
+use super::claims::claims_table;
+use super::transfer_case::TransferCase;
 use crate::result::Label;
-use crate::result::teach::{Metrics, Settings, Sight, Strategy, Task};
-use crate::task::metrics::mean_and_std;
+use crate::result::finetune::{HeadInput, Metrics, Settings, Strategy, TrainingRun};
+use crate::stats::mean_and_std;
+use crate::task::finetune::cross_validation::metrics;
+use crate::task::finetune::feature_cache::FeatureCache;
+use crate::task::finetune::split::Split;
+use crate::task::finetune::training::{Progress, Training};
 use crate::task::predict::Predictor;
-use crate::task::teach::bake_off::metrics;
-use crate::task::teach::classroom::Classroom;
-use crate::task::teach::split::Split;
-use crate::task::teach::training::{Progress, Training};
 
-/// What to compare.
+/// The strategies, labels and settings that a table compares.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// Labels to teach.
+    /// Labels for fine-tuning.
     pub labels: Vec<Label>,
-    /// Numbers of labelled stars; [α/Fe] has its own.
+    /// Numbers of labelled stars; [α/Fe] has its own numbers.
     pub sizes: Vec<usize>,
-    /// The same for [α/Fe], which few stars have.
+    /// Numbers of labelled stars for [α/Fe], which few stars have.
     pub alpha_sizes: Vec<usize>,
-    /// Seeds of splits and trainings.
+    /// Seeds of splits and training runs.
     pub seeds: Vec<u64>,
-    /// How to teach; the study's own are [`Settings::paper`].
+    /// Settings of the fine-tuning; those of the study are [`Settings::zhao2026`].
     pub settings: Settings,
-    /// Ways of teaching to compare, by their names in [`WAYS`]; all without any.
-    pub ways: Vec<String>,
-    /// The command that this is, for the page.
+    /// Names of the strategies to compare, from [`STRATEGIES`]; empty for all.
+    pub strategies: Vec<String>,
+    /// The command line, printed in the section.
     pub command: String,
 }
 
-/// Ways of teaching that a table compares, as commands call them and as tables do.
-pub const WAYS: [(&str, &str); 7] = [
+/// Strategies: their names on the command line and in tables.
+pub const STRATEGIES: [(&str, &str); 7] = [
     ("zero-shot", "Zero-shot"),
-    ("closed-form", "Closed form alone"),
+    ("gp", "GP correction alone"),
     ("residual", "Residual, flux"),
     ("residual-embedding", "Residual, embedding"),
     ("lora", "LoRA"),
@@ -46,7 +47,7 @@ pub const WAYS: [(&str, &str); 7] = [
     ("scratch", "From scratch"),
 ];
 
-/// A way of teaching, and its name in tables.
+/// A strategy with its settings, and its name in tables.
 #[derive(Debug, Clone)]
 pub(super) struct Variant {
     name: String,
@@ -56,148 +57,166 @@ pub(super) struct Variant {
 
 impl Variant {
     #[cfg(test)]
-    pub(super) fn plain(strategy: Strategy) -> Self {
+    pub(super) fn with_default_settings(strategy: Strategy) -> Self {
         Self { name: strategy.title().into(), strategy, settings: Settings::default() }
     }
 
-    /// True for what only stands in the table to be compared with.
-    pub(super) fn is_closed_form_alone(&self) -> bool {
-        self.settings.closed_form && self.settings.epochs == 0
+    /// True for the GP correction alone, without gradient steps. It is in the table only as a reference.
+    pub(super) fn is_gp_alone(&self) -> bool {
+        self.settings.gp_correction && self.settings.epochs == 0
     }
 }
 
-/// What one way of teaching is worth with so many labels.
+/// Results of one strategy for one label and number of labels.
 pub(super) struct Row {
     pub(super) label: Label,
     pub(super) n: usize,
     pub(super) variant: Variant,
-    /// One entry a seed: figures by regime, all stars first.
+    /// Metrics by subset, all stars first; one entry per seed.
     runs: Vec<Vec<(String, Metrics)>>,
-    /// The pass that was kept, by seed.
-    kept: Vec<f64>,
+    /// Best epoch, one entry per seed.
+    best_epochs: Vec<f64>,
 }
 
 impl Row {
-    /// Teaches with every seed.
-    fn measure(room: &Rc<Classroom>, variant: &Variant, n: usize, seeds: &[u64]) -> Result<Self> {
-        let (mut runs, mut kept) = (Vec::new(), Vec::new());
+    /// Fine-tunes with every seed.
+    fn measure(features: &Rc<FeatureCache>, variant: &Variant, n: usize, seeds: &[u64]) -> Result<Self> {
+        let (mut runs, mut best_epochs) = (Vec::new(), Vec::new());
         for &seed in seeds {
-            let (figures, best) = taught(room, variant, n, seed)?;
+            let (figures, best) = finetune(features, variant, n, seed)?;
             runs.push(figures);
-            kept.push(best as f64);
+            best_epochs.push(best as f64);
         }
-        let label = room.lesson.label().unwrap_or(Label::Feh);
-        Ok(Self { label, n, variant: variant.clone(), runs, kept })
+        let label = features.labelled_set.label().unwrap_or(Label::Feh);
+        Ok(Self { label, n, variant: variant.clone(), runs, best_epochs })
     }
 
     #[cfg(test)]
     pub(super) fn new(label: Label, n: usize, variant: Variant, runs: Vec<Vec<(String, Metrics)>>) -> Self {
-        Self { label, n, variant, runs, kept: Vec::new() }
+        Self { label, n, variant, runs, best_epochs: Vec::new() }
     }
 
-    /// Its name in tables.
+    /// Name of the strategy in tables.
     pub(super) fn name(&self) -> &str {
         &self.variant.name
     }
 
-    /// A figure of a regime, one a seed; `None` where a seed lacks the regime.
-    pub(super) fn figures(&self, regime: &str, figure: fn(&Metrics) -> f64) -> Option<Vec<f64>> {
-        let of = |run: &Vec<(String, Metrics)>| run.iter().find(|(name, _)| name == regime).map(|(_, m)| figure(m));
+    /// A metric of a subset, one value per seed; `None` where a seed lacks the subset.
+    pub(super) fn figures(&self, subset: &str, figure: fn(&Metrics) -> f64) -> Option<Vec<f64>> {
+        let of = |run: &Vec<(String, Metrics)>| run.iter().find(|(name, _)| name == subset).map(|(_, m)| figure(m));
         self.runs.iter().map(of).collect()
     }
 
-    fn cell(&self, regime: &str, figure: fn(&Metrics) -> f64, decimals: usize) -> String {
-        self.figures(regime, figure).map_or_else(|| "–".into(), |values| over_seeds(&values, decimals))
+    fn cell(&self, subset: &str, figure: fn(&Metrics) -> f64, decimals: usize) -> String {
+        self.figures(subset, figure).map_or_else(|| "–".into(), |values| over_seeds(&values, decimals))
     }
 }
 
-/// Mean and standard error of a figure over seeds.
+/// Mean and standard error over seeds, as text.
 pub(super) fn over_seeds(values: &[f64], decimals: usize) -> String {
     let (mean, std) = mean_and_std(values);
     let error = std / ((values.len() as f64 - 1.0).max(1.0)).sqrt();
     format!("{mean:.decimals$} ± {error:.decimals$}")
 }
 
-/// Teaches `n` stars and asks about all groups of stars that none of them belongs to; figures by regime.
-fn taught(room: &Rc<Classroom>, variant: &Variant, n: usize, seed: u64) -> Result<(Vec<(String, Metrics)>, usize)> {
-    let split = Split::hold_out(&room.lesson, 0.0, Some(n), variant.settings.validation, seed);
-    let task = Task { strategy: variant.strategy, fold: None, seed, labels: Some(n) };
-    let mut training = Training::new(room.clone(), task, split, &variant.settings)?;
+/// Fine-tunes on `n` stars, and evaluates on all groups without a training star. Returns the metrics by subset, and the
+/// best epoch.
+fn finetune(
+    features: &Rc<FeatureCache>,
+    variant: &Variant,
+    n: usize,
+    seed: u64,
+) -> Result<(Vec<(String, Metrics)>, usize)> {
+    let split = Split::hold_out(&features.labelled_set, 0.0, Some(n), variant.settings.validation, seed);
+    let task = TrainingRun { strategy: variant.strategy, fold: None, seed, n_labels: Some(n) };
+    let mut training = Training::new(features.clone(), task, split, &variant.settings)?;
     while pollster::block_on(training.advance())? != Progress::Done {}
-    let went = pollster::block_on(training.outcome())?;
-    Ok((metrics(&room.lesson, &went.rows, &went.values, &room.lesson.regimes()), went.best_epoch))
+    let outcome = pollster::block_on(training.outcome())?;
+    Ok((
+        metrics(&features.labelled_set, &outcome.rows, &outcome.values, &features.labelled_set.subsets()),
+        outcome.best_epoch,
+    ))
 }
 
-fn variants(Comparison { settings, ways, .. }: &Comparison) -> Vec<Variant> {
-    let of = |(way, name): (&str, &str)| {
-        let (strategy, settings) = match way {
+fn variants(Comparison { settings, strategies, .. }: &Comparison) -> Vec<Variant> {
+    let of = |(name, title): (&str, &str)| {
+        let (strategy, settings) = match name {
             "zero-shot" => (Strategy::ZeroShot, settings.clone()),
-            "closed-form" => (Strategy::Residual, Settings { epochs: 0, ..settings.clone() }),
-            "residual-embedding" => (Strategy::Residual, Settings { sight: Sight::Embedding, ..settings.clone() }),
+            "gp" => (Strategy::Residual, Settings { epochs: 0, ..settings.clone() }),
+            "residual-embedding" => {
+                (Strategy::Residual, Settings { head_input: HeadInput::Embedding, ..settings.clone() })
+            }
             "lora" => (Strategy::Lora, settings.clone()),
             "full" => (Strategy::Full, settings.clone()),
-            // At the papers' own rate a network from random weights learns nothing (their A.3).
-            "scratch" => (Strategy::Scratch, Settings { rate: Some(1e-3), ..settings.clone() }),
+            // At the papers' own learning rate a network from random weights learns nothing (their A.3).
+            "scratch" => (Strategy::Scratch, Settings { learning_rate: Some(1e-3), ..settings.clone() }),
             _ => (Strategy::Residual, settings.clone()),
         };
-        Variant { name: name.into(), strategy, settings }
+        Variant { name: title.into(), strategy, settings }
     };
-    let is_wanted = |way: &str| {
-        (ways.is_empty() || ways.iter().any(|w| w == way)) && (settings.closed_form || way != "closed-form")
+    let is_selected = |name: &str| {
+        (strategies.is_empty() || strategies.iter().any(|s| s == name)) && (settings.gp_correction || name != "gp")
     };
-    WAYS.into_iter().filter(|(way, _)| is_wanted(way)).map(of).collect()
+    STRATEGIES.into_iter().filter(|(name, _)| is_selected(name)).map(of).collect()
 }
 
-/// The settings in a sentence.
-fn how(settings: &Settings) -> String {
+/// The settings as a sentence.
+fn settings_sentence(settings: &Settings) -> String {
     let Settings { epochs, patience, validation, .. } = settings;
-    let rate =
-        settings.rate.map_or("each strategy's own learning rate".into(), |rate| format!("learning rate {rate:.0e}"));
-    let first = if settings.closed_form { "The closed-form step first; " } else { "No closed-form step; " };
-    let part = 100.0 * validation;
+    let rate = settings
+        .learning_rate
+        .map_or("each strategy's own learning rate".into(), |rate| format!("learning rate {rate:.0e}"));
+    let first = if settings.gp_correction { "With the GP correction; " } else { "Without the GP correction; " };
+    let percent = 100.0 * validation;
     format!(
-        "{first}{rate}, {epochs} passes at most, {patience} of patience, {part:.0} % of the labels decide which pass is kept."
+        "{first}{rate}, at most {epochs} epochs, patience {patience} epochs, {percent:.0} % of the labels for validation."
     )
 }
 
-/// What sets a comparison apart from the usual one, for a heading.
-fn manner(what: &Comparison) -> String {
-    let settings = &what.settings;
-    let how = match (*settings == Settings::paper(), settings.closed_form) {
-        (true, _) => ", with the study's own settings",
-        (_, false) => ", without the closed form",
+/// Deviations of a comparison from the default settings and strategies, for a heading.
+fn heading_suffix(comparison: &Comparison) -> String {
+    let settings = &comparison.settings;
+    let settings_note = match (*settings == Settings::zhao2026(), settings.gp_correction) {
+        (true, _) => ", with the settings of the study",
+        (_, false) => ", without the GP correction",
         _ => "",
     };
-    let ways: Vec<String> = variants(what).into_iter().map(|variant| variant.name.to_lowercase()).collect();
-    let ways = if what.ways.is_empty() { String::new() } else { format!(": {}", ways.join(" and ")) };
-    format!("{how}{ways}")
+    let strategies: Vec<String> = variants(comparison).into_iter().map(|variant| variant.name).collect();
+    let strategies =
+        if comparison.strategies.is_empty() { String::new() } else { format!(": {}", strategies.join(" and ")) };
+    format!("{settings_note}{strategies}")
 }
 
-/// Strategies by number of labelled stars: a section of Markdown.
-pub fn transfer(predictor: &Predictor, case: &Case, what: &Comparison, say: &mut dyn FnMut(&str)) -> Result<String> {
-    let variants = variants(what);
+/// Compares strategies by number of labelled stars. Returns a section of Markdown.
+pub fn transfer(
+    predictor: &Predictor,
+    case: &TransferCase,
+    comparison: &Comparison,
+    log: &mut dyn FnMut(&str),
+) -> Result<String> {
+    let variants = variants(comparison);
     let mut page = format!(
-        "### {}{}\n\n`{}` prints:\n\n\
-         {} is taught by few stars. {} Mean and standard error of {} seeds. σ after 3 σ clipping, R² without; metal-poor is [Fe/H] < −1. {}\n",
+        "## {}{}\n\n`{}` prints:\n\n\
+         Fine-tuning of {} with few labels. {} Mean and standard error of {} seeds. σ after 3 σ clipping, R² without; metal-poor is [Fe/H] < −1. {}\n",
         case.title,
-        manner(what),
-        what.command,
+        heading_suffix(comparison),
+        comparison.command,
         predictor.entry().title(),
-        case.about,
-        what.seeds.len(),
-        how(&what.settings)
+        case.description,
+        comparison.seeds.len(),
+        settings_sentence(&comparison.settings)
     );
     let mut rows = Vec::new();
-    for &label in &what.labels {
-        let room = case.classroom(predictor, label)?;
+    for &label in &comparison.labels {
+        let features = case.feature_cache(predictor, label)?;
         let decimals = if label == Label::Teff { 0 } else { 3 };
         let unit = if label.unit().is_empty() { String::new() } else { format!(", {}", label.unit()) };
-        let _ = write!(page, "\n**{}{unit}** ({} stars)\n\n", label.symbol(), room.lesson.len());
-        page.push_str("| labels | taught | σ | offset | R² | R² metal-poor | R² metal-rich | pass kept |\n|---|---|---|---|---|---|---|---|\n");
-        let sizes = if label == Label::AlphaFe { &what.alpha_sizes } else { &what.sizes };
+        let _ = write!(page, "\n**{}{unit}** ({} stars)\n\n", label.symbol(), features.labelled_set.len());
+        page.push_str("| labels | strategy | σ | offset | R² | R² metal-poor | R² metal-rich | best epoch |\n|---|---|---|---|---|---|---|---|\n");
+        let sizes = if label == Label::AlphaFe { &comparison.alpha_sizes } else { &comparison.sizes };
         for &n in sizes {
             for variant in &variants {
-                let row = Row::measure(&room, variant, n, &what.seeds)?;
+                let row = Row::measure(&features, variant, n, &comparison.seeds)?;
                 let line = format!(
                     "| {n} | {} | {} | {} | {} | {} | {} | {:.0} |",
                     variant.name,
@@ -206,69 +225,74 @@ pub fn transfer(predictor: &Predictor, case: &Case, what: &Comparison, say: &mut
                     row.cell("all", |m| m.r2, 3),
                     row.cell("[Fe/H] < −1", |m| m.r2, 3),
                     row.cell("[Fe/H] ≥ −1", |m| m.r2, 3),
-                    mean_and_std(&row.kept).0,
+                    mean_and_std(&row.best_epochs).0,
                 );
-                say(&format!("{} {line}", label.symbol()));
+                log(&format!("{} {line}", label.symbol()));
                 let _ = writeln!(page, "{line}");
                 rows.push(row);
             }
         }
     }
-    page.push_str(&findings(&rows));
+    page.push_str(&claims_table(&rows));
     Ok(page)
 }
 
-/// The study's ablations on [Fe/H]: rank of LoRA and width of the residual head (A.2), learning rate from scratch (A.3).
-/// Without the closed-form step, which would hide what they do.
-pub fn ablation(predictor: &Predictor, case: &Case, what: &Comparison, say: &mut dyn FnMut(&str)) -> Result<String> {
-    let settings = Settings { closed_form: false, ..what.settings.clone() };
+/// The study's ablations on [Fe/H]: rank of `LoRA` and width of the residual head (A.2), learning rate from scratch
+/// (A.3). The runs omit the Gaussian-process correction, because it would hide their effect.
+pub fn ablation(
+    predictor: &Predictor,
+    case: &TransferCase,
+    comparison: &Comparison,
+    log: &mut dyn FnMut(&str),
+) -> Result<String> {
+    let settings = Settings { gp_correction: false, ..comparison.settings.clone() };
     let mut tables: Vec<(&str, &str, Vec<Variant>)> = Vec::new();
     let ranks = [8, 32, 128, 256].map(|rank| Variant {
         name: rank.to_string(),
         strategy: Strategy::Lora,
-        settings: Settings { rank, alpha: 2.0 * rank as f64, ..settings.clone() },
+        settings: Settings { lora_rank: rank, lora_alpha: 2.0 * rank as f64, ..settings.clone() },
     });
     tables.push(("A.2, rank of LoRA (α = 2r)", "rank", ranks.into()));
     let widths = [48, 96, 192, 384, 768].map(|hidden| Variant {
         name: hidden.to_string(),
         strategy: Strategy::Residual,
-        settings: Settings { hidden, ..settings.clone() },
+        settings: Settings { head_width: hidden, ..settings.clone() },
     });
-    tables.push(("A.2, width of the residual head", "hidden", widths.into()));
+    tables.push(("A.2, width of the residual head", "width", widths.into()));
     let rates = [1e-5, 1e-4, 1e-3].map(|rate| Variant {
         name: format!("{rate:.0e}"),
         strategy: Strategy::Scratch,
-        settings: Settings { rate: Some(rate), ..settings.clone() },
+        settings: Settings { learning_rate: Some(rate), ..settings.clone() },
     });
-    tables.push(("A.3, learning rate from scratch", "rate", rates.into()));
+    tables.push(("A.3, learning rate from scratch", "learning rate", rates.into()));
 
     let mut page = format!(
-        "### Ablations, {}\n\n`{}` prints:\n\n{} is taught [Fe/H]. {} Mean and standard error of {} seeds. {}\n",
+        "## Ablations, {}\n\n`{}` prints:\n\nFine-tuning of {} for [Fe/H]. {} Mean and standard error of {} seeds. {}\n",
         case.title,
-        what.command,
+        comparison.command,
         predictor.entry().title(),
-        case.about,
-        what.seeds.len(),
-        how(&settings)
+        case.description,
+        comparison.seeds.len(),
+        settings_sentence(&settings)
     );
-    let room = case.classroom(predictor, Label::Feh)?;
+    let features = case.feature_cache(predictor, Label::Feh)?;
     for (title, column, variants) in tables {
         let _ = write!(
             page,
-            "\n**{title}**\n\n| labels | {column} | σ, dex | R² | R² metal-poor | pass kept |\n|---|---|---|---|---|---|\n"
+            "\n**{title}**\n\n| labels | {column} | σ, dex | R² | R² metal-poor | best epoch |\n|---|---|---|---|---|---|\n"
         );
-        for &n in &what.sizes {
+        for &n in &comparison.sizes {
             for variant in &variants {
-                let row = Row::measure(&room, variant, n, &what.seeds)?;
+                let row = Row::measure(&features, variant, n, &comparison.seeds)?;
                 let line = format!(
                     "| {n} | {} | {} | {} | {} | {:.0} |",
                     variant.name,
                     row.cell("all", |m| m.sigma, 3),
                     row.cell("all", |m| m.r2, 3),
                     row.cell("[Fe/H] < −1", |m| m.r2, 3),
-                    mean_and_std(&row.kept).0,
+                    mean_and_std(&row.best_epochs).0,
                 );
-                say(&format!("{title}: {line}"));
+                log(&format!("{title}: {line}"));
                 let _ = writeln!(page, "{line}");
             }
         }

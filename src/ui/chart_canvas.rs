@@ -1,26 +1,26 @@
-//! A chart on a canvas: drawn when it changes, its points to be picked, saved as SVG.
+//! Canvas that draws a chart, reports which point was clicked, and saves the chart as SVG.
 
 use leptos::{ev, html, prelude::*};
 
+use super::context::Notice;
 use super::download::save_text;
 use super::plot_canvas::{draw, watch_size};
-use super::state::State;
 use super::theme::PlotTheme;
-use crate::plot::{Chart, Drawing};
+use crate::plot::{Chart, Drawable};
 
-/// Width and height of a saved chart, mm: a column of a journal.
+/// Width and height of a saved chart, mm: one journal column.
 const SAVED_MM: (f64, f64) = (88.0, 88.0);
 
-/// A chart. `says` is its content in words, for those who do not see it; `pick` hears which point was chosen.
+/// A chart. `description` is the text for screen readers; `pick` receives the index of the clicked point.
 #[component]
-pub fn ChartCanvas(
+pub(super) fn ChartCanvas(
     chart: Memo<Chart>,
-    #[prop(into)] says: Signal<String>,
+    #[prop(into)] description: Signal<String>,
     test_id: &'static str,
     #[prop(optional)] pick: Option<Callback<usize>>,
 ) -> impl IntoView {
     let theme = expect_context::<PlotTheme>().0;
-    let state = expect_context::<State>();
+    let notice = expect_context::<Notice>();
     let canvas = NodeRef::<html::Canvas>::new();
     let size = RwSignal::new((0.0, 0.0));
     watch_size(canvas, size);
@@ -28,7 +28,7 @@ pub fn ChartCanvas(
         let Some(canvas) = canvas.get() else { return };
         chart.with(|chart| theme.with(|theme| draw(&canvas, chart, theme, size.get())));
     });
-    let under = move |event: &ev::MouseEvent| {
+    let point_at = move |event: &ev::MouseEvent| {
         let at = (f64::from(event.offset_x()), f64::from(event.offset_y()));
         chart.with_untracked(|chart| chart.nearest(at, size.get_untracked()))
     };
@@ -36,19 +36,19 @@ pub fn ChartCanvas(
     let save = move |_| {
         let svg = chart.with_untracked(|chart| chart.to_svg(SAVED_MM.0, SAVED_MM.1));
         if let Err(why) = save_text(&format!("specola-{test_id}.svg"), "image/svg+xml", &svg) {
-            state.notice.set(Some(why));
+            notice.show(why);
         }
     };
     view! {
-        <div class="chart" data-testid=test_id role="img" aria-label=says>
+        <div class="chart" data-testid=test_id role="img" aria-label=description>
             <canvas
                 node_ref=canvas aria-hidden="true" class:pickable=move || is_over.get()
                 on:click=move |event| {
-                    if let (Some(pick), Some(point)) = (pick, under(&event)) {
+                    if let (Some(pick), Some(point)) = (pick, point_at(&event)) {
                         pick.run(point);
                     }
                 }
-                on:mousemove=move |event| is_over.set(pick.is_some() && under(&event).is_some())
+                on:mousemove=move |event| is_over.set(pick.is_some() && point_at(&event).is_some())
             ></canvas>
         </div>
         <p class="chart-save"><button class="quiet" on:click=save>"Save SVG"</button></p>

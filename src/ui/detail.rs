@@ -1,37 +1,38 @@
-//! The selected spectrum: what it is, its parameters, its curves, what was done to it and what was assumed.
+//! Panel of the selected spectrum: metadata, parameters, curves, preprocessing and assumptions.
 
 use leptos::prelude::*;
 
 use super::assumptions::AssumptionControls;
-use super::kept::KEPT_EPOCH;
-use super::ledger::Ledger;
-use super::networks::MeasuredList;
+use super::context::{Curves, Engine, Rows};
 use super::parameters::Parameters;
+use super::processing_history::ProcessingHistory;
+use super::row::{IMPORTED_GENERATION, Row};
+use super::specclip::SpecClipValues;
 use super::spectrum_plot::SpectrumPlots;
-use super::state::{Row, State};
 use crate::result::Summary;
 use crate::spectrum::Survey;
 
-/// The panel of the selected row.
+/// Panel of the selected row.
 #[component]
-pub fn Detail() -> impl IntoView {
-    let state = expect_context::<State>();
-    move || state.selected_row().map(|row| view! { <Selected row/> })
+pub(super) fn Detail() -> impl IntoView {
+    let rows = expect_context::<Rows>();
+    move || rows.selected().map(|row| view! { <Selected row/> })
 }
 
 #[component]
 fn Selected(row: Row) -> impl IntoView {
-    let state = expect_context::<State>();
-    let received = move || state.view.get().filter(|(key, _)| *key == row.key).map(|(_, view)| view);
+    let (engine, curves) = (expect_context::<Engine>(), expect_context::<Curves>());
+    let received = move || curves.selected.get().filter(|(key, _)| *key == row.key).map(|(_, view)| view);
     let view = Memo::new(move |_| received().and_then(Result::ok));
-    let ledger = Signal::derive(move || view.get().map_or(Vec::new(), |v| v.ledger.clone()));
-    // Nothing can be read anew of what came without its file, and Gaia XP spectra are taken as they are sampled.
-    let has_assumptions = row.key.epoch != KEPT_EPOCH && row.summary.with(|s| s.meta.survey != Survey::GaiaXp);
-    let missing = move || {
-        if state.is_current(row.key) || row.key.epoch == KEPT_EPOCH {
-            received().and_then(Result::err).unwrap_or("Fetching its curves…".into())
+    let processing_history = Signal::derive(move || view.get().map_or(Vec::new(), |v| v.processing_history.clone()));
+    // Imported rows have no file to read again, and Gaia XP spectra need no assumptions.
+    let has_assumptions =
+        row.key.generation != IMPORTED_GENERATION && row.summary.with(|s| s.meta.survey != Survey::GaiaXp);
+    let placeholder = move || {
+        if engine.is_current(row.key) || row.key.generation == IMPORTED_GENERATION {
+            received().and_then(Result::err).unwrap_or("Loading the curves…".into())
         } else {
-            "Its curves went with the engine that read it. Read the files again.".into()
+            "The engine stopped, and these curves are lost. Read the file again.".into()
         }
     };
     view! {
@@ -41,17 +42,17 @@ fn Selected(row: Row) -> impl IntoView {
                 <p class="muted">{move || describe(&row.summary.get())}</p>
             </div>
             <Parameters row/>
-            <MeasuredList row/>
+            <SpecClipValues row/>
             {move || notes(&row.summary.get())}
             <div class="detail-body">
                 <div class="plots">
-                    <Show when=move || view.with(Option::is_some) fallback=move || view! { <p class="waiting plot-wait">{missing}</p> }>
+                    <Show when=move || view.with(Option::is_some) fallback=move || view! { <p class="waiting plot-wait">{placeholder}</p> }>
                         <SpectrumPlots row view=view/>
                     </Show>
                 </div>
                 <aside class="side" aria-label="Preprocessing">
                     {has_assumptions.then(|| view! { <AssumptionControls row/> })}
-                    <Show when=move || !ledger.with(Vec::is_empty)><Ledger entries=ledger/></Show>
+                    <Show when=move || !processing_history.with(Vec::is_empty)><ProcessingHistory entries=processing_history/></Show>
                 </aside>
             </div>
         </section>
@@ -65,7 +66,7 @@ fn notes(summary: &Summary) -> Option<impl IntoView + use<>> {
     )
 }
 
-/// One line on what the spectrum is.
+/// One line of metadata: file, format, class, pixels, wavelength range, coordinates.
 fn describe(summary: &Summary) -> String {
     let meta = &summary.meta;
     let mut parts = vec![summary.file.clone(), meta.format.clone()];

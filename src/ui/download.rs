@@ -1,4 +1,4 @@
-//! Handing a file to the user.
+//! Downloads: saves a file through the browser.
 
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
@@ -6,19 +6,19 @@ use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
 use super::files::text_of;
 
-/// Saves text under a name in the user's downloads.
+/// Saves text as a download.
 ///
 /// # Errors
-/// What the browser says.
-pub fn save_text(name: &str, mime: &str, text: &str) -> Result<(), String> {
+/// The error text of the browser.
+pub(super) fn save_text(name: &str, mime: &str, text: &str) -> Result<(), String> {
     save_bytes(name, mime, text.as_bytes())
 }
 
-/// Saves bytes under a name in the user's downloads.
+/// Saves bytes as a download.
 ///
 /// # Errors
-/// What the browser says.
-pub fn save_bytes(name: &str, mime: &str, bytes: &[u8]) -> Result<(), String> {
+/// The error text of the browser.
+pub(super) fn save_bytes(name: &str, mime: &str, bytes: &[u8]) -> Result<(), String> {
     let save = || -> Result<(), JsValue> {
         let kind = BlobPropertyBag::new();
         kind.set_type(mime);
@@ -31,4 +31,10 @@ pub fn save_bytes(name: &str, mime: &str, bytes: &[u8]) -> Result<(), String> {
         Url::revoke_object_url(&url)
     };
     save().map_err(|e| format!("{name} could not be saved: {}", text_of(&e)))
+}
+
+/// A file name made from an id.
+pub(super) fn file_stem(id: &str) -> String {
+    let stem: String = id.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+    if stem.is_empty() { "spectrum".into() } else { stem }
 }

@@ -1,39 +1,38 @@
-//! Keys that work anywhere on the page, and the list of them.
+//! Keyboard shortcuts of the page, and the dialogue that lists them.
 
 use leptos::{ev, html, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::Element;
 
-use super::autosave::undo;
-use super::state::State;
+use super::actions::Actions;
 
-/// Listens for the page's keys.
-pub fn listen(state: State, help: RwSignal<bool>) {
+/// Listens for the keyboard shortcuts.
+pub(super) fn listen(actions: Actions, help: RwSignal<bool>) {
     let listener = window_event_listener(ev::keydown, move |event| {
         let target = event.target().and_then(|t| t.dyn_into::<Element>().ok());
-        // A tick or a choice takes no letters.
-        let takes_letters = |t: &Element| match t.tag_name().as_str() {
+        // Checkboxes, radio buttons and file inputs take no text.
+        let takes_text = |t: &Element| match t.tag_name().as_str() {
             "INPUT" => !matches!(t.get_attribute("type").as_deref(), Some("checkbox" | "radio" | "file")),
             name => matches!(name, "SELECT" | "TEXTAREA"),
         };
-        let typing = target.as_ref().is_some_and(takes_letters);
-        if !typing && (event.ctrl_key() || event.meta_key()) && !event.shift_key() && event.key() == "z" {
+        let is_typing = target.as_ref().is_some_and(takes_text);
+        if !is_typing && (event.ctrl_key() || event.meta_key()) && !event.shift_key() && event.key() == "z" {
             event.prevent_default();
-            undo(state);
+            actions.undo();
             return;
         }
-        if typing || event.ctrl_key() || event.meta_key() || event.alt_key() {
+        if is_typing || event.ctrl_key() || event.meta_key() || event.alt_key() {
             return;
         }
-        // With the focus nowhere the row takes it, so that Space and the arrows go on from there.
+        // Without a focused element the row gets the focus, so that Space and the arrow keys apply to it.
         if matches!(event.key().as_str(), "j" | "k") && target.is_some_and(|t| t.tag_name() == "BODY") {
-            state.grabs_focus.set_value(true);
+            actions.selection.takes_focus.set_value(true);
         }
         match event.key().as_str() {
-            "j" => state.select_by(1),
-            "k" => state.select_by(-1),
-            "m" => state.toggle_fit(),
-            "l" => state.reading.magnifies().update(|on| *on = !*on),
+            "j" => actions.selection.select_by(1),
+            "k" => actions.selection.select_by(-1),
+            "m" => actions.diagnostics.toggle_fit(),
+            "l" => actions.diagnostics.magnifies.update(|on| *on = !*on),
             "?" => help.set(true),
             _ => {}
         }
@@ -41,24 +40,24 @@ pub fn listen(state: State, help: RwSignal<bool>) {
     on_cleanup(move || listener.remove());
 }
 
-/// Keys, each alone or held together, and what they do.
+/// Keys or key combinations and their actions.
 const KEYS: [(&[&str], &str); 11] = [
     (&["j", "k"], "next, previous spectrum"),
-    (&["↓", "↑", "Home", "End"], "the same, in the table"),
+    (&["↑", "↓", "Home", "End"], "previous, next, first, last spectrum, in the table"),
     (&["Space"], "tick a spectrum for export, in the table"),
-    (&["m"], "model spectrum at the answer, on and off"),
-    (&["l"], "magnifier beside the pointer, on and off"),
+    (&["m"], "show or hide the synthetic spectrum at the predicted labels"),
+    (&["l"], "show or hide the magnifier at the pointer"),
     (&["←", "→"], "move along the spectrum, in a plot"),
     (&["+", "−"], "zoom in, out, in a plot"),
-    (&["0"], "the model's range, in a plot"),
-    (&["9"], "the whole spectrum, in a plot"),
-    (&["Ctrl + z", "⌘ + z"], "back: what was cleared, else the shipped model"),
-    (&["?"], "this list"),
+    (&["0"], "wavelength range of the model, in a plot"),
+    (&["9"], "full wavelength range, in a plot"),
+    (&["Ctrl + z", "⌘ + z"], "undo: restore cleared spectra; if none were cleared, return to the shipped model"),
+    (&["?"], "show this list"),
 ];
 
-/// The list of keys, in a dialogue.
+/// Dialogue with the list of keys.
 #[component]
-pub fn KeyHelp(open: RwSignal<bool>) -> impl IntoView {
+pub(super) fn KeyHelp(open: RwSignal<bool>) -> impl IntoView {
     let dialog = NodeRef::<html::Dialog>::new();
     Effect::new(move |_| {
         let Some(dialog) = dialog.get() else { return };
@@ -74,14 +73,14 @@ pub fn KeyHelp(open: RwSignal<bool>) -> impl IntoView {
     };
     view! {
         <dialog node_ref=dialog aria-labelledby="keys-title" on:close=move |_| open.set(false)>
-            <h2 id="keys-title">"Keys"</h2>
+            <h2 id="keys-title">"Keyboard shortcuts"</h2>
             <dl class="keys">
-                {KEYS.map(|(keys, what)| {
+                {KEYS.map(|(keys, action)| {
                     let keys = keys.iter().map(|key| view! { <kbd>{*key}</kbd> " " }).collect_view();
-                    view! { <div><dt>{keys}</dt><dd>{what}</dd></div> }
+                    view! { <div><dt>{keys}</dt><dd>{action}</dd></div> }
                 }).collect_view()}
             </dl>
-            <p>"In a plot: drag to zoom into a range, Shift and drag to move, double click for the model's range."</p>
+            <p>"In a plot: drag to zoom, Shift and drag to pan, double-click for the wavelength range of the model."</p>
             <p><button class="primary" on:click=close>"Close"</button></p>
         </dialog>
     }

@@ -1,21 +1,21 @@
-//! Tables of labels that were dropped: how they fit the spectra.
+//! The opened label tables, with the number of matched spectra.
 
 use leptos::prelude::*;
 
+use super::context::Labels;
 use super::format;
-use super::state::State;
-use crate::engine::LabelTableReport;
+use crate::engine::protocol::LabelTableReport;
 
-/// One line a table, with what did not fit.
+/// One line per label table, with its unmatched rows.
 #[component]
-pub fn LabelTables() -> impl IntoView {
-    let state = expect_context::<State>();
+pub(super) fn LabelTables() -> impl IntoView {
+    let labels = expect_context::<Labels>();
     view! {
-        <Show when=move || state.tables.with(|tables| !tables.is_empty())>
+        <Show when=move || labels.tables.with(|tables| !tables.is_empty())>
             <section class="label-tables" data-testid="label-tables" aria-labelledby="label-tables-title">
-                <h2 id="label-tables-title">"Labels"</h2>
+                <h2 id="label-tables-title">"Label tables"</h2>
                 <ul>
-                    {move || state.tables.get().into_iter().map(|table| view! { <Fit table/> }).collect_view()}
+                    {move || labels.tables.get().into_iter().map(|table| view! { <TableSummary table/> }).collect_view()}
                 </ul>
             </section>
         </Show>
@@ -23,38 +23,38 @@ pub fn LabelTables() -> impl IntoView {
 }
 
 #[component]
-fn Fit(table: LabelTableReport) -> impl IntoView {
+fn TableSummary(table: LabelTableReport) -> impl IntoView {
     let labels: Vec<_> = table.labels.iter().map(|label| label.symbol()).collect();
     let (rows, matched) = (table.rows as usize, table.matched as usize);
-    let unnamed = (table.unnamed > 0).then(|| format!(", {} without", table.unnamed));
-    let is_far = matched == 0;
-    let advice = is_far.then_some(
-        "Nothing fits yet. A row belongs to a spectrum when its id is the spectrum’s, or names its file; drop the spectra, \
-         or mend the ids.",
+    let unmatched = (table.spectra_without_row > 0).then(|| format!(", {} not matched", table.spectra_without_row));
+    let has_no_match = matched == 0;
+    let advice = has_no_match.then_some(
+        "No row matches a spectrum. A row matches when its id is the spectrum’s id or file name. Drop the spectra, or \
+         correct the ids.",
     );
     view! {
         <li>
             <p>
                 <strong>{table.name.clone()}</strong>
-                " " {format::count(rows, "row", "rows")} " with " {labels.join(", ")} ": "
-                {format::count(matched, "spectrum has", "spectra have")} " a row" {unnamed} "."
+                " " {format::count_with_noun(rows, "row", "rows")} " with " {labels.join(", ")} ": "
+                {format::count_with_noun(matched, "spectrum", "spectra")} " matched" {unmatched} "."
             </p>
             {advice.map(|advice| view! { <p class="muted">{advice}</p> })}
-            <Names
-                title=format::count(table.unmatched as usize, "row names no spectrum here", "rows name no spectrum here")
-                n=table.unmatched as usize names=table.unmatched_rows.clone()
+            <NameList
+                title=format::count_with_noun(table.rows_without_spectrum as usize, "row matches no spectrum", "rows match no spectrum")
+                n=table.rows_without_spectrum as usize names=table.unmatched_ids.clone()
             />
-            <Names
-                title="Several rows name the same spectrum, so none counts; leave one of each".into()
+            <NameList
+                title="Several rows match each of these spectra, and none of these rows is used. Leave one row per spectrum".into()
                 n=table.ambiguous.len() names=table.ambiguous.clone()
             />
         </li>
     }
 }
 
-/// A list of names behind its title, or nothing.
+/// A list of names that unfolds below its title. Shows nothing if there are no names.
 #[component]
-fn Names(title: String, n: usize, names: Vec<String>) -> impl IntoView {
+fn NameList(title: String, n: usize, names: Vec<String>) -> impl IntoView {
     let rest = n.saturating_sub(names.len());
     (n > 0).then(|| {
         view! {

@@ -1,73 +1,77 @@
-//! The page: Leptos components, one panel a file, over the signals of [`state::State`].
+//! The page: Leptos components, one file per panel, over the signals of [`context`].
 //!
-//! The page holds no tensor and reads no spectrum: it hands files to the engine ([`engine_link`]) and shows what comes
-//! back. It is its own small program, so that it paints before the engine has arrived.
+//! The page holds no tensors and reads no spectra: it sends files to the engine ([`engine_link`]) and shows the
+//! results. It is a small separate WebAssembly program, so that it renders before the engine is downloaded.
 
-mod arrange;
+#![allow(unreachable_pub, reason = "the component macro makes public items of private components")]
+
+mod actions;
 mod assumptions;
 mod autosave;
 mod chart_canvas;
 mod columns;
-mod curves;
+mod context;
 mod detail;
+mod diagnostics;
 mod download;
 mod drop_zone;
 mod engine_link;
+mod events;
+mod export;
 mod figure_file;
 mod files;
 mod filter_bar;
+mod finetune;
+mod flag_chip;
 mod format;
-mod gpu;
 mod grid;
-mod kept;
-mod kept_models;
+mod imported_rows;
 mod keys;
 mod label_tables;
-mod ledger;
-mod lens;
-mod likes;
+mod magnifier;
 mod model_card;
-mod networks;
 mod offline;
-mod order;
 mod parameters;
 mod plot_canvas;
-mod reading;
-mod receive;
+mod processing_history;
+mod restore;
 mod row;
 mod samp;
 mod samples;
+mod similarity;
 mod skipped;
+mod specclip;
 mod spectrum_plot;
-mod state;
 mod status;
+mod stored_models;
 mod table;
 mod table_row;
-mod take_away;
-mod teach;
+mod table_sort;
 mod theme;
 mod welcome;
 
 use leptos::prelude::*;
 
-use autosave::RestoreQuestion;
+use actions::Actions;
 use columns::ColumnsDialog;
 use detail::Detail;
 use drop_zone::DropZone;
-use kept::Origins;
+use engine_link::Handlers;
+use finetune::FinetunePanel;
+use imported_rows::ImportNotices;
 use keys::{KeyHelp, listen};
 use label_tables::LabelTables;
-use likes::LikesPanel;
-use networks::NetworksPanel;
 use offline::UpdateNotice;
+use restore::RestoreQuestion;
+use samp::Samp;
+use similarity::SimilarityPanel;
 use skipped::SkippedList;
-use state::State;
+use specclip::SpecClipPanel;
 use status::{Header, Notices, ProgressBar};
 use table::Table;
-use teach::TeachPanel;
 use welcome::Welcome;
 
-/// Puts the page in the place of what `index.html` shows while it loads.
+/// Replaces the placeholder of `index.html` with the page.
 pub fn start() {
     console_error_panic_hook::set_once();
     if let Some(placeholder) = document().get_element_by_id("placeholder") {
@@ -79,24 +83,31 @@ pub fn start() {
 /// The whole page.
 #[component]
 fn App() -> impl IntoView {
-    let state = State::start();
-    provide_context(state);
+    let actions = Actions::new();
+    actions.provide();
+    actions.engine.start(Handlers {
+        on_event: Box::new(move |generation, event| events::apply(actions, generation, event)),
+        on_engine_crash: Box::new(move || actions.handle_engine_loss()),
+    });
+    let samp = Samp::new();
+    provide_context(samp);
     theme::provide();
-    offline::provide(state);
-    samples::provide(state);
+    offline::provide(actions.engine);
+    samples::provide(actions);
     plot_canvas::ChosenRange::provide();
     let help = RwSignal::new(false);
-    listen(state, help);
-    kept::listen(state);
-    autosave::look(state);
-    samp::follow(state);
-    samp::sign_off(state);
+    listen(actions, help);
+    imported_rows::listen(actions);
+    actions.check_saved();
+    samp::send_selected_positions(samp, actions.rows);
+    samp::unregister_on_leave(samp);
+    let Actions { rows, jobs, labels, specclip, finetune, .. } = actions;
     let is_empty = move || {
-        state.rows.with(Vec::is_empty)
-            && state.skipped.with(Vec::is_empty)
-            && state.tables.with(Vec::is_empty)
-            && state.networks.with(Option::is_none)
-            && state.teach.in_use.with(Option::is_none)
+        rows.all.with(Vec::is_empty)
+            && jobs.skipped.with(Vec::is_empty)
+            && labels.tables.with(Vec::is_empty)
+            && specclip.report.with(Option::is_none)
+            && finetune.active_adapter.with(Option::is_none)
     };
     view! {
         <Header/>
@@ -104,20 +115,20 @@ fn App() -> impl IntoView {
             <Notices/>
             <UpdateNotice/>
             <RestoreQuestion/>
-            <Origins/>
+            <ImportNotices/>
             <DropZone large=Signal::derive(is_empty)/>
             <ProgressBar/>
-            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <LikesPanel/> <TeachPanel/> <LabelTables/> <NetworksPanel/> <SkippedList/> }>
+            <Show when=is_empty fallback=|| view! { <Table/> <Detail/> <SimilarityPanel/> <FinetunePanel/> <LabelTables/> <SpecClipPanel/> <SkippedList/> }>
                 <Welcome/>
             </Show>
         </main>
         <footer>
             <p>
                 "Specola " {env!("CARGO_PKG_VERSION")}
-                " · free software, MIT or Apache 2.0 · wavelengths in vacuum ångström, errors are 1 σ"
+                " · free software, MIT or Apache 2.0 · vacuum wavelengths in ångström · errors are 1\u{2009}σ"
             </p>
-            <button class="quiet" data-testid="forget" on:click=move |_| autosave::forget(state)>"Forget everything"</button>
-            <button class="quiet" on:click=move |_| help.set(true)>"Keys " <kbd>"?"</kbd></button>
+            <button class="quiet" data-testid="clear-local-data" on:click=move |_| actions.clear_local_data()>"Clear local data"</button>
+            <button class="quiet" on:click=move |_| help.set(true)>"Keyboard shortcuts " <kbd>"?"</kbd></button>
         </footer>
         <ColumnsDialog/>
         <KeyHelp open=help/>

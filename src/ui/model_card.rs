@@ -1,23 +1,23 @@
-//! The whole card of the model that answers: what it is, what it was made from, how good it is, and where it ends.
+//! The full model card: what the model predicts, its training set, its limits, error calibration and accuracy.
 
 use leptos::{html, prelude::*};
 
 use super::chart_canvas::ChartCanvas;
 use super::format;
 use crate::plot::{Chart, Mark, Paint, Plot};
-use crate::result::{Calibration, Label, Measure, ModelCard};
+use crate::result::{Calibration, Label, LabelAccuracy, ModelCard};
 use crate::spectrum::Survey;
 
-/// The button that opens the card, and the card. `place` tells several on one page apart.
+/// The button that opens the card, and the card. `id_prefix`: prefix of the DOM ids, different for each card.
 #[component]
-pub fn WholeCard(card: ModelCard, place: &'static str) -> impl IntoView {
+pub(super) fn ModelCardDialog(card: ModelCard, id_prefix: &'static str) -> impl IntoView {
     let dialog = NodeRef::<html::Dialog>::new();
-    // What is not looked at is not drawn.
+    // The contents are drawn only while the dialogue is open.
     let is_open = RwSignal::new(false);
     let open = move |_| {
         if let Some(dialog) = dialog.get_untracked() {
             is_open.set(true);
-            // Fails only for a dialogue that is open already.
+            // Fails only for a dialogue that is already open.
             let _ = dialog.show_modal();
         }
     };
@@ -27,101 +27,101 @@ pub fn WholeCard(card: ModelCard, place: &'static str) -> impl IntoView {
         }
     };
     let title = format!("{} {}", card.name, card.version);
-    let (title_id, named_by) = (format!("{place}-title"), format!("{place}-title"));
+    let (title_id, named_by) = (format!("{id_prefix}-title"), format!("{id_prefix}-title"));
     view! {
-        <p class="actions"><button data-testid=format!("open-{place}") on:click=open>"The whole model card"</button></p>
+        <p class="actions"><button data-testid=format!("open-{id_prefix}") on:click=open>"Full model card"</button></p>
         <dialog
-            class="model-card" node_ref=dialog aria-labelledby=named_by data-testid=format!("whole-{place}")
+            class="model-card" node_ref=dialog aria-labelledby=named_by data-testid=format!("{id_prefix}-dialog")
             on:close=move |_| is_open.set(false)
         >
             <h2 id=title_id>"Model " {title}</h2>
-            {move || is_open.get().then(|| view! { <Contents card=card.clone()/> })}
+            {move || is_open.get().then(|| view! { <CardContents card=card.clone()/> })}
             <p><button class="primary" on:click=close>"Close"</button></p>
         </dialog>
     }
 }
 
 #[component]
-fn Contents(card: ModelCard) -> impl IntoView {
+fn CardContents(card: ModelCard) -> impl IntoView {
     let limits = limits(&card);
     let labels: Vec<&str> = card.label_range.iter().map(|(label, ..)| label.symbol()).collect();
-    let facts = [
-        ("Gives", labels.join(", ")),
+    let properties = [
+        ("Predicts", labels.join(", ")),
         ("Trained on", card.trained_on.clone()),
-        ("Behind the preprocessing", card.recipe.clone()),
+        ("Preprocessing", card.recipe.clone()),
         ("Size", format::bytes(card.bytes)),
         ("Licence", card.license.clone()),
         ("SHA-256", card.sha256.clone()),
-        ("Made by", card.command.clone()),
+        ("Training command", card.command.clone()),
     ];
-    let facts = facts.into_iter().filter(|(_, what)| !what.is_empty());
+    let properties = properties.into_iter().filter(|(_, value)| !value.is_empty());
     view! {
         <dl class="card-facts">
-            {facts.map(|(name, what)| view! { <div><dt>{name}</dt><dd>{format::prose(&what)}</dd></div> }).collect_view()}
+            {properties.map(|(name, value)| view! { <div><dt>{name}</dt><dd>{format::with_minus_signs(&value)}</dd></div> }).collect_view()}
         </dl>
-        <h3>"Where it ends"</h3>
+        <h3>"Limits"</h3>
         <ul class="limits" data-testid="card-limits">{limits.into_iter().map(|limit| view! { <li>{limit}</li> }).collect_view()}</ul>
-        {(!card.calibration.is_empty()).then(|| view! { <Errors all=card.calibration.clone()/> })}
-        <h3>"How good it was measured to be"</h3>
-        <div class="table-scroll" tabindex="0" role="region" aria-label="Measured accuracy">
+        {(!card.calibration.is_empty()).then(|| view! { <ErrorCalibration all=card.calibration.clone()/> })}
+        <h3>"Accuracy"</h3>
+        <div class="table-scroll" tabindex="0" role="region" aria-label="Accuracy">
             <table class="scores">
-                <thead><tr><th scope="col">"Label"</th><th scope="col">"On"</th><th scope="col" class="number">"N"</th><th scope="col" class="number">"Offset"</th><th scope="col" class="number">"σ"</th></tr></thead>
+                <thead><tr><th scope="col">"Label"</th><th scope="col">"Test set"</th><th scope="col" class="number">"N"</th><th scope="col" class="number">"Offset"</th><th scope="col" class="number">"σ"</th></tr></thead>
                 <tbody>{card.accuracy.iter().map(row).collect_view()}</tbody>
             </table>
         </div>
-        <p class="muted">"Offset is the mean of predicted − known, σ its scatter, both after 3 σ clipping."</p>
+        <p class="muted">"Offset: mean of predicted − reference label. σ: its scatter. Both after clipping at 3 σ."</p>
     }
 }
 
-fn row(m: &Measure) -> impl IntoView + use<> {
+fn row(m: &LabelAccuracy) -> impl IntoView + use<> {
     let decimals = match m.label {
         Label::Teff => 0,
         Label::Rv => 1,
         _ => 3,
     };
     let unit = m.label.unit();
-    let bias = format!("{:+.decimals$} {unit}", m.bias).replace('-', "\u{2212}");
-    let sigma = format!("{:.decimals$} {unit}", m.sigma);
+    let bias = format!("{:+.decimals$}\u{2009}{unit}", m.bias).replace('-', "\u{2212}");
+    let sigma = format!("{:.decimals$}\u{2009}{unit}", m.sigma);
     view! {
         <tr>
-            <th scope="row">{m.label.symbol()}</th><td>{format::prose(&m.on)}</td>
+            <th scope="row">{m.label.symbol()}</th><td>{format::with_minus_signs(&m.on)}</td>
             <td class="number">{m.n}</td><td class="number">{bias}</td><td class="number">{sigma}</td>
         </tr>
     }
 }
 
-/// What it was not made for, as the page's flags tell it.
+/// The limits of a model, in the words of the page's flags.
 fn limits(card: &ModelCard) -> Vec<String> {
     let mut limits = Vec::new();
     let range = |(label, low, high): &(Label, f64, f64)| {
         let decimals = if *high >= 100.0 { 0 } else { 1 };
-        let unit = if label.unit().is_empty() { String::new() } else { format!(" {}", label.unit()) };
+        let unit = if label.unit().is_empty() { String::new() } else { format!("\u{2009}{}", label.unit()) };
         format!("{} {low:.decimals$} to {high:.decimals$}{unit}", label.symbol()).replace('-', "\u{2212}")
     };
     if !card.label_range.is_empty() {
         let ranges: Vec<String> = card.label_range.iter().map(range).collect();
         limits.push(format!(
-            "Trained for {}. An answer at the edge of that or beyond it is flagged: the truth may lie outside.",
+            "Trained for {}. A prediction near the edge of this range or outside it is flagged: the true value may lie outside.",
             ranges.join(", ")
         ));
     }
-    limits.push("A spectrum unlike all that it was trained on is flagged; its numbers are not to be used.".into());
-    limits.push("Below a signal-to-noise ratio of 10 a pixel its errors are extrapolated.".into());
-    let measured = Survey::ALL.into_iter().filter(|survey| survey.measured_as() == *survey);
+    limits.push("A spectrum unlike the training spectra is flagged. Do not use its predictions.".into());
+    limits.push("Below a signal-to-noise ratio of 10 per pixel the predicted errors are extrapolated.".into());
+    let measured = Survey::ALL.into_iter().filter(|survey| survey.accuracy_survey() == *survey);
     for survey in measured {
         let of = || card.accuracy.iter().filter(|m| m.survey == survey);
         let name = survey.name();
         if of().next().is_none() {
-            limits.push(format!("Never measured on {name} spectra."));
+            limits.push(format!("Not tested on {name} spectra."));
         } else if of().all(|m| m.is_simulated) {
-            limits.push(format!("On {name} spectra it was measured on simulated stars only."));
+            limits.push(format!("For {name}, tested on simulated spectra only."));
         }
     }
     limits
 }
 
-/// The sets of stars on which errors were looked at, real ones first.
-fn sets(all: &[Calibration]) -> Vec<String> {
+/// Names of the test sets of the error calibration, sets of real stars first.
+fn calibration_sets(all: &[Calibration]) -> Vec<String> {
     let mut sets: Vec<String> = Vec::new();
     for is_simulated in [false, true] {
         for c in all.iter().filter(|c| c.simulated == is_simulated) {
@@ -133,18 +133,19 @@ fn sets(all: &[Calibration]) -> Vec<String> {
     sets
 }
 
-/// Shares of residuals within k errors against those of a Gaussian, a curve a label.
+/// Chart of the measured fraction of residuals within k σ against the fraction expected for a Gaussian; one curve per
+/// label.
 fn chart(all: &[Calibration], set: &str) -> Chart {
     let of_label = |(i, label): (usize, Label)| {
-        let through = all.iter().find(|c| c.on == set && c.label == label)?.curve();
+        let points = all.iter().find(|c| c.on == set && c.label == label)?.curve();
         let paint = Paint::Series(i);
-        let dots = Mark::Points { at: through[1..].to_vec(), paint, radius_px: 2.5, is_filled: true };
-        Some([Mark::Curve { through, paint }, dots])
+        let dots = Mark::Points { at: points[1..].to_vec(), paint, radius_px: 2.5, is_filled: true };
+        Some([Mark::Curve { points, paint }, dots])
     };
     let curves = Label::ALL.into_iter().enumerate().filter_map(of_label).flatten();
     let plot = Plot {
-        x_label: "Share of stars that k errors should hold".into(),
-        y_label: "Share that they hold".into(),
+        x_label: "Expected fraction of stars within k σ".into(),
+        y_label: "Measured fraction".into(),
         x_range: (0.0, 1.0),
         y_range: (0.0, 1.0),
         is_x_log: false,
@@ -154,42 +155,45 @@ fn chart(all: &[Calibration], set: &str) -> Chart {
     Chart { plots: vec![plot] }
 }
 
-/// Each label's share within one error, in words.
-fn within(all: &[Calibration], set: &str) -> String {
-    let of = |c: &Calibration| Some(format!("{} {:.0} % ({} stars)", c.label.symbol(), 100.0 * c.within_one()?, c.n));
-    let shares: Vec<String> = all.iter().filter(|c| c.on == set).filter_map(of).collect();
-    format!("Within one error, where 68 % is right: {}.", shares.join(", "))
+/// Fraction of stars within 1 σ for each label, as text.
+fn within_one_sigma(all: &[Calibration], set: &str) -> String {
+    let of = |c: &Calibration| {
+        let percent = 100.0 * c.coverage_within_1_sigma()?;
+        Some(format!("{} {percent:.0}\u{2009}% ({} stars)", c.label.symbol(), c.n))
+    };
+    let coverages: Vec<String> = all.iter().filter(|c| c.on == set).filter_map(of).collect();
+    format!("Within 1\u{2009}σ (expected 68\u{2009}%): {}.", coverages.join(", "))
 }
 
 #[component]
-fn Errors(all: Vec<Calibration>) -> impl IntoView {
-    let sets = sets(&all);
+fn ErrorCalibration(all: Vec<Calibration>) -> impl IntoView {
+    let sets = calibration_sets(&all);
     let chosen = RwSignal::new(sets.first().cloned().unwrap_or_default());
     let all = StoredValue::new(all);
     let curves = Memo::new(move |_| chosen.with(|set| all.with_value(|all| chart(all, set))));
-    let words = move || chosen.with(|set| all.with_value(|all| within(all, set)));
-    let known =
+    let coverage_text = move || chosen.with(|set| all.with_value(|all| within_one_sigma(all, set)));
+    let has_label =
         move |label| all.with_value(|all| chosen.with(|set| all.iter().any(|c| c.on == *set && c.label == label)));
-    let key = move || {
-        let shown = Label::ALL.into_iter().enumerate().filter(|(_, label)| known(*label));
+    let legend = move || {
+        let shown = Label::ALL.into_iter().enumerate().filter(|(_, label)| has_label(*label));
         shown.map(|(i, label)| view! { <span class=format!("key series-{i}")>{label.symbol()}</span> }).collect_view()
     };
     view! {
-        <h3>"Are its errors right?"</h3>
+        <h3>"Error calibration"</h3>
         <p>
             <label>
-                "On "
+                "Test set "
                 <select data-testid="card-set" on:change=move |e| chosen.set(event_target_value(&e))>
                     {sets.into_iter().map(|set| view! { <option value=set.clone()>{set.clone()}</option> }).collect_view()}
                 </select>
             </label>
         </p>
-        <p data-testid="card-within">{words}</p>
+        <p data-testid="card-within">{coverage_text}</p>
         <figure class="one-to-one calibration">
-            <figcaption>{key}</figcaption>
-            <ChartCanvas chart=curves says=words test_id="calibration"/>
+            <figcaption>{legend}</figcaption>
+            <ChartCanvas chart=curves description=coverage_text test_id="calibration"/>
         </figure>
-        <p class="muted">"Below the dashed line errors are too small. These stars taught the network nothing; their catalogues’ own errors count in."</p>
+        <p class="muted">"Where a curve is below the dashed line, the predicted errors are too small. These stars are not in the training set. The catalogue errors are included."</p>
     }
 }
 
@@ -198,8 +202,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_say_what_was_never_measured_and_real_sets_come_first() {
-        let measure = |survey, is_simulated| Measure {
+    fn limits_name_untested_surveys_and_real_sets_come_first() {
+        let measure = |survey, is_simulated| LabelAccuracy {
             label: Label::Teff,
             on: "stars".into(),
             survey,
@@ -221,20 +225,21 @@ mod tests {
             license: String::new(),
             bytes: 0,
         };
-        let said = limits(&card).join(" ");
-        assert!(said.contains("Teff 3950 to 7550 K, [Fe/H] \u{2212}2.6 to 0.6 dex."), "{said}");
-        assert!(said.contains("On DESI spectra it was measured on simulated stars only."), "{said}");
-        assert!(said.ends_with("Never measured on Gaia XP spectra."), "{said}");
+        let text = limits(&card).join(" ");
+        assert!(text.contains("Teff 3950 to 7550\u{2009}K, [Fe/H] \u{2212}2.6 to 0.6\u{2009}dex."), "{text}");
+        assert!(text.contains("For DESI, tested on simulated spectra only."), "{text}");
+        assert!(text.ends_with("Not tested on Gaia XP spectra."), "{text}");
 
         let of = |on, simulated| {
             let pulls = [0.1, -0.9, 1.2, 4.0];
             Calibration::of(Label::Teff, on, Survey::LamostLrs, simulated, &pulls).expect("some")
         };
-        let all = [of("made up", true), of("seen", false)];
-        assert_eq!(sets(&all), ["seen", "made up"]);
-        assert!(within(&all, "seen").ends_with("right: Teff 50 % (4 stars)."), "{}", within(&all, "seen"));
-        let drawn = chart(&all, "made up");
-        let Some(Mark::Curve { through, .. }) = drawn.plots[0].marks.get(1) else { panic!("no curve") };
-        assert_eq!((through.len(), through[12].1), (13, 0.75));
+        let all = [of("simulated set", true), of("real set", false)];
+        assert_eq!(calibration_sets(&all), ["real set", "simulated set"]);
+        let text = within_one_sigma(&all, "real set");
+        assert!(text.ends_with(": Teff 50\u{2009}% (4 stars)."), "{text}");
+        let chart = chart(&all, "simulated set");
+        let Some(Mark::Curve { points, .. }) = chart.plots[0].marks.get(1) else { panic!("no curve") };
+        assert_eq!((points.len(), points[12].1), (13, 0.75));
     }
 }

@@ -1,63 +1,65 @@
-//! The answer for one spectrum, in large type, and what its flags mean.
+//! The predicted parameters of one spectrum, with the meaning of its flags.
 
 use std::sync::Arc;
 
 use leptos::prelude::*;
 
+use super::context::{Engine, Labels, Similarity};
+use super::diagnostics::FitLine;
+use super::flag_chip::FlagChip;
 use super::format;
-use super::model_card::WholeCard;
-use super::reading::FitLine;
-use super::state::{Answer, Row, RowKey, State};
-use crate::result::{Estimate, Flag, Label, ModelCard, Prediction};
+use super::model_card::ModelCardDialog;
+use super::row::{PredictionStatus, Row, RowKey};
+use crate::result::{Estimate, Label, ModelCard, Prediction};
 use crate::spectrum::Survey;
 
-/// Parameters with errors, or why there are none.
+/// Parameters with errors, or the reason why there are none.
 #[component]
-pub fn Parameters(row: Row) -> impl IntoView {
+pub(super) fn Parameters(row: Row) -> impl IntoView {
     move || {
-        match row.answer.get() {
-        Answer::Waiting => view! { <Waiting/> }.into_any(),
-        Answer::Predicted(prediction) => {
+        match row.status.get() {
+        PredictionStatus::Pending => view! { <Waiting/> }.into_any(),
+        PredictionStatus::Predicted(prediction) => {
             let survey = row.summary.with(|summary| summary.meta.survey);
-            view! { <Answered prediction key=row.key survey/> }.into_any()
+            view! { <PredictedLabels prediction key=row.key survey/> }.into_any()
         }
-        Answer::Refused(why) => view! {
+        PredictionStatus::NotPredicted(why) => view! {
             <div class="notice bad"><p><strong>"No parameters. "</strong>{why}</p></div>
         }
         .into_any(),
-        Answer::Lost => view! {
-            <div class="notice bad"><p>"The engine stopped before it answered for this spectrum. Read the file again."</p></div>
+        PredictionStatus::Interrupted => view! {
+            <div class="notice bad"><p>"The engine stopped before it predicted the parameters of this spectrum. Read the file again."</p></div>
         }
         .into_any(),
     }
     }
 }
 
-/// What a spectrum waits for: Gaia XP spectra have a model that is fetched when the first of them is dropped.
+/// A spectrum without a prediction yet. The first Gaia XP spectrum waits for the download of its model.
 #[component]
 fn Waiting() -> impl IntoView {
-    let loading = expect_context::<State>().likes.loading;
-    let says = move || match loading.get() {
-        Some((what, done, total)) if total > 0 => {
-            format!("Fetching {what}: {} of {}", format::bytes(done), format::bytes(total))
+    let loading = expect_context::<Similarity>().loading;
+    let text = move || match loading.get() {
+        Some((name, done, total)) if total > 0 => {
+            format!("Downloading {name}: {} of {}", format::bytes(done), format::bytes(total))
         }
-        _ => "Waiting for the network…".into(),
+        _ => "Waiting for the prediction…".into(),
     };
-    view! { <p class="waiting" role="status">{says}</p> }
+    view! { <p class="waiting" role="status">{text}</p> }
 }
 
 #[component]
-fn Answered(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> impl IntoView {
-    let state = expect_context::<State>();
-    let taught = prediction.taught.as_ref().map(|taught| taught.target.clone());
-    // What was not taught comes from the shipped model, whatever else answers.
-    let by = match (&taught, state.model.get_untracked()) {
+fn PredictedLabels(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> impl IntoView {
+    let engine = expect_context::<Engine>();
+    let finetuned_label = prediction.finetuned.as_ref().map(|adapter| adapter.target.clone());
+    // A label that was not fine-tuned comes from the shipped model.
+    let shipped_model = match (&finetuned_label, engine.model.get_untracked()) {
         (None, _) => Some(prediction.model.clone()),
         (Some(_), card) => card.map(|card| format!("{} {}", card.name, card.version)),
     };
-    let shipped = by.clone();
+    let tile_model = shipped_model.clone();
     let tiles = prediction.estimates.iter().map(|&estimate| {
-        let by = shipped.clone().filter(|_| taught.as_deref() != Some(estimate.label.name()));
+        let title = tile_model.clone().filter(|_| finetuned_label.as_deref() != Some(estimate.label.name()));
         let (value, error) = format::estimate(&estimate);
         let unit = estimate.label.unit();
         view! {
@@ -67,123 +69,115 @@ fn Answered(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> impl In
                     <span class="value">{value}</span>
                     <span class="with-unit"><span class="error">"± " {error}</span> " " <span class="unit">{unit}</span></span>
                 </dd>
-                <Beside estimate key/>
-                {by.map(|by| view! { <Measured label=estimate.label by survey/> })}
+                <CatalogueValue estimate key/>
+                {title.map(|title| view! { <MeasuredAccuracy label=estimate.label title survey/> })}
             </div>
         }
     });
-    let is_doubtful = prediction.flags.iter().any(|flag| flag.is_grave());
+    let is_flagged = prediction.flags.iter().any(|flag| flag.is_severe());
     let flags = prediction.flags.iter().map(|flag| {
-        view! { <li><FlagChip flag=*flag explained=false/> <span>{flag.meaning()}</span></li> }
+        view! { <li><FlagChip flag=*flag has_meaning=false/> <span>{flag.meaning()}</span></li> }
     });
     view! {
-        <dl class="tiles" class:doubtful=is_doubtful>{tiles.collect_view()}</dl>
+        <dl class="tiles" class:flagged=is_flagged>{tiles.collect_view()}</dl>
         {(!prediction.flags.is_empty()).then(|| view! { <ul class="flag-meanings">{flags.collect_view()}</ul> })}
         <p class="muted">
-            "By " {prediction.model.clone()}
+            "Model " {prediction.model.clone()}
             {prediction.snr.map(|_| format!(", S/N {} per pixel", format::snr(prediction.snr)))} ". "
-            {by.map(|by| view! { <Basis by survey/> })}
+            {shipped_model.map(|title| view! { <AccuracyBasis title survey/> })}
         </p>
-        <OtherCard by=prediction.model.clone()/>
+        <OtherCard title=prediction.model.clone()/>
         <FitLine key/>
     }
 }
 
-/// What a table of labels says of the same parameter.
+/// The value of the same parameter in a label table.
 #[component]
-fn Beside(estimate: Estimate, key: RowKey) -> impl IntoView {
-    let state = expect_context::<State>();
+fn CatalogueValue(estimate: Estimate, key: RowKey) -> impl IntoView {
+    let labels = expect_context::<Labels>();
     move || {
-        let is_it = |known: &&Estimate| known.label == estimate.label;
-        let known = state.catalogue.with(|all| all.get(&key)?.iter().find(is_it).copied())?;
-        let (value, difference) = format::beside(&known, &estimate);
+        let has_label = |e: &&Estimate| e.label == estimate.label;
+        let catalogue = labels.values.with(|all| all.get(&key)?.iter().find(has_label).copied())?;
+        let (value, difference) = format::catalogue_comparison(&catalogue, &estimate);
         let name = estimate.label.name();
         Some(view! {
             <dd class="catalogue" data-testid=format!("catalogue-{name}")>
-                "catalogue " {value} <span class="difference">{difference}</span>
+                "your table " {value} <span class="difference">{difference}</span>
             </dd>
         })
     }
 }
 
-/// The card of the model that answered, where that is a shipped one.
-fn card_of(state: &State, title: &str) -> Option<ModelCard> {
-    let of_xp = state.likes.card.get().map(|likes| likes.card);
-    [state.model.get(), of_xp].into_iter().flatten().find(|card| format!("{} {}", card.name, card.version) == title)
+/// The card of the model that predicted, if it is a shipped model.
+fn card_of(engine: Engine, similarity: Similarity, title: &str) -> Option<ModelCard> {
+    let of_xp = similarity.card.get().map(|encoders| encoders.card);
+    [engine.model.get(), of_xp].into_iter().flatten().find(|card| format!("{} {}", card.name, card.version) == title)
 }
 
-/// The card of the shipped model that answered, where the head of the page shows another's.
+/// The card of the model that predicted, if the page's header shows the card of another model.
 #[component]
-fn OtherCard(by: String) -> impl IntoView {
-    let state = expect_context::<State>();
+fn OtherCard(title: String) -> impl IntoView {
+    let (engine, similarity) = (expect_context::<Engine>(), expect_context::<Similarity>());
     let card = Memo::new(move |_| {
-        let is_other = |card: &ModelCard| state.model.with(|shown| shown.as_ref().is_none_or(|s| s.name != card.name));
-        card_of(&state, &by).filter(is_other)
+        let is_other =
+            |card: &ModelCard| engine.model.with(|shown| shown.as_ref().is_none_or(|shown| shown.name != card.name));
+        card_of(engine, similarity, &title).filter(is_other)
     });
-    move || card.get().map(|card| view! { <WholeCard card place="other-card"/> })
+    move || card.get().map(|card| view! { <ModelCardDialog card id_prefix="other-card"/> })
 }
 
-/// On what the σ beside the values was measured.
+/// The spectra on which the σ next to the values was measured.
 #[component]
-fn Basis(by: String, survey: Survey) -> impl IntoView {
-    let state = expect_context::<State>();
+fn AccuracyBasis(title: String, survey: Survey) -> impl IntoView {
+    let (engine, similarity) = (expect_context::<Engine>(), expect_context::<Similarity>());
     move || {
-        let card = card_of(&state, &by)?;
-        Some(match Label::ALL.into_iter().find_map(|label| card.measure(label, survey)) {
+        let card = card_of(engine, similarity, &title)?;
+        Some(match Label::ALL.into_iter().find_map(|label| card.accuracy_of(label, survey)) {
             Some(m) if survey == Survey::GaiaXp => format!(
-                "σ: scatter about the labels of simulated spectra ({}); ± is that with its offset, the same for every star. It was not measured on real Gaia XP stars.",
+                "σ: scatter about the labels of simulated spectra ({}). ±: quadrature sum of this scatter and the offset; it is the same for every star. Neither σ nor ± was measured on real Gaia XP stars.",
                 m.on
             ),
             Some(m) if m.is_simulated => format!(
-                "σ: scatter about the labels of simulated spectra ({}); it was not measured on real {} stars, and ± was calibrated on spectra like LAMOST's.",
+                "σ: scatter about the labels of simulated spectra ({}). The scatter for real {} stars was not measured. The ± errors were calibrated on LAMOST-like spectra.",
                 m.on,
-                survey.measured_as().name()
+                survey.accuracy_survey().name()
             ),
             Some(m) => {
-                let seen = survey == Survey::Miles && card.trained_on.contains("MILES");
-                let but =
-                    if seen { " This star may be among those that the shipped network did learn from." } else { "" };
-                format!("σ: scatter about catalogue values of real stars it had not seen ({}).{but}", m.on)
+                let may_be_in_training_set = survey == Survey::Miles && card.trained_on.contains("MILES");
+                let warning = match may_be_in_training_set {
+                    true => " This star may be in the training set of the shipped model.",
+                    false => "",
+                };
+                format!("σ: scatter about catalogue values of real stars outside the training set ({}).{warning}", m.on)
             }
-            None => format!("Its accuracy on {} spectra was never measured.", survey.name()),
+            None => format!("The accuracy on {} spectra was not measured.", survey.name()),
         })
     }
 }
 
-/// What the model was measured to be worth for a parameter on such spectra, where the model is the shipped one.
+/// The measured accuracy of a shipped model for one parameter and survey.
 #[component]
-fn Measured(label: Label, by: String, survey: Survey) -> impl IntoView {
-    let state = expect_context::<State>();
+fn MeasuredAccuracy(label: Label, title: String, survey: Survey) -> impl IntoView {
+    let (engine, similarity) = (expect_context::<Engine>(), expect_context::<Similarity>());
     move || {
-        let card = card_of(&state, &by)?;
-        let measure = card.measure(label, survey)?;
+        let card = card_of(engine, similarity, &title)?;
+        let accuracy = card.accuracy_of(label, survey)?;
+        let full_text = format::with_minus_signs(&accuracy.to_string());
         Some(view! {
-            <dd class="measured muted" title=format::prose(&measure.to_string()) data-testid=format!("measured-{}", label.name())>
-                {format::measure_short(measure)}
-                <span class="for-readers">", " {measure.on.clone()}</span>
+            <dd class="accuracy muted" title=full_text data-testid=format!("accuracy-{}", label.name())>
+                {format::accuracy_short(accuracy)}
+                <span class="visually-hidden">", " {accuracy.on.clone()}</span>
             </dd>
         })
     }
 }
 
-/// A parameter's name as astronomers set it.
+/// The symbol of a parameter.
 #[component]
-pub fn Symbol(label: Label) -> impl IntoView {
+pub(super) fn Symbol(label: Label) -> impl IntoView {
     match label {
         Label::Teff => view! { <i>"T"</i><sub>"eff"</sub> }.into_any(),
         Label::Logg => view! { "log " <i>"g"</i> }.into_any(),
         other => other.symbol().into_any(),
-    }
-}
-
-/// A flag as a small sign. `explained`: with its meaning for screen readers and on hovering.
-#[component]
-pub fn FlagChip(flag: Flag, explained: bool) -> impl IntoView {
-    let class = if flag.is_grave() { "chip grave" } else { "chip mild" };
-    view! {
-        <span class=class title=explained.then(|| flag.meaning())>
-            {flag.code().replace('_', " ")}
-            {explained.then(|| view! { <span class="for-readers">": " {flag.meaning()}</span> })}
-        </span>
     }
 }

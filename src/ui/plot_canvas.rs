@@ -1,4 +1,4 @@
-//! One plot on a canvas: drawn when what it shows changes, zoomed and moved by wheel, pointer and keys.
+//! One plot on a canvas, redrawn when its data change; wheel, pointer and keys zoom and pan it.
 
 use std::sync::Arc;
 
@@ -8,63 +8,64 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ResizeObserver};
 
-use super::lens::Lens;
-use super::reading::Curves;
-use super::state::State;
+use super::context::Diagnostics;
+use super::diagnostics::DiagnosticCurves;
+use super::magnifier::Magnifier;
 use super::theme::PlotTheme;
-use crate::plot::{Drawing, Figure, Frame, Scale, SpectrumFigure, Theme};
+use crate::plot::{Drawable, Figure, Frame, Scale, SpectrumFigure, Theme};
 use crate::result::SpectrumView;
 
-/// Narrowest range that can be zoomed to, Å.
-const NARROWEST_AA: f64 = 5.0;
+/// Narrowest range of the zoom, Å.
+const MIN_RANGE_AA: f64 = 5.0;
 
-/// Which of a spectrum's panels a canvas shows.
+/// The panel of a spectrum that a canvas shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub(super) enum PanelKind {
     /// Flux and continuum.
     Raw,
-    /// Normalised flux on the model's grid.
-    Model,
-    /// What a model spectrum leaves of that.
+    /// Normalised flux on the model's wavelength grid.
+    Normalised,
+    /// Normalised flux minus the synthetic spectrum.
     Residual,
-    /// What an answer rests on.
-    Slopes,
+    /// Sensitivity: ∂label/∂flux at each wavelength.
+    Sensitivity,
 }
 
-impl Which {
+impl PanelKind {
     fn name(self) -> &'static str {
         match self {
-            Which::Raw => "Flux and continuum",
-            Which::Model => "What the model sees",
-            Which::Residual => "Data minus model spectrum",
-            Which::Slopes => "What the answer rests on",
+            Self::Raw => "Flux and continuum",
+            Self::Normalised => "Normalised spectrum",
+            Self::Residual => "Data minus synthetic spectrum",
+            Self::Sensitivity => "Sensitivity",
         }
     }
 
     fn test_id(self) -> &'static str {
         match self {
-            Which::Raw => "plot-raw",
-            Which::Model => "plot-model",
-            Which::Residual => "plot-residual",
-            Which::Slopes => "plot-slopes",
+            Self::Raw => "plot-raw",
+            Self::Normalised => "plot-normalised",
+            Self::Residual => "plot-residual",
+            Self::Sensitivity => "plot-sensitivity",
         }
     }
 }
 
-/// The range that the visitor chose, Å. It outlives the selection, so that one line can be followed from star to star.
+/// The wavelength range that the user chose, Å. It stays when another row is selected, so that the user can compare a
+/// line in several stars.
 #[derive(Clone, Copy)]
-pub struct ChosenRange(pub RwSignal<Option<(f64, f64)>>);
+pub(super) struct ChosenRange(pub RwSignal<Option<(f64, f64)>>);
 
 impl ChosenRange {
-    /// Provides it to the whole page, nothing chosen.
-    pub fn provide() {
+    /// Provides a [`ChosenRange`] without a choice to the whole page.
+    pub(super) fn provide() {
         provide_context(Self(RwSignal::new(None)));
     }
 }
 
-/// The range of wavelengths and the pointer, shared by the plots of a spectrum.
+/// The wavelength range and the pointer position, shared by the plots of a spectrum.
 #[derive(Clone, Copy)]
-pub struct Zoom {
+pub(super) struct Zoom {
     chosen: RwSignal<Option<(f64, f64)>>,
     /// First and last wavelength shown, Å.
     pub range: Memo<(f64, f64)>,
@@ -74,8 +75,8 @@ pub struct Zoom {
 }
 
 impl Zoom {
-    /// Shows what the model used of a spectrum, or all of it if it used none.
-    pub fn new(view: Memo<Option<Arc<SpectrumView>>>) -> Self {
+    /// Starts with the model's wavelength range, or with the whole spectrum if the model used none of it.
+    pub(super) fn new(view: Memo<Option<Arc<SpectrumView>>>) -> Self {
         let full = Memo::new(move |_| view.with(|v| v.as_ref().map_or((0.0, 1.0), |v| SpectrumFigure::full_range(v))));
         let preferred = Memo::new(move |_| {
             let model = view.with(|v| {
@@ -83,52 +84,52 @@ impl Zoom {
                 Some((f64::from(*wave.first()?), f64::from(*wave.last()?)))
             });
             let (low, high) = full.get();
-            model.map_or((low, high), |(from, to)| (from.max(low), to.min(high))).ordered_or((low, high))
+            model.map_or((low, high), |(from, to)| (from.max(low), to.min(high))).non_empty_or((low, high))
         });
         let ChosenRange(chosen) = expect_context();
         let range = Memo::new(move |_| {
             let (first, last) = full.get();
             let chosen = chosen.get().map(|(low, high)| (low.max(first), high.min(last)));
-            // A choice that this spectrum does not reach is none.
-            chosen.filter(|(low, high)| high - low >= NARROWEST_AA).unwrap_or_else(|| preferred.get())
+            // Ignore a choice outside this spectrum.
+            chosen.filter(|(low, high)| high - low >= MIN_RANGE_AA).unwrap_or_else(|| preferred.get())
         });
         Self { chosen, range, hover: RwSignal::new(None), full }
     }
 
-    /// Back to the model's range.
-    pub fn reset(&self) {
+    /// Shows the model's range.
+    pub(super) fn reset(&self) {
         self.chosen.set(None);
     }
 
-    /// The whole spectrum.
-    pub fn show_all(&self) {
+    /// Shows the whole spectrum.
+    pub(super) fn show_all(&self) {
         self.chosen.set(Some(self.full.get_untracked()));
     }
 
-    /// Zooms about the middle: `factor` below 1 shows less.
-    pub fn by(&self, factor: f64) {
+    /// Zooms about the middle of the range. A `factor` below 1 narrows the range.
+    pub(super) fn zoom_by(&self, factor: f64) {
         let (low, high) = self.range.get_untracked();
-        self.about((low + high) / 2.0, factor);
+        self.zoom_about((low + high) / 2.0, factor);
     }
 
-    /// Zooms about a wavelength that stays where it is. False when nothing changed.
-    fn about(&self, wave_aa: f64, factor: f64) -> bool {
+    /// Zooms about a fixed wavelength. Returns false when nothing changed.
+    fn zoom_about(&self, wave_aa: f64, factor: f64) -> bool {
         let (low, high) = self.range.get_untracked();
         self.set(wave_aa - (wave_aa - low) * factor, wave_aa + (high - wave_aa) * factor)
     }
 
-    /// Moves by a fraction of what is shown.
+    /// Moves the range by a fraction of its width.
     fn pan(&self, fraction: f64) {
         let (low, high) = self.range.get_untracked();
         let (first, last) = self.full.get_untracked();
-        let by = ((high - low) * fraction).clamp((first - low).min(0.0), (last - high).max(0.0));
-        self.set(low + by, high + by);
+        let step = ((high - low) * fraction).clamp((first - low).min(0.0), (last - high).max(0.0));
+        self.set(low + step, high + step);
     }
 
     fn set(&self, low: f64, high: f64) -> bool {
         let (first, last) = self.full.get_untracked();
         let (low, high) = (low.max(first), high.min(last));
-        if high - low < NARROWEST_AA.min(last - first) || (low, high) == self.range.get_untracked() {
+        if high - low < MIN_RANGE_AA.min(last - first) || (low, high) == self.range.get_untracked() {
             return false;
         }
         self.chosen.set(Some((low, high)));
@@ -136,74 +137,74 @@ impl Zoom {
     }
 }
 
-trait Ordered {
-    fn ordered_or(self, other: Self) -> Self;
+trait NonEmptyRange {
+    fn non_empty_or(self, other: Self) -> Self;
 }
 
-impl Ordered for (f64, f64) {
-    /// The range, if it has an extent.
-    fn ordered_or(self, other: Self) -> Self {
+impl NonEmptyRange for (f64, f64) {
+    /// The range, or `other` if the range is empty.
+    fn non_empty_or(self, other: Self) -> Self {
         if self.1 > self.0 { self } else { other }
     }
 }
 
-/// What a pressed pointer does.
+/// Action of a pointer that moves while it is pressed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Drag {
-    /// Marks a range, from this position on.
+    /// Marks a range from this position, CSS pixels.
     Select(f64),
-    /// Moves the spectrum, from this position on.
+    /// Moves the spectrum from this position, CSS pixels.
     Pan(f64),
 }
 
-/// Two fingers, in pixels.
+/// Midpoint and distance of two fingers, CSS pixels.
 struct Pinch {
-    middle: f64,
-    apart: f64,
+    midpoint: f64,
+    distance: f64,
 }
 
 impl Pinch {
     fn of(fingers: &[(i32, f64)]) -> Option<Self> {
         let [(_, a), (_, b)] = fingers else { return None };
-        Some(Self { middle: 0.5 * (a + b), apart: (a - b).abs().max(10.0) })
+        Some(Self { midpoint: 0.5 * (a + b), distance: (a - b).abs().max(10.0) })
     }
 }
 
-/// Takes in where a finger has moved to. With two of them, how they were and how they are.
-fn pinched(fingers: &mut [(i32, f64)], id: i32, x: f64) -> Option<(Pinch, Pinch)> {
+/// Updates the position of one finger. With two fingers, returns the pinch before and after.
+fn update_pinch(fingers: &mut [(i32, f64)], id: i32, x: f64) -> Option<(Pinch, Pinch)> {
     let before = Pinch::of(fingers);
     fingers.iter_mut().find(|(finger, _)| *finger == id)?.1 = x;
     before.zip(Pinch::of(fingers))
 }
 
-/// A canvas with one panel.
+/// A canvas with one panel of a spectrum.
 #[component]
-pub fn PlotCanvas(
-    which: Which,
+pub(super) fn PlotCanvas(
+    panel: PanelKind,
     view: Memo<Option<Arc<SpectrumView>>>,
-    curves: Memo<Curves>,
+    curves: Memo<DiagnosticCurves>,
     zoom: Zoom,
     rv_kms: Memo<f64>,
 ) -> impl IntoView {
-    let (canvas, size) = panel_canvas(which, view, curves, rv_kms, Signal::derive(move || Some(zoom.range.get())));
+    let (canvas, size) = panel_canvas(panel, view, curves, rv_kms, Signal::derive(move || Some(zoom.range.get())));
 
     let frame = move || Frame::of(0, 1, size.get().0, size.get().1);
     let frame_now = move || Frame::of(0, 1, size.get_untracked().0, size.get_untracked().1);
     let wave_under = move |x_px: f64| frame_now().wave_at(x_px, zoom.range.get_untracked());
-    let magnifies = expect_context::<State>().reading.magnifies();
+    let magnifies = expect_context::<Diagnostics>().magnifies;
     let is_over = RwSignal::new(false);
-    // Only beside the pointer, not in every plot of the spectrum.
+    // The magnifier appears only in the plot under the pointer.
     let magnified = Memo::new(move |_| zoom.hover.get().filter(|_| magnifies.get() && is_over.get()));
     let drag = RwSignal::new(None::<Drag>);
     let pointer_x = RwSignal::new(0.0);
-    // Where fingers are, by their pointers' numbers.
+    // Positions of the fingers, by pointer id.
     let fingers = StoredValue::new(Vec::<(i32, f64)>::new());
-    // True while another finger stays, which moves the spectrum from where it is.
+    // Removes the lifted finger. Returns true while another finger stays down; this finger then pans from its position.
     let lift = move |event: &ev::PointerEvent| {
         fingers.update_value(|all| all.retain(|(id, _)| *id != event.pointer_id()));
-        let left = fingers.with_value(|all| all.first().map(|(_, x)| *x));
-        drag.update(|drag| *drag = left.map(Drag::Pan).or(*drag));
-        left.is_some()
+        let next = fingers.with_value(|all| all.first().map(|(_, x)| *x));
+        drag.update(|drag| *drag = next.map(Drag::Pan).or(*drag));
+        next.is_some()
     };
     let on_down = move |event: ev::PointerEvent| {
         if event.button() != 0 {
@@ -217,23 +218,24 @@ pub fn PlotCanvas(
                 all.retain(|(id, _)| *id != event.pointer_id());
                 all.push((event.pointer_id(), x));
             });
-            // A tap reads.
+            // A tap shows the values at this wavelength.
             is_over.set(true);
             zoom.hover.set(Some(wave_under(x)));
         }
         drag.set(Some(if event.shift_key() || is_finger { Drag::Pan(x) } else { Drag::Select(x) }));
         if let Some(canvas) = canvas.get_untracked() {
-            // Without capture a drag just ends at the canvas's edge.
+            // Without capture a drag ends at the edge of the canvas.
             let _ = canvas.set_pointer_capture(event.pointer_id());
         }
     };
     let on_move = move |event: ev::PointerEvent| {
         let frame = frame_now();
         let x = f64::from(event.offset_x()).clamp(frame.left, frame.right);
-        if let Some((before, now)) = fingers.try_update_value(|all| pinched(all, event.pointer_id(), x)).flatten() {
-            // What lies between two fingers stays between them.
-            zoom.about(wave_under(before.middle), before.apart / now.apart);
-            zoom.pan((before.middle - now.middle) / (frame.right - frame.left));
+        if let Some((before, now)) = fingers.try_update_value(|all| update_pinch(all, event.pointer_id(), x)).flatten()
+        {
+            // The wavelength between the fingers stays between them.
+            zoom.zoom_about(wave_under(before.midpoint), before.distance / now.distance);
+            zoom.pan((before.midpoint - now.midpoint) / (frame.right - frame.left));
             return;
         }
         pointer_x.set(x);
@@ -250,7 +252,7 @@ pub fn PlotCanvas(
         }
         if let Some(Drag::Select(from)) = drag.get_untracked() {
             let (a, b) = (wave_under(from), wave_under(pointer_x.get_untracked()));
-            // A click that trembles is no range.
+            // Ignore a click with a small movement.
             if (from - pointer_x.get_untracked()).abs() > 4.0 {
                 zoom.set(a.min(b), a.max(b));
             }
@@ -259,8 +261,8 @@ pub fn PlotCanvas(
     };
     let on_wheel = move |event: ev::WheelEvent| {
         let factor = (event.delta_y().clamp(-200.0, 200.0) * 0.0022).exp();
-        // Where it cannot zoom further out the page scrolls.
-        if event.delta_y() != 0.0 && zoom.about(wave_under(f64::from(event.offset_x())), factor) {
+        // The page scrolls when the plot cannot zoom further out.
+        if event.delta_y() != 0.0 && zoom.zoom_about(wave_under(f64::from(event.offset_x())), factor) {
             event.prevent_default();
         }
     };
@@ -268,19 +270,19 @@ pub fn PlotCanvas(
         match event.key().as_str() {
             "ArrowLeft" => zoom.pan(-0.15),
             "ArrowRight" => zoom.pan(0.15),
-            "+" | "=" => zoom.by(0.6),
-            "-" | "_" => zoom.by(1.0 / 0.6),
+            "+" | "=" => zoom.zoom_by(0.6),
+            "-" | "_" => zoom.zoom_by(1.0 / 0.6),
             "0" | "Escape" => zoom.reset(),
             "9" => zoom.show_all(),
             _ => return,
         }
         event.prevent_default();
     };
-    let name = which.name();
+    let name = panel.name();
     let label = move || {
         let (low, high) = zoom.range.get();
         format!(
-            "{name}, {low:.0} to {high:.0} ångström. Arrow keys move, plus and minus zoom, 0 shows the model's range."
+            "{name}, {low:.0} to {high:.0} ångström. Arrow keys pan, plus and minus zoom, 0 shows the model's range."
         )
     };
     let cursor = move || {
@@ -296,7 +298,7 @@ pub fn PlotCanvas(
     };
     view! {
         <div
-            class="plot" class:strip=matches!(which, Which::Residual | Which::Slopes) data-testid=which.test_id()
+            class="plot" class:strip=matches!(panel, PanelKind::Residual | PanelKind::Sensitivity) data-testid=panel.test_id()
             tabindex="0" role="group" aria-roledescription="plot" aria-label=label on:keydown=on_key
         >
             <canvas
@@ -308,7 +310,7 @@ pub fn PlotCanvas(
                     }
                 }
                 on:pointerleave=move |event| {
-                    // What a finger has read stays when it is lifted.
+                    // The values stay after a finger is lifted.
                     if event.pointer_type() == "touch" {
                         return;
                     }
@@ -324,18 +326,18 @@ pub fn PlotCanvas(
                 style:width=move || selection().map_or(String::new(), |s| s.1)
             ></div>
             <Show when=move || magnified.with(Option::is_some)>
-                <Lens which view curves zoom rv_kms at_aa=magnified/>
+                <Magnifier panel view curves zoom rv_kms at_aa=magnified/>
             </Show>
         </div>
     }
 }
 
-/// A canvas for one panel of a spectrum, drawn when what it shows changes, and its size in CSS pixels. Without a range, Å, it stays
-/// as it is.
+/// A canvas for one panel of a spectrum, redrawn when its data change, and its size in CSS pixels. It is not redrawn
+/// while the range (Å) is `None`.
 pub(super) fn panel_canvas(
-    which: Which,
+    panel: PanelKind,
     view: Memo<Option<Arc<SpectrumView>>>,
-    curves: Memo<Curves>,
+    curves: Memo<DiagnosticCurves>,
     rv_kms: Memo<f64>,
     range: Signal<Option<(f64, f64)>>,
 ) -> (NodeRef<html::Canvas>, RwSignal<(f64, f64)>) {
@@ -346,13 +348,13 @@ pub(super) fn panel_canvas(
     Effect::new(move |_| {
         let (Some(canvas), Some(view), Some(wave_range_aa)) = (canvas.get(), view.get(), range.get()) else { return };
         let curves = curves.get();
-        let (fit, slopes) = (curves.fit.as_deref(), curves.slopes.as_deref());
-        let figure = SpectrumFigure { view: &view, rv_kms: rv_kms.get(), wave_range_aa, fit, slopes };
-        let panel = match which {
-            Which::Raw => figure.raw(),
-            Which::Model => figure.model(),
-            Which::Residual => figure.residual(),
-            Which::Slopes => figure.slopes(),
+        let (fit, saliency) = (curves.fit.as_deref(), curves.saliency.as_deref());
+        let figure = SpectrumFigure { view: &view, rv_kms: rv_kms.get(), wave_range_aa, fit, saliency };
+        let panel = match panel {
+            PanelKind::Raw => figure.raw(),
+            PanelKind::Normalised => figure.model(),
+            PanelKind::Residual => figure.residual(),
+            PanelKind::Sensitivity => figure.saliency(),
         };
         let figure = Figure { panels: vec![panel], wave_range_aa };
         theme.with(|theme| draw(&canvas, &figure, theme, size.get()));
@@ -360,12 +362,12 @@ pub(super) fn panel_canvas(
     (canvas, size)
 }
 
-/// Draws a figure over a whole canvas, sharp on any screen.
-pub(super) fn draw(canvas: &HtmlCanvasElement, figure: &impl Drawing, theme: &Theme, (width, height): (f64, f64)) {
+/// Draws a figure over a whole canvas, at the resolution of the screen.
+pub(super) fn draw(canvas: &HtmlCanvasElement, figure: &impl Drawable, theme: &Theme, (width, height): (f64, f64)) {
     if width < 1.0 || height < 1.0 {
         return;
     }
-    // plotters draws at whole pixels: at least two of them to a CSS pixel keep a slanting line smooth.
+    // plotters draws at whole pixels. At least two pixels per CSS pixel keep a slanting line smooth.
     let scale = window().device_pixel_ratio().ceil().clamp(2.0, 4.0);
     let (width, height) = ((width * scale) as u32, (height * scale) as u32);
     if (canvas.width(), canvas.height()) != (width, height) {
@@ -377,9 +379,9 @@ pub(super) fn draw(canvas: &HtmlCanvasElement, figure: &impl Drawing, theme: &Th
         return;
     };
     context.clear_rect(0.0, 0.0, f64::from(width), f64::from(height));
-    // No spikes at sharp turns, and quick.
+    // Bevel joins are fast and have no spikes at sharp turns.
     context.set_line_join("bevel");
-    // A canvas refuses only text and circles of impossible size; the next frame draws again.
+    // A canvas fails only on text and circles of impossible size; the next frame draws again.
     let _ = figure.draw(&mut backend, theme, Scale { units_per_px: scale, text: 1.0 });
 }
 
@@ -387,9 +389,9 @@ pub(super) fn draw(canvas: &HtmlCanvasElement, figure: &impl Drawing, theme: &Th
 pub(super) fn watch_size(canvas: NodeRef<html::Canvas>, size: RwSignal<(f64, f64)>) {
     let measure = move || {
         if let Some(canvas) = canvas.get_untracked() {
-            let now = (f64::from(canvas.client_width()), f64::from(canvas.client_height()));
-            if now != size.get_untracked() {
-                size.set(now);
+            let current = (f64::from(canvas.client_width()), f64::from(canvas.client_height()));
+            if current != size.get_untracked() {
+                size.set(current);
             }
         }
     };
@@ -403,8 +405,8 @@ pub(super) fn watch_size(canvas: NodeRef<html::Canvas>, size: RwSignal<(f64, f64
         }
     });
     on_cleanup(move || {
-        observer.try_update_value(|held| {
-            if let Some((resize, _)) = held.take() {
+        observer.try_update_value(|observer| {
+            if let Some((resize, _)) = observer.take() {
                 resize.disconnect();
             }
         });

@@ -1,53 +1,80 @@
-//! A row of the table: where it stands, what was read, and how far its answer is.
+//! A row of the table: its key, the spectrum's metadata and the state of its prediction.
 
 use std::sync::Arc;
 
-use leptos::prelude::RwSignal;
+use leptos::prelude::{Get, GetUntracked, RwSignal, With};
 
-use crate::engine::{Assumptions, SpectrumId};
-use crate::result::{Prediction, Summary};
+use crate::engine::protocol::{Assumptions, SpectrumId};
+use crate::result::{Label, Prediction, Summary};
+use crate::share::{self, Record};
+use crate::spectrum::Frame;
 
-/// A spectrum's place on the page: the engine counts anew after a restart, so its number alone is not unique.
+/// Generation of imported rows, which no engine has read.
+pub(super) const IMPORTED_GENERATION: u32 = u32::MAX;
+
+/// Key of a spectrum on the page. A restarted engine numbers spectra from 0 again, so the number alone is not unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RowKey {
-    /// How many engines there were before the one that found it.
-    pub epoch: u32,
-    /// The engine's number of it.
+pub(super) struct RowKey {
+    /// Number of engine restarts before the spectrum was read.
+    pub generation: u32,
+    /// The engine's number of the spectrum.
     pub id: SpectrumId,
 }
 
-/// How far a spectrum's answer is.
+/// State of a spectrum's prediction.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// Read, waiting for the network.
-    Waiting,
-    /// The network answered.
+pub(super) enum PredictionStatus {
+    /// The spectrum is read and waits for the network.
+    Pending,
+    /// The network predicted the labels.
     Predicted(Arc<Prediction>),
-    /// No network can answer, and why.
-    Refused(String),
-    /// The engine stopped before it answered.
-    Lost,
+    /// No network can predict from it. Holds the reason.
+    NotPredicted(String),
+    /// The engine stopped before the prediction.
+    Interrupted,
 }
 
-impl Answer {
+impl PredictionStatus {
     /// The prediction, if there is one.
-    pub fn prediction(&self) -> Option<&Prediction> {
+    pub(super) fn prediction(&self) -> Option<&Prediction> {
         match self {
-            Answer::Predicted(prediction) => Some(prediction),
+            Self::Predicted(prediction) => Some(prediction),
             _ => None,
         }
     }
 }
 
-/// One row of the table. The row itself never changes; what it shows are signals, so that only its own cells redraw.
+/// One row of the table. The row itself never changes; its contents are signals, so that a change redraws only
+/// its own cells.
 #[derive(Debug, Clone, Copy)]
-pub struct Row {
-    /// Its place.
+pub(super) struct Row {
+    /// Its key.
     pub key: RowKey,
-    /// What was read.
+    /// The file, the metadata and the wavelength range.
     pub summary: RwSignal<Arc<Summary>>,
-    /// What was answered.
-    pub answer: RwSignal<Answer>,
-    /// What the user said about it.
+    /// State of the prediction.
+    pub status: RwSignal<PredictionStatus>,
+    /// The user's assumptions about it.
     pub assumptions: RwSignal<Assumptions>,
+}
+
+impl Row {
+    /// Radial velocity by which the wavelengths in the file are shifted, km/s. It is 0 in the rest frame, and without a
+    /// prediction.
+    pub(super) fn rv_in_wavelengths_kms(&self) -> f64 {
+        if self.summary.get().meta.frame.value == Frame::Rest {
+            return 0.0;
+        }
+        self.status.with(|status| status.prediction().and_then(|p| p.get(Label::Rv)).map_or(0.0, |rv| rv.value))
+    }
+
+    /// The row as a record for files and links.
+    pub(super) fn record(&self) -> Record {
+        let outcome = match self.status.get_untracked() {
+            PredictionStatus::Predicted(prediction) => share::Outcome::Predicted((*prediction).clone()),
+            PredictionStatus::NotPredicted(why) => share::Outcome::NotPredicted(why),
+            PredictionStatus::Pending | PredictionStatus::Interrupted => share::Outcome::Pending,
+        };
+        Record { summary: (*self.summary.get_untracked()).clone(), outcome, snr: None }
+    }
 }

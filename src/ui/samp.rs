@@ -1,322 +1,325 @@
-//! Other programs on this computer, by SAMP: nothing is asked or sent before the user presses Connect.
+//! Connection to other programs on this computer by SAMP (Simple Application Messaging Protocol). The page sends
+//! nothing before the user presses Connect.
 
 use gloo::net::http::Request;
 use leptos::{prelude::*, task::spawn_local};
 
+use super::context::{Rows, TableView};
 use super::format;
-use super::state::{Row, State};
+use super::row::Row;
 use crate::result::Label;
 use crate::share::samp::{self, HUB_URL, LOAD_TABLE, POINT_AT, Value};
 use crate::share::{self, Format, Record};
 
-/// How long a program may take to open a table, s.
-const PATIENCE_S: &str = "30";
+/// Time limit for a program to open a table, s.
+const TIMEOUT_S: &str = "30";
 
-/// Programs that fetch a table from an address and know none of the kind that carries the table itself.
+/// Programs that load tables from http addresses only, not from a `data:` URL. A `data:` URL contains the table itself.
 const FETCH_ONLY: [&str; 2] = ["topcat", "aladin"];
 
-/// A program that listens.
+/// Another program that is connected to the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Listener {
+struct SampClient {
     id: String,
     name: String,
-    takes_places: bool,
-    takes_tables: bool,
+    accepts_positions: bool,
+    accepts_tables: bool,
 }
 
-impl Listener {
-    /// Whether it can be given a table that a page holds.
+impl SampClient {
+    /// True if the program can open a table that the page sends.
     fn can_open(&self) -> bool {
         let name = self.name.to_lowercase();
-        self.takes_tables && !FETCH_ONLY.iter().any(|program| name.starts_with(program))
+        self.accepts_tables && !FETCH_ONLY.iter().any(|program| name.starts_with(program))
     }
 }
 
-/// How the page stands with the hub.
+/// State of the connection to the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Phase {
-    /// Nothing was asked for.
-    Apart,
-    /// The hub asks the user whether this page may.
-    Asking,
-    /// With the key to all further calls.
-    Joined { key: String, listeners: Vec<Listener> },
+enum HubConnection {
+    /// The page is not connected.
+    Disconnected,
+    /// The page waits for the hub, which may ask the user for permission.
+    Connecting,
+    /// Connected, with the key for all further calls.
+    Connected { key: String, clients: Vec<SampClient> },
 }
 
-/// Signals of the connection; a handle, copied freely.
+/// Signals of the connection. A handle that is cheap to copy.
 #[derive(Clone, Copy)]
-pub struct Samp {
-    phase: RwSignal<Phase>,
-    /// Bytes that went to the hub on this computer.
+pub(super) struct Samp {
+    hub: RwSignal<HubConnection>,
+    /// Bytes sent to the hub on this computer.
     sent_bytes: RwSignal<u64>,
-    follows: RwSignal<bool>,
-    said: RwSignal<String>,
-    /// Counts connections: what an earlier one still waits for is nobody's.
-    visit: RwSignal<u32>,
+    /// True if the page sends the position of each newly selected star to the other programs.
+    follows_selection: RwSignal<bool>,
+    message: RwSignal<String>,
+    /// Number of this connection. The page ignores replies to earlier connections.
+    connection_number: RwSignal<u32>,
 }
 
 impl Samp {
-    /// Not connected.
-    pub fn new() -> Self {
+    /// The initial state: not connected.
+    pub(super) fn new() -> Self {
         Self {
-            phase: RwSignal::new(Phase::Apart),
+            hub: RwSignal::new(HubConnection::Disconnected),
             sent_bytes: RwSignal::new(0),
-            follows: RwSignal::new(false),
-            said: RwSignal::new(String::new()),
-            visit: RwSignal::new(0),
+            follows_selection: RwSignal::new(false),
+            message: RwSignal::new(String::new()),
+            connection_number: RwSignal::new(0),
         }
     }
 
-    /// Bytes that went to the hub on this computer.
-    pub fn sent_bytes(&self) -> u64 {
+    /// Bytes sent to the hub on this computer.
+    pub(super) fn sent_bytes(&self) -> u64 {
         self.sent_bytes.get()
     }
 
     fn key(&self) -> Option<String> {
-        self.phase.with_untracked(|phase| match phase {
-            Phase::Joined { key, .. } => Some(key.clone()),
+        self.hub.with_untracked(|hub| match hub {
+            HubConnection::Connected { key, .. } => Some(key.clone()),
             _ => None,
         })
     }
 
-    fn listeners(&self) -> Vec<Listener> {
-        self.phase.with(|phase| match phase {
-            Phase::Joined { listeners, .. } => listeners.clone(),
+    fn clients(&self) -> Vec<SampClient> {
+        self.hub.with(|hub| match hub {
+            HubConnection::Connected { clients, .. } => clients.clone(),
             _ => Vec::new(),
         })
     }
 
-    /// One call of the hub.
+    /// Calls a method of the hub.
     async fn call(&self, method: &str, parameters: &[Value]) -> Result<Value, String> {
         let body = samp::call(&format!("samp.webhub.{method}"), parameters);
         self.sent_bytes.update(|bytes| *bytes += body.len() as u64);
         let request = Request::post(HUB_URL).header("Content-Type", "text/xml").body(body);
-        let silent = "no SAMP hub answers on this computer; TOPCAT and Aladin each start one";
-        let response = request.map_err(|e| e.to_string())?.send().await.map_err(|_| silent.to_owned())?;
+        let no_hub =
+            "no SAMP hub runs on this computer; start TOPCAT or Aladin, which contain a hub, then press Connect again";
+        let response = request.map_err(|e| e.to_string())?.send().await.map_err(|_| no_hub.to_owned())?;
         if !response.ok() {
-            return Err(format!("the hub answers {}", response.status()));
+            return Err(format!("the hub returned status {}", response.status()));
         }
-        samp::answer(&response.text().await.map_err(|e| e.to_string())?)
+        samp::parse_response(&response.text().await.map_err(|e| e.to_string())?)
     }
 
-    /// Asks the hub in, and who else is there.
-    async fn join(&self) -> Result<Phase, String> {
+    /// Registers the page at the hub and lists the other programs.
+    async fn register(&self) -> Result<HubConnection, String> {
         let registered = self.call("register", &[Value::map([("samp.name", Value::text("Specola"))])]).await?;
-        let key = registered.get("samp.private-key").and_then(Value::as_text).ok_or("the hub gave no key")?.to_owned();
-        let about = [
+        let key =
+            registered.get("samp.private-key").and_then(Value::as_text).ok_or("the hub returned no key")?.to_owned();
+        let metadata = [
             ("samp.name", Value::text("Specola")),
             ("samp.description.text", Value::text("Stellar parameters from spectra, in a browser tab")),
         ];
-        self.call("declareMetadata", &[Value::text(key.clone()), Value::map(about)]).await?;
-        let listeners = self.find(&key).await?;
-        Ok(Phase::Joined { key, listeners })
+        self.call("declareMetadata", &[Value::text(key.clone()), Value::map(metadata)]).await?;
+        let clients = self.list_clients(&key).await?;
+        Ok(HubConnection::Connected { key, clients })
     }
 
-    /// The programs that take places or tables.
-    async fn find(&self, key: &str) -> Result<Vec<Listener>, String> {
-        let who = async |mtype: &str| self.call("getSubscribedClients", &[Value::text(key), Value::text(mtype)]).await;
-        let (places, tables) = (who(POINT_AT).await?, who(LOAD_TABLE).await?);
-        let mut ids = places.names();
-        ids.extend(tables.names().into_iter().filter(|id| places.get(id).is_none()));
-        let mut listeners = Vec::new();
+    /// The programs that accept sky positions or tables.
+    async fn list_clients(&self, key: &str) -> Result<Vec<SampClient>, String> {
+        let subscribers =
+            async |mtype: &str| self.call("getSubscribedClients", &[Value::text(key), Value::text(mtype)]).await;
+        let (positions, tables) = (subscribers(POINT_AT).await?, subscribers(LOAD_TABLE).await?);
+        let mut ids = positions.names();
+        ids.extend(tables.names().into_iter().filter(|id| positions.get(id).is_none()));
+        let mut clients = Vec::new();
         for id in ids {
-            let about = self.call("getMetadata", &[Value::text(key), Value::text(id)]).await?;
-            listeners.push(Listener {
+            let metadata = self.call("getMetadata", &[Value::text(key), Value::text(id)]).await?;
+            clients.push(SampClient {
                 id: id.to_owned(),
-                name: about.get("samp.name").and_then(Value::as_text).unwrap_or(id).to_owned(),
-                takes_places: places.get(id).is_some(),
-                takes_tables: tables.get(id).is_some(),
+                name: metadata.get("samp.name").and_then(Value::as_text).unwrap_or(id).to_owned(),
+                accepts_positions: positions.get(id).is_some(),
+                accepts_tables: tables.get(id).is_some(),
             });
         }
-        Ok(listeners)
+        Ok(clients)
     }
 
     fn connect(self) {
-        let visit = self.visit.get_untracked() + 1;
-        self.visit.set(visit);
-        self.phase.set(Phase::Asking);
-        self.said.set("Asking the hub; it may ask you whether this page may connect.".into());
+        let number = self.connection_number.get_untracked() + 1;
+        self.connection_number.set(number);
+        self.hub.set(HubConnection::Connecting);
+        self.message.set("Connecting to the hub. It may ask you for permission.".into());
         spawn_local(async move {
-            let joined = self.join().await;
-            if self.visit.get_untracked() != visit {
-                // Given up meanwhile: the hub need not keep the place.
-                if let Ok(Phase::Joined { key, .. }) = joined {
+            let registered = self.register().await;
+            if self.connection_number.get_untracked() != number {
+                // The user pressed Stop meanwhile: unregister again.
+                if let Ok(HubConnection::Connected { key, .. }) = registered {
                     let _ = self.call("unregister", &[Value::text(key)]).await;
                 }
                 return;
             }
-            match joined {
-                Ok(phase) => {
-                    self.phase.set(phase);
-                    self.said.set(listening(&untrack(|| self.listeners())));
+            match registered {
+                Ok(connected) => {
+                    self.hub.set(connected);
+                    self.message.set(describe(&untrack(|| self.clients())));
                 }
-                Err(why) => {
-                    self.phase.set(Phase::Apart);
-                    self.said.set(format!("Not connected: {why}."));
+                Err(error) => {
+                    self.hub.set(HubConnection::Disconnected);
+                    self.message.set(format!("Not connected: {error}."));
                 }
             }
         });
     }
 
-    /// Stands apart from the hub, which is still to be told: the key to it, if there was one.
-    fn part(self) -> Option<String> {
+    /// Resets the page's side of the connection. Returns the key, with which the caller unregisters at the hub.
+    fn reset(self) -> Option<String> {
         let key = self.key();
-        self.visit.update(|visit| *visit += 1);
-        self.phase.set(Phase::Apart);
-        self.follows.set(false);
-        self.said.set(String::new());
+        self.connection_number.update(|number| *number += 1);
+        self.hub.set(HubConnection::Disconnected);
+        self.follows_selection.set(false);
+        self.message.set(String::new());
         key
     }
 
     fn disconnect(self) {
-        if let Some(key) = self.part() {
+        if let Some(key) = self.reset() {
             spawn_local(async move { drop(self.call("unregister", &[Value::text(key)]).await) });
         }
     }
 
-    /// Says what came of something that is sent.
-    fn report(self, work: impl Future<Output = Result<String, String>> + 'static) {
+    /// Runs a task and shows its result or its error.
+    fn spawn(self, task: impl Future<Output = Result<String, String>> + 'static) {
         spawn_local(async move {
-            match work.await {
-                Ok(text) => self.said.set(text),
-                Err(why) => self.said.set(format!("Nothing was sent: {why}.")),
+            match task.await {
+                Ok(text) => self.message.set(text),
+                Err(error) => self.message.set(format!("The action failed: {error}.")),
             }
         });
     }
 
-    /// Shows a star's place in the other programs.
-    fn point(self, row: Row) {
-        self.report(async move {
-            let (id, place) = row.summary.with_untracked(|s| (s.meta.id.clone(), s.meta.ra_deg.zip(s.meta.dec_deg)));
-            let (ra_deg, dec_deg) = place.ok_or(format!("the file of {id} has no position"))?;
-            let key = self.key().ok_or("the hub is gone")?;
-            let told = self.call("notifyAll", &[Value::text(key), samp::point_at(ra_deg, dec_deg)]).await?;
-            let n = if let Value::List(ids) = told { ids.len() } else { 0 };
-            Ok(format!("The place of {id} went to {}.", format::count(n, "program", "programs")))
+    /// Sends a star's sky position to the other programs.
+    fn send_position(self, row: Row) {
+        self.spawn(async move {
+            let (id, position) = row.summary.with_untracked(|s| (s.meta.id.clone(), s.meta.ra_deg.zip(s.meta.dec_deg)));
+            let (ra_deg, dec_deg) = position.ok_or(format!("the file of {id} has no sky position"))?;
+            let key = self.key().ok_or("the page is not connected to the hub")?;
+            let notified = self.call("notifyAll", &[Value::text(key), samp::point_at(ra_deg, dec_deg)]).await?;
+            let n = if let Value::List(ids) = notified { ids.len() } else { 0 };
+            Ok(format!("Sent the position of {id} to {}.", format::count_with_noun(n, "program", "programs")))
         });
     }
 
-    /// Gives the table to every program that can open it.
+    /// Sends the table to every program that can open it.
     fn send_table(self, rows: Vec<Row>) {
-        self.report(async move {
+        self.spawn(async move {
             let records: Vec<Record> = rows.iter().map(Row::record).collect();
             let table = share::write(Format::VoTable, &records, &Label::ALL);
             let message = samp::load_table(&table, "results")?;
-            let key = self.key().ok_or("the hub is gone")?;
-            let listeners = untrack(|| self.listeners());
-            let mut said = Vec::new();
-            for listener in listeners.iter().filter(|l| l.can_open()) {
-                self.said.set(format!("Waiting for {}…", listener.name));
-                let parameters = [
-                    Value::text(key.clone()),
-                    Value::text(listener.id.clone()),
-                    message.clone(),
-                    Value::text(PATIENCE_S),
-                ];
-                let answer = self.call("callAndWait", &parameters).await;
-                said.push(match answer.as_ref().map(|a| (a, a.get("samp.status").and_then(Value::as_text))) {
-                    Ok((_, Some("samp.ok"))) => format!("{} opened the table", listener.name),
-                    Ok((answer, _)) => {
-                        let error =
-                            answer.get("samp.error").and_then(|e| e.get("samp.errortxt")).and_then(Value::as_text);
-                        format!("{} did not: {}", listener.name, error.unwrap_or("it does not say why"))
-                    }
-                    Err(why) => format!("{} did not: {why}", listener.name),
-                });
-            }
-            if said.is_empty() {
-                return Err(
-                    "no program here opens a table that a page holds; save it as VOTable and open the file".into()
+            let key = self.key().ok_or("the page is not connected to the hub")?;
+            let clients = untrack(|| self.clients());
+            let mut results = Vec::new();
+            for client in clients.iter().filter(|client| client.can_open()) {
+                self.message.set(format!("Waiting for {}…", client.name));
+                let parameters =
+                    [Value::text(key.clone()), Value::text(client.id.clone()), message.clone(), Value::text(TIMEOUT_S)];
+                let reply = self.call("callAndWait", &parameters).await;
+                results.push(
+                    match reply.as_ref().map(|reply| (reply, reply.get("samp.status").and_then(Value::as_text))) {
+                        Ok((_, Some("samp.ok"))) => format!("{} opened the table", client.name),
+                        Ok((reply, _)) => {
+                            let error =
+                                reply.get("samp.error").and_then(|e| e.get("samp.errortxt")).and_then(Value::as_text);
+                            format!("{} did not open it: {}", client.name, error.unwrap_or("it gave no reason"))
+                        }
+                        Err(error) => format!("{} did not open it: {error}", client.name),
+                    },
                 );
             }
-            Ok(format!("{}.", said.join("; ")))
+            if results.is_empty() {
+                return Err(
+                    "no connected program can open a table from a page; save it as VOTable and open the file".into()
+                );
+            }
+            Ok(format!("{}.", results.join("; ")))
         });
     }
 }
 
-/// Who listens, in words.
-fn listening(listeners: &[Listener]) -> String {
-    let names: Vec<&str> = listeners.iter().map(|l| l.name.as_str()).collect();
+/// The connected programs, as text.
+fn describe(clients: &[SampClient]) -> String {
+    let names: Vec<&str> = clients.iter().map(|c| c.name.as_str()).collect();
     if names.is_empty() {
-        return "Connected; no other program listens yet. Start TOPCAT, Aladin or DS9 and look again.".into();
+        return "Connected. There is no other program yet: start TOPCAT, Aladin or DS9, then press Refresh.".into();
     }
     let fetchers: Vec<&str> =
-        listeners.iter().filter(|l| l.takes_tables && !l.can_open()).map(|l| l.name.as_str()).collect();
+        clients.iter().filter(|c| c.accepts_tables && !c.can_open()).map(|c| c.name.as_str()).collect();
     let limit = if fetchers.is_empty() {
         String::new()
     } else {
         format!(
-            " {} can only open tables that lie at an address, and a page has none: save the VOTable and open the file there.",
+            " {} cannot open a table from a page: save the VOTable and open the file there.",
             fetchers.join(" and ")
         )
     };
-    format!("Connected; {} listen{}.{limit}", names.join(", "), if names.len() == 1 { "s" } else { "" })
+    format!("Connected to {}.{limit}", names.join(", "))
 }
 
-/// While it is asked for, the other programs look where the selected star is.
-pub fn follow(state: State) {
+/// Sends the position of each newly selected star while the user has ticked this option.
+pub(super) fn send_selected_positions(samp: Samp, rows: Rows) {
     Effect::new(move |_| {
-        let samp = state.samp;
-        let row = state.selected_row();
-        if samp.follows.get()
+        let row = rows.selected();
+        if samp.follows_selection.get()
             && let Some(row) = row.filter(|row| row.summary.with_untracked(|s| s.meta.ra_deg.is_some()))
         {
-            samp.point(row);
+            samp.send_position(row);
         }
     });
 }
 
-/// Signs off when the page is left, so that the hub keeps no program that is gone.
-pub fn sign_off(state: State) {
+/// Unregisters at the hub when the user leaves the page.
+pub(super) fn unregister_on_leave(samp: Samp) {
     let listener = window_event_listener_untyped("pagehide", move |_| {
-        let Some(key) = state.samp.part() else { return };
+        let Some(key) = samp.reset() else { return };
         let body = samp::call("samp.webhub.unregister", &[Value::text(key)]);
-        // Who leaves hears no answer.
+        // A page that closes can receive no reply.
         let _ = window().navigator().send_beacon_with_opt_str(HUB_URL, Some(&body));
     });
     on_cleanup(move || listener.remove());
 }
 
-/// Connect, and what can then be sent.
+/// The button Connect, and the actions of a connected page.
 #[component]
-pub fn OtherPrograms() -> impl IntoView {
-    let state = expect_context::<State>();
-    let samp = state.samp;
-    let again = move |_| {
+pub(super) fn OtherPrograms() -> impl IntoView {
+    let (samp, rows, table_view) = (expect_context::<Samp>(), expect_context::<Rows>(), expect_context::<TableView>());
+    let refresh = move |_| {
         let Some(key) = samp.key() else { return };
-        samp.report(async move {
-            let found = samp.find(&key).await?;
-            let said = listening(&found);
-            samp.phase.set(Phase::Joined { key, listeners: found });
-            Ok(said)
+        samp.spawn(async move {
+            let clients = samp.list_clients(&key).await?;
+            let text = describe(&clients);
+            samp.hub.set(HubConnection::Connected { key, clients });
+            Ok(text)
         });
     };
-    let point = move |_| {
-        if let Some(row) = untrack(|| state.selected_row()) {
-            samp.point(row);
+    let send_position = move |_| {
+        if let Some(row) = untrack(|| rows.selected()) {
+            samp.send_position(row);
         }
     };
-    let can_point = move || samp.listeners().iter().any(|l| l.takes_places) && state.selected.with(Option::is_some);
-    let can_send = move || samp.listeners().iter().any(Listener::can_open);
+    let can_send_position =
+        move || samp.clients().iter().any(|c| c.accepts_positions) && rows.selected.with(Option::is_some);
+    let can_send_table = move || samp.clients().iter().any(SampClient::can_open);
     let buttons = move || {
-        match samp.phase.get() {
-        Phase::Apart => {
+        match samp.hub.get() {
+        HubConnection::Disconnected => {
             view! { <button data-testid="samp-connect" on:click=move |_| samp.connect()>"Connect"</button> }.into_any()
         }
-        Phase::Asking => {
+        HubConnection::Connecting => {
             view! { <button data-testid="samp-stop" on:click=move |_| samp.disconnect()>"Stop"</button> }.into_any()
         }
-        Phase::Joined { .. } => view! {
-            <button data-testid="samp-point" disabled=move || !can_point() on:click=point>"Show the selected star"</button>
+        HubConnection::Connected { .. } => view! {
+            <button data-testid="samp-point" disabled=move || !can_send_position() on:click=send_position>"Show the selected star"</button>
             <label>
-                <input type="checkbox" data-testid="samp-follow" prop:checked=move || samp.follows.get()
-                    on:change=move |event| samp.follows.set(event_target_checked(&event))/>
-                " each that I select"
+                <input type="checkbox" data-testid="samp-follow" prop:checked=move || samp.follows_selection.get()
+                    on:change=move |event| samp.follows_selection.set(event_target_checked(&event))/>
+                " Show each newly selected star"
             </label>
-            <button data-testid="samp-table" disabled=move || !can_send() on:click=move |_| samp.send_table(untrack(|| state.taken()))>
+            <button data-testid="samp-table" disabled=move || !can_send_table() on:click=move |_| samp.send_table(untrack(|| table_view.export_rows()))>
                 "Send the table"
             </button>
-            <button on:click=again>"Look again"</button>
+            <button on:click=refresh>"Refresh"</button>
             <button data-testid="samp-disconnect" on:click=move |_| samp.disconnect()>"Disconnect"</button>
         }
         .into_any(),
@@ -327,10 +330,10 @@ pub fn OtherPrograms() -> impl IntoView {
             <h3>"Other programs"</h3>
             {buttons}
             <p>
-                "TOPCAT, Aladin, DS9 on this computer, by SAMP. Nothing is asked of or sent to their hub, at "
-                {HUB_URL} ", before you press Connect."
+                "TOPCAT, Aladin or DS9 on this computer, by SAMP. The page sends nothing to their hub at "
+                {HUB_URL} " before you press Connect."
             </p>
-            <p class="said" role="status" data-testid="samp-said">{move || samp.said.get()}</p>
+            <p class="status-message" role="status" data-testid="samp-status">{move || samp.message.get()}</p>
         </div>
     }
 }

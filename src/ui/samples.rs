@@ -1,4 +1,4 @@
-//! The samples that come with the page. They go the way of any dropped file.
+//! The sample spectra of the page. They are opened like dropped files.
 
 use std::collections::BTreeMap;
 
@@ -6,74 +6,76 @@ use gloo::net::http::Request;
 use leptos::{prelude::*, task::spawn_local};
 use serde::Deserialize;
 
+use super::actions::Actions;
 use super::files::{NamedFile, from_bytes};
-use super::state::State;
 
-/// What there is, as `www/samples/make.py` wrote it: part of the page, so that nothing moves when it is shown.
+/// The list of sample sets, written by `www/samples/make.py`. It is compiled into the program, so that the layout does
+/// not shift when the list appears.
 const SETS: &str = include_str!("../../www/samples/sets.json");
 
-/// Files that are opened together.
+/// Sample files that are opened together.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct SampleSet {
-    /// One word, for tests.
+pub(super) struct SampleSet {
+    /// Name for tests and identification.
     pub name: String,
-    /// What it is, for people.
+    /// Title on the page.
     pub title: String,
     /// Its files in `samples/`.
     pub files: Vec<String>,
-    /// Where it comes from.
+    /// Origin and licence.
     pub provenance: String,
 }
 
 impl SampleSet {
-    /// Everything that there is.
-    pub fn all() -> Vec<Self> {
+    /// All sample sets.
+    pub(super) fn all() -> Vec<Self> {
         serde_json::from_str(SETS).unwrap_or_default()
     }
 }
 
-/// Opens samples.
+/// Opens sample sets.
 #[derive(Clone, Copy)]
-pub struct Samples {
-    state: State,
-    /// True from the opening of a set with labels until it can be learned from.
-    is_lesson_coming: RwSignal<bool>,
+pub(super) struct Samples {
+    actions: Actions,
+    /// True from the opening of the training set until the engine has read it.
+    is_training_set_opening: RwSignal<bool>,
 }
 
 /// Provides [`Samples`].
-pub fn provide(state: State) {
-    let samples = Samples { state, is_lesson_coming: RwSignal::new(false) };
+pub(super) fn provide(actions: Actions) {
+    let samples = Samples { actions, is_training_set_opening: RwSignal::new(false) };
     provide_context(samples);
     Effect::new(move |_| {
-        let is_there = state.tables.with(|tables| !tables.is_empty()) && state.jobs.with(BTreeMap::is_empty);
-        if samples.is_lesson_coming.get() && is_there {
-            samples.is_lesson_coming.set(false);
-            // When the panel has taken its place.
-            set_timeout(show_teaching, std::time::Duration::from_millis(100));
+        let is_ready =
+            actions.labels.tables.with(|tables| !tables.is_empty()) && actions.jobs.running.with(BTreeMap::is_empty);
+        if samples.is_training_set_opening.get() && is_ready {
+            samples.is_training_set_opening.set(false);
+            // Wait until the panel is laid out.
+            set_timeout(scroll_to_finetune, std::time::Duration::from_millis(100));
         }
     });
 }
 
-/// Brings the teaching panel before the eyes.
-fn show_teaching() {
-    if let Some(title) = document().get_element_by_id("teach-title") {
+/// Scrolls to the fine-tuning panel.
+fn scroll_to_finetune() {
+    if let Some(title) = document().get_element_by_id("finetune-title") {
         title.scroll_into_view();
     }
 }
 
 impl Samples {
-    /// Opens a set, the first if none is given.
-    pub fn open(&self, set: Option<SampleSet>) {
+    /// Opens a set; with `None`, the first set.
+    pub(super) fn open(&self, set: Option<SampleSet>) {
         let Some(set) = set.or_else(|| SampleSet::all().into_iter().next()) else { return };
-        let Self { state, is_lesson_coming } = *self;
-        state.gathering.set(true);
+        let Self { actions, is_training_set_opening } = *self;
+        actions.jobs.is_listing_files.set(true);
         spawn_local(async move {
             match fetch(&set).await {
                 Ok(files) => {
-                    is_lesson_coming.set(set.name == "lesson");
-                    state.open(files);
+                    is_training_set_opening.set(set.name == "training-set");
+                    actions.open(files);
                 }
-                Err(why) => state.skip("Samples", format!("{why}; drop a spectrum of your own instead")),
+                Err(error) => actions.jobs.skip("Samples", format!("{error}; drop a spectrum of your own instead")),
             }
         });
     }
@@ -90,17 +92,17 @@ async fn fetch(set: &SampleSet) -> Result<Vec<NamedFile>, String> {
 }
 
 async fn get(url: &str) -> Result<Vec<u8>, String> {
-    let failed = |e: gloo::net::Error| format!("{url} could not be fetched: {e}");
+    let failed = |e: gloo::net::Error| format!("download of {url} failed: {e}");
     let response = Request::get(url).send().await.map_err(failed)?;
     if !response.ok() {
-        return Err(format!("{url} could not be fetched: the server answered {}", response.status()));
+        return Err(format!("download of {url} failed: the server returned status {}", response.status()));
     }
     response.binary().await.map_err(failed)
 }
 
-/// The samples, each with where it comes from.
+/// The sample sets, each with its origin.
 #[component]
-pub fn SampleList() -> impl IntoView {
+pub(super) fn SampleList() -> impl IntoView {
     let samples = expect_context::<Samples>();
     let card = move |set: SampleSet| {
         let opened = set.clone();
@@ -115,7 +117,7 @@ pub fn SampleList() -> impl IntoView {
     };
     view! {
         <section class="samples" aria-labelledby="samples-title">
-            <h2 id="samples-title">"No spectrum at hand?"</h2>
+            <h2 id="samples-title">"Sample spectra"</h2>
             <ul>{SampleSet::all().into_iter().map(card).collect_view()}</ul>
         </section>
     }

@@ -1,34 +1,34 @@
-//! What was not used, and why.
+//! The list of skipped files, with the reasons.
 
 use leptos::prelude::*;
 
 use super::columns::may_have_columns;
+use super::context::{ColumnAssignment, Jobs};
 use super::format;
-use super::state::State;
 
-/// The list of files, and parts of files, that gave no spectrum.
+/// The files, and parts of files, that gave no spectrum.
 #[component]
-pub fn SkippedList() -> impl IntoView {
-    let state = expect_context::<State>();
-    let n = Memo::new(move |_| state.skipped.with(Vec::len));
+pub(super) fn SkippedList() -> impl IntoView {
+    let (jobs, columns) = (expect_context::<Jobs>(), expect_context::<ColumnAssignment>());
+    let n = Memo::new(move |_| jobs.skipped.with(Vec::len));
     view! {
         <Show when=move || { n.get() > 0 }>
-            <details class="skipped" id="not-used" data-testid="skipped" open>
+            <details class="skipped" id="skipped" data-testid="skipped" open>
                 <summary>
-                    <h2>{move || format::count(n.get(), "item was not used", "items were not used")}</h2>
+                    <h2>{move || format::count_with_noun(n.get(), "item skipped", "items skipped")}</h2>
                 </summary>
                 <ul>
                     <For
-                        each=move || state.skipped.get().into_iter().enumerate()
-                        key=|(i, item)| (*i, item.what.clone())
+                        each=move || jobs.skipped.get().into_iter().enumerate()
+                        key=|(i, item)| (*i, item.source.clone())
                         children=move |(_, item)| {
-                            let path = item.what.clone();
+                            let path = item.source.clone();
                             let choose = may_have_columns(&path).then(|| view! {
-                                <button data-testid="choose-columns" on:click=move |_| state.ask_columns(path.clone(), None)>
+                                <button data-testid="choose-columns" on:click=move |_| columns.ask(path.clone(), None)>
                                     "Choose columns…"
                                 </button>
                             });
-                            view! { <li><strong>{item.what}</strong><span>{item.why}</span>{choose}</li> }
+                            view! { <li><strong>{item.source}</strong><span>{item.reason}</span>{choose}</li> }
                         }
                     />
                 </ul>

@@ -1,60 +1,64 @@
-//! The table: one row a spectrum, filled as answers come.
+//! The results table: one row per spectrum, filled as predictions arrive.
 
 use leptos::prelude::*;
 
+use super::actions::Actions;
+use super::context::{Jobs, Notice, Rows, TableView};
+use super::export::{ExportDialog, save_table};
 use super::filter_bar::FilterBar;
 use super::format;
 use super::grid::Grid;
-use super::state::State;
-use super::take_away::{TakeAway, save_table};
+use super::row::Row;
 use crate::share::Format;
 
-/// The table of all spectra, with what can be done to all of them.
+/// The table of all spectra, with its buttons.
 #[component]
-pub fn Table() -> impl IntoView {
-    let state = expect_context::<State>();
-    let n = Memo::new(move |_| state.rows.with(Vec::len));
-    let n_skipped = Memo::new(move |_| state.skipped.with(Vec::len));
-    // Not while a job runs: a screen reader would speak without end.
+pub(super) fn Table() -> impl IntoView {
+    let actions = expect_context::<Actions>();
+    let (jobs, rows) = (expect_context::<Jobs>(), expect_context::<Rows>());
+    let (table_view, notice) = (expect_context::<TableView>(), expect_context::<Notice>());
+    let n = Memo::new(move |_| rows.all.with(Vec::len));
+    let n_skipped = Memo::new(move |_| jobs.skipped.with(Vec::len));
+    // Empty while a job runs: a screen reader would read every change.
     let outcome = Memo::new(move |_| {
-        state.late_answer.track();
-        let is_done = state.jobs.with(|jobs| jobs.is_empty());
-        // Untracked: ten thousand rows would be as many subscriptions, and only the end of a job is told.
-        let is_doubtful = |row: &super::state::Row| {
-            row.answer.with_untracked(|a| a.prediction().map(|p| p.flags.iter().any(|flag| flag.is_grave())))
+        rows.late_prediction.track();
+        let is_done = jobs.running.with(|jobs| jobs.is_empty());
+        // Untracked: ten thousand rows would need as many subscriptions, and the text changes only when a job ends.
+        let is_flagged = |row: &Row| {
+            row.status.with_untracked(|status| status.prediction().map(|p| p.flags.iter().any(|flag| flag.is_severe())))
         };
         is_done.then(|| {
-            let answered: Vec<bool> = state.rows.with(|rows| rows.iter().filter_map(is_doubtful).collect());
-            (answered.len(), answered.iter().filter(|is_doubtful| **is_doubtful).count())
+            let predicted: Vec<bool> = rows.all.with(|rows| rows.iter().filter_map(is_flagged).collect());
+            (predicted.len(), predicted.iter().filter(|is_flagged| **is_flagged).count())
         })
     });
     let save = move |_| {
-        if let Err(why) = save_table(&untrack(|| state.taken()), Format::Csv) {
-            state.notice.set(Some(why));
+        if let Err(error) = save_table(&untrack(|| table_view.export_rows()), Format::Csv) {
+            notice.show(error);
         }
     };
     view! {
         <section class="results" aria-labelledby="results-title">
             <div class="results-head">
-                <h2 id="results-title">{move || format::count(n.get(), "spectrum", "spectra")}</h2>
+                <h2 id="results-title">{move || format::count_with_noun(n.get(), "spectrum", "spectra")}</h2>
                 <p class="muted" role="status" data-testid="outcome">
-                    {move || outcome.get().map(|(answered, doubtful)| match doubtful {
-                        0 => format!("{answered} with parameters"),
-                        _ => format!("{answered} with parameters, {doubtful} of them doubtful"),
+                    {move || outcome.get().map(|(predicted, flagged)| match flagged {
+                        0 => format!("{predicted} with parameters"),
+                        _ => format!("{predicted} with parameters, {flagged} of them flagged"),
                     })}
                     {move || (n.get() > 0 && n_skipped.get() > 0).then(|| view! {
-                        <span class="for-readers">"; "</span>
-                        <a href="#not-used">{move || format::count(n_skipped.get(), "item not used", "items not used")}</a>
+                        <span class="visually-hidden">"; "</span>
+                        <a href="#skipped">{move || format::count_with_noun(n_skipped.get(), "item skipped", "items skipped")}</a>
                     })}
                 </p>
                 <button data-testid="save-csv" disabled=move || n.get() == 0 on:click=save>
-                    {move || match state.ticked.with(|ticked| ticked.len()) {
+                    {move || match table_view.ticked.with(|ticked| ticked.len()) {
                         0 => "Save CSV".into(),
-                        ticked => format!("Save CSV of {ticked}"),
+                        ticked => format!("Save CSV of {}", format::count_with_noun(ticked, "row", "rows")),
                     }}
                 </button>
-                <TakeAway/>
-                <button data-testid="clear" on:click=move |_| state.clear()>"Clear all"</button>
+                <ExportDialog/>
+                <button data-testid="clear" on:click=move |_| actions.clear()>"Clear all"</button>
             </div>
             <Show when=move || { n.get() > 1 }><FilterBar/></Show>
             <Show when=move || { n.get() > 0 }><Grid/></Show>

@@ -2,45 +2,47 @@
 
 use leptos::{ev, html, prelude::*};
 
+use super::context::{Rows, Selection, TableView};
+use super::flag_chip::FlagChip;
 use super::format;
-use super::parameters::FlagChip;
-use super::state::{Answer, Row, State};
-use crate::result::{Flag, Label};
+use super::row::{PredictionStatus, Row};
+use crate::result::{Flag, FlagSet, Label};
 
-/// A row. `index` counts from 0.
+/// A row of the table. `index` counts from 0.
 #[component]
-pub fn TableRow(row: Row, index: usize) -> impl IntoView {
-    let state = expect_context::<State>();
+pub(super) fn TableRow(row: Row, index: usize) -> impl IntoView {
+    let (rows, table_view, selection) =
+        (expect_context::<Rows>(), expect_context::<TableView>(), expect_context::<Selection>());
     let element = NodeRef::<html::Tr>::new();
-    let is_selected = Memo::new(move |_| state.selected.get() == Some(row.key));
+    let is_selected = Memo::new(move |_| rows.selected.get() == Some(row.key));
     Effect::new(move |_| {
         let Some(element) = element.get() else { return };
-        if is_selected.get() && state.grabs_focus.get_value() {
-            state.grabs_focus.set_value(false);
+        if is_selected.get() && selection.takes_focus.get_value() {
+            selection.takes_focus.set_value(false);
             let options = web_sys::FocusOptions::new();
             options.set_prevent_scroll(true);
-            // Fails for no element in a document.
+            // Cannot fail for an element in the document.
             let _ = element.focus_with_options(&options);
         }
     });
-    let is_ticked = Memo::new(move |_| state.ticked.with(|ticked| ticked.contains(&row.key)));
+    let is_ticked = Memo::new(move |_| table_view.ticked.with(|ticked| ticked.contains(&row.key)));
     let tick = move |event: ev::MouseEvent| {
-        // A tick does not change which spectrum is shown below.
+        // Ticking a row does not select it.
         event.stop_propagation();
-        let on = event_target_checked(&event);
-        match state.last_ticked.get_value().filter(|_| event.shift_key()) {
-            Some(from) => state.tick_range(from, row.key, on),
-            None => state.tick([row.key], on),
+        let is_checked = event_target_checked(&event);
+        match table_view.last_ticked.get_value().filter(|_| event.shift_key()) {
+            Some(from) => table_view.tick_range(from, row.key, is_checked),
+            None => table_view.tick([row.key], is_checked),
         }
-        state.last_ticked.set_value(Some(row.key));
+        table_view.last_ticked.set_value(Some(row.key));
     };
     view! {
         <tr
             node_ref=element data-testid="row" data-id=move || row.summary.get().meta.id.clone()
             tabindex=move || if is_selected.get() { "0" } else { "-1" }
             aria-selected=move || is_selected.get().to_string() aria-rowindex=index + 2
-            on:click=move |_| state.select(row.key)
-            on:focus=move |_| state.select(row.key)
+            on:click=move |_| selection.select(row.key)
+            on:focus=move |_| selection.select(row.key)
         >
             <td class="tick">
                 <input
@@ -49,8 +51,8 @@ pub fn TableRow(row: Row, index: usize) -> impl IntoView {
                 />
             </td>
             <td class="status" data-testid="cell-status">
-                {move || row.answer.with(|answer| {
-                    let (tone, text) = status(answer);
+                {move || row.status.with(|status| {
+                    let (tone, text) = status_text(status);
                     view! { <span class=format!("dot {tone}") aria-hidden="true"></span><span class="status-word">{text}</span> }
                 })}
             </td>
@@ -60,35 +62,35 @@ pub fn TableRow(row: Row, index: usize) -> impl IntoView {
             </th>
             <td class="wide-only" data-testid="cell-survey">{move || row.summary.get().meta.survey.name()}</td>
             <td class="number" data-testid="cell-snr">
-                {move || row.answer.with(|a| a.prediction().map_or("–".into(), |p| format::snr(p.snr)))}
+                {move || row.status.with(|status| status.prediction().map_or("–".into(), |p| format::snr(p.snr)))}
             </td>
-            {move || row.answer.with(answer_cells)}
+            {move || row.status.with(prediction_cells)}
         </tr>
     }
 }
 
-fn status(answer: &Answer) -> (&'static str, &'static str) {
-    match answer {
-        Answer::Waiting => ("busy", "waiting"),
-        Answer::Predicted(p) if p.flags.iter().any(|f| f.is_grave()) => ("warn", "doubtful"),
-        Answer::Predicted(_) => ("ok", "done"),
-        Answer::Refused(_) => ("bad", "refused"),
-        Answer::Lost => ("bad", "lost"),
+fn status_text(status: &PredictionStatus) -> (&'static str, &'static str) {
+    match status {
+        PredictionStatus::Pending => ("busy", "waiting"),
+        PredictionStatus::Predicted(p) if p.flags.iter().any(|f| f.is_severe()) => ("warn", "flagged"),
+        PredictionStatus::Predicted(_) => ("ok", "done"),
+        PredictionStatus::NotPredicted(_) => ("bad", "not predicted"),
+        PredictionStatus::Interrupted => ("bad", "interrupted"),
     }
 }
 
-/// The five parameters and the flags, or the reason for their absence across all of them.
-fn answer_cells(answer: &Answer) -> AnyView {
-    match answer {
-        Answer::Predicted(prediction) => {
-            // Numbers that are not to be relied on do not look like those that are.
-            let is_doubtful = prediction.flags.iter().any(|flag| flag.is_grave());
+/// Cells of the five parameters and the flags, or one cell with the reason why there are none.
+fn prediction_cells(status: &PredictionStatus) -> AnyView {
+    match status {
+        PredictionStatus::Predicted(prediction) => {
+            // The style sheet marks the values of a spectrum with a severe flag.
+            let is_flagged = prediction.flags.iter().any(|flag| flag.is_severe());
             let cells = Label::ALL.map(|label| {
                 let estimate = prediction.get(label);
                 let text = estimate.map(format::estimate);
                 view! {
                     <td
-                        class="number" class:doubtful=is_doubtful data-testid=format!("cell-{}", label.name())
+                        class="number" class:flagged=is_flagged data-testid=format!("cell-{}", label.name())
                         data-value=estimate.map(|e| e.value) data-error=estimate.map(|e| e.error)
                     >
                         {match text {
@@ -101,14 +103,14 @@ fn answer_cells(answer: &Answer) -> AnyView {
             view! { {cells.collect_view()} <td class="flags" data-testid="flags"><Flags flags=prediction.flags.clone()/></td> }
                 .into_any()
         }
-        Answer::Refused(why) => {
+        PredictionStatus::NotPredicted(why) => {
             view! { <td class="reason" colspan="6" data-testid="cell-refused" title=why.clone()>{why.clone()}</td> }
                 .into_any()
         }
-        Answer::Lost => {
-            view! { <td class="reason" colspan="6">"The engine stopped before it answered."</td> }.into_any()
+        PredictionStatus::Interrupted => {
+            view! { <td class="reason" colspan="6">"The engine stopped before the prediction. Read the file again."</td> }.into_any()
         }
-        Answer::Waiting => {
+        PredictionStatus::Pending => {
             let cells = Label::ALL.map(|label| {
                 view! { <td class="number pending" data-testid=format!("cell-{}", label.name())>"·"</td> }
             });
@@ -117,16 +119,17 @@ fn answer_cells(answer: &Answer) -> AnyView {
     }
 }
 
-/// The two gravest flags as chips, and how many more there are: all rows are one line high.
+/// The two most severe flags as chips, and the number of further flags: each row is one line high.
 #[component]
-fn Flags(flags: Vec<Flag>) -> impl IntoView {
+fn Flags(flags: FlagSet) -> impl IntoView {
+    let flags: Vec<Flag> = flags.into_iter().collect();
     let (first, more) = flags.split_at(flags.len().min(2));
-    let chips = first.iter().map(|flag| view! { <FlagChip flag=*flag explained=true/> }).collect_view();
+    let chips = first.iter().map(|flag| view! { <FlagChip flag=*flag has_meaning=true/> }).collect_view();
     let more = (!more.is_empty()).then(|| {
         let codes: Vec<_> = more.iter().map(|flag| flag.code().replace('_', " ")).collect();
         view! {
             <span class="chip mild" title=codes.join(", ")>
-                "+" {more.len()} <span class="for-readers">" more: " {codes.join(", ")}</span>
+                "+" {more.len()} <span class="visually-hidden">" more: " {codes.join(", ")}</span>
             </span>
         }
     });

@@ -1,27 +1,27 @@
-//! The plots' colours, from the style sheet, and their change with what the visitor prefers.
+//! Colours of the plots, read from the style sheet; they follow the user's light or dark mode and contrast preference.
 
 use gloo::events::EventListener;
 use leptos::prelude::*;
 
 use crate::plot::{Rgb, Theme};
 
-/// The colours that plots have now.
+/// The current colours of the plots.
 #[derive(Clone, Copy)]
-pub struct PlotTheme(pub RwSignal<Theme>);
+pub(super) struct PlotTheme(pub RwSignal<Theme>);
 
-/// Provides a [`PlotTheme`] that follows the visitor's choice of light or dark, and of more contrast.
-pub fn provide() {
+/// Provides a [`PlotTheme`] that follows the preferences for a dark mode and for more contrast.
+pub(super) fn provide() {
     let theme = RwSignal::new(read());
     provide_context(PlotTheme(theme));
-    for choice in ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"] {
-        if let Ok(Some(query)) = window().match_media(choice) {
-            // For the life of the page.
+    for query in ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"] {
+        if let Ok(Some(query)) = window().match_media(query) {
+            // The listener stays for the life of the page.
             EventListener::new(&query, "change", move |_| theme.set(read())).forget();
         }
     }
 }
 
-/// Reads the custom properties `--plot-…` of the style sheet; what is missing there stays as on paper.
+/// Reads the custom properties `--plot-…` of the style sheet. Missing properties take the colours of the print theme.
 fn read() -> Theme {
     let paper = Theme::paper();
     let style = document().document_element().and_then(|root| window().get_computed_style(&root).ok().flatten());
@@ -42,7 +42,7 @@ fn read() -> Theme {
     }
 }
 
-/// `#rrggbb`.
+/// Parses a colour in the form `#rrggbb`.
 fn parse(text: &str) -> Option<Rgb> {
     let digits = text.strip_prefix('#').filter(|d| d.len() == 6)?;
     let number = u32::from_str_radix(digits, 16).ok()?;

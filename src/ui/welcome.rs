@@ -1,41 +1,41 @@
-//! What an empty page says under the drop zone.
+//! The text below the drop zone of an empty page.
 
 use leptos::prelude::*;
 
 use super::samples::SampleList;
 
-/// What the page reads, answers and keeps to itself.
+/// The samples, and what the page can do.
 #[component]
-pub fn Welcome() -> impl IntoView {
+pub(super) fn Welcome() -> impl IntoView {
     view! {
         <SampleList/>
-        <section class="welcome" aria-label="What this page does">
+        <section class="welcome" aria-label="About this page">
             <article>
                 <h2>"Reads"</h2>
                 <p>
-                    "Optical spectra of stars that cover 4000–5599 Å: LAMOST in every release's layout, SDSS, BOSS, DESI, SPARCL, tables "
-                    "of wavelength and flux, bundles of thousands; and sampled Gaia XP spectra. Files are told apart by content, whatever they are called."
+                    "Optical stellar spectra that cover 4000–5599\u{2009}Å: all LAMOST releases, SDSS, BOSS, DESI, SPARCL, tables of wavelength "
+                    "and flux, bundles of thousands of spectra; and sampled Gaia XP spectra. The page recognises a file by its content, not by its name."
                 </p>
             </article>
             <article>
-                <h2>"Answers"</h2>
+                <h2>"Predicts"</h2>
                 <p>
-                    <i>"T"</i><sub>"eff"</sub>", log " <i>"g"</i> ", [Fe/H], [α/Fe] and radial velocity, each with an error that was "
-                    "calibrated on spectra the network had not seen, and a flag when a spectrum lies outside of what it was trained on."
+                    <i>"T"</i><sub>"eff"</sub>", log " <i>"g"</i> ", [Fe/H], [α/Fe] and radial velocity, each with a calibrated error. The calibration "
+                    "spectra are not in the training set. A spectrum unlike the training set is flagged."
                 </p>
             </article>
             <article>
-                <h2>"Compares and learns"</h2>
+                <h2>"Compares and fine-tunes"</h2>
                 <p>
-                    "Stars like yours, in the same survey or the other; your spectrum as the other survey would see it. Drop a table "
-                    "of labels too, and the model learns from your own stars, in this tab, and says how much better it got."
+                    "Find similar spectra in LAMOST or Gaia XP, and predict your star’s spectrum in the other survey. Add a table of "
+                    "labels to fine-tune the model on your own stars in this tab. The page reports how much the error decreases."
                 </p>
             </article>
             <article>
-                <h2>"Shows its work"</h2>
+                <h2>"Documents each step"</h2>
                 <p>
-                    "Continuum, mask, resolution, air or vacuum, velocity frame: every step is on the page, and what was assumed "
-                    "you can correct. Your spectra never leave this tab."
+                    "Continuum, mask, resolution, air or vacuum wavelengths, velocity frame: the page shows every preprocessing step, and "
+                    "you can change every assumption. Your spectra never leave this tab."
                 </p>
             </article>
         </section>

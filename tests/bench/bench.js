@@ -1,75 +1,77 @@
-// The page that anyone can open: measures, shows, and gives the results away.
-import { judge } from "./bars.js";
+// The benchmark page, which anyone can open: measures, shows the results, and copies them on request.
+import { evaluateTargets } from "./bars.js";
 import { CASES } from "./cases.js";
 import { ENGINES } from "./engines.js";
 import { measureHere } from "./here.js";
-import { ratio, time } from "./report.js";
+import { formatNumber, formatTime } from "./report.js";
 
 const part = (id) => document.getElementById(id);
 const rows = [];
 
-/** An element with text or other elements in it. */
-function element(tag, inside, className = "") {
-  const made = Object.assign(document.createElement(tag), { className });
-  made.append(...[inside].flat());
-  return made;
+/** An element that contains text or other elements. */
+function element(tag, content, className = "") {
+  const created = Object.assign(document.createElement(tag), { className });
+  created.append(...[content].flat());
+  return created;
 }
 
-/** Where an engine's column stands. */
-const place = ({ engine, threads }) => ENGINES.findIndex((one) => one.engine === engine && one.threads === threads);
+/** Position of an engine's column in the table. */
+const columnIndex = (row) => ENGINES.findIndex(({ engine, threads }) => engine === row.engine && threads === row.threads);
 
 const title = ({ engine, threads }) => (threads > 1 ? `${engine}, ${threads} threads` : engine);
 
-function cell(row, all) {
+/** Table cell of a row; `caseRows` are the rows of all engines in the same case. */
+function cell(row, caseRows) {
   if (!row) return element("td", "");
   if (row.error) return element("td", row.error, "failed");
-  const fastest = Math.min(...all.map((one) => one.median_ms ?? Infinity));
-  const ours = Math.min(...all.filter(({ engine }) => engine.startsWith("specola")).map((one) => one.median_ms ?? Infinity));
-  const range = element("small", `${time(row.min_ms)} – ${time(row.max_ms)}`);
-  const against = Number.isFinite(ours) ? [element("small", `${ratio(row.median_ms / ours)} ×`)] : [];
-  return element("td", [time(row.median_ms), range, ...against], row.median_ms === fastest ? "fastest" : "");
+  const fastest = (compared) => Math.min(...compared.map(({ median_ms: median }) => median ?? Infinity));
+  const fastestSpecola = fastest(caseRows.filter(({ engine }) => engine.startsWith("specola")));
+  const range = element("small", `${formatTime(row.min_ms)} – ${formatTime(row.max_ms)}`);
+  const relative = Number.isFinite(fastestSpecola) ? [element("small", `${formatNumber(row.median_ms / fastestSpecola)} ×`)] : [];
+  return element("td", [formatTime(row.median_ms), range, ...relative], row.median_ms === fastest(caseRows) ? "fastest" : "");
 }
 
 function showTimes() {
-  const columns = [...new Set(rows.toSorted((a, b) => place(a) - place(b)).map(title))];
-  const head = element("tr", [element("th", ""), ...columns.map((name) => {
+  const columns = [...new Set(rows.toSorted((a, b) => columnIndex(a) - columnIndex(b)).map(title))];
+  const header = element("tr", [element("th", ""), ...columns.map((name) => {
     const { version } = rows.find((row) => title(row) === name && row.version) ?? {};
     return element("th", [name, element("small", version ?? "")]);
   })]);
   const body = [...new Set(rows.map((row) => row.case))].map((name) => {
-    const all = rows.filter((row) => row.case === name);
-    return element("tr", [element("th", name), ...columns.map((column) => cell(all.find((row) => title(row) === column), all))]);
+    const caseRows = rows.filter((row) => row.case === name);
+    const cells = columns.map((column) => cell(caseRows.find((row) => title(row) === column), caseRows));
+    return element("tr", [element("th", name), ...cells]);
   });
-  part("times").replaceChildren(element("thead", head), element("tbody", body));
+  part("times").replaceChildren(element("thead", header), element("tbody", body));
 }
 
-function showBars() {
-  const measured = judge(rows).filter(({ value }) => value !== undefined);
-  const lines = measured.map(({ line, what, least, most, value, spread, isKept }) => element("tr", [
-    element("th", line), element("td", what),
-    element("td", [ratio(value), element("small", spread.map(ratio).join(" – "))], isKept ? "kept" : "missed"),
-    element("td", least === undefined ? `≤ ${most}` : `≥ ${least}`),
+function showTargets() {
+  const measured = evaluateTargets(rows).filter(({ value }) => value !== undefined);
+  const tableRows = measured.map(({ group, quantity, min, max, value, range, isMet }) => element("tr", [
+    element("th", group), element("td", quantity),
+    element("td", [formatNumber(value), element("small", range.map(formatNumber).join(" – "))], isMet ? "kept" : "missed"),
+    element("td", min === undefined ? `≤ ${max}` : `≥ ${min}`),
   ]));
-  part("bars").replaceChildren(element("tbody", lines));
+  part("bars").replaceChildren(element("tbody", tableRows));
 }
 
 async function start(event) {
   event.preventDefault();
   part("start").disabled = true;
   rows.length = 0;
-  const began = Date.now();
-  const say = (text) => { part("status").value = text; };
-  const found = (more) => {
-    rows.push(...more);
+  const startTime = Date.now();
+  const onStatus = (text) => { part("status").value = text; };
+  const onRows = (newRows) => {
+    rows.push(...newRows);
     showTimes();
-    showBars();
+    showTargets();
     part("copy").disabled = false;
   };
   try {
-    await measureHere({ only: part("only").value, say, found });
-    say(`Measured in ${((Date.now() - began) / 1000).toFixed(0)} s.`);
+    await measureHere({ only: part("only").value, onStatus, onRows });
+    onStatus(`Measured in ${((Date.now() - startTime) / 1000).toFixed(0)} s.`);
   } catch (error) {
-    say(`It ended with an error: ${error.message}`);
+    onStatus(`The benchmark stopped with an error: ${error.message}`);
   }
   part("start").disabled = false;
 }

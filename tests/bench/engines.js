@@ -1,86 +1,86 @@
-// Who is measured in a browser: names that results are compared by, how many threads, which cases, and where they run.
-import { inWorker } from "./remote.js";
+// The engines that run in a browser: the name for results, the number of threads, the supported cases and the worker.
+import { startWorker } from "./remote.js";
 
 const isForward = ({ kind }) => kind === "mlp" || kind === "encoder";
-const isOurs = (name, { kind }) => kind !== "limit";
+const isSpecolaCase = (name, { kind }) => kind !== "limit";
 const isTiny = (name) => name.endsWith("-tiny");
 const isFullTraining = ({ kind, strategy }) => kind === "train" && strategy === "full";
 
-const specola = (program) => inWorker(`specola.worker.js?program=${program}`, { type: "module" });
-const onnxruntime = (backend) => inWorker(`onnxruntime.worker.js?backend=${backend}`, { type: "module" });
-const tensorflow = (backend) => inWorker(`tensorflow.worker.js?backend=${backend}`);
+const specola = (program) => startWorker(`specola.worker.js?program=${program}`, { type: "module" });
+const onnxruntime = (backend) => startWorker(`onnxruntime.worker.js?backend=${backend}`, { type: "module" });
+const tensorflow = (backend) => startWorker(`tensorflow.worker.js?backend=${backend}`);
 
-/** Shared memory for what two engines hand each other, bytes: four times the keys and values of half an encoder's tokens. */
+/** Shared memory of two engines, bytes: four times the keys and values of half of an encoder's tokens. */
 const SHARED_BYTES = 2 ** 21;
 
 /**
- * Several engines side by side, each with its part of a batch. A single spectrum two of them compute together, where a page may
- * have shared memory.
+ * Starts several engines that work in parallel, each on its part of a batch. Two engines can also share a single
+ * spectrum, half of its tokens each, if the page has shared memory.
  */
-async function pool(threads) {
+async function startPool(threads) {
   const workers = await Promise.all(Array.from({ length: threads }, () => specola("cpu")));
-  let working = workers;
+  let active = workers;
   const memory = threads === 2 && self.crossOriginIsolated ? new SharedArrayBuffer(SHARED_BYTES) : null;
   if (memory) workers.forEach((worker, i) => worker.post({ memory, isFirst: i === 0 }));
   return {
-    async ask(question) {
-      if (question.do === "run") {
-        const begun = performance.now();
-        for (let i = 0; i < question.repeats; i += 1) {
-          await Promise.all(working.map((worker) => worker.ask({ do: "run", repeats: 1 })));
+    async send(request) {
+      if (request.do === "run") {
+        const start = performance.now();
+        for (let i = 0; i < request.repeats; i += 1) {
+          await Promise.all(active.map((worker) => worker.send({ do: "run", repeats: 1 })));
         }
-        return { ms: performance.now() - begun };
+        return { ms: performance.now() - start };
       }
-      if (question.do !== "open") return (await Promise.all(workers.map((worker) => worker.ask(question))))[0];
-      const { kind, batch } = question.case;
+      if (request.do !== "open") return (await Promise.all(workers.map((worker) => worker.send(request))))[0];
+      const { kind, batch } = request.case;
       if (memory && kind === "encoder" && batch === 1) {
-        working = workers;
-        const halved = { do: "open", case: { ...question.case, is_halved: true } };
-        return (await Promise.all(workers.map((worker) => worker.ask(halved))))[0];
+        active = workers;
+        const openHalf = { do: "open", case: { ...request.case, is_halved: true } };
+        return (await Promise.all(workers.map((worker) => worker.send(openHalf))))[0];
       }
-      const part = Math.ceil(batch / threads);
-      working = workers.slice(0, Math.ceil(batch / part));
-      const parts = await Promise.all(working.map((worker, i) => {
-        const rows = { first: i * part, batch: Math.min(part, batch - i * part) };
-        return worker.ask({ do: "open", case: { ...question.case, ...rows } });
+      const share = Math.ceil(batch / threads);
+      active = workers.slice(0, Math.ceil(batch / share));
+      const responses = await Promise.all(active.map((worker, i) => {
+        const rows = { first: i * share, batch: Math.min(share, batch - i * share) };
+        return worker.send({ do: "open", case: { ...request.case, ...rows } });
       }));
-      return { outputs: parts.flatMap(({ outputs }) => outputs) };
+      return { outputs: responses.flatMap(({ outputs }) => outputs) };
     },
     close: () => workers.forEach((worker) => worker.close()),
   };
 }
 
 /**
- * `starts`: gives what answers questions; `does`: whether it can run a case. What runs on a GPU has only cases that suit the
- * adapter: all of them on a real one, the tiny ones on one made of software.
+ * Every engine. `start` returns a client of it (remote.js); `supports` says whether it can run a case. An engine on
+ * the GPU runs every supported case on a real GPU, but only the tiny cases on a software renderer.
  */
 export const ENGINES = [
-  { engine: "specola-cpu", threads: 1, starts: () => specola("cpu"), does: isOurs },
-  { engine: "specola-pool", threads: 2, starts: () => pool(2), does: (name, given) => isForward(given) && !isTiny(name) },
+  { engine: "specola-cpu", threads: 1, start: () => specola("cpu"), supports: isSpecolaCase },
+  { engine: "specola-pool", threads: 2, start: () => startPool(2), supports: (name, benchCase) => isForward(benchCase) && !isTiny(name) },
   ...[1, 2].map((threads) => ({
-    engine: "onnxruntime-web-wasm", threads, starts: () => onnxruntime("wasm"), does: (name, given) => isForward(given),
+    engine: "onnxruntime-web-wasm", threads, start: () => onnxruntime("wasm"), supports: (name, benchCase) => isForward(benchCase),
   })),
   ...[1, 2].map((threads) => ({
-    engine: "tfjs-wasm", threads, starts: () => tensorflow("wasm"), does: (name, given) => isForward(given) || isFullTraining(given),
+    engine: "tfjs-wasm", threads, start: () => tensorflow("wasm"), supports: (name, benchCase) => isForward(benchCase) || isFullTraining(benchCase),
   })),
   {
-    engine: "core", threads: 1, starts: () => inWorker("limits.worker.js", { type: "module" }), does: (name, { kind }) => kind === "limit",
+    engine: "core", threads: 1, start: () => startWorker("limits.worker.js", { type: "module" }), supports: (name, { kind }) => kind === "limit",
   },
-  { engine: "specola-gpu", threads: 1, gpu: true, starts: () => specola("gpu"), does: (name, given) => isForward(given) || given.kind === "train" },
-  { engine: "onnxruntime-web-webgpu", threads: 1, gpu: true, starts: () => onnxruntime("webgpu"), does: (name, given) => isForward(given) },
+  { engine: "specola-gpu", threads: 1, needsGpu: true, start: () => specola("gpu"), supports: (name, benchCase) => isForward(benchCase) || benchCase.kind === "train" },
+  { engine: "onnxruntime-web-webgpu", threads: 1, needsGpu: true, start: () => onnxruntime("webgpu"), supports: (name, benchCase) => isForward(benchCase) },
   {
-    engine: "tfjs-webgpu", threads: 1, gpu: true, starts: () => tensorflow("webgpu"),
-    does: (name, given) => isForward(given) || isFullTraining(given),
+    engine: "tfjs-webgpu", threads: 1, needsGpu: true, start: () => tensorflow("webgpu"),
+    supports: (name, benchCase) => isForward(benchCase) || isFullTraining(benchCase),
   },
 ];
 
-/** The engines of this browser for a case: those that need a GPU only where there is one that can do it. */
-export function enginesFor(name, given, adapter) {
-  const suits = adapter === "hardware" || (adapter === "software" && isTiny(name));
-  return ENGINES.filter((one) => one.does(name, given) && (!one.gpu || suits));
+/** The engines of this browser for a case; `adapter` is the result of `adapterKind`. */
+export function enginesFor(name, benchCase, adapter) {
+  const isGpuUsable = adapter === "hardware" || (adapter === "software" && isTiny(name));
+  return ENGINES.filter(({ supports, needsGpu }) => supports(name, benchCase) && (!needsGpu || isGpuUsable));
 }
 
-/** What WebGPU computes on here: `"hardware"`, `"software"` or nothing. */
+/** Kind of the WebGPU adapter: `"hardware"`, `"software"`, or `null` without WebGPU. */
 export async function adapterKind() {
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
   if (!adapter) return null;

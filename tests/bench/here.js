@@ -1,8 +1,8 @@
-// Everything that a browser by itself can measure.
+// The cases that run in this browser.
 import { adapterKind, enginesFor } from "./engines.js";
-import { run } from "./suite.js";
+import { runCases } from "./suite.js";
 
 export async function measureHere(options) {
   const adapter = await adapterKind();
-  return run((name, given) => enginesFor(name, given, adapter), options);
+  return runCases((name, benchCase) => enginesFor(name, benchCase, adapter), options);
 }

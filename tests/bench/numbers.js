@@ -1,5 +1,6 @@
-// Numbers made from a name, the same in JavaScript, Rust (engine/numbers.rs) and Python (torch_engine.py): so that every
-// engine has the same weights and inputs without hundreds of megabytes being handed around. Outputs are compared besides.
+// Pseudo-random numbers from a name, identical in JavaScript, Rust (engine/numbers.rs) and Python (torch_engine.py).
+// Every engine makes the same weights and inputs from them, so hundreds of megabytes need not be transferred. The
+// benchmark also compares the outputs.
 
 /** FNV-1a of a name. */
 function seedOf(name) {
@@ -8,8 +9,11 @@ function seedOf(name) {
   return hash >>> 0;
 }
 
-/** `count` numbers in [-1, 1), evenly distributed, from the `first` of the endless row that belongs to a name. */
-export function made(name, count, { first = 0, scale = 1, shift = 0 } = {}) {
+/**
+ * `count` numbers from the sequence of a name, beginning with number `first`. They are uniform in [-1, 1), times
+ * `scale`, plus `shift`.
+ */
+export function pseudoRandom(name, count, { first = 0, scale = 1, shift = 0 } = {}) {
   const seed = seedOf(name);
   const factor = Math.fround(scale);
   const values = new Float32Array(count);
@@ -23,17 +27,17 @@ export function made(name, count, { first = 0, scale = 1, shift = 0 } = {}) {
   return values;
 }
 
-/** An array of a network by its PyTorch name and shape: numbers keep their size from layer to layer. */
+/** Weights of a network array by its PyTorch name and shape; their scale keeps the variance from layer to layer. */
 export function weights(name, shape) {
   const count = shape.reduce((a, b) => a * b, 1);
-  if (shape.length === 2) return made(name, count, { scale: Math.sqrt(3 / shape[1]) });
+  if (shape.length === 2) return pseudoRandom(name, count, { scale: Math.sqrt(3 / shape[1]) });
   const isNorm = /(ln[12]|layernorm)\.weight$/.test(name);
-  return made(name, count, { scale: 0.1, shift: isNorm ? 1 : 0 });
+  return pseudoRandom(name, count, { scale: 0.1, shift: isNorm ? 1 : 0 });
 }
 
-/** Rows that go into a network: those of an MLP are standardised, those of an encoder are fluxes over the continuum. */
-export function inputs(given, pixels) {
-  const { kind, batch, first = 0 } = given;
-  const shape = kind === "encoder" ? { scale: 0.2, shift: 1 } : { scale: Math.sqrt(3) };
-  return made("input", batch * pixels, { first: first * pixels, ...shape });
+/** Input rows of a network: standardised values for an MLP, continuum-normalised fluxes for an encoder. */
+export function inputs(benchCase, pixels) {
+  const { kind, batch, first = 0 } = benchCase;
+  const distribution = kind === "encoder" ? { scale: 0.2, shift: 1 } : { scale: Math.sqrt(3) };
+  return pseudoRandom("input", batch * pixels, { first: first * pixels, ...distribution });
 }

@@ -1,11 +1,11 @@
-// Networks as ONNX models, written as PyTorch's exporter writes them.
+// Networks as ONNX models, with the operators that PyTorch's exporter writes.
 import "./peers/protobuf.min.js";
 import { ENCODERS, layers, linear, tokenCount } from "./networks.js";
 import { weights } from "./numbers.js";
 
 const { protobuf } = globalThis;
 
-/** The part of onnx.proto3 that is needed here. */
+/** The part of onnx.proto3 that these models need. */
 const field = (id, type, rule) => ({ id, type, ...(rule && { rule }) });
 const root = protobuf.Root.fromJSON({
   nested: {
@@ -34,11 +34,12 @@ const root = protobuf.Root.fromJSON({
 const [FLOAT, INT64] = [1, 7];
 const OPSET = 20;
 
-/** A graph under construction; each operator gives the name of its output. */
+/** A graph under construction. */
 class Graph {
   node = [];
   initializer = [];
 
+  /** Adds an operator; returns the name of its output, or of its outputs if it has several. */
   op(opType, input, attributes = {}, outputs = 1) {
     const output = Array.from({ length: outputs }, (_, i) => `${opType}_${this.node.length}_${i}`);
     const attribute = Object.entries(attributes).map(([name, value]) => {
@@ -64,32 +65,32 @@ class Graph {
     return this.constant(BigInt64Array.from(sizes, BigInt), [sizes.length]);
   }
 
-  /** The bytes of the model that takes `x` of one shape and gives `y` of another. */
-  bytes(shapeOfInput, y, shapeOfOutput) {
+  /** The encoded model with input `x` and output `y`. */
+  encode(inputShape, y, outputShape) {
     const value = (name, dims) => ({
       name, type: { tensorType: { elemType: FLOAT, shape: { dim: dims.map((dimValue) => ({ dimValue })) } } },
     });
     const graph = {
       name: "specola", node: this.node, initializer: this.initializer,
-      input: [value("x", shapeOfInput)], output: [value(y, shapeOfOutput)],
+      input: [value("x", inputShape)], output: [value(y, outputShape)],
     };
     const model = { irVersion: 9, graph, opsetImport: [{ domain: "", version: OPSET }] };
     return root.lookupType("Model").encode(model).finish();
   }
 }
 
-/** An MLP for batches of one size. */
+/** The model of an MLP for a fixed batch size. */
 export function mlp({ widths, batch }) {
   const graph = new Graph();
-  const all = layers(widths);
-  const y = all.reduce((x, { name, input, out }, i) => {
+  const mlpLayers = layers(widths);
+  const y = mlpLayers.reduce((x, { name, input, out }, i) => {
     const sum = graph.op("Gemm", [x, graph.floats(`${name}.weight`, [out, input]), graph.floats(`${name}.bias`, [out])], { transB: 1 });
-    return i + 1 < all.length ? graph.op("Relu", [sum]) : sum;
+    return i + 1 < mlpLayers.length ? graph.op("Relu", [sum]) : sum;
   }, "x");
-  return graph.bytes([batch, widths[0]], y, [batch, widths.at(-1)]);
+  return graph.encode([batch, widths[0]], y, [batch, widths.at(-1)]);
 }
 
-/** An encoder for batches of one size, from tokens to the mean over their embeddings. */
+/** The model of an encoder for a fixed batch size, from tokens to the mean of their embeddings. */
 export function encoder({ size, batch }) {
   const sizes = ENCODERS[size];
   const { width, heads, positions } = sizes;
@@ -101,23 +102,23 @@ export function encoder({ size, batch }) {
   };
   const norm = (x, name) =>
     graph.op("LayerNormalization", [x, graph.floats(`${name}.weight`, [width]), graph.floats(`${name}.bias`, [width])], { axis: -1, epsilon: 1e-5 });
-  const split = graph.shape(batch, count, heads, depth);
-  const joined = graph.shape(batch, count, width);
+  const headsShape = graph.shape(batch, count, heads, depth);
+  const tokensShape = graph.shape(batch, count, width);
   const scale = graph.constant(Float32Array.of(1 / depth), []);
-  const turn = (x, perm) => graph.op("Transpose", [graph.op("Reshape", [x, split])], { perm });
+  const splitHeads = (x, perm) => graph.op("Transpose", [graph.op("Reshape", [x, headsShape])], { perm });
   const position = weights("position_embed.weight", [positions, width]).slice(0, count * width);
   let h = graph.op("Add", [dense("x", "data_embed", sizes.length + 1, width), graph.constant(position, [count, width])]);
   for (let i = 0; i < sizes.layers; i += 1) {
-    const at = `blocks.${i}`;
-    const a = norm(h, `${at}.ln1`);
-    const q = graph.op("Mul", [turn(dense(a, `${at}.attention.q_proj`, width, width), [0, 2, 1, 3]), scale]);
-    const [k, v] = graph.op("Split", [dense(a, `${at}.attention.kv_proj`, width, 2 * width)], { axis: 2, num_outputs: 2 }, 2);
-    const share = graph.op("Softmax", [graph.op("MatMul", [q, turn(k, [0, 2, 3, 1])])], { axis: -1 });
-    const seen = graph.op("Transpose", [graph.op("MatMul", [share, turn(v, [0, 2, 1, 3])])], { perm: [0, 2, 1, 3] });
-    h = graph.op("Add", [h, dense(graph.op("Reshape", [seen, joined]), `${at}.attention.out_proj`, width, width)]);
-    const inner = graph.op("Gelu", [dense(norm(h, `${at}.ln2`), `${at}.mlp.0`, width, 4 * width)]);
-    h = graph.op("Add", [h, dense(inner, `${at}.mlp.2`, 4 * width, width)]);
+    const prefix = `blocks.${i}`;
+    const normed = norm(h, `${prefix}.ln1`);
+    const q = graph.op("Mul", [splitHeads(dense(normed, `${prefix}.attention.q_proj`, width, width), [0, 2, 1, 3]), scale]);
+    const [k, v] = graph.op("Split", [dense(normed, `${prefix}.attention.kv_proj`, width, 2 * width)], { axis: 2, num_outputs: 2 }, 2);
+    const attention = graph.op("Softmax", [graph.op("MatMul", [q, splitHeads(k, [0, 2, 3, 1])])], { axis: -1 });
+    const mixed = graph.op("Transpose", [graph.op("MatMul", [attention, splitHeads(v, [0, 2, 1, 3])])], { perm: [0, 2, 1, 3] });
+    h = graph.op("Add", [h, dense(graph.op("Reshape", [mixed, tokensShape]), `${prefix}.attention.out_proj`, width, width)]);
+    const hidden = graph.op("Gelu", [dense(norm(h, `${prefix}.ln2`), `${prefix}.mlp.0`, width, 4 * width)]);
+    h = graph.op("Add", [h, dense(hidden, `${prefix}.mlp.2`, 4 * width, width)]);
   }
   const y = graph.op("ReduceMean", [norm(h, "final_layernorm"), graph.shape(1)], { keepdims: 0 });
-  return graph.bytes([batch, count, sizes.length + 1], y, [batch, width]);
+  return graph.encode([batch, count, sizes.length + 1], y, [batch, width]);
 }

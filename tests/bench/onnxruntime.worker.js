@@ -1,4 +1,4 @@
-// onnxruntime-web: `backend=wasm` or `webgpu`.
+// The engine onnxruntime-web, on `?backend=wasm` or `?backend=webgpu`.
 import { encoder, mlp } from "./onnx.js";
 import { ENCODERS, PIXELS, tokenCount, tokens } from "./networks.js";
 import { inputs } from "./numbers.js";
@@ -15,19 +15,19 @@ serve({
     return ort.env.versions.web ?? ort.env.versions.common;
   },
 
-  async open(given) {
-    const model = given.kind === "mlp" ? mlp(given) : encoder(given);
+  async open(benchCase) {
+    const model = benchCase.kind === "mlp" ? mlp(benchCase) : encoder(benchCase);
     const session = await ort.InferenceSession.create(model, { executionProviders: [backend], graphOptimizationLevel: "all" });
-    const { batch } = given;
-    const pixels = given.kind === "mlp" ? given.widths[0] : PIXELS;
-    const x = inputs(given, pixels);
+    const { batch } = benchCase;
+    const pixels = benchCase.kind === "mlp" ? benchCase.widths[0] : PIXELS;
+    const x = inputs(benchCase, pixels);
     const run = async () => {
-      const sizes = ENCODERS[given.size];
+      const sizes = ENCODERS[benchCase.size];
       const rows = sizes ? tokens(x, batch, sizes) : x;
       const shape = sizes ? [batch, tokenCount(sizes), sizes.length + 1] : [batch, pixels];
       const outputs = await session.run({ x: new ort.Tensor("float32", rows, shape) });
       return outputs[session.outputNames[0]].getData();
     };
-    return { run, compared: run, close: () => session.release() };
+    return { run, outputs: run, close: () => session.release() };
   },
 });

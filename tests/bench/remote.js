@@ -1,61 +1,65 @@
-// An engine behind a line of JSON: in a worker of this page, or in a process of this machine.
+// Client of an engine, which runs in a worker of this page or in a process of this computer. Requests and responses are
+// lines of JSON.
 
 /**
- * Asks one question after the other. `post` sends a line; the answers are given to `hear`, in the order of the questions.
- * An answer that carries an error fails its question; so does the end of the engine.
+ * Sends requests to an engine. `post` sends a line to the engine; the engine's lines go to `receive`, in the order of
+ * the requests. A request fails if its response has an error, or if the engine ends. `terminate` ends the engine.
  */
-export class Remote {
-  #waiting = [];
-  #dead = null;
+export class EngineClient {
+  #pending = [];
+  #failure = null;
 
-  constructor(post, end) {
+  constructor(post, terminate) {
     this.post = post;
-    this.end = end;
+    this.terminate = terminate;
   }
 
-  ask(question) {
-    if (this.#dead) return Promise.reject(this.#dead);
+  /** Sends a request and waits for its response. */
+  send(request) {
+    if (this.#failure) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
-      this.post(JSON.stringify(question));
+      this.#pending.push({ resolve, reject });
+      this.post(JSON.stringify(request));
     });
   }
 
-  hear(line) {
-    const answer = JSON.parse(line);
-    const { resolve, reject } = this.#waiting.shift() ?? {};
-    if (answer.error) reject?.(new Error(answer.error));
-    else resolve?.(answer);
+  /** Receives a line of the engine, the response to the first pending request. */
+  receive(line) {
+    const response = JSON.parse(line);
+    const { resolve, reject } = this.#pending.shift() ?? {};
+    if (response.error) reject?.(new Error(response.error));
+    else resolve?.(response);
   }
 
-  die(why) {
-    this.#dead = new Error(why);
-    this.#waiting.splice(0).forEach(({ reject }) => reject(this.#dead));
+  /** Fails all pending and later requests. */
+  fail(reason) {
+    this.#failure = new Error(reason);
+    this.#pending.splice(0).forEach(({ reject }) => reject(this.#failure));
   }
 
   close() {
-    this.end();
-    this.die("it was closed");
+    this.terminate();
+    this.fail("the engine was closed");
   }
 }
 
-/** An engine in a worker of this page; the worker posts a first line when it listens. */
-export async function inWorker(url, options) {
+/** Starts an engine in a worker of this page; returns its client. The worker posts a first line when it is ready. */
+export async function startWorker(url, options) {
   const worker = new Worker(url, options);
-  const remote = new Remote((line) => worker.postMessage(line), () => worker.terminate());
-  const listening = new Promise((resolve, reject) => {
+  const client = new EngineClient((line) => worker.postMessage(line), () => worker.terminate());
+  const ready = new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => {
-      worker.onmessage = (event) => remote.hear(event.data);
+      worker.onmessage = (event) => client.receive(event.data);
       const { error } = JSON.parse(data);
       if (error) reject(new Error(error));
       else resolve();
     };
     worker.onerror = (event) => {
-      const why = `${url}: ${event.message ?? "it could not be loaded"}`;
-      reject(new Error(why));
-      remote.die(why);
+      const reason = `${url}: ${event.message ?? "the worker could not be loaded"}`;
+      reject(new Error(reason));
+      client.fail(reason);
     };
   });
-  await listening;
-  return remote;
+  await ready;
+  return client;
 }

@@ -1,20 +1,20 @@
-// One case through several engines: their outputs compared, then timed in turns, so that whatever slows the machine down for a
-// while slows all of them down.
-import { FEWEST_ROUNDS, MOST_ROUNDS, SECONDS, TOLERANCE } from "./cases.js";
+// Measures one case with several engines: compares their outputs, then times the engines in turn. A temporary slowdown
+// of the computer therefore affects all of them.
+import { MAX_ROUNDS, MIN_ROUNDS, MIN_SECONDS, TOLERANCE } from "./cases.js";
 
-/** What engines leave behind for a moment after their answer: threads that wait in a loop. */
-const QUIET_MS = 20;
+/** Pause after a timing, ms: threads of some engines wait in a busy loop for a short time after their response. */
+const PAUSE_MS = 20;
 
-/** Largest difference of two lists of numbers, relative to the largest number. */
-export function difference(got, want) {
-  if (got.length !== want.length) return Infinity;
-  const largest = want.reduce((most, v) => Math.max(most, Math.abs(v)), Number.MIN_VALUE);
-  const off = got.reduce((most, v, i) => Math.max(most, Number.isNaN(v) ? Infinity : Math.abs(v - want[i])), 0);
-  return off / largest;
+/** Largest difference of two lists of numbers, relative to the largest absolute value of the expected list. */
+export function relativeDifference(got, expected) {
+  if (got.length !== expected.length) return Infinity;
+  const largest = expected.reduce((max, v) => Math.max(max, Math.abs(v)), Number.MIN_VALUE);
+  const difference = got.reduce((max, v, i) => Math.max(max, Number.isNaN(v) ? Infinity : Math.abs(v - expected[i])), 0);
+  return difference / largest;
 }
 
-/** The one in the middle, and the ends. */
-export function summary(times) {
+/** Number, median, smallest and largest of times in ms. */
+export function summarise(times) {
   const sorted = times.toSorted((a, b) => a - b);
   const middle = sorted.length / 2;
   const median = (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
@@ -22,49 +22,50 @@ export function summary(times) {
 }
 
 /**
- * Runs a case.
+ * Measures a case.
  * @param {string} name
- * @param {object} given the case
- * @param {object[]} started engines: `{engine, threads, version, remote}`; the first is what the others are compared with
- * @param {object} options `say(text)`: what is going on; `once`: one round will do, to see that everything works
- * @returns rows of the result; an engine that fails or is off has a row with `error` and no times
+ * @param {object} benchCase
+ * @param {object[]} engines `{engine, threads, version, client}`; the outputs of the first engine are the reference
+ * @param {object} options `onStatus(text)`: receives the progress; `once`: one round only, to check that everything
+ *   works
+ * @returns rows of the result; an engine that fails, or whose outputs differ, has a row with `error` and no times
  */
-export async function measure(name, given, started, { say = () => {}, once = false } = {}) {
+export async function measure(name, benchCase, engines, { onStatus = () => {}, once = false } = {}) {
   const row = ({ engine, version, threads }) => ({ case: name, engine, version, threads });
   const [rows, ready] = [[], []];
-  let want = null;
-  for (const one of started) {
-    say(`${name}: ${one.engine} (${one.threads}) gets ready`);
+  let reference = null;
+  for (const engine of engines) {
+    onStatus(`${name}: preparing ${engine.engine} (${engine.threads})`);
     try {
-      const { outputs } = await one.remote.ask({ do: "open", case: given });
-      want ??= outputs;
-      const off = difference(outputs, want);
-      if (!(off <= TOLERANCE)) throw new Error(`its outputs are off by ${off.toExponential(1)} of their size`);
-      ready.push({ ...one, off, times: [] });
+      const { outputs } = await engine.client.send({ do: "open", case: benchCase });
+      reference ??= outputs;
+      const difference = relativeDifference(outputs, reference);
+      if (!(difference <= TOLERANCE)) throw new Error(`the outputs differ from the reference by ${difference.toExponential(1)} of its maximum`);
+      ready.push({ ...engine, difference, times: [] });
     } catch (error) {
-      rows.push({ ...row(one), error: error.message });
+      rows.push({ ...row(engine), error: error.message });
     }
   }
-  const { repeats = 1, steps = 1, rounds = FEWEST_ROUNDS } = given;
-  const time = async ({ remote }) => {
-    const { ms } = await remote.ask({ do: "run", repeats });
-    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+  const { repeats = 1, steps = 1, minRounds = MIN_ROUNDS } = benchCase;
+  const time = async ({ client }) => {
+    const { ms } = await client.send({ do: "run", repeats });
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     return ms / repeats / steps;
   };
-  // Compilers and caches are warm after this.
-  if (!once && !given.isCold) for (const one of ready) await time(one);
-  const begun = Date.now();
-  const isEnough = (round) => (once ? round > 0 : round >= rounds && Date.now() - begun > SECONDS * 1000);
-  for (let round = 0; round < MOST_ROUNDS && !isEnough(round); round += 1) {
-    say(`${name}: round ${round + 1}`);
+  // A warm-up run fills the caches and lets the compilers finish.
+  if (!once && !benchCase.skipsWarmUp) for (const engine of ready) await time(engine);
+  const start = Date.now();
+  const isEnough = (round) => (once ? round > 0 : round >= minRounds && Date.now() - start > MIN_SECONDS * 1000);
+  for (let round = 0; round < MAX_ROUNDS && !isEnough(round); round += 1) {
+    onStatus(`${name}: round ${round + 1}`);
     for (let i = 0; i < ready.length; i += 1) {
-      const one = ready[(round + i) % ready.length];
-      one.times.push(await time(one));
+      const engine = ready[(round + i) % ready.length];
+      engine.times.push(await time(engine));
     }
   }
-  for (const one of ready) {
-    rows.push({ ...row(one), ...summary(one.times), difference: one.off });
-    await one.remote.ask({ do: "close" });
+  for (const engine of ready) {
+    rows.push({ ...row(engine), ...summarise(engine.times), difference: engine.difference });
+    await engine.client.send({ do: "close" });
   }
   return rows;
 }

@@ -1,63 +1,66 @@
-// Measures everything. `node run.js URL-OF-BENCH.HTML [--only CASE-PREFIX] [--json FILE] [--readme FILE] [--check] [--once]`
+// Runs the whole benchmark.
+// `node run.js URL-OF-BENCH.HTML [--only CASE-PREFIX] [--json FILE] [--write FILE] [--check] [--once]`
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
-import { judge } from "./bars.js";
+import { evaluateTargets } from "./bars.js";
 import { nativeEngines } from "./native.js";
-import { barLines, between, readme, time } from "./report.js";
-import { run } from "./suite.js";
-import { visits } from "./visits.js";
+import { formatTime, replaceBetweenMarks, resultsMarkdown, targetLines } from "./report.js";
+import { runCases } from "./suite.js";
+import { runVisits } from "./visits.js";
 
 const text = { type: "string" };
 const flag = { type: "boolean" };
 const { values, positionals: [url] } = parseArgs({
-  allowPositionals: true, options: { only: text, json: text, readme: text, check: flag, once: flag },
+  allowPositionals: true, options: { only: text, json: text, write: text, check: flag, once: flag },
 });
 const { only = "", once = false } = values;
 
-const say = (what) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${what}`);
+/** Shows the progress in one line of a terminal. */
+const onStatus = (message) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${message}`);
 
-function found(rows) {
-  say("");
+/** Prints rows of the result. */
+function onRows(rows) {
+  onStatus("");
   for (const { case: name, engine, threads, n, median_ms: median, min_ms: min, max_ms: max, error } of rows) {
-    const who = `${name.padEnd(24)} ${`${engine} (${threads})`.padEnd(28)}`;
-    console.log(error ? `${who} failed: ${error}` : `${who} ${time(median).padStart(9)}  (${time(min)}–${time(max)}, n ${n})`);
+    const label = `${name.padEnd(24)} ${`${engine} (${threads})`.padEnd(28)}`;
+    console.log(error ? `${label} failed: ${error}` : `${label} ${formatTime(median).padStart(9)}  (${formatTime(min)}–${formatTime(max)}, n ${n})`);
   }
 }
 
-/** What bench.html measures in a headless browser, and that browser's version. */
-async function inBrowser() {
+/** Measures bench.html in a headless browser; returns the rows and the version of the browser. */
+async function measureInBrowser() {
   const args = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-unsafe-webgpu"];
   const browser = await chromium.launch({ executablePath: process.env.CHROME, headless: true, args });
   const page = await browser.newPage();
   page.on("pageerror", (error) => console.error(error.message));
-  await page.exposeFunction("say", say);
-  await page.exposeFunction("found", found);
+  await page.exposeFunction("onStatus", onStatus);
+  await page.exposeFunction("onRows", onRows);
   await page.goto(url);
   const rows = await page.evaluate(async (options) => {
     const { measureHere } = await import("./here.js");
-    return measureHere({ ...options, say: self.say, found: self.found });
+    return measureHere({ ...options, onStatus: self.onStatus, onRows: self.onRows });
   }, { only, once });
   const version = browser.version();
   await browser.close();
   return { rows, version };
 }
 
-const began = Date.now();
-const { rows, version } = await inBrowser();
+const start = Date.now();
+const { rows, version } = await measureInBrowser();
 const native = nativeEngines({ specola: process.env.SPECOLA_ENGINE, python: process.env.BENCH_PYTHON });
-rows.push(...await run(native, { only, once, say, found }));
-rows.push(...await visits({ only, once, say, found }));
+rows.push(...await runCases(native, { only, once, onStatus, onRows }));
+rows.push(...await runVisits({ only, once, onStatus, onRows }));
 
-console.log(`\n${barLines(rows).join("\n")}\n\nMeasured in ${((Date.now() - began) / 1000).toFixed(0)} s.`);
+console.log(`\n${targetLines(rows).join("\n")}\n\nMeasured in ${((Date.now() - start) / 1000).toFixed(0)} s.`);
 if (values.json) writeFileSync(values.json, `${JSON.stringify(rows, null, 1)}\n`);
-if (values.readme) {
+if (values.write) {
   const machine = `${cpus().length} cores of ${cpus()[0].model}`;
-  const facts = { date: new Date().toISOString().slice(0, 10), machine, browser: `Chromium ${version}` };
-  writeFileSync(values.readme, between(readFileSync(values.readme, "utf8"), readme(rows, facts)));
+  const environment = { date: new Date().toISOString().slice(0, 10), machine, browser: `Chromium ${version}` };
+  writeFileSync(values.write, replaceBetweenMarks(readFileSync(values.write, "utf8"), resultsMarkdown(rows, environment)));
 }
 const failed = rows.filter(({ error }) => error);
-// In a whole run a bar that could not be measured is missed too.
-const missed = judge(rows).filter(({ isKept }) => isKept === false || (isKept === null && !only));
+// In a complete run, a target without measurement counts as missed.
+const missed = evaluateTargets(rows).filter(({ isMet }) => isMet === false || (isMet === null && !only));
 if (failed.length > 0 || (values.check && missed.length > 0)) process.exitCode = 1;

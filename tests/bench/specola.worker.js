@@ -1,4 +1,4 @@
-// Specola's own program (engine/main.rs), built of the very crates that the page's engine is.
+// The engine of Specola for the benchmark (engine/main.rs), built from the crates of the page's engine.
 const program = new URL(self.location).searchParams.get("program");
 try {
   const { default: init } = await import(`./${program}/bench.js`);

@@ -1,35 +1,36 @@
-// Cases one after the other, each through all engines that can run it.
+// Runs the cases one after the other, each with all engines that support it.
 import { CASES } from "./cases.js";
 import { measure } from "./rounds.js";
 
 /**
- * @param {(name: string, given: object) => object[]} enginesFor the engines for a case: `{engine, threads, gpu, starts}`
+ * @param {(name: string, benchCase: object) => object[]} enginesFor the engines for a case:
+ *   `{engine, threads, needsGpu, start}`
  * @param {object} options
- * @param {string} [options.only] cases whose name begins so
- * @param {boolean} [options.once] one round will do, to see that everything works
- * @param {(text: string) => void} [options.say] what is going on
- * @param {(rows: object[]) => void} [options.found] rows of a case, as soon as they are there
+ * @param {string} [options.only] prefix of the names of the cases to run
+ * @param {boolean} [options.once] one round only, to check that everything works
+ * @param {(text: string) => void} [options.onStatus] receives the progress
+ * @param {(rows: object[]) => void} [options.onRows] receives the rows of each finished case
  * @returns {Promise<object[]>} all rows
  */
-export async function run(enginesFor, { only = "", once = false, say = () => {}, found = () => {} } = {}) {
+export async function runCases(enginesFor, { only = "", once = false, onStatus = () => {}, onRows = () => {} } = {}) {
   const all = [];
-  for (const [name, given] of Object.entries(CASES)) {
+  for (const [name, benchCase] of Object.entries(CASES)) {
     if (!name.startsWith(only)) continue;
     const [started, rows] = [[], []];
-    for (const { engine, threads, gpu, starts } of enginesFor(name, given)) {
-      say(`${name}: starting ${engine} (${threads})`);
+    for (const { engine, threads, needsGpu, start } of enginesFor(name, benchCase)) {
+      onStatus(`${name}: starting ${engine} (${threads})`);
       try {
-        const remote = await starts();
-        const { version } = await remote.ask({ do: "start", threads, webgpu: Boolean(gpu) });
-        started.push({ engine, threads, version, remote });
+        const client = await start();
+        const { version } = await client.send({ do: "start", threads, webgpu: Boolean(needsGpu) });
+        started.push({ engine, threads, version, client });
       } catch (error) {
         rows.push({ case: name, engine, threads, error: error.message });
       }
     }
-    rows.push(...await measure(name, given, started, { say, once }));
-    // Every case begins with engines that have nothing in memory.
-    started.forEach(({ remote }) => remote.close());
-    if (rows.length > 0) found(rows);
+    rows.push(...await measure(name, benchCase, started, { onStatus, once }));
+    // The next case starts new engines, so that memory of this case does not affect it.
+    started.forEach(({ client }) => client.close());
+    if (rows.length > 0) onRows(rows);
     all.push(...rows);
   }
   return all;

@@ -1,4 +1,5 @@
-// TensorFlow.js: `backend=wasm` or `webgpu`. A classic worker, because its bundles are scripts.
+// The engine TensorFlow.js, on `?backend=wasm` or `?backend=webgpu`. It is a classic worker, because the bundles of
+// TensorFlow.js are no modules.
 importScripts("./peers/tfjs/tf.es2017.min.js");
 const backend = new URL(self.location).searchParams.get("backend");
 importScripts(`./peers/tfjs/tf-backend-${backend}.es2017.min.js`);
@@ -6,11 +7,13 @@ importScripts(`./peers/tfjs/tf-backend-${backend}.es2017.min.js`);
 (async () => {
   const [{ serve }, networks, numbers] = await Promise.all(["worker", "networks", "numbers"].map((name) => import(`./${name}.js`)));
   const { ENCODERS, PIXELS, layers, linear, tokenCount, tokens } = networks;
-  const { inputs, made, weights } = numbers;
+  const { inputs, pseudoRandom, weights } = numbers;
 
-  /** Steps whose losses are compared, and the learning rate (engine/lesson.rs). */
-  const COMPARED = 8;
-  const RATE = 1e-5;
+  /** Training steps whose losses are compared with the other engines. */
+  const COMPARED_STEPS = 8;
+
+  /** Learning rate, as in the other engines. */
+  const LEARNING_RATE = 1e-5;
 
   const dense = (name, input, out) => {
     const { weight, bias } = linear(name, input, out);
@@ -19,23 +22,24 @@ importScripts(`./peers/tfjs/tf-backend-${backend}.es2017.min.js`);
   const apply = (x, { weight, bias }, activation) => tf.fused.matMul({ a: x, b: weight, bias, activation });
 
   function mlp({ widths }) {
-    const all = layers(widths).map(({ name, input, out }) => dense(name, input, out));
-    const forward = (x) => all.reduce((y, layer, i) => apply(y, layer, i + 1 < all.length ? "relu" : "linear"), x);
-    return { forward, variables: all.flatMap(({ weight, bias }) => [weight, bias]) };
+    const mlpLayers = layers(widths).map(({ name, input, out }) => dense(name, input, out));
+    const activation = (i) => (i + 1 < mlpLayers.length ? "relu" : "linear");
+    const forward = (x) => mlpLayers.reduce((y, layer, i) => apply(y, layer, activation(i)), x);
+    return { forward, variables: mlpLayers.flatMap(({ weight, bias }) => [weight, bias]) };
   }
 
   function encoder({ size, batch }) {
     const sizes = ENCODERS[size];
     const { width, heads, positions } = sizes;
     const [count, depth] = [tokenCount(sizes), width / heads];
-    const kept = [];
-    const keep = (tensor) => (kept.push(tensor), tensor);
+    const variables = [];
+    const register = (tensor) => (variables.push(tensor), tensor);
     const layer = (name, input, out) => {
-      const made = dense(name, input, out);
-      kept.push(made.weight, made.bias);
-      return made;
+      const created = dense(name, input, out);
+      variables.push(created.weight, created.bias);
+      return created;
     };
-    const vector = (name) => keep(tf.tensor1d(weights(name, [width])));
+    const vector = (name) => register(tf.tensor1d(weights(name, [width])));
     const norm = (name) => {
       const [gamma, beta] = [vector(`${name}.weight`), vector(`${name}.bias`)];
       return (x) => {
@@ -46,77 +50,80 @@ importScripts(`./peers/tfjs/tf-backend-${backend}.es2017.min.js`);
     };
     const gelu = (x) => tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1));
     const embed = layer("data_embed", sizes.length + 1, width);
-    const position = keep(tf.tensor2d(weights("position_embed.weight", [positions, width]).slice(0, count * width), [count, width]));
+    const position = register(tf.tensor2d(weights("position_embed.weight", [positions, width]).slice(0, count * width), [count, width]));
     const blocks = Array.from({ length: sizes.layers }, (_, i) => ({
       ln1: norm(`blocks.${i}.ln1`), ln2: norm(`blocks.${i}.ln2`),
       q: layer(`blocks.${i}.attention.q_proj`, width, width), kv: layer(`blocks.${i}.attention.kv_proj`, width, 2 * width),
       out: layer(`blocks.${i}.attention.out_proj`, width, width),
       up: layer(`blocks.${i}.mlp.0`, width, 4 * width), down: layer(`blocks.${i}.mlp.2`, 4 * width, width),
     }));
-    const final = norm("final_layernorm");
-    const split = (x) => tf.transpose(tf.reshape(x, [batch, count, heads, depth]), [0, 2, 1, 3]);
-    // All tokens of all spectra are rows of one matrix, as layers of TensorFlow.js take them.
+    const finalNorm = norm("final_layernorm");
+    const splitHeads = (x) => tf.transpose(tf.reshape(x, [batch, count, heads, depth]), [0, 2, 1, 3]);
+    // All tokens of all spectra are rows of one matrix, the input format of the layers of TensorFlow.js.
     const forward = (x) => {
       let h = tf.reshape(tf.add(tf.reshape(apply(x, embed), [batch, count, width]), position), [batch * count, width]);
       for (const block of blocks) {
-        const a = block.ln1(h);
-        const q = tf.mul(split(apply(a, block.q)), 1 / depth);
-        const [k, v] = tf.split(apply(a, block.kv), 2, 1);
-        const share = tf.softmax(tf.matMul(q, split(k), false, true));
-        const seen = tf.reshape(tf.transpose(tf.matMul(share, split(v)), [0, 2, 1, 3]), [batch * count, width]);
-        h = tf.add(h, apply(seen, block.out));
+        const normed = block.ln1(h);
+        const q = tf.mul(splitHeads(apply(normed, block.q)), 1 / depth);
+        const [k, v] = tf.splitHeads(apply(normed, block.kv), 2, 1);
+        const attention = tf.softmax(tf.matMul(q, splitHeads(k), false, true));
+        const mixed = tf.reshape(tf.transpose(tf.matMul(attention, splitHeads(v)), [0, 2, 1, 3]), [batch * count, width]);
+        h = tf.add(h, apply(mixed, block.out));
         h = tf.add(h, apply(gelu(apply(block.ln2(h), block.up)), block.down));
       }
-      return tf.mean(tf.reshape(final(h), [batch, count, width]), 1);
+      return tf.mean(tf.reshape(finalNorm(h), [batch, count, width]), 1);
     };
-    return { forward, variables: kept };
+    return { forward, variables };
   }
 
-  function answering(given) {
-    const sizes = ENCODERS[given.size];
-    const network = sizes ? encoder(given) : mlp(given);
-    const pixels = sizes ? PIXELS : given.widths[0];
-    const x = inputs(given, pixels);
+  function forwardJob(benchCase) {
+    const sizes = ENCODERS[benchCase.size];
+    const network = sizes ? encoder(benchCase) : mlp(benchCase);
+    const pixels = sizes ? PIXELS : benchCase.widths[0];
+    const x = inputs(benchCase, pixels);
     const run = async () => {
       const y = tf.tidy(() => {
-        const rows = sizes ? tokens(x, given.batch, sizes) : x;
-        return network.forward(tf.tensor2d(rows, sizes ? [given.batch * tokenCount(sizes), sizes.length + 1] : [given.batch, pixels]));
+        const rows = sizes ? tokens(x, benchCase.batch, sizes) : x;
+        return network.forward(tf.tensor2d(rows, sizes ? [benchCase.batch * tokenCount(sizes), sizes.length + 1] : [benchCase.batch, pixels]));
       });
       const values = await y.data();
       y.dispose();
       return values;
     };
-    return { run, compared: run, close: () => network.variables.forEach((v) => v.dispose()) };
+    return { run, outputs: run, close: () => network.variables.forEach((v) => v.dispose()) };
   }
 
-  /** Adam: at this learning rate AdamW's decay moves no weight by half of its last bit, so leaving it out saves work alone. */
-  function training(given) {
-    const { widths, batch, steps } = given;
-    const learner = () => ({ ...mlp(given), optimiser: tf.train.adam(RATE, 0.9, 0.999, 1e-8) });
+  /**
+   * Steps of full training, with Adam in place of AdamW. At this learning rate AdamW's weight decay changes every
+   * weight by less than half of its last bit, so the results are equal and only work is saved.
+   */
+  function trainingJob(benchCase) {
+    const { widths, batch, steps } = benchCase;
+    const newTraining = () => ({ ...mlp(benchCase), optimiser: tf.train.adam(LEARNING_RATE, 0.9, 0.999, 1e-8) });
     const batches = Array.from({ length: steps }, (_, i) => ({
-      inputs: made("input", batch * widths[0], { first: i * batch * widths[0], scale: Math.sqrt(3) }),
-      targets: made("target", batch, { first: i * batch }),
+      x: pseudoRandom("input", batch * widths[0], { first: i * batch * widths[0], scale: Math.sqrt(3) }),
+      y: pseudoRandom("target", batch, { first: i * batch }),
     }));
-    const step = ({ forward, variables, optimiser }, { inputs, targets }) => tf.tidy(() => {
-      const [x, y] = [tf.tensor2d(inputs, [batch, widths[0]]), tf.tensor2d(targets, [batch, 1])];
+    const step = ({ forward, variables, optimiser }, { x: inputRows, y: targets }) => tf.tidy(() => {
+      const [x, y] = [tf.tensor2d(inputRows, [batch, widths[0]]), tf.tensor2d(targets, [batch, 1])];
       return optimiser.minimize(() => tf.mean(tf.squaredDifference(forward(x), y)), true, variables);
     });
-    const forget = ({ variables, optimiser }) => { variables.forEach((v) => v.dispose()); optimiser.dispose(); };
-    const one = learner();
+    const dispose = ({ variables, optimiser }) => { variables.forEach((v) => v.dispose()); optimiser.dispose(); };
+    const timed = newTraining();
     return {
-      async compared() {
-        const fresh = learner();
+      async outputs() {
+        const fresh = newTraining();
         const losses = [];
-        for (let i = 0; i < COMPARED; i += 1) losses.push((await step(fresh, batches[0]).data())[0]);
-        forget(fresh);
+        for (let i = 0; i < COMPARED_STEPS; i += 1) losses.push((await step(fresh, batches[0]).data())[0]);
+        dispose(fresh);
         return losses;
       },
       async run() {
-        for (const some of batches) step(one, some).dispose();
-        // The last weights are there when one of them is read.
-        await one.variables.at(-1).data();
+        for (const trainingBatch of batches) step(timed, trainingBatch).dispose();
+        // Reading a variable waits until the last step has ended.
+        await timed.variables.at(-1).data();
       },
-      close: () => forget(one),
+      close: () => dispose(timed),
     };
   }
 
@@ -130,6 +137,6 @@ importScripts(`./peers/tfjs/tf-backend-${backend}.es2017.min.js`);
       await tf.ready();
       return tf.version.tfjs;
     },
-    open: async (given) => (given.kind === "train" ? training(given) : answering(given)),
+    open: async (benchCase) => (benchCase.kind === "train" ? trainingJob(benchCase) : forwardJob(benchCase)),
   });
 })();

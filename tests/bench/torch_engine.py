@@ -1,6 +1,7 @@
-"""PyTorch on the CPU as one of the engines of the benchmark: a line of JSON in, a line of JSON out (engine/talk.rs).
+"""PyTorch on the CPU as one of the engines of the benchmark.
 
-Weights and inputs are made as in numbers.js, the networks are those of networks.js.
+Each request and each response is a line of JSON (remote.js).
+Weights and inputs are made as in numbers.js, and the networks have the structure of networks.js.
 """
 
 import json
@@ -19,12 +20,12 @@ ENCODERS = {
     "shipped": {"length": 40, "overlap": 20, "width": 128, "layers": 6, "heads": 4, "positions": 80},
 }
 
-# Steps whose losses are compared, and the transfer study's settings (engine/lesson.rs).
-COMPARED = 8
-RATE, DECAY = 1e-5, 1e-4
+# Training steps whose losses are compared with the other engines, and AdamW's settings, as in the other engines.
+COMPARED_STEPS = 8
+LEARNING_RATE, WEIGHT_DECAY = 1e-5, 1e-4
 
 
-def made(name, count, first=0, scale=1.0, shift=0.0):
+def pseudo_random(name, count, first=0, scale=1.0, shift=0.0):
     seed = 0x811C9DC5
     for letter in name.encode():
         seed = ((seed ^ letter) * 0x01000193) & 0xFFFFFFFF
@@ -39,13 +40,13 @@ def made(name, count, first=0, scale=1.0, shift=0.0):
 def weights(name, shape):
     count = math.prod(shape)
     if len(shape) == 2:
-        return made(name, count, scale=math.sqrt(3 / shape[1])).reshape(shape)
+        return pseudo_random(name, count, scale=math.sqrt(3 / shape[1])).reshape(shape)
     is_norm = name.endswith(("ln1.weight", "ln2.weight", "layernorm.weight"))
-    return made(name, count, scale=0.1, shift=1.0 if is_norm else 0.0)
+    return pseudo_random(name, count, scale=0.1, shift=1.0 if is_norm else 0.0)
 
 
-def filled(network):
-    """A network with the made-up weights of its arrays' names."""
+def initialise(network):
+    """Sets the pseudo-random weights that belong to the names of a network's arrays; returns the network."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(weights(name, tuple(parameter.shape)))
@@ -56,8 +57,8 @@ class Mlp(nn.Module):
     def __init__(self, widths):
         super().__init__()
         layers = []
-        for a, b in zip(widths, widths[1:]):
-            layers += [nn.Linear(a, b), nn.ReLU()]
+        for n_in, n_out in zip(widths, widths[1:]):
+            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
         self.network = nn.Sequential(*layers[:-1])
 
     def forward(self, x):
@@ -74,9 +75,10 @@ class Attention(nn.Module):
     def forward(self, x):
         batch, tokens, width = x.shape
         depth = width // self.heads
-        q, k, v = (t.view(batch, tokens, self.heads, depth).transpose(1, 2) for t in (self.q_proj(x), *self.kv_proj(x).chunk(2, -1)))
-        seen = F.scaled_dot_product_attention(q, k, v, scale=1 / depth)
-        return self.out_proj(seen.transpose(1, 2).reshape(batch, tokens, width))
+        projections = (self.q_proj(x), *self.kv_proj(x).chunk(2, -1))
+        q, k, v = (p.view(batch, tokens, self.heads, depth).transpose(1, 2) for p in projections)
+        mixed = F.scaled_dot_product_attention(q, k, v, scale=1 / depth)
+        return self.out_proj(mixed.transpose(1, 2).reshape(batch, tokens, width))
 
 
 class Block(nn.Module):
@@ -102,11 +104,11 @@ class Encoder(nn.Module):
     def tokens(self, x):
         std, mean = torch.std_mean(x, 1, keepdim=True)
         slices = ((x - mean) / std).unfold(1, self.length, self.step)
-        # The published code throws the last slice away, which may be a padded one.
+        # The published code drops the last slice, which may be padded.
         count = -(-(PIXELS - self.length + self.step) // self.step) - 1
         slices = F.pad(slices[:, :count], (1, 0))
-        special = F.pad(torch.log10(std)[:, None], (0, self.length))
-        return torch.cat([special, slices], 1)
+        std_token = F.pad(torch.log10(std)[:, None], (0, self.length))
+        return torch.cat([std_token, slices], 1)
 
     def forward(self, x):
         tokens = self.tokens(x)
@@ -116,17 +118,19 @@ class Encoder(nn.Module):
         return self.final_layernorm(h).mean(1)
 
 
-class Answering:
+class ForwardPass:
+    """Forward passes of an MLP or an encoder."""
+
     def __init__(self, case):
         first, batch = case.get("first", 0), case["batch"]
         if case["kind"] == "mlp":
-            self.network, pixels, look = Mlp(case["widths"]), case["widths"][0], {"scale": math.sqrt(3)}
+            self.network, pixels, distribution = Mlp(case["widths"]), case["widths"][0], {"scale": math.sqrt(3)}
         else:
-            self.network, pixels, look = Encoder(**ENCODERS[case["size"]]), PIXELS, {"scale": 0.2, "shift": 1.0}
-        filled(self.network).eval()
-        self.x = made("input", batch * pixels, first * pixels, **look).reshape(batch, pixels)
+            self.network, pixels, distribution = Encoder(**ENCODERS[case["size"]]), PIXELS, {"scale": 0.2, "shift": 1.0}
+        initialise(self.network).eval()
+        self.x = pseudo_random("input", batch * pixels, first * pixels, **distribution).reshape(batch, pixels)
 
-    def compared(self):
+    def outputs(self):
         return self.run().flatten().tolist()
 
     def run(self):
@@ -135,19 +139,20 @@ class Answering:
 
 
 class Training:
-    """All of a network."""
+    """Training steps of all weights of an MLP."""
 
     def __init__(self, case):
         self.case = case
         width, batch = case["widths"][0], case["batch"]
-        x = [made("input", batch * width, i * batch * width, math.sqrt(3)) for i in range(case["steps"])]
-        y = [made("target", batch, i * batch) for i in range(case["steps"])]
+        x = [pseudo_random("input", batch * width, i * batch * width, math.sqrt(3)) for i in range(case["steps"])]
+        y = [pseudo_random("target", batch, i * batch) for i in range(case["steps"])]
         self.batches = [(x.reshape(batch, width), y.reshape(batch, 1)) for x, y in zip(x, y)]
-        self.network, self.optimiser = self.learner()
+        self.network, self.optimiser = self.new_network()
 
-    def learner(self):
-        network = filled(Mlp(self.case["widths"]))
-        return network, torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
+    def new_network(self):
+        """A network with initial weights, and its optimiser."""
+        network = initialise(Mlp(self.case["widths"]))
+        return network, torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
 
     @staticmethod
     def step(network, optimiser, x, y):
@@ -157,9 +162,9 @@ class Training:
         optimiser.step()
         return loss
 
-    def compared(self):
-        network, optimiser = self.learner()
-        return [self.step(network, optimiser, *self.batches[0]).item() for _ in range(COMPARED)]
+    def outputs(self):
+        network, optimiser = self.new_network()
+        return [self.step(network, optimiser, *self.batches[0]).item() for _ in range(COMPARED_STEPS)]
 
     def run(self):
         for x, y in self.batches:
@@ -169,27 +174,27 @@ class Training:
 def main():
     job = None
     for line in sys.stdin:
-        question = json.loads(line)
-        answer = {}
+        request = json.loads(line)
+        response = {}
         try:
-            match question["do"]:
+            match request["do"]:
                 case "start":
-                    torch.set_num_threads(question["threads"])
-                    answer["version"] = torch.__version__
+                    torch.set_num_threads(request["threads"])
+                    response["version"] = torch.__version__
                 case "open":
                     job = None
-                    job = (Training if question["case"]["kind"] == "train" else Answering)(question["case"])
-                    answer["outputs"] = job.compared()
+                    job = (Training if request["case"]["kind"] == "train" else ForwardPass)(request["case"])
+                    response["outputs"] = job.outputs()
                 case "run":
-                    begun = time.perf_counter()
-                    for _ in range(question["repeats"]):
+                    start = time.perf_counter()
+                    for _ in range(request["repeats"]):
                         job.run()
-                    answer["ms"] = (time.perf_counter() - begun) * 1e3
+                    response["ms"] = (time.perf_counter() - start) * 1e3
                 case _:
                     job = None
-        except Exception as error:  # The harness tells it, and goes on with the others.
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+        except Exception as error:  # The benchmark reports the error and continues with the other engines.
+            response = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(response), flush=True)
 
 
 main()

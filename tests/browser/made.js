@@ -1,11 +1,11 @@
-// Spectra of any number, made on the spot: lines of depths that are each one's own, and noise.
+// Synthetic spectra: absorption lines of random depth, and noise.
 import { writeFileSync } from "node:fs";
 import { zipSync } from "fflate";
 
-/** Pixels of each made spectrum: the model's range, log-linear, a pixel of 1.2e-4 dex. */
+/** Pixels of each synthetic spectrum: the wavelength range of the model in steps of 1.1e-4 dex. */
 export const PIXELS = 1460;
 
-/** A reproducible noise in [-1, 1). */
+/** A generator of reproducible uniform noise in [-1, 1). */
 function noise(seed) {
   let state = seed >>> 0 || 1;
   return () => {
@@ -16,7 +16,7 @@ function noise(seed) {
   };
 }
 
-/** Flux of one of the spectra: lines of a depth that is its own, and noise. */
+/** Flux of spectrum `i`: lines of random depth, and noise. */
 export function flux(i) {
   const lines = [4102.9, 4227.9, 4341.7, 4384.8, 4862.7, 5168.7, 5174.1, 5185.0, 5270.0, 5329.0];
   const random = noise(i + 1);
@@ -28,27 +28,29 @@ export function flux(i) {
   });
 }
 
+/** Vacuum wavelength of pixel `k`, Å. */
 export function wavelength(k) {
   return 10 ** (3.594 + 1.1e-4 * k);
 }
 
+/** An array as the content of an `.npy` file. */
 function npy(descr, shape, data) {
-  const bare = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape.join(", ")},), }`;
-  const head = `${bare.padEnd(64 * Math.ceil((bare.length + 11) / 64) - 11)}\n`;
-  const start = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, head.length & 255, head.length >> 8]);
-  return Buffer.concat([start, Buffer.from(head), Buffer.from(data.buffer, data.byteOffset, data.byteLength)]);
+  const dictionary = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape.join(", ")},), }`;
+  const header = `${dictionary.padEnd(64 * Math.ceil((dictionary.length + 11) / 64) - 11)}\n`;
+  const preamble = Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, header.length & 255, header.length >> 8]);
+  return Buffer.concat([preamble, Buffer.from(header), Buffer.from(data.buffer, data.byteOffset, data.byteLength)]);
 }
 
 /** Writes an `.npz` bundle of `count` spectra called `star-0`, `star-1` … */
-export function bundle(path, count) {
-  const all = new Float32Array(count * PIXELS);
-  for (let i = 0; i < count; i += 1) all.set(flux(i), i * PIXELS);
+export function writeBundle(path, count) {
+  const fluxes = new Float32Array(count * PIXELS);
+  for (let i = 0; i < count; i += 1) fluxes.set(flux(i), i * PIXELS);
   const wave = Float64Array.from({ length: PIXELS }, (_, k) => wavelength(k));
   const ids = Buffer.alloc(12 * count);
   for (let i = 0; i < count; i += 1) ids.write(`star-${i}`, 12 * i, "ascii");
   writeFileSync(path, zipSync({
     "wave_vac_aa.npy": npy("<f8", [PIXELS], wave),
-    "flux.npy": npy("<f4", [count, PIXELS], all),
+    "flux.npy": npy("<f4", [count, PIXELS], fluxes),
     "id.npy": npy("|S12", [count], ids),
   }, { level: 0 }));
 }

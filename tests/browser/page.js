@@ -1,13 +1,13 @@
-// The page as a person meets it: what can be done on it and what it shows, by the names it gives its parts.
+// The page as a user sees it: actions and contents, found by test ids.
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
-import { site } from "./site.js";
+import { startSite } from "./site.js";
 
 /** The parameters of a row, by their column names. */
 export const LABELS = ["teff", "logg", "feh", "alpha_fe", "rv"];
 
-/** A guard against hanging, not a measure: machines differ. */
-export const PATIENCE_MS = 60_000;
+/** Time limit of a step, ms. Only a guard against hanging: machines differ. */
+export const TIMEOUT_MS = 60_000;
 
 const FLAGS = [
   "--no-sandbox",
@@ -18,14 +18,14 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-/** Gives a headless browser the software renderer for WebGPU; without it there is no adapter. */
+/** Lets a headless browser use its software renderer for WebGPU; without this flag it has no WebGPU adapter. */
 const WEBGPU = "--enable-unsafe-webgpu";
 
-/** One browser for all visits of a spec file, and one more for those with WebGPU; every visit has a fresh profile in it. */
+/** One browser for all visits of a spec file, and a second one with WebGPU; every visit has a fresh profile. */
 const browsers = new Map();
 
-/** The browser with or without WebGPU. */
-export function launched(webgpu) {
+/** Starts the browser with or without WebGPU, if it is not running. */
+export function launchBrowser(webgpu) {
   if (!browsers.has(webgpu)) {
     const args = webgpu ? [...FLAGS, WEBGPU] : FLAGS;
     browsers.set(webgpu, chromium.launch({ executablePath: process.env.CHROME, headless: true, args }));
@@ -33,27 +33,27 @@ export function launched(webgpu) {
   return browsers.get(webgpu);
 }
 
-/** Ends the browsers that were started. */
+/** Closes the browsers. */
 export async function closeBrowser() {
   for (const browser of browsers.values()) await (await browser).close();
 }
 
 /**
  * Opens the page in a fresh profile.
- * @param {object} [options] those of `site`, `viewport`, `colorScheme`, `touch`; `webgpu`: whether there is an adapter;
- *   `query` of the page's address; `kept`: whether the page may keep itself for visits offline. Without it every file comes
- *   from the server, which is what most specs look at.
+ * @param {object} [options] the options of `startSite`; `viewport`, `colorScheme`, `touch`; `webgpu`: whether WebGPU is
+ *   available; `query`: query string of the page address; `offline`: whether the page may install its service worker.
+ *   Without service worker every file comes from the server, as most specs need.
  */
-export async function open(options = {}) {
+export async function openPage(options = {}) {
   const {
-    viewport = { width: 1280, height: 800 }, colorScheme = "light", touch = false, webgpu = false, query = "", kept = false, ...relay
+    viewport = { width: 1280, height: 800 }, colorScheme = "light", touch = false, webgpu = false, query = "", offline = false, ...siteOptions
   } = options;
-  const host = await site(relay);
-  const browser = await launched(webgpu);
+  const host = await startSite(siteOptions);
+  const browser = await launchBrowser(webgpu);
   const context = await browser.newContext({
-    viewport, colorScheme, hasTouch: touch, isMobile: touch, reducedMotion: "reduce", serviceWorkers: kept ? "allow" : "block",
+    viewport, colorScheme, hasTouch: touch, isMobile: touch, reducedMotion: "reduce", serviceWorkers: offline ? "allow" : "block",
   });
-  context.setDefaultTimeout(PATIENCE_MS);
+  context.setDefaultTimeout(TIMEOUT_MS);
   const page = await context.newPage();
   const visit = new Visit(page, host);
   await page.goto(host.url + query);
@@ -61,25 +61,25 @@ export async function open(options = {}) {
   return visit;
 }
 
-/** One person's visit. */
+/** One visit to the page. */
 export class Visit {
   constructor(page, host) {
     this.page = page;
     this.host = host;
     this.problems = [];
-    this.strangers = [];
+    this.foreignRequests = [];
     const origin = new URL(host.url).origin;
     page.on("console", (message) => {
-      // The browser's own remark to everyone who asks for a GPU where there is none.
+      // Logged by the browser when there is no GPU.
       if (message.text() === "No available adapters.") return;
-      // The test's own remark where the page may not keep itself.
+      // Logged by Playwright when service workers are blocked.
       if (message.text() === "Service Worker registration blocked by Playwright") return;
       if (["error", "warning", "assert"].includes(message.type())) this.problems.push(message.text());
     });
     page.on("pageerror", (error) => this.problems.push(`uncaught: ${error.message}`));
     page.context().on("request", (request) => {
-      const { protocol, origin: of } = new URL(request.url());
-      if (!["blob:", "data:"].includes(protocol) && of !== origin) this.strangers.push(request.url());
+      const { protocol, origin: requestOrigin } = new URL(request.url());
+      if (!["blob:", "data:"].includes(protocol) && requestOrigin !== origin) this.foreignRequests.push(request.url());
     });
     page.context().on("requestfailed", (request) => {
       if (!this.closing) this.problems.push(`${request.failure()?.errorText}: ${request.url()}`);
@@ -91,20 +91,20 @@ export class Visit {
     return this.page.getByTestId(id);
   }
 
-  /** Waits until the engine answers; fails with the page's own words if it cannot. */
+  /** Waits until the engine is ready; fails with the status text of the page if it is not. */
   async ready() {
-    const state = await this.engine("ready", "unavailable", "stopped");
+    const state = await this.waitForEngine("ready", "unavailable", "stopped");
     assert.equal(state, "ready", await this.part("engine-status").innerText());
   }
 
-  /** Waits until the engine is in one of these states, and returns it. */
-  async engine(...states) {
-    const found = await this.page.waitForFunction((states) => {
-      // None for a moment after a reload.
+  /** Waits until the engine is in one of these states, and returns the state. */
+  async waitForEngine(...states) {
+    const handle = await this.page.waitForFunction((awaited) => {
+      // The element is absent for a moment after a reload.
       const state = document.querySelector('[data-testid="engine-status"]')?.dataset.state;
-      return states.includes(state) && state;
+      return awaited.includes(state) && state;
     }, states);
-    return found.jsonValue();
+    return handle.jsonValue();
   }
 
   /** Chooses files through the file picker. */
@@ -112,41 +112,41 @@ export class Visit {
     await this.part("file-input").setInputFiles(files);
   }
 
-  /** Drops files and folders of this machine, as the system's file manager does. */
+  /** Drops files and folders on the page, as a file manager does. */
   async drop(paths) {
     const cdp = await this.page.context().newCDPSession(this.page);
     await this.part("drop-zone").scrollIntoViewIfNeeded();
     const box = await this.part("drop-zone").boundingBox();
-    const at = { x: box.x + box.width / 2, y: box.y + Math.min(box.height / 2, 100) };
+    const point = { x: box.x + box.width / 2, y: box.y + Math.min(box.height / 2, 100) };
     const data = { items: [], files: paths, dragOperationsMask: 1 };
     for (const type of ["dragEnter", "dragOver", "drop"]) {
-      await cdp.send("Input.dispatchDragEvent", { type, ...at, data });
+      await cdp.send("Input.dispatchDragEvent", { type, ...point, data });
     }
     await cdp.detach();
   }
 
-  /** Presses the sample button and waits for the first answer. */
-  async sample() {
+  /** Clicks the sample button and waits for the first prediction. */
+  async openSample() {
     await this.ready();
     await this.part("sample-button").click();
-    await this.answers(1);
+    await this.predictions(1);
   }
 
-  /** Waits until at least `count` rows have all their parameters, and returns every row. */
-  async answers(count) {
+  /** Waits until at least `count` rows have all parameters, and returns all rows. */
+  async predictions(count) {
     await this.page.waitForFunction(
-      ([count, labels]) => {
+      ([minimum, labels]) => {
         const rows = [...document.querySelectorAll('[data-testid="row"]')];
-        const has = (row, label) => row.querySelector(`[data-testid="cell-${label}"]`)?.dataset.value !== undefined;
-        return rows.filter((row) => labels.every((label) => has(row, label))).length >= count;
+        const hasValue = (row, label) => row.querySelector(`[data-testid="cell-${label}"]`)?.dataset.value !== undefined;
+        return rows.filter((row) => labels.every((label) => hasValue(row, label))).length >= minimum;
       },
       [count, LABELS],
     );
     return this.rows();
   }
 
-  /** Compares these strategies, with these numbers among the settings, and waits until nothing is learned any more. */
-  async learn(strategies, settings = {}) {
+  /** Fine-tunes with each of these strategies and these numeric settings, and waits until training has ended. */
+  async compareStrategies(strategies, settings = {}) {
     for (const name of ["zero-shot", "residual", "lora", "full", "scratch"]) {
       await this.part(`strategy-${name}`).setChecked(strategies.includes(name));
     }
@@ -155,11 +155,11 @@ export class Visit {
       await this.page.getByLabel(name, { exact: true }).fill(String(value));
       await this.page.getByLabel(name, { exact: true }).blur();
     }
-    await this.part("teach-compare").click();
-    // Of thousands of spectra it takes a while.
-    const patience = { timeout: 5 * PATIENCE_MS };
-    await this.part("teach-scores").waitFor(patience);
-    await this.page.waitForFunction(() => document.querySelector('[data-testid="teach-progress"]').dataset.phase === "idle", null, patience);
+    await this.part("finetune-compare").click();
+    // Training on thousands of spectra takes minutes.
+    const timeout = { timeout: 5 * TIMEOUT_MS };
+    await this.part("finetune-scores").waitFor(timeout);
+    await this.page.waitForFunction(() => document.querySelector('[data-testid="finetune-progress"]').dataset.phase === "idle", null, timeout);
   }
 
   /** Waits until no job runs. */
@@ -168,8 +168,8 @@ export class Visit {
   }
 
   /**
-   * What the table shows: for each row its id, its text, its flags, and value and error of each parameter it has.
-   * Numbers are the unrounded ones that the cells carry beside their text.
+   * Contents of the table: id, text, flags, and value and error of each parameter of each row.
+   * The numbers are the unrounded ones in the data attributes.
    */
   rows() {
     return this.page.evaluate((labels) => [...document.querySelectorAll('[data-testid="row"]')].map((row) => {
@@ -185,11 +185,14 @@ export class Visit {
     }), LABELS);
   }
 
-  /** Fails if the page wrote to the console, failed to load something, or asked another origin for anything. */
-  mustBeQuiet(expects = []) {
-    const unexpected = this.problems.filter((problem) => !expects.some((expected) => expected.test(problem)));
+  /**
+   * Fails if the page wrote to the console, failed to load a file, or sent a request to another origin.
+   * `allowed`: patterns of console messages that are no failure.
+   */
+  assertNoProblems(allowed = []) {
+    const unexpected = this.problems.filter((problem) => !allowed.some((pattern) => pattern.test(problem)));
     assert.deepEqual(unexpected, [], "the console stays empty and every request succeeds");
-    assert.deepEqual(this.strangers, [], "no request leaves the origin");
+    assert.deepEqual(this.foreignRequests, [], "no request leaves the origin");
   }
 
   async close() {
@@ -200,7 +203,7 @@ export class Visit {
 }
 
 /** Fails unless a row has every parameter, with a finite value and a positive, finite error. */
-export function mustBeAnswered(row) {
+export function assertPredicted(row) {
   for (const label of LABELS) {
     const { value, error, text } = row.values[label] ?? {};
     assert.ok(Number.isFinite(value), `${row.id}: ${label} is a number, not ${value}`);

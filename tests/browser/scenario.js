@@ -1,23 +1,23 @@
-// One test: a visit, and what must hold of every visit.
+// One test: a visit to the page, with the checks that apply to every visit.
 import { after, test } from "node:test";
-import { PATIENCE_MS, closeBrowser, open } from "./page.js";
+import { TIMEOUT_MS, closeBrowser, openPage } from "./page.js";
 
 after(closeBrowser);
 
 /**
- * A test that opens the page, does something on it, and then holds it to what must always be true: nothing is written
- * to the console, nothing fails to load, and nothing is asked of another origin.
+ * A test that opens the page, runs `body`, and then checks that nothing was written to the console, that every file
+ * loaded, and that no request left the origin.
  * @param {string} name
  * @param {(visit: import("./page.js").Visit) => Promise<void>} body
- * @param {object} [options] those of `open`; `expects`: what the console may say in this test; `skip`: why not to run it;
- *   `patience`: how many times longer than others it may take
+ * @param {object} [options] the options of `openPage`; `allowedMessages`: patterns of allowed console messages;
+ *   `skip`: reason to skip the test; `timeoutFactor`: multiple of the default time limit
  */
-export function scenario(name, body, { expects = [], skip = false, patience = 1, ...options } = {}) {
-  test(name, { skip, timeout: 5 * patience * PATIENCE_MS }, async () => {
-    const visit = await open(options);
+export function scenario(name, body, { allowedMessages = [], skip = false, timeoutFactor = 1, ...options } = {}) {
+  test(name, { skip, timeout: 5 * timeoutFactor * TIMEOUT_MS }, async () => {
+    const visit = await openPage(options);
     try {
       await body(visit);
-      visit.mustBeQuiet(expects);
+      visit.assertNoProblems(allowedMessages);
     } finally {
       await visit.close();
     }

@@ -1,69 +1,70 @@
-// The built page behind a small relay, so that a spec can serve it below another path, hold files back or lose them,
-// and see every request that reaches the server, whoever in the browser made it.
+// HTTP proxy in front of the built page. Specs use it to serve the page below another path, to delay, omit or damage
+// files, and to record every request.
 import http from "node:http";
 
 const upstream = new URL(process.env.SPECOLA_URL ?? "http://127.0.0.1:8417/");
 
 /**
- * Starts a relay.
+ * Starts the proxy.
  * @param {object} options
- * @param {string} [options.below] path that the page is served below
- * @param {(path: string) => boolean} [options.hold] files that wait until `release` is called
- * @param {(path: string) => boolean} [options.lose] files that are not found
- * @param {(path: string) => "break" | "damage" | undefined} [options.spoil] files that break off in the middle, or arrive
- *   with a bit turned
- * @param {(path: string) => ((text: string) => string) | undefined} [options.change] files that have another content
+ * @param {string} [options.basePath] path below which the page is served
+ * @param {(path: string) => boolean} [options.delay] files that are delayed until `release` is called
+ * @param {(path: string) => boolean} [options.omit] files that give status 404
+ * @param {(path: string) => "truncate" | "flip" | undefined} [options.damage] files that are truncated, or arrive with
+ *   a flipped bit
+ * @param {(path: string) => ((text: string) => string) | undefined} [options.edit] files whose text is edited
  */
-export async function site({ below = "/", hold = () => false, lose = () => false, spoil = () => {}, change = () => {} } = {}) {
+export async function startSite({ basePath = "/", delay = () => false, omit = () => false, damage = () => {}, edit = () => {} } = {}) {
   const requests = [];
   let release;
   const released = new Promise((resolve) => { release = resolve; });
 
   const server = http.createServer(async (request, response) => {
     requests.push(request.url);
-    const path = request.url.startsWith(below) ? request.url.slice(below.length).split("?")[0] : null;
-    if (path === null || lose(path)) {
-      response.writeHead(404, { "content-type": "text/plain" }).end("not here\n");
+    const path = request.url.startsWith(basePath) ? request.url.slice(basePath.length).split("?")[0] : null;
+    if (path === null || omit(path)) {
+      response.writeHead(404, { "content-type": "text/plain" }).end("no such file\n");
       return;
     }
-    if (hold(path)) await released;
+    if (delay(path)) await released;
     const { method, headers } = request;
-    const how = change(path);
-    if (how) {
-      const answer = await fetch(new URL(path, upstream));
-      const type = answer.headers.get("content-type");
-      response.writeHead(200, { "content-type": type, "cache-control": "no-cache" }).end(how(await answer.text()));
+    const editText = edit(path);
+    if (editText) {
+      const upstreamResponse = await fetch(new URL(path, upstream));
+      const type = upstreamResponse.headers.get("content-type");
+      response.writeHead(200, { "content-type": type, "cache-control": "no-cache" }).end(editText(await upstreamResponse.text()));
       return;
     }
-    const relayed = http.request(new URL(path, upstream), { method, headers }, (answer) => {
-      response.writeHead(answer.statusCode, answer.headers);
-      const harm = spoil(path);
-      if (!harm) return answer.pipe(response);
-      answer.once("data", (piece) => {
-        if (harm === "break") {
-          response.write(piece, () => response.destroy());
+    const upstreamRequest = http.request(new URL(path, upstream), { method, headers }, (incoming) => {
+      response.writeHead(incoming.statusCode, incoming.headers);
+      const fault = damage(path);
+      if (!fault) return incoming.pipe(response);
+      incoming.once("data", (chunk) => {
+        if (fault === "truncate") {
+          response.write(chunk, () => response.destroy());
         } else {
-          piece[0] ^= 1;
-          response.write(piece);
-          answer.pipe(response);
+          chunk[0] ^= 1;
+          response.write(chunk);
+          incoming.pipe(response);
         }
       });
     });
-    relayed.on("error", (error) => response.destroy(error));
-    // A page that is closed in the middle of a download leaves nothing waiting behind.
-    response.on("close", () => relayed.destroy());
-    request.pipe(relayed);
+    upstreamRequest.on("error", (error) => response.destroy(error));
+    // A page that closes during a download must not leave a pending request.
+    response.on("close", () => upstreamRequest.destroy());
+    request.pipe(upstreamRequest);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
-    url: `http://127.0.0.1:${server.address().port}${below}`,
+    url: `http://127.0.0.1:${server.address().port}${basePath}`,
     requests,
     release,
-    /** Answers nobody any more. */
-    cut() {
+    /** Stops the server; delayed files stay delayed. */
+    stop() {
       server.close();
       server.closeAllConnections();
     },
+    /** Releases the delayed files and stops the server. */
     close() {
       release();
       server.closeAllConnections();

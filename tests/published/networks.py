@@ -1,11 +1,11 @@
-"""The published networks in NumPy, 64 bits, from MODEL_SPEC: random weights under the published names, and what they give."""
+"""The published networks in NumPy with 64-bit numbers, after docs/model-spec.md."""
 
 import numpy as np
 from scipy.special import erf
 
 
 class Weights(dict):
-    """Arrays by name; `at` looks below a prefix."""
+    """Arrays by name; `at` returns the arrays below a prefix."""
 
     def at(self, prefix):
         return Weights({name[len(prefix) :]: array for name, array in self.items() if name.startswith(prefix)})
@@ -99,7 +99,7 @@ def attend(w, tokens, heads):
 
 
 def embed_lrs(w, x, heads):
-    """`heads`: of the encoder, then of each branch."""
+    """Embedding of an LRS spectrum. `heads`: numbers of attention heads, of the encoder, then of each branch."""
     w = w.at("lamost_lrs_encoder.")
     tokens = lrs_encoder(w.at("backbone."), x, heads[0])
     if "cross_attention.query" in w:
@@ -135,7 +135,7 @@ def softplus(x):
 
 
 def flow(w, x, z):
-    """Samples of a flow of one label from noise `z`, and whether it is a MAF."""
+    """Samples of a flow of one label from noise `z`, and whether the flow is a MAF."""
     c = (x - w["_embedding_net.0._mean"]) / w["_embedding_net.0._std"]
     t = w.at("_transform._transforms.")
     is_maf = "1.autoregressive_net.context_layer.weight" in t
@@ -163,16 +163,16 @@ def spline_inverse(raw, hidden, y):
     inside = np.abs(y) <= 3
     k = np.clip(np.searchsorted(ys, y, side="right") - 1, 0, 9)
     width, height = np.diff(xs)[k], np.diff(ys)[k]
-    delta, d0, d1 = height / width, slopes[k], slopes[k + 1]
-    off, curve = y - ys[k], slopes[k] + slopes[k + 1] - 2 * height / width
-    a = off * curve + height * (delta - d0)
-    b = height * d0 - off * curve
-    root = 2 * (-delta * off) / (-b - np.sqrt(np.maximum(b**2 + 4 * a * delta * off, 0)))
+    delta, d0 = height / width, slopes[k]
+    dy, curvature = y - ys[k], slopes[k] + slopes[k + 1] - 2 * height / width
+    a = dy * curvature + height * (delta - d0)
+    b = height * d0 - dy * curvature
+    root = 2 * (-delta * dy) / (-b - np.sqrt(np.maximum(b**2 + 4 * a * delta * dy, 0)))
     return np.where(inside, root * width + xs[k], y)
 
 
 def standard_normal(seed, n):
-    """SplitMix64 through Box and Muller's transform, as src/nn/flow/noise.rs says."""
+    """Normal numbers by SplitMix64 and the Box–Muller transform, as in src/nn/flow/noise.rs."""
     with np.errstate(over="ignore"):
         state = np.uint64(seed) + np.arange(1, 2 * ((n + 1) // 2) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -183,6 +183,6 @@ def standard_normal(seed, n):
 
 
 def noise(seed, n):
-    """Half of them drawn, each followed by its mirror image."""
+    """`n` normal numbers: n / 2 drawn numbers, each followed by its negative."""
     half = standard_normal(seed, n // 2)
     return np.stack([half, -half], 1).ravel()

@@ -1,6 +1,6 @@
-"""PyTorch's two file formats, written without PyTorch: the zip of torch.save, and sbi's pickle of older torch files.
+"""Writes PyTorch's two file formats without PyTorch: the zip of torch.save, and sbi's pickle of the older torch format.
 
-Classes that are not installed are stood in for by empty ones of the same name, so the pickles name what the real ones name.
+Empty classes with the names of PyTorch's and sbi's classes replace them, so the pickles contain the names of the originals.
 """
 
 import collections
@@ -18,41 +18,41 @@ MAGIC = 0x1950A86A20F9469CFC6C
 STORAGE = {"f4": "FloatStorage", "f8": "DoubleStorage", "i8": "LongStorage"}
 
 
-def stand_in(module, name, made):
-    """`made` under a name that pickle finds."""
+def register(module, name, replacement):
+    """Makes `replacement` available to pickle as `module.name`; returns it."""
     parent = ""
     for part in module.split("."):
         parent = f"{parent}.{part}" if parent else part
         sys.modules.setdefault(parent, types.ModuleType(parent))
-    made.__module__, made.__qualname__, made.__name__ = module, name, name
-    setattr(sys.modules[module], name, made)
-    return made
+    replacement.__module__, replacement.__qualname__, replacement.__name__ = module, name, name
+    setattr(sys.modules[module], name, replacement)
+    return replacement
 
 
 @functools.cache
 def named_class(module, name):
-    return stand_in(module, name, type(name, (), {}))
+    return register(module, name, type(name, (), {}))
 
 
-REBUILD = stand_in("torch._utils", "_rebuild_tensor_v2", lambda *args: None)
-FROM_BYTES = stand_in("torch.storage", "_load_from_bytes", lambda *args: None)
-STORAGES = {kind: named_class("torch", name) for kind, name in STORAGE.items()}
-named_class("torch", "Tensor")  # SciPy asks for it as soon as something is called torch.
+REBUILD = register("torch._utils", "_rebuild_tensor_v2", lambda *args: None)
+FROM_BYTES = register("torch.storage", "_load_from_bytes", lambda *args: None)
+STORAGES = {dtype: named_class("torch", name) for dtype, name in STORAGE.items()}
+named_class("torch", "Tensor")  # SciPy looks for this class if a module is called torch.
 
 
-def kind(array):
+def dtype_code(array):
     return array.dtype.str[1:]
 
 
 class Storage:
-    """The numbers of one tensor in a container's own file."""
+    """The numbers of one tensor, stored as a file of the zip."""
 
     def __init__(self, key, array):
         self.key, self.array = key, array
 
 
 class Embedded:
-    """The numbers of one tensor as a torch file of the older form, within a pickle."""
+    """The numbers of one tensor, stored in a pickle as a torch file of the older format."""
 
     def __init__(self, array):
         self.array = array
@@ -61,8 +61,8 @@ class Embedded:
         out = io.BytesIO()
         for value in (MAGIC, 1001, {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}):
             pickle.dump(value, out, protocol=2)
-        keyed = KeyedPickler(out)
-        keyed.dump(Storage("0", self.array))
+        storage_pickler = StoragePickler(out)
+        storage_pickler.dump(Storage("0", self.array))
         pickle.dump(["0"], out, protocol=2)
         out.write(struct.pack("<q", self.array.size) + self.array.tobytes())
         return FROM_BYTES, (out.getvalue(),)
@@ -78,27 +78,27 @@ class Tensor:
         return REBUILD, (self.storage, 0, tuple(self.shape), tuple(stride), False, hooks)
 
 
-class KeyedPickler(pickle.Pickler):
+class StoragePickler(pickle.Pickler):
     def __init__(self, out):
         super().__init__(out, protocol=2)
 
     def persistent_id(self, value):
         if not isinstance(value, Storage):
             return None
-        return ("storage", STORAGES[kind(value.array)], value.key, "cpu", value.array.size)
+        return ("storage", STORAGES[dtype_code(value.array)], value.key, "cpu", value.array.size)
 
 
-def with_tensors(value, made):
-    """Arrays replaced by `made(array)`."""
+def with_tensors(value, to_tensor):
+    """A copy of nested dictionaries with `to_tensor(array)` in place of each array."""
     if isinstance(value, np.ndarray):
-        return made(np.ascontiguousarray(value))
+        return to_tensor(np.ascontiguousarray(value))
     if isinstance(value, dict):
-        return type(value)((key, with_tensors(item, made)) for key, item in value.items())
+        return type(value)((key, with_tensors(item, to_tensor)) for key, item in value.items())
     return value
 
 
 def checkpoint(value):
-    """torch.save of dictionaries, numbers and arrays, as bytes."""
+    """The bytes that torch.save writes for dictionaries of numbers and arrays."""
     stored = []
 
     def tensor(array):
@@ -106,7 +106,7 @@ def checkpoint(value):
         return Tensor(Storage(str(len(stored) - 1), array), array.shape)
 
     pickled = io.BytesIO()
-    KeyedPickler(pickled).dump(with_tensors(value, tensor))
+    StoragePickler(pickled).dump(with_tensors(value, tensor))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         write = lambda name, data: archive.writestr(zipfile.ZipInfo(f"archive/{name}"), data)
@@ -124,30 +124,33 @@ def embedded(array):
 
 def module(arrays):
     """A tree of modules that holds `arrays` (by their dotted names) as its parameters and buffers."""
-    kind_of_module = named_class("torch.nn.modules.module", "Module")
-    made = kind_of_module()
-    parts, own = {}, {}
+    module_class = named_class("torch.nn.modules.module", "Module")
+    result = module_class()
+    children, tensors = {}, {}
     for name, array in arrays.items():
         first, _, rest = name.partition(".")
         if rest:
-            parts.setdefault(first, {})[rest] = array
+            children.setdefault(first, {})[rest] = array
         else:
-            own[first] = embedded(array)
-    made.training, made._parameters, made._buffers = False, {}, own
-    made._modules = {name: module(inner) for name, inner in parts.items()}
-    return made
+            tensors[first] = embedded(array)
+    result.training, result._parameters, result._buffers = False, {}, tensors
+    result._modules = {name: module(inner) for name, inner in children.items()}
+    return result
 
 
-def inference(flow, prior, **beside):
-    """sbi's {'inference': NPE_C, …}; `flow` by the names below its estimator. `prior` is None or (low, high)."""
-    made = named_class("sbi.inference.trainers.npe.npe_c", "NPE_C")()
-    made._device = "cpu"
+def inference(flow, prior, **entries):
+    """The pickle of sbi's dictionary {'inference': NPE_C, …} with further `entries`.
+
+    `flow`: arrays by their names below the estimator; `prior`: None or (low, high).
+    """
+    result = named_class("sbi.inference.trainers.npe.npe_c", "NPE_C")()
+    result._device = "cpu"
     if prior is None:
-        made._prior = named_class("sbi.utils.sbiutils", "ImproperEmpirical")()
+        result._prior = named_class("sbi.utils.sbiutils", "ImproperEmpirical")()
     else:
         uniform = named_class("torch.distributions.uniform", "Uniform")()
         uniform.low, uniform.high = (embedded(np.array([edge], "f4")) for edge in prior)
-        made._prior = named_class("sbi.utils.torchutils", "BoxUniform")()
-        made._prior.base_dist, made._prior.reinterpreted_batch_ndims = uniform, 1
-    made._neural_net = module(flow)
-    return pickle.dumps({"inference": made, **beside}, protocol=4)
+        result._prior = named_class("sbi.utils.torchutils", "BoxUniform")()
+        result._prior.base_dist, result._prior.reinterpreted_batch_ndims = uniform, 1
+    result._neural_net = module(flow)
+    return pickle.dumps({"inference": result, **entries}, protocol=4)

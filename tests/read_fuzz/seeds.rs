@@ -1,11 +1,12 @@
-//! The files that are damaged: every committed one, by the format that it stands for.
+//! Seeds of the damaged files: every committed file, by its format.
 
 use std::io::{Cursor, Read};
 use std::path::Path;
 
 use zip::ZipArchive;
 
-/// Formats with the beginnings of the names of their files. Every fixture belongs to the first that fits.
+/// Formats, with the prefixes of the names of their files. A fixture belongs to the first format with a matching
+/// prefix.
 const FORMATS: [(&str, &[&str]); 27] = [
     ("LAMOST images", &["lamost_dr1.", "lamost_dr2", "sample_matrix"]),
     ("LAMOST packed images", &["lamost_dr5"]),
@@ -36,27 +37,27 @@ const FORMATS: [(&str, &[&str]); 27] = [
     ("labels in VOTable", &["labels.vot", "labels_binary2"]),
 ];
 
-/// Larger files take too long.
-const LARGEST: usize = 300_000;
+/// Size limit of a seed, bytes: larger files take too long.
+const MAX_SEED_BYTES: usize = 300_000;
 
-/// A committed file; of archives also the members, so that damage gets past the checksums.
-pub struct Seed {
+/// A committed file. Archives also have their members, so that damaged members have valid checksums.
+pub(crate) struct Seed {
     pub bytes: Vec<u8>,
     pub members: Vec<(String, Vec<u8>)>,
 }
 
 /// All seeds by format.
-pub fn seeds() -> Vec<(&'static str, Vec<Seed>)> {
+pub(crate) fn seeds() -> Vec<(&'static str, Vec<Seed>)> {
     let mut formats: Vec<(&str, Vec<Seed>)> = FORMATS.iter().map(|(format, _)| (*format, Vec::new())).collect();
-    for place in ["fixtures", "golden"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(place);
+    for directory in ["fixtures", "golden"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(directory);
         let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
         files.sort();
         for path in files {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let Some(i) = FORMATS.iter().position(|(_, files)| files.iter().any(|f| name.starts_with(f))) else {
                 let is_spectrum = [".fits", ".csv", ".ecsv", ".vot", ".tbl"].iter().any(|e| name.ends_with(e));
-                assert!(!is_spectrum || place == "golden", "{name} stands for no format");
+                assert!(!is_spectrum || directory == "golden", "{name} has no format");
                 continue;
             };
             let bytes = std::fs::read(&path).unwrap();
@@ -70,13 +71,13 @@ pub fn seeds() -> Vec<(&'static str, Vec<Seed>)> {
         }
     }
     for (format, seeds) in &mut formats {
-        seeds.retain(|s| s.bytes.len() <= LARGEST);
+        seeds.retain(|s| s.bytes.len() <= MAX_SEED_BYTES);
         assert!(!seeds.is_empty(), "no seed for {format}");
     }
     formats
 }
 
-/// The files in an archive; none for anything else.
+/// The files in an archive; empty for other files.
 fn members(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) else { return Vec::new() };
     let mut members = Vec::new();

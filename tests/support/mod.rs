@@ -1,44 +1,47 @@
-//! What the tests of the engine and of the command line share: a folder of their own, a star's spectrum as text, and a
-//! small untrained model in the form in which models are shipped.
+//! Helpers of the test programs: a temporary folder, a synthetic spectrum as text, a small untrained model in the
+//! format of shipped models, and the folder of real spectra.
 
-#![allow(dead_code)] // Each test program uses its own part.
+#![allow(dead_code, reason = "each test program uses its own part")]
 
-pub mod bench;
-pub mod golden;
+pub(crate) mod driver;
+pub(crate) mod golden;
 #[cfg(target_family = "wasm")]
 pub mod golden_files;
 #[cfg(not(target_family = "wasm"))]
-pub mod published;
+pub(crate) mod published;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use specola::model::calibration::{ErrorModel, Regime};
+use specola::model::calibration::{ErrorModel, ErrorRegime};
 use specola::model::manifest::{Chunk, FORMAT, Manifest, ModelEntry};
 use specola::model::store::{MANIFEST, sha256_hex};
-use specola::model::weights::Tensors;
+use specola::nn::weights::Tensors;
+use specola::preprocess::conditioning;
 use specola::preprocess::grid::MODEL_PIXELS;
-use specola::preprocess::recipe;
 use specola::result::Label;
 
 /// A folder that is removed at the end of its test.
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     /// An empty folder for the test of this name.
-    pub fn new(test: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("specola-{test}-{}", std::process::id()));
+    pub(crate) fn new(test: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("specola-{test}-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("a temporary folder can be made");
         Self(path)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Writes a file, with the folders above it, and gives its path.
-    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    /// Writes a file, creates its parent folders, and returns its path.
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.join(name);
         fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("folders can be made");
         fs::write(&path, bytes).expect("a temporary file can be written");
@@ -52,8 +55,13 @@ impl Drop for Folder {
     }
 }
 
+/// The folder of real spectra. Tests that read it are ignored by default; `cargo xtask test --real DIR` runs them.
+pub(crate) fn real_spectra() -> PathBuf {
+    std::env::var_os("SPECOLA_REAL").expect("SPECOLA_REAL names the folder of real spectra").into()
+}
+
 /// A spectrum between two wavelengths as CSV: a slope, Balmer and metal lines, a ripple in place of noise, with errors.
-pub fn star_csv(from_aa: f64, to_aa: f64) -> String {
+pub(crate) fn star_csv(from_aa: f64, to_aa: f64) -> String {
     let mut csv = String::from("wavelength_vac_aa,flux,ivar\n");
     let lines =
         [(4102.9, 0.6), (4227.9, 0.4), (4341.7, 0.6), (4384.8, 0.3), (4862.7, 0.6), (5176.0, 0.4), (5270.0, 0.3)];
@@ -67,10 +75,10 @@ pub fn star_csv(from_aa: f64, to_aa: f64) -> String {
     csv
 }
 
-/// Puts an untrained model of all five labels into a folder, cut into several parts, and gives its entry.
+/// Writes an untrained model of all five labels into a folder, in several parts, and returns its manifest entry.
 ///
-/// Its numbers mean nothing, but they depend on the spectrum, and everything about it is as in a shipped model.
-pub fn write_untrained_model(folder: &Path) -> ModelEntry {
+/// Its predictions have no meaning, but they depend on the spectrum. Its format is that of a shipped model.
+pub(crate) fn write_untrained_model(folder: &Path) -> ModelEntry {
     let mut tensors = Tensors::default();
     for (prefix, outputs) in [("rv.", 1), ("labels.", 4)] {
         let wave = |n: usize, scale: f32| (0..n).map(|i| scale * (i as f32 * 0.37).sin()).collect::<Vec<f32>>();
@@ -94,13 +102,13 @@ pub fn write_untrained_model(folder: &Path) -> ModelEntry {
         fs::write(folder.join(&file), part).expect("a part can be written");
         Chunk { file, bytes: part.len() as u64, sha256 }
     });
-    let regimes = vec![Regime { feh_below: None, floor: 0.5, noise: 10.0, exposure: 0.1, n: 1 }];
+    let regimes = vec![ErrorRegime { feh_below: None, floor: 0.5, noise: 10.0, exposure: 0.1, n: 1 }];
     let entry = ModelEntry {
         name: "untrained".into(),
         version: 1,
         modality: "lrs".into(),
         labels: Label::ALL.to_vec(),
-        recipe: recipe::NAME.into(),
+        recipe: conditioning::RECIPE_NAME.into(),
         trained_on: "nothing; a model for tests".into(),
         command: "none".into(),
         seed: 0,

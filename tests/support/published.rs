@@ -1,4 +1,4 @@
-//! The published folder with random weights (`tests/published`), and what NumPy says its networks give.
+//! The published folder with random weights (`tests/published`), and the outputs of its networks from `NumPy`.
 
 use std::fs;
 use std::io::{Cursor, Read};
@@ -12,7 +12,7 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 /// The published folder with random weights.
-pub fn unpacked(test: &str) -> Folder {
+pub(crate) fn unpacked(test: &str) -> Folder {
     let folder = Folder::new(test);
     let mut zip = zip::ZipArchive::new(Cursor::new(fixture("folder.zip"))).expect("a zip");
     for i in 0..zip.len() {
@@ -24,10 +24,11 @@ pub fn unpacked(test: &str) -> Folder {
     folder
 }
 
-pub fn expected() -> Value {
+/// Outputs of the networks from `NumPy`.
+pub(crate) fn expected() -> Value {
     serde_json::from_slice(&fixture("expected.json")).expect("JSON")
 }
 
-pub fn remove(folder: &Folder, name: &str) {
+pub(crate) fn remove(folder: &Folder, name: &str) {
     fs::remove_file(folder.path().join("system").join(name)).expect("the file was there");
 }

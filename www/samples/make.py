@@ -1,15 +1,16 @@
-"""Makes the samples: python make.py path/to/grid (the folder of spectra.npz and sed.npz)
+"""Makes the samples of the page: python make.py path/to/grid (the folder of spectra.npz and sed.npz)
 
-Three stars as LAMOST would have seen them: nodes of Specola's synthetic grid at R 1800 with a radial velocity, noise, a
-tilted flux calibration, a few masked pixels, in the layout of LAMOST DR9 and later. Their true labels are in `index.json`.
+Three stars as LAMOST would observe them: nodes of Specola's synthetic grid at R 1800 with a radial velocity, noise, a
+tilted flux calibration and a few masked pixels, in the layout of LAMOST DR9 and later. Their true labels are in
+`index.json`.
 
-One star as Gaia's prisms would have seen it: the energy distribution of a node under the line spread of
-src/train/simulate_xp.rs with noise, in the layout of the archive's sampled spectra.
+One star as the prisms of Gaia would observe it: the energy distribution of a node, convolved with the line spread
+function of src/train/simulate_xp.rs, with noise, in the layout of the archive's sampled spectra.
 
-A lesson: sixty nodes as an instrument of R 900 would have seen them, which the shipped network was not trained for, and a
-table of their true [Fe/H].
+A training set: sixty nodes at R 900, a resolution outside the training range of the shipped network, and a table of
+their true [Fe/H].
 
-`sets.json` lists these three for the page, each with where it comes from.
+`sets.json` lists these three sets for the page, each with its provenance.
 """
 
 import gzip
@@ -23,7 +24,7 @@ from astropy.io import fits
 
 C_KMS = 299_792.458
 STARS = [
-    # file, title, wanted (teff, logg, feh, alpha_fe), rv km/s, S/N
+    # file, title, labels (teff, logg, feh, alpha_fe) of the nearest node, rv km/s, S/N
     ("g-dwarf.fits.gz", "A star like the Sun", (5800, 4.4, 0.0, 0.0), -42.0, 60),
     ("halo-star.fits.gz", "A metal-poor star of the halo", (6000, 4.0, -1.6, 0.35), 218.0, 45),
     ("f-turnoff.fits.gz", "An F star at the turn-off", (6400, 4.0, -0.6, 0.2), 15.0, 25),
@@ -31,36 +32,38 @@ STARS = [
 
 
 def air_to_vacuum(air):
+    """Vacuum wavelengths from air wavelengths, Å."""
     s2 = (1e4 / air) ** 2
     return air * (1 + 8.336624212083e-5 + 2.408926869968e-2 / (130.1065924522 - s2) + 1.599740894897e-4 / (38.92568793293 - s2))
 
 
 def lamost(grid):
+    """Writes the LAMOST samples and index.json; returns the file names."""
     labels = grid["labels"]
     rng = np.random.default_rng(1)
     index = []
-    for file, title, wanted, rv, snr in STARS:
-        node = nearest(labels, wanted)
+    for file, title, target, rv, snr in STARS:
+        node = nearest(labels, target)
         lines = grid["normalised_flux_x10000"][node] / 1e4
         wave = air_to_vacuum(grid["wavelength_air_aa"])
-        level = np.interp(grid["wavelength_air_aa"], grid["continuum_wavelength_aa"], grid["continuum"][node])
-        flux = lines * level / level.mean()
+        continuum = np.interp(grid["wavelength_air_aa"], grid["continuum_wavelength_aa"], grid["continuum"][node])
+        flux = lines * continuum / continuum.mean()
         wave = wave * (1 + rv / C_KMS)
 
-        seen = 10 ** (3.5682 + 1e-4 * np.arange(1900))
-        seen = seen[(seen > wave[0] + 8) & (seen < wave[-1] - 8)]
-        clean = smeared(wave, flux, seen, seen * np.sqrt(1 / 1800**2 - 1 / 5000**2) / 2.3548)
-        clean *= 400 * np.exp(0.3 * (seen - 4800) / 800)
+        observed_wave = 10 ** (3.5682 + 1e-4 * np.arange(1900))
+        observed_wave = observed_wave[(observed_wave > wave[0] + 8) & (observed_wave < wave[-1] - 8)]
+        clean = convolve(wave, flux, observed_wave, observed_wave * np.sqrt(1 / 1800**2 - 1 / 5000**2) / 2.3548)
+        clean *= 400 * np.exp(0.3 * (observed_wave - 4800) / 800)
         error = np.sqrt(clean * clean.mean()) / snr
         ivar = error**-2.0
-        noisy = clean + error * rng.standard_normal(seen.size)
-        bad = rng.integers(100, seen.size - 100, 6)
+        noisy = clean + error * rng.standard_normal(observed_wave.size)
+        bad = rng.integers(100, observed_wave.size - 100, 6)
         ivar[bad], noisy[bad] = 0, 0
 
-        n = seen.size
+        n = observed_wave.size
         columns = [
             fits.Column(name, f"{n}E", array=values[None].astype("f4"))
-            for name, values in [("FLUX", noisy), ("IVAR", ivar), ("WAVELENGTH", seen)]
+            for name, values in [("FLUX", noisy), ("IVAR", ivar), ("WAVELENGTH", observed_wave)]
         ] + [fits.Column(name, f"{n}I", array=np.zeros((1, n), "i2")) for name in ("ANDMASK", "ORMASK")]
         primary = fits.PrimaryHDU()
         for key, value, comment in [
@@ -75,68 +78,68 @@ def lamost(grid):
         table = fits.BinTableHDU.from_columns(columns, name="COADD")
         buffer = gzip.compress(to_bytes(fits.HDUList([primary, table])), mtime=0)
         write(file, buffer)
-        true = {k: round(float(v), 3) for k, v in zip(("teff", "logg", "feh", "alpha_fe"), labels[node])} | {"rv": rv}
-        words = "Synthetic: node {} of Specola's own grid at R 1800, S/N {}. True: Teff {:.0f} K, log g {:.2f}, [Fe/H] {:+.2f}, [α/Fe] {:+.2f}, RV {:+.0f} km/s."
-        provenance = words.format(node, snr, *labels[node][:4], rv).replace("-", "−").replace("  ", " ")
-        index.append({"file": file, "title": title, "provenance": provenance, "truth": true})
+        truth = {k: round(float(v), 3) for k, v in zip(("teff", "logg", "feh", "alpha_fe"), labels[node])} | {"rv": rv}
+        template = "Synthetic: node {} of Specola's own grid at R 1800, S/N {}. True: Teff {:.0f} K, log g {:.2f}, [Fe/H] {:+.2f}, [α/Fe] {:+.2f}, RV {:+.0f} km/s."
+        provenance = template.format(node, snr, *labels[node][:4], rv).replace("-", "−").replace("  ", " ")
+        index.append({"file": file, "title": title, "provenance": provenance, "truth": truth})
     write_json("index.json", index)
     return [star["file"] for star in index]
 
 
 def xp(sed):
-    """A Gaia XP spectrum; its true labels and its node."""
+    """Writes the Gaia XP sample; returns its true labels and its node."""
     rng = np.random.default_rng(2)
-    wanted = (5300, 4.5, -0.3, 0.1)
-    row = nearest(sed["labels"], wanted)
+    row = nearest(sed["labels"], (5300, 4.5, -0.3, 0.1))
     node = int(sed["node"][row])
     wave = 336.0 + 2.0 * np.arange(343)
-    at, sigma_nm = zip((330, 2.5), (400, 3.5), (500, 6), (600, 9), (640, 7), (700, 5.5), (800, 7), (900, 9), (1030, 11.5))
-    sigma = np.interp(wave, at, sigma_nm)
-    clean = smeared(sed["wavelength_nm"], sed["surface_flux"][row].astype(float), wave, sigma)
+    sigma_wave, sigma_nm = zip((330, 2.5), (400, 3.5), (500, 6), (600, 9), (640, 7), (700, 5.5), (800, 7), (900, 9), (1030, 11.5))
+    sigma = np.interp(wave, sigma_wave, sigma_nm)
+    clean = convolve(sed["wavelength_nm"], sed["surface_flux"][row].astype(float), wave, sigma)
     clean *= 2e-15 / clean.mean()
     error = 0.004 * clean + 0.002 * clean.mean()
-    # Correlated as broadly as the prisms smear.
+    # The noise is correlated over 0.7 of the width of the line spread function.
     weight = np.exp(-0.5 * ((wave[:, None] - wave) / (0.7 * sigma[:, None])) ** 2)
     noise = weight @ rng.standard_normal(wave.size) / np.sqrt((weight**2).sum(axis=1))
     rows = [f"{node},{w:.1f},{f:.6e},{e:.3e}" for w, f, e in zip(wave, clean + error * noise, error)]
     write("gaia-xp.csv.gz", gzip.compress(("source_id,wavelength,flux,flux_error\n" + "\n".join(rows) + "\n").encode(), mtime=0))
-    true = {k: round(float(v), 3) for k, v in zip(("teff", "logg", "feh", "alpha_fe"), sed["labels"][row])}
-    return true, node
+    truth = {k: round(float(v), 3) for k, v in zip(("teff", "logg", "feh", "alpha_fe"), sed["labels"][row])}
+    return truth, node
 
 
-def lesson(grid):
-    """Sixty dwarfs and giants at R 900 with their [Fe/H]."""
+def training_set(grid):
+    """Writes sixty dwarfs and giants at R 900, and a table of their [Fe/H]."""
     rng = np.random.default_rng(3)
     labels = grid["labels"]
-    usual = (labels[:, 0] > 4300) & (labels[:, 0] < 6600) & (labels[:, 2] > -2.2) & (labels[:, 1] > 1)
-    nodes = rng.choice(np.flatnonzero(usual), 60, replace=False)
+    is_in_range = (labels[:, 0] > 4300) & (labels[:, 0] < 6600) & (labels[:, 2] > -2.2) & (labels[:, 1] > 1)
+    nodes = rng.choice(np.flatnonzero(is_in_range), 60, replace=False)
     wave = air_to_vacuum(grid["wavelength_air_aa"])
-    seen = 10 ** np.arange(np.log10(3935), np.log10(5665), 1.2e-4)
-    sigma = seen * np.sqrt(1 / 900**2 - 1 / 5000**2) / 2.3548
-    counts = np.empty((len(nodes), seen.size), "u2")
+    observed_wave = 10 ** np.arange(np.log10(3935), np.log10(5665), 1.2e-4)
+    sigma = observed_wave * np.sqrt(1 / 900**2 - 1 / 5000**2) / 2.3548
+    counts = np.empty((len(nodes), observed_wave.size), "u2")
     for row, node in enumerate(nodes):
         lines = grid["normalised_flux_x10000"][node] / 1e4
-        clean = smeared(wave * (1 + rng.normal(0, 60) / C_KMS), lines, seen, sigma) * (1 - 0.3 * (seen - 4800) / 1700)
-        counts[row] = np.rint(400 * clean * (1 + rng.standard_normal(seen.size) / rng.uniform(30, 60)))
+        clean = convolve(wave * (1 + rng.normal(0, 60) / C_KMS), lines, observed_wave, sigma) * (1 - 0.3 * (observed_wave - 4800) / 1700)
+        counts[row] = np.rint(400 * clean * (1 + rng.standard_normal(observed_wave.size) / rng.uniform(30, 60)))
     names = [f"star-{node}" for node in nodes]
-    with zipfile.ZipFile("lesson.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
-        for name, array in [("wave_vac_aa", seen), ("flux", counts), ("id", np.array(names))]:
+    with zipfile.ZipFile("training-set.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
+        for name, array in [("wave_vac_aa", observed_wave), ("flux", counts), ("id", np.array(names))]:
             buffer = io.BytesIO()
             np.save(buffer, array)
             out.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED)
     rows = [f"{name},{labels[node, 2]:.3f}" for name, node in zip(names, nodes)]
-    write("lesson.csv", ("id,feh\n" + "\n".join(rows) + "\n").encode())
+    write("training-set.csv", ("id,feh\n" + "\n".join(rows) + "\n").encode())
 
 
-def nearest(labels, wanted):
-    off = (labels[:, :4] - wanted) / (150, 0.2, 0.15, 0.1)
-    return int(np.argmin((off**2).sum(axis=1)))
+def nearest(labels, target):
+    """Row of the labels that are nearest to `target`."""
+    difference = (labels[:, :4] - target) / (150, 0.2, 0.15, 0.1)
+    return int(np.argmin((difference**2).sum(axis=1)))
 
 
-def smeared(wave, flux, seen, sigma):
-    """Means of the flux under Gaussians of these widths."""
-    clean = np.empty_like(seen)
-    for i, (w, s) in enumerate(zip(seen, sigma)):
+def convolve(wave, flux, observed_wave, sigma):
+    """Flux at `observed_wave`, convolved with a Gaussian whose standard deviation is `sigma` at each wavelength."""
+    clean = np.empty_like(observed_wave)
+    for i, (w, s) in enumerate(zip(observed_wave, sigma)):
         near = slice(np.searchsorted(wave, w - 4 * s), np.searchsorted(wave, w + 4 * s))
         weight = np.exp(-0.5 * ((wave[near] - w) / s) ** 2)
         clean[i] = np.sum(weight * flux[near]) / np.sum(weight)
@@ -153,31 +156,31 @@ def write_json(file, value):
 
 
 def main(folder):
-    # Read once: an archive unpacks an array each time that it is asked for it.
+    # Each array is read once: an .npz archive unpacks an array at each access.
     grid, sed = (dict(np.load(f"{folder}/{name}.npz")) for name in ("spectra", "sed"))
     stars = lamost(grid)
-    true, node = xp(sed)
-    lesson(grid)
+    truth, node = xp(sed)
+    training_set(grid)
     gaia = "Synthetic: node {} of Specola's own grid through Gaia's prisms. True: Teff {:.0f} K, log g {:.2f}, [Fe/H] {:+.2f}, [α/Fe] {:+.2f}."
     write_json("sets.json", [
         {
             "name": "lamost",
             "title": "LAMOST stars",
             "files": stars,
-            "provenance": "Three synthetic stars of Specola's own grid, as LAMOST would see them: R 1800, S/N 25 to 60. Free to use.",
+            "provenance": "Three synthetic stars of Specola's own grid, as LAMOST would observe them: R 1800, S/N 25 to 60. Free to use.",
         },
         {
             "name": "gaia-xp",
             "title": "A Gaia XP star",
             "files": ["gaia-xp.csv.gz"],
-            "provenance": (gaia.format(node, *true.values()) + " Free to use.").replace("-", "−"),
-            "truth": true,
+            "provenance": (gaia.format(node, *truth.values()) + " Free to use.").replace("-", "−"),
+            "truth": truth,
         },
         {
-            "name": "lesson",
-            "title": "Sixty stars to learn from",
-            "files": ["lesson.csv", "lesson.npz"],
-            "provenance": "Synthetic stars of Specola's own grid at R 900, below what the network knows, with a table of their true [Fe/H]: ready to teach. Free to use.",
+            "name": "training-set",
+            "title": "Sixty stars with labels",
+            "files": ["training-set.csv", "training-set.npz"],
+            "provenance": "Synthetic stars of Specola's own grid at R 900, below the training range of the model, with a table of their true [Fe/H]. For fine-tuning. Free to use.",
         },
     ])
 

@@ -1,29 +1,29 @@
-//! The benchmark in `tests/bench`: what it needs, where its page comes from, and running it.
+//! The benchmark in `tests/bench`: installs its dependencies, builds its page, and runs it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::golden::for_worker;
+use crate::golden::build_for_worker;
 use crate::run::{cargo, command, root, run, target_dir};
 use crate::site::Site;
 use crate::{page, serve, tools};
 
-/// What the benchmark is asked for.
+/// Options of the benchmark.
 #[derive(Debug, Default)]
-pub struct Options {
-    /// Where the results go.
+pub(crate) struct Options {
+    /// File for the results.
     pub json: Option<PathBuf>,
-    /// Cases whose name begins so.
+    /// Prefix of the names of the cases to run.
     pub only: Option<String>,
-    /// Whether a bar that is missed is an error.
+    /// Whether a missed target is an error.
     pub check: bool,
-    /// Whether to leave it to the user's own browser.
+    /// Whether to run in the user's browser instead.
     pub open: bool,
-    /// Whether to write the README's tables and the figures.
-    pub readme: bool,
-    /// Whether one timing each will do, to see that everything works.
+    /// Whether to write the tables and figures of docs/benchmarks.md.
+    pub write: bool,
+    /// Whether to time each case only once, as a test of the benchmark.
     pub once: bool,
 }
 
@@ -32,10 +32,10 @@ fn dir() -> PathBuf {
 }
 
 /// Builds everything, then measures.
-pub fn bench(options: &Options) -> Result<()> {
+pub(crate) fn bench(options: &Options) -> Result<()> {
     tools::npm_packages(&dir())?;
     let site = site()?;
-    let url = serve::beside(Site::new(&site)?.isolated())?;
+    let url = serve::serve_in_background(Site::new(&site)?.isolated())?;
     let url = format!("{url}bench.html");
     if options.open {
         println!("\nThe benchmark is at {url}  (Ctrl-C ends it)");
@@ -45,8 +45,10 @@ pub fn bench(options: &Options) -> Result<()> {
         }
     }
     page::build()?;
-    // The command line, and our engine as a native program.
-    run(cargo().args(["build", "--locked", "--release", "--bin", "specola", "--example", "bench"]))?;
+    // The command line, and the native engine of the benchmark.
+    let mut native = cargo();
+    native.args(["build", "--locked", "--release", "--features", "token-parallel"]);
+    run(native.args(["--bin", "specola", "--example", "bench"]))?;
     let release = target_dir().join("release");
     let engine = release.join("examples/bench");
     let results = target_dir().join("bench/results.json");
@@ -55,10 +57,10 @@ pub fn bench(options: &Options) -> Result<()> {
     node.args(options.only.iter().flat_map(|only| ["--only", only]));
     let flags = [("--check", options.check), ("--once", options.once)];
     node.args(flags.into_iter().filter_map(|(flag, is_set)| is_set.then_some(flag)));
-    if options.readme {
-        node.arg("--readme").arg(root().join("README.md"));
+    if options.write {
+        node.arg("--write").arg(root().join("docs/benchmarks.md"));
     }
-    node.env("SPECOLA_URL", serve::in_background()?).env("CHROME", tools::chromium()?);
+    node.env("SPECOLA_URL", serve::serve_page_in_background()?).env("CHROME", tools::chromium()?);
     node.env("SPECOLA_BIN", release.join("specola")).env("SPECOLA_ENGINE", &engine);
     match python() {
         Ok(python) => node.env("BENCH_PYTHON", python),
@@ -67,44 +69,44 @@ pub fn bench(options: &Options) -> Result<()> {
             node.env_remove("BENCH_PYTHON")
         }
     };
-    // What the specs of the browser tests do on the page.
+    // The benchmark of the page uses the browser tests' helpers.
     tools::npm_packages(&root().join("tests/browser"))?;
-    let measured = run(&mut node);
-    // Bars that were missed are results too.
+    let outcome = run(&mut node);
+    // Results are written also when a target is missed.
     if let Some(json) = options.json.as_ref().filter(|_| results.exists()) {
         fs::copy(&results, json).with_context(|| format!("writing {}", json.display()))?;
     }
-    if options.readme && results.exists() {
-        run(command(engine).arg("figures").arg(&results).arg(root().join("models/figures")))?;
+    if options.write && results.exists() {
+        run(command(engine).arg("figures").arg(&results).arg(root().join("docs/figures")))?;
     }
-    measured
+    outcome
 }
 
-/// A Python that has PyTorch, in an environment of its own.
+/// A Python with `PyTorch`, in its own virtual environment.
 fn python() -> Result<PathBuf> {
-    let wanted = dir().join("requirements.txt");
-    let home = target_dir().join("bench/python");
-    let python = home.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    let installed = home.join("installed.txt");
-    let wanted_now = fs::read(&wanted).context("reading requirements.txt")?;
-    if fs::read(&installed).is_ok_and(|was| was == wanted_now) {
+    let requirements = dir().join("requirements.txt");
+    let environment = target_dir().join("bench/python");
+    let python = environment.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    let installed = environment.join("installed.txt");
+    let wanted_requirements = fs::read(&requirements).context("reading requirements.txt")?;
+    if fs::read(&installed).is_ok_and(|content| content == wanted_requirements) {
         return Ok(python);
     }
     println!(
         "Installing PyTorch into {} (once; gigabytes, where its package brings a GPU's libraries)",
-        home.display()
+        environment.display()
     );
-    run(command(if cfg!(windows) { "python" } else { "python3" }).args(["-m", "venv"]).arg(&home))?;
-    run(command(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&wanted))?;
-    fs::write(&installed, wanted_now).context("noting what pip installed")?;
+    run(command(if cfg!(windows) { "python" } else { "python3" }).args(["-m", "venv"]).arg(&environment))?;
+    run(command(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements))?;
+    fs::write(&installed, wanted_requirements).context("noting what pip installed")?;
     Ok(python)
 }
 
-/// Puts the page, the peers' files and our own programs side by side.
+/// Assembles the benchmark's site: its page, the files of the compared libraries, and Specola's engines.
 fn site() -> Result<PathBuf> {
     let out = target_dir().join("bench/site");
     for (engine, name) in [("engine", "cpu"), ("gpu", "gpu")] {
-        for_worker("bench", engine, &out.join(name))?;
+        build_for_worker("bench", engine, &["token-parallel"], &out.join(name))?;
     }
     copy(&dir(), &out, |name| [".js", ".html", ".css"].iter().any(|end| name.ends_with(end)))?;
     let packages = dir().join("node_modules");
@@ -127,13 +129,13 @@ fn site() -> Result<PathBuf> {
     Ok(out)
 }
 
-/// Copies those files of a directory whose names are `wanted`.
-fn copy(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
+/// Copies the files of a directory for which `is_wanted` is true.
+fn copy(from: &Path, to: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("looking into {}", from.display()))? {
         let path = entry?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| path.is_file()) else { continue };
-        if wanted(name) {
+        if is_wanted(name) {
             fs::copy(&path, to.join(name)).with_context(|| format!("copying {}", path.display()))?;
         }
     }

@@ -1,4 +1,4 @@
-//! The browser tests in `tests/browser`: what they need, and running them.
+//! The browser tests in `tests/browser`: installs their dependencies and runs them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::run::{cargo, command, root, run, target_dir};
+use crate::stages::NATIVE_FEATURES;
 use crate::{golden, page, serve, tools};
 
 fn dir() -> PathBuf {
@@ -13,15 +14,15 @@ fn dir() -> PathBuf {
 }
 
 /// Runs every spec against the built page; `real` is the directory of real spectra, if there is one.
-pub fn test(real: Option<&PathBuf>) -> Result<()> {
-    // With the features of the native tests, which have then built it.
-    run(cargo().args(["build", "--locked", "--workspace", "--features", "ui", "--bin", "specola"]))?;
+pub(crate) fn test(real: Option<&PathBuf>) -> Result<()> {
+    // With the features of the native tests, which have built this program already.
+    run(cargo().args(["build", "--locked", "--workspace", "--features", NATIVE_FEATURES, "--bin", "specola"]))?;
     let specs = dir().join("specs");
     let golden = golden::build()?;
-    let mut node = node(&serve::in_background()?)?;
+    let mut node = node(&serve::serve_page_in_background()?)?;
     node.env("SPECOLA_GOLDEN", golden);
     node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]);
-    // Named one by one: what `node --test` makes of a directory depends on its version.
+    // Each file is named: the handling of directories by `node --test` depends on its version.
     let mut files: Vec<_> = std::fs::read_dir(specs)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.sort();
     node.args(files.iter().filter(|path| path.to_string_lossy().ends_with(".test.js")));
@@ -32,13 +33,13 @@ pub fn test(real: Option<&PathBuf>) -> Result<()> {
     run(&mut node)
 }
 
-/// Takes the picture of the README from the built page.
-pub fn screenshot() -> Result<()> {
+/// Takes the screenshot of the README from the built page.
+pub(crate) fn screenshot() -> Result<()> {
     page::build()?;
-    run(node(&serve::in_background()?)?.arg("screenshot.js").arg(root().join("www/screenshot.png")))
+    run(node(&serve::serve_page_in_background()?)?.arg("screenshot.js").arg(root().join("www/screenshot.png")))
 }
 
-/// Node.js in the directory of the tests, told where everything is.
+/// Node.js in the directory of the tests, with the addresses of page, browser and program in its environment.
 fn node(url: &str) -> Result<Command> {
     let chromium = tools::chromium()?;
     tools::npm_packages(&dir())?;

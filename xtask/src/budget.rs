@@ -1,4 +1,4 @@
-//! What a visit may download: until its first answer, and then the GPU engine or, for teaching, the trainer.
+//! Limits on downloads of the page: until the first prediction, and later of the GPU engine and of the trainer.
 
 use std::path::Path;
 
@@ -7,16 +7,16 @@ use serde_json::Value;
 
 use crate::site::gzip;
 
-/// Limits in bytes; programs under gzip, as static hosts send them. Teaching and look-alikes are in page and engine; their
-/// weights and the trainer are not.
+/// Limits in bytes; programs under gzip, as static hosts send them. Page and engine include fine-tuning and similar
+/// spectra, without their weights and the trainer.
 const PAGE: usize = 900_000;
 const ENGINE: usize = 1_650_000;
 const GPU_ENGINE: usize = 5_000_000;
 const TRAINER: usize = 1_000_000;
 const WEIGHTS: usize = 10_000_000;
 
-/// Prints the size of each share of the page in `dist` and fails if one is over its limit.
-pub fn check(dist: &Path) -> Result<()> {
+/// Prints the size of each part of the page in `dist` and fails if a part is over its limit.
+pub(crate) fn check(dist: &Path) -> Result<()> {
     let mut page = 0;
     let (mut engine, mut gpu_engine, mut trainer) = (0, 0, 0);
     for entry in std::fs::read_dir(dist).with_context(|| format!("reading {}; build first", dist.display()))? {
@@ -25,31 +25,31 @@ pub fn check(dist: &Path) -> Result<()> {
             path.extension().is_some_and(|e| ["wasm", "js", "css", "html"].iter().any(|known| e == *known));
         if is_program {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let share = match &*name {
+            let part = match &*name {
                 name if name.starts_with("engine") => &mut engine,
                 name if name.starts_with("gpu") => &mut gpu_engine,
                 name if name.starts_with("trainer") => &mut trainer,
                 _ => &mut page,
             };
-            *share += gzip(&std::fs::read(&path)?).len();
+            *part += gzip(&std::fs::read(&path)?).len();
         }
     }
-    let shares = [
+    let parts = [
         ("page", page, PAGE, " gzip"),
         ("CPU engine", engine, ENGINE, " gzip"),
         ("GPU engine", gpu_engine, GPU_ENGINE, " gzip"),
         ("trainer", trainer, TRAINER, " gzip"),
         ("weights", weights(&dist.join("models"))?, WEIGHTS, ""),
     ];
-    for (what, size, limit, how) in shares {
-        println!("{what:<10} {:>5} kB{how} of {} kB", size.div_ceil(1000), limit / 1000);
+    for (name, size, limit, unit) in parts {
+        println!("{name:<10} {:>5} kB{unit} of {} kB", size.div_ceil(1000), limit / 1000);
     }
-    let over: Vec<_> = shares.iter().filter(|(_, size, limit, _)| size > limit).map(|(what, ..)| *what).collect();
+    let over: Vec<_> = parts.iter().filter(|(_, size, limit, _)| size > limit).map(|(name, ..)| *name).collect();
     ensure!(over.is_empty(), "over budget: {}", over.join(", "));
     Ok(())
 }
 
-/// Bytes of the manifest and of the default model's chunks, which are what the first answer waits for.
+/// Size in bytes of the manifest and the default model's chunks, which the first prediction needs.
 fn weights(models: &Path) -> Result<usize> {
     let text = std::fs::read(models.join("manifest.json")).context("reading models/manifest.json of the built page")?;
     let manifest: Value = serde_json::from_slice(&text).context("models/manifest.json is not JSON")?;

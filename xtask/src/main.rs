@@ -1,19 +1,22 @@
-//! `cargo xtask …`: everything that sets up, builds, serves and tests Specola.
+//! `cargo xtask …`: sets up, builds, serves and tests Specola.
 //!
-//! Each command installs what it needs and does not find, into the target directory where that is possible, so that a
-//! fresh clone on a fresh machine needs one line and no preparation but Rust, a C compiler and Node.js for the tests.
+//! Each command installs missing tools, into the target directory where possible. A fresh clone needs one command, and
+//! only Rust, a C compiler, and Node.js for the tests.
 
 mod bench;
 mod browser;
 mod budget;
 mod golden;
 mod offline;
+mod package;
 mod page;
 mod run;
 mod serve;
 mod site;
 mod stages;
+mod structure;
 mod tools;
+mod vocabulary;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,13 +31,14 @@ Sets up, builds, serves and tests Specola.
   cargo xtask build                                    build the page into dist/
   cargo xtask check                                    formatting, lints and unit tests: the quick part of `test`
   cargo xtask test [--real DIR] [--only STAGE]         everything; DIR holds real spectra (else ../shared/data/real)
-  cargo xtask bench [--json FILE] [--only CASE] [--check] [--readme] [--once]
+  cargo xtask bench [--json FILE] [--only CASE] [--check] [--write] [--once]
                                                        time Specola beside PyTorch, onnxruntime-web and TensorFlow.js
   cargo xtask bench --open                             the same in your own browser
-  cargo xtask screenshot                               take www/screenshot.png anew
+  cargo xtask package [--page]                         pack the native program, or the page, into target/package
+  cargo xtask screenshot                               take www/screenshot.png again
 
-`test --only` takes one of: fmt, clippy, native, page, budget, browser; `bench --only` the beginning of a case's name.
-`bench --check` fails when a bar is missed, `--readme` writes the README's tables, `--once` sees that everything works.
+`test --only` takes one of: fmt, words, structure, clippy, native, page, budget, browser; `bench --only` the beginning of a case's name.
+`bench --check` fails when a target is missed, `--write` updates docs/benchmarks.md, `--once` runs each case once.
 ";
 
 fn main() -> ExitCode {
@@ -55,6 +59,7 @@ fn command() -> Result<()> {
     };
     let (mut port, mut build, mut open) = (None, true, false);
     let (mut real, mut only) = (None, None);
+    let mut is_page = false;
     let mut bench = bench::Options::default();
     let name = name.string()?;
     while let Some(arg) = args.next()? {
@@ -68,8 +73,9 @@ fn command() -> Result<()> {
             ("bench", Long("only")) => bench.only = Some(args.value()?.string()?),
             ("bench", Long("check")) => bench.check = true,
             ("bench", Long("open")) => bench.open = true,
-            ("bench", Long("readme")) => bench.readme = true,
+            ("bench", Long("write" | "readme")) => bench.write = true,
             ("bench", Long("once")) => bench.once = true,
+            ("package", Long("page")) => is_page = true,
             (_, Short('h') | Long("help")) => {
                 print!("{USAGE}");
                 return Ok(());
@@ -88,6 +94,7 @@ fn command() -> Result<()> {
         "check" => stages::check(),
         "test" => stages::test(real, only.as_deref()),
         "bench" => bench::bench(&bench),
+        "package" => package::package(is_page),
         "screenshot" => browser::screenshot(),
         "help" => {
             print!("{USAGE}");

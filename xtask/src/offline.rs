@@ -1,4 +1,4 @@
-//! What the service worker keeps: the files of the built page by path and hash, written into `dist/service-worker.js`.
+//! Files that the service worker caches: paths and hashes of the built page, written into `dist/service-worker.js`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,44 +10,44 @@ use sha2::{Digest, Sha256};
 
 use crate::site::hex;
 
-/// The line of `www/service-worker.js` in whose place the list is put.
-const EMPTY: &str = r#"const BUILD = { version: "", first: {}, later: {} };"#;
+/// The line of `www/service-worker.js` that the list replaces.
+const PLACEHOLDER: &str = r#"const BUILD = { version: "", first: {}, later: {} };"#;
 
-/// When a file of the page is kept.
+/// When the service worker caches a file of the page.
 #[derive(Debug, PartialEq)]
-enum When {
-    /// With the first visit.
+enum CacheTime {
+    /// On the first visit.
     First,
-    /// When it is first asked for.
+    /// On its first request.
     Later,
-    /// Not by the service worker.
+    /// Never.
     Never,
 }
 
-fn when(path: &str) -> When {
+fn cache_time(path: &str) -> CacheTime {
     match path {
-        "service-worker.js" => When::Never,
-        // It belongs to the page: another one would name weights that the page's program does not know.
-        "models/manifest.json" => When::First,
-        // The engine keeps the weights that it uses.
-        path if path.starts_with("models/") => When::Never,
-        // Only where there is a GPU.
-        path if path.starts_with("gpu") => When::Later,
-        _ => When::First,
+        "service-worker.js" => CacheTime::Never,
+        // The manifest belongs to this build of the page: a later manifest may name unknown weights.
+        "models/manifest.json" => CacheTime::First,
+        // The engine caches the weights.
+        path if path.starts_with("models/") => CacheTime::Never,
+        // Only for visitors with a GPU.
+        path if path.starts_with("gpu") => CacheTime::Later,
+        _ => CacheTime::First,
     }
 }
 
-/// Writes the list of the files in `dist`, which must have their last content.
-pub fn write(dist: &Path) -> Result<()> {
+/// Writes the list of the files in `dist`, which must have their final content.
+pub(crate) fn write(dist: &Path) -> Result<()> {
     let (mut first, mut later) = (BTreeMap::new(), BTreeMap::new());
     for path in files(dist, "")? {
-        let list = match when(&path) {
-            When::First => &mut first,
-            When::Later => &mut later,
-            When::Never => continue,
+        let list = match cache_time(&path) {
+            CacheTime::First => &mut first,
+            CacheTime::Later => &mut later,
+            CacheTime::Never => continue,
         };
         let content = std::fs::read(dist.join(&path)).with_context(|| format!("reading {path} of the built page"))?;
-        // The page is asked for by the name of its folder.
+        // Browsers request the page by the name of its folder.
         let path = if path == "index.html" { "./".into() } else { path };
         list.insert(path, format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(content))));
     }
@@ -62,23 +62,25 @@ pub fn write(dist: &Path) -> Result<()> {
 }
 
 fn with_list(script: &str, list: &str) -> Result<String> {
-    ensure!(script.matches(EMPTY).count() == 1, "www/service-worker.js must have the line `{EMPTY}` once");
-    Ok(script.replace(EMPTY, &format!("const BUILD = {list};")))
+    ensure!(script.matches(PLACEHOLDER).count() == 1, "www/service-worker.js must have the line `{PLACEHOLDER}` once");
+    Ok(script.replace(PLACEHOLDER, &format!("const BUILD = {list};")))
 }
 
-/// Paths of all files below a folder, with `/` between its parts.
-fn files(root: &Path, below: &str) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(root.join(below)).with_context(|| format!("listing {below} of the built page"))? {
+/// Paths of all files below a folder, with `/` between the parts.
+fn files(root: &Path, subfolder: &str) -> Result<Vec<String>> {
+    let mut paths = Vec::new();
+    for entry in
+        std::fs::read_dir(root.join(subfolder)).with_context(|| format!("listing {subfolder} of the built page"))?
+    {
         let entry = entry?;
-        let path = format!("{below}{}", entry.file_name().to_string_lossy());
+        let path = format!("{subfolder}{}", entry.file_name().to_string_lossy());
         if entry.file_type()?.is_dir() {
-            found.extend(files(root, &format!("{path}/"))?);
+            paths.extend(files(root, &format!("{path}/"))?);
         } else {
-            found.push(path);
+            paths.push(path);
         }
     }
-    Ok(found)
+    Ok(paths)
 }
 
 #[cfg(test)]
@@ -86,23 +88,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_is_kept_when_it_is_needed() {
-        let wanted = [
-            ("index.html", When::First),
-            ("trainer_bg.wasm", When::First),
-            ("samples/index.json", When::First),
-            ("models/manifest.json", When::First),
-            ("models/0123456789abcdef.bin", When::Never),
-            ("gpu_bg.wasm", When::Later),
-            ("service-worker.js", When::Never),
+    fn files_are_cached_when_they_are_needed() {
+        let cases = [
+            ("index.html", CacheTime::First),
+            ("trainer_bg.wasm", CacheTime::First),
+            ("samples/index.json", CacheTime::First),
+            ("models/manifest.json", CacheTime::First),
+            ("models/0123456789abcdef.bin", CacheTime::Never),
+            ("gpu_bg.wasm", CacheTime::Later),
+            ("service-worker.js", CacheTime::Never),
         ];
-        for (path, expected) in wanted {
-            assert_eq!(when(path), expected, "{path}");
+        for (path, expected) in cases {
+            assert_eq!(cache_time(path), expected, "{path}");
         }
     }
 
     #[test]
-    fn the_list_replaces_its_line() {
+    fn list_replaces_the_placeholder() {
         let root = std::env::temp_dir().join(format!("specola-offline-{}", std::process::id()));
         std::fs::create_dir_all(root.join("models")).unwrap();
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../www/service-worker.js");
@@ -114,7 +116,7 @@ mod tests {
         // printf 'go()' | openssl dgst -sha256 -binary | base64
         assert!(text.contains(r#""./":"sha256-5KYv+PUboo5h+0+YAtGRPbwv5d/QxzHslP4YGnUaxRw=""#), "{text}");
         assert!(text.contains("models/manifest.json") && !text.contains("version: \"\""), "{text}");
-        assert!(write(&root).is_err(), "one list only");
+        assert!(write(&root).is_err(), "the placeholder is replaced once");
         std::fs::remove_dir_all(root).ok();
     }
 }

@@ -1,5 +1,5 @@
-//! Building the page: Trunk makes `dist/` of the browser binaries, then the page's security policy and the list of what
-//! is kept for later visits are written.
+//! Builds the page: Trunk makes `dist/` from the browser binaries. Then the page's security policy and the list of
+//! cached files are written.
 
 use std::path::PathBuf;
 
@@ -10,22 +10,22 @@ use sha2::{Digest, Sha256};
 use crate::run::{cargo, command, root, run};
 use crate::{offline, tools};
 
-/// Where the built page lies.
-pub fn dist() -> PathBuf {
+/// Directory of the built page.
+pub(crate) fn dist() -> PathBuf {
     root().join("dist")
 }
 
-/// Builds the release page into `dist/`, which any static host may serve below any path.
-pub fn build() -> Result<PathBuf> {
+/// Builds the release page into `dist/`. A static host can serve it below any path.
+pub(crate) fn build() -> Result<PathBuf> {
     tools::wasm_target()?;
     let trunk = tools::trunk()?;
     tools::wasm_bindgen()?;
-    // Trunk is told to stay off the network, so that it fetches no program behind our back, and tells cargo the same.
+    // Trunk runs offline, so that it downloads no program, and passes this option to cargo. Cargo fetches first.
     run(cargo().args(["fetch", "--locked"]))?;
     let mut build = command(trunk);
     build.args(["build", "--offline", "--skip-version-check"]).env("PATH", tools::path_with_tools()?);
     build.env("CARGO_ENCODED_RUSTFLAGS", wasm_flags());
-    // Trunk takes only "true" or "false" there, not the usual "1".
+    // Trunk accepts only "true" or "false" in NO_COLOR, not the usual "1".
     run(build.env_remove("NO_COLOR"))?;
     shrink()?;
     let index = dist().join("index.html");
@@ -35,8 +35,8 @@ pub fn build() -> Result<PathBuf> {
     Ok(dist())
 }
 
-/// Runs wasm-opt over the page's own program: a quarter less to download before it paints, for seconds of work. The
-/// engine is left as it is: minutes of work made it no smaller under gzip.
+/// Runs wasm-opt on the page's program, which takes seconds and saves a quarter of the download before the first paint.
+/// The engine is not optimised: wasm-opt took minutes and made it no smaller under gzip.
 fn shrink() -> Result<()> {
     let Some(wasm_opt) = tools::wasm_opt() else { return Ok(()) };
     let mut files = std::fs::read_dir(dist())?.filter_map(|entry| Some(entry.ok()?.path()));
@@ -48,24 +48,25 @@ fn shrink() -> Result<()> {
     run(command("node").arg(wasm_opt).arg("-Oz").arg(&app).arg("-o").arg(&app))
 }
 
-/// The compiler's flags for the browser's programs: vectors of four numbers, which every browser with WebGPU or without has
-/// had for years and burn's kernels need anyway, and source files named in panics without the builder's home directory.
-pub fn wasm_flags() -> String {
+/// Compiler flags for the browser programs. `simd128`: all current browsers have these vectors, and burn's kernels need
+/// them. `remap-path-prefix`: panics name source files without the builder's home directory.
+pub(crate) fn wasm_flags() -> String {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
-    // Apart from each other as cargo wants it.
+    // Cargo separates encoded flags by U+001F.
     format!("-Ctarget-feature=+simd128\u{1f}--remap-path-prefix={}=cargo", home.display())
 }
 
-/// Where a SAMP hub listens on the visitor's own computer (src/share/samp.rs); the page asks nothing of it before the
-/// visitor presses Connect.
+/// Address of a SAMP hub on the visitor's computer (src/share/samp.rs). The page connects to it only after the visitor
+/// presses Connect.
 const SAMP_HUB: &str = "http://localhost:21012";
 
-/// The page may load from and connect to nothing but its own origin and that hub, and run no script that the build did not
-/// put there.
+/// Inserts the security policy. The page may load from and connect to its own origin and the SAMP hub only, and may run
+/// only the scripts of the build.
 ///
-/// It stands in a `meta` element, because static hosts let nobody set headers; what Trunk writes inline is named by hash.
-/// The worker is started from a blob, because only then it has this policy too (src/engine/client.rs).
+/// The policy is in a `meta` element, because static hosts do not allow custom headers. Inline scripts of Trunk are
+/// listed by hash. The worker is started from a blob, because only then does it inherit this policy
+/// (src/engine/client.rs).
 fn with_policy(html: &str) -> Result<String> {
     ensure!(
         !html.contains("Content-Security-Policy"),
@@ -85,7 +86,7 @@ fn with_policy(html: &str) -> Result<String> {
 
 /// The contents of the script elements that have no `src`.
 fn inline_scripts(html: &str) -> Result<Vec<&str>> {
-    let mut found = Vec::new();
+    let mut scripts = Vec::new();
     let mut rest = html;
     while let Some((_, after)) = rest.split_once("<script") {
         let Some((attributes, body)) = after.split_once('>') else {
@@ -93,11 +94,11 @@ fn inline_scripts(html: &str) -> Result<Vec<&str>> {
         };
         let (inside, next) = body.split_once("</script>").context("index.html has a script without </script>")?;
         if !attributes.contains("src=") {
-            found.push(inside);
+            scripts.push(inside);
         }
         rest = next;
     }
-    Ok(found)
+    Ok(scripts)
 }
 
 #[cfg(test)]

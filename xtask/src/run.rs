@@ -1,4 +1,4 @@
-//! Running other programs, and where things are.
+//! Runs other programs, and locates directories.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 
-/// The root of the repository. As `cargo run` tells it: clones that share a target directory share this program.
-pub fn root() -> &'static Path {
+/// The root of the repository, from the environment of `cargo run`: clones with one target directory share this
+/// program.
+pub(crate) fn root() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
         let mut dir = std::env::var_os("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
@@ -18,7 +19,7 @@ pub fn root() -> &'static Path {
 }
 
 /// Cargo's target directory, absolute.
-pub fn target_dir() -> &'static Path {
+pub(crate) fn target_dir() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
         let dir = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
@@ -27,19 +28,19 @@ pub fn target_dir() -> &'static Path {
 }
 
 /// A command that runs in the root of the repository.
-pub fn command(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root());
     command
 }
 
-/// Cargo, the one that runs us.
-pub fn cargo() -> Command {
+/// The cargo that runs this program.
+pub(crate) fn cargo() -> Command {
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Says what runs, runs it, and makes an error of a failure.
-pub fn run(command: &mut Command) -> Result<()> {
+/// Prints a command and runs it. An exit status other than 0 is an error.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = line_of(command);
     println!("$ {line}");
     let status = command.status().with_context(|| format!("starting `{line}`"))?;
@@ -50,7 +51,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 }
 
 /// The standard output of a command that succeeds, trimmed; `None` if it is missing or fails.
-pub fn output(command: &mut Command) -> Option<String> {
+pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -1,4 +1,4 @@
-//! A directory as a web server should show it: types, compression, caching, and nothing outside of it.
+//! A directory as a web server serves it: media types, compression, caching, and no access outside of it.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -12,17 +12,17 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 /// A directory of files to serve.
-pub struct Site {
+pub(crate) struct Site {
     root: PathBuf,
-    /// Whether it asks browsers to isolate it from other origins. Specola itself needs no such host; programs that share
-    /// memory between threads do.
+    /// Whether responses have the headers of cross-origin isolation. Programs that share memory between threads need
+    /// them; Specola's page does not.
     pub is_isolated: bool,
-    /// By path, with the time at which the file had that content.
+    /// Files by path, with their time of modification.
     cache: Mutex<HashMap<PathBuf, (SystemTime, Arc<Asset>)>>,
 }
 
-/// One file, ready to be sent.
-pub struct Asset {
+/// A file with its headers.
+pub(crate) struct Asset {
     /// Media type.
     pub mime: &'static str,
     /// `Cache-Control`.
@@ -31,29 +31,29 @@ pub struct Asset {
     pub etag: String,
     /// The content.
     pub body: Vec<u8>,
-    /// The content under gzip, where that is shorter.
+    /// The content under gzip, if shorter.
     pub gzip: Option<Vec<u8>>,
 }
 
 impl Site {
     /// The site in a directory, which must exist.
-    pub fn new(root: &Path) -> Result<Site> {
+    pub(crate) fn new(root: &Path) -> Result<Self> {
         let root = root.canonicalize().with_context(|| format!("there is no {}; build first", root.display()))?;
-        Ok(Site { root, is_isolated: false, cache: Mutex::default() })
+        Ok(Self { root, is_isolated: false, cache: Mutex::default() })
     }
 
-    /// The same, isolated.
-    pub fn isolated(self) -> Site {
-        Site { is_isolated: true, ..self }
+    /// Adds cross-origin isolation.
+    pub(crate) fn isolated(self) -> Self {
+        Self { is_isolated: true, ..self }
     }
 
     /// The file of a request's path (`/models/manifest.json?x`), if the site has it.
-    pub fn get(&self, url: &str) -> Option<Arc<Asset>> {
+    pub(crate) fn get(&self, url: &str) -> Option<Arc<Asset>> {
         let path = self.file(url)?;
         let modified = path.metadata().and_then(|meta| meta.modified()).ok()?;
         let mut cache = self.cache.lock().ok()?;
-        if let Some((when, asset)) = cache.get(&path)
-            && *when == modified
+        if let Some((cached_at, asset)) = cache.get(&path)
+            && *cached_at == modified
         {
             return Some(asset.clone());
         }
@@ -62,9 +62,9 @@ impl Site {
         Some(asset)
     }
 
-    /// The file of a request's path, inside the site whatever the path says.
+    /// The file of a request's path; `None` outside of the site.
     fn file(&self, url: &str) -> Option<PathBuf> {
-        let path = percent_decoded(url.split(['?', '#']).next()?.strip_prefix('/')?)?;
+        let path = percent_decode(url.split(['?', '#']).next()?.strip_prefix('/')?)?;
         let mut file = self.root.clone();
         for part in path.split('/').filter(|part| !part.is_empty()) {
             if part.starts_with('.') || part.contains(['\\', ':', '\0']) {
@@ -75,25 +75,26 @@ impl Site {
         if file.is_dir() {
             file.push("index.html");
         }
-        // A link may lead out.
+        // A symbolic link may lead out of the site.
         let file = file.canonicalize().ok()?;
         (file.starts_with(&self.root) && file.is_file()).then_some(file)
     }
 }
 
 impl Asset {
-    fn read(path: &Path) -> Option<Asset> {
+    fn read(path: &Path) -> Option<Self> {
         let body = std::fs::read(path).ok()?;
         let name = path.file_name()?.to_str()?;
         let (mime, is_text) = mime(path.extension().and_then(|e| e.to_str()).unwrap_or_default());
         let gzip = is_text.then(|| gzip(&body)).filter(|gzip| gzip.len() < body.len());
         let etag = format!("\"{}\"", hex(&Sha256::digest(&body)[..16]));
         let caching = if is_content_named(name) { "public, max-age=31536000, immutable" } else { "no-cache" };
-        Some(Asset { mime, caching, etag, body, gzip })
+        Some(Self { mime, caching, etag, body, gzip })
     }
 }
 
-/// A hash in the name (12 hexadecimal digits or more between separators): the content never changes under that name.
+/// Whether the name has a hash (12 or more hexadecimal digits between separators): the content of such a file never
+/// changes.
 fn is_content_named(name: &str) -> bool {
     name.split(['-', '_', '.'])
         .any(|part| part.len() >= 12 && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
@@ -122,18 +123,18 @@ fn mime(extension: &str) -> (&'static str, bool) {
     }
 }
 
-/// Gzip as a static host makes it.
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+/// Compresses as a static host does.
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()
 }
 
 /// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn serves_types_compressed_and_cached_by_name() {
+    fn assets_have_types_compression_and_caching() {
         let site = site("types");
         let index = site.get("/?a=1").unwrap();
         assert_eq!((index.mime, index.caching), ("text/html; charset=utf-8", "no-cache"));
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_a_changed_file() {
+    fn changed_files_are_read_again() {
         let site = site("change");
         let before = site.get("/").unwrap().etag.clone();
         let path = site.root.join("index.html");
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn stays_inside() {
+    fn paths_out_of_the_site_are_refused() {
         let site = site("inside");
         for url in [
             "/../secret.txt",

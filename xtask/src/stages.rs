@@ -1,4 +1,4 @@
-//! The stages of `cargo xtask test`, each timed; the quick ones are `cargo xtask check`.
+//! The stages of `cargo xtask test`, each with its time. `cargo xtask check` runs the quick stages.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -6,54 +6,72 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 
 use crate::run::{cargo, root, run};
-use crate::{browser, budget, page, tools};
+use crate::{browser, budget, page, structure, tools, vocabulary};
+
+/// Features of the native tests. `ui` includes the unit tests of the page that need no browser.
+pub(crate) const NATIVE_FEATURES: &str = "ui,token-parallel";
 
 type Job<'a> = Box<dyn FnOnce() -> Result<()> + 'a>;
 
-/// The quick part: formatting, lints of the native program, unit tests.
-pub fn check() -> Result<()> {
-    go(vec![
-        ("fmt", Box::new(fmt)),
-        ("clippy", Box::new(native_clippy)),
-        ("unit", Box::new(|| run(cargo().args(["test", "--locked", "--workspace", "--lib", "--bins"])))),
+/// A stage: its name, what it does, and how many minutes it takes from scratch on 2 cores.
+type Stage<'a> = (&'static str, &'static str, u32, Job<'a>);
+
+/// The quick stages: formatting, lints of the native program, unit tests.
+pub(crate) fn check() -> Result<()> {
+    run_stages(vec![
+        ("fmt", "formatting", 0, Box::new(fmt)),
+        ("words", "replaced identifiers", 0, Box::new(vocabulary::check)),
+        ("structure", "order of modules, import circles, length of files", 0, Box::new(structure::check)),
+        ("clippy", "lints", 0, Box::new(native_clippy)),
+        (
+            "unit",
+            "unit tests",
+            0,
+            Box::new(|| run(cargo().args(["test", "--locked", "--workspace", "--lib", "--bins"]))),
+        ),
     ])
 }
 
-/// Everything. `real` is a directory of real spectra; `../shared/data/real` is taken if it is there.
-pub fn test(real: Option<PathBuf>, only: Option<&str>) -> Result<()> {
+/// All stages. `real` is a directory of real spectra; `../shared/data/real` is the default if it exists.
+pub(crate) fn test(real: Option<PathBuf>, only: Option<&str>) -> Result<()> {
     if let Some(dir) = &real {
         ensure!(dir.is_dir(), "--real names {}, which is no directory", dir.display());
     }
-    let usual = root().join("../shared/data/real");
-    let real = real.or_else(|| usual.is_dir().then_some(usual)).map(|dir| dir.canonicalize()).transpose()?;
+    let default_dir = root().join("../shared/data/real");
+    let real =
+        real.or_else(|| default_dir.is_dir().then_some(default_dir)).map(|dir| dir.canonicalize()).transpose()?;
     match &real {
         Some(dir) => println!("Real spectra: {}", dir.display()),
         None => println!("Real spectra: none here, so the tests on them are left out (name a directory with --real)"),
     }
-    let mut stages: Vec<(&str, Job)> = vec![
-        ("fmt", Box::new(fmt)),
-        ("clippy", Box::new(clippy)),
-        ("native", Box::new(|| native(real.as_ref()))),
-        ("page", Box::new(|| page::build().map(|_| ()))),
-        ("budget", Box::new(|| budget::check(&page::dist()))),
-        ("browser", Box::new(|| browser::test(real.as_ref()))),
+    let mut stages: Vec<Stage> = vec![
+        ("fmt", "formatting", 0, Box::new(fmt)),
+        ("words", "replaced identifiers", 0, Box::new(vocabulary::check)),
+        ("structure", "order of modules, import circles, length of files", 0, Box::new(structure::check)),
+        ("clippy", "lints", 0, Box::new(clippy)),
+        ("native", "compiles the library and its tests, runs them", 0, Box::new(|| native(real.as_ref()))),
+        ("page", "builds the page", 0, Box::new(|| page::build().map(|_| ()))),
+        ("budget", "download sizes of the page", 0, Box::new(|| budget::check(&page::dist()))),
+        ("browser", "the page in Chromium", 0, Box::new(|| browser::test(real.as_ref()))),
     ];
     if let Some(only) = only {
-        ensure!(stages.iter().any(|(name, _)| *name == only), "there is no stage {only}");
-        stages.retain(|(name, _)| *name == only);
+        ensure!(stages.iter().any(|stage| stage.0 == only), "there is no stage {only}");
+        stages.retain(|stage| stage.0 == only);
     }
-    go(stages)
+    run_stages(stages)
 }
 
-/// Runs the stages in turn, all of them even if one fails, and sums up.
-fn go(stages: Vec<(&str, Job)>) -> Result<()> {
+/// Runs all stages in turn, also after a failure, and prints a summary.
+fn run_stages(stages: Vec<Stage>) -> Result<()> {
     let mut lines = Vec::new();
     let mut failed = Vec::new();
-    let begun = Instant::now();
-    for (name, job) in stages {
-        println!("\n── {name} ──");
+    let total_start = Instant::now();
+    for (name, what, minutes, job) in stages {
+        let duration =
+            if minutes > 0 { format!(" (about {minutes} min from scratch on 2 cores)") } else { String::new() };
+        println!("\n── {name}: {what}{duration} ──");
         let start = Instant::now();
-        let verdict = match job() {
+        let outcome = match job() {
             Ok(()) => "passed",
             Err(error) => {
                 eprintln!("{name}: {error:#}");
@@ -61,12 +79,12 @@ fn go(stages: Vec<(&str, Job)>) -> Result<()> {
                 "FAILED"
             }
         };
-        let line = format!("{name:<8} {verdict}  {:5.1} min", start.elapsed().as_secs_f64() / 60.0);
+        let line = format!("{name:<9} {outcome}  {:5.1} min", start.elapsed().as_secs_f64() / 60.0);
         println!("{line}");
         lines.push(line);
     }
     println!("\n── summary ──\n{}", lines.join("\n"));
-    println!("in all           {:5.1} min", begun.elapsed().as_secs_f64() / 60.0);
+    println!("in all            {:5.1} min", total_start.elapsed().as_secs_f64() / 60.0);
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
@@ -78,10 +96,12 @@ fn fmt() -> Result<()> {
 }
 
 fn native_clippy() -> Result<()> {
-    run(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    let mut clippy = cargo();
+    clippy.args(["clippy", "--locked", "--workspace", "--all-targets", "--features", "token-parallel"]);
+    run(clippy.args(["--", "-D", "warnings"]))
 }
 
-/// The native program, then the library as the browser's binaries have it; all of the CPU engine is in the GPU engine.
+/// Lints of the native program and of the browser binaries. The GPU engine includes the code of the CPU engine.
 fn clippy() -> Result<()> {
     native_clippy()?;
     tools::wasm_target()?;
@@ -95,12 +115,15 @@ fn clippy() -> Result<()> {
 }
 
 fn native(real: Option<&PathBuf>) -> Result<()> {
-    let mut test = cargo();
-    // `ui` for the unit tests of the page's plain logic, which need no browser.
-    test.args(["test", "--locked", "--workspace", "--features", "ui"]);
-    match real {
-        Some(dir) => test.env("SPECOLA_REAL", dir),
-        None => test.env_remove("SPECOLA_REAL"),
+    let test = || {
+        let mut test = cargo();
+        test.args(["test", "--locked", "--workspace", "--features", NATIVE_FEATURES]);
+        test
     };
-    run(&mut test)
+    run(&mut test())?;
+    // Tests of real spectra are in modules named `real`. Without `--real` they are counted as ignored.
+    match real {
+        Some(dir) => run(test().args(["--tests", "--", "--ignored", "real::"]).env("SPECOLA_REAL", dir)),
+        None => Ok(()),
+    }
 }

@@ -1,7 +1,7 @@
-//! The programs that a build or a test needs: found, or installed.
+//! Finds or installs the programs for builds and tests.
 //!
-//! Rust programs of a pinned version go into `<target>/tools`, so that the user's own are left as they are. What only a
-//! system's package manager can give (a browser, Node.js) is asked of `apt-get` where we may, else of the user.
+//! Rust programs of a pinned version are installed into `<target>/tools`, so that the user's programs stay unchanged. A
+//! browser and Node.js come from `apt-get` if permitted, else an error asks the user to install them.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,24 +11,28 @@ use anyhow::{Context, Result, bail};
 
 use crate::run::{cargo, command, output, root, run, target_dir};
 
-/// 0.21.14 is the last one that builds with this toolchain, and needs its own lock file for that.
+/// The last version that builds with this toolchain, with its own lock file.
 const TRUNK: &str = "0.21.14";
 
-/// What the browser tests need of Node.js (playwright-core asks for it).
+/// Compile times of Trunk and wasm-bindgen on 2 cores, in minutes.
+const TRUNK_MINUTES: f64 = 3.0;
+const WASM_BINDGEN_MINUTES: f64 = 1.5;
+
+/// Smallest version of Node.js for the browser tests, from playwright-core.
 const NODE_MAJOR: u32 = 20;
 
 fn tools_dir() -> PathBuf {
     target_dir().join("tools")
 }
 
-/// `PATH` with our own tools in front, for Trunk, which looks for its helpers there.
-pub fn path_with_tools() -> Result<OsString> {
+/// `PATH` with the directory of installed tools in front. Trunk looks for its helpers there.
+pub(crate) fn path_with_tools() -> Result<OsString> {
     let rest = env::var_os("PATH").unwrap_or_default();
     Ok(env::join_paths([tools_dir().join("bin")].into_iter().chain(env::split_paths(&rest)))?)
 }
 
-/// The standard library for WebAssembly.
-pub fn wasm_target() -> Result<()> {
+/// Installs the standard library for WebAssembly.
+pub(crate) fn wasm_target() -> Result<()> {
     const TARGET: &str = "wasm32-unknown-unknown";
     let sysroot = output(command("rustc").args(["--print", "sysroot"])).context("rustc is not on the PATH")?;
     if Path::new(&sysroot).join("lib/rustlib").join(TARGET).join("lib").is_dir() {
@@ -39,20 +43,26 @@ pub fn wasm_target() -> Result<()> {
     })
 }
 
-/// Trunk, which makes a page of the browser binaries.
-pub fn trunk() -> Result<PathBuf> {
-    // Its own lock file holds the versions it builds with. Unoptimised: it compiles in half the time and only copies.
-    cargo_tool("trunk", "trunk", TRUNK, &["--locked", "--debug"])
+/// Trunk, which builds the page from the browser binaries.
+pub(crate) fn trunk() -> Result<PathBuf> {
+    // Trunk builds only with the versions of its lock file. An unoptimised Trunk compiles in half the time; it only
+    // copies files.
+    let trunk =
+        CargoTool { package: "trunk", program: "trunk", version: TRUNK, options: &["--locked"], opt_level: "0" };
+    trunk.find_or_install(TRUNK_MINUTES)
 }
 
-/// The wasm-bindgen command line, which must be of the very version that the page is compiled with.
-pub fn wasm_bindgen() -> Result<PathBuf> {
-    cargo_tool("wasm-bindgen", "wasm-bindgen-cli", &locked_version("wasm-bindgen")?, &["--debug"])
+/// The wasm-bindgen command line, in the version of the wasm-bindgen crate in `Cargo.lock`.
+pub(crate) fn wasm_bindgen() -> Result<PathBuf> {
+    let version = &locked_version("wasm-bindgen")?;
+    // Unoptimised, it takes a minute for the GPU engine.
+    let (package, program) = ("wasm-bindgen-cli", "wasm-bindgen");
+    CargoTool { package, program, version, options: &[], opt_level: "1" }.find_or_install(WASM_BINDGEN_MINUTES)
 }
 
-/// A recent wasm-opt, from the npm package that `tests/browser` pins: systems' packages are years behind. `None`
-/// without Node.js, which only the tests insist on: the page is then larger, and works.
-pub fn wasm_opt() -> Option<PathBuf> {
+/// wasm-opt from the npm package that `tests/browser` pins, since packages of systems are years older. `None` without
+/// Node.js, which only the tests require: the page is then larger, but works.
+pub(crate) fn wasm_opt() -> Option<PathBuf> {
     let dir = root().join("tests/browser");
     match npm_packages(&dir) {
         Ok(()) => Some(dir.join("node_modules/binaryen/bin/wasm-opt")),
@@ -63,37 +73,52 @@ pub fn wasm_opt() -> Option<PathBuf> {
     }
 }
 
-/// A program on the `PATH` or in our own directory if it has the version, else compiled into the latter.
-fn cargo_tool(program: &str, package: &str, version: &str, options: &[&str]) -> Result<PathBuf> {
-    let ours = tools_dir().join("bin").join(program).with_extension(env::consts::EXE_EXTENSION);
-    for candidate in [Path::new(program), &ours] {
-        let said = output(command(candidate).arg("--version")).unwrap_or_default();
-        if said.split_whitespace().nth(1) == Some(version) {
-            return Ok(candidate.to_owned());
+/// A program that cargo compiles from source.
+struct CargoTool<'a> {
+    package: &'a str,
+    program: &'a str,
+    version: &'a str,
+    options: &'a [&'a str],
+    opt_level: &'a str,
+}
+
+impl CargoTool<'_> {
+    /// The program on the `PATH` or in our own directory if it has the version; otherwise compiles it into the latter.
+    fn find_or_install(&self, minutes: f64) -> Result<PathBuf> {
+        let Self { package, program, version, .. } = *self;
+        let ours = tools_dir().join("bin").join(program).with_extension(env::consts::EXE_EXTENSION);
+        for candidate in [Path::new(program), &ours] {
+            let answer = output(command(candidate).arg("--version")).unwrap_or_default();
+            if answer.split_whitespace().nth(1) == Some(version) {
+                return Ok(candidate.to_owned());
+            }
         }
+        println!("Installing {package} {version} into {} (once; {minutes} min on 2 cores)", tools_dir().display());
+        let mut install = cargo();
+        // Not `root()`: the toolchain and settings of this project are not for the tool.
+        install.current_dir(env::temp_dir()).args(["install", package, "--version", version]).args(self.options);
+        install.arg("--root").arg(tools_dir()).arg("--target-dir").arg(tools_dir().join("build"));
+        // The default features of both tools are for downloads and for questions after newer versions.
+        install.args(["--debug", "--no-default-features"]);
+        install.env("CARGO_PROFILE_DEV_OPT_LEVEL", self.opt_level).env("CARGO_PROFILE_DEV_DEBUG", "0");
+        run(&mut install)?;
+        // The build directory has half a gigabyte.
+        std::fs::remove_dir_all(tools_dir().join("build")).ok();
+        Ok(ours)
     }
-    println!("Installing {package} {version} into {} (once)", tools_dir().display());
-    let mut install = cargo();
-    // Not `root()`: the toolchain and settings of this project are not those of the tool.
-    install.current_dir(env::temp_dir()).args(["install", package, "--version", version]).args(options);
-    install.arg("--root").arg(tools_dir()).arg("--target-dir").arg(tools_dir().join("build"));
-    run(&mut install)?;
-    // Half a gigabyte that nobody needs again.
-    std::fs::remove_dir_all(tools_dir().join("build")).ok();
-    Ok(ours)
 }
 
 /// The version of a package in `Cargo.lock`.
 fn locked_version(package: &str) -> Result<String> {
     let lock = std::fs::read_to_string(root().join("Cargo.lock")).context("reading Cargo.lock")?;
-    let wanted = format!("name = \"{package}\"");
-    let mut lines = lock.lines().skip_while(|line| *line != wanted);
+    let name_line = format!("name = \"{package}\"");
+    let mut lines = lock.lines().skip_while(|line| *line != name_line);
     let version = lines.nth(1).and_then(|line| line.strip_prefix("version = \"")?.strip_suffix('"'));
     Ok(version.with_context(|| format!("Cargo.lock names no {package}"))?.to_owned())
 }
 
-/// Node.js with npm, for the browser tests.
-pub fn node() -> Result<()> {
+/// Checks or installs Node.js with npm, for the browser tests.
+pub(crate) fn node() -> Result<()> {
     let major = || -> Option<u32> {
         output(command(npm()).arg("--version"))?;
         output(command("node").arg("--version"))?.trim_start_matches('v').split('.').next()?.parse().ok()
@@ -108,12 +133,12 @@ pub fn node() -> Result<()> {
     }
 }
 
-/// The packages of a `package-lock.json`, once for every change of it.
-pub fn npm_packages(dir: &Path) -> Result<()> {
+/// Installs the packages of a `package-lock.json`, again after each change of it.
+pub(crate) fn npm_packages(dir: &Path) -> Result<()> {
     node()?;
     let lock = std::fs::read(dir.join("package-lock.json")).context("reading package-lock.json")?;
     let installed = dir.join("node_modules/.locked");
-    if std::fs::read(&installed).is_ok_and(|was| was == lock) {
+    if std::fs::read(&installed).is_ok_and(|content| content == lock) {
         return Ok(());
     }
     run(command(npm()).current_dir(dir).args(["ci", "--no-fund", "--no-audit", "--loglevel=error"]))?;
@@ -124,8 +149,8 @@ fn npm() -> &'static str {
     if cfg!(windows) { "npm.cmd" } else { "npm" }
 }
 
-/// A Chromium: `$CHROME`, else the usual names and places, else installed.
-pub fn chromium() -> Result<PathBuf> {
+/// Chromium: from `$CHROME`, else from the common names and places, else installed.
+pub(crate) fn chromium() -> Result<PathBuf> {
     if let Some(named) = env::var_os("CHROME") {
         let named = PathBuf::from(named);
         return on_path(&named).with_context(|| format!("CHROME names {}, which is not there", named.display()));
@@ -151,7 +176,7 @@ fn find_chromium() -> Option<PathBuf> {
     .find_map(|name| on_path(Path::new(name)))
 }
 
-/// Where a program is: itself if it is a path, else the first directory of `PATH` that has it.
+/// Path of a program: the given path, or the first match in the directories of `PATH`.
 fn on_path(program: &Path) -> Option<PathBuf> {
     if program.components().count() > 1 {
         return program.is_file().then(|| program.to_owned());
@@ -159,10 +184,10 @@ fn on_path(program: &Path) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
-/// Installs Debian or Ubuntu packages, as root or through a `sudo` that asks no password.
-fn apt_install(packages: &[&str], what: &str) -> Result<()> {
+/// Installs Debian or Ubuntu packages, as root or through `sudo` without a password.
+fn apt_install(packages: &[&str], name: &str) -> Result<()> {
     if on_path(Path::new("apt-get")).is_none() {
-        bail!("{what} is missing, and there is no apt-get to install it with");
+        bail!("{name} is missing, and there is no apt-get to install it with");
     }
     let is_root = output(command("id").arg("-u")).as_deref() == Some("0");
     let apt_get = || {
@@ -173,7 +198,7 @@ fn apt_install(packages: &[&str], what: &str) -> Result<()> {
         apt.env("DEBIAN_FRONTEND", "noninteractive");
         apt
     };
-    println!("Installing {what}");
+    println!("Installing {name}");
     run(apt_get().args(["-q", "update"]))?;
     run(apt_get().args(["-q", "-y", "--no-install-recommends", "install"]).args(packages))
 }

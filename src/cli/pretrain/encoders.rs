@@ -6,70 +6,70 @@ use anyhow::{Context, Result};
 use clap::Args;
 use pollster::block_on;
 
-use super::super::Outcome;
-use super::{Common, Material, Teller};
+use super::super::RunOutcome;
+use super::{EncoderRunArgs, RunReporter, TrainingGrid};
 use crate::model::emulator::Emulator;
 use crate::model::encoders::Size;
 use crate::model::store::{Folder, Store};
 use crate::train::emulator::parse;
-use crate::train::encoders::{EncoderPlan, Stage};
-use crate::train::pairs::{Optical, Pairs};
-use crate::train::population::Population;
+use crate::train::encoders::{EncoderPlan, PairStage};
+use crate::train::grid_sampler::Population;
+use crate::train::pairs::{OpticalSurvey, Pairs};
 
 /// Sizes of the networks.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(super) enum SizeName {
-    /// For trying out
+    /// For tests
     Tiny,
-    /// What is shipped
+    /// Size of the shipped networks
     Shipped,
-    /// The papers'
+    /// Size of the published networks
     Paper,
 }
 
 impl SizeName {
     pub(super) fn size(self) -> Size {
         match self {
-            SizeName::Tiny => Size::Tiny,
-            SizeName::Shipped => Size::Shipped,
-            SizeName::Paper => Size::Paper,
+            Self::Tiny => Size::Tiny,
+            Self::Shipped => Size::Shipped,
+            Self::Paper => Size::Paper,
         }
     }
 }
 
-/// What all stages need.
+/// Arguments of all stages.
 #[derive(Debug, Args)]
 pub(super) struct Encoder {
     #[command(flatten)]
-    pub(super) common: Common,
-    /// Folder that the grid's emulator is published in [default: the folder of -o]
+    pub(super) common: EncoderRunArgs,
+    /// Folder with the published emulator of the grid [default: the folder of -o]
     #[arg(long, value_name = "DIR")]
     emulator: Option<PathBuf>,
     /// Sizes of the networks
     #[arg(long, value_enum, default_value = "shipped")]
     pub(super) size: SizeName,
-    /// Steps of training
+    /// Training steps
     #[arg(long)]
     pub(super) steps: Option<usize>,
-    /// Spectra a step
+    /// Spectra per step
     #[arg(long)]
     batch: Option<usize>,
 }
 
 impl Encoder {
     /// Trains one stage.
-    pub(super) fn run(&self, stage: Stage) -> Result<Outcome> {
+    pub(super) fn run(&self, stage: PairStage) -> Result<RunOutcome> {
         let (steps, batch) = match stage {
-            Stage::XpEncoder => (6000, 128),
-            Stage::LrsEncoder => (2000, 64),
-            Stage::Clip => (1000, 192),
+            PairStage::XpEncoder => (6000, 128),
+            PairStage::LrsEncoder => (2000, 64),
+            PairStage::Clip => (1000, 192),
         };
         let (steps, batch) = (self.steps.unwrap_or(steps), self.batch.unwrap_or(batch));
         let plan = EncoderPlan::new(stage, self.size.size(), steps, batch, self.common.seed);
-        let (material, emulator) = (self.common.read()?, self.emulator()?);
-        let teller = Teller::new(stage.name(), &self.common.work, steps);
-        let learned = self.pairs(&material, &emulator, material.train.clone(), 0);
-        let held_out = self.pairs(&material, &emulator, material.held_out.clone(), 1);
+        let (training_grid, emulator) = (self.common.read()?, self.emulator()?);
+        let reporter = RunReporter::new(stage.name(), &self.common.work, steps);
+        let train_pairs = self.pairs(&training_grid, &emulator, training_grid.train.clone(), 0);
+        let held_out = self.pairs(&training_grid, &emulator, training_grid.held_out.clone(), 1);
         let command = format!(
             "specola pretrain {} --grid spectra.npz --sed sed.npz --steps {steps} --batch {batch} --seed {}",
             stage.name(),
@@ -77,19 +77,19 @@ impl Encoder {
         );
         std::fs::create_dir_all(&self.common.work)?;
         std::fs::write(self.common.work.join(format!("{}.command", stage.name())), command)?;
-        plan.run(&learned, &held_out, &self.common.work, &self.common.device(), &mut |p| teller.hear(p))?;
-        Ok(Outcome::Complete)
+        plan.run(&train_pairs, &held_out, &self.common.work, &self.common.device(), &mut |p| reporter.report(p))?;
+        Ok(RunOutcome::Complete)
     }
 
-    /// Simulated pairs of stars near these nodes; `stream` tells apart pairs that must not be alike.
+    /// Simulated pairs of stars near these nodes; `stream` selects an independent random stream.
     pub(super) fn pairs<'a>(
         &self,
-        material: &'a Material,
+        training_grid: &'a TrainingGrid,
         emulator: &'a Emulator,
         nodes: Vec<usize>,
         stream: u64,
     ) -> Pairs<'a> {
-        pairs_of(material, emulator, nodes, self.common.seed + stream)
+        pairs_of(training_grid, emulator, nodes, self.common.seed + stream)
     }
 
     /// The published emulator.
@@ -100,13 +100,13 @@ impl Encoder {
 
 /// Simulated pairs of stars near these nodes.
 pub(in crate::cli) fn pairs_of<'a>(
-    material: &'a Material,
+    training_grid: &'a TrainingGrid,
     emulator: &'a Emulator,
     nodes: Vec<usize>,
     seed: u64,
 ) -> Pairs<'a> {
-    let population = Population { grid: &material.grid, seds: &material.seds, emulator, nodes };
-    Pairs { population, optical: Optical::Mixed, between: true, seed }
+    let population = Population { grid: &training_grid.grid, seds: &training_grid.seds, emulator, nodes };
+    Pairs { population, optical: OpticalSurvey::Mixed, is_between_nodes: true, seed }
 }
 
 /// The emulator that is published in a folder.

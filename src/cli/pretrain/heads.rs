@@ -1,57 +1,57 @@
-//! `specola pretrain heads`: measures the aligned encoders, trains heads on them and publishes the pair.
+//! `specola pretrain heads`: measures the aligned encoders, trains label heads on them and publishes the pair.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 
-use super::super::Outcome;
+use super::super::RunOutcome;
 use super::encoders::Encoder;
 use crate::model::encoders::Variant;
 use crate::model::manifest::{Kind, ModelEntry};
 use crate::model::publish::publish;
-use crate::preprocess::recipe;
+use crate::preprocess::conditioning;
 use crate::train::grid::Grid;
 use crate::train::heads::{HeadsPlan, finish};
-use crate::train::library::read_labelled;
+use crate::train::labelled_library::read_labelled;
 
-/// Variants of alignment.
+/// Variants of the alignment.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum VariantName {
-    /// The contrastive loss alone
+    /// Contrastive loss alone
     Base,
     /// With decoders
     Pr,
-    /// With decoders and private parts
+    /// With decoders, and embeddings split into shared and private parts
     Split,
 }
 
-/// Heads for labels on the aligned encoders; measures every variant and publishes one
+/// Label heads on the aligned encoders; measures every variant and publishes one
 #[derive(Debug, Args)]
 pub(super) struct Heads {
     #[command(flatten)]
     encoder: Encoder,
-    /// Variant that is published
+    /// Variant to publish
     #[arg(long, value_enum, default_value = "pr")]
     variant: VariantName,
-    /// Simulated stars that heads learn from
+    /// Number of simulated stars to train the heads on
     #[arg(long, default_value_t = 20_000)]
     stars: usize,
-    /// Held-out simulated pairs that everything is measured on
+    /// Number of held-out simulated pairs to measure on
     #[arg(long, default_value_t = 10_000)]
     pairs: usize,
-    /// Labelled real stars that everything is measured on too and nothing learns from, miles.npz
+    /// Labelled real stars to measure on, never to train on, miles.npz
     #[arg(long, value_name = "FILE", requires = "labels")]
     library: Option<PathBuf>,
-    /// Their labels, CSV
+    /// Labels of the real stars, CSV
     #[arg(long, value_name = "FILE", requires = "library")]
     labels: Option<PathBuf>,
 }
 
 impl Heads {
-    pub(super) fn run(&self) -> Result<Outcome> {
+    pub(super) fn run(&self) -> Result<RunOutcome> {
         let (encoder, common) = (&self.encoder, &self.encoder.common);
-        let (material, emulator) = (common.read()?, encoder.emulator()?);
+        let (training_grid, emulator) = (common.read()?, encoder.emulator()?);
         let variant = match self.variant {
             VariantName::Base => Variant::Base,
             VariantName::Pr => Variant::Pr,
@@ -66,14 +66,14 @@ impl Heads {
             work: common.work.clone(),
             seed: common.seed,
         };
-        let learned = encoder.pairs(&material, &emulator, material.train.clone(), 2);
-        let held_out = encoder.pairs(&material, &emulator, material.held_out.clone(), 3);
+        let train_pairs = encoder.pairs(&training_grid, &emulator, training_grid.train.clone(), 2);
+        let held_out = encoder.pairs(&training_grid, &emulator, training_grid.held_out.clone(), 3);
         let real = self.library.as_ref().zip(self.labels.as_ref());
         let real = real.map(|(library, labels)| read_labelled(library, labels)).transpose()?;
-        let mut say = |line: &str| eprintln!("{line}");
-        let done = finish(&plan, &learned, &held_out, real.as_ref(), &common.device(), &mut say)?;
-        for f in &done.figures {
-            println!("{} | {} | {} | {} | {:.4}", f.what, f.of, f.on, f.n, f.value);
+        let mut log = |line: &str| eprintln!("{line}");
+        let done = finish(&plan, &train_pairs, &held_out, real.as_ref(), &common.device(), &mut log)?;
+        for m in &done.measurements {
+            println!("{} | {} | {} | {} | {:.4}", m.quantity, m.subject, m.data_set, m.n, m.value);
         }
         let shared = match &real {
             Some(_) => "--grid spectra.npz --sed sed.npz --library miles.npz --labels miles_labels.csv",
@@ -96,20 +96,20 @@ impl Heads {
             version: 1,
             modality: "lrs+xp".into(),
             labels: Grid::LABELS.to_vec(),
-            recipe: recipe::NAME.into(),
+            recipe: conditioning::RECIPE_NAME.into(),
             trained_on: format!(
                 "simulated LAMOST-like, DESI-like and Gaia-XP-like spectra of stars near {} grid nodes (1D LTE); no real star",
-                material.train.len()
+                training_grid.train.len()
             ),
             command: commands.join(" && "),
             seed: common.seed,
             license: "MIT OR Apache-2.0".into(),
             accuracy: done.accuracy,
-            figures: done.figures,
+            measurements: done.measurements,
             networks: serde_json::to_string(&done.config)?,
             ..ModelEntry::default()
         };
         publish(&common.output, &done.tensors.to_f16_file()?, entry, "lrs-mlp")?;
-        Ok(Outcome::Complete)
+        Ok(RunOutcome::Complete)
     }
 }

@@ -1,16 +1,16 @@
-//! `specola pretrain mlp`: the regression networks.
+//! `specola pretrain mlp`: regression networks.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::super::Outcome;
-use crate::train::pretrain::{Amount, Plan, run};
+use super::super::RunOutcome;
+use crate::train::pretrain::{Plan, TrainingAmount, run};
 
 /// The regression networks lrs-mlp-synthetic and, with a library of real stars, lrs-mlp
 #[derive(Debug, Args)]
 pub(super) struct Mlp {
-    /// The synthetic grid, spectra.npz
+    /// Synthetic grid, spectra.npz
     #[arg(long, value_name = "FILE")]
     grid: PathBuf,
     /// Labelled real stars to fine-tune on, miles.npz
@@ -19,60 +19,60 @@ pub(super) struct Mlp {
     /// Labels of the library, CSV
     #[arg(long, value_name = "FILE", requires = "library")]
     labels: Option<PathBuf>,
-    /// Folder for the networks of each stage; stages whose file is there are skipped
+    /// Folder for the networks of each stage; a stage whose file exists is skipped
     #[arg(long, value_name = "DIR", default_value = "target/pretrain")]
     work: PathBuf,
-    /// Folder that the models are published in
+    /// Folder to publish the models in
     #[arg(short, long, value_name = "DIR", default_value = "models")]
     output: PathBuf,
-    /// Simulated observations of each node for the velocity network
+    /// Simulated observations per grid node for the velocity network
     #[arg(long, default_value_t = 8)]
     rv_draws: usize,
-    /// Passes over them
+    /// Epochs of the velocity network
     #[arg(long, default_value_t = 10)]
     rv_epochs: usize,
-    /// Simulated observations of each node for the label network
+    /// Simulated observations per grid node for the label network
     #[arg(long, default_value_t = 16)]
     draws: usize,
-    /// Passes over them
+    /// Epochs of the label network
     #[arg(long, default_value_t = 14)]
     epochs: usize,
-    /// Simulated observations of each real star, for each member
+    /// Simulated observations per real star, for each member
     #[arg(long, default_value_t = 50)]
     real_draws: usize,
-    /// Passes over them; more of them learn the library's stars by heart
+    /// Epochs on the real stars; more epochs overfit the library
     #[arg(long, default_value_t = 3)]
     real_epochs: usize,
-    /// Fine-tuned networks whose weights are averaged
+    /// Members: fine-tuned networks whose weights are averaged
     #[arg(long, default_value_t = 3)]
     members: usize,
     /// Folds of the cross-validation
     #[arg(long, default_value_t = 5)]
     folds: usize,
-    /// Seed of everything random
+    /// Seed of all random numbers
     #[arg(long, default_value_t = 20261121)]
     seed: u64,
 }
 
 impl Mlp {
-    /// Trains; each step is told on standard error.
-    pub(super) fn run(&self) -> anyhow::Result<Outcome> {
+    /// Trains the networks. Reports each step on standard error.
+    pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
         let args = self;
         let plan = Plan {
             grid: args.grid.clone(),
             library: args.library.clone().zip(args.labels.clone()),
             work: args.work.clone(),
             models: args.output.clone(),
-            rv: Amount { draws: args.rv_draws, epochs: args.rv_epochs },
-            labels: Amount { draws: args.draws, epochs: args.epochs },
-            real: Amount { draws: args.real_draws, epochs: args.real_epochs },
+            rv: TrainingAmount { draws: args.rv_draws, epochs: args.rv_epochs },
+            labels: TrainingAmount { draws: args.draws, epochs: args.epochs },
+            real: TrainingAmount { draws: args.real_draws, epochs: args.real_epochs },
             members: args.members.max(1),
             folds: args.folds.max(2),
             seed: args.seed,
             command: command(args),
         };
         run(&plan, &mut |line| eprintln!("{line}"))?;
-        Ok(Outcome::Complete)
+        Ok(RunOutcome::Complete)
     }
 }
 

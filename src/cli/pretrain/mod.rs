@@ -1,4 +1,4 @@
-//! `specola pretrain`: makes the models that are shipped.
+//! `specola pretrain`: trains the shipped models.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,12 @@ use burn::tensor::Device;
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 
-use super::Outcome;
+use super::RunOutcome;
 use crate::plot::{LossSeries, losses};
-use crate::train::encoders::Stage;
+use crate::train::encoders::PairStage;
 use crate::train::grid::{Grid, Seds};
 use crate::train::pretrain::split_nodes;
-use crate::train::steps::{Point, Progress};
+use crate::train::training_loop::{LossPoint, Progress};
 
 mod emulator;
 pub(super) mod encoders;
@@ -28,119 +28,119 @@ pub(super) struct Pretrain {
 }
 
 #[derive(Debug, Subcommand)]
-// Made once.
-#[allow(clippy::large_enum_variant)]
+// The program makes only one value of this enum.
+#[allow(clippy::large_enum_variant, reason = "one exists, for the parsed command line")]
 enum Network {
     Mlp(mlp::Mlp),
     Emulator(emulator::MakeEmulator),
-    /// The auto-encoder of Gaia XP spectra
+    /// Auto-encoder of Gaia XP spectra
     XpEncoder(encoders::Encoder),
-    /// The masked transformer of optical spectra
+    /// Masked transformer of optical spectra
     LrsEncoder(encoders::Encoder),
-    /// Both encoders into one space, with decoders, in all variants
+    /// Alignment of both encoders in one embedding space, with decoders, in all variants
     Clip(encoders::Encoder),
     Heads(heads::Heads),
     Index(index::MakeIndex),
 }
 
 impl Pretrain {
-    /// Trains; each step is told on standard error.
-    pub(super) fn run(&self) -> Result<Outcome> {
+    /// Trains the network. Reports each step on standard error.
+    pub(super) fn run(&self) -> Result<RunOutcome> {
         match &self.network {
             Network::Mlp(args) => args.run(),
             Network::Emulator(args) => args.run(),
-            Network::XpEncoder(args) => args.run(Stage::XpEncoder),
-            Network::LrsEncoder(args) => args.run(Stage::LrsEncoder),
-            Network::Clip(args) => args.run(Stage::Clip),
+            Network::XpEncoder(args) => args.run(PairStage::XpEncoder),
+            Network::LrsEncoder(args) => args.run(PairStage::LrsEncoder),
+            Network::Clip(args) => args.run(PairStage::Clip),
             Network::Heads(args) => args.run(),
             Network::Index(args) => args.run(),
         }
     }
 }
 
-/// Where computing is done.
+/// Device for the computation.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Where {
-    /// This machine's processor
+enum ComputeDevice {
+    /// CPU of this machine
     Cpu,
 }
 
-/// What every network that learns from both surveys needs.
+/// Arguments of every network that is trained on both surveys.
 #[derive(Debug, Args)]
-struct Common {
-    /// The synthetic grid, spectra.npz
+struct EncoderRunArgs {
+    /// Synthetic grid, spectra.npz
     #[arg(long, value_name = "FILE")]
     grid: PathBuf,
-    /// Energy distributions of its nodes, sed.npz
+    /// Energy distributions of the grid nodes, sed.npz
     #[arg(long, value_name = "FILE")]
     sed: PathBuf,
-    /// Folder for checkpoints and loss curves; a run that was stopped goes on from there
+    /// Folder for checkpoints and loss curves; a stopped run resumes from them
     #[arg(long, value_name = "DIR", default_value = "target/pretrain")]
     work: PathBuf,
-    /// Folder that the models are published in
+    /// Folder to publish the models in
     #[arg(short, long, value_name = "DIR", default_value = "models")]
     output: PathBuf,
-    /// Seed of everything random
+    /// Seed of all random numbers
     #[arg(long, default_value_t = 20261121)]
     seed: u64,
-    /// Where to compute
+    /// Device for the computation
     #[arg(long, value_enum, default_value = "cpu")]
-    device: Where,
+    device: ComputeDevice,
 }
 
-impl Material {
+impl TrainingGrid {
     pub(super) fn read(grid: &Path, sed: &Path, seed: u64) -> Result<Self> {
         let grid = Grid::read(grid)?;
         let seds = Seds::read(sed, &grid)?;
         let (train, held_out) = split_nodes(grid.len(), seed);
-        eprintln!("grid: {} nodes to learn from, {} held out", train.len(), held_out.len());
+        eprintln!("grid: {} training nodes, {} held out", train.len(), held_out.len());
         Ok(Self { grid, seds, train, held_out })
     }
 }
 
-/// The grid, and which nodes are learned from and which are held out.
-pub(super) struct Material {
+/// The grid, its training nodes and its held-out nodes.
+pub(super) struct TrainingGrid {
     pub(super) grid: Grid,
     seds: Seds,
     pub(super) train: Vec<usize>,
     pub(super) held_out: Vec<usize>,
 }
 
-impl Common {
-    fn read(&self) -> Result<Material> {
-        Material::read(&self.grid, &self.sed, self.seed)
+impl EncoderRunArgs {
+    fn read(&self) -> Result<TrainingGrid> {
+        TrainingGrid::read(&self.grid, &self.sed, self.seed)
     }
 
     fn device(&self) -> Device {
         match self.device {
-            Where::Cpu => Device::flex(),
+            ComputeDevice::Cpu => Device::flex(),
         }
     }
 }
 
-/// Tells of a run: a bar on a terminal, a line and a figure of the losses at each checkpoint.
-struct Teller {
+/// Progress report of a run: a bar on a terminal; at each checkpoint, a line and a figure of the losses.
+struct RunReporter {
     name: &'static str,
     bar: ProgressBar,
     figure: PathBuf,
     began: std::time::Instant,
 }
 
-impl Teller {
+impl RunReporter {
     fn new(name: &'static str, work: &Path, steps: usize) -> Self {
         let bar = ProgressBar::new(steps as u64);
         Self { name, bar, figure: work.join(format!("{name}-loss.svg")), began: std::time::Instant::now() }
     }
 
-    fn hear(&self, progress: Progress<'_>) -> Result<()> {
+    fn report(&self, progress: Progress<'_>) -> Result<()> {
         match progress {
             Progress::Step(step, _) => self.bar.set_position(step as u64 + 1),
             Progress::Resumed(step) => {
                 self.bar.set_position(step as u64);
-                eprintln!("{}: goes on from step {step}", self.name);
+                eprintln!("{}: resumes at step {step}", self.name);
             }
             Progress::Checkpoint(points) => {
-                if let Some(Point { step, training, held_out }) = points.last() {
+                if let Some(LossPoint { step, training, held_out }) = points.last() {
                     let minutes = self.began.elapsed().as_secs_f64() / 60.0;
                     self.bar.suspend(|| {
                         eprintln!(
@@ -155,8 +155,8 @@ impl Teller {
         Ok(())
     }
 
-    fn draw(&self, points: &[Point]) -> Result<()> {
-        let series = |name: &str, of: fn(&Point) -> f64| LossSeries {
+    fn draw(&self, points: &[LossPoint]) -> Result<()> {
+        let series = |name: &str, of: fn(&LossPoint) -> f64| LossSeries {
             name: name.into(),
             points: points.iter().map(|p| (p.step as f64, of(p))).collect(),
         };

@@ -1,42 +1,62 @@
-//! Files that were dropped together, and how far they are.
+//! A job: files that the user opened together, and their progress.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::MAX_BATCH;
-use crate::engine::dropped::File;
-use crate::engine::{Event, JobId, SpectrumId};
+use crate::engine::input_files::File;
+use crate::engine::protocol::{JobId, SpectraEvent, SpectrumId};
 use crate::read::Archive;
-use crate::read::by_hand::Columns;
+use crate::read::column_mapping::ColumnMapping;
 
-/// Files that were dropped together.
+/// Files that the user opened together.
 pub(super) struct Job<F> {
     pub(super) id: JobId,
-    /// How the user says that its texts are to be read.
-    pub(super) columns: Option<Columns>,
+    /// Columns of the text files, where the user assigned them.
+    pub(super) columns: Option<ColumnMapping>,
     pub(super) files: VecDeque<Rc<File<F>>>,
     pub(super) archive: Option<OpenArchive<F>>,
     pub(super) files_total: u32,
-    /// Spectra that no network has seen yet.
+    /// Spectra without a prediction.
     pub(super) waiting: VecDeque<SpectrumId>,
-    /// Gaia XP spectra among them that wait for the encoder pair.
-    pub(super) apart: BTreeSet<SpectrumId>,
+    /// Gaia XP spectra that wait for the encoder pair.
+    pub(super) waiting_for_encoders: BTreeSet<SpectrumId>,
     pub(super) spectra_done: u32,
     pub(super) spectra_total: u32,
 }
 
-/// A zip that is being read.
+/// A zip archive that is being read.
 pub(super) struct OpenArchive<F> {
     pub(super) archive: Archive<Vec<u8>>,
     pub(super) file: Rc<File<F>>,
     /// Position of the file to read next.
-    pub(super) next: usize,
+    pub(super) next_entry: usize,
 }
 
 impl<F> Job<F> {
-    /// How many spectra to predict next.
-    pub(super) fn batch(&self) -> usize {
+    /// A job with no file read yet.
+    pub(super) fn new(id: JobId, columns: Option<ColumnMapping>, files: VecDeque<Rc<File<F>>>) -> Self {
+        Self {
+            id,
+            columns,
+            files_total: files.len() as u32,
+            files,
+            archive: None,
+            waiting: VecDeque::new(),
+            waiting_for_encoders: BTreeSet::new(),
+            spectra_done: 0,
+            spectra_total: 0,
+        }
+    }
+
+    /// Size of the next batch.
+    pub(super) fn batch_size(&self) -> usize {
         (1 + self.spectra_done as usize).min(MAX_BATCH)
+    }
+
+    /// Removes the next batch from the waiting spectra.
+    pub(super) fn next_batch(&mut self) -> Vec<SpectrumId> {
+        self.waiting.drain(..self.batch_size().min(self.waiting.len())).collect()
     }
 
     /// True when every file was read.
@@ -46,12 +66,12 @@ impl<F> Job<F> {
 
     /// True when nothing is left to do.
     pub(super) fn is_done(&self) -> bool {
-        self.is_read() && self.waiting.is_empty() && self.apart.is_empty()
+        self.is_read() && self.waiting.is_empty() && self.waiting_for_encoders.is_empty()
     }
 
-    pub(super) fn progress(&self) -> Event {
-        let in_archive = self.archive.as_ref().map_or(0, |open| open.archive.len() - open.next);
-        Event::Progress {
+    pub(super) fn progress(&self) -> SpectraEvent {
+        let in_archive = self.archive.as_ref().map_or(0, |open| open.archive.len() - open.next_entry);
+        SpectraEvent::Progress {
             job: self.id,
             files_done: self.files_total - (self.files.len() + in_archive) as u32,
             files_total: self.files_total,

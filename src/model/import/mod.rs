@@ -1,7 +1,8 @@
-//! PyTorch's files → our weights: Lightning `.ckpt`, `.pt`, `.safetensors` and the pickles of `sbi` (MODEL_SPEC §2.7, §3).
+//! Import of weights from `PyTorch`'s files: Lightning `.ckpt`, `.pt`, `.safetensors` and the pickles of `sbi`
+//! (docs/model-spec.md §2.7, §3).
 //!
-//! Nothing in a file is ever run. A pickle is read into a plain tree in which every class is only a name; from that tree
-//! the places of the tensors are taken, and only those that the recognised network needs are read.
+//! The import never executes code from a file. It parses a pickle into a plain tree, in which a class is only a name.
+//! The tree gives the locations of the tensors; the import reads only the tensors of the recognised network.
 
 mod checkpoint;
 mod container;

@@ -1,5 +1,7 @@
-//! Which network a checkpoint holds. Sizes come from its tensors' shapes, which the file's own length bounds; only what
-//! no shape tells (numbers of attention heads, overlap of slices) comes from the hyper-parameters.
+//! Recognition of the network in a checkpoint.
+//!
+//! The sizes come from the shapes of its tensors, which the file's length limits. The hyper-parameters give only the
+//! numbers that no shape determines: attention heads and overlap of slices.
 
 use std::io::{Read, Seek};
 
@@ -12,21 +14,21 @@ use crate::nn::MlpConfig;
 use crate::nn::autoencoder::{AutoencoderConfig, StatisticsConfig};
 use crate::nn::clip::{ClipConfig, DecodersConfig};
 use crate::nn::flow::{FlowConfig, FlowKind};
-use crate::nn::keyed::{Keyed, Slot};
 use crate::nn::masked_transformer::MaskedTransformerConfig;
 use crate::nn::projection::{LrsProjectionConfig, XpProjectionConfig};
+use crate::nn::state_dict::{ArraySpec, StateDict};
 use crate::nn::tokens::{SliceConfig, TokensConfig};
 
-/// A network that was recognised.
+/// A recognised network with its sizes.
 #[derive(Config, Debug)]
-// A handful exist at a time, and a box would only add an indirection.
-#[allow(clippy::large_enum_variant)]
+// Few of these exist at a time; a `Box` would only add an indirection.
+#[allow(clippy::large_enum_variant, reason = "a few exist at a time")]
 pub enum NetworkConfig {
     /// A masked transformer of either survey.
     MaskedTransformer(MaskedTransformerConfig),
     /// An auto-encoder of either survey.
     Autoencoder(AutoencoderConfig),
-    /// A whole contrastive model.
+    /// A complete contrastive model.
     Clip(ClipConfig),
     /// A regression head.
     Mlp(MlpConfig),
@@ -34,32 +36,32 @@ pub enum NetworkConfig {
     Flow(FlowFileConfig),
 }
 
-/// A flow and where it stands in its file.
+/// A flow and the prefix of its arrays in the file.
 #[derive(Config, Debug)]
 pub struct FlowFileConfig {
     /// The flow.
     pub flow: FlowConfig,
-    /// What stands before its names: `net.` in the files of `sbi`.
+    /// Prefix of its names: `net.` in the files of `sbi`.
     pub prefix: String,
 }
 
-/// Most blocks of a network.
+/// Largest accepted number of blocks of a network.
 const MAX_BLOCKS: usize = 1000;
 
 impl NetworkConfig {
     /// All tensors of the network.
-    pub fn slots(&self) -> Vec<Slot> {
+    pub fn array_specs(&self) -> Vec<ArraySpec> {
         let device = Device::flex();
         match self {
-            Self::MaskedTransformer(config) => config.init(&device).slots(""),
-            Self::Autoencoder(config) => config.init(&device).slots(""),
-            Self::Clip(config) => config.init(&device).slots(""),
-            Self::Mlp(config) => config.init(&device).slots(""),
-            Self::Flow(file) => file.flow.init(&device).slots(&file.prefix),
+            Self::MaskedTransformer(config) => config.init(&device).array_specs(""),
+            Self::Autoencoder(config) => config.init(&device).array_specs(""),
+            Self::Clip(config) => config.init(&device).array_specs(""),
+            Self::Mlp(config) => config.init(&device).array_specs(""),
+            Self::Flow(file) => file.flow.init(&device).array_specs(&file.prefix),
         }
     }
 
-    /// What it is, and the number of parameters that the published one has.
+    /// Description, and parameter count of the published network of this type.
     pub fn published(&self) -> (&'static str, usize) {
         match self {
             Self::MaskedTransformer(config) if config.tokens == TokensConfig::Pixels => {
@@ -84,14 +86,14 @@ impl NetworkConfig {
     }
 
     pub(super) fn recognise<R: Read + Seek>(file: &Checkpoint<R>) -> Result<Self, ImportError> {
-        let has = |name: &str| file.shape(name).is_some();
-        if has("lamost_lrs_encoder.backbone.data_embed.weight") {
+        let has_tensor = |name: &str| file.shape(name).is_some();
+        if has_tensor("lamost_lrs_encoder.backbone.data_embed.weight") {
             clip(file).map(Self::Clip)
-        } else if has("data_embed.weight") {
+        } else if has_tensor("data_embed.weight") {
             transformer(file, "", &["hyper_parameters"]).map(Self::MaskedTransformer)
-        } else if has("bottleneck_down.weight") {
+        } else if has_tensor("bottleneck_down.weight") {
             autoencoder(file, "", &["hyper_parameters"]).map(Self::Autoencoder)
-        } else if has("network.0.weight") {
+        } else if has_tensor("network.0.weight") {
             mlp(file).map(Self::Mlp)
         } else if let Some(prefix) = flow_prefix(file) {
             flow(file, &prefix).map(|flow| Self::Flow(FlowFileConfig::new(flow, prefix)))
@@ -103,7 +105,7 @@ impl NetworkConfig {
     }
 }
 
-/// The shape of a tensor with so many axes; `expected` tells its axes where it is missing (0 where any size will do).
+/// Shape of a tensor with `D` axes. A zero in `expected` accepts any size.
 fn shape<const D: usize, R: Read + Seek>(
     file: &Checkpoint<R>,
     name: String,
@@ -117,20 +119,20 @@ fn shape<const D: usize, R: Read + Seek>(
     }
 }
 
-fn blocks<R: Read + Seek>(file: &Checkpoint<R>, name: impl Fn(usize) -> String) -> usize {
+fn count_blocks<R: Read + Seek>(file: &Checkpoint<R>, name: impl Fn(usize) -> String) -> usize {
     (0..MAX_BLOCKS).take_while(|i| file.shape(&name(*i)).is_some()).count()
 }
 
-/// A number of heads by its hyper-parameter, else as published; it must divide the width.
+/// Number of attention heads from its hyper-parameter, otherwise the published number; it must divide the width.
 fn heads<R: Read + Seek>(
     file: &Checkpoint<R>,
     path: &[&str],
     width: usize,
     published: usize,
 ) -> Result<usize, ImportError> {
-    let found = file.setting(path).unwrap_or(published);
-    let fits = found > 0 && found <= width && width.is_multiple_of(found);
-    if fits { Ok(found) } else { Err(ImportError::Setting { what: "the number of attention heads", found }) }
+    let found = file.hyper_parameter(path).unwrap_or(published);
+    let is_valid = found > 0 && found <= width && width.is_multiple_of(found);
+    if is_valid { Ok(found) } else { Err(ImportError::HyperParameter { name: "the number of attention heads", found }) }
 }
 
 fn transformer<R: Read + Seek>(
@@ -140,19 +142,19 @@ fn transformer<R: Read + Seek>(
 ) -> Result<MaskedTransformerConfig, ImportError> {
     let [width, token] = shape(file, format!("{prefix}data_embed.weight"), [0, 0])?;
     let [positions, _] = shape(file, format!("{prefix}position_embed.weight"), [0, width])?;
-    let setting = |name: &str| file.setting(&[path, &[name]].concat());
+    let hyper_parameter = |name: &str| file.hyper_parameter(&[path, &[name]].concat());
     let tokens = if token == 3 {
         TokensConfig::Pixels
     } else {
         let length = token.saturating_sub(1);
-        let overlap = setting("slice_overlap").unwrap_or(length / 2);
+        let overlap = hyper_parameter("slice_overlap").unwrap_or(length / 2);
         if overlap >= length {
-            return Err(ImportError::Setting { what: "slice_overlap", found: overlap });
+            return Err(ImportError::HyperParameter { name: "slice_overlap", found: overlap });
         }
         TokensConfig::Slices(SliceConfig { length, overlap })
     };
-    let layers = blocks(file, |i| format!("{prefix}blocks.{i}.ln1.weight"));
-    // Every block's largest matrix is in the file, so nothing grows beyond it.
+    let layers = count_blocks(file, |i| format!("{prefix}blocks.{i}.ln1.weight"));
+    // The file must contain the largest matrix of each block, so it limits the memory of the network.
     for i in 0..layers {
         let _: [usize; 2] = shape(file, format!("{prefix}blocks.{i}.mlp.0.weight"), [4 * width, width])?;
     }
@@ -168,19 +170,19 @@ fn autoencoder<R: Read + Seek>(
     prefix: &str,
     path: &[&str],
 ) -> Result<AutoencoderConfig, ImportError> {
-    let [hidden, ends] = shape(file, format!("{prefix}input_proj.weight"), [0, 0])?;
+    let [hidden, input_width] = shape(file, format!("{prefix}input_proj.weight"), [0, 0])?;
     let [latent, _] = shape(file, format!("{prefix}bottleneck_down.weight"), [0, hidden])?;
-    let pixels = file.setting(&[path, &["seq_len"]].concat());
-    let log_std = pixels.map_or(ends == 1463, |pixels| pixels.checked_add(1) == Some(ends));
-    let (statistics, extra) = if log_std { (StatisticsConfig::LogStd, 1) } else { (StatisticsConfig::MeanStd, 2) };
+    let pixels = file.hyper_parameter(&[path, &["seq_len"]].concat());
+    let is_log_std = pixels.map_or(input_width == 1463, |pixels| pixels.checked_add(1) == Some(input_width));
+    let (statistics, extra) = if is_log_std { (StatisticsConfig::LogStd, 1) } else { (StatisticsConfig::MeanStd, 2) };
     let inner = match file.shape(&format!("{prefix}encoder_blocks.0.mlp.0.weight")) {
         Some([inner, _]) => *inner,
         _ => 3 * hidden,
     };
-    Ok(AutoencoderConfig::new(statistics, ends.saturating_sub(extra), hidden)
+    Ok(AutoencoderConfig::new(statistics, input_width.saturating_sub(extra), hidden)
         .with_bottleneck_dim(latent)
-        .with_num_encoder_blocks(blocks(file, |i| format!("{prefix}encoder_blocks.{i}.norm.weight")))
-        .with_num_decoder_blocks(blocks(file, |i| format!("{prefix}decoder_blocks.{i}.norm.weight")))
+        .with_num_encoder_blocks(count_blocks(file, |i| format!("{prefix}encoder_blocks.{i}.norm.weight")))
+        .with_num_decoder_blocks(count_blocks(file, |i| format!("{prefix}decoder_blocks.{i}.norm.weight")))
         .with_expansion_factor(inner / hidden.max(1)))
 }
 
@@ -206,7 +208,7 @@ fn clip<R: Read + Seek>(file: &Checkpoint<R>) -> Result<ClipConfig, ImportError>
     let hidden = |survey: &str| -> Result<(Vec<usize>, usize), ImportError> {
         let name = |i: usize| format!("{survey}_cross_decoder.decoder.{}.weight", 4 * i);
         let mut outputs = Vec::new();
-        for i in 0..blocks(file, name) {
+        for i in 0..count_blocks(file, name) {
             let [output, _] = shape(file, name(i), [0, 0])?;
             outputs.push(output);
         }
@@ -228,7 +230,7 @@ fn mlp<R: Read + Seek>(file: &Checkpoint<R>) -> Result<MlpConfig, ImportError> {
     let batch_norm = file.shape("network.1.running_mean").is_some();
     let name = |i: usize| format!("network.{}.weight", i * if batch_norm { 4 } else { 2 });
     let mut widths = Vec::new();
-    for i in 0..blocks(file, name) {
+    for i in 0..count_blocks(file, name) {
         let [output, input] = shape(file, name(i), [0, widths.last().copied().unwrap_or(0)])?;
         if i == 0 {
             widths.push(input);
@@ -244,28 +246,28 @@ fn flow_prefix<R: Read + Seek>(file: &Checkpoint<R>) -> Option<String> {
 }
 
 fn flow<R: Read + Seek>(file: &Checkpoint<R>, prefix: &str) -> Result<FlowConfig, ImportError> {
-    let at = |i: usize, rest: &str| format!("{prefix}_transform._transforms.{i}.{rest}");
-    let [features] = shape(file, at(0, "_scale"), [0])?;
+    let name = |i: usize, suffix: &str| format!("{prefix}_transform._transforms.{i}.{suffix}");
+    let [features] = shape(file, name(0, "_scale"), [0])?;
     let [context] = shape(file, format!("{prefix}_embedding_net.0._mean"), [0])?;
     let config = |kind, hidden, transforms| {
         FlowConfig::new(kind, features, context).with_hidden(hidden).with_transforms(transforms)
     };
-    let maf = |i: usize| at(2 * i + 1, "autoregressive_net.context_layer.weight");
-    if file.shape(&maf(0)).is_some() {
-        let [hidden, _] = shape(file, maf(0), [0, context])?;
-        let transforms = blocks(file, maf);
-        // Masks are made before they are read: they must be in the file at this size.
+    let maf_weight = |i: usize| name(2 * i + 1, "autoregressive_net.context_layer.weight");
+    if file.shape(&maf_weight(0)).is_some() {
+        let [hidden, _] = shape(file, maf_weight(0), [0, context])?;
+        let transforms = count_blocks(file, maf_weight);
+        // The network allocates its masks before reading them, so the file must contain masks of this size.
         for (part, [output, input]) in [
             ("initial_layer", [hidden, features]),
             ("blocks.0.linear", [hidden, hidden]),
             ("final_layer", [2 * features, hidden]),
         ] {
-            let _: [usize; 2] = shape(file, at(1, &format!("autoregressive_net.{part}.mask")), [output, input])?;
+            let _: [usize; 2] = shape(file, name(1, &format!("autoregressive_net.{part}.mask")), [output, input])?;
         }
         return Ok(config(FlowKind::Maf, hidden, transforms));
     }
-    let (step, first) = if features == 1 { (1, "spline_predictor.0") } else { (2, "initial_layer") };
-    let nsf = |i: usize| at(step * i + 1, &format!("transform_net.{first}.weight"));
-    let [hidden, _] = shape(file, nsf(0), [0, 0])?;
-    Ok(config(FlowKind::Nsf, hidden, blocks(file, nsf)))
+    let (step, first_layer) = if features == 1 { (1, "spline_predictor.0") } else { (2, "initial_layer") };
+    let nsf_weight = |i: usize| name(step * i + 1, &format!("transform_net.{first_layer}.weight"));
+    let [hidden, _] = shape(file, nsf_weight(0), [0, 0])?;
+    Ok(config(FlowKind::Nsf, hidden, count_blocks(file, nsf_weight)))
 }

@@ -1,33 +1,33 @@
-//! Python's pickle, read into a tree and never run.
+//! Parser of Python's pickle format. It builds a tree and never executes code.
 //!
-//! Each operation adds at most one node, so memory is bounded by the file's own size; classes stay names, calls stay
-//! records of what would have been called.
+//! Each operation adds at most one node, so the size of the file limits the memory. A class is stored as its name, a
+//! call as a record of its function and arguments.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use super::error::ImportError;
 
-/// A node's place in its tree.
+/// Index of a node in its tree.
 pub(super) type Id = u32;
 
-/// One value.
+/// A node: one value of the pickle.
 #[derive(Debug)]
 pub(super) enum Node {
-    /// None, True, False and whole numbers beyond 64 bits: nothing that a checkpoint's tensors need.
+    /// None, True, False, or an integer beyond 64 bits; tensors of a checkpoint need none of them.
     Other,
     Int(i64),
     Float(f64),
-    /// Bytes of the file.
+    /// Range of bytes in the file.
     Text(Range<usize>),
     Bytes(Range<usize>),
     Tuple(Vec<Id>),
     /// A list or a set.
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
-    /// Module and name.
+    /// Module and name, as ranges of bytes in the file.
     Class(Range<usize>, Range<usize>),
-    /// What a call, or a class's `__new__`, would have made, with what would have been put into it.
+    /// Record of a call or of a class's `__new__`, with the state and the items for the object.
     Object {
         class: Id,
         args: Id,
@@ -37,7 +37,7 @@ pub(super) enum Node {
     Persistent(Id),
 }
 
-/// The reader's place and state.
+/// State of the parser.
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -47,7 +47,7 @@ struct Reader<'a> {
     memo: HashMap<u32, Id>,
 }
 
-/// Reads one pickle that begins at `start`: its value and where it ends. Nodes are added to `nodes`.
+/// Parses one pickle that begins at `start`; returns its value and its end. Adds its nodes to `nodes`.
 pub(super) fn read(bytes: &[u8], start: usize, nodes: &mut Vec<Node>) -> Result<(Id, usize), ImportError> {
     let mut reader = Reader { bytes, at: start, nodes, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
     loop {
@@ -58,19 +58,19 @@ pub(super) fn read(bytes: &[u8], start: usize, nodes: &mut Vec<Node>) -> Result<
 }
 
 impl Reader<'_> {
-    fn bad<T>(&self, problem: &'static str) -> Result<T, ImportError> {
+    fn error<T>(&self, problem: &'static str) -> Result<T, ImportError> {
         Err(ImportError::Pickle { at: self.at, problem })
     }
 
     fn take(&mut self, n: u64) -> Result<Range<usize>, ImportError> {
         let end = usize::try_from(n).ok().and_then(|n| self.at.checked_add(n)).filter(|end| *end <= self.bytes.len());
-        let Some(end) = end else { return self.bad("it ends too early") };
+        let Some(end) = end else { return self.error("it ends too early") };
         let range = self.at..end;
         self.at = end;
         Ok(range)
     }
 
-    /// A little-endian number of `n` ≤ 8 bytes.
+    /// A little-endian integer of `n` ≤ 8 bytes.
     fn number(&mut self, n: usize) -> Result<u64, ImportError> {
         let range = self.take(n as u64)?;
         Ok(self.bytes[range].iter().rev().fold(0, |number, b| number << 8 | u64::from(*b)))
@@ -78,14 +78,14 @@ impl Reader<'_> {
 
     fn line(&mut self) -> Result<Range<usize>, ImportError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let Some(n) = rest.iter().position(|b| *b == b'\n') else { return self.bad("a name does not end") };
+        let Some(n) = rest.iter().position(|b| *b == b'\n') else { return self.error("a name does not end") };
         let range = self.take(n as u64)?;
         self.at += 1;
         Ok(range)
     }
 
     fn add(&mut self, node: Node) -> Result<Id, ImportError> {
-        let Ok(id) = Id::try_from(self.nodes.len()) else { return self.bad("it has too many values") };
+        let Ok(id) = Id::try_from(self.nodes.len()) else { return self.error("it has too many values") };
         self.nodes.push(node);
         Ok(id)
     }
@@ -100,24 +100,24 @@ impl Reader<'_> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.pop() {
             Some(id) if self.stack.len() >= floor => Ok(id),
-            _ => self.bad("a value is missing"),
+            _ => self.error("a value is missing"),
         }
     }
 
     fn top(&self) -> Result<Id, ImportError> {
-        self.stack.last().copied().map_or_else(|| self.bad("a value is missing"), Ok)
+        self.stack.last().copied().map_or_else(|| self.error("a value is missing"), Ok)
     }
 
-    fn since_mark(&mut self) -> Result<Vec<Id>, ImportError> {
+    fn pop_to_mark(&mut self) -> Result<Vec<Id>, ImportError> {
         match self.marks.pop() {
             Some(mark) if mark <= self.stack.len() => Ok(self.stack.split_off(mark)),
-            _ => self.bad("a mark is missing"),
+            _ => self.error("a mark is missing"),
         }
     }
 
     fn pairs(&self, ids: &[Id]) -> Result<Vec<(Id, Id)>, ImportError> {
         if ids.len() % 2 == 1 {
-            return self.bad("a key has no value");
+            return self.error("a key has no value");
         }
         Ok(ids.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
     }
@@ -130,7 +130,7 @@ impl Reader<'_> {
 
     fn append(&mut self, ids: Vec<Id>) -> Result<(), ImportError> {
         let top = self.top()? as usize;
-        // An object that is like a list: its members are of no interest.
+        // The target may be a list-like object; its members are not needed.
         if let Some(Node::List(list)) = self.nodes.get_mut(top) {
             list.extend(ids);
         }
@@ -141,7 +141,7 @@ impl Reader<'_> {
         let top = self.top()? as usize;
         match self.nodes.get_mut(top) {
             Some(Node::Dict(items) | Node::Object { items, .. }) => items.extend(pairs),
-            _ => return self.bad("a key is set on something that has none"),
+            _ => return self.error("an item is assigned to an object that is not a dictionary"),
         }
         Ok(())
     }
@@ -159,12 +159,14 @@ impl Reader<'_> {
     }
 
     fn get(&mut self, key: u64) -> Result<(), ImportError> {
-        let Some(id) = self.memo.get(&(key as u32)) else { return self.bad("a value is recalled that was never kept") };
+        let Some(id) = self.memo.get(&(key as u32)) else {
+            return self.error("a reference to an undefined memo entry");
+        };
         self.stack.push(*id);
         Ok(())
     }
 
-    /// A signed little-endian number of any length; those beyond 64 bits are of no interest.
+    /// A signed little-endian integer of any length; integers beyond 64 bits are not needed.
     fn long(&mut self, n: u64) -> Result<(), ImportError> {
         let range = self.take(n)?;
         let bytes = &self.bytes[range];
@@ -177,7 +179,7 @@ impl Reader<'_> {
         self.push(Node::Int(number))
     }
 
-    /// One operation; the value when it was the last.
+    /// Executes one operation; returns the value after the last operation.
     fn step(&mut self) -> Result<Option<Id>, ImportError> {
         let operation = self.number(1)? as u8;
         match operation {
@@ -221,15 +223,15 @@ impl Reader<'_> {
             b'}' => self.push(Node::Dict(Vec::new()))?,
             b'(' => self.marks.push(self.stack.len()),
             b't' => {
-                let ids = self.since_mark()?;
+                let ids = self.pop_to_mark()?;
                 self.push(Node::Tuple(ids))?;
             }
             b'l' | 0x91 => {
-                let ids = self.since_mark()?;
+                let ids = self.pop_to_mark()?;
                 self.push(Node::List(ids))?;
             }
             b'd' => {
-                let ids = self.since_mark()?;
+                let ids = self.pop_to_mark()?;
                 let pairs = self.pairs(&ids)?;
                 self.push(Node::Dict(pairs))?;
             }
@@ -238,7 +240,7 @@ impl Reader<'_> {
                 self.append(vec![id])?;
             }
             b'e' | 0x90 => {
-                let ids = self.since_mark()?;
+                let ids = self.pop_to_mark()?;
                 self.append(ids)?;
             }
             b's' => {
@@ -247,12 +249,12 @@ impl Reader<'_> {
                 self.set_items(vec![(key, value)])?;
             }
             b'u' => {
-                let ids = self.since_mark()?;
+                let ids = self.pop_to_mark()?;
                 let pairs = self.pairs(&ids)?;
                 self.set_items(pairs)?;
             }
             b'0' => drop(self.pop()?),
-            b'1' => drop(self.since_mark()?),
+            b'1' => drop(self.pop_to_mark()?),
             b'2' => {
                 let top = self.top()?;
                 self.stack.push(top);
@@ -283,7 +285,7 @@ impl Reader<'_> {
                 let [Some(Node::Text(module)), Some(Node::Text(name))] =
                     [module, name].map(|id| self.nodes.get(id as usize))
                 else {
-                    return self.bad("a class has no name");
+                    return self.error("a class has no name");
                 };
                 let class = Node::Class(module.clone(), name.clone());
                 self.push(class)?;
@@ -307,7 +309,7 @@ impl Reader<'_> {
             b'.' => return self.pop().map(Some),
             _ => {
                 self.at -= 1;
-                return self.bad("an operation that checkpoints do not use");
+                return self.error("an unsupported opcode");
             }
         }
         Ok(None)

@@ -1,4 +1,5 @@
-//! What a pickle's tree says: entries of dictionaries, attributes of objects, tensors and where their numbers lie.
+//! Access to a pickle's tree: entries of dictionaries, attributes of objects, tensors and the locations of their
+//! numbers.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,13 +7,13 @@ use std::ops::Range;
 use super::error::ImportError;
 use super::pickle::{self, Id, Node};
 
-/// Most tensors and modules of one file: a hostile file may hang the same module into the tree again and again.
+/// Largest number of visited tensors and modules in a file, since a hostile file may repeat one module many times.
 const MAX_VISITS: usize = 200_000;
 const MAX_DEPTH: usize = 40;
 
-/// Kinds of number in a file.
+/// Data type of numbers in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Type {
+pub(super) enum DataType {
     F16,
     BF16,
     F32,
@@ -22,7 +23,7 @@ pub(super) enum Type {
     U8,
 }
 
-impl Type {
+impl DataType {
     pub(super) fn size(self) -> u64 {
         match self {
             Self::F64 | Self::I64 => 8,
@@ -46,27 +47,27 @@ impl Type {
     }
 }
 
-/// Where the numbers of tensors lie.
+/// Location of a tensor's numbers.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Place {
-    /// Under this key of the container, of so many numbers.
+pub(super) enum Location {
+    /// Key of a storage in the container, and its count of numbers.
     Key(String, u64),
-    /// In a torch file of its own, at these bytes of the pickle.
+    /// An embedded torch file, as a range of bytes in the pickle.
     Embedded(Range<usize>),
 }
 
-/// A tensor as a pickle describes it.
+/// Description of a tensor in a pickle.
 #[derive(Debug, Clone)]
-pub(super) struct Described {
-    /// Known for a keyed place.
-    pub(super) dtype: Option<Type>,
-    pub(super) place: Place,
+pub(super) struct TensorEntry {
+    /// Set for `Location::Key`; an embedded file has its own data type.
+    pub(super) dtype: Option<DataType>,
+    pub(super) location: Location,
     pub(super) offset: u64,
     pub(super) shape: Vec<usize>,
     pub(super) stride: Vec<u64>,
 }
 
-/// A pickle and its values.
+/// A pickle and its parsed values.
 #[derive(Debug)]
 pub(super) struct Tree {
     bytes: Vec<u8>,
@@ -75,7 +76,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Reads the pickle at `start`; also gives where it ends.
+    /// Parses the pickle at `start`; also returns its end.
     pub(super) fn read(bytes: Vec<u8>, start: usize) -> Result<(Self, usize), ImportError> {
         let mut nodes = Vec::new();
         let (root, end) = pickle::read(&bytes, start, &mut nodes)?;
@@ -111,7 +112,7 @@ impl Tree {
         &self.bytes
     }
 
-    /// A tuple or list.
+    /// Members of a tuple or list.
     pub(super) fn members(&self, id: Id) -> Option<&[Id]> {
         match self.node(id)? {
             Node::Tuple(ids) | Node::List(ids) => Some(ids),
@@ -119,7 +120,7 @@ impl Tree {
         }
     }
 
-    /// Entries of a dictionary, or of an object that is like one.
+    /// Entries of a dictionary or of a dictionary-like object.
     pub(super) fn items(&self, id: Id) -> &[(Id, Id)] {
         match self.node(id) {
             Some(Node::Dict(items) | Node::Object { items, .. }) => items,
@@ -131,7 +132,7 @@ impl Tree {
         self.items(id).iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|(_, value)| *value)
     }
 
-    /// An entry of a dictionary, an attribute of an object or a part of a module.
+    /// An entry of a dictionary, an attribute of an object or a submodule of a module.
     pub(super) fn get(&self, id: Id, key: &str) -> Option<Id> {
         if let Some(value) = self.entry(id, key) {
             return Some(value);
@@ -140,12 +141,12 @@ impl Tree {
         self.entry(state, key).or_else(|| self.entry(self.entry(state, "_modules")?, key))
     }
 
-    /// [`Self::get`] step by step from the root.
+    /// The value at a path from the root, by repeated [`Self::get`].
     pub(super) fn at(&self, path: &[&str]) -> Option<Id> {
         path.iter().try_fold(self.root, |id, key| self.get(id, key))
     }
 
-    /// What an object was filled with.
+    /// State of an object.
     fn state(&self, id: Id) -> Option<Id> {
         match self.node(id)? {
             Node::Object { state, .. } => *state,
@@ -164,7 +165,7 @@ impl Tree {
         }
     }
 
-    /// What was called for an object, and with what.
+    /// Function and arguments of the call that created an object.
     fn call(&self, id: Id) -> Option<((&str, &str), &[Id])> {
         match self.node(id)? {
             Node::Object { class, args, .. } => Some((self.class(*class)?, self.members(*args)?)),
@@ -172,83 +173,83 @@ impl Tree {
         }
     }
 
-    /// The tensor that a value is, if it is one.
-    pub(super) fn tensor(&self, mut id: Id) -> Option<Described> {
+    /// The tensor in a node, or `None` if the node is no tensor.
+    pub(super) fn tensor(&self, mut id: Id) -> Option<TensorEntry> {
         for _ in 0..4 {
             let ((module, name), args) = self.call(id)?;
             match (module, name) {
                 ("torch._utils", "_rebuild_parameter") => id = *args.first()?,
-                ("torch._utils", "_rebuild_tensor_v2") => return self.described(args),
+                ("torch._utils", "_rebuild_tensor_v2") => return self.tensor_entry(args),
                 _ => return None,
             }
         }
         None
     }
 
-    fn described(&self, args: &[Id]) -> Option<Described> {
+    fn tensor_entry(&self, args: &[Id]) -> Option<TensorEntry> {
         let [storage, offset, shape, stride, ..] = args else { return None };
         let unsigned = |id: &Id| self.int(*id).and_then(|n| u64::try_from(n).ok());
-        let (place, dtype) = self.place(*storage)?;
-        Some(Described {
+        let (location, dtype) = self.location(*storage)?;
+        Some(TensorEntry {
             dtype,
-            place,
+            location,
             offset: unsigned(offset)?,
             shape: self.members(*shape)?.iter().map(|n| Some(unsigned(n)? as usize)).collect::<Option<_>>()?,
             stride: self.members(*stride)?.iter().map(unsigned).collect::<Option<_>>()?,
         })
     }
 
-    fn place(&self, storage: Id) -> Option<(Place, Option<Type>)> {
+    fn location(&self, storage: Id) -> Option<(Location, Option<DataType>)> {
         if let Some(Node::Persistent(id)) = self.node(storage) {
-            let (dtype, key, n) = self.keyed(*id)?;
-            return Some((Place::Key(key, n), Some(dtype)));
+            let (dtype, key, n) = self.storage_ref(*id)?;
+            return Some((Location::Key(key, n), Some(dtype)));
         }
         let (("torch.storage", "_load_from_bytes"), args) = self.call(storage)? else { return None };
-        Some((Place::Embedded(self.bytes_of(*args.first()?)?), None))
+        Some((Location::Embedded(self.bytes_of(*args.first()?)?), None))
     }
 
-    /// ('storage', class, key, device, number of numbers).
-    pub(super) fn keyed(&self, id: Id) -> Option<(Type, String, u64)> {
+    /// Data type, key and count of numbers from ('storage', class, key, device, count).
+    pub(super) fn storage_ref(&self, id: Id) -> Option<(DataType, String, u64)> {
         let [_, class, key, _, n, ..] = self.members(id)? else { return None };
-        let dtype = Type::of_storage(self.class(*class)?.1)?;
+        let dtype = DataType::of_storage(self.class(*class)?.1)?;
         Some((dtype, self.text(*key)?.to_string(), u64::try_from(self.int(*n)?).ok()?))
     }
 
-    /// The kind of every storage that is named anywhere.
-    pub(super) fn storage_types(&self) -> BTreeMap<String, Type> {
-        let of = |node: &Node| match node {
-            Node::Persistent(id) => self.keyed(*id).map(|(dtype, key, _)| (key, dtype)),
+    /// Data type of every storage in the tree, by key.
+    pub(super) fn storage_types(&self) -> BTreeMap<String, DataType> {
+        let type_of = |node: &Node| match node {
+            Node::Persistent(id) => self.storage_ref(*id).map(|(dtype, key, _)| (key, dtype)),
             _ => None,
         };
-        self.nodes.iter().filter_map(of).collect()
+        self.nodes.iter().filter_map(type_of).collect()
     }
 
-    /// The persistent id that the root is.
-    pub(super) fn root_storage(&self) -> Option<(Type, String, u64)> {
+    /// Storage of the root, if the root is a persistent id.
+    pub(super) fn root_storage(&self) -> Option<(DataType, String, u64)> {
         match self.node(self.root)? {
-            Node::Persistent(id) => self.keyed(*id),
+            Node::Persistent(id) => self.storage_ref(*id),
             _ => None,
         }
     }
 
     /// All tensors of a dictionary.
-    pub(super) fn tensors(&self, dict: Id) -> BTreeMap<String, Described> {
-        let named = |(key, value): &(Id, Id)| Some((self.text(*key)?.to_string(), self.tensor(*value)?));
-        self.items(dict).iter().filter_map(named).collect()
+    pub(super) fn tensors(&self, dict: Id) -> BTreeMap<String, TensorEntry> {
+        let named_tensor = |(key, value): &(Id, Id)| Some((self.text(*key)?.to_string(), self.tensor(*value)?));
+        self.items(dict).iter().filter_map(named_tensor).collect()
     }
 
-    /// All parameters and buffers of a module and of its parts, named as PyTorch names them.
-    pub(super) fn module_tensors(&self, module: Id) -> BTreeMap<String, Described> {
+    /// All parameters and buffers of a module and of its submodules, under `PyTorch`'s names.
+    pub(super) fn module_tensors(&self, module: Id) -> BTreeMap<String, TensorEntry> {
         let mut found = BTreeMap::new();
-        let mut open = vec![(module, String::new(), 0)];
+        let mut pending = vec![(module, String::new(), 0)];
         let mut visits = 0;
-        while let Some((module, prefix, depth)) = open.pop() {
+        while let Some((module, prefix, depth)) = pending.pop() {
             visits += 1;
             let Some(state) = self.state(module).filter(|_| visits < MAX_VISITS && depth < MAX_DEPTH) else { continue };
-            // Everything that is looked at counts: one dictionary may stand in thousands of modules.
+            // Every examined entry counts, since one dictionary may occur in thousands of modules.
             visits += self.items(state).len();
-            for part in ["_parameters", "_buffers"] {
-                let Some(dict) = self.entry(state, part) else { continue };
+            for group in ["_parameters", "_buffers"] {
+                let Some(dict) = self.entry(state, group) else { continue };
                 visits += self.items(dict).len();
                 if visits < MAX_VISITS {
                     found.extend(
@@ -256,13 +257,13 @@ impl Tree {
                     );
                 }
             }
-            let parts = self.entry(state, "_modules").map(|dict| self.items(dict)).unwrap_or_default();
-            for (name, part) in parts.iter().take(MAX_VISITS - visits.min(MAX_VISITS)) {
+            let children = self.entry(state, "_modules").map(|dict| self.items(dict)).unwrap_or_default();
+            for (name, child) in children.iter().take(MAX_VISITS - visits.min(MAX_VISITS)) {
                 if let Some(name) = self.text(*name).filter(|name| name.len() < 200) {
-                    open.push((*part, format!("{prefix}{name}."), depth + 1));
+                    pending.push((*child, format!("{prefix}{name}."), depth + 1));
                 }
             }
-            if open.len() > MAX_VISITS {
+            if pending.len() > MAX_VISITS {
                 break;
             }
         }
@@ -277,7 +278,7 @@ impl Tree {
         }
     }
 
-    /// A number, a list of numbers, or those of a small NumPy array or scalar.
+    /// A number, the members of a list of numbers, or the values of a small `NumPy` array or scalar.
     pub(super) fn numbers(&self, id: Id) -> Option<Vec<f32>> {
         let number = |id: &Id| match self.node(*id)? {
             Node::Int(number) => Some(*number as f32),

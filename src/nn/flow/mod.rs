@@ -1,14 +1,14 @@
-//! Normalising flows: the density of labels θ given an embedding x (MODEL_SPEC §3.4).
+//! Normalising flows: the density of labels θ given an embedding x (docs/model-spec.md §3.4).
 //!
-//! log q(θ|x) = log N(z; 0, I) + Σ log|det|, where z is θ standardised and then carried through masked affine
-//! transforms (MAF) or rational-quadratic splines (NSF) whose shapes depend on the standardised x.
+//! log q(θ|x) = log N(z; 0, I) + Σ log|det|. The flow standardises θ and transforms it into z by masked affine
+//! transforms (MAF) or rational-quadratic splines (NSF). The standardised x sets the shapes of the transforms.
 
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 
-use super::keyed::{Keyed, Transfer, buffer};
-use crate::model::weights::WeightsError;
+use super::state_dict::{StateDict, Transfer, buffer};
+use crate::nn::weights::WeightsError;
 
 mod coupling;
 mod lu;
@@ -23,7 +23,7 @@ use maf::MaskedAffine;
 pub use noise::standard_normal;
 use permutation::Permutation;
 
-/// The two kinds of flow.
+/// Kind of flow.
 #[derive(Config, Debug, PartialEq, Copy)]
 pub enum FlowKind {
     /// Masked autoregressive flow.
@@ -35,7 +35,7 @@ pub enum FlowKind {
 /// Configuration of a [`Flow`].
 #[derive(Config, Debug)]
 pub struct FlowConfig {
-    /// Which kind.
+    /// Kind of flow.
     pub kind: FlowKind,
     /// Number of labels.
     pub features: usize,
@@ -49,7 +49,7 @@ pub struct FlowConfig {
     pub transforms: usize,
 }
 
-/// A conditional density.
+/// A conditional normalising flow.
 #[derive(Module, Debug)]
 pub struct Flow {
     context_mean: Tensor<1>,
@@ -60,8 +60,8 @@ pub struct Flow {
 }
 
 #[derive(Module, Debug)]
-// A handful exist at a time, and a box would only add an indirection.
-#[allow(clippy::large_enum_variant)]
+// Few of these exist at a time; a `Box` would only add an indirection.
+#[allow(clippy::large_enum_variant, reason = "a network is loaded once and not moved in a hot loop")]
 enum Step {
     Affine(MaskedAffine),
     Permutation(Permutation),
@@ -70,7 +70,7 @@ enum Step {
 }
 
 impl FlowConfig {
-    /// A flow with burn's first weights and no standardisation yet.
+    /// A flow with burn's initial weights and without standardisation.
     pub fn init(&self, device: &Device) -> Flow {
         let steps = (0..self.transforms).flat_map(|i| match self.kind {
             FlowKind::Maf => vec![
@@ -94,7 +94,7 @@ impl FlowConfig {
 }
 
 impl Flow {
-    /// Sets what the flow standardises by: from the training set, std unbiased.
+    /// Sets mean and standard deviation (unbiased) of embedding and labels, measured on the training set.
     ///
     /// # Shapes
     /// `[context]` twice, `[features]` twice
@@ -117,7 +117,7 @@ impl Flow {
         (x - self.context_mean.clone().unsqueeze_dim(0)) / self.context_std.clone().unsqueeze_dim(0)
     }
 
-    /// Noise z of labels θ, and log|det ∂z/∂θ|.
+    /// Noise z that corresponds to labels θ, and log|det ∂z/∂θ|.
     ///
     /// # Shapes
     /// `[n, features]`, `[n, context]` → `[n, features]`, `[n]`
@@ -127,32 +127,32 @@ impl Flow {
         let y = theta * self.scale.clone().unsqueeze_dim(0) + self.shift.clone().unsqueeze_dim(0);
         let log_det = self.scale.clone().abs().log().sum().expand([n]);
         self.steps.iter().fold((y, log_det), |(y, log_det), step| {
-            let (y, more) = match step {
+            let (y, step_log_det) = match step {
                 Step::Affine(step) => step.forward(y, context.clone()),
                 Step::Permutation(step) => (step.forward(y), None),
                 Step::Coupling(step) => step.forward(y, context.clone()),
                 Step::Lu(step) => step.forward(y),
             };
-            (y, more.map_or(log_det.clone(), |more| log_det + more))
+            (y, step_log_det.map_or(log_det.clone(), |step_log_det| log_det + step_log_det))
         })
     }
 
-    /// Labels θ of noise z, and log|det ∂θ/∂z|.
+    /// Labels θ that correspond to noise z, and log|det ∂θ/∂z|.
     ///
     /// # Shapes
-    /// `[n, features]`, `[n, context]` or `[1, context]` for all → `[n, features]`, `[n]`
+    /// `[n, features]`, `[n, context]` (or `[1, context]` for all rows) → `[n, features]`, `[n]`
     pub fn inverse(&self, z: Tensor<2>, x: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
         let context = self.embed_context(x);
         let n = z.dims()[0];
         let log_det = -self.scale.clone().abs().log().sum().expand([n]);
         let (y, log_det) = self.steps.iter().rev().fold((z, log_det), |(z, log_det), step| {
-            let (z, more) = match step {
+            let (z, step_log_det) = match step {
                 Step::Affine(step) => step.inverse(z, context.clone()),
                 Step::Permutation(step) => (step.inverse(z), None),
                 Step::Coupling(step) => step.inverse(z, context.clone()),
                 Step::Lu(step) => step.inverse(z),
             };
-            (z, more.map_or(log_det.clone(), |more| log_det + more))
+            (z, step_log_det.map_or(log_det.clone(), |step_log_det| log_det + step_log_det))
         });
         ((y - self.shift.clone().unsqueeze_dim(0)) / self.scale.clone().unsqueeze_dim(0), log_det)
     }
@@ -168,7 +168,7 @@ impl Flow {
         square * -0.5 + log_det - 0.5 * features * std::f64::consts::TAU.ln()
     }
 
-    /// `n` draws of the labels given one embedding; seed the device before for the same draws again.
+    /// `n` draws of the labels given one embedding. Seed the device before the call for reproducible draws.
     ///
     /// # Shapes
     /// `[1, context]` → `[n, features]`
@@ -188,20 +188,20 @@ impl Flow {
     }
 }
 
-impl Keyed for Flow {
+impl StateDict for Flow {
     fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         buffer(&mut self.context_mean, &format!("{prefix}_embedding_net.0._mean"), transfer)?;
         buffer(&mut self.context_std, &format!("{prefix}_embedding_net.0._std"), transfer)?;
-        let at = format!("{prefix}_transform._transforms.");
-        buffer(&mut self.scale, &format!("{at}0._scale"), transfer)?;
-        buffer(&mut self.shift, &format!("{at}0._shift"), transfer)?;
+        let transform_prefix = format!("{prefix}_transform._transforms.");
+        buffer(&mut self.scale, &format!("{transform_prefix}0._scale"), transfer)?;
+        buffer(&mut self.shift, &format!("{transform_prefix}0._shift"), transfer)?;
         for (i, step) in self.steps.iter_mut().enumerate() {
-            let at = format!("{at}{}.", i + 1);
+            let transform_prefix = format!("{transform_prefix}{}.", i + 1);
             match step {
-                Step::Affine(step) => step.exchange(&at, transfer)?,
-                Step::Permutation(step) => step.exchange(&at, transfer)?,
-                Step::Coupling(step) => step.exchange(&at, transfer)?,
-                Step::Lu(step) => step.exchange(&at, transfer)?,
+                Step::Affine(step) => step.exchange(&transform_prefix, transfer)?,
+                Step::Permutation(step) => step.exchange(&transform_prefix, transfer)?,
+                Step::Coupling(step) => step.exchange(&transform_prefix, transfer)?,
+                Step::Lu(step) => step.exchange(&transform_prefix, transfer)?,
             }
         }
         Ok(())

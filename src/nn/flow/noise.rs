@@ -1,12 +1,12 @@
-//! Standard normal numbers that are the same on every machine and in every thread.
+//! Standard normal random numbers that are the same on every machine and in every thread.
 //!
-//! A device's own generator is shared by whoever uses the device, so its numbers depend on what else runs; a posterior's
-//! median must not.
+//! All users of a device share its generator, so its numbers depend on the other work of the device. The median of a
+//! posterior must not depend on it.
 
-/// `n` independent draws from N(0, 1): SplitMix64 through Box and Muller's transform.
+/// `n` independent draws from N(0, 1): `SplitMix64` and the Box–Muller transform.
 pub fn standard_normal(seed: u64, n: usize) -> Vec<f32> {
     let mut state = seed;
-    // In (0, 1]: the logarithm needs more than 0.
+    // Uniform in (0, 1]: the logarithm needs a positive number.
     let mut uniform = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = state;
@@ -25,19 +25,20 @@ pub fn standard_normal(seed: u64, n: usize) -> Vec<f32> {
 mod tests {
     use super::standard_normal;
 
-    /// Four standard errors of each moment, and no two neighbours alike.
+    /// Each moment agrees within four standard errors, and neighbours are uncorrelated.
     #[test]
-    fn moments_and_tails_are_a_normal_distributions() {
+    fn moments_and_tails_agree_with_a_normal_distribution() {
         let n = 100_000;
         let z: Vec<f64> = standard_normal(7, n).into_iter().map(f64::from).collect();
         let moment = |k: i32| z.iter().map(|z| z.powi(k)).sum::<f64>() / n as f64;
-        let near = |got: f64, want: f64, variance: f64| (got - want).abs() < 4.0 * (variance / n as f64).sqrt();
-        assert!(near(moment(1), 0.0, 1.0) && near(moment(2), 1.0, 2.0));
-        assert!(near(moment(3), 0.0, 15.0) && near(moment(4), 3.0, 96.0));
-        let beyond = z.iter().filter(|z| z.abs() > 1.959_964).count() as f64 / n as f64;
-        assert!(near(beyond, 0.05, 0.05 * 0.95));
-        let neighbours = z.windows(2).map(|w| w[0] * w[1]).sum::<f64>() / n as f64;
-        assert!(near(neighbours, 0.0, 1.0));
+        let is_near =
+            |value: f64, expected: f64, variance: f64| (value - expected).abs() < 4.0 * (variance / n as f64).sqrt();
+        assert!(is_near(moment(1), 0.0, 1.0) && is_near(moment(2), 1.0, 2.0));
+        assert!(is_near(moment(3), 0.0, 15.0) && is_near(moment(4), 3.0, 96.0));
+        let tail_fraction = z.iter().filter(|z| z.abs() > 1.959_964).count() as f64 / n as f64;
+        assert!(is_near(tail_fraction, 0.05, 0.05 * 0.95));
+        let neighbour_correlation = z.windows(2).map(|w| w[0] * w[1]).sum::<f64>() / n as f64;
+        assert!(is_near(neighbour_correlation, 0.0, 1.0));
         assert_eq!(standard_normal(7, 3), standard_normal(7, 4)[..3]);
         assert_ne!(standard_normal(7, 4), standard_normal(8, 4));
     }

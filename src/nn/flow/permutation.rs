@@ -1,12 +1,12 @@
-//! Features in another order.
+//! Permutation of features.
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::model::weights::WeightsError;
-use crate::nn::keyed::{Transfer, indices};
+use crate::nn::state_dict::{Transfer, indices};
+use crate::nn::weights::WeightsError;
 
-/// out[j] = in[order[j]].
+/// Permutation: out[j] = in[order[j]].
 #[derive(Module, Debug)]
 pub(super) struct Permutation {
     #[module(skip)]
@@ -28,13 +28,13 @@ impl Permutation {
         z.select(1, columns)
     }
 
-    pub(super) fn exchange(&mut self, at: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
+    pub(super) fn exchange(&mut self, prefix: &str, transfer: &mut Transfer<'_>) -> Result<(), WeightsError> {
         let n = self.order.len();
-        indices(&mut self.order, n, &format!("{at}_permutation"), transfer)
+        indices(&mut self.order, n, &format!("{prefix}_permutation"), transfer)
     }
 }
 
-/// Where each feature went.
+/// The inverse permutation.
 pub(super) fn inverse(order: &[usize]) -> Vec<usize> {
     let mut inverse = vec![0; order.len()];
     order.iter().enumerate().for_each(|(j, &i)| inverse[i] = j);

@@ -1,11 +1,11 @@
-//! FITS headers: 80-byte cards to keywords and values (FITS standard 4.0, §4).
+//! FITS headers: keywords and values from 80-byte cards (FITS standard 4.0, §4).
 
 use std::collections::BTreeMap;
 
 /// Length of a card, bytes.
 const CARD: usize = 80;
 
-/// More cards than any real header has; what goes on without `END` is not a header.
+/// Maximum number of cards, more than any real header has. Without `END` by then, the data are not a header.
 const MAX_CARDS: usize = 20_000;
 
 /// The value of a keyword.
@@ -17,32 +17,32 @@ enum Value {
     Logical(bool),
 }
 
-/// Keywords of one HDU. Of a keyword that comes twice, the first value counts.
+/// Keywords of one HDU. If a keyword occurs twice, the first value counts.
 #[derive(Debug, Clone, Default)]
 pub struct Header {
     values: BTreeMap<String, Value>,
 }
 
 impl Header {
-    /// Reads cards up to `END`. Gives the header and the number of bytes it took, or `None` when `END` never comes.
+    /// Reads cards up to `END`. Returns the header and its length in bytes, or `None` without an `END` card.
     pub(super) fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
         let mut header = Self::default();
-        // Keyword and text of a string that goes on in CONTINUE cards.
-        let mut open: Option<(String, String)> = None;
+        // Keyword and text of a string that may continue in CONTINUE cards.
+        let mut unfinished: Option<(String, String)> = None;
         for (i, card) in bytes.chunks_exact(CARD).take(MAX_CARDS).enumerate() {
             let card: String = card.iter().map(|&b| if b.is_ascii() { b as char } else { '?' }).collect();
             let key = card[..8].trim_end();
             if key == "CONTINUE"
-                && let Some((name, mut text)) = open.take()
+                && let Some((name, mut text)) = unfinished.take()
             {
                 text.pop();
                 if let Some(Value::Text(more)) = parse_value(&card[8..]) {
                     text.push_str(&more);
                 }
-                header.store(name, Value::Text(text), &mut open);
+                header.store(name, Value::Text(text), &mut unfinished);
                 continue;
             }
-            if let Some((name, text)) = open.take() {
+            if let Some((name, text)) = unfinished.take() {
                 header.values.entry(name).or_insert(Value::Text(text));
             }
             if key == "END" {
@@ -54,28 +54,28 @@ impl Header {
                 None => continue,
             };
             if let Some(value) = parse_value(rest) {
-                header.store(name.to_string(), value, &mut open);
+                header.store(name.to_string(), value, &mut unfinished);
             }
         }
         None
     }
 
-    fn store(&mut self, name: String, value: Value, open: &mut Option<(String, String)>) {
+    fn store(&mut self, name: String, value: Value, unfinished: &mut Option<(String, String)>) {
         match value {
-            Value::Text(text) if text.ends_with('&') => *open = Some((name, text)),
+            Value::Text(text) if text.ends_with('&') => *unfinished = Some((name, text)),
             value => {
                 self.values.entry(name).or_insert(value);
             }
         }
     }
 
-    /// True when the keyword is there with a value.
+    /// True if the keyword exists and has a value.
     pub fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }
 
     /// A value of any type as text.
-    pub(crate) fn shown(&self, key: &str) -> Option<String> {
+    pub(crate) fn value_text(&self, key: &str) -> Option<String> {
         Some(match self.values.get(key)? {
             Value::Text(text) => text.clone(),
             Value::Number(v) => v.to_string(),
@@ -92,7 +92,7 @@ impl Header {
         }
     }
 
-    /// A number, also one that was written as a string; `None` if absent, not finite or not a number.
+    /// A number, also if written as a string; `None` if absent, not finite or not a number.
     pub fn number(&self, key: &str) -> Option<f64> {
         let value = match self.values.get(key)? {
             Value::Number(v) => *v,
@@ -122,7 +122,7 @@ impl Header {
     }
 }
 
-/// The value field of a card, without its comment; `None` when it is undefined or cannot be understood.
+/// The value field of a card, without its comment; `None` if it is undefined or cannot be parsed.
 fn parse_value(field: &str) -> Option<Value> {
     let field = field.trim_start();
     if let Some(quoted) = field.strip_prefix('\'') {
@@ -147,15 +147,15 @@ fn parse_value(field: &str) -> Option<Value> {
     }
 }
 
-/// A floating-point number; Fortran's `D` exponents are understood.
+/// Parses a floating-point number; Fortran's `D` exponents are accepted.
 pub(crate) fn parse_number(word: &str) -> Option<f64> {
     if let Ok(value) = word.parse() {
         return Some(value);
     }
-    let mut mended = word.to_string();
-    let exponent = mended.find(['D', 'd'])?;
-    mended.replace_range(exponent..=exponent, "E");
-    mended.parse().ok()
+    let mut with_e = word.to_string();
+    let exponent = with_e.find(['D', 'd'])?;
+    with_e.replace_range(exponent..=exponent, "E");
+    with_e.parse().ok()
 }
 
 #[cfg(test)]

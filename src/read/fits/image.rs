@@ -1,4 +1,4 @@
-//! Images: big-endian pixels to numbers, row by row.
+//! FITS images: numbers from big-endian pixels, row by row.
 
 use super::super::error::ReadError;
 use super::Hdu;
@@ -15,7 +15,7 @@ pub struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// `bytes` are all that the header promises.
+    /// `bytes` must be the complete data of the HDU.
     pub(super) fn new(hdu: &Hdu, bytes: &'a [u8]) -> Result<Self, ReadError> {
         let header = &hdu.header;
         let number = match header.integer("BITPIX") {

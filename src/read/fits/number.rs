@@ -1,6 +1,6 @@
-//! How numbers are stored, in FITS and in the binary streams of VOTables: big-endian, perhaps scaled, perhaps missing.
+//! Stored numbers of FITS and of `VOTable` binary streams: big-endian, with optional scaling and missing values.
 
-/// A stored number.
+/// Type of a stored number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Number {
     U8,
@@ -12,38 +12,38 @@ pub(crate) enum Number {
 }
 
 impl Number {
-    /// Bytes of one number.
+    /// Size of one number, bytes.
     pub(crate) fn width(self) -> usize {
         match self {
-            Number::U8 => 1,
-            Number::I16 => 2,
-            Number::I32 | Number::F32 => 4,
-            Number::I64 | Number::F64 => 8,
+            Self::U8 => 1,
+            Self::I16 => 2,
+            Self::I32 | Self::F32 => 4,
+            Self::I64 | Self::F64 => 8,
         }
     }
 
-    /// The whole number in exactly `width` bytes; `None` for floating point.
+    /// The integer in exactly [`Self::width`] bytes; `None` for floating-point types.
     pub(crate) fn integer(self, b: &[u8]) -> Option<i64> {
         Some(match self {
-            Number::U8 => i64::from(*b.first()?),
-            Number::I16 => i64::from(i16::from_be_bytes(b.try_into().ok()?)),
-            Number::I32 => i64::from(i32::from_be_bytes(b.try_into().ok()?)),
-            Number::I64 => i64::from_be_bytes(b.try_into().ok()?),
-            Number::F32 | Number::F64 => return None,
+            Self::U8 => i64::from(*b.first()?),
+            Self::I16 => i64::from(i16::from_be_bytes(b.try_into().ok()?)),
+            Self::I32 => i64::from(i32::from_be_bytes(b.try_into().ok()?)),
+            Self::I64 => i64::from_be_bytes(b.try_into().ok()?),
+            Self::F32 | Self::F64 => return None,
         })
     }
 
-    /// The number in exactly `width` bytes; NaN for any other length.
+    /// The number in exactly [`Self::width`] bytes; NaN for any other length.
     pub(crate) fn float(self, b: &[u8]) -> f64 {
         match self {
-            Number::F32 => b.try_into().map_or(f64::NAN, |b| f64::from(f32::from_be_bytes(b))),
-            Number::F64 => b.try_into().map_or(f64::NAN, f64::from_be_bytes),
+            Self::F32 => b.try_into().map_or(f64::NAN, |b| f64::from(f32::from_be_bytes(b))),
+            Self::F64 => b.try_into().map_or(f64::NAN, f64::from_be_bytes),
             _ => self.integer(b).map_or(f64::NAN, |i| i as f64),
         }
     }
 }
 
-/// `stored × scale + zero`, and which stored integer means "missing".
+/// Scaling `stored × scale + zero`, and the stored integer that means "missing".
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scaling {
     pub(crate) scale: f64,
@@ -52,17 +52,17 @@ pub(crate) struct Scaling {
 }
 
 impl Scaling {
-    /// Numbers that mean what is stored.
+    /// No scaling.
     pub(crate) fn plain(blank: Option<i64>) -> Self {
         Self { scale: 1.0, zero: 0.0, blank }
     }
 
-    /// True when numbers mean what is stored.
+    /// True without scaling.
     pub(crate) fn is_plain(&self) -> bool {
         self.scale == 1.0 && self.zero == 0.0
     }
 
-    /// One number in exactly its bytes; NaN if missing.
+    /// The scaled number in exactly its bytes; NaN if missing.
     pub(crate) fn value(&self, number: Number, bytes: &[u8]) -> f64 {
         match self.blank {
             Some(blank) if number.integer(bytes) == Some(blank) => f64::NAN,
@@ -71,16 +71,17 @@ impl Scaling {
         }
     }
 
-    /// All numbers in the bytes. Missing values become NaN.
+    /// All scaled numbers in the bytes. Missing values become NaN.
     pub(crate) fn decode(&self, number: Number, bytes: &[u8]) -> Vec<f64> {
         bytes.chunks_exact(number.width()).map(|b| self.value(number, b)).collect()
     }
 
-    /// One whole number, to its last digit; `None` if missing or not whole. Unsigned integers are stored as signed ones
-    /// with a `zero` of half their range.
+    /// The scaled integer with all digits; `None` if missing or not an integer.
+    ///
+    /// FITS stores unsigned integers as signed integers with a `zero` of half their range.
     pub(crate) fn exact(&self, number: Number, bytes: &[u8]) -> Option<i128> {
         let stored = number.integer(bytes).filter(|stored| self.blank != Some(*stored))?;
-        let whole = self.scale == 1.0 && self.zero.fract() == 0.0 && self.zero.abs() <= 9.3e18;
-        whole.then(|| i128::from(stored) + self.zero as i128)
+        let is_integer_offset = self.scale == 1.0 && self.zero.fract() == 0.0 && self.zero.abs() <= 9.3e18;
+        is_integer_offset.then(|| i128::from(stored) + self.zero as i128)
     }
 }

@@ -1,34 +1,34 @@
-//! Binary tables: cells to numbers and texts where asked, variable-length arrays included (FITS standard 4.0, §7.3).
+//! FITS binary tables: cells as numbers or text on request, variable-length arrays included (FITS standard 4.0, §7.3).
 
-use super::super::error::{ReadError, shown};
+use super::super::error::{ReadError, truncate};
 use super::Hdu;
 use super::number::{Number, Scaling};
 
-/// More columns than any table of spectra has (the standard's own limit).
+/// Maximum number of columns (the limit of the standard).
 const MAX_COLUMNS: i64 = 999;
 
-/// What a column stores.
+/// Type of the cells of a column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Cell {
     Numbers(Number),
-    /// Length and place of numbers in the heap, each in 4 or 8 bytes.
+    /// Length and offset of an array in the heap, each in 4 or 8 bytes, with the type of its numbers.
     Pointer(Option<Number>),
     Text,
     Logical,
-    /// Bits and complex numbers: never part of a spectrum that we read.
+    /// Bits and complex numbers, which no supported spectrum uses.
     Other,
 }
 
 /// A column of a binary table.
 #[derive(Debug, Clone)]
-pub struct Column {
+pub struct FitsColumn {
     /// TTYPE, as the file spells it.
     pub name: String,
-    /// TUNIT, empty without one.
+    /// TUNIT; empty if absent.
     pub unit: String,
-    /// TUCD, empty without one.
+    /// TUCD; empty if absent.
     pub ucd: String,
-    /// Numbers in each cell; of variable-length arrays, pointers in each cell.
+    /// Number of values per cell; for variable-length arrays, number of pointers per cell.
     pub repeat: usize,
     cell: Cell,
     scaling: Scaling,
@@ -36,7 +36,7 @@ pub struct Column {
     bytes: usize,
 }
 
-impl Column {
+impl FitsColumn {
     /// True when the cells are numbers.
     pub fn is_numeric(&self) -> bool {
         matches!(self.cell, Cell::Numbers(_))
@@ -51,7 +51,7 @@ impl Column {
         }
     }
 
-    /// True when the cells are 32-bit floats and not scaled.
+    /// True when the cells are 32-bit floats without scaling.
     pub fn is_f32(&self) -> bool {
         matches!(self.cell, Cell::Numbers(Number::F32) | Cell::Pointer(Some(Number::F32))) && self.scaling.is_plain()
     }
@@ -61,7 +61,7 @@ impl Column {
 #[derive(Debug)]
 pub struct Table<'a> {
     /// Its columns, in order.
-    pub columns: Vec<Column>,
+    pub columns: Vec<FitsColumn>,
     /// Number of rows.
     pub rows: usize,
     hdu: usize,
@@ -71,24 +71,24 @@ pub struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// `bytes` are all that the header promises.
+    /// `bytes` must be the complete data of the HDU.
     pub(super) fn new(hdu: &Hdu, bytes: &'a [u8]) -> Result<Self, ReadError> {
         let header = &hdu.header;
-        let bad = |keyword: &str, problem: &str| ReadError::FitsKeyword {
+        let keyword_error = |keyword: &str, problem: &str| ReadError::FitsKeyword {
             hdu: hdu.index,
             keyword: keyword.into(),
             problem: problem.into(),
         };
         let size = |keyword: &str| header.integer(keyword).and_then(|n| usize::try_from(n).ok());
         if size("NAXIS") != Some(2) || size("GCOUNT").unwrap_or(1) != 1 {
-            return Err(bad("NAXIS", "or GCOUNT is not that of a table"));
+            return Err(keyword_error("NAXIS", "or GCOUNT is invalid for a table"));
         }
         let row_bytes = size("NAXIS1").unwrap_or(0);
-        // A table without bytes in its rows may claim any number of them.
+        // A table with empty rows could state any number of rows.
         let rows = if row_bytes == 0 { 0 } else { size("NAXIS2").unwrap_or(0) };
         let fields = match header.integer("TFIELDS") {
             Some(n @ 0..=MAX_COLUMNS) => n,
-            _ => return Err(bad("TFIELDS", "is missing, negative or larger than 999")),
+            _ => return Err(keyword_error("TFIELDS", "is missing, negative or larger than 999")),
         };
         let mut columns = Vec::new();
         let mut offset = 0usize;
@@ -97,13 +97,13 @@ impl<'a> Table<'a> {
             let (cell, repeat, length) = header
                 .text(&keyword)
                 .and_then(parse_form)
-                .ok_or_else(|| bad(&keyword, "is missing or not a format"))?;
+                .ok_or_else(|| keyword_error(&keyword, "is missing or not a format"))?;
             let end = offset
                 .checked_add(length)
                 .filter(|end| *end <= row_bytes)
-                .ok_or_else(|| bad(&keyword, "reaches beyond the end of the row (NAXIS1)"))?;
+                .ok_or_else(|| keyword_error(&keyword, "reaches beyond the end of the row (NAXIS1)"))?;
             let text = |stem: &str| header.text(&format!("{stem}{i}")).unwrap_or("").trim().to_string();
-            columns.push(Column {
+            columns.push(FitsColumn {
                 name: text("TTYPE"),
                 unit: text("TUNIT"),
                 ucd: text("TUCD"),
@@ -123,39 +123,39 @@ impl<'a> Table<'a> {
         Ok(Self { columns, rows, hdu: hdu.index, row_bytes, bytes, heap: bytes.get(heap_at..).unwrap_or(&[]) })
     }
 
-    /// The column of this name, in any case.
-    pub fn column(&self, name: &str) -> Option<&Column> {
+    /// The column with this name; upper and lower case are equal.
+    pub fn column(&self, name: &str) -> Option<&FitsColumn> {
         self.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name))
     }
 
-    fn cell(&self, row: usize, column: &Column) -> Option<&'a [u8]> {
+    fn cell(&self, row: usize, column: &FitsColumn) -> Option<&'a [u8]> {
         let start = row.checked_mul(self.row_bytes)?.checked_add(column.offset)?;
         (row < self.rows).then(|| self.bytes.get(start..start.checked_add(column.bytes)?))?
     }
 
     /// The numbers in one cell. Missing values are NaN.
-    pub fn vector(&self, row: usize, column: &Column) -> Result<Vec<f64>, ReadError> {
+    pub fn vector(&self, row: usize, column: &FitsColumn) -> Result<Vec<f64>, ReadError> {
         let problem = |problem: &str| ReadError::FitsColumn {
             hdu: self.hdu,
-            column: shown(&column.name),
+            column: truncate(&column.name),
             problem: problem.into(),
         };
         let cell = self.cell(row, column).ok_or_else(|| problem("the table has no such row"))?;
         match column.cell {
             Cell::Numbers(number) => Ok(column.scaling.decode(number, cell)),
-            // An empty array may have no pointer at all.
+            // The cell of an empty array may lack the pointer.
             Cell::Pointer(Some(_)) if cell.is_empty() => Ok(Vec::new()),
             Cell::Pointer(Some(number)) => {
-                let there = self.in_heap(cell, number.width());
-                let there = there.ok_or_else(|| problem("a cell points beyond the end of the data"))?;
-                Ok(column.scaling.decode(number, there))
+                let array_bytes = self.in_heap(cell, number.width());
+                let array_bytes = array_bytes.ok_or_else(|| problem("a cell points beyond the end of the data"))?;
+                Ok(column.scaling.decode(number, array_bytes))
             }
             _ => Err(problem("its cells are not plain numbers")),
         }
     }
 
-    /// The numbers of all rows; a column of vectors is joined. Missing values are NaN.
-    pub fn numbers(&self, column: &Column) -> Result<Vec<f64>, ReadError> {
+    /// The numbers of all rows; the vectors of a vector column are concatenated. Missing values are NaN.
+    pub fn numbers(&self, column: &FitsColumn) -> Result<Vec<f64>, ReadError> {
         let Cell::Numbers(number) = column.cell else {
             return self.vector(0, column);
         };
@@ -173,27 +173,27 @@ impl<'a> Table<'a> {
         values.first().copied().filter(|v| v.is_finite())
     }
 
-    /// Bytes of rows and heap.
+    /// Size of rows and heap, bytes.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The bytes in the heap that a pointer names, of elements of `width` bytes.
+    /// The bytes in the heap that a pointer describes, for elements of `width` bytes.
     fn in_heap(&self, pointer: &[u8], width: usize) -> Option<&'a [u8]> {
         let number = if pointer.len() == 8 { Number::I32 } else { Number::I64 };
-        let half = |b: &[u8]| usize::try_from(number.integer(b)?).ok();
-        let length = half(pointer.get(..pointer.len() / 2)?)?.checked_mul(width)?;
-        let start = half(pointer.get(pointer.len() / 2..)?)?;
+        let read_integer = |b: &[u8]| usize::try_from(number.integer(b)?).ok();
+        let length = read_integer(pointer.get(..pointer.len() / 2)?)?.checked_mul(width)?;
+        let start = read_integer(pointer.get(pointer.len() / 2..)?)?;
         self.heap.get(start..start.checked_add(length)?)
     }
 
-    /// The bytes in the heap that a named column points to in a row.
-    pub(super) fn pointed(&self, row: usize, name: &str) -> Option<&'a [u8]> {
+    /// The bytes in the heap to which a named column points in a row, for elements of 1 byte.
+    pub(super) fn heap_bytes(&self, row: usize, name: &str) -> Option<&'a [u8]> {
         let column = self.column(name).filter(|c| matches!(c.cell, Cell::Pointer(_)))?;
         self.in_heap(self.cell(row, column)?, 1)
     }
 
-    /// The whole number of a named column in a row, to its last digit; `None` if absent, missing or no whole number.
+    /// The integer of a named column in a row, with all digits; `None` if absent, missing or not an integer.
     pub fn integer(&self, row: usize, name: &str) -> Option<i64> {
         let column = self.column(name)?;
         let Cell::Numbers(number) = column.cell else { return None };
@@ -201,14 +201,14 @@ impl<'a> Table<'a> {
         i64::try_from(exact).ok()
     }
 
-    /// Text of a named column in a row, trimmed; `None` if absent, empty or no text.
+    /// Text of a named column in a row, trimmed; `None` if absent, empty or not text.
     pub fn text(&self, row: usize, name: &str) -> Option<String> {
         let column = self.column(name).filter(|c| c.cell == Cell::Text)?;
-        self.shown(row, column)
+        self.cell_text(row, column)
     }
 
-    /// A cell as text: whole numbers to their last digit, of an array the first number; `None` if it is missing or empty.
-    pub(crate) fn shown(&self, row: usize, column: &Column) -> Option<String> {
+    /// A cell as text: integers with all digits, for an array its first number; `None` if it is missing or empty.
+    pub(crate) fn cell_text(&self, row: usize, column: &FitsColumn) -> Option<String> {
         let cell = self.cell(row, column)?;
         match column.cell {
             Cell::Text => {
@@ -231,7 +231,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// A TFORM value as what is stored, how many in a cell, and the cell's length in bytes.
+/// Parses a TFORM value: type of the cell, number of values per cell, and length of the cell in bytes.
 fn parse_form(form: &str) -> Option<(Cell, usize, usize)> {
     let form = form.trim();
     let digits = form.find(|c: char| !c.is_ascii_digit())?;

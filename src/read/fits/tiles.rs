@@ -1,7 +1,7 @@
-//! Tile-compressed integer images, one tile a row: how surveys store masks.
+//! Tile-compressed integer images with one tile per row, the usual format of survey masks.
 //!
-//! FITS standard 4.0, §10: a binary table with `ZIMAGE = T` whose column `COMPRESSED_DATA` points into the heap. Read are
-//! `RICE_1`, `GZIP_1` and `GZIP_2`.
+//! FITS standard 4.0, §10: a binary table with `ZIMAGE = T` whose column `COMPRESSED_DATA` points into the heap.
+//! Supported are `RICE_1`, `GZIP_1` and `GZIP_2`.
 
 use std::io::Read;
 
@@ -10,13 +10,13 @@ use flate2::read::GzDecoder;
 use super::Hdu;
 use super::table::Table;
 
-/// Most pixels in a row: a spectrum has thousands.
+/// Maximum number of pixels in a row; a spectrum has thousands.
 const MAX_WIDTH: usize = 1 << 20;
 
-/// A compressed image of which every row is a tile.
+/// A compressed image in which every row is a tile.
 #[derive(Debug)]
 pub struct Tiles<'a> {
-    /// Pixels in a row.
+    /// Number of pixels in a row.
     pub width: usize,
     table: Table<'a>,
     method: Method,
@@ -32,8 +32,9 @@ enum Method {
 }
 
 impl<'a> Tiles<'a> {
-    /// The compressed image of an HDU; `None` when it is none, or is cut or compressed in another way.
-    pub fn of(hdu: &Hdu<'a>) -> Option<Self> {
+    /// The compressed image of an HDU; `None` if the HDU is not a compressed image, or if tiles or compression are not
+    /// supported.
+    pub fn from_hdu(hdu: &Hdu<'a>) -> Option<Self> {
         let header = &hdu.header;
         let size = |key: &str| header.integer(key).and_then(|n| usize::try_from(n).ok());
         let table = hdu.table()?.ok()?;
@@ -45,7 +46,7 @@ impl<'a> Tiles<'a> {
             (1..=9).find(|i| header.text(&format!("ZNAME{i}")) == Some(name)).and_then(|i| size(&format!("ZVAL{i}")))
         };
         let method = match header.text("ZCMPTYPE")? {
-            // Tiles of pixels narrower or wider than stored are not made by anyone.
+            // No known software writes tiles with a pixel size other than that of the image.
             "RICE_1" | "RICE_ONE" if option("BYTEPIX").unwrap_or(4) == pixel_bytes => {
                 Method::Rice { block: option("BLOCKSIZE").unwrap_or(32).clamp(1, 4096) }
             }
@@ -62,9 +63,9 @@ impl<'a> Tiles<'a> {
         self.table.rows
     }
 
-    /// The pixels of a row; `None` beyond the last, or when they cannot be unpacked.
+    /// The pixels of a row; `None` beyond the last row, or if they cannot be unpacked.
     pub fn row(&self, row: usize) -> Option<Vec<i64>> {
-        let packed = self.table.pointed(row, "COMPRESSED_DATA")?;
+        let packed = self.table.heap_bytes(row, "COMPRESSED_DATA")?;
         let mut pixels = match self.method {
             Method::Rice { block } => rice(packed, self.width, self.pixel_bytes, block)?,
             Method::Gzip | Method::ShuffledGzip => self.gunzip(packed)?,
@@ -80,7 +81,7 @@ impl<'a> Tiles<'a> {
         if bytes.len() != n * width {
             return None;
         }
-        // Shuffled: the highest bytes of all pixels first, then the next.
+        // Shuffled order: the most significant bytes of all pixels, then the next bytes.
         let byte = |i: usize, k: usize| {
             if self.method == Method::ShuffledGzip { bytes[k * n + i] } else { bytes[i * width + k] }
         };
@@ -88,7 +89,7 @@ impl<'a> Tiles<'a> {
     }
 }
 
-/// The low bytes of a number as a whole number; one byte is unsigned, as in FITS.
+/// The `width` low bytes of `bits` as an integer; one byte is unsigned, as in FITS.
 fn signed(bits: u32, width: usize) -> i64 {
     match width {
         1 => i64::from(bits as u8),
@@ -97,16 +98,16 @@ fn signed(bits: u32, width: usize) -> i64 {
     }
 }
 
-/// Bits of a stream, the highest first.
+/// Bits of a stream, the most significant bit of each byte first.
 struct Bits<'a> {
     bytes: &'a [u8],
-    at: usize,
+    position: usize,
 }
 
 impl Bits<'_> {
     fn next(&mut self) -> Option<u32> {
-        let bit = self.bytes.get(self.at / 8)? >> (7 - self.at % 8) & 1;
-        self.at += 1;
+        let bit = self.bytes.get(self.position / 8)? >> (7 - self.position % 8) & 1;
+        self.position += 1;
         Some(u32::from(bit))
     }
 
@@ -115,23 +116,26 @@ impl Bits<'_> {
     }
 }
 
-/// Rice coding (FITS standard 4.0, §10.4.1): differences between neighbours, folded to be positive, in blocks that each
-/// say how many low bits stand in full; the rest is counted in zeros.
+/// Decodes Rice compression (FITS standard 4.0, §10.4.1) of `n` pixels of `width` bytes.
+///
+/// The stream holds differences between neighbouring pixels, mapped to non-negative numbers, in blocks of `block`
+/// pixels. Each block states the number of low bits that are stored directly. The high part is stored as a count of
+/// zero bits.
 fn rice(packed: &[u8], n: usize, width: usize, block: usize) -> Option<Vec<i64>> {
-    let (code_bits, full) = match width {
+    let (code_bits, raw_code) = match width {
         1 => (3, 6),
         2 => (4, 14),
         _ => (5, 25),
     };
-    let mut bits = Bits { bytes: packed, at: 0 };
+    let mut bits = Bits { bytes: packed, position: 0 };
     let mut last = bits.take(8 * width)?;
     let mut pixels = Vec::new();
     while pixels.len() < n {
         let code = bits.take(code_bits)?;
         for _ in 0..block.min(n - pixels.len()) {
-            let folded = match code.checked_sub(1) {
+            let mapped = match code.checked_sub(1) {
                 None => 0,
-                Some(low) if low == full => bits.take(8 * width)?,
+                Some(low) if low == raw_code => bits.take(8 * width)?,
                 Some(low) => {
                     let mut high = 0u32;
                     while bits.next()? == 0 {
@@ -140,7 +144,7 @@ fn rice(packed: &[u8], n: usize, width: usize, block: usize) -> Option<Vec<i64>>
                     high.checked_shl(low)? | bits.take(low as usize)?
                 }
             };
-            let difference = if folded & 1 == 0 { folded >> 1 } else { !(folded >> 1) };
+            let difference = if mapped & 1 == 0 { mapped >> 1 } else { !(mapped >> 1) };
             last = last.wrapping_add(difference);
             pixels.push(signed(last, width));
         }

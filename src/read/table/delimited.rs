@@ -1,8 +1,8 @@
-//! Values with separators below a line of names: CSV, TSV, semicolons, blanks.
+//! Delimited values below a line of names: separated by comma (CSV), tab (TSV), semicolon, bar or blanks.
 //!
-//! Cells in double quotes may hold separators and line ends, as those do that NumPy prints arrays into; an array in
-//! brackets may do without the quotes. Lines that begin with `#` are comments, of which the last one before the values may
-//! hold the names. Below the names may be lines of units and of dashes, as VizieR writes them.
+//! Cells in double quotes may contain separators and line ends, as in `NumPy`'s printed arrays. An array in brackets
+//! needs no quotes. Lines that start with `#` are comments; the last comment before the values may hold the names. A
+//! line of units and a line of dashes may follow the names, as in `VizieR`'s tables.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::text_cells::{TextCells, is_array, unquote};
 use super::{BadRow, Column, MAX_BAD_ROWS, MAX_COLUMNS, Table};
 use crate::read::error::ReadError;
 
-/// Reads a table; the line of names tells the separator.
+/// Reads a table; the line of names determines the separator.
 pub(super) fn read(text: &str) -> Result<Table<'_>, ReadError> {
     let separator = separator(text);
     let kind = match separator {
@@ -21,9 +21,9 @@ pub(super) fn read(text: &str) -> Result<Table<'_>, ReadError> {
     read_with(text, separator, kind)
 }
 
-/// The names in the first line, and whether a cell of the second is an array; `None` without a line of a sensible length.
-pub(crate) fn peek(text: &str) -> Option<(Vec<String>, bool)> {
-    let mut rows = Rows { text, at: 0, line: 1, separator: separator(text) };
+/// The names in the first line, and true if a cell of the second line is an array; `None` without a valid first line.
+pub(crate) fn preview_header(text: &str) -> Option<(Vec<String>, bool)> {
+    let mut rows = Rows { text, position: 0, line: 1, separator: separator(text) };
     let (mut names, mut first) = (Vec::new(), Vec::new());
     let cell = |&(from, to): &(u32, u32)| text.get(from as usize..to as usize).unwrap_or("").trim();
     rows.next(&mut names)?;
@@ -31,26 +31,27 @@ pub(crate) fn peek(text: &str) -> Option<(Vec<String>, bool)> {
         return None;
     }
     rows.next(&mut first);
-    let names = names.iter().map(|place| unquote(cell(place)).into_owned()).collect();
-    Some((names, first.iter().any(|place| is_array(cell(place)))))
+    let names = names.iter().map(|range| unquote(cell(range)).into_owned()).collect();
+    Some((names, first.iter().any(|range| is_array(cell(range)))))
 }
 
-/// The first of tab, semicolon and comma that the line of names has, else a blank.
+/// The separator: the first of tab, semicolon, comma and bar that occurs in the line of names, else a blank.
 fn separator(text: &str) -> u8 {
     let names = text.lines().find(|l| is_data(l)).unwrap_or("");
     [b'\t', b';', b',', b'|'].into_iter().find(|s| names.as_bytes().contains(s)).unwrap_or(b' ')
 }
 
-/// Reads a table with a known separator.
+/// Reads a table with the given separator.
 pub(super) fn read_with<'a>(text: &'a str, separator: u8, kind: &'static str) -> Result<Table<'a>, ReadError> {
-    let bad = |problem: &str| ReadError::Layout { place: format!("the {kind}"), problem: problem.into() };
-    u32::try_from(text.len()).map_err(|_| bad("it is larger than 4 GiB; cut it into several"))?;
-    let mut rows = Rows { text, at: 0, line: 1, separator };
+    let layout_error = |problem: &str| ReadError::Layout { place: format!("the {kind}"), problem: problem.into() };
+    u32::try_from(text.len()).map_err(|_| layout_error("it is larger than 4 GiB; split it"))?;
+    let mut rows = Rows { text, position: 0, line: 1, separator };
     let mut names = Vec::new();
-    let first_line =
-        rows.next(&mut names).ok_or_else(|| bad("it is empty; give a line of names and a row for each star"))?;
+    let first_line = rows
+        .next(&mut names)
+        .ok_or_else(|| layout_error("it is empty; give a line of names and a row for each star"))?;
     if names.len() > MAX_COLUMNS {
-        return Err(bad("it has more than 5000 columns; put each star or pixel into a row"));
+        return Err(layout_error("it has more than 5000 columns; use one row per star or per pixel"));
     }
     let columns: Vec<Column> = names
         .iter()
@@ -59,64 +60,65 @@ pub(super) fn read_with<'a>(text: &'a str, separator: u8, kind: &'static str) ->
         .collect();
     let mut first = names;
 
-    let (mut places, mut lines, mut bad_rows) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ranges, mut lines, mut bad_rows) = (Vec::new(), Vec::new(), Vec::new());
     let mut columns = columns;
     if let Some(names) = commented_names(text, separator, &columns) {
-        // What seemed to be the names is the first row.
-        places.append(&mut first);
+        // The supposed line of names is the first row of values.
+        ranges.append(&mut first);
         lines.push(first_line);
         columns.iter_mut().zip(names).for_each(|(column, name)| column.name = name);
     }
     loop {
-        let start = places.len();
-        let Some(line) = rows.next(&mut places) else { break };
-        let found = places.len() - start;
+        let start = ranges.len();
+        let Some(line) = rows.next(&mut ranges) else { break };
+        let found = ranges.len() - start;
         if found == columns.len() {
             lines.push(line);
         } else {
-            places.truncate(start);
+            ranges.truncate(start);
             if bad_rows.len() < MAX_BAD_ROWS {
                 bad_rows.push(BadRow { line: line as usize, found });
             }
         }
     }
-    drop_ruled_lines(text, &mut columns, &mut places, &mut lines);
-    let cells = TextCells::new(Cow::Borrowed(text), places, columns.len(), lines.clone());
+    remove_unit_and_dash_lines(text, &mut columns, &mut ranges, &mut lines);
+    let cells = TextCells::new(Cow::Borrowed(text), ranges, columns.len(), lines.clone());
     let mut table = Table::of_text(kind, columns, lines.len(), cells);
     table.bad_rows = bad_rows;
     Ok(table)
 }
 
-/// Names in the last comment before the values, when there are as many as columns and the first line is mostly numbers.
+/// Names from the last comment before the values. `None` unless it names every column and at least half of the first
+/// line are numbers.
 fn commented_names(text: &str, separator: u8, columns: &[Column]) -> Option<Vec<String>> {
     if 2 * columns.iter().filter(|c| c.name.parse::<f64>().is_ok()).count() < columns.len() {
         return None;
     }
     let comment = text.lines().take_while(|l| !is_data(l)).filter(|l| l.trim().len() > 1).last()?.trim();
     let comment = comment.trim_start_matches('#');
-    let mut places = Vec::new();
-    Rows { text: comment, at: 0, line: 1, separator }.next(&mut places)?;
+    let mut ranges = Vec::new();
+    Rows { text: comment, position: 0, line: 1, separator }.next(&mut ranges)?;
     let name = |&(from, to): &(u32, u32)| unquote(comment.get(from as usize..to as usize).unwrap_or("")).into_owned();
-    (places.len() == columns.len()).then(|| places.iter().map(name).collect())
+    (ranges.len() == columns.len()).then(|| ranges.iter().map(name).collect())
 }
 
-/// Takes a line of dashes below the names away, and with it the line of units that may stand between.
-fn drop_ruled_lines(text: &str, columns: &mut [Column], places: &mut Vec<(u32, u32)>, lines: &mut Vec<u32>) {
+/// Removes a line of dashes below the names, and stores the units from a line between names and dashes.
+fn remove_unit_and_dash_lines(text: &str, columns: &mut [Column], ranges: &mut Vec<(u32, u32)>, lines: &mut Vec<u32>) {
     let width = columns.len();
-    let cell = |place: &(u32, u32)| text.get(place.0 as usize..place.1 as usize).unwrap_or("").trim();
-    let is_ruled = |row: usize| {
-        let row = places.get(row * width..(row + 1) * width).filter(|row| !row.is_empty());
+    let cell = |range: &(u32, u32)| text.get(range.0 as usize..range.1 as usize).unwrap_or("").trim();
+    let is_dash_row = |row: usize| {
+        let row = ranges.get(row * width..(row + 1) * width).filter(|row| !row.is_empty());
         row.is_some_and(|row| row.iter().all(|p| cell(p).len() > 1 && cell(p).bytes().all(|b| b == b'-')))
     };
-    let Some(ruled) = (0..2).find(|row| is_ruled(*row)) else { return };
-    if ruled == 1 {
+    let Some(dash_row) = (0..2).find(|row| is_dash_row(*row)) else { return };
+    if dash_row == 1 {
         columns
             .iter_mut()
-            .zip(places.iter())
-            .for_each(|(column, place)| column.unit = unquote(cell(place)).into_owned());
+            .zip(ranges.iter())
+            .for_each(|(column, range)| column.unit = unquote(cell(range)).into_owned());
     }
-    places.drain(..(ruled + 1) * width);
-    lines.drain(..ruled + 1);
+    ranges.drain(..(dash_row + 1) * width);
+    lines.drain(..dash_row + 1);
 }
 
 /// True for a line that is neither empty nor a comment.
@@ -125,20 +127,20 @@ fn is_data(line: &str) -> bool {
     !line.is_empty() && !line.starts_with('#')
 }
 
-/// Rows of a text, from where `at` is.
+/// The rows of a text, from byte `position` on.
 struct Rows<'a> {
     text: &'a str,
-    at: usize,
+    position: usize,
     line: u32,
     separator: u8,
 }
 
 impl Rows<'_> {
-    /// Adds the places of the next row's cells and gives its line; `None` at the end.
-    fn next(&mut self, places: &mut Vec<(u32, u32)>) -> Option<u32> {
+    /// Appends the byte ranges of the cells of the next row and returns its line number; `None` at the end.
+    fn next(&mut self, ranges: &mut Vec<(u32, u32)>) -> Option<u32> {
         let bytes = self.text.as_bytes();
         loop {
-            let rest = self.text.get(self.at..)?;
+            let rest = self.text.get(self.position..)?;
             let end = rest.find('\n').map_or(rest.len(), |n| n + 1);
             if end == 0 {
                 return None;
@@ -146,70 +148,70 @@ impl Rows<'_> {
             if is_data(&rest[..end]) {
                 break;
             }
-            self.at += end;
+            self.position += end;
             self.line += 1;
         }
         let line = self.line;
-        let start = self.at;
-        // A bracket that is not closed on the line stands for itself; looking for its end again and again would be slow.
-        let mut unclosed = false;
+        let start = self.position;
+        // A bracket without an end on its line is plain text; this flag avoids a repeated, slow search for its end.
+        let mut is_unclosed = false;
         if self.separator == b' ' {
             self.skip_blanks();
         }
         loop {
-            let from = self.at;
+            let from = self.position;
             self.skip_blanks();
-            match bytes.get(self.at) {
+            match bytes.get(self.position) {
                 Some(b'"') => self.skip_quoted(),
-                Some(open @ (b'[' | b'(')) if !unclosed => {
+                Some(open @ (b'[' | b'(')) if !is_unclosed => {
                     let close = if *open == b'[' { b']' } else { b')' };
                     let ends = |b: &u8| *b == close || *b == b'\n';
-                    match bytes[self.at..].iter().position(ends).filter(|n| bytes[self.at + n] == close) {
-                        Some(n) => self.at += n,
-                        None => unclosed = true,
+                    match bytes[self.position..].iter().position(ends).filter(|n| bytes[self.position + n] == close) {
+                        Some(n) => self.position += n,
+                        None => is_unclosed = true,
                     }
                 }
                 _ => {}
             }
             let is_end = |b: &u8| *b == self.separator || *b == b'\n';
-            let length = bytes[self.at..].iter().position(is_end).unwrap_or(bytes.len() - self.at);
-            self.at += length;
-            places.push((from as u32, self.at as u32));
+            let length = bytes[self.position..].iter().position(is_end).unwrap_or(bytes.len() - self.position);
+            self.position += length;
+            ranges.push((from as u32, self.position as u32));
             if self.separator == b' ' {
                 self.skip_blanks();
             }
-            match bytes.get(self.at) {
+            match bytes.get(self.position) {
                 Some(b'\n') => {
-                    self.at += 1;
+                    self.position += 1;
                     break;
                 }
                 None => break,
                 Some(_) if self.separator == b' ' => {}
-                Some(_) => self.at += 1,
+                Some(_) => self.position += 1,
             }
         }
-        self.line += bytes[start..self.at].iter().filter(|b| **b == b'\n').count() as u32;
+        self.line += bytes[start..self.position].iter().filter(|b| **b == b'\n').count() as u32;
         Some(line)
     }
 
     fn skip_blanks(&mut self) {
-        while self.text.as_bytes().get(self.at).is_some_and(|b| matches!(b, b' ' | b'\r')) {
-            self.at += 1;
+        while self.text.as_bytes().get(self.position).is_some_and(|b| matches!(b, b' ' | b'\r')) {
+            self.position += 1;
         }
     }
 
-    /// To behind the closing quote, or to the end of the text.
+    /// Moves past the closing quote, or to the end of the text.
     fn skip_quoted(&mut self) {
         let bytes = self.text.as_bytes();
-        self.at += 1;
-        while let Some(n) = bytes[self.at..].iter().position(|b| *b == b'"') {
-            self.at += n + 1;
-            if bytes.get(self.at) != Some(&b'"') {
+        self.position += 1;
+        while let Some(n) = bytes[self.position..].iter().position(|b| *b == b'"') {
+            self.position += n + 1;
+            if bytes.get(self.position) != Some(&b'"') {
                 return;
             }
-            self.at += 1;
+            self.position += 1;
         }
-        self.at = bytes.len();
+        self.position = bytes.len();
     }
 }
 
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_rows_are_left_out_and_named() {
+    fn bad_rows_are_skipped_and_listed() {
         let table = read("a,b\n1,2\n3\n4,5,6\n7,8\n").unwrap_or_else(|e| panic!("{e}"));
         assert_eq!((table.rows, table.bad_rows), (2, vec![BadRow { line: 3, found: 1 }, BadRow { line: 4, found: 3 }]));
         assert!(read("").is_err());

@@ -1,12 +1,13 @@
 //! ECSV 1.0: comma- or blank-separated values below a commented YAML header with names, units and metadata.
 //!
-//! Of YAML only what such headers are made of is read: a list of columns, each as indented `key: value` lines or as one
-//! `{key: value, …}`, and metadata of which plain values are kept. Format: Astropy Proposal for Enhancement 6.
+//! The parser supports the part of YAML that these headers use: a list of columns and metadata with scalar values. Each
+//! column is a block of indented lines `key: value`, or one `{key: value, …}`. Format: Astropy Proposal for Enhancement
+//! 6 (APE 6).
 
 use super::{Column, MAX_COLUMNS, Params, Table, delimited};
 use crate::read::error::ReadError;
 
-/// True for text that begins like ECSV.
+/// True for text that starts like ECSV.
 pub(super) fn identify(text: &str) -> bool {
     text.lines().next().is_some_and(|l| l.trim_start_matches('#').trim().starts_with("%ECSV"))
 }
@@ -15,10 +16,10 @@ pub(super) fn read(text: &str) -> Result<Table<'_>, ReadError> {
     let header = Header::parse(text);
     let mut table = delimited::read_with(text, header.separator, "ECSV table")?;
     for column in &mut table.columns {
-        if let Some(said) = header.columns.iter().find(|c| c.name == column.name) {
-            // Whether cells are arrays, the header says better than the first cell.
-            let is_array = said.is_array || column.is_array;
-            *column = Column { is_array, is_text: said.is_text && !is_array, ..said.clone() };
+        if let Some(declared) = header.columns.iter().find(|c| c.name == column.name) {
+            // The header and the first cell may each show that the cells are arrays.
+            let is_array = declared.is_array || column.is_array;
+            *column = Column { is_array, is_text: declared.is_text && !is_array, ..declared.clone() };
         }
     }
     table.params = header.params;
@@ -50,7 +51,7 @@ impl Header {
                 None => vec![line],
             };
             for (key, value) in pairs.into_iter().filter_map(|p| p.split_once(':')) {
-                let (key, value) = (key.trim(), plain(value));
+                let (key, value) = (key.trim(), parse_scalar(value));
                 match header.columns.last_mut().filter(|_| in_columns) {
                     Some(column) => set(column, key, &value),
                     None if key == "delimiter" => header.separator = value.bytes().next().unwrap_or(b' '),
@@ -87,7 +88,7 @@ fn set(column: &mut Column, key: &str, value: &str) {
     }
 }
 
-/// Lines of YAML without the comment sign; those that a brace or bracket holds together are joined.
+/// Lines of YAML without the comment sign; lines inside one pair of braces or brackets are joined.
 struct Entries<I> {
     lines: I,
 }
@@ -108,12 +109,12 @@ impl<'a, I: Iterator<Item = &'a str>> Iterator for Entries<I> {
     }
 }
 
-/// Braces and brackets that a line opens more than it closes.
+/// Number of opened minus closed braces and brackets in a line.
 fn depth(line: &str) -> i64 {
     line.bytes().fold(0, |d, b| d + i64::from(matches!(b, b'{' | b'[')) - i64::from(matches!(b, b'}' | b']')))
 }
 
-/// The `key: value` pieces of a flow mapping: cut at commas outside of quotes and brackets.
+/// The `key: value` pieces of a flow mapping, split at commas outside quotes and brackets.
 fn pieces(inner: &str) -> Vec<&str> {
     let (mut pieces, mut from, mut depth, mut quote) = (Vec::new(), 0, 0i64, None);
     for (i, c) in inner.char_indices() {
@@ -135,13 +136,13 @@ fn pieces(inner: &str) -> Vec<&str> {
 }
 
 /// A scalar without its tag, anchor and quotes.
-fn plain(value: &str) -> String {
+fn parse_scalar(value: &str) -> String {
     let mut value = value.trim();
     while value.starts_with(['!', '&']) {
         value = value.split_once(' ').map_or("", |(_, rest)| rest.trim_start());
     }
     for quote in ['\'', '"'] {
-        // The delimiter may be a blank in quotes, so nothing is trimmed within.
+        // The delimiter may be a blank in quotes, so the quoted text is not trimmed.
         if let Some(inner) = value.strip_prefix(quote).and_then(|v| v.strip_suffix(quote)) {
             return inner.to_string();
         }
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_of_writing_the_header() {
+    fn flow_and_block_headers() {
         let flow = "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: wavelength, unit: nm, datatype: float64, description: 'a, b: c'}\n\
              # - {name: flux, unit: W / (m2 nm), datatype: string, subtype: 'float32[3]',\n#   meta: !!omap [{ucd: phot.flux}]}\n\
              # meta: !!omap\n# - {source_id: 5937083312263887616}\n# - comments: [x, y]\n# schema: astropy-2.0\nwavelength flux\n336.0 [1.0,null,2.0]\n";

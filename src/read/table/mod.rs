@@ -1,8 +1,9 @@
-//! Tables of any format as one: named columns with units and UCDs, whose cells are numbers, texts or arrays of numbers.
+//! One table type for all formats: named columns with units and UCDs, with cells that are numbers, text or arrays of
+//! numbers.
 //!
-//! CSV and TSV (`delimited`), ECSV, IPAC, VOTable in all its serialisations and FITS tables are brought to
-//! [`Table`]; spectra (`columns`) and labels are then taken from it without asking where it came from. Nothing is
-//! decoded before it is asked for: a cell is a place in the file's bytes.
+//! CSV and TSV (`delimited`), ECSV, IPAC, `VOTable` in all its serialisations and FITS tables become a [`Table`]. Spectra
+//! (`columns`) and labels (`labels`) are then read from it independently of the format. A cell is a byte range of the
+//! file, which is decoded only on request.
 
 mod delimited;
 mod ecsv;
@@ -13,27 +14,28 @@ mod stream;
 pub(crate) mod text_cells;
 mod votable;
 
-pub(crate) use delimited::peek;
+pub(crate) use delimited::preview_header;
 pub(crate) use params::Params;
-pub(crate) use votable::{identify as is_votable, letter};
+pub(crate) use votable::{entity_char, identify as is_votable};
 
 use std::cell::Cell;
 
-use super::error::{ReadError, shown};
+use super::error::{ReadError, truncate};
 use super::fits;
 use stream::Stream;
 use text_cells::TextCells;
 
-/// What the tables of FITS files are called.
+/// Name of the tables of FITS files.
 pub(super) const FITS: &str = "FITS table";
 
-/// Most columns of a table in text form, whose names cost more than the letters in the file.
+/// Maximum number of columns of a text table. The limit bounds memory, because a column takes more memory than its name
+/// takes in the file.
 const MAX_COLUMNS: usize = 5000;
 
-/// Most rows of the wrong length that are kept for the message.
+/// Maximum number of rows of the wrong length that are recorded for the message.
 const MAX_BAD_ROWS: usize = 1000;
 
-/// The numbers of a cell, or what is wrong with it.
+/// The numbers of a cell, or a description of the problem.
 pub(crate) type Numbers = Result<Vec<f64>, String>;
 
 /// A column's heading.
@@ -41,46 +43,46 @@ pub(crate) type Numbers = Result<Vec<f64>, String>;
 pub(crate) struct Column {
     /// Name, as the file spells it.
     pub name: String,
-    /// Unit, empty without one.
+    /// Unit; empty if absent.
     pub unit: String,
-    /// UCD, empty without one.
+    /// UCD; empty if absent.
     pub ucd: String,
     /// True when the cells are arrays of numbers.
     pub is_array: bool,
     /// True when the cells are 32-bit floats.
     pub is_f32: bool,
-    /// True when the file says that the cells are no numbers.
+    /// True when the file states that the cells are not numbers.
     pub is_text: bool,
-    /// The number that stands for a missing value in text form.
+    /// The text that means a missing value in this column.
     pub null: Option<String>,
 }
 
-/// A row that could not be cut into cells.
+/// A row with the wrong number of cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadRow {
     /// Line of the file, from 1.
     pub line: usize,
-    /// Cells that it has.
+    /// Number of its cells.
     pub found: usize,
 }
 
 /// A table.
 #[derive(Debug)]
 pub(crate) struct Table<'a> {
-    /// What it is, for people: "ECSV table".
+    /// Kind of table, as shown to the user: "ECSV table".
     pub kind: &'static str,
-    /// Where it is, for messages: "the table in HDU 1".
+    /// Place in the file, for messages: "the table in HDU 1".
     pub place: String,
-    /// Headings.
+    /// Headings of the columns.
     pub columns: Vec<Column>,
     /// Number of rows.
     pub rows: usize,
-    /// Rows that are left out of it.
+    /// Rows that are excluded, because they have the wrong number of cells.
     pub bad_rows: Vec<BadRow>,
-    /// What the file says beside the columns.
+    /// Metadata of the table.
     pub params: Params,
     cells: Cells<'a>,
-    /// Numbers that cells with arrays have given so far.
+    /// Count of the numbers decoded from array cells so far.
     decoded: Cell<usize>,
 }
 
@@ -92,7 +94,7 @@ enum Cells<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// A table in text form. Columns whose first cell is an array are taken as columns of arrays.
+    /// A text table. A column whose first non-missing cell is an array counts as a column of arrays.
     fn of_text(kind: &'static str, mut columns: Vec<Column>, rows: usize, cells: TextCells<'a>) -> Self {
         for (i, column) in columns.iter_mut().enumerate() {
             let first = (0..rows).map(|row| cells.cell(row, i)).find(|cell| !text_cells::is_missing(cell));
@@ -110,13 +112,14 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// A FITS binary table, with the keywords of its header before those of the primary one; `None` when the HDU is none.
+    /// A FITS binary table; `None` if the HDU is not a binary table. Keywords of its header take precedence over the
+    /// primary header.
     fn of_fits(hdu: &fits::Hdu<'a>, primary: &Params) -> Option<Result<Self, ReadError>> {
         let table = match hdu.table()? {
             Ok(table) => table,
             Err(error) => return Some(Err(error)),
         };
-        let heading = |c: &fits::Column| Column {
+        let heading = |c: &fits::FitsColumn| Column {
             name: c.name.clone(),
             unit: c.unit.clone(),
             ucd: c.ucd.clone(),
@@ -137,12 +140,12 @@ impl<'a> Table<'a> {
         }))
     }
 
-    /// Position of the column with the first of these names that is there, in any case.
+    /// Index of the column with the first of these names that exists; upper and lower case are equal.
     pub(crate) fn find(&self, names: &[&str]) -> Option<usize> {
         names.iter().find_map(|name| self.columns.iter().position(|c| c.name.eq_ignore_ascii_case(name)))
     }
 
-    /// A cell as text: whole numbers to their last digit. `None` when it is missing or empty.
+    /// A cell as text, integers with all digits; `None` if it is missing or empty.
     pub(crate) fn text(&self, row: usize, column: usize) -> Option<String> {
         match &self.cells {
             Cells::Text(cells) => {
@@ -151,24 +154,28 @@ impl<'a> Table<'a> {
                 (!is_null && !text_cells::is_missing(&cell)).then(|| cell.into_owned())
             }
             Cells::Stream(stream) => stream.text(row, column),
-            Cells::Fits(table) => table.shown(row, table.columns.get(column)?),
+            Cells::Fits(table) => table.cell_text(row, table.columns.get(column)?),
         }
     }
 
-    /// A cell of a named column as a finite number.
+    /// A cell as a finite number, in the column with the first of these names that exists.
     pub(crate) fn number(&self, row: usize, names: &[&str]) -> Option<f64> {
         fits::parse_number(&self.text(row, self.find(names)?)?).filter(|v| v.is_finite())
     }
 
-    /// The numbers of one cell; missing ones are NaN, and a missing array is empty.
+    /// The numbers of one cell; missing numbers are NaN, and a missing array is empty.
     ///
     /// # Errors
     ///
-    /// When the cell is no array of numbers, or cells have given more numbers than there are bytes: arrays of variable
-    /// length may all point to the same place.
+    /// If the cell is not an array of numbers, or if the cells so far gave more numbers than the file has bytes. The
+    /// second error protects against variable-length arrays that all point to the same place.
     pub(crate) fn array(&self, row: usize, column: usize) -> Result<Vec<f64>, ReadError> {
         if self.decoded.get() > self.size() {
-            return Err(self.bad_cell(row, column, "the arrays before it overlap; download the file again".into()));
+            return Err(self.bad_cell(
+                row,
+                column,
+                "the arrays of this column overlap in the file; download the file again".into(),
+            ));
         }
         let values = match &self.cells {
             Cells::Text(cells) => {
@@ -189,7 +196,7 @@ impl<'a> Table<'a> {
         self.decoded.set(self.decoded.get().saturating_add(numbers));
     }
 
-    /// The one number of a cell, NaN if it is missing.
+    /// The single number of a cell; NaN if it is missing.
     pub(crate) fn scalar(&self, row: usize, column: usize) -> Result<f64, ReadError> {
         match &self.cells {
             Cells::Text(cells) => {
@@ -199,19 +206,23 @@ impl<'a> Table<'a> {
                     return Ok(f64::NAN);
                 }
                 text_cells::number(&cell).map(|v| self.as_declared(column, v)).ok_or_else(|| {
-                    self.bad_cell(row, column, format!("“{}” is not a number; mend it or leave it empty", shown(&cell)))
+                    self.bad_cell(
+                        row,
+                        column,
+                        format!("“{}” is not a number; correct it or leave it empty", truncate(&cell)),
+                    )
                 })
             }
             _ => Ok(self.array(row, column)?.first().copied().unwrap_or(f64::NAN)),
         }
     }
 
-    /// A number in text form as the type that the file declares keeps it.
+    /// Rounds a number from text to 32 bits if the file declares the column as 32-bit floats.
     fn as_declared(&self, column: usize, value: f64) -> f64 {
         if self.columns.get(column).is_some_and(|c| c.is_f32) { f64::from(value as f32) } else { value }
     }
 
-    /// Bytes of data behind it: no honest table has more numbers.
+    /// Size of the data, bytes; a valid table has fewer numbers.
     pub(crate) fn size(&self) -> usize {
         match &self.cells {
             Cells::Text(cells) => cells.size(),
@@ -220,7 +231,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Where a row is, for messages.
+    /// Place of a row, for messages.
     pub(crate) fn row_name(&self, row: usize) -> String {
         match &self.cells {
             Cells::Text(cells) if self.kind != votable::KIND && self.kind != FITS => {
@@ -233,18 +244,18 @@ impl<'a> Table<'a> {
     fn bad_cell(&self, row: usize, column: usize, problem: String) -> ReadError {
         ReadError::Cell {
             place: self.place.clone(),
-            column: self.columns.get(column).map_or_else(String::new, |c| shown(&c.name)),
+            column: self.columns.get(column).map_or_else(String::new, |c| truncate(&c.name)),
             row: self.row_name(row),
             problem,
         }
     }
 }
 
-/// The table of a text file: ECSV or IPAC by their first line, else values with separators below a line of names.
+/// Reads the table of a text file: ECSV or IPAC if it starts like one, else delimited values below a line of names.
 ///
 /// # Errors
 ///
-/// When there is no line of names, or ECSV or IPAC headers cannot be understood.
+/// If there is no line of names, or if an ECSV or IPAC table cannot be parsed.
 pub(crate) fn of_text(text: &str) -> Result<Table<'_>, ReadError> {
     if ecsv::identify(text) {
         ecsv::read(text)
@@ -255,22 +266,22 @@ pub(crate) fn of_text(text: &str) -> Result<Table<'_>, ReadError> {
     }
 }
 
-/// True for text that says by its first line that it is a table.
+/// True for text that starts like ECSV or IPAC.
 pub(crate) fn is_declared(text: &str) -> bool {
     ecsv::identify(text) || ipac::identify(text)
 }
 
-/// The tables of a VOTable.
+/// Reads the tables of a `VOTable` document.
 pub(crate) fn of_votable(text: &str) -> Result<Vec<Table<'static>>, ReadError> {
     votable::read(text)
 }
 
-/// What the table of an HDU is called in messages.
+/// Name of the table of an HDU in messages.
 pub(crate) fn place_of(hdu: &fits::Hdu) -> String {
     format!("the table in HDU {}", hdu.index)
 }
 
-/// The tables of a FITS file that can be read, and the first error of those that cannot.
+/// The readable tables of a FITS file, and the first error of the other tables.
 pub(crate) fn of_fits<'a>(file: &fits::Fits<'a>) -> (Vec<Table<'a>>, Option<ReadError>) {
     let (mut tables, mut damaged) = (Vec::new(), None);
     let primary = Params::of_header(file.primary());

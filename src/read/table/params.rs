@@ -1,13 +1,13 @@
-//! What a file says beside its columns: header keywords, VOTable PARAMs, ECSV metadata.
+//! Metadata of a table: FITS header keywords, `VOTable` PARAMs, IPAC keywords, ECSV metadata.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::fits::{Header, parse_number};
 
-/// Names that some reader asks for, in lower case. Others are not kept: headers may have tens of thousands, and every table
-/// of a file has those of the whole file.
-const KNOWN: [&str; 22] = [
+/// Names that the readers use, in lower case. Other names are dropped to save memory: headers may have tens of
+/// thousands, and every table of a file stores the keywords of the whole file.
+const USED_NAMES: [&str; 22] = [
     "airorvac",
     "dec",
     "fwhm",
@@ -32,20 +32,20 @@ const KNOWN: [&str; 22] = [
     "wavemed",
 ];
 
-/// Named values as text, found by their name in any case. Of a name that comes twice, the first value counts.
+/// Named values as text; upper and lower case of names are equal. If a name occurs twice, the first value counts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Params(BTreeMap<&'static str, Arc<str>>);
 
 impl Params {
-    /// Adds a value unless its name is there already, or nobody asks for it.
+    /// Adds a value, unless its name exists already or is not in [`USED_NAMES`].
     pub(crate) fn add(&mut self, name: &str, value: &str) {
-        if let Some(name) = known(name) {
+        if let Some(name) = used_name(name) {
             self.0.entry(name).or_insert_with(|| value.into());
         }
     }
 
-    /// Takes over what is not there yet.
-    pub(crate) fn fill(&mut self, others: &Params) {
+    /// Adds all values of `others` whose names do not exist yet.
+    pub(crate) fn fill(&mut self, others: &Self) {
         for (name, value) in &others.0 {
             self.0.entry(name).or_insert_with(|| value.clone());
         }
@@ -54,33 +54,33 @@ impl Params {
     /// The keywords of a header.
     pub(crate) fn of_header(header: &Header) -> Self {
         let mut params = Self::default();
-        for name in KNOWN {
-            if let Some(value) = header.shown(&name.to_uppercase()) {
+        for name in USED_NAMES {
+            if let Some(value) = header.value_text(&name.to_uppercase()) {
                 params.add(name, &value);
             }
         }
         params
     }
 
-    /// The keywords of an HDU, then those of the file.
-    pub(crate) fn of_headers(own: &Header, primary: &Params) -> Self {
-        let mut params = Self::of_header(own);
+    /// The keywords of an HDU, then the keywords of the primary header for all names that the HDU lacks.
+    pub(crate) fn of_headers(header: &Header, primary: &Self) -> Self {
+        let mut params = Self::of_header(header);
         params.fill(primary);
         params
     }
 
-    /// A value, trimmed; `None` if absent or empty.
+    /// A value without surrounding blanks; `None` if absent or empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        debug_assert!(known(name).is_some(), "{name} is not kept");
-        self.0.get(known(name)?).map(|v| v.trim()).filter(|v| !v.is_empty())
+        debug_assert!(used_name(name).is_some(), "{name} is not in USED_NAMES");
+        self.0.get(used_name(name)?).map(|v| v.trim()).filter(|v| !v.is_empty())
     }
 
-    /// The first of several names that has a finite number.
+    /// The number of the first of several names with a finite number.
     pub(crate) fn number(&self, names: &[&str]) -> Option<f64> {
         names.iter().find_map(|name| parse_number(self.text(name)?).filter(|v| v.is_finite()))
     }
 
-    /// True or false, as FITS, XML or YAML write it.
+    /// True or false, in the spelling of FITS, XML or YAML.
     pub(crate) fn logical(&self, name: &str) -> Option<bool> {
         match self.text(name)?.to_lowercase().as_str() {
             "t" | "true" => Some(true),
@@ -90,6 +90,6 @@ impl Params {
     }
 }
 
-fn known(name: &str) -> Option<&'static str> {
-    KNOWN.into_iter().find(|known| known.eq_ignore_ascii_case(name.trim()))
+fn used_name(name: &str) -> Option<&'static str> {
+    USED_NAMES.into_iter().find(|used| used.eq_ignore_ascii_case(name.trim()))
 }

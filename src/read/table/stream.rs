@@ -1,9 +1,9 @@
-//! The binary serialisations of VOTable: rows of big-endian cells, some of variable length (VOTable 1.4, §5.3 and §5.4).
+//! Binary serialisations of `VOTable`: rows of big-endian cells of fixed or variable length (`VOTable` 1.4, §5.3 and §5.4).
 
 use super::super::fits::{Number, Scaling};
 use super::Numbers;
 
-/// What a field stores.
+/// Data type of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Primitive {
     Numbers(Number),
@@ -18,8 +18,8 @@ pub(crate) enum Primitive {
 }
 
 impl Primitive {
-    /// The primitive that a FIELD's datatype names.
-    pub(crate) fn of(datatype: &str) -> Option<Self> {
+    /// The primitive with this name in the datatype of a FIELD.
+    pub(crate) fn from_datatype(datatype: &str) -> Option<Self> {
         Some(match datatype {
             "boolean" => Self::Boolean,
             "bit" => Self::Bits,
@@ -37,7 +37,7 @@ impl Primitive {
         })
     }
 
-    /// True when cells hold text, so that an array of them is one value.
+    /// True for characters; an array of characters is one text value.
     pub(crate) fn is_text(self) -> bool {
         matches!(self, Self::Chars | Self::WideChars)
     }
@@ -53,23 +53,23 @@ impl Primitive {
     }
 }
 
-/// How many values a cell has.
+/// Number of values in a cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Count {
     Fixed(usize),
-    /// As many as four bytes before it say.
+    /// The number is stored in four bytes before the cell.
     Variable,
 }
 
 impl Count {
-    /// The count that an `arraysize` gives: `343`, `2x3`, `*`, `10*`; an empty one is 1. `None` if it is none of these.
-    pub(crate) fn of(arraysize: &str) -> Option<Self> {
+    /// Parses an `arraysize`: `343`, `2x3`, `*`, `10*`; empty means 1. `None` for any other text.
+    pub(crate) fn from_arraysize(arraysize: &str) -> Option<Self> {
         let size = arraysize.trim();
         if size.is_empty() {
             return Some(Self::Fixed(1));
         }
         if size.ends_with('*') {
-            // Of `2x*` it is disputed what is counted.
+            // For `2x*`, implementations disagree on the meaning of the stored count.
             return (!size.contains('x')).then_some(Self::Variable);
         }
         let product = size.split('x').try_fold(1usize, |all, n| all.checked_mul(n.trim().parse().ok()?));
@@ -77,79 +77,86 @@ impl Count {
     }
 }
 
-/// Where the bytes of a cell are; `null` when BINARY2 says it has none.
+/// Byte range of a cell; `is_null` if BINARY2 marks the cell as null.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct CellRange {
     from: u32,
     to: u32,
-    null: bool,
+    is_null: bool,
 }
 
 /// Decoded rows.
 #[derive(Debug)]
 pub(crate) struct Stream {
     bytes: Vec<u8>,
-    places: Vec<Place>,
+    ranges: Vec<CellRange>,
     primitives: Vec<Primitive>,
     blanks: Vec<Option<i64>>,
 }
 
 impl Stream {
-    /// Cuts a stream into cells. `nulls`: every row begins with one bit a field that says whether it has a value (BINARY2).
+    /// Splits a stream into cells; also returns the number of rows.
+    ///
+    /// With `has_null_flags`, every row starts with one bit per field that marks null cells (BINARY2). `blanks` are the
+    /// integers that mean a missing value, one per field.
     ///
     /// # Errors
     ///
-    /// What is wrong with the stream.
-    pub(crate) fn cut(
+    /// A description of the problem.
+    pub(crate) fn split(
         bytes: Vec<u8>,
         fields: &[(Primitive, Count)],
         blanks: Vec<Option<i64>>,
-        nulls: bool,
+        has_null_flags: bool,
     ) -> Result<(Self, usize), String> {
-        let short = || "it ends in the middle of a row; download the file again".to_string();
-        u32::try_from(bytes.len()).map_err(|_| "it is larger than 4 GiB; cut the table into several".to_string())?;
-        let mut places = Vec::new();
-        let (mut at, mut rows) = (0, 0);
-        while at < bytes.len() && !fields.is_empty() {
-            let row_at = at;
-            let mask = if nulls { fields.len().div_ceil(8) } else { 0 };
-            let flags = at..at.checked_add(mask).filter(|end| *end <= bytes.len()).ok_or_else(short)?;
-            at = flags.end;
+        let truncated_error = || "it ends in the middle of a row; download the file again".to_string();
+        u32::try_from(bytes.len()).map_err(|_| "it is larger than 4 GiB; split the table".to_string())?;
+        let mut ranges = Vec::new();
+        let (mut position, mut rows) = (0, 0);
+        while position < bytes.len() && !fields.is_empty() {
+            let row_start = position;
+            let mask = if has_null_flags { fields.len().div_ceil(8) } else { 0 };
+            let flags =
+                position..position.checked_add(mask).filter(|end| *end <= bytes.len()).ok_or_else(truncated_error)?;
+            position = flags.end;
             for (i, (primitive, count)) in fields.iter().enumerate() {
                 let count = match count {
                     Count::Fixed(n) => *n,
                     Count::Variable => {
-                        let n = bytes.get(at..at + 4).and_then(|b| Number::I32.integer(b)).ok_or_else(short)?;
-                        at += 4;
+                        let n = bytes
+                            .get(position..position + 4)
+                            .and_then(|b| Number::I32.integer(b))
+                            .ok_or_else(truncated_error)?;
+                        position += 4;
                         usize::try_from(n).map_err(|_| "an array has a negative length".to_string())?
                     }
                 };
-                let length = primitive.bytes(count).ok_or_else(short)?;
-                let end = at.checked_add(length).filter(|end| *end <= bytes.len()).ok_or_else(short)?;
-                let null = nulls && bytes[flags.start + i / 8] >> (7 - i % 8) & 1 == 1;
-                places.push(Place { from: at as u32, to: end as u32, null });
-                at = end;
+                let length = primitive.bytes(count).ok_or_else(truncated_error)?;
+                let end = position.checked_add(length).filter(|end| *end <= bytes.len()).ok_or_else(truncated_error)?;
+                let is_null = has_null_flags && bytes[flags.start + i / 8] >> (7 - i % 8) & 1 == 1;
+                ranges.push(CellRange { from: position as u32, to: end as u32, is_null });
+                position = end;
             }
-            if at == row_at {
+            if position == row_start {
                 return Err("its rows have no bytes; export the table again".into());
             }
             rows += 1;
-            if places.len() > bytes.len() {
+            if ranges.len() > bytes.len() {
                 return Err("most of its fields have no bytes; export the table again".into());
             }
         }
         let primitives = fields.iter().map(|f| f.0).collect();
-        Ok((Self { bytes, places, primitives, blanks }, rows))
+        Ok((Self { bytes, ranges, primitives, blanks }, rows))
     }
 
     fn cell(&self, row: usize, column: usize) -> Option<(Primitive, Scaling, &[u8])> {
         let primitive = *self.primitives.get(column)?;
-        let place = self.places.get(row * self.primitives.len() + column).filter(|p| !p.null)?;
+        let range = self.ranges.get(row * self.primitives.len() + column).filter(|p| !p.is_null)?;
         let blank = self.blanks.get(column).copied().flatten();
-        Some((primitive, Scaling::plain(blank), self.bytes.get(place.from as usize..place.to as usize)?))
+        Some((primitive, Scaling::plain(blank), self.bytes.get(range.from as usize..range.to as usize)?))
     }
 
-    /// Bytes of all rows.
+    /// Size of all rows, bytes.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()
     }
@@ -181,7 +188,7 @@ impl Stream {
         (!text.is_empty()).then(|| text.to_string())
     }
 
-    /// The numbers of a cell; empty when it is null.
+    /// The numbers of a cell; empty if it is null.
     pub(crate) fn numbers(&self, row: usize, column: usize) -> Numbers {
         match self.cell(row, column) {
             None => Ok(Vec::new()),
@@ -204,10 +211,10 @@ mod tests {
         let byte = (Primitive::Boolean, Count::Fixed(1));
         let mut fields = vec![(Primitive::Chars, Count::Fixed(0)); 3];
         fields.push(byte);
-        let refused = Stream::cut(vec![b'T'; 100], &fields, vec![None; 4], false);
-        assert!(refused.is_err_and(|why| why.contains("have no bytes")));
+        let result = Stream::split(vec![b'T'; 100], &fields, vec![None; 4], false);
+        assert!(result.is_err_and(|problem| problem.contains("have no bytes")));
         let (_, rows) =
-            Stream::cut(vec![b'T'; 100], &[byte; 2], vec![None; 2], false).unwrap_or_else(|e| panic!("{e}"));
+            Stream::split(vec![b'T'; 100], &[byte; 2], vec![None; 2], false).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(rows, 50);
     }
 }

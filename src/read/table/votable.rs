@@ -1,7 +1,7 @@
-//! VOTable 1.x: tables in XML, their rows as elements (TABLEDATA) or as a stream of bytes in base64 (BINARY, BINARY2).
+//! `VOTable` 1.x: tables in XML, with rows as elements (TABLEDATA) or as a base64 byte stream (BINARY, BINARY2).
 //!
-//! IVOA recommendation VOTable 1.4. Entities other than XML's own five stand for themselves, so a document cannot unfold
-//! into more than it is.
+//! IVOA recommendation `VOTable` 1.4. Only the five predefined entities of XML are expanded, so a document cannot grow by
+//! entity expansion.
 
 use std::borrow::Cow;
 
@@ -14,15 +14,15 @@ use super::super::fits::Number;
 use super::stream::{Count, Primitive, Stream};
 use super::text_cells::TextCells;
 use super::{BadRow, Cells, Column, MAX_BAD_ROWS, MAX_COLUMNS, Params, Table};
-use crate::read::error::{ReadError, shown};
+use crate::read::error::{ReadError, truncate};
 
-/// What these tables are called.
+/// Name of these tables.
 pub(super) const KIND: &str = "VOTable";
 
-/// Most tables of a document; services give one or a few.
+/// Maximum number of tables in a document; services return one or a few.
 const MAX_TABLES: usize = 1000;
 
-/// True for the beginning of an XML document whose root is a VOTable.
+/// True for the start of an XML document whose root element is VOTABLE.
 pub(crate) fn identify(start: &str) -> bool {
     let start = start.trim_start_matches('\u{feff}').trim_start();
     start.starts_with('<') && (start.contains("<VOTABLE") || start.contains(":VOTABLE"))
@@ -33,30 +33,31 @@ pub(super) fn read(text: &str) -> Result<Vec<Table<'static>>, ReadError> {
     let mut reader = Reader::from_str(text);
     let mut document = Document::default();
     loop {
-        let at = reader.buffer_position();
-        let bad = |problem: String| ReadError::Layout { place: format!("the XML near byte {at}"), problem };
-        let event = reader
-            .read_event()
-            .map_err(|e| bad(format!("{}; the file is damaged, download it again", shown(&e.to_string()))))?;
+        let position = reader.buffer_position();
+        let layout_error =
+            |problem: String| ReadError::Layout { place: format!("the XML near byte {position}"), problem };
+        let event = reader.read_event().map_err(|e| {
+            layout_error(format!("{}; the file is damaged, download it again", truncate(&e.to_string())))
+        })?;
         match event {
             Event::Start(element) => {
-                document.begin(&element).map_err(bad)?;
+                document.begin(&element).map_err(layout_error)?;
                 document.depth += 1;
             }
             Event::Empty(element) => {
-                document.begin(&element).map_err(bad)?;
-                document.end(element.local_name().as_ref()).map_err(bad)?;
+                document.begin(&element).map_err(layout_error)?;
+                document.end(element.local_name().as_ref()).map_err(layout_error)?;
             }
             Event::End(element) => {
                 document.depth = document.depth.saturating_sub(1);
-                document.end(element.local_name().as_ref()).map_err(bad)?;
+                document.end(element.local_name().as_ref()).map_err(layout_error)?;
             }
             Event::Text(text) => document.text(&text.xml_content(XmlVersion::Implicit1_0)),
             Event::CData(text) => document.text(&text.xml_content(XmlVersion::Implicit1_0)),
-            Event::GeneralRef(name) => document.text(letter(&name).encode_utf8(&mut [0; 4])),
+            Event::GeneralRef(name) => document.text(entity_char(&name).encode_utf8(&mut [0; 4])),
             Event::Eof if document.depth > 0 => {
-                return Err(bad(
-                    "it ends before its elements are closed; the file is cut short, download it again".into()
+                return Err(layout_error(
+                    "XML elements are not closed; the file is truncated, download it again".into(),
                 ));
             }
             Event::Eof => break,
@@ -64,17 +65,17 @@ pub(super) fn read(text: &str) -> Result<Vec<Table<'static>>, ReadError> {
         }
     }
     match document.failure {
-        Some(said) if document.tables.is_empty() => Err(ReadError::Layout {
+        Some(message) if document.tables.is_empty() => Err(ReadError::Layout {
             place: "the VOTable".into(),
-            problem: format!("the service that made it says: {said}"),
+            problem: format!("error message of the service that wrote it: {message}"),
         }),
         _ => Ok(document.tables),
     }
 }
 
-/// The letter that an entity stands for; a question mark for one that XML itself does not know.
-pub(crate) fn letter(name: &BytesRef) -> char {
-    let known = || match &name.xml_content(XmlVersion::Implicit1_0)[..] {
+/// The character of an entity; a question mark if XML does not predefine the entity.
+pub(crate) fn entity_char(name: &BytesRef) -> char {
+    let predefined = || match &name.xml_content(XmlVersion::Implicit1_0)[..] {
         "lt" => '<',
         "gt" => '>',
         "amp" => '&',
@@ -82,36 +83,36 @@ pub(crate) fn letter(name: &BytesRef) -> char {
         "quot" => '"',
         _ => '?',
     };
-    name.resolve_char_ref().ok().flatten().unwrap_or_else(known)
+    name.resolve_char_ref().ok().flatten().unwrap_or_else(predefined)
 }
 
-/// A FIELD.
+/// A FIELD element: heading and cell type of a column.
 struct Field {
     column: Column,
     primitive: Primitive,
     count: Option<Count>,
 }
 
-/// The document so far.
+/// State of the parser.
 #[derive(Default)]
 struct Document {
     depth: usize,
     tables: Vec<Table<'static>>,
-    /// PARAMs and INFOs outside of a table, and of the table being read.
+    /// PARAMs and INFOs outside tables; `table_params` has those of the current table.
     params: Params,
-    own_params: Params,
+    table_params: Params,
     in_table: bool,
     fields: Vec<Field>,
-    /// Text of cells, or of a stream.
+    /// Text of the cells, or base64 text of the stream.
     text: String,
-    /// Set while text is part of the data.
-    keeps_text: bool,
-    places: Vec<(u32, u32)>,
+    /// True while text belongs to the data.
+    collects_text: bool,
+    ranges: Vec<(u32, u32)>,
     row_start: usize,
     rows: u32,
     lines: Vec<u32>,
     bad_rows: Vec<BadRow>,
-    /// `Some(true)` in BINARY2.
+    /// `Some(true)` in BINARY2, `Some(false)` in BINARY, `None` in TABLEDATA.
     binary: Option<bool>,
     failure: Option<String>,
 }
@@ -124,7 +125,9 @@ impl Document {
                 let (params, failure, depth) = (std::mem::take(&mut self.params), self.failure.take(), self.depth);
                 *self = Self { tables, params, failure, depth, in_table: true, ..Self::default() };
                 if self.tables.len() >= MAX_TABLES {
-                    return Err(format!("it has more than {MAX_TABLES} tables; take out the one with spectra"));
+                    return Err(format!(
+                        "it has more than {MAX_TABLES} tables; copy the table with spectra to a new file"
+                    ));
                 }
             }
             "FIELD" if self.fields.len() >= MAX_COLUMNS => return Err("a table has more than 5000 columns".into()),
@@ -138,18 +141,18 @@ impl Document {
                 let value = attribute(element, "value").unwrap_or_default();
                 let name = attribute(element, "name").or_else(|| attribute(element, "ID")).unwrap_or_default();
                 if name == "QUERY_STATUS" && value == "ERROR" {
-                    self.failure = Some("the query failed; ask again".into());
+                    self.failure = Some("the query failed; repeat it".into());
                 }
-                if self.in_table { &mut self.own_params } else { &mut self.params }.add(&name, &value);
+                if self.in_table { &mut self.table_params } else { &mut self.params }.add(&name, &value);
             }
             "TR" => {
                 self.row_start = self.lines.len().saturating_mul(self.fields.len());
-                self.places.truncate(self.row_start);
+                self.ranges.truncate(self.row_start);
             }
             "TD" => {
-                self.keeps_text = true;
-                let at = self.offset()?;
-                self.places.push((at, at));
+                self.collects_text = true;
+                let offset = self.offset()?;
+                self.ranges.push((offset, offset));
             }
             "BINARY" => self.binary = Some(false),
             "BINARY2" => self.binary = Some(true),
@@ -158,7 +161,7 @@ impl Document {
                 if attribute(element, "href").is_some() || encoding != "base64" {
                     return Err("its data are not in the file as base64; save the table as TABLEDATA".into());
                 }
-                self.keeps_text = true;
+                self.collects_text = true;
             }
             "FITS" => return Err("its data are in a FITS file; give that file, or save the table as TABLEDATA".into()),
             _ => {}
@@ -169,25 +172,25 @@ impl Document {
     fn end(&mut self, name: &str) -> Result<(), String> {
         match name {
             "TD" => {
-                self.keeps_text = false;
-                let at = self.offset()?;
-                if let Some(place) = self.places.last_mut() {
-                    place.1 = at;
+                self.collects_text = false;
+                let offset = self.offset()?;
+                if let Some(range) = self.ranges.last_mut() {
+                    range.1 = offset;
                 }
             }
             "TR" => {
                 self.rows += 1;
-                let found = self.places.len() - self.row_start.min(self.places.len());
+                let found = self.ranges.len() - self.row_start.min(self.ranges.len());
                 if found == self.fields.len() {
                     self.lines.push(self.rows);
                 } else {
-                    self.places.truncate(self.row_start);
+                    self.ranges.truncate(self.row_start);
                     if self.bad_rows.len() < MAX_BAD_ROWS {
                         self.bad_rows.push(BadRow { line: self.rows as usize, found });
                     }
                 }
             }
-            "STREAM" => self.keeps_text = false,
+            "STREAM" => self.collects_text = false,
             "TABLE" => {
                 self.in_table = false;
                 self.finish()?;
@@ -198,16 +201,16 @@ impl Document {
     }
 
     fn text(&mut self, text: &str) {
-        if self.keeps_text {
+        if self.collects_text {
             self.text.push_str(text);
         }
     }
 
     fn offset(&self) -> Result<u32, String> {
-        u32::try_from(self.text.len()).map_err(|_| "it is larger than 4 GiB; cut it into several".into())
+        u32::try_from(self.text.len()).map_err(|_| "it is larger than 4 GiB; split it".into())
     }
 
-    /// Makes a table of what was gathered.
+    /// Builds a table from the collected fields and data.
     fn finish(&mut self) -> Result<(), String> {
         let fields = std::mem::take(&mut self.fields);
         let text = std::mem::take(&mut self.text);
@@ -215,26 +218,27 @@ impl Document {
             fields.into_iter().map(|f| ((f.primitive, f.count), f.column)).unzip();
         let mut table = match self.binary {
             None => {
-                let (places, lines) = (std::mem::take(&mut self.places), std::mem::take(&mut self.lines));
+                let (ranges, lines) = (std::mem::take(&mut self.ranges), std::mem::take(&mut self.lines));
                 let rows = lines.len();
-                let cells = TextCells::new(Cow::Owned(text), places, columns.len(), lines);
+                let cells = TextCells::new(Cow::Owned(text), ranges, columns.len(), lines);
                 Table::of_text(KIND, columns, rows, cells)
             }
             Some(nulls) => {
-                let packed: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'=').collect();
-                let bytes = STANDARD_NO_PAD.decode(packed).map_err(|e| format!("its base64 is damaged: {e}"))?;
-                let counted: Option<Vec<(Primitive, Count)>> =
+                let encoded: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'=').collect();
+                let bytes = STANDARD_NO_PAD.decode(encoded).map_err(|e| format!("its base64 is damaged: {e}"))?;
+                let sized_fields: Option<Vec<(Primitive, Count)>> =
                     primitives.iter().map(|(primitive, count)| Some((*primitive, (*count)?))).collect();
-                let counted = counted.ok_or("the arraysize of a FIELD is not understood; save it as TABLEDATA")?;
+                let sized_fields =
+                    sized_fields.ok_or("the arraysize of a FIELD is not understood; save it as TABLEDATA")?;
                 let blanks = columns.iter().map(|c| c.null.as_ref()?.trim().parse().ok()).collect();
-                let (stream, rows) = Stream::cut(bytes, &counted, blanks, nulls)?;
+                let (stream, rows) = Stream::split(bytes, &sized_fields, blanks, nulls)?;
                 let mut table =
                     Table::of_text(KIND, columns, 0, TextCells::new(Cow::Borrowed(""), Vec::new(), 0, Vec::new()));
                 (table.rows, table.cells) = (rows, Cells::Stream(stream));
                 table
             }
         };
-        table.params = std::mem::take(&mut self.own_params);
+        table.params = std::mem::take(&mut self.table_params);
         table.params.fill(&self.params);
         table.bad_rows = std::mem::take(&mut self.bad_rows);
         self.tables.push(table);
@@ -242,23 +246,27 @@ impl Document {
     }
 }
 
-/// A FIELD's heading and what its cells store.
+/// Parses a FIELD element.
 fn field(element: &BytesStart) -> Result<Field, String> {
-    let of = |name: &str| attribute(element, name).unwrap_or_default();
-    let name = attribute(element, "name").unwrap_or_else(|| of("ID"));
-    let datatype = of("datatype");
-    let primitive = Primitive::of(&datatype).ok_or_else(|| {
-        format!("FIELD {} has the datatype “{}”; no VOTable has that: mend it", shown(&name), shown(&datatype))
+    let text = |name: &str| attribute(element, name).unwrap_or_default();
+    let name = attribute(element, "name").unwrap_or_else(|| text("ID"));
+    let datatype = text("datatype");
+    let primitive = Primitive::from_datatype(&datatype).ok_or_else(|| {
+        format!(
+            "FIELD {} has the datatype “{}”; this is not a VOTable datatype: correct it",
+            truncate(&name),
+            truncate(&datatype)
+        )
     })?;
-    let count = Count::of(&of("arraysize"));
+    let count = Count::from_arraysize(&text("arraysize"));
     let is_array = !primitive.is_text() && count != Some(Count::Fixed(1));
     let is_f32 = primitive == Primitive::Numbers(Number::F32);
     let is_text = !matches!(primitive, Primitive::Numbers(_));
-    let column = Column { name, unit: of("unit"), ucd: of("ucd"), is_array, is_f32, is_text, null: None };
+    let column = Column { name, unit: text("unit"), ucd: text("ucd"), is_array, is_f32, is_text, null: None };
     Ok(Field { column, primitive, count })
 }
 
-/// An attribute's value with its entities resolved; unknown ones stand for themselves.
+/// The value of an attribute, with entities resolved; unknown entities remain unchanged.
 fn attribute(element: &BytesStart, name: &str) -> Option<String> {
     let attribute = element.attributes().flatten().find(|a| a.key.local_name().as_ref() == name)?;
     match attribute.normalized_value(XmlVersion::Implicit1_0) {

@@ -1,80 +1,80 @@
-//! What is measured, as `../cases.js` describes it.
+//! Benchmark cases, as in `../cases.js`.
 
 use burn::tensor::Device;
 use serde::Deserialize;
 use specola::model::encoders::Size;
-use specola::nn::half::Half;
-use specola::result::teach::Strategy;
+use specola::nn::token_parallel::TokenHalf;
+use specola::result::finetune::Strategy;
 
 use crate::forward::{Encoding, Regression};
-use crate::lesson::{Course, Training};
-use crate::other::{Preprocessing, Search};
+use crate::train::{FullTraining, Training};
+use crate::workloads::{Preprocessing, Search};
 
-/// A case, without its name: engines do not know what they are measured for.
+/// A case without its name, so that an engine cannot treat a named case differently.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Case {
+pub(crate) enum Case {
     /// The forward pass of an MLP.
     Mlp {
         /// Width of every layer, input first.
         widths: Vec<usize>,
-        /// Spectra at once.
+        /// Spectra per batch.
         batch: usize,
-        /// Where among all spectra these begin: of a pool, every worker has its own.
+        /// Index of the first spectrum. Each worker of a pool has other spectra.
         #[serde(default)]
         first: usize,
     },
     /// The embedding of LRS spectra.
     Encoder {
-        /// Which encoder.
+        /// Size of the encoder.
         size: Size,
-        /// Spectra at once.
+        /// Spectra per batch.
         batch: usize,
-        /// As above.
+        /// Index of the first spectrum.
         #[serde(default)]
         first: usize,
-        /// Whether a partner computes the other half of every spectrum's tokens.
+        /// Whether a second worker computes half of the tokens of each spectrum.
         #[serde(default)]
         is_halved: bool,
     },
-    /// Steps of a training.
+    /// Training steps.
     Train {
-        /// What is trained.
+        /// Strategy of the fine-tuning.
         strategy: Strategy,
-        /// As above.
+        /// Width of every layer, input first.
         widths: Vec<usize>,
-        /// Spectra a step.
+        /// Spectra per step.
         batch: usize,
-        /// Steps a timing.
+        /// Steps per timing.
         steps: usize,
     },
-    /// A whole training.
+    /// A complete training.
     Finetune {
-        /// What is trained.
+        /// Strategy of the fine-tuning.
         strategy: Strategy,
-        /// As above.
+        /// Width of every layer, input first.
         widths: Vec<usize>,
         /// Spectra with labels.
         count: usize,
     },
-    /// Spectra brought to the model's input.
+    /// Preprocessing of spectra to the model's input.
     Preprocess {
-        /// How many.
+        /// Number of spectra.
         count: usize,
     },
     /// Searches of an index.
     Search {
-        /// Its size.
+        /// Number of entries.
         entries: u32,
-        /// Numbers an entry.
+        /// Numbers per entry.
         width: u32,
-        /// Searches a timing.
+        /// Searches per timing.
         steps: u32,
     },
 }
 
-/// A case that is ready to run, as often as wanted.
-pub enum Job {
+/// A prepared case, which can run repeatedly.
+pub(crate) enum Job {
     /// See [`Case::Mlp`].
     Regression(Box<Regression>),
     /// See [`Case::Encoder`].
@@ -82,7 +82,7 @@ pub enum Job {
     /// See [`Case::Train`].
     Training(Box<Training>),
     /// See [`Case::Finetune`].
-    Course(Box<Course>),
+    FullTraining(Box<FullTraining>),
     /// See [`Case::Preprocess`].
     Preprocessing(Preprocessing),
     /// See [`Case::Search`].
@@ -90,9 +90,13 @@ pub enum Job {
 }
 
 impl Job {
-    /// Makes everything ready, and gives the outputs by which engines are compared. `half`: which of a case that two share
-    /// is computed here.
-    pub async fn open(case: Case, device: &Device, half: Option<&Half>) -> Result<(Self, Vec<f32>), String> {
+    /// Prepares a case. Also returns its outputs, for the comparison of engines. `half` is the half of a token-parallel
+    /// case that this worker computes.
+    pub(crate) async fn open(
+        case: Case,
+        device: &Device,
+        half: Option<&TokenHalf>,
+    ) -> Result<(Self, Vec<f32>), String> {
         let mut job = match case {
             Case::Mlp { widths, batch, first } => {
                 Self::Regression(Box::new(Regression::new(&widths, batch, first, device)?))
@@ -109,22 +113,22 @@ impl Job {
                 return Ok((Self::Training(Box::new(training)), losses));
             }
             Case::Finetune { strategy, widths, count } => {
-                let course = Course::new(strategy, &widths, count, device).await?;
-                // Minutes of work: not only to be compared with nobody's.
-                return Ok((Self::Course(Box::new(course)), vec![1.0]));
+                let training = FullTraining::new(strategy, &widths, count, device).await?;
+                // A run takes minutes, and no other engine gives an output to compare with.
+                return Ok((Self::FullTraining(Box::new(training)), vec![1.0]));
             }
         };
         let outputs = job.run().await?;
         Ok((job, outputs))
     }
 
-    /// Runs it once.
-    pub async fn run(&mut self) -> Result<Vec<f32>, String> {
+    /// Runs the case once.
+    pub(crate) async fn run(&mut self) -> Result<Vec<f32>, String> {
         match self {
             Self::Regression(job) => job.run().await,
             Self::Encoding(job) => job.run().await,
             Self::Training(job) => job.run().await.map(|()| Vec::new()),
-            Self::Course(job) => job.run().await.map(|()| Vec::new()),
+            Self::FullTraining(job) => job.run().await.map(|()| Vec::new()),
             Self::Preprocessing(job) => job.run(),
             Self::Search(job) => Ok(job.run()),
         }

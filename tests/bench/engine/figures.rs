@@ -1,13 +1,13 @@
-//! Growth curves of a benchmark's results: time against the number of spectra, of labels, of entries.
+//! Figures of benchmark results: time against the number of spectra, labels and index entries.
 
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
-use specola::plot::{Chart, Drawing, Mark, Paint, Plot, range_of};
+use specola::plot::{Chart, Drawable, Mark, Paint, Plot, range_of};
 
-/// A line of the results.
+/// A row of the results.
 #[derive(Debug, Deserialize)]
 struct Row {
     case: String,
@@ -16,7 +16,7 @@ struct Row {
     median_ms: Option<f64>,
 }
 
-/// File name, and the cases that are its points: what stands before the number in their names, and after it; then the axes.
+/// File name; prefix and suffix around the number in the names of the cases; labels of the axes.
 const CURVES: [(&str, &str, &str, &str, &str); 3] = [
     (
         "time-spectra",
@@ -35,18 +35,18 @@ const CURVES: [(&str, &str, &str, &str, &str); 3] = [
     ("time-index", "retrieval-", "", "entries of the index (dark: page, orange: native)", "a search, log10 s"),
 ];
 
-/// The engines that are drawn, page and command line.
+/// The engines in the figures: page and command line.
 const ENGINES: [&str; 2] = ["specola-cpu", "specola-native"];
 
-/// Draws what there is of each curve into a folder; one with fewer than two points is left as it is.
-pub fn draw(results: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
+/// Draws each curve into a folder. A curve with fewer than two points is skipped.
+pub(crate) fn draw(results: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
     let rows: Vec<Row> = serde_json::from_slice(&fs::read(results)?)?;
-    for (file, before, after, x_label, y_label) in CURVES {
+    for (file, prefix, suffix, x_label, y_label) in CURVES {
         let points = |engine: &str| -> Vec<(f64, f64)> {
-            let of = rows.iter().filter(|row| row.engine == engine && row.threads == 1);
-            let mut points: Vec<_> = of
+            let rows_of_engine = rows.iter().filter(|row| row.engine == engine && row.threads == 1);
+            let mut points: Vec<_> = rows_of_engine
                 .filter_map(|row| {
-                    let n: f64 = row.case.strip_prefix(before)?.strip_suffix(after)?.parse().ok()?;
+                    let n: f64 = row.case.strip_prefix(prefix)?.strip_suffix(suffix)?.parse().ok()?;
                     Some((n, (row.median_ms? / 1e3).log10()))
                 })
                 .collect();
@@ -62,7 +62,7 @@ pub fn draw(results: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
         let paints = [Paint::Data, Paint::Continuum];
         let marks = curves.into_iter().zip(paints).flat_map(|(points, paint)| {
             let discs = Mark::Points { at: points.clone(), paint, radius_px: 3.0, is_filled: true };
-            [Mark::Curve { through: points, paint }, discs]
+            [Mark::Curve { points, paint }, discs]
         });
         let plot = Plot {
             x_label: x_label.into(),

@@ -1,25 +1,28 @@
-//! Specola as one of the engines that `cargo xtask bench` measures: the library's own code, asked for a case at a time.
+//! Specola as one of the engines that `cargo xtask bench` measures: runs one case at a time with the code of the
+//! library.
 //!
-//! A question is a line of JSON, and so is its answer ([`talk`]). In a browser's worker they come and go as messages,
-//! natively through standard input and output. `bench figures RESULTS.json FOLDER` draws what came of it.
+//! Commands and replies are lines of JSON ([`protocol`]): messages in a worker of a browser, standard input and output
+//! in the native engine. `bench figures RESULTS.json FOLDER` draws the results.
 
 mod case;
 #[cfg(feature = "cli")]
 mod figures;
 mod forward;
-mod lesson;
+mod train;
 mod numbers;
-mod other;
-mod talk;
+mod workloads;
+mod protocol;
 
 #[cfg(target_family = "wasm")]
 mod browser;
+#[cfg(target_family = "wasm")]
+mod shared_memory_channel;
 #[cfg(not(target_family = "wasm"))]
-mod lines;
+mod stdio;
 
 fn main() {
     #[cfg(target_family = "wasm")]
     browser::start();
     #[cfg(not(target_family = "wasm"))]
-    lines::main();
+    stdio::main();
 }

@@ -1,20 +1,20 @@
-//! The checks of `tests/golden_*.rs` in a browser's worker: each on burn-flex, and those of the small networks on WebGPU.
+//! Runs the checks of `tests/model` in a worker of a browser: all on burn-flex, and whole networks on WebGPU too.
 //!
-//! It says what it does in strings: `flex NAME` and `webgpu NAME` for a check that passed, `OFF …` for one whose
-//! numbers are wrong, `FAILED …` for the one that ended it, and `done`.
+//! It posts strings: `begin …` before a check, `flex NAME` or `webgpu NAME` after a passed check, `OFF …` after a check
+//! with wrong numbers, `search …` with the time of a search, `FAILED …` on a panic, and `done`.
 
 #[cfg(target_family = "wasm")]
-#[path = "../../golden_heads.rs"]
-mod golden_heads;
+#[path = "../../model/heads.rs"]
+mod heads;
 #[cfg(target_family = "wasm")]
-#[path = "../../golden_networks.rs"]
-mod golden_networks;
+#[path = "../../model/networks.rs"]
+mod networks;
 #[cfg(target_family = "wasm")]
-#[path = "../../golden_nn.rs"]
-mod golden_nn;
+#[path = "../../model/mlp.rs"]
+mod mlp;
 #[cfg(target_family = "wasm")]
-#[path = "../../golden_train.rs"]
-mod golden_train;
+#[path = "../../model/training.rs"]
+mod training;
 #[cfg(target_family = "wasm")]
 mod run;
 #[cfg(target_family = "wasm")]

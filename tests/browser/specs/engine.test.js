@@ -1,49 +1,49 @@
-// Long jobs can be stopped, and an engine that fails says so.
+// Cancelling a job, and failures of the engine.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { REAL } from "../data.js";
-import { open } from "../page.js";
+import { REAL_DIR } from "../data.js";
+import { openPage } from "../page.js";
 import { scenario } from "../scenario.js";
 
-scenario("a big bundle can be stopped in the middle, and what was found stays", async (visit) => {
+scenario("a job of many spectra can be cancelled, and its predictions stay", async (visit) => {
   await visit.ready();
-  await visit.drop([join(REAL, "miles.npz")]);
-  // At rest, so that none has an RV.
-  const answered3 = () => document.querySelectorAll('[data-testid="cell-teff"][data-value]').length >= 3;
-  await visit.page.waitForFunction(answered3);
+  await visit.drop([join(REAL_DIR, "miles.npz")]);
+  // These spectra are in the rest frame and get no RV, so `predictions` does not count them.
+  const has3Predictions = () => document.querySelectorAll('[data-testid="cell-teff"][data-value]').length >= 3;
+  await visit.page.waitForFunction(has3Predictions);
   await visit.part("cancel").click();
   await visit.idle();
   const rows = await visit.rows();
-  const answered = rows.filter((row) => row.values.teff).length;
-  console.log(`stopped with ${answered} of 583 answered`);
-  assert.ok(answered >= 3 && answered < 583);
+  const predicted = rows.filter((row) => row.values.teff).length;
+  console.log(`cancelled with ${predicted} of 583 predicted`);
+  assert.ok(predicted >= 3 && predicted < 583);
   await visit.part("clear").click();
-  await visit.sample();
-}, { skip: REAL ? false : "no real spectra here" });
+  await visit.openSample();
+}, { skip: REAL_DIR ? false : "SPECOLA_REAL is not set" });
 
-scenario("an engine that dies is started again, and the page says so", async (visit) => {
-  await visit.sample();
+scenario("the page restarts an engine that crashes, and reports it", async (visit) => {
+  await visit.openSample();
   await visit.idle();
   const [worker] = visit.page.workers();
   await worker.evaluate(() => { setTimeout(() => { throw new Error("struck by lightning"); }); });
   await visit.page.getByText(/struck by lightning/).first().waitFor();
   await visit.ready();
   await visit.part("clear").click();
-  await visit.sample();
-}, { expects: [/struck by lightning/] });
+  await visit.openSample();
+}, { allowedMessages: [/struck by lightning/] });
 
-scenario("weights that cannot be fetched are told, and files are still read", async (visit) => {
-  await visit.engine("unavailable");
+scenario("the page reports weights that cannot be downloaded, and still reads files", async (visit) => {
+  await visit.waitForEngine("unavailable");
   assert.match(await visit.part("engine-status").innerText(), /model|weights|404/i);
   await visit.part("sample-button").click();
   await visit.part("row").first().waitFor();
-}, { lose: (path) => path.startsWith("models/"), expects: [/404/] });
+}, { omit: (path) => path.startsWith("models/"), allowedMessages: [/404/] });
 
-test("an engine whose program is missing is told in words", async () => {
-  const visit = await open({ lose: (path) => path === "engine_bg.wasm" });
+test("the page reports a missing engine program", async () => {
+  const visit = await openPage({ omit: (path) => path === "engine_bg.wasm" });
   try {
-    await visit.engine("stopped");
+    await visit.waitForEngine("stopped");
     assert.ok((await visit.part("engine-status").innerText()).length > 20);
   } finally {
     await visit.close();

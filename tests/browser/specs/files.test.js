@@ -1,10 +1,10 @@
-// Files of every kind: a row with parameters each, the numbers of the command line, and words for what cannot be used.
+// Files of every format: the page gives the values of the command line, and a reason for each skipped file.
 import assert from "node:assert/strict";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe } from "node:test";
-import { REAL, fixtures, predictions, realFiles, samples, scratch } from "../data.js";
-import { LABELS, mustBeAnswered } from "../page.js";
+import { REAL_DIR, fixtures, cliPredictions, realFiles, samples, temporaryDirectory } from "../data.js";
+import { LABELS, assertPredicted } from "../page.js";
 import { scenario } from "../scenario.js";
 
 /** The smallest PNG, one transparent pixel. */
@@ -13,7 +13,7 @@ const PNG = Buffer.from(
   "base64",
 );
 
-/** Drops one file on a fresh page and returns its rows when nothing runs any more, with the time it took. */
+/** Drops one file on a fresh page. Returns its rows when all jobs have ended, and the time in ms. */
 async function dropOne(visit, path) {
   await visit.ready();
   const start = Date.now();
@@ -24,97 +24,97 @@ async function dropOne(visit, path) {
 }
 
 /** Fails unless the page and the command line agree to a thousandth of each label's error. */
-function mustAgree(rows, records) {
-  const answered = rows.filter((row) => row.values.teff);
-  assert.equal(answered.length, records.filter((record) => record.teff).length, "as many answers as the command line");
-  for (const row of answered) {
-    const record = records.find((record) => record.id === row.id);
-    assert.ok(record, `the command line answers ${row.id} too`);
+function assertEqualToCli(rows, records) {
+  const predicted = rows.filter((row) => row.values.teff);
+  assert.equal(predicted.length, records.filter((record) => record.teff).length, "as many predictions as the command line");
+  for (const row of predicted) {
+    const record = records.find(({ id }) => id === row.id);
+    assert.ok(record, `the command line predicts ${row.id} too`);
     for (const label of LABELS) {
-      // Gaia XP spectra tell no velocity, on either side.
+      // Neither predicts a velocity for Gaia XP spectra.
       if (!row.values[label]) {
-        assert.equal(record[label], "", `${row.id}: ${label} there and not here`);
+        assert.equal(record[label], "", `${row.id}: ${label} on the command line and not on the page`);
         continue;
       }
       const { value, error } = row.values[label];
       const difference = Math.abs(value - Number(record[label]));
-      assert.ok(difference <= 1e-3 * error, `${row.id}: ${label} is ${value} here and ${record[label]} there`);
+      assert.ok(difference <= 1e-3 * error, `${row.id}: ${label} is ${value} on the page and ${record[label]} on the command line`);
       assert.ok(Math.abs(error - Number(record[`e_${label}`])) <= 1e-3 * error, `${row.id}: error of ${label}`);
     }
-    assert.equal(record.flags !== "", row.flags !== "", `${row.id}: flagged in both or in neither`);
+    assert.equal(record.flags !== "", row.flags !== "", `${row.id}: flagged on the page and on the command line, or on neither`);
   }
 }
 
-describe("made files", () => {
+describe("synthetic files", () => {
   for (const path of [...fixtures(), ...samples()]) {
-    scenario(`${basename(path)} gives what the command line gives`, async (visit) => {
+    scenario(`${basename(path)} gives the values of the command line`, async (visit) => {
       const { rows } = await dropOne(visit, path);
-      mustAgree(rows, predictions([path]));
-      const answered = rows.filter((row) => row.values.teff).length;
-      if (rows.length > 0) assert.match(await visit.part("outcome").innerText(), new RegExp(`^${answered} with parameters`));
+      assertEqualToCli(rows, cliPredictions([path]));
+      const nPredicted = rows.filter((row) => row.values.teff).length;
+      if (rows.length > 0) assert.match(await visit.part("outcome").innerText(), new RegExp(`^${nPredicted} with parameters`));
     });
   }
 
-  scenario("a picture called .fits is skipped with the reason, and the others are answered", async (visit) => {
-    const dir = scratch();
+  scenario("a picture named .fits is skipped with a reason, and the spectrum next to it gets parameters", async (visit) => {
+    const dir = temporaryDirectory();
     writeFileSync(join(dir, "picture.fits"), PNG);
     writeFileSync(join(dir, "empty.fits"), "");
     const [good] = samples();
     await visit.ready();
     await visit.choose([join(dir, "picture.fits"), join(dir, "empty.fits"), good]);
-    await visit.answers(1);
+    await visit.predictions(1);
     await visit.idle();
     const skipped = await visit.part("skipped").allInnerTexts();
-    const about = (name) => skipped.flatMap((text) => text.split("\n")).join(" ").includes(name);
-    assert.ok(about("picture.fits") && about("empty.fits"), skipped.join("\n"));
+    const isListed = (name) => skipped.flatMap((text) => text.split("\n")).join(" ").includes(name);
+    assert.ok(isListed("picture.fits") && isListed("empty.fits"), skipped.join("\n"));
     assert.ok(skipped.join(" ").length > "picture.fits empty.fits".length + 20, "with a reason");
   });
 
-  scenario("a dropped folder is read with its folders", async (visit) => {
-    const dir = join(scratch(), "night");
+  scenario("a dropped folder is read with its subfolders", async (visit) => {
+    const dir = join(temporaryDirectory(), "night");
     mkdirSync(join(dir, "inner"), { recursive: true });
     const [good] = samples();
     copyFileSync(good, join(dir, basename(good)));
     copyFileSync(good, join(dir, "inner", `second-${basename(good)}`));
     await visit.ready();
     await visit.drop([dir]);
-    await visit.answers(2);
+    await visit.predictions(2);
   });
 });
 
-describe("real files", { skip: REAL ? false : "no real spectra here" }, () => {
-  const expected = (path) => basename(path).includes("6055-56102-0008");
-  for (const path of REAL ? [...realFiles("lamost"), ...realFiles("sdss")] : []) {
+describe("real files", { skip: REAL_DIR ? false : "SPECOLA_REAL is not set" }, () => {
+  const isQuasar = (path) => basename(path).includes("6055-56102-0008");
+  for (const path of REAL_DIR ? [...realFiles("lamost"), ...realFiles("sdss")] : []) {
     const name = basename(path);
     if (name.startsWith("MRS")) continue;
-    scenario(`${name} is answered as by the command line`, async (visit) => {
+    scenario(`${name} gives the values of the command line`, async (visit) => {
       const { rows, ms } = await dropOne(visit, path);
-      console.log(`${name}: answered ${ms} ms after the drop${ms > 3000 ? ", OVER the 3 s that we aim at" : ""}`);
+      console.log(`${name}: predicted ${ms} ms after the drop${ms > 3000 ? ", OVER the goal of 3 s" : ""}`);
       assert.equal(rows.length, 1);
-      mustAgree(rows, predictions([path]));
-      if (expected(path)) {
-        assert.match(rows[0].text, /QSO|not a star|not_star/i, "a quasar is called one");
+      assertEqualToCli(rows, cliPredictions([path]));
+      if (isQuasar(path)) {
+        assert.match(rows[0].text, /QSO|not a star|not_star/i, "a quasar is flagged");
       } else {
-        mustBeAnswered(rows[0]);
+        assertPredicted(rows[0]);
       }
     });
   }
 
-  scenario("LAMOST's medium resolution is refused in words", async (visit) => {
-    const path = realFiles("lamost").find((path) => basename(path).startsWith("MRS"));
+  scenario("a LAMOST medium-resolution spectrum is skipped with a reason", async (visit) => {
+    const path = realFiles("lamost").find((file) => basename(file).startsWith("MRS"));
     const { rows } = await dropOne(visit, path);
     assert.deepEqual(rows.filter((row) => row.values.teff), [], "no parameters");
-    const said = [...rows.map((row) => row.text), ...(await visit.part("skipped").allInnerTexts())].join("\n");
-    assert.match(said, /medium.resolution/i);
+    const text = [...rows.map((row) => row.text), ...(await visit.part("skipped").allInnerTexts())].join("\n");
+    assert.match(text, /medium.resolution/i);
   });
 
-  scenario("all of them at once", async (visit) => {
+  scenario("all files dropped together get parameters", async (visit) => {
     await visit.ready();
     const start = Date.now();
     const paths = [...realFiles("lamost"), ...realFiles("sdss")];
     await visit.drop(paths);
-    await visit.answers(6);
+    await visit.predictions(6);
     await visit.idle();
-    console.log(`${paths.length} files together: done ${Date.now() - start} ms after the drop`);
+    console.log(`${paths.length} files together: predicted ${Date.now() - start} ms after the drop`);
   });
 });

@@ -1,111 +1,110 @@
-// The GPU engine: fetched only where there is a GPU, trusted only after its test, and missed by nobody when it goes.
-// Chromium's software renderer stands in for a GPU; it is slow, so that only an address with ?engine=gpu makes the page
-// take it.
+// The GPU engine: the page loads it only if there is a GPU, uses it only after its self-test, and returns to the CPU
+// when it fails. Chromium's software renderer serves as the GPU; it is slow, so the page uses it only with ?engine=gpu.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { zipSync } from "fflate";
-import { predictions, samples, scratch } from "../data.js";
-import { LABELS, mustBeAnswered } from "../page.js";
+import { cliPredictions, samples, temporaryDirectory } from "../data.js";
+import { LABELS, assertPredicted } from "../page.js";
 import { scenario } from "../scenario.js";
 
-/** Enough for several full batches of 32: batches of a job begin with one spectrum and double. */
+/** Number of spectra, enough for several full batches of 32: the batch size starts at 1 and doubles. */
 const COUNT = 160;
 
-/** Text of the line that says where the page computes. */
-const line = (visit) => visit.part("engine-status").innerText();
+/** Text of the engine status. */
+const statusText = (visit) => visit.part("engine-status").innerText();
 
-/** Paths of everything of the GPU engine that was asked for. */
-const fetched = (visit) => visit.host.requests.filter((path) => /gpu/.test(path) && !path.startsWith("/?"));
+/** Requested paths of files of the GPU engine. */
+const gpuRequests = (visit) => visit.host.requests.filter((path) => /gpu/.test(path) && !path.startsWith("/?"));
 
-/** Waits until the page is done with the GPU one way or another, and returns how. */
-async function settled(visit) {
-  const found = await visit.page.waitForFunction(() => {
+/** Waits until the self-test of the GPU has ended, and returns the state of the GPU engine. */
+async function gpuState(visit) {
+  const handle = await visit.page.waitForFunction(() => {
     const { gpu } = document.querySelector('[data-testid="engine-status"]').dataset;
     return !["untried", "testing"].includes(gpu) && gpu;
   }, null, { timeout: 170_000 });
-  return found.jsonValue();
+  return handle.jsonValue();
 }
 
-/** A zip with many copies of the samples. */
-function many() {
-  const sample = samples().map((path) => readFileSync(path));
-  const files = Array.from({ length: COUNT }, (_, i) => [`star-${String(i).padStart(3, "0")}.fits.gz`, sample[i % sample.length]]);
-  const path = join(scratch(), "many.zip");
+/** Writes a zip with `COUNT` copies of the samples; returns its path. */
+function writeManySpectra() {
+  const contents = samples().map((path) => readFileSync(path));
+  const files = Array.from({ length: COUNT }, (_, i) => [`star-${String(i).padStart(3, "0")}.fits.gz`, contents[i % contents.length]]);
+  const path = join(temporaryDirectory(), "many.zip");
   writeFileSync(path, zipSync(Object.fromEntries(files), { level: 0 }));
   return path;
 }
 
-/** Every row has the answer that the command line gives for its sample. */
-function mustBeRight(rows) {
-  const want = predictions(samples());
+/** Fails unless every row has the prediction of the command line program for its sample. */
+function assertEqualToCli(rows) {
+  const records = cliPredictions(samples());
   assert.equal(rows.length, COUNT);
   for (const row of rows) {
-    mustBeAnswered(row);
-    const near = want.find((record) => Math.abs(Number(record.teff) - row.values.teff.value) < 1);
-    assert.ok(near, `${row.id}: no sample has ${row.values.teff.value} K`);
+    assertPredicted(row);
+    const expected = records.find((record) => Math.abs(Number(record.teff) - row.values.teff.value) < 1);
+    assert.ok(expected, `${row.id}: no sample has ${row.values.teff.value} K`);
     for (const label of LABELS) {
       const { value, error } = row.values[label];
-      const off = Math.abs(value - Number(near[label]));
-      assert.ok(off < 0.01 * error, `${row.id}: ${label} is ${value}, natively ${near[label]}`);
+      const difference = Math.abs(value - Number(expected[label]));
+      assert.ok(difference < 0.01 * error, `${row.id}: ${label} is ${value}, on the command line ${expected[label]}`);
     }
   }
 }
 
-scenario("without an adapter nothing of the GPU engine is fetched", async (visit) => {
-  await visit.sample();
-  assert.equal(await settled(visit), "absent");
+scenario("on a computer without GPU the GPU engine is not loaded", async (visit) => {
+  await visit.openSample();
+  assert.equal(await gpuState(visit), "absent");
   await visit.idle();
-  assert.deepEqual(fetched(visit), []);
-  assert.match(await line(visit), /Computing on CPU/);
+  assert.deepEqual(gpuRequests(visit), []);
+  assert.match(await statusText(visit), /Computing on CPU/);
 });
 
-scenario("where WebGPU is only emulated, the CPU stays and the page says so", async (visit) => {
-  await visit.sample();
-  assert.equal(await settled(visit), "absent");
-  assert.match(await line(visit), /Computing on CPU[^]*emulated/);
-  assert.deepEqual(fetched(visit), []);
+scenario("where WebGPU is emulated on the CPU, the page uses its CPU engine and reports the reason", async (visit) => {
+  await visit.openSample();
+  assert.equal(await gpuState(visit), "absent");
+  assert.match(await statusText(visit), /Computing on CPU[^]*emulates WebGPU in software/);
+  assert.deepEqual(gpuRequests(visit), []);
 }, { webgpu: true });
 
-scenario("the address can ask for the CPU", async (visit) => {
-  await visit.sample();
-  assert.equal(await settled(visit), "absent");
-  assert.match(await line(visit), /asks for the CPU/);
-  assert.deepEqual(fetched(visit), []);
+scenario("?engine=cpu in the page address selects the CPU", async (visit) => {
+  await visit.openSample();
+  assert.equal(await gpuState(visit), "absent");
+  assert.match(await statusText(visit), /as the page address requests/);
+  assert.deepEqual(gpuRequests(visit), []);
 }, { webgpu: true, query: "?engine=cpu" });
 
-scenario("a GPU that fails its test is not used, and the page says why", async (visit) => {
-  await visit.sample();
-  assert.equal(await settled(visit), "failed");
-  assert.match(await line(visit), /Computing on CPU[^]*a matrix product came out wrong[^]*The CPU computes everything/);
+scenario("a GPU that fails its self-test is not used, and the page shows the reason", async (visit) => {
+  await visit.openSample();
+  assert.equal(await gpuState(visit), "failed");
+  assert.match(await statusText(visit), /Computing on CPU[^]*a matrix product is wrong[^]*The CPU computes everything/);
   await visit.part("clear").click();
-  await visit.sample();
-}, { webgpu: true, query: "?engine=gpu&gpu-fault=self-test", patience: 2 });
+  await visit.openSample();
+}, { webgpu: true, query: "?engine=gpu&gpu-fault=self-test", timeoutFactor: 2 });
 
-scenario("a GPU engine that does not arrive leaves a page that works", async (visit) => {
-  await visit.sample();
-  assert.equal(await settled(visit), "failed");
-  assert.match(await line(visit), /Computing on CPU[^]*could not be loaded/);
-}, { webgpu: true, query: "?engine=gpu", lose: (path) => path === "gpu.js", expects: [/404/, /ERR_ABORTED.*gpu\.js/] });
+scenario("the page computes on the CPU if the GPU engine cannot be loaded", async (visit) => {
+  await visit.openSample();
+  assert.equal(await gpuState(visit), "failed");
+  assert.match(await statusText(visit), /Computing on CPU[^]*could not be loaded/);
+}, { webgpu: true, query: "?engine=gpu", omit: (path) => path === "gpu.js", allowedMessages: [/404/, /ERR_ABORTED.*gpu\.js/] });
 
-scenario("a GPU that passed its test answers full batches as the CPU does", async (visit) => {
+scenario("a GPU that passed its self-test predicts the values of the CPU", async (visit) => {
   await visit.ready();
-  const before = Date.now();
-  assert.equal(await settled(visit), "answering");
-  console.log(`tested in ${((Date.now() - before) / 1000).toFixed(1)} s: ${await line(visit)}`);
-  assert.match(await line(visit), /Computing on GPU and CPU[^]*passed its test/);
-  await visit.drop([many()]);
-  mustBeRight(await visit.answers(COUNT));
+  const start = Date.now();
+  assert.equal(await gpuState(visit), "active");
+  console.log(`tested in ${((Date.now() - start) / 1000).toFixed(1)} s: ${await statusText(visit)}`);
+  assert.match(await statusText(visit), /Computing on GPU and CPU[^]*passed its test/);
+  await visit.drop([writeManySpectra()]);
+  assertEqualToCli(await visit.predictions(COUNT));
   await visit.idle();
-  assert.equal(await settled(visit), "answering", "nothing went wrong on the way");
-}, { webgpu: true, query: "?engine=gpu", patience: 2 });
+  assert.equal(await gpuState(visit), "active", "the GPU engine is still active after the batches");
+}, { webgpu: true, query: "?engine=gpu", timeoutFactor: 2 });
 
-scenario("a GPU that is lost in the middle of a batch loses no answer", async (visit) => {
+scenario("no prediction is lost when the GPU fails during a batch", async (visit) => {
   await visit.ready();
-  assert.equal(await settled(visit), "answering");
-  await visit.drop([many()]);
-  mustBeRight(await visit.answers(COUNT));
+  assert.equal(await gpuState(visit), "active");
+  await visit.drop([writeManySpectra()]);
+  assertEqualToCli(await visit.predictions(COUNT));
   await visit.idle();
-  assert.equal(await settled(visit), "lost");
-  assert.match(await line(visit), /Computing on CPU[^]*The CPU took over and nothing was lost/);
-}, { webgpu: true, query: "?engine=gpu&gpu-fault=loss", patience: 2 });
+  assert.equal(await gpuState(visit), "lost");
+  assert.match(await statusText(visit), /Computing on CPU[^]*The CPU took over; no result was lost/);
+}, { webgpu: true, query: "?engine=gpu&gpu-fault=loss", timeoutFactor: 2 });

@@ -1,101 +1,102 @@
-// The page without a connection: after one visit it opens, answers, teaches and exports from this device; a new version
-// is offered and never forced; what is forgotten is gone.
+// The page without a connection: after one visit it opens, predicts, fine-tunes and exports offline. A new version is
+// offered, never forced. Clearing the local data removes the cached page.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { mustBeAccessible } from "../accessible.js";
-import { LESSON, lesson, samples } from "../data.js";
-import { mustBeAnswered } from "../page.js";
+import { assertAccessible } from "../accessible.js";
+import { N_TRAINING, trainingSet, samples } from "../data.js";
+import { assertPredicted } from "../page.js";
 import { scenario } from "../scenario.js";
 
-/** Waits until the page is kept on this device and served from there. */
-const kept = (visit) => visit.page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+/** Waits until the service worker has cached the page and controls it. */
+const waitForCache = (visit) => visit.page.waitForFunction(() => navigator.serviceWorker.controller !== null);
 
-/** The caches of this page, and how many service workers are registered. */
-const traces = (visit) => visit.page.evaluate(async () => ({
+/** Cache names and number of registered service workers. */
+const localData = (visit) => visit.page.evaluate(async () => ({
   caches: await caches.keys(),
   workers: (await navigator.serviceWorker.getRegistrations()).length,
 }));
 
-const versions = async (visit) => (await traces(visit)).caches.filter((name) => name.startsWith("specola-page "));
+/** Names of the caches of the page, one for each version. */
+const versions = async (visit) => (await localData(visit)).caches.filter((name) => name.startsWith("specola-page "));
 
-for (const below of ["/", "/some/where/"]) {
-  scenario(`below ${below} a visit without a connection answers, teaches and exports`, async (visit) => {
+for (const basePath of ["/", "/some/where/"]) {
+  scenario(`without a connection the page below ${basePath} predicts, fine-tunes and exports`, async (visit) => {
     await visit.ready();
-    await kept(visit);
+    await waitForCache(visit);
     await visit.page.context().setOffline(true);
-    visit.host.cut();
-    const asked = visit.host.requests.length;
+    visit.host.stop();
+    const requestsBefore = visit.host.requests.length;
     await visit.page.reload();
     await visit.ready();
     assert.match(await visit.part("offline").innerText(), /Offline/);
     await visit.choose(samples());
-    (await visit.answers(3)).forEach(mustBeAnswered);
+    (await visit.predictions(3)).forEach(assertPredicted);
     await visit.idle();
     await visit.part("clear").click();
 
-    await visit.drop(lesson());
-    await visit.answers(LESSON);
+    await visit.drop(trainingSet());
+    await visit.predictions(N_TRAINING);
     await visit.idle();
-    await visit.learn(["zero-shot", "residual"], { Folds: 2, "Most epochs": 4 });
-    assert.match(await visit.part("teach-scores").innerText(), /Residual head/);
-    // Nobody has asked for the emulator while there was a connection.
-    assert.match(await visit.part("remarks").innerText(), /The emulator could not be had/);
-    await visit.part("teach-adopt").click();
+    await visit.compareStrategies(["zero-shot", "residual"], { Folds: 2, "Maximum epochs": 4 });
+    assert.match(await visit.part("finetune-scores").innerText(), /Residual head/);
+    // The emulator was not downloaded while there was a connection.
+    assert.match(await visit.part("label-warnings").innerText(), /The emulator could not be loaded/);
+    await visit.part("finetune-apply").click();
     await visit.part("adapter").waitFor();
 
-    await visit.part("take-away").click();
-    const coming = visit.page.waitForEvent("download");
+    await visit.part("export").click();
+    const download = visit.page.waitForEvent("download");
     await visit.part("table-csv").click();
-    const table = readFileSync(await (await coming).path(), "utf8");
-    assert.equal(table.trim().split("\n").length, LESSON + 1, "the head and every star");
+    const table = readFileSync(await (await download).path(), "utf8");
+    assert.equal(table.trim().split("\n").length, N_TRAINING + 1, "one header line and one line per star");
     await visit.page.keyboard.press("Escape");
-    await mustBeAccessible(visit, "offline");
+    await assertAccessible(visit, "offline");
 
-    assert.equal(visit.host.requests.length, asked, "nothing reached the server");
+    assert.equal(visit.host.requests.length, requestsBefore, "no request reached the server");
     await visit.page.context().setOffline(false);
     await visit.part("offline").waitFor({ state: "detached" });
-  }, { below, kept: true, patience: 2, expects: [/ERR_INTERNET_DISCONNECTED: .*\/models\/\w+\.bin/] });
+  }, { basePath, offline: true, timeoutFactor: 2, allowedMessages: [/ERR_INTERNET_DISCONNECTED: .*\/models\/\w+\.bin/] });
 }
 
-scenario("a page of which a part is another version's is not kept", async (visit) => {
-  await visit.sample();
+scenario("the page is not cached if one of its files does not match its version", async (visit) => {
+  await visit.openSample();
   const state = await visit.page.evaluate(async () => {
-    const coming = (await navigator.serviceWorker.getRegistration())?.installing;
-    if (coming) await new Promise((resolve) => { coming.onstatechange = () => coming.state === "redundant" && resolve(); });
-    return coming?.state ?? "redundant";
+    const worker = (await navigator.serviceWorker.getRegistration())?.installing;
+    if (worker) await new Promise((resolve) => { worker.onstatechange = () => worker.state === "redundant" && resolve(); });
+    return worker?.state ?? "redundant";
   });
   assert.equal(state, "redundant");
   assert.equal(await visit.page.evaluate(() => navigator.serviceWorker.controller), null);
-}, { kept: true, change: (path) => path === "trainer.js" && ((text) => `${text} `), expects: [/digest|integrity/, /ServiceWorker|trainer\.js/] });
+}, { offline: true, edit: (path) => path === "trainer.js" && ((text) => `${text} `), allowedMessages: [/digest|integrity/, /ServiceWorker|trainer\.js/] });
 
 let isNew = false;
-scenario("a new version is offered, and shown when it is asked for", async (visit) => {
+scenario("a new version is offered, and activated on demand", async (visit) => {
   await visit.ready();
-  await kept(visit);
+  await waitForCache(visit);
   const [before] = await versions(visit);
   isNew = true;
   await visit.page.reload();
   await visit.part("update").waitFor();
-  await mustBeAccessible(visit, "a new version is there");
-  await visit.sample();
+  await assertAccessible(visit, "a new version is available");
+  await visit.openSample();
   await visit.idle();
-  assert.deepEqual((await versions(visit)).toSorted(), [before, before.replace(/\S+$/, "another")].toSorted(), "both, until somebody decides");
+  assert.deepEqual((await versions(visit)).toSorted(), [before, before.replace(/\S+$/, "another")].toSorted(), "both versions are cached until the user decides");
   await Promise.all([visit.page.waitForEvent("load"), visit.part("update-now").click()]);
   await visit.part("restore").waitFor();
   await visit.ready();
   assert.deepEqual(await versions(visit), [before.replace(/\S+$/, "another")]);
   assert.equal(await visit.part("update").count(), 0);
 }, {
-  kept: true,
-  change: (path) => isNew && path === "service-worker.js" && ((text) => text.replace(/"version":"[0-9a-f]+"/, '"version":"another"')),
+  offline: true,
+  edit: (path) => isNew && path === "service-worker.js" && ((text) => text.replace(/"version":"[0-9a-f]+"/, '"version":"another"')),
 });
 
-scenario("what is forgotten is gone from this device", async (visit) => {
+scenario("clearing the local data removes caches and service worker", async (visit) => {
   await visit.ready();
-  await kept(visit);
-  assert.equal((await traces(visit)).caches.length, 2, "weights and page");
-  await visit.part("forget").click();
-  await visit.page.getByText("is forgotten").waitFor();
-  assert.deepEqual(await traces(visit), { caches: [], workers: 0 });
-  await visit.sample();
-}, { kept: true });
+  await waitForCache(visit);
+  assert.equal((await localData(visit)).caches.length, 2, "weights and page");
+  await visit.part("clear-local-data").click();
+  await visit.page.getByText("have been deleted").waitFor();
+  assert.deepEqual(await localData(visit), { caches: [], workers: 0 });
+  await visit.openSample();
+}, { offline: true });

@@ -1,4 +1,5 @@
-// Other programs on this computer: a hub that answers as JSAMP 1.3.7 does, with an atlas and a notebook connected.
+// SAMP, the connection to other astronomy programs on this computer: a simulated hub replies like JSAMP 1.3.7, with a
+// sky atlas and a notebook connected.
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { fixtures } from "../data.js";
@@ -12,16 +13,16 @@ const struct = (members) => `<value><struct>${Object.entries(members)
 const list = (values) => `<value><array><data>${values.join("\n")}</data></array></value>`;
 
 const CLIENTS = {
-  c1: { name: "Aladin", hears: ["coord.pointAt.sky", "table.load.votable"] },
-  c2: { name: "notebook", hears: ["table.load.votable"] },
+  c1: { name: "Aladin", subscriptions: ["coord.pointAt.sky", "table.load.votable"] },
+  c2: { name: "notebook", subscriptions: ["table.load.votable"] },
 };
 
-/** What the hub answers to a method, given the texts of its parameters. */
+/** The hub's reply to each method, given the texts of its parameters. */
 const METHODS = {
   register: () => struct({ "samp.hub-id": text("hub"), "samp.self-id": text("c9"), "samp.private-key": text("wk:7&amp;x") }),
   declareMetadata: () => text(""),
-  getSubscribedClients: ([, kind]) => struct(Object.fromEntries(
-    Object.entries(CLIENTS).filter(([, { hears }]) => hears.includes(kind)).map(([id]) => [id, struct({})]),
+  getSubscribedClients: ([, mtype]) => struct(Object.fromEntries(
+    Object.entries(CLIENTS).filter(([, { subscriptions }]) => subscriptions.includes(mtype)).map(([id]) => [id, struct({})]),
   )),
   getMetadata: ([, id]) => struct({ "samp.name": text(CLIENTS[id].name) }),
   notifyAll: () => list([text("c1")]),
@@ -33,57 +34,58 @@ const HEADERS = {
   "access-control-allow-origin": "*", "access-control-allow-headers": "Content-Type", "content-type": "text/xml",
 };
 
-/** The answer to a call, which is kept. */
-function answer(calls, body) {
+/** The hub's reply to the call in a request body. Adds the call to `calls`. */
+function reply(calls, body) {
   const method = /<methodName>samp\.webhub\.(\w+)</.exec(body)[1];
   const parameters = [...body.matchAll(/<string>([^<]*)<\/string>/g)].map(([, value]) => value);
   calls.push({ method, parameters });
   return `<?xml version='1.0' encoding='UTF-8'?>\n<methodResponse><params><param>\n${METHODS[method](parameters)}\n</param></params></methodResponse>`;
 }
 
-/** Answers for the hub, and keeps what it was asked. */
-async function hub(visit) {
+/** Replies in place of a hub. Returns the list of calls, which grows. */
+async function simulateHub(visit) {
   const calls = [];
   await visit.page.route(HUB, async (route) => {
     if (route.request().method() === "OPTIONS") return route.fulfill({ status: 200, headers: HEADERS });
-    return route.fulfill({ status: 200, headers: HEADERS, body: answer(calls, route.request().postData()) });
+    return route.fulfill({ status: 200, headers: HEADERS, body: reply(calls, route.request().postData()) });
   });
   return calls;
 }
 
-/** Opens two spectra whose headers say RA 120.5°, Dec −1.25° (tests/fixtures/make.py), and the dialogue. */
-async function dialogue(visit) {
+/** Opens two spectra at RA 120.5°, Dec −1.25° (tests/fixtures/make.py), then the export dialogue. */
+async function openDialogue(visit) {
   await visit.ready();
   await visit.choose(fixtures().filter((path) => /lamost_dr(2|10)\.fits$/.test(path)));
   await visit.page.waitForFunction(() => document.querySelectorAll('[data-testid="row"]').length === 2);
   await visit.idle();
-  await visit.part("take-away").click();
+  await visit.part("export").click();
 }
 
-const says = (visit, pattern) => visit.page.waitForFunction(
-  (source) => new RegExp(source).test(document.querySelector('[data-testid="samp-said"]').textContent), pattern.source,
+/** Waits until the message about SAMP matches the pattern. */
+const waitForStatus = (visit, pattern) => visit.page.waitForFunction(
+  (source) => new RegExp(source).test(document.querySelector('[data-testid="samp-status"]').textContent), pattern.source,
 );
 
-scenario("the selected star's place and the table go to other programs, after Connect and not before", async (visit) => {
-  const calls = await hub(visit);
-  await dialogue(visit);
-  assert.equal(calls.length, 0, "nothing is asked of the hub before Connect");
+scenario("position and table are sent to other programs by SAMP, only after Connect", async (visit) => {
+  const calls = await simulateHub(visit);
+  await openDialogue(visit);
+  assert.equal(calls.length, 0, "no request to the hub before Connect");
   assert.equal((await visit.part("uploaded").textContent()).trim(), "0 bytes uploaded");
 
   await visit.part("samp-connect").click();
-  await says(visit, /Connected; Aladin, notebook listen\. Aladin can only open tables that lie at an address/);
-  assert.deepEqual(calls.filter((c) => c.method === "declareMetadata").map((c) => c.parameters[0]), ["wk:7&amp;x"], "the hub's own key");
+  await waitForStatus(visit, /Connected to Aladin, notebook\. Aladin cannot open a table from a page/);
+  assert.deepEqual(calls.filter((c) => c.method === "declareMetadata").map((c) => c.parameters[0]), ["wk:7&amp;x"], "the call has the key from the hub");
 
   await visit.part("samp-point").click();
-  await says(visit, /^The place of .* went to 1 program\.$/);
+  await waitForStatus(visit, /^Sent the position of .* to 1 program\.$/);
   assert.equal(calls.at(-1).method, "notifyAll");
   assert.deepEqual(calls.at(-1).parameters, ["wk:7&amp;x", "coord.pointAt.sky", "120.500000", "-1.250000"]);
 
   await visit.part("samp-table").click();
-  await says(visit, /^notebook opened the table\.$/);
-  const sent = calls.filter((c) => c.method === "callAndWait");
-  assert.deepEqual(sent.map((c) => c.parameters[1]), ["c2"], "only to the program that can open it");
-  const url = sent[0].parameters.find((value) => value.startsWith("data:"));
+  await waitForStatus(visit, /^notebook opened the table\.$/);
+  const tableCalls = calls.filter((c) => c.method === "callAndWait");
+  assert.deepEqual(tableCalls.map((c) => c.parameters[1]), ["c2"], "the table goes only to the program that can open it");
+  const url = tableCalls[0].parameters.find((value) => value.startsWith("data:"));
   const table = Buffer.from(url.split(",")[1], "base64").toString();
   for (const { id } of await visit.rows()) assert.ok(table.includes(`<TD>${id}</TD>`), `${id} in ${table.slice(0, 300)}`);
 
@@ -92,38 +94,38 @@ scenario("the selected star's place and the table go to other programs, after Co
   await visit.part("samp-connect").waitFor();
   for (let i = 0; i < 50 && calls.at(-1).method !== "unregister"; i += 1) await visit.page.waitForTimeout(100);
   assert.equal(calls.at(-1).method, "unregister");
-  assert.ok(visit.strangers.every((url) => url === HUB), "and nobody else was asked");
-  visit.strangers = [];
+  assert.ok(visit.foreignRequests.every((address) => address === HUB), "no request to another address");
+  visit.foreignRequests = [];
 });
 
-scenario("the other programs follow the selection while that is asked for", async (visit) => {
-  const calls = await hub(visit);
-  await dialogue(visit);
+scenario("each newly selected position is sent while the box is ticked", async (visit) => {
+  const calls = await simulateHub(visit);
+  await openDialogue(visit);
   await visit.part("samp-connect").click();
-  await says(visit, /^Connected/);
+  await waitForStatus(visit, /^Connected/);
   await visit.part("samp-follow").check();
-  await says(visit, /^The place of/);
+  await waitForStatus(visit, /^Sent the position of/);
   await visit.page.keyboard.press("Escape");
   const before = calls.length;
   await visit.page.keyboard.press("j");
   for (let i = 0; i < 50 && calls.length === before; i += 1) await visit.page.waitForTimeout(100);
   assert.deepEqual(calls.slice(before).map((c) => c.method), ["notifyAll"]);
-  visit.strangers = [];
+  visit.foreignRequests = [];
 });
 
-// The last word of a page that goes is seen by a server alone.
-scenario("whoever leaves the page signs off", async (visit) => {
+// Playwright does not see the last request of a page that closes, so this test needs a real server.
+scenario("the page unregisters from the hub when it is closed", async (visit) => {
   const calls = [];
   const server = createServer(async (request, response) => {
     let body = "";
-    for await (const part of request) body += part;
-    response.writeHead(200, HEADERS).end(request.method === "POST" ? answer(calls, body) : "");
+    for await (const chunk of request) body += chunk;
+    response.writeHead(200, HEADERS).end(request.method === "POST" ? reply(calls, body) : "");
   });
   await new Promise((resolve) => server.listen(Number(new URL(HUB).port), "localhost", resolve));
   try {
-    await dialogue(visit);
+    await openDialogue(visit);
     await visit.part("samp-connect").click();
-    await says(visit, /^Connected/);
+    await waitForStatus(visit, /^Connected/);
     await visit.page.goto("about:blank");
     for (let i = 0; i < 50 && calls.at(-1).method !== "unregister"; i += 1) await visit.page.waitForTimeout(100);
     assert.deepEqual([calls.at(-1).method, calls.at(-1).parameters], ["unregister", ["wk:7&amp;x"]]);
@@ -131,14 +133,14 @@ scenario("whoever leaves the page signs off", async (visit) => {
     server.close();
     server.closeAllConnections();
   }
-  visit.strangers = [];
+  visit.foreignRequests = [];
 });
 
-scenario("without a hub the page says so, and Connect can be tried again", async (visit) => {
+scenario("the page reports that no hub runs, and Connect stays available", async (visit) => {
   await visit.page.route(HUB, (route) => route.abort("connectionrefused"));
-  await dialogue(visit);
+  await openDialogue(visit);
   await visit.part("samp-connect").click();
-  await says(visit, /^Not connected: no SAMP hub answers on this computer/);
+  await waitForStatus(visit, /^Not connected: no SAMP hub runs on this computer/);
   assert.ok(await visit.part("samp-connect").isEnabled());
-  visit.strangers = [];
-}, { expects: [/ERR_CONNECTION_REFUSED/, /ERR_FAILED/] });
+  visit.foreignRequests = [];
+}, { allowedMessages: [/ERR_CONNECTION_REFUSED/, /ERR_FAILED/] });

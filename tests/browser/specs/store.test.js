@@ -1,65 +1,65 @@
-// Weights reach the engine whole or not at all, and are fetched once.
+// Model weights: the page downloads them once, verifies them by hash, and resumes an interrupted download.
 import assert from "node:assert/strict";
 import { scenario } from "../scenario.js";
 
-const isChunk = (path) => /^models\/.*\.bin$/.test(path);
-const fetched = (visit) => visit.host.requests.filter((path) => path.endsWith(".bin")).length;
-const SPOILT = [/ERR_/, /404/];
+const isWeightFile = (path) => /^models\/.*\.bin$/.test(path);
+const countDownloads = (visit) => visit.host.requests.filter((path) => path.endsWith(".bin")).length;
+const ALLOWED_MESSAGES = [/ERR_/, /404/];
 
-/** Spoils what is asked for the first time. */
-function firstTime(harm) {
-  const seen = new Set();
+/** Damages the first response of each weight file. */
+function damageFirst(fault) {
+  const damaged = new Set();
   return (path) => {
-    if (!isChunk(path) || seen.has(path)) return undefined;
-    seen.add(path);
-    return harm;
+    if (!isWeightFile(path) || damaged.has(path)) return undefined;
+    damaged.add(path);
+    return fault;
   };
 }
 
-for (const harm of ["break", "damage"]) {
-  scenario(`parts that ${harm === "break" ? "break off" : "arrive damaged"} once are fetched again`, async (visit) => {
-    await visit.sample();
-    assert.equal(fetched(visit), 4, "two parts, twice each");
-  }, { spoil: firstTime(harm), expects: SPOILT });
+for (const fault of ["truncate", "flip"]) {
+  scenario(`weight files that arrive ${fault === "truncate" ? "truncated" : "damaged"} are downloaded again`, async (visit) => {
+    await visit.openSample();
+    assert.equal(countDownloads(visit), 4, "two parts are requested twice each");
+  }, { damage: damageFirst(fault), allowedMessages: ALLOWED_MESSAGES });
 }
 
-let broken = true;
-scenario("a download that broke off goes on with what was missing", async (visit) => {
-  await visit.engine("unavailable");
+let isInterrupted = true;
+scenario("an interrupted download resumes with the missing part after a reload", async (visit) => {
+  await visit.waitForEngine("unavailable");
   assert.match(await visit.part("engine-status").innerText(), /part 2 of 2 .*check the connection and reload the page/s);
-  const before = fetched(visit);
-  assert.equal(before, 4, "the first part once, the second three times");
-  broken = false;
+  const before = countDownloads(visit);
+  assert.equal(before, 4, "the first part is requested once, the second three times");
+  isInterrupted = false;
   await visit.page.reload();
   await visit.ready();
-  assert.equal(fetched(visit) - before, 1, "only the second part is fetched");
-}, { spoil: lastPartWhile(() => broken), expects: SPOILT });
+  assert.equal(countDownloads(visit) - before, 1, "only the second part is fetched");
+}, { damage: truncateSecondPart(() => isInterrupted), allowedMessages: ALLOWED_MESSAGES });
 
-/** Breaks the second part while `condition` holds. */
-function lastPartWhile(condition) {
+/** Truncates the second part while `condition` holds. */
+function truncateSecondPart(condition) {
   const parts = [];
   return (path) => {
-    if (isChunk(path) && !parts.includes(path)) parts.push(path);
-    return condition() && path === parts[1] ? "break" : undefined;
+    if (isWeightFile(path) && !parts.includes(path)) parts.push(path);
+    return condition() && path === parts[1] ? "truncate" : undefined;
   };
 }
 
-scenario("parts that always arrive damaged are never used", async (visit) => {
-  await visit.engine("unavailable");
+scenario("weights that fail the hash are never used", async (visit) => {
+  await visit.waitForEngine("unavailable");
   assert.match(await visit.part("engine-status").innerText(), /is damaged: sha256 .*the manifest says/s);
-}, { spoil: (path) => (isChunk(path) ? "damage" : undefined), expects: SPOILT });
+}, { damage: (path) => (isWeightFile(path) ? "flip" : undefined), allowedMessages: ALLOWED_MESSAGES });
 
-let offline = false;
-scenario("a second visit fetches no weights, also without the server's models", async (visit) => {
+let areWeightsMissing = false;
+scenario("a second visit needs no weights from the server", async (visit) => {
   await visit.ready();
-  assert.equal(fetched(visit), 2);
-  offline = true;
+  assert.equal(countDownloads(visit), 2);
+  areWeightsMissing = true;
   await visit.page.reload();
-  await visit.sample();
-  assert.equal(fetched(visit), 2, "all came from this device");
-}, { lose: (path) => offline && path.startsWith("models/"), expects: SPOILT });
+  await visit.openSample();
+  assert.equal(countDownloads(visit), 2, "the weights come from the local cache");
+}, { omit: (path) => areWeightsMissing && path.startsWith("models/"), allowedMessages: ALLOWED_MESSAGES });
 
-scenario("weights that were damaged on this device are fetched again", async (visit) => {
+scenario("damaged weights in the cache are downloaded again", async (visit) => {
   await visit.ready();
   await visit.page.evaluate(async () => {
     const cache = await caches.open("specola-models");
@@ -67,17 +67,17 @@ scenario("weights that were damaged on this device are fetched again", async (vi
     await cache.put(part, new Response(new Uint8Array(1000)));
   });
   await visit.page.reload();
-  await visit.sample();
-  assert.equal(fetched(visit), 3);
+  await visit.openSample();
+  assert.equal(countDownloads(visit), 3);
 });
 
-scenario("what is kept on this device is told, and deleted on demand", async (visit) => {
+scenario("the page shows the size of the stored weights, and deletes them on request", async (visit) => {
   await visit.ready();
   await visit.part("model-card").locator("summary").click();
   await visit.page.getByText(/8\.\d MB in 3 files/).waitFor();
   await visit.part("delete-models").click();
-  await visit.page.getByText("Nothing is kept.").waitFor();
+  await visit.page.getByText("No weights are stored.").waitFor();
   await visit.page.reload();
   await visit.ready();
-  assert.equal(fetched(visit), 4, "both parts, at both visits");
+  assert.equal(countDownloads(visit), 4, "both parts are downloaded at both visits");
 });

@@ -1,39 +1,40 @@
-// The page by keyboard alone, and the table under arrows.
+// Use of the page by keyboard alone, and of the table by arrow keys.
 import assert from "node:assert/strict";
 import { samples } from "../data.js";
 import { scenario } from "../scenario.js";
 
-const focused = (visit) => visit.page.evaluate(() => {
+/** Test id of the element that has the focus, and whether its outline shows it. */
+const focusedElement = (visit) => visit.page.evaluate(() => {
   const element = document.activeElement;
   const style = getComputedStyle(element);
   return {
     id: element.dataset.testid ?? element.closest("[data-testid]")?.dataset.testid ?? element.tagName,
-    isMarked: style.outlineStyle !== "none" || style.boxShadow !== "none",
+    isOutlined: style.outlineStyle !== "none" || style.boxShadow !== "none",
   };
 });
 
-/** Presses Tab until a part has the focus; fails if that takes more than `most` presses. */
-async function tabTo(visit, id, most = 30) {
-  const seen = [];
-  for (let i = 0; i < most; i += 1) {
+/** Presses Tab until a part has the focus; fails after `maxPresses`. */
+async function tabTo(visit, id, maxPresses = 30) {
+  const reached = [];
+  for (let i = 0; i < maxPresses; i += 1) {
     await visit.page.keyboard.press("Tab");
-    const now = await focused(visit);
-    seen.push(now.id);
-    if (now.id === id) {
-      assert.ok(now.isMarked, `${id} shows that it has the focus`);
+    const focused = await focusedElement(visit);
+    reached.push(focused.id);
+    if (focused.id === id) {
+      assert.ok(focused.isOutlined, `${id} shows that it has the focus`);
       return;
     }
   }
-  assert.fail(`Tab does not reach ${id}, only ${seen.join(", ")}`);
+  assert.fail(`Tab does not reach ${id}, only ${reached.join(", ")}`);
 }
 
-scenario("a person without a mouse gets an answer and moves through the table", async (visit) => {
+scenario("a sample is predicted and the table navigated by keyboard alone", async (visit) => {
   await visit.ready();
   await tabTo(visit, "sample-button");
   await visit.page.keyboard.press("Enter");
-  await visit.answers(1);
+  await visit.predictions(1);
   await visit.choose(samples());
-  await visit.answers(2);
+  await visit.predictions(2);
   await visit.idle();
 
   const rows = (await visit.rows()).map((row) => row.id);
@@ -47,23 +48,23 @@ scenario("a person without a mouse gets an answer and moves through the table", 
   assert.equal(rows.indexOf(await selected()), first);
 });
 
-scenario("Space ticks the row that j went to, and does not scroll", async (visit) => {
+scenario("Space ticks the row that was selected with j, and does not scroll the page", async (visit) => {
   await visit.ready();
   await visit.choose(samples());
-  await visit.answers(2);
+  await visit.predictions(2);
   await visit.idle();
   await visit.page.evaluate(() => document.activeElement?.blur());
   const ticked = () => visit.page.locator('[data-testid="row"]:has([data-testid="tick"]:checked)');
   for (const key of ["j", "k", "j"]) await visit.page.keyboard.press(key);
-  const scrolled = await visit.page.evaluate(() => window.scrollY);
+  const scrollBefore = await visit.page.evaluate(() => window.scrollY);
   await visit.page.keyboard.press("Space");
   assert.equal(await ticked().count(), 1);
   assert.equal(await ticked().getAttribute("aria-selected"), "true");
-  assert.equal(await visit.page.evaluate(() => window.scrollY), scrolled);
+  assert.equal(await visit.page.evaluate(() => window.scrollY), scrollBefore);
 });
 
-scenario("the file button opens the picker by keyboard", async (visit) => {
-  // Asked for first: the browser hands pickers over only from some time after the asking.
+scenario("the file button opens the file picker by keyboard", async (visit) => {
+  // Waits for the event from the start: the browser reports file choosers only some time after this call.
   const picker = visit.page.waitForEvent("filechooser");
   await visit.ready();
   await tabTo(visit, "file-input");

@@ -1,0 +1,68 @@
+//! Metadata of a spectrum from header keywords or table metadata of any format: medium, frame, resolving power,
+//! position.
+//!
+//! Sources: FITS standard 4.0 §8 (SPECSYS), ESO Science Data Products Standard (`SPEC_RES`), and keywords found in real
+//! files.
+
+use super::axis::{set_frame, set_medium};
+use super::table::{Params, text_cells};
+use crate::spectrum::{Frame, Medium, Meta, Source, Sourced};
+
+/// Wavelength to which the resolving power refers, Å.
+const REFERENCE_AA: f64 = 4800.0;
+
+/// Metadata of a spectrum of no known survey. `medium`: the medium that the axis states, if any, and the default
+/// medium.
+pub(crate) fn meta(params: &Params, id: &str, format: &str, medium: (Option<Medium>, Medium)) -> Meta {
+    let mut meta = Meta::unknown(id, format);
+    set_medium(&mut meta, medium.0.or_else(|| medium_in(params)), medium.1);
+    set_frame(&mut meta, frame_in(params));
+    meta.resolving_power = resolution_in(params);
+    set_position(&mut meta, params.number(&["RA"]), params.number(&["DEC"]));
+    if let Some(position) =
+        params.text("spatialLocation").and_then(|p| text_cells::array(p).ok()).filter(|p| p.len() == 2)
+    {
+        set_position(&mut meta, Some(position[0]), Some(position[1]));
+    }
+    meta
+}
+
+/// Sets right ascension and declination, degrees, if each is in its valid range and not yet set.
+pub(crate) fn set_position(meta: &mut Meta, ra_deg: Option<f64>, dec_deg: Option<f64>) {
+    meta.ra_deg = meta.ra_deg.or(ra_deg.filter(|v| (0.0..=360.0).contains(v)));
+    meta.dec_deg = meta.dec_deg.or(dec_deg.filter(|v| (-90.0..=90.0).contains(v)));
+}
+
+/// Air or vacuum, if a keyword states it.
+pub(crate) fn medium_in(params: &Params) -> Option<Medium> {
+    let word = ["AIRORVAC", "WAVEMED", "MEDIUM"].iter().find_map(|key| params.text(key)).map(str::to_lowercase);
+    match (params.logical("VACUUM"), word) {
+        (Some(true), _) => Some(Medium::Vacuum),
+        (Some(false), _) => Some(Medium::Air),
+        (None, Some(word)) if word.starts_with("air") => Some(Medium::Air),
+        (None, Some(word)) if word.starts_with("vac") => Some(Medium::Vacuum),
+        _ => None,
+    }
+}
+
+fn frame_in(params: &Params) -> Option<Frame> {
+    let frame = params.text("SPECSYS")?.to_uppercase();
+    match frame.get(..3)? {
+        "BAR" | "HEL" => Some(Frame::Barycentric),
+        "TOP" => Some(Frame::Topocentric),
+        "SOU" => Some(Frame::Rest),
+        _ => None,
+    }
+}
+
+/// Resolving power λ/FWHM from the usual keywords.
+///
+/// A FWHM in Å is converted at [`REFERENCE_AA`]. The result counts as an estimate, because in many headers FWHM is the
+/// seeing.
+fn resolution_in(params: &Params) -> Option<Sourced<f64>> {
+    let keys = ["SPEC_RES", "SPECRES", "RESOLUTI", "RESOLUTION", "RESOLVE", "RESPOWER", "R"];
+    let stated = params.number(&keys).filter(|r| (100.0..1e6).contains(r));
+    let fwhm_aa = params.number(&["FWHM"]).filter(|f| (0.01..20.0).contains(f));
+    let resolving_power = stated.map(|r| Sourced::new(r, Source::File));
+    resolving_power.or(fwhm_aa.map(|f| Sourced::new(REFERENCE_AA / f, Source::Estimated)))
+}

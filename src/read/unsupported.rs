@@ -1,0 +1,72 @@
+//! Known but unsupported file formats, with advice for the user.
+
+use super::error::ReadError;
+use super::fits::Fits;
+use super::table::is_votable;
+use super::{lamost, sdss};
+
+/// First bytes, description and advice of each format.
+const MAGIC: [(&[u8], &str, &str); 14] = [
+    (b"\x89PNG", "a PNG image", "give the spectrum itself, not a picture of it"),
+    (b"\xff\xd8\xff", "a JPEG image", "give the spectrum itself, not a picture of it"),
+    (b"GIF8", "a GIF image", "give the spectrum itself, not a picture of it"),
+    (b"%PDF", "a PDF document", "give the spectrum itself, not a figure of it"),
+    (b"%!PS", "a PostScript document", "give the spectrum itself, not a figure of it"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "export the spectra as FITS, text or an .npz bundle"),
+    (b"PAR1", "a Parquet file", "export the spectra as CSV, FITS or an .npz bundle"),
+    (b"BZh", "a bzip2 file", "unpack it, or pack it as .gz or .zip"),
+    (b"\xfd7zXZ", "an xz file", "unpack it, or pack it as .gz or .zip"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file", "unpack it, or pack it as .gz or .zip"),
+    (b"7z\xbc\xaf", "a 7z archive", "unpack it, or pack it as .zip"),
+    (b"Rar!", "a RAR archive", "unpack it, or pack it as .zip"),
+    (b"\x80\x04", "a Python pickle", "save the arrays with numpy.savez (wavelength_vac_aa, flux, ivar, id)"),
+    (
+        b"\x93NUMPY",
+        "a single NumPy array",
+        "save wavelengths and fluxes together with numpy.savez (wavelength_vac_aa, flux, ivar, id)",
+    ),
+];
+
+fn unsupported((format, advice): (&'static str, &'static str)) -> ReadError {
+    ReadError::Unsupported { format, advice }
+}
+
+/// Rejects bytes that start like a known, unsupported format.
+pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), ReadError> {
+    if let Some((_, format, advice)) = MAGIC.iter().find(|(magic, ..)| bytes.starts_with(magic)) {
+        return Err(unsupported((format, advice)));
+    }
+    if bytes.get(257..262) == Some(b"ustar") {
+        return Err(unsupported(("a tar archive", "unpack it, or pack the files as .zip")));
+    }
+    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).to_lowercase();
+    let start = start.trim_start_matches('\u{feff}').trim_start();
+    if start.starts_with("<!doctype html") || start.starts_with("<html") {
+        return Err(unsupported((
+            "a web page",
+            "the download may have failed or need a login; download the spectrum again",
+        )));
+    }
+    // Long comments may precede the root element.
+    if start.starts_with("<?xml") && !is_votable(&String::from_utf8_lossy(&bytes[..bytes.len().min(1 << 16)])) {
+        return Err(unsupported(("an XML file without a VOTABLE element", "save the table as VOTable, FITS or CSV")));
+    }
+    Ok(())
+}
+
+/// Rejects FITS files of known, unsupported instruments and layouts.
+pub(crate) fn check_fits(fits: &Fits) -> Result<(), ReadError> {
+    if lamost::is_medium_resolution(fits) {
+        return Err(unsupported((
+            "a LAMOST medium-resolution spectrum (R ≈ 7500, 4950–5350 and 6300–6800 Å)",
+            "it covers too little of the range that the low-resolution models need; give a low-resolution spectrum of the star",
+        )));
+    }
+    if sdss::is_legacy(fits) {
+        return Err(unsupported((
+            "an SDSS spectrum in the layout of DR7 and before (spSpec)",
+            "download the same spectrum from DR8 or later (spec-PLATE-MJD-FIBER.fits)",
+        )));
+    }
+    Ok(())
+}

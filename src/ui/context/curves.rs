@@ -1,0 +1,84 @@
+//! Curves of spectra: of the selected spectrum for the plots, of any spectrum for files and links.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_channel::oneshot::{Sender, channel};
+use leptos::prelude::*;
+
+use super::engine::Engine;
+use super::imported_rows::ImportedRows;
+use super::rows::Rows;
+use crate::engine::protocol::SpectraRequest;
+use crate::result::SpectrumView;
+use crate::ui::row::{Row, RowKey};
+
+/// The curves of a spectrum, or the reason why there are none.
+type CurvesResult = Result<Arc<SpectrumView>, String>;
+
+/// Curves of the selected spectrum, and the tasks that wait for curves.
+#[derive(Clone, Copy)]
+pub(crate) struct Curves {
+    /// Row of the curves received last, and the curves or the reason why there are none.
+    pub selected: RwSignal<Option<(RowKey, CurvesResult)>>,
+    waiting: StoredValue<BTreeMap<RowKey, Vec<Sender<CurvesResult>>>, LocalStorage>,
+    engine: Engine,
+    rows: Rows,
+    imported: ImportedRows,
+}
+
+impl Curves {
+    /// No curves.
+    pub(crate) fn new(engine: Engine, rows: Rows, imported: ImportedRows) -> Self {
+        let waiting = StoredValue::new_local(BTreeMap::new());
+        Self { selected: RwSignal::new(None), waiting, engine, rows, imported }
+    }
+
+    /// Shows the curves of an imported row, or requests them from the engine.
+    pub(crate) fn load(&self, key: RowKey) {
+        if let Some(curves) = self.imported.curves(key) {
+            self.selected.set(Some((key, curves.get())));
+        } else if self.engine.is_current(key) {
+            self.request(key);
+        }
+    }
+
+    /// Curves of a row, from memory, a session file or the engine.
+    pub(crate) async fn of(&self, row: Row) -> CurvesResult {
+        if let Some(stored) = self.imported.curves(row.key) {
+            return stored.get();
+        }
+        if !self.engine.is_current(row.key) {
+            return Err("the engine stopped and the curves are lost; read the file again".into());
+        }
+        let (sender, receiver) = channel();
+        self.waiting.update_value(|waiting| waiting.entry(row.key).or_default().push(sender));
+        self.request(row.key);
+        receiver.await.unwrap_or_else(|_| Err("the engine stopped before it sent the curves".into()))
+    }
+
+    /// Sends received curves to the tasks that wait for them, and shows those of the selected row.
+    pub(crate) fn deliver(&self, key: RowKey, received: CurvesResult) {
+        let waiting = self.waiting.try_update_value(|waiting| waiting.remove(&key)).flatten();
+        // A task that no longer waits has dropped its receiver; the error can be ignored.
+        waiting.into_iter().flatten().for_each(|sender| drop(sender.send(received.clone())));
+        if self.rows.selected.get_untracked() == Some(key) {
+            self.selected.set(Some((key, received)));
+        }
+    }
+
+    /// Drops all waiting tasks, for example after the engine stopped.
+    pub(crate) fn drop_waiting(&self) {
+        self.waiting.update_value(BTreeMap::clear);
+    }
+
+    /// Removes the curves of the selected spectrum and drops all waiting tasks.
+    pub(crate) fn clear(&self) {
+        self.selected.set(None);
+        self.drop_waiting();
+    }
+
+    fn request(&self, key: RowKey) {
+        self.engine.send(SpectraRequest::View { spectrum: key.id }, Vec::new());
+    }
+}

@@ -1,0 +1,67 @@
+//! List of the opened spectra, ranked by anomaly score.
+
+use leptos::prelude::*;
+
+use crate::result::similarity::{AnomalyScores, Score};
+use crate::ui::context::{Engine, Rows, Selection, Similarity};
+
+/// Maximum number of rows shown.
+const MAX_ROWS: usize = 200;
+
+/// The ranked list.
+#[component]
+pub(super) fn Anomalies() -> impl IntoView {
+    let (engine, rows, selection) =
+        (expect_context::<Engine>(), expect_context::<Rows>(), expect_context::<Selection>());
+    let anomalies = expect_context::<Similarity>().anomalies;
+    let select = move |id: u32| {
+        let key = rows
+            .all
+            .with_untracked(|rows| rows.iter().map(|row| row.key).find(|k| k.id == id && engine.is_current(*k)));
+        if let Some(key) = key {
+            selection.select(key);
+        }
+    };
+    let row = move |rank: usize, scores: AnomalyScores| {
+        let spectrum = scores.spectrum;
+        view! {
+            <tr>
+                <td>{rank + 1}</td>
+                <th scope="row"><button class="quiet" on:click=move |_| select(spectrum)>{scores.id}</button></th>
+                <td>{cell(scores.reconstruction)}</td>
+                <td>{cell(scores.neighbour)}</td>
+                <td>{cell(scores.cross)}</td>
+            </tr>
+        }
+    };
+    view! {
+        <Show when=move || !anomalies.with(Vec::is_empty)>
+            <div data-testid="anomalies">
+                <h3>"Highest anomaly score first"</h3>
+                <p class="muted">
+                    "Three scores: the error of the spectrum reconstructed from its own embedding; the distance of its tenth nearest "
+                    "neighbour; and, for a star with spectra in both surveys, the error of predicting one from the other. In parentheses: the "
+                    "percentage of simulated reference stars with a smaller score. The rank follows the most extreme of the three scores."
+                </p>
+                <div class="table-scroll">
+                    <table class="scores">
+                        <thead><tr>
+                            <th scope="col">"Rank"</th><th scope="col">"Spectrum"</th><th scope="col">"Reconstruction"</th>
+                            <th scope="col">"Neighbour"</th><th scope="col">"Other survey"</th>
+                        </tr></thead>
+                        <tbody>{move || anomalies.get().into_iter().take(MAX_ROWS).enumerate().map(|(i, scores)| row(i, scores)).collect_view()}</tbody>
+                    </table>
+                </div>
+                {move || anomalies.with(|a| (a.len() > MAX_ROWS).then(|| format!("Only the first {MAX_ROWS} of {} spectra are listed.", a.len())))}
+            </div>
+        </Show>
+    }
+}
+
+fn cell(score: Option<Score>) -> String {
+    match score {
+        Some(s) if s.percentile > 99.9 => format!("{:.3} (> 99.9 %)", s.value),
+        Some(s) => format!("{:.3} ({:.1} %)", s.value, s.percentile),
+        None => "–".into(),
+    }
+}

@@ -1,0 +1,326 @@
+//! Files that Specola 0.1.0 wrote open and give the same results (`tests/golden/v1/README.md` says how they were made).
+//!
+//! Names of fields and flags have changed since; `tests/golden/v1/renamed.json` lists old and new names. Old files with
+//! old names must still open.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Output};
+
+use pollster::block_on;
+use serde::Serialize;
+use serde_json::{Value, json};
+use specola::engine::protocol::Assumptions;
+use specola::model::manifest::Manifest;
+use specola::model::store::{Folder, Store, sha256_hex};
+use specola::result::SpectrumView;
+use specola::share::link::decode;
+use specola::share::session::Session;
+use specola::similarity::index::Index;
+use specola::task::finetune::adapter::{Adapter, is_adapter};
+use specola::task::predict::Predictor;
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1");
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
+
+/// Adapters of the shipped model. The first two predict [Fe/H] by the Gaussian-process correction alone.
+const OF_SHIPPED: [&str; 8] = [
+    "gp-only",
+    "gp-emulator",
+    "zero-shot",
+    "residual-flux",
+    "lora",
+    "own-label",
+    "own-label-lora",
+    "own-label-zero-shot",
+];
+
+/// Adapters of the model in `tiny-models`.
+const OF_TINY: [&str; 3] = ["tiny-full", "tiny-scratch", "tiny-paper"];
+
+/// Largest relative difference of two numbers of one computation on two machines.
+const ROUNDING: f64 = 1e-4;
+
+fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{GOLDEN}/{name}")).unwrap_or_else(|reason| panic!("{name}: {reason}"))
+}
+
+fn text(name: &str) -> String {
+    String::from_utf8(bytes(name)).expect("UTF-8")
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+/// Converts to JSON text and back, so that both sides of a comparison are rounded in the same way. NaN becomes null.
+fn as_json(content: &impl Serialize) -> Value {
+    parsed(&serde_json::to_string(content).expect("JSON"))
+}
+
+/// New names by old ones, in one kind of file.
+fn new_names(kind: &str) -> BTreeMap<String, String> {
+    let all = parsed(&text("renamed.json"));
+    let pairs = all[kind].as_object().unwrap_or_else(|| panic!("renamed.json has no {kind}"));
+    pairs.iter().map(|(old, new)| (old.clone(), new.as_str().expect("a name").to_owned())).collect()
+}
+
+/// A value with new names: keys of objects, and texts that are a name as a whole.
+fn with_new_names(value: Value, names: &BTreeMap<String, String>) -> Value {
+    let new = |old: String| names.get(&old).cloned().unwrap_or(old);
+    match value {
+        Value::Object(map) => map.into_iter().map(|(k, v)| (new(k), with_new_names(v, names))).collect(),
+        Value::Array(list) => list.into_iter().map(|v| with_new_names(v, names)).collect(),
+        Value::String(text) => Value::String(new(text)),
+        other => other,
+    }
+}
+
+fn is_close(a: f64, b: f64, tolerance: f64) -> bool {
+    (a - b).abs() <= tolerance * a.abs().max(b.abs()).max(0.1)
+}
+
+/// Compares two values; numbers may differ by the relative `tolerance`.
+fn assert_same(place: &str, found: &Value, expected: &Value, tolerance: f64) {
+    match (found, expected) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys = |map: &serde_json::Map<String, Value>| map.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(keys(a), keys(b), "{place}: names; is a new one missing in renamed.json?");
+            a.iter().for_each(|(k, v)| assert_same(&format!("{place}.{k}"), v, &b[k], tolerance));
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            assert_eq!(a.len(), b.len(), "{place}: number of entries");
+            a.iter().zip(b).enumerate().for_each(|(i, (a, b))| assert_same(&format!("{place}[{i}]"), a, b, tolerance));
+        }
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64().unwrap_or(f64::NAN), b.as_f64().unwrap_or(f64::NAN));
+            assert!(is_close(a, b, tolerance), "{place}: {a} instead of {b}");
+        }
+        _ => assert_eq!(found, expected, "{place}"),
+    }
+}
+
+/// Each curve as its length, the number of finite values, their sum, a weighted sum, and both ends; then the masked
+/// ranges and the processing steps.
+fn summarise(view: &SpectrumView) -> Value {
+    let curve = |values: &[f32]| {
+        let finite: Vec<f64> = values.iter().filter(|v| v.is_finite()).map(|v| f64::from(*v)).collect();
+        let weighted: f64 = finite.iter().enumerate().map(|(i, v)| v * (i % 17) as f64).sum();
+        json!([values.len(), finite.len(), finite.iter().sum::<f64>(), weighted, finite.first(), finite.last()])
+    };
+    let curves = [
+        &view.wave_vac_aa,
+        &view.flux,
+        &view.sigma,
+        &view.continuum_wave_vac_aa,
+        &view.continuum,
+        &view.model_wave_vac_aa,
+        &view.model_flux,
+    ];
+    let rest = [as_json(&view.masked), as_json(&view.processing_history)];
+    curves.into_iter().map(|values| curve(values)).chain(rest).collect()
+}
+
+fn specola(models: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_specola"));
+    command.current_dir(GOLDEN).env("SPECOLA_MODELS", models).args(arguments).output().expect("the program starts")
+}
+
+fn stdout(output: &Output, statuses: &[i32]) -> String {
+    let reason = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code().is_some_and(|code| statuses.contains(&code)), "{:?}: {reason}", output.status);
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+/// Compares two tables cell by cell: numbers to [`ROUNDING`], all else letter by letter, flags by their new names.
+fn assert_same_table(name: &str, found: &str, expected: &str) {
+    let names = new_names("tables");
+    assert_eq!(found.lines().count(), expected.lines().count(), "{name}: rows");
+    for (row, (a, b)) in found.lines().zip(expected.lines()).enumerate() {
+        let (a, b): (Vec<&str>, Vec<&str>) = (a.split(',').collect(), b.split(',').collect());
+        assert_eq!(a.len(), b.len(), "{name}, row {row}: cells");
+        for (a, b) in a.into_iter().zip(b) {
+            match (a.parse::<f64>(), b.parse::<f64>()) {
+                (Ok(a), Ok(b)) => assert!(is_close(a, b, ROUNDING), "{name}, row {row}: {a} instead of {b}"),
+                _ => {
+                    let new = |old: &str| names.get(old).cloned().unwrap_or_else(|| old.to_owned());
+                    let b: Vec<String> = b.split('|').map(new).collect();
+                    assert_eq!(a, b.join("|"), "{name}, row {row}");
+                }
+            }
+        }
+    }
+}
+
+/// Compares lines of JSON.
+fn assert_same_lines(name: &str, found: &str, expected: &str) {
+    let names = new_names("tables");
+    assert_eq!(found.lines().count(), expected.lines().count(), "{name}: lines");
+    for (found, expected) in found.lines().zip(expected.lines()) {
+        assert_same(name, &parsed(found), &with_new_names(parsed(expected), &names), ROUNDING);
+    }
+}
+
+fn model_in(folder: &str) -> Predictor {
+    let store = Store::new(Folder::new(folder));
+    let manifest = block_on(store.manifest()).expect("a manifest");
+    let entry = manifest.default_model().expect("a default model");
+    let weights = block_on(store.weights(entry, |_, _| {})).expect("weights");
+    Predictor::new(entry, &weights, &burn::tensor::Device::flex()).expect("a model")
+}
+
+/// The JSON that a safetensors file has in its metadata.
+fn metadata(file: &[u8], key: &str) -> Value {
+    let length = u64::from_le_bytes(file[..8].try_into().expect("a length")) as usize;
+    let header: Value = serde_json::from_slice(&file[8..8 + length]).expect("a header");
+    parsed(header["__metadata__"][key].as_str().expect("an entry"))
+}
+
+#[test]
+fn old_links_hold_the_same_results() {
+    let names = new_names("results");
+    for name in ["link-samples", "link-all"] {
+        let shared = decode(&text(&format!("{name}.txt"))).expect("the link opens");
+        let found = shared.iter().map(|s| json!([as_json(&s.record), summarise(&s.view())])).collect();
+        let expected = with_new_names(parsed(&text(&format!("expected/{name}.json"))), &names);
+        assert_same(name, &found, &expected, 1e-7);
+    }
+}
+
+#[test]
+fn old_links_are_verified_against_their_spectra() {
+    let output = specola(SHIPPED, &["verify", text("link-samples.txt").trim(), "stars"]);
+    assert_same_lines("verify", &stdout(&output, &[0]), &text("expected/verify-link.json"));
+}
+
+#[test]
+fn old_sessions_hold_the_same_results_curves_and_adapter() {
+    let names = new_names("results");
+    let file = bytes("session.specola");
+    assert!(Session::has_signature(&file));
+    let mut session = Session::open(file).expect("the session opens");
+    let [contents, with_curves, curves, adapter] =
+        [0, 1, 2, 3].map(|i| parsed(&text("expected/session.json"))[i].clone());
+    assert_same("session", &as_json(&session.contents), &with_new_names(contents, &names), 0.0);
+    assert_eq!(as_json(&session.n_with_curves()), with_curves);
+    let n = session.contents.records.len();
+    let found = (0..n).map(|i| session.curves(i).expect("curves open").map_or(Value::Null, |view| summarise(&view)));
+    let found: Value = found.collect();
+    assert_same("curves", &found, &with_new_names(curves, &names), 1e-7);
+    let (sha256, file) = session.adapter().expect("the adapter can be read").expect("there is an adapter");
+    assert_eq!(Value::from(sha256.clone()), adapter);
+    assert_eq!((sha256_hex(&file), file), (sha256, bytes("gp-emulator.adapter")));
+}
+
+#[test]
+fn old_sessions_predict_with_their_adapter() {
+    let output = specola(SHIPPED, &["predict", "--adapter", "session.specola", "stars"]);
+    assert_same_table("session", &stdout(&output, &[0]), &text("expected/predict-gp-emulator.csv"));
+}
+
+#[test]
+fn old_adapters_open_with_their_cards() {
+    let names = new_names("adapter");
+    let (shipped, tiny) = (model_in(SHIPPED), model_in(&format!("{GOLDEN}/tiny-models")));
+    let of_shipped = OF_SHIPPED.into_iter().map(|name| (name, &shipped));
+    for (name, model) in of_shipped.chain(OF_TINY.into_iter().map(|name| (name, &tiny))) {
+        let file = bytes(&format!("{name}.adapter"));
+        assert!(is_adapter(file.as_slice()), "{name}");
+        let adapter = block_on(Adapter::open(&file, model)).unwrap_or_else(|reason| panic!("{name}: {reason}"));
+        let expected = with_new_names(metadata(&file, "specola-adapter"), &names);
+        assert_same(name, &as_json(adapter.card()), &expected, 0.0);
+        assert_eq!(adapter.sha256(), sha256_hex(&file));
+    }
+}
+
+#[test]
+fn old_adapters_predict_the_same() {
+    let tiny = format!("{GOLDEN}/tiny-models");
+    let of_shipped = OF_SHIPPED.into_iter().map(|name| (name, SHIPPED));
+    for (name, models) in of_shipped.chain(OF_TINY.into_iter().map(|name| (name, tiny.as_str()))) {
+        let output = specola(models, &["predict", "--adapter", &format!("{name}.adapter"), "stars"]);
+        assert_same_table(name, &stdout(&output, &[0]), &text(&format!("expected/predict-{name}.csv")));
+    }
+    for name in ["gp-emulator", "own-label"] {
+        let adapter = format!("{name}.adapter");
+        let output = specola(SHIPPED, &["predict", "--adapter", &adapter, "--format", "json", "stars"]);
+        // The reason why the Gaia XP spectrum has no prediction has another text.
+        let without_reason = |lines: &str| {
+            let reworded = |line: &str| {
+                let mut row = parsed(line);
+                row.as_object_mut()
+                    .expect("an object")
+                    .entry("refused")
+                    .and_modify(|reason| *reason = "reworded".into());
+                row.to_string()
+            };
+            lines.lines().map(reworded).collect::<Vec<_>>().join("\n")
+        };
+        let expected = text(&format!("expected/predict-{name}.json"));
+        assert_same_lines(name, &without_reason(&stdout(&output, &[0])), &without_reason(&expected));
+    }
+}
+
+#[test]
+fn old_indices_hold_the_same_entries() {
+    let names = new_names("index");
+    for name in ["index", "index-small", "index-reference"] {
+        let file = bytes(&format!("{name}.safetensors"));
+        assert!(Index::is_index(&file), "{name}");
+        let index = Index::parse(&file).unwrap_or_else(|reason| panic!("{name}: {reason}"));
+        let mut expected = with_new_names(metadata(&file, "specola-index"), &names);
+        let fields = expected.as_object_mut().expect("an object");
+        fields.remove("format");
+        assert_eq!(fields.remove("lrs_ids"), Some(as_json(&index.lrs.ids())), "{name}");
+        assert_eq!(fields.remove("xp_ids"), Some(as_json(&index.xp.ids())), "{name}");
+        assert_same(name, &as_json(&index.metadata), &expected, 0.0);
+        assert_eq!(index.reference_stats.is_some(), name == "index-reference", "{name}: statistics of a reference set");
+        // Writing and reading give the same index, arrays included.
+        let reread = Index::parse(&index.to_file().expect("it can be written")).expect("it opens again");
+        assert_eq!(format!("{reread:?}"), format!("{index:?}"), "{name}");
+    }
+}
+
+#[test]
+fn old_indices_give_the_same_neighbours() {
+    for (name, arguments) in [
+        ("index.csv", &["--index", "index.safetensors"][..]),
+        ("index-cross.csv", &["--index", "index.safetensors", "--cross"]),
+        ("index-small.csv", &["--index", "index-small.safetensors"]),
+    ] {
+        let output = specola(SHIPPED, &[&["retrieve"], arguments, &["stars"]].concat());
+        assert_same_table(name, &stdout(&output, &[0]), &text(&format!("expected/retrieve-{name}")));
+    }
+    let arguments = "retrieve --index index-reference.safetensors --index index.safetensors --shipped --top 4 \
+                     --where teff=4000:6500 --format json stars";
+    let output = specola(SHIPPED, &arguments.split_whitespace().collect::<Vec<_>>());
+    assert_same_lines("retrieve", &stdout(&output, &[0]), &text("expected/retrieve-all.json"));
+}
+
+#[test]
+fn old_manifests_are_read_unchanged() {
+    let names = new_names("manifest");
+    for name in ["manifest.json", "tiny-models/manifest.json"] {
+        let manifest = Manifest::parse(&bytes(name)).unwrap_or_else(|reason| panic!("{name}: {reason}"));
+        assert_same(name, &as_json(&manifest), &with_new_names(parsed(&text(name)), &names), 0.0);
+    }
+}
+
+#[test]
+fn old_models_predict_the_same() {
+    let tiny = format!("{GOLDEN}/tiny-models");
+    for (name, models) in [("predict", SHIPPED), ("predict-tiny", &tiny)] {
+        let output = specola(models, &["predict", "stars"]);
+        assert_same_table(name, &stdout(&output, &[0]), &text(&format!("expected/{name}.csv")));
+    }
+    let output = specola(&tiny, &["models", "--json"]);
+    assert_same_lines("models", &stdout(&output, &[0]), &text("expected/models-tiny.json"));
+}
+
+/// The page keeps this text in the browser's database.
+#[test]
+fn old_assumptions_of_the_user_are_read() {
+    let assumptions: Vec<((String, String), Assumptions)> =
+        serde_json::from_str(&text("assumptions.json")).expect("they open");
+    let expected = with_new_names(parsed(&text("assumptions.json")), &new_names("assumptions"));
+    assert_same("assumptions", &as_json(&assumptions), &expected, 0.0);
+}

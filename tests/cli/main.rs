@@ -1,0 +1,13 @@
+//! The native program, run as a user runs it.
+#![cfg(feature = "cli")]
+
+mod aliases;
+mod compat;
+mod finetune;
+mod predict;
+mod real;
+mod share;
+mod similarity;
+mod specclip;
+#[path = "../support/mod.rs"]
+mod support;

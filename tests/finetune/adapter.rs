@@ -1,0 +1,69 @@
+//! Saved adapters.
+
+use pollster::block_on;
+use specola::result::finetune::{HeadInput, Strategy};
+use specola::task::finetune::adapter::{Adapter, AdapterError};
+
+use crate::small_network::*;
+
+#[test]
+fn saved_adapter_predicts_bit_for_bit_as_before() {
+    for strategy in Strategy::ALL {
+        finetuned(strategy, HeadInput::Flux);
+    }
+    let (adapter, file) = finetuned_with(&cache(with_residuals(offset_set(60))), Strategy::Lora, HeadInput::Flux);
+    assert_eq!(adapter.card().emulator.as_deref(), Some("made 1"));
+    let refused = adapter.check_emulator(None).expect_err("no emulator is loaded");
+    assert!(refused.to_string().contains("needs the emulator made 1"), "{refused}");
+    // The card must name the emulator that the arrays need.
+    let mut changed = file.clone();
+    let from = br#"\"emulator\":\"made 1\""#;
+    let at = changed.windows(from.len()).position(|w| w == from).expect("it is in the card");
+    let mut replacement = br#"\"emulator\":null"#.to_vec();
+    replacement.resize(from.len(), b' ');
+    changed[at..at + from.len()].copy_from_slice(&replacement);
+    assert!(matches!(block_on(Adapter::open(&changed, &predictor(3))), Err(AdapterError::Card(_))));
+    let (adapter, file) = finetuned(Strategy::Residual, HeadInput::Embedding);
+    assert!(adapter.card().error > 0.0 && adapter.card().metrics[0].0 == "all");
+    // Another network of the same shape.
+    let refused = block_on(Adapter::open(&file, &predictor(4))).expect_err("another base");
+    assert!(matches!(refused, AdapterError::OtherBase { .. }));
+    assert!(refused.to_string().contains("Choose "), "{refused}");
+}
+
+#[test]
+fn invalid_adapters_are_rejected() {
+    let (_, file) = finetuned_with(&cache(with_residuals(offset_set(60))), Strategy::Residual, HeadInput::Flux);
+    let predictor = predictor(3);
+    let open = |bytes: &[u8]| block_on(Adapter::open(bytes, &predictor));
+    for length in [0, 7, 8, 40, file.len() / 2, file.len() - 1] {
+        assert!(open(&file[..length]).is_err(), "cut at {length}");
+    }
+    assert!(open(&[0xff; 64]).is_err());
+    let error_after = |from: &str, to: &str| {
+        assert_eq!(from.len(), to.len());
+        let (from, mut other) = (from.as_bytes(), file.clone());
+        let at = other.windows(from.len()).position(|w| w == from).expect("it is in the header");
+        other[at..at + from.len()].copy_from_slice(to.as_bytes());
+        open(&other).expect_err("changed").to_string()
+    };
+    let text = error_after("\\\"format\\\":2", "\\\"format\\\":9");
+    assert!(text.contains("format 9") && text.contains("update Specola"), "{text}");
+    let text = error_after("\\\"format\\\":2", "\\\"format\\\":1");
+    assert!(text.contains("format 1") && text.contains("fine-tune it again"), "{text}");
+    error_after("\\\"head_width\\\":16", "\\\"head_width\\\":99");
+    error_after("\\\"head_width\\\":16", "\\\"head_width\\\":-1");
+    error_after("\\\"residual\\\"", "\\\"resirual\\\"");
+    error_after("closed_form.weights", "closed_form.weighty");
+    // A number in the arrays that is not finite.
+    let mut other = file.clone();
+    let end = other.len();
+    other[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    assert!(open(&other).expect_err("not finite").to_string().contains("not finite"));
+    // No changed byte makes the reader panic.
+    for i in (0..file.len().min(6000)).step_by(13) {
+        let mut other = file.clone();
+        other[i] ^= 0x55;
+        let _ = open(&other);
+    }
+}

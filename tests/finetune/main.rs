@@ -1,0 +1,7 @@
+//! Fine-tuning, cross-validation and adapters.
+#![cfg(feature = "cli")]
+
+mod adapter;
+mod cross_validation;
+mod small_network;
+mod training;

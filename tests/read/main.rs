@@ -1,0 +1,8 @@
+//! Readers of spectra and of tables of labels.
+#![cfg(feature = "cli")]
+
+mod real;
+mod synthetic;
+mod tables;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,5 @@
+//! Links, sessions and tables of results.
+#![cfg(feature = "cli")]
+
+mod link;
+mod results;
