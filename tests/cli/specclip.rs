@@ -129,7 +129,7 @@ fn missing_files_and_other_folders_are_named() {
     let (code, messages) = run(&["predict", "--model", "system", "star.csv"]);
     assert_eq!(code, Some(0));
     assert!(
-        messages.contains("specclip_model_split_mlp.ckpt: it is missing") && messages.contains("rv, teff, logg, fe_h"),
+        messages.contains("specclip_model_split_mlp.ckpt: the file is missing") && messages.contains("rv, teff, logg, fe_h"),
         "{messages}"
     );
 }
