@@ -22,7 +22,7 @@ pub(crate) fn check() -> Result<()> {
         ("fmt", "formatting", 0, Box::new(fmt)),
         ("words", "replaced identifiers", 0, Box::new(vocabulary::check)),
         ("structure", "order of modules, import circles, length of files", 0, Box::new(structure::check)),
-        ("clippy", "lints", 0, Box::new(native_clippy)),
+        ("clippy", "lints", 3, Box::new(native_clippy)),
         (
             "unit",
             "unit tests",
@@ -48,11 +48,11 @@ pub(crate) fn test(real: Option<PathBuf>, only: Option<&str>) -> Result<()> {
         ("fmt", "formatting", 0, Box::new(fmt)),
         ("words", "replaced identifiers", 0, Box::new(vocabulary::check)),
         ("structure", "order of modules, import circles, length of files", 0, Box::new(structure::check)),
-        ("clippy", "lints", 0, Box::new(clippy)),
-        ("native", "compiles the library and its tests, runs them", 0, Box::new(|| native(real.as_ref()))),
-        ("page", "builds the page", 0, Box::new(|| page::build().map(|_| ()))),
+        ("clippy", "lints", 3, Box::new(clippy)),
+        ("native", "compiles the library and its tests, runs them", 8, Box::new(|| native(real.as_ref()))),
+        ("page", "builds the page", 12, Box::new(|| page::build().map(|_| ()))),
         ("budget", "download sizes of the page", 0, Box::new(|| budget::check(&page::dist()))),
-        ("browser", "the page in Chromium", 0, Box::new(|| browser::test(real.as_ref()))),
+        ("browser", "the page in Chromium", 8, Box::new(|| browser::test(real.as_ref()))),
     ];
     if let Some(only) = only {
         ensure!(stages.iter().any(|stage| stage.0 == only), "there is no stage {only}");
