@@ -114,7 +114,8 @@ fn missing_files_and_other_folders_are_named() {
         let output = specola(&folder, arguments);
         (output.status.code(), text(&output.stderr))
     };
-    for (model, phrase) in [("empty", "neither the published config.json"), ("no/where", "there is no folder no/where")] {
+    for (model, phrase) in [("empty", "neither the published config.json"), ("no/where", "there is no folder no/where")]
+    {
         let (code, messages) = run(&["predict", "--model", model, "star.csv"]);
         assert_eq!(code, Some(2));
         assert!(messages.contains(phrase), "{messages}");
@@ -129,7 +130,8 @@ fn missing_files_and_other_folders_are_named() {
     let (code, messages) = run(&["predict", "--model", "system", "star.csv"]);
     assert_eq!(code, Some(0));
     assert!(
-        messages.contains("specclip_model_split_mlp.ckpt: the file is missing") && messages.contains("rv, teff, logg, fe_h"),
+        messages.contains("specclip_model_split_mlp.ckpt: the file is missing")
+            && messages.contains("rv, teff, logg, fe_h"),
         "{messages}"
     );
 }

@@ -414,8 +414,7 @@ fn another_base_model_is_fetched_and_finetuned() {
         vec![file.clone()],
     );
     let finetune_events = finetune_events_of(fresh.finish());
-    let is_refused =
-        |events: &[FinetuneEvent]| matches!(events, [FinetuneEvent::Failed(why)] if why.contains("needs the base model lrs-mlp"));
+    let is_refused = |events: &[FinetuneEvent]| matches!(events, [FinetuneEvent::Failed(why)] if why.contains("needs the base model lrs-mlp"));
     assert!(is_refused(&finetune_events), "its base model is unknown: {finetune_events:?}");
     fresh.driver.session.set_base_models(cards());
     fresh
