@@ -2,7 +2,7 @@
 
 macro_rules! files {
     ($($name:literal),+ $(,)?) => {
-        pub const FILES: &[(&str, &[u8])] =
+        pub(crate) const FILES: &[(&str, &[u8])] =
             &[$(($name, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/", $name)))),+];
     };
 }
