@@ -14,10 +14,6 @@ use crate::run::{cargo, command, output, root, run, target_dir};
 /// The last version that builds with this toolchain, with its own lock file.
 const TRUNK: &str = "0.21.14";
 
-/// Compile times of Trunk and wasm-bindgen on 2 cores, in minutes.
-const TRUNK_MINUTES: f64 = 3.0;
-const WASM_BINDGEN_MINUTES: f64 = 1.5;
-
 /// Smallest version of Node.js for the browser tests, from playwright-core.
 const NODE_MAJOR: u32 = 20;
 
@@ -49,7 +45,7 @@ pub(crate) fn trunk() -> Result<PathBuf> {
     // copies files.
     let trunk =
         CargoTool { package: "trunk", program: "trunk", version: TRUNK, options: &["--locked"], opt_level: "0" };
-    trunk.find_or_install(TRUNK_MINUTES)
+    trunk.find_or_install()
 }
 
 /// The wasm-bindgen command line, in the version of the wasm-bindgen crate in `Cargo.lock`.
@@ -57,7 +53,7 @@ pub(crate) fn wasm_bindgen() -> Result<PathBuf> {
     let version = &locked_version("wasm-bindgen")?;
     // Unoptimised, it takes a minute for the GPU engine.
     let (package, program) = ("wasm-bindgen-cli", "wasm-bindgen");
-    CargoTool { package, program, version, options: &[], opt_level: "1" }.find_or_install(WASM_BINDGEN_MINUTES)
+    CargoTool { package, program, version, options: &[], opt_level: "1" }.find_or_install()
 }
 
 /// wasm-opt from the npm package that `tests/browser` pins, since packages of systems are years older. `None` without
@@ -84,7 +80,7 @@ struct CargoTool<'a> {
 
 impl CargoTool<'_> {
     /// The program on the `PATH` or in our own directory if it has the version; otherwise compiles it into the latter.
-    fn find_or_install(&self, minutes: f64) -> Result<PathBuf> {
+    fn find_or_install(&self) -> Result<PathBuf> {
         let Self { package, program, version, .. } = *self;
         let ours = tools_dir().join("bin").join(program).with_extension(env::consts::EXE_EXTENSION);
         for candidate in [Path::new(program), &ours] {
@@ -93,7 +89,7 @@ impl CargoTool<'_> {
                 return Ok(candidate.to_owned());
             }
         }
-        println!("Installing {package} {version} into {} (once; {minutes} min on 2 cores)", tools_dir().display());
+        println!("Installing {package} {version} into {} (once; it takes minutes)", tools_dir().display());
         let mut install = cargo();
         // Not `root()`: the toolchain and settings of this project are not for the tool.
         install.current_dir(env::temp_dir()).args(["install", package, "--version", version]).args(self.options);
