@@ -1,8 +1,13 @@
 //! Linear algebra of small dense problems: Gram–Schmidt, principal directions, Cholesky factorisation.
 
-/// Dot product with four independent partial sums, which the processor adds in parallel. Most of the time of a
-/// continuum fit is spent here.
+/// Dot product, summed in order.
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Dot product with four independent partial sums, which the processor adds in parallel; its rounding differs from that
+/// of [`dot`]. Most of the time of a continuum fit is spent here.
+pub fn dot_unrolled(a: &[f64], b: &[f64]) -> f64 {
     let (a, b) = (a.as_chunks::<4>(), b.as_chunks::<4>());
     let mut sums = [0.0; 4];
     for (a, b) in a.0.iter().zip(b.0) {
@@ -10,35 +15,46 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
             *sum += a * b;
         }
     }
-    let rest: f64 = a.1.iter().zip(b.1).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f64>() + rest
+    sums.iter().sum::<f64>() + dot(a.1, b.1)
 }
 
 /// Scales a vector to length 1; a zero vector stays unchanged.
 pub fn normalise(vector: &mut [f64]) {
+    scale_to_unit(vector, dot);
+}
+
+fn scale_to_unit(vector: &mut [f64], dot: fn(&[f64], &[f64]) -> f64) {
     let norm = dot(vector, vector).sqrt();
     if norm > 0.0 {
         vector.iter_mut().for_each(|v| *v /= norm);
     }
 }
 
-/// Makes a vector orthogonal to an orthonormal `basis` and scales it to length 1 (Gram–Schmidt, two passes: a single
-/// pass leaves mostly rounding error of a vector that nearly lies in the span of the basis).
-pub fn orthonormalise_against(vector: &mut [f64], basis: &[Vec<f64>]) {
-    for _ in 0..2 {
-        for axis in basis {
-            let projection = dot(vector, axis);
-            vector.iter_mut().zip(axis).for_each(|(v, a)| *v -= projection * a);
-        }
+/// One pass of Gram–Schmidt: subtracts the projections on an orthonormal `basis`.
+fn subtract_projections(vector: &mut [f64], basis: &[Vec<f64>], dot: fn(&[f64], &[f64]) -> f64) {
+    for axis in basis {
+        let projection = dot(vector, axis);
+        vector.iter_mut().zip(axis).for_each(|(v, a)| *v -= projection * a);
     }
-    normalise(vector);
 }
 
-/// Orthonormalises vectors in their order.
+/// Makes a long vector orthogonal to an orthonormal `basis` and scales it to length 1 (Gram–Schmidt, two passes: a
+/// single pass leaves mostly rounding error of a vector that nearly lies in the span of the basis).
+pub fn orthonormalise_against(vector: &mut [f64], basis: &[Vec<f64>]) {
+    subtract_projections(vector, basis, dot_unrolled);
+    subtract_projections(vector, basis, dot_unrolled);
+    scale_to_unit(vector, dot_unrolled);
+}
+
+/// Orthonormalises vectors in their order, also in two passes. Each pass ends with length 1, so that a vector which
+/// nearly vanishes in the first does not lose its digits in the second.
 pub fn orthonormalise(vectors: &mut [Vec<f64>]) {
     for i in 0..vectors.len() {
         let (basis, rest) = vectors.split_at_mut(i);
-        orthonormalise_against(&mut rest[0], basis);
+        for _ in 0..2 {
+            subtract_projections(&mut rest[0], basis, dot);
+            normalise(&mut rest[0]);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! problem are the projection of the data on the span of the retained singular vectors. So the basis is computed once,
 //! and each fit is two thin matrix products.
 
-use crate::linalg::{dot, orthonormalise_against};
+use crate::linalg::{dot_unrolled, orthonormalise_against};
 
 /// An orthonormal basis of the polynomials up to a given degree, or of a subspace of them, on given abscissae.
 #[derive(Debug, Clone)]
@@ -42,11 +42,11 @@ impl PolynomialBasis {
         let mut vandermonde: Vec<Vec<f64>> =
             (0..=degree).map(|power| x.iter().map(|x| x.powi(power as i32)).collect()).collect();
         for column in &mut vandermonde {
-            let norm = dot(column, column).sqrt();
+            let norm = dot_unrolled(column, column).sqrt();
             column.iter_mut().for_each(|v| *v /= norm);
         }
         let scaled_vectors = one_sided_jacobi(vandermonde);
-        let norms: Vec<f64> = scaled_vectors.iter().map(|c| dot(c, c).sqrt()).collect();
+        let norms: Vec<f64> = scaled_vectors.iter().map(|c| dot_unrolled(c, c).sqrt()).collect();
         let max_norm = norms.iter().copied().fold(0.0, f64::max);
         let columns = scaled_vectors
             .into_iter()
@@ -66,7 +66,7 @@ impl PolynomialBasis {
     pub fn fit(&self, y: &[f64]) -> Vec<f64> {
         let mut fitted = vec![0.0; y.len()];
         for column in &self.columns {
-            let weight = dot(column, y);
+            let weight = dot_unrolled(column, y);
             for (f, c) in fitted.iter_mut().zip(column) {
                 *f += weight * c;
             }
@@ -86,7 +86,7 @@ fn one_sided_jacobi(mut a: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
             for j in i + 1..a.len() {
                 let (left, right) = a.split_at_mut(j);
                 let (ai, aj) = (&mut left[i], &mut right[0]);
-                let (p, q, r) = (dot(ai, ai), dot(aj, aj), dot(ai, aj));
+                let (p, q, r) = (dot_unrolled(ai, ai), dot_unrolled(aj, aj), dot_unrolled(ai, aj));
                 if r.abs() <= 1e-15 * (p * q).sqrt() {
                     continue;
                 }
