@@ -7,8 +7,8 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::super::files::for_each_part;
-use super::super::{ModelsDir, RunOutcome, output};
-use super::{EncoderTools, OutputFormat, cell};
+use super::super::{RunOutcome, output};
+use super::{EncoderArgs, OutputFormat, cell};
 use crate::result::similarity::{AnomalyScores, Score};
 use crate::similarity::anomaly;
 use crate::spectrum::Meta;
@@ -24,22 +24,13 @@ pub(in crate::cli) struct Anomalies {
     /// by name or position, are also compared with each other
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Format of the results
-    #[arg(long, value_enum, default_value = "csv")]
-    format: OutputFormat,
-    /// Encoder pair [default: the shipped one]
-    #[arg(long, value_name = "NAME")]
-    model: Option<String>,
-    /// Output file; `-` is standard output
-    #[arg(short, value_name = "OUT")]
-    output: Option<PathBuf>,
     #[command(flatten)]
-    models: ModelsDir,
+    common: EncoderArgs,
 }
 
 impl Anomalies {
     pub(in crate::cli) fn run(&self) -> anyhow::Result<RunOutcome> {
-        let tools = EncoderTools::load(&self.models, self.model.as_deref())?;
+        let tools = self.common.tools()?;
         let none = "this encoder pair has no reference set; make one with `specola pretrain index`";
         let reference_stats = tools.bundle.index.reference_stats.clone().context(none)?;
         let index_set = IndexSet::new(vec![tools.bundle.index.clone()]);
@@ -72,14 +63,14 @@ impl Anomalies {
         };
         let mut scores: Vec<AnomalyScores> = stars.iter().enumerate().map(scores_of).collect();
         anomaly::rank(&mut scores);
-        let mut out = output::open(self.output.as_deref())?;
+        let mut out = output::open(self.common.output.as_deref())?;
         self.write(&mut out, &scores)?;
         out.finish()?;
         Ok(outcome)
     }
 
     fn write(&self, out: &mut dyn Write, scores: &[AnomalyScores]) -> std::io::Result<()> {
-        if self.format == OutputFormat::Csv {
+        if self.common.format == OutputFormat::Csv {
             writeln!(
                 out,
                 "rank,id,modality,overall,cross,cross_percentile,reconstruction,reconstruction_percentile,neighbour,neighbour_percentile"
@@ -88,7 +79,7 @@ impl Anomalies {
         let cells =
             |score: Option<Score>| score.map_or(",".to_string(), |s| format!("{:.5},{:.1}", s.value, s.percentile));
         for (i, star) in scores.iter().enumerate() {
-            if self.format == OutputFormat::Json {
+            if self.common.format == OutputFormat::Json {
                 writeln!(
                     out,
                     "{}",

@@ -28,6 +28,28 @@ pub(super) enum OutputFormat {
     Json,
 }
 
+/// Arguments of the subcommands that use an encoder pair and write a table.
+#[derive(Debug, clap::Args)]
+pub(super) struct EncoderArgs {
+    /// Format of the results
+    #[arg(long, value_enum, default_value = "csv")]
+    format: OutputFormat,
+    /// Encoder pair [default: the shipped one]
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Output file; `-` is standard output
+    #[arg(short, value_name = "OUT")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    models: ModelsDir,
+}
+
+impl EncoderArgs {
+    fn tools(&self) -> anyhow::Result<EncoderTools> {
+        EncoderTools::load(&self.models, self.model.as_deref())
+    }
+}
+
 /// An encoder pair, its shipped index, and the model that measures radial velocities.
 pub(super) struct EncoderTools {
     pub bundle: EncoderBundle,

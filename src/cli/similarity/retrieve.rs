@@ -7,8 +7,8 @@ use anyhow::{bail, ensure};
 use serde_json::{Map, Value, json};
 
 use super::super::files::for_each_part;
-use super::super::{ModelsDir, RunOutcome, output};
-use super::{EncoderTools, OutputFormat, cell};
+use super::super::{RunOutcome, output};
+use super::{EncoderArgs, OutputFormat, cell};
 use crate::result::similarity::{LabelFilter, SearchOptions};
 use crate::task::similarity::index_set::{IndexSet, Query, other};
 
@@ -37,17 +37,8 @@ pub(in crate::cli) struct Retrieve {
     /// Search only entries whose label lies between two values: teff=5000:6000
     #[arg(long = "where", value_name = "LABEL=LOW:HIGH", value_parser = parse_label_filter)]
     label_filter: Option<LabelFilter>,
-    /// Format of the results
-    #[arg(long, value_enum, default_value = "csv")]
-    format: OutputFormat,
-    /// Encoder pair [default: the shipped one]
-    #[arg(long, value_name = "NAME")]
-    model: Option<String>,
-    /// Output file; `-` is standard output
-    #[arg(short, value_name = "OUT")]
-    output: Option<PathBuf>,
     #[command(flatten)]
-    models: ModelsDir,
+    common: EncoderArgs,
 }
 
 fn parse_label_filter(text: &str) -> Result<LabelFilter, String> {
@@ -62,7 +53,7 @@ fn parse_label_filter(text: &str) -> Result<LabelFilter, String> {
 
 impl Retrieve {
     pub(in crate::cli) fn run(&self) -> anyhow::Result<RunOutcome> {
-        let tools = EncoderTools::load(&self.models, self.model.as_deref())?;
+        let tools = self.common.tools()?;
         let mut indices = Vec::new();
         for path in &self.index {
             indices.push(tools.index(path)?);
@@ -83,8 +74,8 @@ impl Retrieve {
         }
         let options =
             SearchOptions { n_results: self.top, in_other_survey: self.cross, label_filter: self.label_filter.clone() };
-        let mut out = output::open(self.output.as_deref())?;
-        if self.format == OutputFormat::Csv {
+        let mut out = output::open(self.common.output.as_deref())?;
+        if self.common.format == OutputFormat::Csv {
             writeln!(out, "query,rank,id,modality,similarity")?;
         }
         let mut set = Vec::new();
@@ -126,7 +117,7 @@ impl Retrieve {
         for (rank, (index, hit)) in index_set.search(&queries, modality, options, None).into_iter().enumerate() {
             let searchable = &index_set.indices()[index];
             let id = searchable.index().rows(target).id(hit.row).unwrap_or_default();
-            if self.format == OutputFormat::Csv {
+            if self.common.format == OutputFormat::Csv {
                 let (query, id) = (cell(&query), cell(id));
                 writeln!(out, "{query},{},{id},{},{:.6}", rank + 1, target.name(), hit.similarity)?;
                 continue;
@@ -143,7 +134,7 @@ impl Retrieve {
                 "labels": labels,
             }));
         }
-        if self.format == OutputFormat::Json {
+        if self.common.format == OutputFormat::Json {
             writeln!(out, "{}", json!({ "query": query, "modality": modality.name(), "neighbours": neighbours }))?;
         }
         Ok(())

@@ -7,14 +7,14 @@ use anyhow::bail;
 use serde_json::json;
 
 use super::super::files::for_each_part;
-use super::super::{ModelsDir, RunOutcome, output};
-use super::{EncoderTools, OutputFormat, cell, parse_modality};
+use super::super::{RunOutcome, output};
+use super::{EncoderArgs, OutputFormat, cell, parse_modality};
 use crate::result::specclip::Modality;
 use crate::task::similarity::encoders::wave_vac_aa;
 use crate::task::similarity::index_set::other;
 
 /// Predict spectra in the other survey: Gaia XP from optical spectra (flux relative to 550 nm), optical from XP spectra
-/// (flux over continuum, at rest)
+/// (flux over continuum, at rest). Wavelengths are in vacuum Å
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Translate {
     /// Spectra: files, folders, .zip archives or .npz bundles
@@ -23,17 +23,8 @@ pub(in crate::cli) struct Translate {
     /// Survey to predict, xp or lrs; spectra of this survey are skipped [default: for each spectrum the other survey]
     #[arg(long, value_name = "xp|lrs")]
     to: Option<String>,
-    /// Format of the results; wavelengths are in vacuum Å
-    #[arg(long, value_enum, default_value = "csv")]
-    format: OutputFormat,
-    /// Encoder pair [default: the shipped one]
-    #[arg(long, value_name = "NAME")]
-    model: Option<String>,
-    /// Output file; `-` is standard output
-    #[arg(short, value_name = "OUT")]
-    output: Option<PathBuf>,
     #[command(flatten)]
-    models: ModelsDir,
+    common: EncoderArgs,
 }
 
 impl Translate {
@@ -43,9 +34,9 @@ impl Translate {
             Some((_, to)) => to,
             None => None,
         };
-        let tools = EncoderTools::load(&self.models, self.model.as_deref())?;
-        let mut out = output::open(self.output.as_deref())?;
-        if self.format == OutputFormat::Csv {
+        let tools = self.common.tools()?;
+        let mut out = output::open(self.common.output.as_deref())?;
+        if self.common.format == OutputFormat::Csv {
             writeln!(out, "id,wavelength,flux")?;
         }
         let outcome = for_each_part(&self.files, |part, report| {
@@ -77,7 +68,7 @@ impl Translate {
         flux: &[f32],
         model: &str,
     ) -> std::io::Result<()> {
-        if self.format == OutputFormat::Csv {
+        if self.common.format == OutputFormat::Csv {
             let id = cell(id);
             return wave.iter().zip(flux).try_for_each(|(wave, flux)| writeln!(out, "{id},{wave:.2},{flux:.5}"));
         }
