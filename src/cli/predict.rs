@@ -30,6 +30,7 @@ mod accuracy;
 mod check_fit;
 pub(super) mod pair;
 mod specclip;
+pub(super) mod xp;
 
 use pair::PairModel;
 
@@ -63,7 +64,7 @@ pub(super) struct Predict {
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
     /// Model to use: a name (`specola models` lists them), a folder of models, or the folder of the published `SpecCLIP`
-    /// networks [default: the shipped default model, and the shipped encoder pair for Gaia XP spectra]
+    /// networks [default: the shipped default model, and the shipped model for Gaia XP spectra]
     #[arg(long, value_name = "NAME|DIR")]
     model: Option<String>,
     /// Adapter from `specola finetune` or from the page, or a session file with one. The fine-tuned model predicts its
@@ -110,6 +111,14 @@ impl Predict {
                 |part: &[LoadedSpectrum]| pair.predict(&spectra(part)).into_iter().map(|p| (p, None)).collect();
             return self.write(&entry, None, None, predict);
         }
+        if let (Some(name), None) = (self.model.as_deref(), &adapter)
+            && let Some(model) = xp::find(&self.models, name)?
+        {
+            if self.check_fit {
+                bail!("{name} has no synthetic spectra for --check-fit; leave one of the two out");
+            }
+            return self.write(model.entry(), Some(model.entry()), None, |part| xp::predict(&model, part));
+        }
         // Name of the adapter's base model, without its version.
         let base_name = adapter.as_ref().map(|(_, _, card)| share::name_in(&card.base).to_owned());
         let (mut entry, predictor) = match self.model.as_deref().map(|m| (m, Path::new(m))) {
@@ -146,13 +155,13 @@ impl Predict {
         if self.check_fit && pipeline.emulator().is_none() {
             pipeline.set_emulator(self.models.emulator()?);
         }
-        // An encoder pair predicts for Gaia XP spectra. It is loaded at the first of them.
+        // Gaia XP spectra have their own model, which is loaded at the first of them.
         let is_chosen = self.model.is_some() || self.adapter.is_some();
-        let pair = (!is_chosen).then(|| PairModel::shipped(&self.models)).flatten();
+        let xp_entry = (!is_chosen).then(|| xp::shipped(&self.models)).flatten();
         let pipeline = RefCell::new(pipeline);
-        self.write(&entry, pair.as_ref(), extra_label.as_deref(), |part| {
-            if let Some(pair) = pair.as_ref().filter(|_| part.iter().any(|loaded| is_xp(&loaded.spectrum))) {
-                PairModel::load_into(&mut pipeline.borrow_mut(), &self.models, &pair.name);
+        self.write(&entry, xp_entry.as_ref(), extra_label.as_deref(), |part| {
+            if xp_entry.is_some() && part.iter().any(|loaded| is_xp(&loaded.spectrum)) {
+                xp::load_into(&mut pipeline.borrow_mut(), &self.models);
             }
             predict_all(&pipeline.borrow(), part, self.check_fit)
         })

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::files::{LoadedSpectrum, for_each_part};
 use super::predict::pair::PairModel;
-use super::predict::{predict_all, record};
+use super::predict::{predict_all, record, xp};
 use super::{ModelsDir, RunOutcome, output, print_message};
 use crate::engine::protocol::Assumptions;
 use crate::result::{Flag, Label, Prediction, SpectrumView};
@@ -21,6 +21,7 @@ use crate::share::{Outcome, Record, models_of, name_in};
 use crate::task::pipeline::Pipeline;
 use crate::task::similarity::encoder_set::xp_view;
 use crate::task::specclip::is_xp;
+use crate::task::xp_model::XpModel;
 
 /// Largest difference between equal values, in units of their error. Links store a thousandth of the error, and compute
 /// devices differ in the last bits.
@@ -82,6 +83,7 @@ impl Verify {
 enum Model {
     Optical(Box<Pipeline>),
     Pair(Box<PairModel>),
+    Xp(Box<XpModel>),
 }
 
 /// Current models of the names in a link. The key `None` is the default model, for refused spectra.
@@ -102,15 +104,15 @@ impl CurrentModels<'_> {
                 );
             }
             let name = name_in(&named.title);
-            let (model, entry) = match PairModel::find(self.dir, name)? {
-                Some(pair) => {
-                    let entry = pair.entry().clone();
-                    (Model::Pair(Box::new(pair)), entry)
-                }
-                None => {
-                    let (entry, predictor) = self.dir.load(Some(name)).context("cannot load the link's model")?;
-                    (Model::Optical(Box::new(Pipeline::new(Arc::new(predictor)))), entry)
-                }
+            let (model, entry) = if let Some(pair) = PairModel::find(self.dir, name)? {
+                let entry = pair.entry().clone();
+                (Model::Pair(Box::new(pair)), entry)
+            } else if let Some(model) = xp::find(self.dir, name)? {
+                let entry = model.entry().clone();
+                (Model::Xp(Box::new(model)), entry)
+            } else {
+                let (entry, predictor) = self.dir.load(Some(name)).context("cannot load the link's model")?;
+                (Model::Optical(Box::new(Pipeline::new(Arc::new(predictor)))), entry)
             };
             if named.sha256 != entry.sha256 {
                 print_message(&format!(
@@ -131,6 +133,11 @@ impl CurrentModels<'_> {
             Model::Optical(pipeline) => {
                 let (prediction, _) = predict_all(pipeline, std::slice::from_ref(&loaded), false).remove(0);
                 let view = block_on(pipeline.view(spectrum));
+                Ok((record(&loaded, prediction), view))
+            }
+            Model::Xp(model) => {
+                let view = xp_view(spectrum);
+                let prediction = xp::predict(model, std::slice::from_ref(&loaded)).remove(0).0;
                 Ok((record(&loaded, prediction), view))
             }
             Model::Pair(pair) => {

@@ -9,13 +9,14 @@ use futures_channel::oneshot;
 use wasm_bindgen_futures::spawn_local;
 
 use super::EngineError;
-use super::protocol::{DiagnosticsEvent, FinetuneEvent, MODELS_CACHE, SimilarityEvent};
+use super::protocol::{DiagnosticsEvent, FinetuneEvent, MODELS_CACHE, SimilarityEvent, SpectraEvent};
 use super::scope::{post, scope};
 use crate::model::manifest::{Manifest, ModelEntry};
 use crate::model::store::{Site, Store};
 use crate::task::predict::Predictor;
 use crate::task::similarity::EncoderBundle;
 use crate::task::synthetic_model::SyntheticModel;
+use crate::task::xp_model::XpModel;
 
 /// Folder of the shipped models, relative to the worker's script.
 const MODELS_FOLDER: &str = "models/";
@@ -101,6 +102,12 @@ pub(super) fn encoders(on_done: impl FnOnce(Result<EncoderBundle, EngineError>) 
 async fn fetch_encoders() -> Result<EncoderBundle, EngineError> {
     let report = throttle(|item, done, total| post(SimilarityEvent::Loading { item: item.into(), done, total }));
     EncoderBundle::fetch(&store()?, None, report).await.map_err(EngineError::Unavailable)
+}
+
+/// Downloads the model for Gaia XP spectra.
+pub(super) async fn xp_model() -> Result<XpModel, EngineError> {
+    let report = |done, total| post(SpectraEvent::XpModelLoading { done, total });
+    XpModel::fetch(&store()?, report).await.map_err(EngineError::Unavailable)
 }
 
 /// Downloads the emulator. The progress events are those of fine-tuning or of diagnostics.

@@ -31,7 +31,7 @@ pub enum EngineError {
     NoLabel(String),
     #[error("a synthetic spectrum needs Teff, log g and [Fe/H]; the model in use does not predict them")]
     NoSyntheticSpectrum,
-    #[error("the encoder pair that predicts for Gaia XP spectra has neither a synthetic spectrum nor a sensitivity")]
+    #[error("the model for Gaia XP spectra has neither a synthetic spectrum nor a sensitivity")]
     NoXpDiagnostics,
     #[error("no index has the label {0}")]
     NoIndexLabel(String),

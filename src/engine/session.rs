@@ -14,6 +14,7 @@ mod job;
 mod models;
 mod similarity;
 mod spectrum_store;
+mod xp;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -37,6 +38,7 @@ use diagnostics::DiagnosticsQueue;
 use finetune::FinetuneState;
 use job::{Job, OpenArchive};
 use models::Models;
+use xp::XpQueue;
 use spectrum_store::{FileLocation, SpectrumStore, StoredSpectrum};
 
 /// Largest batch of spectra through a network. The first batch of a job has one spectrum and later batches grow, so
@@ -53,6 +55,8 @@ pub enum HostRequest {
     FetchEncoders,
     /// Stop that download.
     StopFetchingEncoders,
+    /// Download the model for Gaia XP spectra ([`Session::set_xp_model`]).
+    FetchXpModel,
     /// Download the emulator ([`Session::set_emulator`]).
     FetchEmulator {
         /// True when fine-tuning needs it, false when diagnostics do: the progress events differ.
@@ -82,6 +86,7 @@ pub struct Session<F: Attachment, E> {
     label_tables: LabelTables,
     specclip: SpecClipState<F>,
     similarity: SimilarityState<F>,
+    xp: XpQueue,
     diagnostics: DiagnosticsQueue,
     finetune: FinetuneState,
     host_requests: VecDeque<HostRequest>,
@@ -101,6 +106,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             label_tables: LabelTables::default(),
             specclip: SpecClipState::default(),
             similarity: SimilarityState::default(),
+            xp: XpQueue::default(),
             diagnostics: DiagnosticsQueue::default(),
             finetune: FinetuneState::default(),
             host_requests: VecDeque::new(),
@@ -192,6 +198,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         self.store.clear();
         self.label_tables = LabelTables::default();
         self.specclip.clear_spectra(&mut self.emit);
+        self.xp.waiting.clear();
         self.similarity.clear_spectra(self.models.encoders_mut());
         self.diagnostics = DiagnosticsQueue::default();
         self.finetune.clear(&mut self.emit);
@@ -277,18 +284,18 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         let batch = self.jobs[i].next_batch();
         self.predict(&batch).await;
         let waiting: Vec<SpectrumId> =
-            batch.iter().copied().filter(|id| self.similarity.deferred.contains(id)).collect();
+            batch.iter().copied().filter(|id| self.xp.waiting.contains(id)).collect();
         let job = &mut self.jobs[i];
         job.spectra_done += (batch.len() - waiting.len()) as u32;
-        job.waiting_for_encoders.extend(waiting);
+        job.waiting_for_xp_model.extend(waiting);
         let progress = job.progress();
         self.send(progress);
     }
 
     fn end_job(&mut self, i: usize, cancelled: bool) {
         if let Some(job) = self.jobs.remove(i) {
-            self.cancel_encoder_wait(&job.waiting_for_encoders);
-            for spectrum in job.waiting_for_encoders.into_iter().chain(job.waiting) {
+            self.xp.waiting.retain(|id| !job.waiting_for_xp_model.contains(id));
+            for spectrum in job.waiting_for_xp_model.into_iter().chain(job.waiting) {
                 self.send(SpectraEvent::NotPredicted { spectrum, reason: CANCELLED.into() });
             }
             self.label_tables.join(self.store.names(), &mut self.emit);
@@ -349,7 +356,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
 
     /// Predicts a batch and reports the results. Spectra that were removed meanwhile are skipped.
     async fn predict(&mut self, batch: &[SpectrumId]) {
-        let batch = self.defer_to_encoders(batch);
+        let batch = self.wait_for_xp_model(batch);
         let loaded = batch.iter().filter_map(|id| Some((*id, self.store.get(*id)?.with_assumptions()?)));
         let (ids, spectra): (Vec<SpectrumId>, Vec<_>) = loaded.unzip();
         let spectra: Vec<&Spectrum> = spectra.iter().map(AsRef::as_ref).collect();
@@ -404,7 +411,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         self.specclip.add_spectrum(id);
         self.queue_embedding(id);
         // A spectrum that still waits in its job is predicted and counted there.
-        if !self.jobs.iter().any(|j| j.waiting.contains(&id) || j.waiting_for_encoders.contains(&id)) {
+        if !self.jobs.iter().any(|j| j.waiting.contains(&id) || j.waiting_for_xp_model.contains(&id)) {
             self.urgent.push_back(UrgentTask::Predict(id));
         }
     }

@@ -1,6 +1,6 @@
 //! State of similarity search in the session: the embedded spectra of the user, and the waiting requests.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::EngineError;
 use super::protocol::{SimilarityRequest, SpectrumId};
@@ -27,10 +27,8 @@ pub(super) struct UserSpectrum {
 /// State of similarity search. `F` is the type of the session's files.
 pub(super) struct SimilarityState<F> {
     pub is_fetching: bool,
-    /// True after the first request. Before it, the pair only predicts for Gaia XP spectra, and nothing is embedded.
+    /// True after the first request. Before it, nothing is embedded.
     pub is_requested: bool,
-    /// Gaia XP spectra whose prediction waits for the encoder pair.
-    pub deferred: BTreeSet<SpectrumId>,
     /// Spectra that are not embedded yet.
     pub waiting: VecDeque<SpectrumId>,
     pub embedded: BTreeMap<SpectrumId, UserSpectrum>,
@@ -52,7 +50,6 @@ impl<F> Default for SimilarityState<F> {
         Self {
             is_fetching: false,
             is_requested: false,
-            deferred: BTreeSet::new(),
             waiting: VecDeque::new(),
             embedded: BTreeMap::new(),
             owners: Default::default(),
@@ -125,7 +122,6 @@ impl<F> SimilarityState<F> {
     /// Removes all data about the spectra. Encoders and indices stay.
     pub(super) fn clear_spectra(&mut self, set: Option<&mut EncoderSet>) {
         self.waiting.clear();
-        self.deferred.clear();
         self.embedded.clear();
         self.owners = Default::default();
         self.refused = 0;

@@ -27,6 +27,7 @@ use crate::result::ModelCard;
 use crate::task::predict::Predictor;
 use crate::task::similarity::EncoderBundle;
 use crate::task::synthetic_model::SyntheticModel;
+use crate::task::xp_model::XpModel;
 
 /// Input of the session's loop.
 enum Input {
@@ -38,6 +39,7 @@ enum Input {
     TrainerStatus(u32, Box<TrainerStatus>),
     Encoders(Box<Result<EncoderBundle, EngineError>>),
     Emulator(Box<Result<SyntheticModel, EngineError>>),
+    XpModel(Box<Result<XpModel, EngineError>>),
 }
 
 impl Attachment for File {
@@ -135,6 +137,10 @@ fn run_host_request(
             let emulator = downloads::emulator(is_for_finetuning).await;
             let _ = sender.unbounded_send(Input::Emulator(Box::new(emulator)));
         }),
+        HostRequest::FetchXpModel => spawn_local(async move {
+            let model = downloads::xp_model().await;
+            let _ = sender.unbounded_send(Input::XpModel(Box::new(model)));
+        }),
         HostRequest::FetchBaseModel(name) => spawn_local(async move {
             let model = downloads::base_model(&name).await;
             let _ = sender.unbounded_send(Input::BaseModel(Box::new(model)));
@@ -151,6 +157,7 @@ async fn handle_input<E: FnMut(Event)>(session: &mut Session<File, E>, input: In
         Input::Trainer(number, link) => session.connect_trainer(number, Box::new(link)),
         Input::TrainerStatus(number, status) => session.trainer_status(number, *status).await,
         Input::Encoders(bundle) => session.set_encoders(*bundle),
+        Input::XpModel(model) => session.set_xp_model(*model),
         Input::Emulator(emulator) => session.set_emulator(*emulator).await,
     }
 }

@@ -45,6 +45,8 @@ pub enum Kind {
     /// Predicts labels from spectra.
     #[default]
     Predictor,
+    /// Predicts labels from Gaia XP spectra.
+    XpPredictor,
     /// Computes spectra from labels.
     Emulator,
     /// Embeds spectra of two surveys in one space, and predicts each survey from the other.

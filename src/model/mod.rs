@@ -10,3 +10,4 @@ pub mod publish;
 pub mod specclip;
 pub mod regressor;
 pub mod store;
+pub mod xp_regressor;

@@ -13,3 +13,4 @@ pub mod resample;
 pub mod resolution;
 pub mod snr;
 pub mod xp;
+pub mod xp_features;

@@ -24,6 +24,8 @@ pub enum XpError {
     Range { first: f64, last: f64 },
     #[error("the flux at 550 nm is zero; normalisation at 550 nm is not possible")]
     ZeroAt550,
+    #[error("the mean flux is not positive; the spectrum is only noise")]
+    NoFlux,
 }
 
 /// The XP grid in nm, `[343]`.
@@ -31,8 +33,8 @@ pub fn grid_nm() -> Vec<f64> {
     (0..XP_PIXELS).map(|i| 336.0 + 2.0 * i as f64).collect()
 }
 
-/// Flux interpolated linearly in λ to the XP grid, divided by the flux at 550 nm: `[343]`.
-pub fn normalise(wave_nm: &[f64], flux: &[f64]) -> Result<Vec<f64>, XpError> {
+/// Flux interpolated linearly in λ to the XP grid, in its own unit: `[343]`.
+pub fn on_grid(wave_nm: &[f64], flux: &[f64]) -> Result<Vec<f64>, XpError> {
     if wave_nm.len() != flux.len() {
         return Err(XpError::Length { wave: wave_nm.len(), flux: flux.len() });
     }
@@ -47,7 +49,12 @@ pub fn normalise(wave_nm: &[f64], flux: &[f64]) -> Result<Vec<f64>, XpError> {
     if first > 336.0 || last < 1020.0 {
         return Err(XpError::Range { first, last });
     }
-    let resampled = linear(wave_nm, flux, &grid_nm());
+    Ok(linear(wave_nm, flux, &grid_nm()))
+}
+
+/// Flux on the XP grid ([`on_grid`]), divided by the flux at 550 nm: `[343]`.
+pub fn normalise(wave_nm: &[f64], flux: &[f64]) -> Result<Vec<f64>, XpError> {
+    let resampled = on_grid(wave_nm, flux)?;
     match resampled[PIXEL_550_NM] {
         0.0 => Err(XpError::ZeroAt550),
         flux_550 => Ok(resampled.into_iter().map(|f| f / flux_550).collect()),

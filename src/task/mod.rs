@@ -8,6 +8,7 @@ pub mod synthetic_model;
 pub mod emulator_residual;
 pub mod predict;
 pub mod specclip;
+pub mod xp_model;
 pub mod similarity;
 pub mod finetune;
 pub mod saliency;

@@ -1,7 +1,9 @@
-//! The pipeline from spectra to predictions: one model, and optionally an adapter, an emulator and an encoder pair.
+//! The pipeline from spectra to predictions: one model, and optionally an adapter, an emulator, a model for Gaia XP
+//! spectra and an encoder pair.
 //!
 //! Command line and engine both predict through it. An optical spectrum goes to the model; the adapter then replaces
-//! its label. A Gaia XP spectrum goes to the encoder pair. Each optical spectrum is shifted to the rest frame once.
+//! its label. A Gaia XP spectrum goes to the model for such spectra. The encoder pair only compares spectra. Each
+//! optical spectrum is shifted to the rest frame once.
 
 use std::sync::Arc;
 
@@ -17,9 +19,9 @@ use crate::task::predict::{InferenceBackend, LabelInput, Network, PredictError, 
 use crate::task::rest_frame::RestFrameSpectrum;
 use crate::task::saliency::saliency;
 use crate::task::similarity::encoder_set::{EncoderSet, xp_view};
-use crate::task::similarity::encoders::EncodeError;
 use crate::task::specclip::is_xp;
 use crate::task::synthetic_model::SyntheticModel;
+use crate::task::xp_model::{XpModel, XpPredictError};
 
 /// Why a prediction failed.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -28,12 +30,12 @@ pub enum PipelineError {
     #[error(transparent)]
     Predict(#[from] PredictError),
     #[error(transparent)]
-    Encode(#[from] EncodeError),
+    Xp(#[from] XpPredictError),
     #[error("the active adapter needs an emulator, which is not loaded; load the adapter again")]
     NoEmulator,
-    /// The encoder pair for Gaia XP spectra could not be loaded; the text gives the reason.
+    /// The model for Gaia XP spectra could not be loaded; the text gives the reason.
     #[error("{0}")]
-    NoEncoders(String),
+    NoXpModel(String),
 }
 
 /// An adapter and its base model.
@@ -52,8 +54,8 @@ enum XpRoute {
     /// Gaia XP spectra go to the model, which refuses them.
     #[default]
     None,
-    Encoders(Box<EncoderSet>),
-    /// The encoder pair could not be loaded; the text gives the reason.
+    Model(Arc<XpModel>),
+    /// The model for Gaia XP spectra could not be loaded; the text gives the reason.
     Unavailable(String),
 }
 
@@ -64,12 +66,13 @@ pub struct Pipeline {
     adapter: Option<ActiveAdapter>,
     emulator: Option<Arc<SyntheticModel>>,
     xp: XpRoute,
+    encoders: Option<Box<EncoderSet>>,
 }
 
 impl Pipeline {
     /// A pipeline with a model and nothing else.
     pub fn new(predictor: Arc<Predictor>) -> Self {
-        Self { predictor, adapter: None, emulator: None, xp: XpRoute::None }
+        Self { predictor, adapter: None, emulator: None, xp: XpRoute::None, encoders: None }
     }
 
     /// The model.
@@ -87,35 +90,34 @@ impl Pipeline {
         self.emulator.as_deref()
     }
 
-    /// Sets the encoder pair for Gaia XP spectra.
-    pub fn set_encoders(&mut self, encoders: EncoderSet) {
-        self.xp = XpRoute::Encoders(Box::new(encoders));
+    /// Sets the model for Gaia XP spectra.
+    pub fn set_xp_model(&mut self, model: Arc<XpModel>) {
+        self.xp = XpRoute::Model(model);
     }
 
-    /// Refuses Gaia XP spectra, because the encoder pair could not be loaded; `reason` says why.
-    pub fn set_encoders_unavailable(&mut self, reason: String) {
+    /// Refuses Gaia XP spectra, because their model could not be loaded; `reason` says why.
+    pub fn set_xp_unavailable(&mut self, reason: String) {
         self.xp = XpRoute::Unavailable(reason);
     }
 
-    /// True when Gaia XP spectra go to an encoder pair, or are refused because it could not be loaded.
+    /// True when Gaia XP spectra go to their model, or are refused because it could not be loaded.
     pub fn has_xp_route(&self) -> bool {
         !matches!(self.xp, XpRoute::None)
     }
 
+    /// Sets the encoder pair.
+    pub fn set_encoders(&mut self, encoders: EncoderSet) {
+        self.encoders = Some(Box::new(encoders));
+    }
+
     /// The encoder pair, if one is set.
     pub fn encoders(&self) -> Option<&EncoderSet> {
-        match &self.xp {
-            XpRoute::Encoders(encoders) => Some(encoders),
-            _ => None,
-        }
+        self.encoders.as_deref()
     }
 
     /// The encoder pair, to add to its indices.
     pub fn encoders_mut(&mut self) -> Option<&mut EncoderSet> {
-        match &mut self.xp {
-            XpRoute::Encoders(encoders) => Some(encoders),
-            _ => None,
-        }
+        self.encoders.as_deref_mut()
     }
 
     /// Sets an adapter that was opened with `base`: the pipeline's model or another model.
@@ -160,11 +162,11 @@ impl Pipeline {
         spectra: &[&Spectrum],
         checks_fit: bool,
     ) -> Vec<(Result<Prediction, PipelineError>, Option<ModelFit>)> {
-        let uses_encoders = |spectrum: &Spectrum| !matches!(self.xp, XpRoute::None) && is_xp(spectrum);
-        let (xp, optical): (Vec<&Spectrum>, Vec<&Spectrum>) = spectra.iter().partition(|s| uses_encoders(s));
+        let is_for_xp_model = |spectrum: &Spectrum| self.has_xp_route() && is_xp(spectrum);
+        let (xp, optical): (Vec<&Spectrum>, Vec<&Spectrum>) = spectra.iter().partition(|s| is_for_xp_model(s));
         let mut xp = self.predict_xp(&xp).await.into_iter();
         let mut optical = self.predict_optical(backend, &optical, checks_fit).await.into_iter();
-        let next = |spectrum: &&Spectrum| match uses_encoders(spectrum) {
+        let next = |spectrum: &&Spectrum| match is_for_xp_model(spectrum) {
             true => (xp.next().unwrap_or(Err(PredictError::Device.into())), None),
             false => optical.next().unwrap_or((Err(PredictError::Device.into()), None)),
         };
@@ -174,11 +176,11 @@ impl Pipeline {
     async fn predict_xp(&self, spectra: &[&Spectrum]) -> Vec<Result<Prediction, PipelineError>> {
         match &self.xp {
             _ if spectra.is_empty() => Vec::new(),
-            XpRoute::Encoders(encoders) => {
-                encoders.predict_xp(spectra).await.into_iter().map(|prediction| Ok(prediction?)).collect()
+            XpRoute::Model(model) => {
+                model.predict(spectra).await.into_iter().map(|prediction| Ok(prediction?)).collect()
             }
             XpRoute::Unavailable(reason) => {
-                spectra.iter().map(|_| Err(PipelineError::NoEncoders(reason.clone()))).collect()
+                spectra.iter().map(|_| Err(PipelineError::NoXpModel(reason.clone()))).collect()
             }
             XpRoute::None => Vec::new(),
         }

@@ -12,8 +12,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::arrays::Arrays;
 use crate::model::emulator::resampled;
-use crate::read;
 use crate::result::Label;
 use crate::spectrum::air_vacuum::air_to_vacuum_aa;
 
@@ -37,29 +37,6 @@ pub struct Grid {
     continuum_wave_aa: Vec<f64>,
     continuum: Vec<f32>,
     pixels: usize,
-}
-
-/// The arrays of a file by name.
-struct Arrays<'a> {
-    files: Vec<read::ArrayFile>,
-    path: &'a Path,
-}
-
-impl<'a> Arrays<'a> {
-    fn read(path: &'a Path) -> Result<Self> {
-        let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-        Ok(Self { files: read::arrays(&bytes).with_context(|| path.display().to_string())?, path })
-    }
-
-    fn get(&self, name: &str) -> Result<(Vec<usize>, Vec<f64>)> {
-        let path = self.path.display();
-        let file = self.files.iter().find(|f| f.name == name);
-        let array = file.with_context(|| format!("no array `{name}` in {path}"))?.array()?;
-        let values = array
-            .numbers(0, array.shape.iter().product())
-            .with_context(|| format!("array `{name}` of {path} does not hold numbers"))?;
-        Ok((array.shape, values))
-    }
 }
 
 /// Arrays of a grid, as its file stores them.

@@ -1,5 +1,6 @@
 //! Pretraining and evaluation of the models. Native builds only; inference never imports this module.
 
+mod arrays;
 pub mod ood_evaluation;
 pub mod benchmark_sets;
 pub mod pca;
@@ -39,3 +40,4 @@ pub mod bias_correction;
 pub mod benchmark;
 pub mod transfer;
 pub mod transfer_case;
+pub mod xp;

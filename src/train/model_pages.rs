@@ -63,13 +63,14 @@ fn purpose(entry: &ModelEntry) -> &'static str {
         Kind::Predictor => {
             "Predicts Teff, log g, [Fe/H], [α/Fe] and the radial velocity of F, G and K stars from low-resolution optical spectra."
         }
+        Kind::XpPredictor => "Predicts Teff, log g, [Fe/H] and [α/Fe] of stars from Gaia XP spectra.",
         Kind::Emulator => {
             "Gives the synthetic spectrum at given labels. The page and `specola predict --check-fit` compare it with the observed \
              spectrum, and fine-tuning uses it to improve the base prediction."
         }
         Kind::EncoderPair => {
-            "Embeds optical and Gaia XP spectra in one space. It predicts labels from Gaia XP spectra, finds similar spectra, \
-             predicts the spectrum in the other survey and ranks spectra by anomaly score."
+            "Embeds optical and Gaia XP spectra in one space. It finds similar spectra, predicts the spectrum in the other \
+             survey and ranks spectra by anomaly score. With `--model` it also predicts labels."
         }
         Kind::Index => {
             "Holds embeddings of simulated stars with known labels, in which the page and `specola retrieve` search."
@@ -87,6 +88,8 @@ fn limits(entry: &ModelEntry) -> Vec<String> {
             "Predicted labels outside the training range are flagged `grid_edge`: {}.",
             ranges.join(", ")
         ));
+    }
+    if !entry.label_range.is_empty() && entry.kind == Kind::Predictor {
         let (low, high) = TEFF_RANGE_K;
         limits.push(format!("Its accuracy is measured for {low:.0}–{high:.0} K. Do not use it for hot stars or M dwarfs; most of them are flagged."));
     }
@@ -98,7 +101,13 @@ fn limits(entry: &ModelEntry) -> Vec<String> {
         Kind::Predictor => &[
             "It inherits the scale of the MILES labels, and the systematic differences between the catalogues that MILES compiled.",
             "On simulated stars `lrs-mlp-synthetic` has a smaller σ ([routes.md](report/routes.md)).",
-            "It does not accept Gaia XP spectra; `lrs-xp-pr` predicts from them.",
+            "It does not accept Gaia XP spectra; `xp-mlp` predicts from them.",
+        ],
+        Kind::XpPredictor => &[
+            "Its labels are on the scale of APOGEE DR17. `alpha_fe` is APOGEE's [α/M].",
+            "It gives no [Fe/H] and [α/Fe] of hot stars, because APOGEE gives none.",
+            "Fainter stars than G = 15 are real stars with noise added.",
+            "It gives no radial velocity.",
         ],
         Kind::Emulator => &["Its residuals are larger below 4500 K and for carbon-rich stars.", "The grid is 1D LTE."],
         Kind::EncoderPair => &[

@@ -50,6 +50,13 @@ fn apply_spectra_event(actions: Actions, generation: u32, event: SpectraEvent) {
     let Actions { engine, jobs, rows, table_view, curves, labels, columns, .. } = actions;
     let key = |id| RowKey { generation, id };
     match event {
+        SpectraEvent::XpModelLoading { done, total } => {
+            engine.xp_loading.set((done < total).then_some((done, total)));
+        }
+        SpectraEvent::XpModelReady(card) => {
+            engine.xp_loading.set(None);
+            engine.xp_model.set(Some(*card));
+        }
         SpectraEvent::Added { spectrum, summary, .. } => {
             actions.add_row(key(spectrum), *summary, PredictionStatus::Pending);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::context::{Engine, Labels, Similarity};
+use super::context::{Engine, Labels};
 use super::diagnostics::FitLine;
 use super::flag_chip::FlagChip;
 use super::format;
@@ -38,10 +38,10 @@ pub(super) fn Parameters(row: Row) -> impl IntoView {
 /// A spectrum without a prediction yet. The first Gaia XP spectrum waits for the download of its model.
 #[component]
 fn Waiting() -> impl IntoView {
-    let loading = expect_context::<Similarity>().loading;
+    let loading = expect_context::<Engine>().xp_loading;
     let text = move || match loading.get() {
-        Some((name, done, total)) if total > 0 => {
-            format!("Downloading {name}: {} of {}", format::bytes(done), format::bytes(total))
+        Some((done, total)) if total > 0 => {
+            format!("Downloading the model for Gaia XP: {} of {}", format::bytes(done), format::bytes(total))
         }
         _ => "Waiting for the prediction…".into(),
     };
@@ -109,19 +109,18 @@ fn CatalogueValue(estimate: Estimate, key: RowKey) -> impl IntoView {
 }
 
 /// The card of the model that predicted, if it is a shipped model.
-fn card_of(engine: Engine, similarity: Similarity, title: &str) -> Option<ModelCard> {
-    let of_xp = similarity.card.get().map(|encoders| encoders.card);
-    [engine.model.get(), of_xp].into_iter().flatten().find(|card| format!("{} {}", card.name, card.version) == title)
+fn card_of(engine: Engine, title: &str) -> Option<ModelCard> {
+    [engine.model.get(), engine.xp_model.get()].into_iter().flatten().find(|card| format!("{} {}", card.name, card.version) == title)
 }
 
 /// The card of the model that predicted, if the page's header shows the card of another model.
 #[component]
 fn OtherCard(title: String) -> impl IntoView {
-    let (engine, similarity) = (expect_context::<Engine>(), expect_context::<Similarity>());
+    let engine = expect_context::<Engine>();
     let card = Memo::new(move |_| {
         let is_other =
             |card: &ModelCard| engine.model.with(|shown| shown.as_ref().is_none_or(|shown| shown.name != card.name));
-        card_of(engine, similarity, &title).filter(is_other)
+        card_of(engine, &title).filter(is_other)
     });
     move || card.get().map(|card| view! { <ModelCardDialog card id_prefix="other-card"/> })
 }
@@ -129,14 +128,10 @@ fn OtherCard(title: String) -> impl IntoView {
 /// The spectra on which the σ next to the values was measured.
 #[component]
 fn AccuracyBasis(title: String, survey: Survey) -> impl IntoView {
-    let (engine, similarity) = (expect_context::<Engine>(), expect_context::<Similarity>());
+    let engine = expect_context::<Engine>();
     move || {
-        let card = card_of(engine, similarity, &title)?;
+        let card = card_of(engine, &title)?;
         Some(match Label::ALL.into_iter().find_map(|label| card.accuracy_of(label, survey)) {
-            Some(m) if survey == Survey::GaiaXp => format!(
-                "σ: scatter about the labels of simulated spectra ({}). ±: quadrature sum of this scatter and the offset; it is the same for every star. Neither σ nor ± was measured on real Gaia XP stars.",
-                m.on
-            ),
             Some(m) if m.is_simulated => format!(
                 "σ: scatter about the labels of simulated spectra ({}). The scatter for real {} stars was not measured. The ± errors were calibrated on LAMOST-like spectra.",
                 m.on,
@@ -158,9 +153,9 @@ fn AccuracyBasis(title: String, survey: Survey) -> impl IntoView {
 /// The measured accuracy of a shipped model for one parameter and survey.
 #[component]
 fn MeasuredAccuracy(label: Label, title: String, survey: Survey) -> impl IntoView {
-    let (engine, similarity) = (expect_context::<Engine>(), expect_context::<Similarity>());
+    let engine = expect_context::<Engine>();
     move || {
-        let card = card_of(engine, similarity, &title)?;
+        let card = card_of(engine, &title)?;
         let accuracy = card.accuracy_of(label, survey)?;
         let full_text = format::with_minus_signs(&accuracy.to_string());
         Some(view! {

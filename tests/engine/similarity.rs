@@ -2,6 +2,7 @@
 //! and stars as text. The results of the session are compared with those of the encoders.
 
 use crate::support::driver::SessionDriver;
+use crate::support::xp::untrained_model;
 use burn::tensor::Device;
 use pollster::block_on;
 use specola::engine::HostRequest;
@@ -160,29 +161,28 @@ fn jobs_end_after_their_gaia_xp_spectra() {
     driver.session.set_model(Ok(predictor()));
     let files = files();
     driver.open(1, &files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect::<Vec<_>>());
-    assert_eq!(job_progress(&driver.finish()), (STARS, Some(STARS as u32), false), "the encoders are not loaded");
-    let clip = clip();
-    let bundle = EncoderBundle { encoders: encoders(&clip, "aa"), index: index(&encoders(&clip, "aa")) };
-    driver.session.set_encoders(Ok(bundle));
+    assert_eq!(job_progress(&driver.finish()), (STARS, Some(STARS as u32), false), "their model is not loaded");
+    driver.session.set_xp_model(Ok(untrained_model()));
     assert_eq!(job_progress(&driver.finish()), (2, Some(STARS as u32 + 2), true));
 }
 
 #[test]
-fn jobs_that_wait_for_the_encoders_can_be_cancelled() {
+fn jobs_that_wait_for_the_xp_model_can_be_cancelled() {
     let mut driver = session_with_stars();
-    assert_eq!(driver.session.host_request(), Some(HostRequest::FetchEncoders));
+    assert_eq!(driver.session.host_request(), Some(HostRequest::FetchXpModel));
     driver.ask(Request::Spectra(SpectraRequest::Cancel { job: 1 }));
     let events = driver.finish();
     let refused = |e: &&Event| matches!(e, Event::Spectra(SpectraEvent::NotPredicted { reason: why, .. }) if why.contains("cancelled"));
     assert_eq!(events.iter().filter(refused).count(), 2, "{events:?}");
     assert!(matches!(events.last(), Some(Event::Spectra(SpectraEvent::Done { job: 1, cancelled: true }))));
-    assert_eq!(driver.session.host_request(), Some(HostRequest::StopFetchingEncoders), "nothing else waits for them");
+    driver.session.set_xp_model(Ok(untrained_model()));
+    assert_eq!(job_progress(&driver.finish()), (0, None, false), "nothing waits for it any more");
 }
 
 #[test]
-fn unavailable_encoders_end_the_job() {
+fn an_unavailable_xp_model_ends_the_job() {
     let mut driver = session_with_stars();
-    driver.session.set_encoders(Err("the weights are not there; reload".into()));
+    driver.session.set_xp_model(Err("the weights are not there; reload".into()));
     let events = driver.finish();
     let refused = |e: &&Event| matches!(e, Event::Spectra(SpectraEvent::NotPredicted { reason: why, .. }) if why == "the weights are not there; reload");
     assert_eq!(events.iter().filter(refused).count(), 2, "{events:?}");
@@ -198,12 +198,11 @@ fn search_results_match_the_encoders() {
     );
     let (expected, shipped) = (encode_directly(&direct_encoders), bundle.index.clone());
     let mut driver = session_with_stars();
-    assert_eq!(
-        driver.session.host_request(),
-        Some(HostRequest::FetchEncoders),
-        "the Gaia XP spectra need the encoders"
-    );
-    assert!(ask(&mut driver, SimilarityRequest::Start).is_empty());
+    assert_eq!(driver.session.host_request(), Some(HostRequest::FetchXpModel), "two spectra need it");
+    for _ in 0..2 {
+        assert!(ask(&mut driver, SimilarityRequest::Start).is_empty());
+    }
+    assert_eq!(driver.session.host_request(), Some(HostRequest::FetchEncoders));
     assert_eq!(driver.session.host_request(), None, "nothing is fetched twice");
     driver.session.set_encoders(Ok(bundle));
     let events: Vec<Event> = driver.finish();
@@ -347,6 +346,7 @@ fn indices_are_added_saved_and_refused() {
 fn stop_ends_the_download_and_waiting_requests() {
     let clip = clip();
     let mut driver = session_with_stars();
+    assert_eq!(driver.session.host_request(), Some(HostRequest::FetchXpModel));
     ask(&mut driver, SimilarityRequest::Map);
     assert_eq!(driver.session.host_request(), Some(HostRequest::FetchEncoders));
     assert_eq!(ask(&mut driver, SimilarityRequest::Stop), [SimilarityEvent::Stopped]);

@@ -12,5 +12,6 @@ mod store;
 #[cfg(feature = "token-parallel")]
 mod token_parallel;
 mod training;
+mod xp;
 #[path = "../support/mod.rs"]
 mod support;

@@ -5,5 +5,6 @@ mod emulator_residual;
 mod inference_backend;
 mod real;
 mod shipped_models;
+mod xp_model;
 #[path = "../support/mod.rs"]
 mod support;

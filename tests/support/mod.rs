@@ -9,6 +9,8 @@ pub(crate) mod golden;
 pub mod golden_files;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) mod published;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) mod xp;
 
 use std::fs;
 use std::path::{Path, PathBuf};

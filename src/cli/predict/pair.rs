@@ -1,5 +1,4 @@
-//! Predictions of an encoder pair: for Gaia XP spectra, and with `--model NAME` of `specola predict` also for optical
-//! spectra.
+//! Predictions of an encoder pair, with `--model NAME` of `specola predict`.
 
 use anyhow::anyhow;
 use pollster::block_on;
@@ -10,11 +9,10 @@ use super::BATCH;
 use crate::model::manifest::{Kind, ModelEntry};
 use crate::result::Prediction;
 use crate::spectrum::Spectrum;
-use crate::task::pipeline::Pipeline;
 use crate::task::predict::Predictor;
 use crate::task::similarity::encoder_set::EncoderSet;
 use crate::task::similarity::encoders::EncodeError;
-use crate::task::similarity::{EncoderBundle, pair_entry};
+use crate::task::similarity::EncoderBundle;
 
 /// An encoder pair, and the model that measures radial velocities.
 pub(in crate::cli) struct PairModel {
@@ -31,23 +29,6 @@ impl PairModel {
             return Ok(None);
         }
         Ok(Some(Self { set: load(models, name)?, predictor: models.load(None)?.1 }))
-    }
-
-    /// Entry of the shipped pair, if there is one. The pair predicts for Gaia XP spectra when the user names no model.
-    pub(super) fn shipped(models: &ModelsDir) -> Option<ModelEntry> {
-        let manifest = block_on(models.store().manifest()).ok()?;
-        pair_entry(&manifest, None).ok().cloned()
-    }
-
-    /// Loads the pair of this name into a pipeline without a pair. If loading fails, the pipeline refuses Gaia XP
-    /// spectra.
-    pub(super) fn load_into(pipeline: &mut Pipeline, models: &ModelsDir, name: &str) {
-        if !pipeline.has_xp_route() {
-            match load(models, name) {
-                Ok(set) => pipeline.set_encoders(set),
-                Err(why) => pipeline.set_encoders_unavailable(format!("{why:#}")),
-            }
-        }
     }
 
     /// Manifest entry of the pair.

@@ -19,6 +19,7 @@ pub(super) mod encoders;
 mod heads;
 mod index;
 mod mlp;
+mod xp_mlp;
 
 /// Train a model from the synthetic grid
 #[derive(Debug, Args)]
@@ -32,6 +33,7 @@ pub(super) struct Pretrain {
 #[allow(clippy::large_enum_variant, reason = "one exists, for the parsed command line")]
 enum Network {
     Mlp(mlp::Mlp),
+    XpMlp(xp_mlp::XpMlp),
     Emulator(emulator::MakeEmulator),
     /// Auto-encoder of Gaia XP spectra
     XpEncoder(encoders::Encoder),
@@ -48,6 +50,7 @@ impl Pretrain {
     pub(super) fn run(&self) -> Result<RunOutcome> {
         match &self.network {
             Network::Mlp(args) => args.run(),
+            Network::XpMlp(args) => args.run(),
             Network::Emulator(args) => args.run(),
             Network::XpEncoder(args) => args.run(PairStage::XpEncoder),
             Network::LrsEncoder(args) => args.run(PairStage::LrsEncoder),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::read::column_mapping::{ColumnMapping, Preview};
-use crate::result::{Estimate, Label, Prediction, SpectrumView, Summary};
+use crate::result::{Estimate, Label, ModelCard, Prediction, SpectrumView, Summary};
 use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Spectrum};
 
 /// Number of a batch of files, chosen by the page.
@@ -112,6 +112,15 @@ pub enum SpectraRequest {
 /// Engine → page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum SpectraEvent {
+    /// Progress of the download of the model for Gaia XP spectra.
+    XpModelLoading {
+        /// Bytes received.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// The model for Gaia XP spectra is loaded.
+    XpModelReady(Box<ModelCard>),
     /// A spectrum was read.
     Added {
         /// Job that it belongs to.

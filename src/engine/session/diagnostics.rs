@@ -27,7 +27,6 @@ impl From<PipelineError> for EngineError {
     fn from(error: PipelineError) -> Self {
         match error {
             PipelineError::Predict(error) => error.into(),
-            PipelineError::Encode(error) => error.into(),
             other => Self::Unavailable(other.to_string()),
         }
     }

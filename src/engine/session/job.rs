@@ -19,8 +19,8 @@ pub(super) struct Job<F> {
     pub(super) files_total: u32,
     /// Spectra without a prediction.
     pub(super) waiting: VecDeque<SpectrumId>,
-    /// Gaia XP spectra that wait for the encoder pair.
-    pub(super) waiting_for_encoders: BTreeSet<SpectrumId>,
+    /// Gaia XP spectra that wait for their model.
+    pub(super) waiting_for_xp_model: BTreeSet<SpectrumId>,
     pub(super) spectra_done: u32,
     pub(super) spectra_total: u32,
 }
@@ -43,7 +43,7 @@ impl<F> Job<F> {
             files,
             archive: None,
             waiting: VecDeque::new(),
-            waiting_for_encoders: BTreeSet::new(),
+            waiting_for_xp_model: BTreeSet::new(),
             spectra_done: 0,
             spectra_total: 0,
         }
@@ -66,7 +66,7 @@ impl<F> Job<F> {
 
     /// True when nothing is left to do.
     pub(super) fn is_done(&self) -> bool {
-        self.is_read() && self.waiting.is_empty() && self.waiting_for_encoders.is_empty()
+        self.is_read() && self.waiting.is_empty() && self.waiting_for_xp_model.is_empty()
     }
 
     pub(super) fn progress(&self) -> SpectraEvent {

@@ -14,6 +14,7 @@ use crate::task::pipeline::Pipeline;
 use crate::task::predict::{InferenceBackend, Predictor};
 use crate::task::similarity::encoder_set::EncoderSet;
 use crate::task::synthetic_model::SyntheticModel;
+use crate::task::xp_model::XpModel;
 
 /// State of the default model.
 #[derive(Default)]
@@ -51,6 +52,8 @@ pub(super) struct Models {
     pub(super) emulator: Emulator,
     /// Encoder pair that arrived before the default model.
     encoders: Option<EncoderSet>,
+    /// Model for Gaia XP spectra that arrived before the default model.
+    xp_model: Option<Arc<XpModel>>,
     /// Adapter that waits for its base model or the emulator: its file, and the hash that the file must have.
     pending_adapter: Option<(Vec<u8>, Option<String>)>,
 }
@@ -66,6 +69,7 @@ impl Models {
                 let mut pipeline = Pipeline::new(Arc::new(predictor));
                 self.emulator().into_iter().for_each(|emulator| pipeline.set_emulator(emulator.clone()));
                 self.encoders.take().into_iter().for_each(|encoders| pipeline.set_encoders(encoders));
+                self.xp_model.take().into_iter().for_each(|model| pipeline.set_xp_model(model));
                 Status::Ready(Box::new(pipeline))
             }
             Err(why) => Status::Unavailable(why.to_string()),
@@ -110,6 +114,17 @@ impl Models {
             Status::Unavailable(reason) => spectra.iter().map(|_| Err(reason.clone())).collect(),
             Status::Loading => Vec::new(),
         }
+    }
+
+    pub(super) fn set_xp_model(&mut self, model: Arc<XpModel>) {
+        match &mut self.status {
+            Status::Ready(pipeline) => pipeline.set_xp_model(model),
+            _ => self.xp_model = Some(model),
+        }
+    }
+
+    pub(super) fn has_xp_model(&self) -> bool {
+        self.pipeline().map_or(self.xp_model.is_some(), Pipeline::has_xp_route)
     }
 
     pub(super) fn set_encoders(&mut self, encoders: EncoderSet) {

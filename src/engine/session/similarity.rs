@@ -1,13 +1,12 @@
 //! Similar spectra, translation and anomaly scores in the session. Requests of the user run before all jobs; the
 //! embedding of spectra runs after the jobs.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
-use super::spectrum_store::StoredSpectrum;
-use super::{Attachment, HostRequest, Session, UrgentTask};
+use super::{Attachment, HostRequest, Session};
 use crate::engine::EngineError;
 use crate::engine::input_files::bytes_of;
-use crate::engine::protocol::{Event, SimilarityEvent, SimilarityRequest, SpectraEvent, SpectrumId};
+use crate::engine::protocol::{Event, SimilarityEvent, SimilarityRequest, SpectrumId};
 use crate::engine::similarity;
 use crate::result::similarity::{AnomalyScores, LabelFilter, SearchOptions, StarRef, Thumbnail};
 use crate::result::specclip::Modality;
@@ -18,7 +17,6 @@ use crate::task::similarity::EncoderBundle;
 use crate::task::similarity::encoders::{EncodeError, Encoded};
 use crate::task::similarity::index_set::other;
 use crate::task::similarity::translation::{Partner, translation};
-use crate::task::specclip::is_xp;
 
 /// Spectra embedded in one step.
 const EMBEDDING_BATCH: usize = 4;
@@ -39,16 +37,9 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                     self.similarity.waiting = self.store.ids().collect();
                 }
                 self.send_card();
-                let mut deferred = std::mem::take(&mut self.similarity.deferred);
-                for job in &mut self.jobs {
-                    deferred.retain(|id| !job.waiting_for_encoders.contains(id));
-                    job.waiting.extend(std::mem::take(&mut job.waiting_for_encoders));
-                }
-                self.urgent.extend(deferred.into_iter().map(UrgentTask::Predict));
             }
             Err(why) => {
                 self.similarity.stop();
-                self.refuse_deferred(&why.to_string());
                 self.send(SimilarityEvent::Failed(why.to_string()));
             }
         }
@@ -79,10 +70,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
                 self.send_card();
             }
             SimilarityRequest::Stop => {
-                if self.similarity.is_fetching {
-                    self.stop_fetching_encoders();
-                    self.refuse_deferred("the download of its model was stopped; drop the spectrum again");
-                }
+                self.stop_fetching_encoders();
                 self.similarity.stop();
                 self.send(SimilarityEvent::Stopped);
             }
@@ -107,40 +95,6 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     fn stop_fetching_encoders(&mut self) {
         if std::mem::take(&mut self.similarity.is_fetching) {
             self.host_requests.push_back(HostRequest::StopFetchingEncoders);
-        }
-    }
-
-    /// Refuses the Gaia XP spectra that wait for the encoder pair.
-    fn refuse_deferred(&mut self, reason: &str) {
-        for spectrum in std::mem::take(&mut self.similarity.deferred) {
-            self.send(SpectraEvent::NotPredicted { spectrum, reason: reason.into() });
-        }
-        for job in &mut self.jobs {
-            job.spectra_done += std::mem::take(&mut job.waiting_for_encoders).len() as u32;
-        }
-    }
-
-    /// Defers the Gaia XP spectra of a batch until the encoder pair is loaded, and returns the others.
-    pub(super) fn defer_to_encoders(&mut self, batch: &[SpectrumId]) -> Vec<SpectrumId> {
-        if self.models.encoders().is_some() || self.models.unavailable().is_some() {
-            return batch.to_vec();
-        }
-        let is_xp =
-            |id: &SpectrumId| self.store.get(*id).and_then(StoredSpectrum::with_assumptions).is_some_and(|s| is_xp(&s));
-        let (xp, optical): (Vec<SpectrumId>, Vec<SpectrumId>) = batch.iter().partition(|id| is_xp(id));
-        if !xp.is_empty() {
-            self.similarity.deferred.extend(xp);
-            self.fetch_encoders();
-        }
-        optical
-    }
-
-    /// Stops the wait of a cancelled job's Gaia XP spectra. The download stops too if nothing else needs it.
-    pub(super) fn cancel_encoder_wait(&mut self, spectra: &BTreeSet<SpectrumId>) {
-        self.similarity.deferred.retain(|id| !spectra.contains(id));
-        if !spectra.is_empty() && self.similarity.deferred.is_empty() && !self.similarity.is_requested {
-            self.stop_fetching_encoders();
-            self.send(SimilarityEvent::Stopped);
         }
     }
 

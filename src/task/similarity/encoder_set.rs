@@ -1,7 +1,6 @@
 //! An encoder pair with its indices: embeddings of spectra, and the labels that its heads predict from them.
 //!
-//! Labels of Gaia XP spectra come only from the heads. The error of a label was measured for its head on spectra of the
-//! same survey. A spectrum is flagged when it lies outside of the reference set: far from its neighbours, or badly
+//! The error of a label was measured for its head on spectra of the same survey. A spectrum is flagged when it lies outside of the reference set: far from its neighbours, or badly
 //! reconstructed from its own embedding.
 
 use super::EncoderBundle;
@@ -90,14 +89,6 @@ impl EncoderSet {
             encoded.reconstruction_error(&stats.noise_floors).map(|v| stats.reconstruction(modality).score(v));
         let neighbour = self.indices.neighbour_score(modality, &encoded.embedding, id);
         anomaly::is_out_of_distribution([reconstruction, neighbour])
-    }
-
-    /// Predictions for Gaia XP spectra, in the same order.
-    pub async fn predict_xp(&self, spectra: &[&Spectrum]) -> Vec<Result<Prediction, EncodeError>> {
-        let encoded = self.encode_inputs(spectra.iter().map(|spectrum| xp_input(spectrum)).collect()).await;
-        let assemble =
-            |(encoded, spectrum): (Result<Encoded, _>, &&Spectrum)| Ok(self.assemble(spectrum, &encoded?, None));
-        encoded.into_iter().zip(spectra).map(assemble).collect()
     }
 
     /// Predictions of the pair for spectra of both surveys, in the same order, each with its encoded spectrum. S/N,

@@ -8,6 +8,7 @@ pub mod emulator;
 pub mod masked;
 pub mod posterior;
 pub mod regression;
+pub mod xp_labels;
 
 /// Steps from this number on are never trained. Their batches are for checks.
 pub const HELD_OUT_STEP: usize = 1 << 40;

@@ -20,6 +20,10 @@ pub(crate) struct Engine {
     pub gpu: RwSignal<GpuStatus>,
     /// Card of the model that predicts.
     pub model: RwSignal<Option<ModelCard>>,
+    /// Card of the model for Gaia XP spectra, once it is loaded.
+    pub xp_model: RwSignal<Option<ModelCard>>,
+    /// During the download of that model: bytes received and bytes in total.
+    pub xp_loading: RwSignal<Option<(u64, u64)>>,
     notice: Notice,
     pending_clears: StoredValue<u32>,
     channel: StoredValue<Rc<EngineChannel>, LocalStorage>,
@@ -33,6 +37,8 @@ impl Engine {
             status: RwSignal::new(EngineStatus::Starting),
             gpu: RwSignal::new((GpuPhase::Untried, String::new())),
             model: RwSignal::new(None),
+            xp_model: RwSignal::new(None),
+            xp_loading: RwSignal::new(None),
             notice,
             pending_clears: StoredValue::new(0),
             channel: StoredValue::new_local(Rc::new(EngineChannel::new(notice.text()))),
