@@ -126,7 +126,7 @@ fn OtherCard(title: String) -> impl IntoView {
     move || card.get().map(|card| view! { <ModelCardDialog card id_prefix="other-card"/> })
 }
 
-/// The spectra on which the σ next to the values was measured.
+/// The errors next to the values, and the spectra on which their test σ was measured.
 #[component]
 fn AccuracyBasis(title: String, survey: Survey) -> impl IntoView {
     let (engine, similarity) = (expect_context::<Engine>(), expect_context::<Similarity>());
@@ -134,11 +134,11 @@ fn AccuracyBasis(title: String, survey: Survey) -> impl IntoView {
         let card = card_of(engine, similarity, &title)?;
         Some(match Label::ALL.into_iter().find_map(|label| card.accuracy_of(label, survey)) {
             Some(m) if survey == Survey::GaiaXp => format!(
-                "σ: scatter about the labels of simulated spectra ({}). ±: quadrature sum of this scatter and the offset; it is the same for every star. Neither σ nor ± was measured on real Gaia XP stars.",
+                "±: quadrature sum of test σ and offset; it is the same for every star. Test σ: scatter about the labels of simulated spectra ({}). Neither ± nor test σ was measured on real Gaia XP stars.",
                 m.on
             ),
             Some(m) if m.is_simulated => format!(
-                "σ: scatter about the labels of simulated spectra ({}). The scatter for real {} stars was not measured. The ± errors were calibrated on LAMOST-like spectra.",
+                "±: 1 σ error of this value, calibrated on LAMOST-like spectra. Test σ: scatter about the labels of simulated spectra ({}). The scatter for real {} stars was not measured.",
                 m.on,
                 survey.accuracy_survey().name()
             ),
@@ -148,7 +148,10 @@ fn AccuracyBasis(title: String, survey: Survey) -> impl IntoView {
                     true => " This star may be in the training set of the shipped model.",
                     false => "",
                 };
-                format!("σ: scatter about catalogue values of real stars outside the training set ({}).{warning}", m.on)
+                format!(
+                    "±: 1 σ error of this value. Test σ: scatter about the catalogue values of real stars that were not trained on ({}).{warning}",
+                    m.on
+                )
             }
             None => format!("The accuracy on {} spectra was not measured.", survey.name()),
         })
