@@ -182,7 +182,7 @@ impl Flag {
         }
     }
 
-    /// Meaning in one sentence, for the page.
+    /// Meaning, for the page.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::NotStar => {
@@ -201,14 +201,16 @@ impl Flag {
             Self::SnrEstimated => "The file gives no errors; S/N is estimated from the scatter between pixels.",
             Self::ResolutionLow => "The resolving power is below the range that the model was trained for.",
             Self::ResolutionEstimated => {
-                "The file does not give the resolving power: it is estimated from the spectrum, or assumed equal to the model's. Set it if you know it."
+                "The file does not give the resolving power. It is estimated from the spectrum; where that fails, the model's is assumed. Set it if you know it."
             }
             Self::PartialCoverage => "Part of the model's range, 4000–5599 Å, is missing; the errors are larger.",
             Self::ManyMasked => "More than 5 % of the model's pixels are masked.",
             Self::MediumAssumed => {
                 "The file does not say air or vacuum; if the assumption is wrong, RV is off by 83 km/s."
             }
-            Self::FrameAssumed => "No barycentric correction is known; RV may be off by up to 30 km/s.",
+            Self::FrameAssumed => {
+                "The velocity frame is topocentric, or the file does not state it and barycentric is assumed. In a topocentric frame, RV is off by up to 30 km/s."
+            }
             Self::FinetunedModel => {
                 "A label comes from a model that was fine-tuned on the user's labels, not from the shipped model."
             }

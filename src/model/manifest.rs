@@ -145,7 +145,7 @@ pub struct Chunk {
 pub struct Accuracy {
     /// The label.
     pub label: Label,
-    /// The data set: "MILES, 5-fold by star and cluster".
+    /// The data set: "MILES, 5-fold cross-validation by star and cluster".
     pub on: String,
     /// Survey to whose spectra the figures apply ([`Survey::accuracy_survey`]).
     #[serde(default = "lamost")]

@@ -220,20 +220,16 @@ impl ConditionedSpectrum {
 
         let mut log = StepLog::default();
         log.note("velocity", format!("shifted to the rest frame with RV {rv_kms:+.1} km/s"), false);
-        let method_name = match self.kernel {
-            ResamplingKernel::Linear => "interpolated",
-            ResamplingKernel::Box => "averaged",
-            ResamplingKernel::Gaussian(_) => "smoothed",
-        };
+        let missing = if n_valid < MODEL_PIXELS { ", the missing ones take the training mean" } else { "" };
         log.note(
             "grid",
-            format!("{method_name} onto pixels of 1e-4 dex; {n_valid} of {MODEL_PIXELS} model pixels covered, missing pixels take the mean value"),
+            format!("resampled to Δlog₁₀λ = 10⁻⁴; {n_valid} of {MODEL_PIXELS} model pixels covered{missing}"),
             false,
         );
         let degree = degree_for(to - from);
         log.note(
             "continuum",
-            format!("divided by a polynomial of degree {degree} ({CONTINUUM_ITERATIONS} upper-envelope iterations), then by the running mean (σ {RUNNING_MEAN_PIXELS:.0} pixels)"),
+            format!("flux divided by a polynomial of degree {degree} ({CONTINUUM_ITERATIONS} upper-envelope iterations), then by its Gaussian running mean (σ {RUNNING_MEAN_PIXELS:.0} pixels)"),
             false,
         );
         if normalised.clipped > 0 {
@@ -274,11 +270,13 @@ fn check_metadata(meta: &Meta, log: &mut StepLog) {
     let description = match meta.frame.value {
         Frame::Rest => {
             format!(
-                "rest frame of the star ({}); the residual velocity is measured and corrected, no RV is reported",
+                "rest frame of the star ({}); the spectrum is shifted by the measured residual velocity, and no RV is reported",
                 source.name()
             )
         }
-        other => format!("{} ({}); the radial velocity is measured and corrected", other.name(), source.name()),
+        other => {
+            format!("{} ({}); the spectrum is shifted to rest by the measured velocity", other.name(), source.name())
+        }
     };
     log.note("frame", description, is_uncertain(source));
     if is_uncertain(source) || meta.frame.value == Frame::Topocentric {

@@ -196,17 +196,18 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> Result<()> {
     }
     let shifted = Dataset::of_library(&library.stars, &train_stars, 16, DatasetUse::Velocity, plan.seed + 8);
     let velocities = velocity_residuals(&rv, &shifted, &device)?;
-    let rv_accuracy = velocity_accuracy(&velocities, &shifted, "MILES stars moved by up to 400 km/s, S/N 10–300");
+    let rv_accuracy = velocity_accuracy(&velocities, &shifted, "MILES stars shifted by up to 400 km/s, S/N 10–300");
     residuals.insert(Label::Rv, velocities);
 
     let finetuned = stage(plan, "labels", &device, log, |log| {
         fine_tune(plan, &labels, &library.stars, &train_stars, &replay, "all", log)
     })?;
     let finetuned = bias_corrected(plan, finetuned, &library.stars, &train_stars, &device)?;
-    let on = format!("MILES {:.0}–{:.0} K, {}-fold by star and cluster", TEFF_RANGE_K.0, TEFF_RANGE_K.1, plan.folds);
+    let (low, high) = TEFF_RANGE_K;
+    let on = format!("MILES {low:.0}–{high:.0} K, {}-fold cross-validation by star and cluster", plan.folds);
     let real = ModelEntry {
         trained_on: format!(
-            "lrs-mlp-synthetic, then {} labelled stars of the MILES library with survey-like noise and velocities added",
+            "the synthetic spectra of lrs-mlp-synthetic, then {} labelled stars of the MILES library with survey-like noise and velocities added",
             train_stars.len()
         ),
         accuracy: cross_validated(&library, &out_of_fold, &on).into_iter().chain([rv_accuracy]).collect(),

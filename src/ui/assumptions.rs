@@ -60,7 +60,7 @@ pub(super) fn AssumptionControls(row: Row) -> impl IntoView {
     let frame = move || (meta().frame.value.name(), meta().frame.source);
     let power = move || match meta().resolving_power {
         Some(power) => (format!("R {:.0}", power.value), Some(power.source)),
-        None => ("measured from the spectrum".to_owned(), None),
+        None => ("estimated from the spectrum".to_owned(), None),
     };
     view! {
         <section class="assumptions" aria-labelledby="assumptions-title">

@@ -35,7 +35,7 @@ pub(super) fn DropZone(large: Signal<bool>) -> impl IntoView {
                 <h2>{move || if large.get() { "Drop spectra anywhere on this page" } else { "Drop more spectra" }}</h2>
                 <p>
                     {move || if large.get() {
-                        "Files or whole folders: LAMOST, SDSS, BOSS, DESI, SPARCL, Gaia XP, 1-D FITS, text, ECSV, VOTable, .npz, also compressed; and a table of labels. "
+                        "Files or whole folders: LAMOST, SDSS, BOSS, DESI, SPARCL, Gaia XP, 1-D FITS, text, ECSV, VOTable, .npz, also compressed; and a table of labels (known parameters). "
                     } else {
                         "Anywhere on this page, or"
                     }}

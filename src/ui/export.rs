@@ -98,8 +98,13 @@ pub(super) fn ExportDialog() -> impl IntoView {
             <div class="choices" role="group" aria-label="Spectra">
                 <h3>"Spectra"</h3>
                 {button("save-spectra", "Normalised, CSV", ExportJob::Spectra)}
+            </div>
+            <div class="choices" role="group" aria-label="Session">
+                <h3>"Session"</h3>
                 {button("save-session", "Session file", ExportJob::Session)}
-                <p>"A session file (.specola) restores the results with all curves and the active adapter. Drop it on this page to open it."</p>
+                <p>{format!(
+                    "A session file (.specola) keeps the results, the spectra with all curves (at most {MAX_CURVES}), and the active adapter. Drop it on this page to open it."
+                )}</p>
             </div>
             <div class="choices" role="group" aria-label="Figure">
                 <h3>"Figure"</h3>

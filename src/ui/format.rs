@@ -24,12 +24,12 @@ pub(super) fn catalogue_comparison(catalogue: &Estimate, predicted: &Estimate) -
     (value, format!("Δ {sign}{}, {:.1} σ", value_text(difference), (difference / error).abs()))
 }
 
-/// Measured accuracy of a label: `σ 110 K, N 414`, or `σ 150 K, simulated`.
+/// Measured accuracy of a label: `test σ 110 K, N 414`, or `test σ 150 K, simulated`.
 pub(super) fn accuracy_short(m: &LabelAccuracy) -> String {
     let d = if m.sigma >= 10.0 { 0 } else { 2 };
     let unit = if m.label.unit().is_empty() { String::new() } else { format!(" {}", m.label.unit()) };
     let stars = if m.is_simulated { "simulated".into() } else { format!("N {}", m.n) };
-    format!("σ {:.d$}{unit}, {stars}", m.sigma)
+    format!("test σ {:.d$}{unit}, {stars}", m.sigma)
 }
 
 /// S/N; a tilde marks an estimate.

@@ -125,7 +125,7 @@ fn OtherCard(title: String) -> impl IntoView {
     move || card.get().map(|card| view! { <ModelCardDialog card id_prefix="other-card"/> })
 }
 
-/// The spectra on which the σ next to the values was measured.
+/// The errors next to the values, and the spectra on which their test σ was measured.
 #[component]
 fn AccuracyBasis(title: String, survey: Survey) -> impl IntoView {
     let engine = expect_context::<Engine>();
@@ -133,7 +133,7 @@ fn AccuracyBasis(title: String, survey: Survey) -> impl IntoView {
         let card = card_of(engine, &title)?;
         Some(match Label::ALL.into_iter().find_map(|label| card.accuracy_of(label, survey)) {
             Some(m) if m.is_simulated => format!(
-                "σ: scatter about the labels of simulated spectra ({}). The scatter for real {} stars was not measured. The ± errors were calibrated on LAMOST-like spectra.",
+                "±: 1 σ error of this value, calibrated on LAMOST-like spectra. Test σ: scatter about the labels of simulated spectra ({}). The scatter for real {} stars was not measured.",
                 m.on,
                 survey.accuracy_survey().name()
             ),
@@ -143,7 +143,10 @@ fn AccuracyBasis(title: String, survey: Survey) -> impl IntoView {
                     true => " This star may be in the training set of the shipped model.",
                     false => "",
                 };
-                format!("σ: scatter about catalogue values of real stars outside the training set ({}).{warning}", m.on)
+                format!(
+                    "±: 1 σ error of this value. Test σ: scatter about the catalogue values of real stars that were not trained on ({}).{warning}",
+                    m.on
+                )
             }
             None => format!("The accuracy on {} spectra was not measured.", survey.name()),
         })

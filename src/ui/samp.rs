@@ -330,8 +330,8 @@ pub(super) fn OtherPrograms() -> impl IntoView {
             <h3>"Other programs"</h3>
             {buttons}
             <p>
-                "TOPCAT, Aladin or DS9 on this computer, by SAMP. The page sends nothing to their hub at "
-                {HUB_URL} " before you press Connect."
+                "Connects to the SAMP hub on this computer, at " {HUB_URL} ". Then you can show the position of a star in TOPCAT, Aladin "
+                "or DS9, and send the table to programs that accept it. Nothing is sent before you press Connect."
             </p>
             <p class="status-message" role="status" data-testid="samp-status">{move || samp.message.get()}</p>
         </div>

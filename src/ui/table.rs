@@ -44,7 +44,7 @@ pub(super) fn Table() -> impl IntoView {
                 <p class="muted" role="status" data-testid="outcome">
                     {move || outcome.get().map(|(predicted, flagged)| match flagged {
                         0 => format!("{predicted} with parameters"),
-                        _ => format!("{predicted} with parameters, {flagged} of them flagged"),
+                        _ => format!("{predicted} with parameters, {flagged} with severe flags"),
                     })}
                     {move || (n.get() > 0 && n_skipped.get() > 0).then(|| view! {
                         <span class="visually-hidden">"; "</span>

@@ -27,8 +27,9 @@ pub(super) fn Welcome() -> impl IntoView {
             <article>
                 <h2>"Compares and fine-tunes"</h2>
                 <p>
-                    "Find similar spectra in LAMOST or Gaia XP, and predict your star’s spectrum in the other survey. Add a table of "
-                    "labels to fine-tune the model on your own stars in this tab. The page reports how much the error decreases."
+                    "Find similar spectra among simulated stars and your own, optical or Gaia XP. Predict how your star would look in the "
+                    "other survey. Add a table of labels to fine-tune the model on your own stars in this tab. The page reports how much "
+                    "the error decreases."
                 </p>
             </article>
             <article>

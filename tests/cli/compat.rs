@@ -1,7 +1,7 @@
 //! Files that Specola 0.1.0 wrote open and give the same results (`tests/golden/v1/README.md` says how they were made).
 //!
-//! Names of fields and flags have changed since; `tests/golden/v1/renamed.json` lists old and new names. Old files with
-//! old names must still open.
+//! Names of fields, flags and test sets have changed since; `tests/golden/v1/renamed.json` lists old and new names. Old
+//! files with old names must still open.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};

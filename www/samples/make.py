@@ -165,20 +165,20 @@ def main(folder):
     write_json("sets.json", [
         {
             "name": "lamost",
-            "title": "LAMOST stars",
+            "title": "Simulated LAMOST stars",
             "files": stars,
             "provenance": "Three synthetic stars of Specola's own grid, as LAMOST would observe them: R 1800, S/N 25 to 60. Free to use.",
         },
         {
             "name": "gaia-xp",
-            "title": "A Gaia XP star",
+            "title": "A simulated Gaia XP star",
             "files": ["gaia-xp.csv.gz"],
             "provenance": (gaia.format(node, *truth.values()) + " Free to use.").replace("-", "−"),
             "truth": truth,
         },
         {
             "name": "training-set",
-            "title": "Sixty stars with labels",
+            "title": "Sixty simulated stars with labels",
             "files": ["training-set.csv", "training-set.npz"],
             "provenance": "Synthetic stars of Specola's own grid at R 900, below the training range of the model, with a table of their true [Fe/H]. For fine-tuning. Free to use.",
         },

@@ -229,26 +229,30 @@ fn recommend(labelled_set: &LabelledSet, scores: &[StrategyScore]) -> Option<Rec
         && !first.is_empty()
     {
         format!(
-            "{} and {last} give the same predictions with {n} labels: {} (scatter and bias together). No epoch of training improved on the Gaussian-process correction; {} changes the fewest weights.",
+            "{} and {last} give the same predictions with {n} labels. Their total error, √(σ² + offset²), is {}. No epoch of training improved on the Gaussian-process correction; {} changes the fewest weights.",
             first.join(", "),
             value_with_error(recommended_error),
             recommended.title()
         )
     } else if recommended == best || recommended_error.value == best_error.value {
         format!(
-            "{} has the smallest error with {n} labels: {} (scatter and bias together).",
+            "{} has the smallest total error, √(σ² + offset²): {}.",
             recommended.title(),
             value_with_error(recommended_error)
         )
     } else {
         format!(
-            "{} has the smallest error ({}), but {} is within one standard error of it ({}) and changes less of the network, so it is the safer choice with {n} labels.",
+            "{} has the smallest total error, √(σ² + offset²): {}. {} is within one standard error of it ({}) and changes less of the network, so it is the safer choice with {n} labels.",
             best.title(),
             value_with_error(best_error),
             recommended.title(),
             value_with_error(recommended_error)
         )
     };
+    let zero_shot = all.iter().find(|(score, _)| score.strategy == Strategy::ZeroShot);
+    if let Some((score, m)) = zero_shot.filter(|_| recommended != Strategy::ZeroShot) {
+        reason.push_str(&format!(" {}: {}.", score.strategy.title(), format_value(m.value)));
+    }
     let clipped = all
         .iter()
         .filter(|(s, m)| !has_no_gross_outliers(s) && m.value < recommended_error.value + recommended_error.error);
@@ -275,18 +279,8 @@ fn recommend(labelled_set: &LabelledSet, scores: &[StrategyScore]) -> Option<Rec
             equal_titles.join(" and ")
         ));
     }
-    if let Some((_, zero_shot_error)) = all.iter().find(|(s, _)| s.strategy == Strategy::ZeroShot) {
-        if recommended == Strategy::ZeroShot {
-            reason.push_str(" Fine-tuning gives no significant gain: keep the shipped network.");
-        } else {
-            let gain = 100.0 * (1.0 - recommended_error.value / zero_shot_error.value);
-            let direction = if gain < 0.0 { "larger" } else { "smaller" };
-            reason.push_str(&format!(
-                " The error is {:.0} % {direction} than the error of the shipped network, {}.",
-                gain.abs(),
-                format_value(zero_shot_error.value)
-            ));
-        }
+    if recommended == Strategy::ZeroShot {
+        reason.push_str(" Fine-tuning gives no significant gain: keep Zero-shot.");
     }
     Some(Recommendation { strategy: recommended, reason })
 }

@@ -265,7 +265,7 @@ async fn find_gpu() -> Result<GpuInfo, String> {
     };
     let window = web_sys::window().map(JsValue::from).unwrap_or_default();
     let gpu = get(&window, "navigator").and_then(|n| get(&n, "gpu")).ok_or("This browser has no WebGPU.")?;
-    let none = || "WebGPU found no graphics adapter.".to_owned();
+    let none = || "WebGPU found no graphics processor.".to_owned();
     let request: Function = get(&gpu, "requestAdapter").and_then(|f| f.dyn_into().ok()).ok_or_else(none)?;
     let promise: Promise = request.call0(&gpu).ok().and_then(|p| p.dyn_into().ok()).ok_or_else(none)?;
     let adapter = JsFuture::from(promise).await.ok().filter(|a| !a.is_null()).ok_or_else(none)?;

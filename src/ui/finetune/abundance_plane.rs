@@ -1,4 +1,4 @@
-//! [α/Fe] against [Fe/H] of all spectra, as shipped, fine-tuned and from the label tables, with the MMD² between them.
+//! [α/Fe] against [Fe/H] of all spectra, zero-shot, fine-tuned and from the label tables, with the MMD² between them.
 
 use std::sync::Arc;
 
@@ -167,7 +167,7 @@ fn AbundanceDiagram() -> impl IntoView {
                     format::count_with_noun(n, "star", "stars"),
                     if n == 1 { "has" } else { "have" }
                 );
-                (labelled_stars, ["as shipped", "fine-tuned"].as_slice())
+                (labelled_stars, ["Zero-shot", "fine-tuned"].as_slice())
             }
             Reference::Shipped => {
                 let predictions =
@@ -188,7 +188,7 @@ fn AbundanceDiagram() -> impl IntoView {
     let description = move || {
         let (all, table) = plane.with(|p| (finite(&p.shipped).len(), finite(&p.table).len()));
         let all = format::count_with_noun(all, "spectrum", "spectra");
-        format!("[α/Fe] against [Fe/H] of {all}, as shipped and fine-tuned, and of {table} in the tables")
+        format!("[α/Fe] against [Fe/H] of {all}, Zero-shot and fine-tuned, and of {table} in the tables")
     };
     let pick = Callback::new(move |point: usize| {
         if let Some(key) = plane.with_untracked(|plane| plane.keys.get(point).copied()) {
@@ -199,7 +199,7 @@ fn AbundanceDiagram() -> impl IntoView {
         <h3>"[α/Fe] against [Fe/H] of all spectra"</h3>
         <figure class="one-to-one abundances">
             <figcaption>
-                <span class="key rim">"as shipped"</span>
+                <span class="key rim">"Zero-shot"</span>
                 {move || plane.with(|p| p.is_finetuned()).then(|| view! { <span class="key strategy-residual">"fine-tuned"</span> })}
                 {move || plane.with(|p| p.table.iter().any(is_point)).then(|| view! { <span class="key table">"in your tables"</span> })}
             </figcaption>

@@ -180,7 +180,7 @@ fn PredictedVersusTable() -> impl IntoView {
     };
     let description = move || {
         let name = finetune.shown().map_or("no strategy", Strategy::title);
-        format!("Predicted against table values, as shipped and by {name}; the table above lists the scores")
+        format!("Predicted against table values, Zero-shot and by {name}; the table above lists the scores")
     };
     let pick = Callback::new(move |point| {
         if let Some(key) = finetune.row(point) {
@@ -190,7 +190,7 @@ fn PredictedVersusTable() -> impl IntoView {
     view! {
         <figure class="one-to-one">
             <figcaption>
-                <Show when=has_shipped><span class="key rim">"as shipped"</span></Show>
+                <Show when=has_shipped><span class="key rim">"Zero-shot"</span></Show>
                 <span class="key strategy-residual">{move || finetune.shown().map_or("", Strategy::title)}</span>
                 <span class="muted">"click a point to show its spectrum"</span>
             </figcaption>

@@ -52,7 +52,8 @@ fn LabelTableHint() -> impl IntoView {
         <p class="muted">
             "To fine-tune the model, drop a table of labels (CSV, ECSV, VOTable, FITS). It needs a column "
             <code>"id"</code> " and a label column, for example " <code>"feh"</code>
-            ", with values for at least ten of your spectra. Training runs in this tab. You can also drop a saved adapter."
+            ", with values for at least ten of your spectra. Training runs in this tab. You can also drop a saved adapter "
+            "(a fine-tuned model of this page)."
         </p>
     }
 }

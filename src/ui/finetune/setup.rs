@@ -45,7 +45,7 @@ pub(super) fn FinetuneForm() -> impl IntoView {
                 </select>
             </label>
             <label title="Spectra with the same value in this column stay in the same fold, for example repeat visits of a star or members of a cluster">
-                "Keep together (group column) "
+                "Keep in one fold (group column) "
                 <select data-testid="finetune-groups" on:change=move |e| {
                     finetune.group_column.set(Some(event_target_value(&e)).filter(|name| !name.is_empty()));
                 }>
@@ -136,11 +136,11 @@ fn SubsetCutField() -> impl IntoView {
     };
     view! {
         <label title="Scores are always given for [Fe/H] below and above −1. Choose a column to add scores below and above a second threshold">
-            "Report separately below / above "
+            "Also report subsets split by "
             <select data-testid="finetune-subset-column" on:change=move |e| {
                 finetune.subset_column.set(Some(event_target_value(&e)).filter(|name| !name.is_empty()));
             }>
-                <option value="">"[Fe/H] = −1 only"</option>
+                <option value="">"[Fe/H] = −1 (always)"</option>
                 {columns}
             </select>
         </label>
@@ -198,7 +198,7 @@ fn SettingsFields() -> impl IntoView {
             </p>
             <div class="settings">
                 <NumberField finetune name="Folds" min=2.0 max=20.0 get=|finetune| f64::from(finetune.folds.get()) set=|finetune, v| finetune.folds.set(v as u32)/>
-                <NumberField finetune name="Seeds" min=1.0 max=10.0 get=|finetune| f64::from(finetune.seeds.get()) set=|finetune, v| finetune.seeds.set(v as u32)/>
+                <NumberField finetune name="Number of seeds" min=1.0 max=10.0 get=|finetune| f64::from(finetune.seeds.get()) set=|finetune, v| finetune.seeds.set(v as u32)/>
                 <LearningRateField finetune/>
                 <NumberField finetune name="Maximum epochs" min=1.0 max=5000.0
                     get=|finetune| finetune.settings.get().epochs as f64 set=|finetune, v| finetune.settings.update(|s| s.epochs = v as usize)/>
@@ -258,7 +258,7 @@ fn LearningRateField(finetune: Finetune) -> impl IntoView {
         <label>
             "Learning rate"
             <input
-                type="number" step="any" min="0" max="1" placeholder="default of each strategy" prop:value=value
+                type="number" step="any" min="0" max="1" placeholder="default" prop:value=value
                 on:change=move |e| {
                     let rate = event_target_value(&e).parse::<f64>().ok().filter(|rate| *rate > 0.0);
                     finetune.settings.update(|s| s.learning_rate = rate.map(|rate| rate.clamp(1e-8, 1.0)));

@@ -39,15 +39,16 @@ pub(super) fn Anomalies() -> impl IntoView {
             <div data-testid="anomalies">
                 <h3>"Highest anomaly score first"</h3>
                 <p class="muted">
-                    "Three scores: the error of the spectrum reconstructed from its own embedding; the distance of its tenth nearest "
-                    "neighbour; and, for a star with spectra in both surveys, the error of predicting one from the other. In parentheses: the "
-                    "percentage of simulated reference stars with a smaller score. The rank follows the most extreme of the three scores."
+                    "Reconstruction: χ² per pixel of the spectrum, decoded from its own embedding. Neighbour: distance to the tenth most "
+                    "similar reference star. Cross-survey: χ² per pixel of each survey’s spectrum, predicted from the other; the mean of both. "
+                    "In parentheses: percentile among the reference stars, which are simulated. The rank follows the score that is farthest "
+                    "above the median of the reference, relative to its scatter."
                 </p>
                 <div class="table-scroll">
                     <table class="scores">
                         <thead><tr>
                             <th scope="col">"Rank"</th><th scope="col">"Spectrum"</th><th scope="col">"Reconstruction"</th>
-                            <th scope="col">"Neighbour"</th><th scope="col">"Other survey"</th>
+                            <th scope="col">"Neighbour"</th><th scope="col">"Cross-survey"</th>
                         </tr></thead>
                         <tbody>{move || anomalies.get().into_iter().take(MAX_ROWS).enumerate().map(|(i, scores)| row(i, scores)).collect_view()}</tbody>
                     </table>

@@ -14,6 +14,7 @@ use super::context::{Engine, Panel, Rows, Similarity};
 use super::format;
 use super::model_card::ModelCardDialog;
 use crate::result::similarity::StarRef;
+use crate::spectrum::Survey;
 use anomalies::Anomalies;
 use map::Map;
 use neighbours::Neighbours;
@@ -59,17 +60,25 @@ fn Requests() -> impl IntoView {
         let row = rows.selected().filter(|row| engine.is_current(row.key));
         row.map(|row| row.summary.with(|s| s.meta.id.clone()))
     };
-    let button =
-        move |text: &'static str, test_id: &'static str, panel: Panel, request: Callback<()>, needs_one: bool| {
-            view! {
-                <button
-                    data-testid=test_id
-                    aria-pressed=move || (similarity.panel.get() == panel).to_string()
-                    disabled=move || needs_one && selected.get().is_none()
-                    on:click=move |_| request.run(())
-                >{text}</button>
-            }
-        };
+    let is_xp = Memo::new(move |_| {
+        let row = rows.selected().filter(|row| engine.is_current(row.key));
+        row.is_some_and(|row| row.summary.with(|s| s.meta.survey == Survey::GaiaXp))
+    });
+    // `text` depends on whether the selected spectrum is from Gaia XP.
+    let button = move |text: fn(bool) -> &'static str,
+                       test_id: &'static str,
+                       panel: Panel,
+                       request: Callback<()>,
+                       needs_one: bool| {
+        view! {
+            <button
+                data-testid=test_id
+                aria-pressed=move || (similarity.panel.get() == panel).to_string()
+                disabled=move || needs_one && selected.get().is_none()
+                on:click=move |_| request.run(())
+            >{move || text(is_xp.get())}</button>
+        }
+    };
     let find = Callback::new(move |()| {
         if let Some(key) = selected.get_untracked() {
             similarity.search(vec![StarRef::User(key.id)]);
@@ -91,10 +100,10 @@ fn Requests() -> impl IntoView {
             )}
         </p>
         <p class="actions" role="group" aria-label="Similar spectra">
-            {button("Similar spectra", "find-similar", Panel::Neighbours, find, true)}
-            {button("Predict in the other survey", "translate", Panel::Translation, translate, true)}
-            {button("Map of all spectra", "draw-map", Panel::Map, Callback::new(move |()| similarity.draw_map()), false)}
-            {button("Rank by anomaly score", "rank-anomalies", Panel::Anomalies, Callback::new(move |()| similarity.rank_anomalies()), false)}
+            {button(|_| "Similar spectra", "find-similar", Panel::Neighbours, find, true)}
+            {button(|is_xp| if is_xp { "Predict as LAMOST" } else { "Predict as Gaia XP" }, "translate", Panel::Translation, translate, true)}
+            {button(|_| "Map of all spectra", "draw-map", Panel::Map, Callback::new(move |()| similarity.draw_map()), false)}
+            {button(|_| "Rank by anomaly score", "rank-anomalies", Panel::Anomalies, Callback::new(move |()| similarity.rank_anomalies()), false)}
         </p>
     }
 }

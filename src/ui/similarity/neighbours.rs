@@ -46,7 +46,7 @@ fn SearchOptionFields() -> impl IntoView {
                         similarity.options.update(|options| options.in_other_survey = event_target_checked(&event));
                         similarity.repeat_search();
                     }/>
-                "Search the spectra of the other survey"
+                "Search across surveys (optical spectra for Gaia XP, and the reverse)"
             </label>
             <label>"Number of neighbours "
                 <select data-testid="similarity-top" on:change=move |event| {
@@ -58,9 +58,9 @@ fn SearchOptionFields() -> impl IntoView {
                     }).collect_view()}
                 </select>
             </label>
-            <label>"Only with a different "
+            <label>"Must differ in "
                 <select data-testid="similarity-differs" on:change=move |event| { label.set(event_target_value(&event)); set_filter(); }>
-                    <option value="">"no condition"</option>
+                    <option value="">"any label"</option>
                     {move || labels.get().into_iter().map(|l| view! { <option value=l.name>{l.symbol}</option> }).collect_view()}
                 </select>
             </label>
@@ -115,7 +115,7 @@ fn SearchResult(view: Arc<SimilarityView>) -> impl IntoView {
     let can_go_back = move || similarity.history.with(|history| history.len() > 1);
     // Labels of an indexed star come from its index.
     let query_head = match view.queries.first() {
-        Some(StarRef::User(_)) => "Query, predicted by the encoders",
+        Some(StarRef::User(_)) => "This star, from its embedding",
         _ => "Query",
     };
     let query_thumbnail = view.query_thumbnail.clone();

@@ -52,7 +52,13 @@ fn Prediction(translation: Arc<Translation>) -> impl IntoView {
     };
     let comparison = match &translation.observed {
         Some(partner) => describe(partner),
-        None => "No opened spectrum of the other survey matches this star. Drop one, or select one:".into(),
+        None => {
+            let spectra = match translation.to {
+                Modality::Lrs => "optical",
+                Modality::Xp => "Gaia XP",
+            };
+            format!("None of your {spectra} spectra matches this star. Drop one, or select one:")
+        }
     };
     let labels = translation.labels.iter().map(|PairedLabels { label, from_spectrum, from_observed }| {
         let text = |value: &Option<f64>| value.map_or("–".to_string(), |v| label_text(v, label.unit == "K"));
@@ -112,7 +118,7 @@ fn Prediction(translation: Arc<Translation>) -> impl IntoView {
             <p>{comparison.clone()}</p>
             <label>"Observed spectrum of the same star: "
                 <select data-testid="translation-partner" on:change=choose>
-                    <option value="">"matched by name or position"</option>
+                    <option value="">{if has_partner { "matched by name or position" } else { "none by name or position" }}</option>
                     {move || partners().into_iter().map(|(id, name)| view! { <option value=id.to_string()>{name}</option> }).collect_view()}
                 </select>
             </label>

@@ -61,7 +61,7 @@ describe("similar spectra", () => {
     await visit.predictions(samples().length);
     await visit.part("translate").click();
     await visit.part("translation").waitFor();
-    assert.match(await visit.part("translation").innerText(), /predicted as a Gaia XP spectrum[^]*No opened spectrum of the other survey matches this star/);
+    assert.match(await visit.part("translation").innerText(), /predicted as a Gaia XP spectrum[^]*None of your Gaia XP spectra matches this star/);
 
     await visit.part("rank-anomalies").click();
     await visit.part("anomalies").waitFor();
