@@ -38,8 +38,8 @@ use diagnostics::DiagnosticsQueue;
 use finetune::FinetuneState;
 use job::{Job, OpenArchive};
 use models::Models;
-use xp::XpQueue;
 use spectrum_store::{FileLocation, SpectrumStore, StoredSpectrum};
+use xp::XpQueue;
 
 /// Largest batch of spectra through a network. The first batch of a job has one spectrum and later batches grow, so
 /// that the first prediction comes early.
@@ -283,8 +283,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     async fn predict_of_job(&mut self, i: usize) {
         let batch = self.jobs[i].next_batch();
         self.predict(&batch).await;
-        let waiting: Vec<SpectrumId> =
-            batch.iter().copied().filter(|id| self.xp.waiting.contains(id)).collect();
+        let waiting: Vec<SpectrumId> = batch.iter().copied().filter(|id| self.xp.waiting.contains(id)).collect();
         let job = &mut self.jobs[i];
         job.spectra_done += (batch.len() - waiting.len()) as u32;
         job.waiting_for_xp_model.extend(waiting);

@@ -112,6 +112,8 @@ pub struct XpCalibration {
     pub snr_below: f64,
     /// Factor on the error of each label, with which 68.27 % of the stars lie within one error.
     pub error_factors: [f64; XP_LABELS],
+    /// Factor on the error of each label, with which 95 % of the stars lie within it.
+    pub error_factors_95: [f64; XP_LABELS],
     /// Largest [`Projected::distance`] of a spectrum like those of the training set.
     pub max_distance: f64,
     /// Largest [`Projected::residual`] of a spectrum like those of the training set.
@@ -283,6 +285,45 @@ mod tests {
         assert!((projected.distance - f64::from(rms)).abs() < 1e-4);
     }
 
+    /// Reference values from a `NumPy` transcription: features, projection, two networks with weights 0.3 sin(0.37 k +
+    /// phase), and their mixture.
+    #[test]
+    fn estimates_match_numpy() {
+        let device = Device::flex();
+        let wave = |n: usize, phase: f64| (0..n).map(|k| (0.3 * (0.37 * k as f64 + phase).sin()) as f32).collect();
+        let mut tensors = Tensors::default();
+        let components = XpComponents { mean: vec![3.25; XP_PIXELS], ..components() };
+        let empty = XpRegressor {
+            components,
+            members: Vec::new(),
+            widths: Vec::new(),
+            output_mean: [3.7, 2.5, -0.3, 0.1],
+            output_scale: [0.1, 1.0, 0.4, 0.1],
+        };
+        empty.store(&mut tensors).expect("the arrays are on this device");
+        for member in 0..2 {
+            for (layer, (input, output)) in [(5, 7), (7, 8)].into_iter().enumerate() {
+                let name = format!("members.{member}.network.{}", 2 * layer);
+                let (m, l) = (member as f64, layer as f64);
+                tensors.insert(&format!("{name}.weight"), &[output, input], wave(output * input, m + l));
+                tensors.insert(&format!("{name}.bias"), &[output], wave(output, m - l));
+            }
+        }
+        let regressor = XpRegressor::load(&tensors, 2, &device).expect("all arrays");
+        let flux: Vec<f32> =
+            (0..XP_PIXELS).map(|i| i as f32).map(|i| 1.0 + 0.5 * (0.05 * i).sin() + 0.002 * i).collect();
+        let sigma: Vec<f32> = flux.iter().map(|f| 0.02 * f).collect();
+        let features = XpFeatures::of(&flux, &sigma).expect("a positive mean");
+        let projected = regressor.components.project(&features);
+        let got = pollster::block_on(regressor.predict(&[projected], &device)).expect("a CPU")[0];
+        let (values, errors) =
+            ([8476.987333, -0.693024, 0.913900, -0.075302], [10345.280410, 5.339445, 0.298498, 0.747417]);
+        for j in 0..XP_LABELS {
+            assert!((got.values[j] / values[j] - 1.0).abs() < 1e-3, "{j}: {} {}", got.values[j], values[j]);
+            assert!((got.errors[j] / errors[j] - 1.0).abs() < 1e-3, "{j}: {} {}", got.errors[j], errors[j]);
+        }
+    }
+
     #[test]
     fn weights_survive_the_file_and_the_mixture_is_wider_than_its_members() {
         let device = Device::flex();
@@ -301,7 +342,8 @@ mod tests {
         let loaded = XpRegressor::load(&Tensors::parse(&file).expect("a file"), 3, &device).expect("its own file");
         assert_eq!(loaded.widths, widths);
         let shape: Vec<f32> = (0..XP_PIXELS).map(|i| (i as f32 / 50.0).sin()).collect();
-        let spectrum = components().project(&XpFeatures { shape, sigma: vec![0.0; XP_PIXELS], log_snr: [1.0, 2.0, 2.0] });
+        let spectrum =
+            components().project(&XpFeatures { shape, sigma: vec![0.0; XP_PIXELS], log_snr: [1.0, 2.0, 2.0] });
         let predict = |regressor: &XpRegressor| {
             pollster::block_on(regressor.predict(std::slice::from_ref(&spectrum), &device)).expect("a CPU")[0]
         };
@@ -311,7 +353,8 @@ mod tests {
         let all = predict(&regressor);
         for j in 1..XP_LABELS {
             let mean = estimates.iter().map(|e| e.values[j]).sum::<f64>() / 3.0;
-            let variance = estimates.iter().map(|e| e.errors[j].powi(2) + (e.values[j] - mean).powi(2)).sum::<f64>() / 3.0;
+            let variance =
+                estimates.iter().map(|e| e.errors[j].powi(2) + (e.values[j] - mean).powi(2)).sum::<f64>() / 3.0;
             assert!((all.values[j] - mean).abs() < 1e-6 && (all.errors[j] - variance.sqrt()).abs() < 1e-6);
         }
         assert!(XpRegressor::load(&Tensors::parse(&file).expect("a file"), 4, &device).is_err(), "three members");

@@ -65,17 +65,13 @@ impl XpModel {
         }
         let config: XpConfig = serde_json::from_str(&entry.networks)
             .map_err(|why| format!("model `{model}`: its configuration is invalid ({why}); update the models"))?;
-        let regressor =
-            Tensors::parse(weights).and_then(|tensors| XpRegressor::load(&tensors, config.members, device));
+        let regressor = Tensors::parse(weights).and_then(|tensors| XpRegressor::load(&tensors, config.members, device));
         let regressor = regressor.map_err(|why| format!("model `{model}`: {why}"))?;
         Ok(Self { entry: entry.clone(), regressor, config, device: device.clone() })
     }
 
     /// Fetches the shipped network. `on_progress` receives the bytes received so far and the total.
-    pub async fn fetch<S: WeightsSource>(
-        store: &Store<S>,
-        on_progress: impl FnMut(u64, u64),
-    ) -> Result<Self, String> {
+    pub async fn fetch<S: WeightsSource>(store: &Store<S>, on_progress: impl FnMut(u64, u64)) -> Result<Self, String> {
         let manifest = store.manifest().await.map_err(|e| e.to_string())?;
         let entry = Self::entry_in(&manifest)
             .ok_or("this installation has no model for Gaia XP spectra; reinstall the models")?;
@@ -94,8 +90,7 @@ impl XpModel {
         for batch in spectra.chunks(BATCH) {
             let inputs: Vec<Result<Input, XpError>> = batch.iter().map(|spectrum| self.input(spectrum)).collect();
             let projected: Vec<Projected> = inputs.iter().flatten().map(|input| input.projected.clone()).collect();
-            let mut estimates =
-                self.regressor.predict(&projected, &self.device).await.unwrap_or_default().into_iter();
+            let mut estimates = self.regressor.predict(&projected, &self.device).await.unwrap_or_default().into_iter();
             predictions.extend(inputs.into_iter().map(|input| {
                 let input = input?;
                 let estimate = estimates.next().ok_or(XpPredictError::Device)?;
@@ -119,9 +114,8 @@ impl XpModel {
             return Err(XpError::NoFlux);
         }
         let relative = |values: &[f64]| values.iter().map(|v| (v / unit) as f32).collect::<Vec<f32>>();
-        let snr = sigma.as_ref().and_then(|sigma| {
-            median(&mut flux_on_grid.iter().zip(sigma).map(|(f, s)| f / s).collect())
-        });
+        let snr =
+            sigma.as_ref().and_then(|sigma| median(&mut flux_on_grid.iter().zip(sigma).map(|(f, s)| f / s).collect()));
         let features = XpFeatures::of(&relative(&flux_on_grid), &sigma.map_or_else(Vec::new, |s| relative(&s)));
         Ok(Input { projected: self.regressor.components.project(&features.ok_or(XpError::NoFlux)?), snr })
     }
@@ -142,14 +136,16 @@ impl XpModel {
             })
             .collect();
         let mut flags = FlagSet::new();
-        let is_unlike_training = calibration.is_some_and(|c| {
-            input.projected.distance > c.max_distance || input.projected.residual > c.max_residual
-        });
+        let is_unlike_training = calibration
+            .is_some_and(|c| input.projected.distance > c.max_distance || input.projected.residual > c.max_residual);
         if is_unlike_training {
             flags.insert(Flag::OutOfTraining);
         }
         let is_outside = |e: &Estimate| {
-            self.entry.label_range.iter().any(|(label, low, high)| e.label == *label && !(*low..=*high).contains(&e.value))
+            self.entry
+                .label_range
+                .iter()
+                .any(|(label, low, high)| e.label == *label && !(*low..=*high).contains(&e.value))
         };
         if estimates.iter().any(is_outside) {
             flags.insert(Flag::GridEdge);
@@ -157,14 +153,31 @@ impl XpModel {
         if input.snr.is_some_and(|snr| snr < LOW_SNR) {
             flags.insert(Flag::LowSnr);
         }
-        let step = |step: &str, description: String, is_assumed| ProcessingStep { step: step.into(), description, is_assumed };
+        let step =
+            |step: &str, description: String, is_assumed| ProcessingStep { step: step.into(), description, is_assumed };
         let mut processing_history = vec![step(
             "normalise",
-            format!("flux over its mean, on 343 samples from 336 to 1020 nm, as {} principal components", self.regressor.components.len()),
+            format!(
+                "flux over its mean, on 343 samples from 336 to 1020 nm, as {} principal components",
+                self.regressor.components.len()
+            ),
             false,
         )];
         if input.snr.is_none() {
             processing_history.push(step("S/N", "the file gives no errors; S/N 50 per sample is assumed".into(), true));
+        }
+        if let Some(c) = calibration {
+            // A Gaussian would have 1.96.
+            let tails: Vec<String> = estimates
+                .iter()
+                .filter_map(|e| {
+                    let j = self.entry.labels.iter().position(|label| *label == e.label)?;
+                    Some(format!("{} {:.1}", e.label.symbol(), c.error_factors_95[j] / c.error_factors[j]))
+                })
+                .collect();
+            let description =
+                format!("calibrated on real stars of this S/N; 95 % of them lie within {} errors", tails.join(", "));
+            processing_history.push(step("errors", description, false));
         }
         if !has_composition {
             processing_history.push(step(

@@ -110,7 +110,10 @@ fn CatalogueValue(estimate: Estimate, key: RowKey) -> impl IntoView {
 
 /// The card of the model that predicted, if it is a shipped model.
 fn card_of(engine: Engine, title: &str) -> Option<ModelCard> {
-    [engine.model.get(), engine.xp_model.get()].into_iter().flatten().find(|card| format!("{} {}", card.name, card.version) == title)
+    [engine.model.get(), engine.xp_model.get()]
+        .into_iter()
+        .flatten()
+        .find(|card| format!("{} {}", card.name, card.version) == title)
 }
 
 /// The card of the model that predicted, if the page's header shows the card of another model.

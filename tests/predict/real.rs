@@ -1,6 +1,13 @@
 //! The models in `models/` on real stars.
 
+use pollster::block_on;
+use specola::model::store::{Folder, Store};
+use specola::preprocess::xp::grid_nm;
 use specola::result::{Flag, Label};
+use specola::spectrum::{Meta, Spectrum, Survey};
+use specola::task::metrics::Metrics;
+use specola::task::xp_model::XpModel;
+use specola::train::xp::stars::{Part, XpStars};
 
 use crate::shipped_models::{check_saliency, predict, predictors, read};
 use crate::support::real_spectra;
@@ -84,4 +91,44 @@ fn resolution_does_not_change_the_labels() {
             assert!((a.value - truth).abs() < 2.0 * a.error, "{} is not the star's", label.name());
         }
     }
+}
+
+/// Stars that the model for Gaia XP spectra was not trained on, read as a user's spectra: S/N > 50, 3500–7200 K.
+#[test]
+#[ignore = "reads real spectra: cargo xtask test --real DIR"]
+fn labels_of_gaia_xp_stars_agree_with_apogee() {
+    let store = Store::new(Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models")));
+    let model = block_on(XpModel::fetch(&store, |_, _| {})).expect("the shipped model");
+    let stars = XpStars::read(&real_spectra().join("gaia_xp_apogee.npz"), model.entry().seed).expect("the stars");
+    let rows = stars.rows(Part::Test, 50.0);
+    let rows: Vec<usize> = rows
+        .into_iter()
+        .filter(|&i| (3500.0..7200.0).contains(&stars.labels[i][0]) && stars.teff_error[i] < 100.0)
+        .collect();
+    let wave: Vec<f64> = grid_nm().into_iter().map(|nm| 10.0 * nm).collect();
+    let spectrum = |&i: &usize| {
+        let mut meta = Meta::unknown(i.to_string(), "a Gaia XP spectrum");
+        meta.survey = Survey::GaiaXp;
+        let flux = stars.flux(i).iter().map(|f| f64::from(*f)).collect();
+        let ivar = stars.sigma(i).iter().map(|s| f64::from(*s).powi(-2)).collect();
+        Spectrum::new(meta, wave.clone(), flux, Some(ivar), None).expect("a spectrum")
+    };
+    let spectra: Vec<Spectrum> = rows.iter().map(spectrum).collect();
+    let predictions = block_on(model.predict(&spectra.iter().collect::<Vec<_>>()));
+    // The limits are those that a small network on principal components missed.
+    for (j, (label, limit)) in [(Label::Teff, 95.0), (Label::Logg, 0.215), (Label::Feh, 0.115), (Label::AlphaFe, 0.043)]
+        .into_iter()
+        .enumerate()
+    {
+        let pairs: Vec<(f64, f64)> = rows
+            .iter()
+            .zip(&predictions)
+            .filter_map(|(&i, p)| Some((f64::from(stars.labels[i][j]), p.as_ref().ok()?.get(label)?.value)))
+            .collect();
+        let metrics = Metrics::of(&pairs);
+        println!("{}: N {}, offset {:.3}, σ {:.3}", label.symbol(), metrics.n, metrics.bias, metrics.sigma);
+        assert!(metrics.n > 3500 && metrics.sigma < limit && metrics.bias.abs() < 0.3 * limit, "{}", label.symbol());
+    }
+    let flagged = predictions.iter().flatten().filter(|p| p.flags.contains(&Flag::OutOfTraining)).count();
+    assert!(flagged < predictions.len() / 50, "{flagged} of {} are flagged", predictions.len());
 }

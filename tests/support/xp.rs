@@ -37,6 +37,7 @@ pub(crate) fn untrained_entry() -> (ModelEntry, Vec<u8>) {
     let calibration = |snr_below, factor: f64| XpCalibration {
         snr_below,
         error_factors: [factor; XP_LABELS],
+        error_factors_95: [2.5 * factor; XP_LABELS],
         max_distance: 1e3,
         max_residual: 1e3,
     };

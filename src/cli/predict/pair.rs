@@ -10,9 +10,9 @@ use crate::model::manifest::{Kind, ModelEntry};
 use crate::result::Prediction;
 use crate::spectrum::Spectrum;
 use crate::task::predict::Predictor;
+use crate::task::similarity::EncoderBundle;
 use crate::task::similarity::encoder_set::EncoderSet;
 use crate::task::similarity::encoders::EncodeError;
-use crate::task::similarity::EncoderBundle;
 
 /// An encoder pair, and the model that measures radial velocities.
 pub(in crate::cli) struct PairModel {

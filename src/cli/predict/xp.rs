@@ -5,10 +5,10 @@ use pollster::block_on;
 use super::super::ModelsDir;
 use super::super::files::LoadedSpectrum;
 use crate::model::manifest::{Kind, ModelEntry};
-use crate::task::pipeline::Pipeline;
-use crate::task::specclip::is_xp;
 use crate::result::Prediction;
 use crate::result::diagnostics::ModelFit;
+use crate::task::pipeline::Pipeline;
+use crate::task::specclip::is_xp;
 use crate::task::xp_model::{XpModel, XpPredictError};
 
 /// Entry of the shipped model, if there is one. It predicts for Gaia XP spectra when the user names no model.
@@ -39,7 +39,10 @@ pub(in crate::cli) fn find(models: &ModelsDir, name: &str) -> anyhow::Result<Opt
 }
 
 /// Predictions in the order of the spectra. Spectra of other surveys are refused.
-pub(in crate::cli) fn predict(model: &XpModel, part: &[LoadedSpectrum]) -> Vec<(Result<Prediction, String>, Option<ModelFit>)> {
+pub(in crate::cli) fn predict(
+    model: &XpModel,
+    part: &[LoadedSpectrum],
+) -> Vec<(Result<Prediction, String>, Option<ModelFit>)> {
     let xp: Vec<_> = part.iter().map(|loaded| &loaded.spectrum).filter(|s| is_xp(s)).collect();
     let mut predictions = block_on(model.predict(&xp)).into_iter();
     let next = |loaded: &LoadedSpectrum| match is_xp(&loaded.spectrum) {

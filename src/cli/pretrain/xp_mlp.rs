@@ -29,7 +29,7 @@ pub(super) struct XpMlp {
     #[arg(short, long, value_name = "DIR", default_value = "models")]
     output: PathBuf,
     /// Principal components of the spectra that the networks see
-    #[arg(long, default_value_t = 80)]
+    #[arg(long, default_value_t = 120)]
     components: usize,
     /// Networks, whose predictions are averaged
     #[arg(long, default_value_t = 4)]
@@ -44,7 +44,7 @@ pub(super) struct XpMlp {
     #[arg(long, default_value_t = 1e-3)]
     rate: f64,
     /// Dropout after each hidden layer
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = 0.05)]
     dropout: f64,
     /// Seed of the split and of all other random numbers
     #[arg(long, default_value_t = 20261121)]
@@ -102,7 +102,16 @@ impl XpMlp {
             ..ModelEntry::default()
         };
         for row in &entry.accuracy {
-            println!("{} | {} | N {} | bias {:+.3} | σ {:.3} ± {:.3} | R² {:.3}", row.on, row.label.symbol(), row.n, row.bias, row.sigma, row.sigma_se.unwrap_or(f64::NAN), row.r2);
+            println!(
+                "{} | {} | N {} | bias {:+.3} | σ {:.3} ± {:.3} | R² {:.3}",
+                row.on,
+                row.label.symbol(),
+                row.n,
+                row.bias,
+                row.sigma,
+                row.sigma_se.unwrap_or(f64::NAN),
+                row.r2
+            );
         }
         for m in &entry.measurements {
             println!("{} | {} | {} | {:.4}", m.quantity, m.subject, m.n, m.value);

@@ -38,7 +38,11 @@ const HIDDEN: [usize; 3] = [512, 256, 128];
 const NOISE_FACTORS: [f32; 3] = [1.0, 4.0, 12.0];
 
 /// Limits of the S/N ranges of the calibration.
-const SNR_LIMITS: [f64; 4] = [15.0, 40.0, 100.0, f64::MAX];
+const SNR_LIMITS: [f64; 8] = [8.0, 15.0, 30.0, 50.0, 75.0, 100.0, 150.0, f64::MAX];
+
+/// Number of spectra in a range of S/N for which they are calibrated as observed. Below, brighter stars with noise added
+/// complete the range.
+const ENOUGH_OBSERVED: usize = 100;
 
 /// Fraction of validation stars that are not flagged as unlike the training set.
 const INLIERS: f64 = 0.995;
@@ -102,9 +106,7 @@ pub fn train(
         let folder = plan.work.join(format!("xp-mlp-{member}"));
         let mut report = |progress: Progress<'_>| on_progress(member, progress);
         let start = |device: &Device| Ok(layout.init(device));
-        members.push(
-            training_loop::run(&objective, start, &schedule, &recipe, &folder, device, &mut report)?.valid(),
-        );
+        members.push(training_loop::run(&objective, start, &schedule, &recipe, &folder, device, &mut report)?.valid());
     }
     regressor.members = members;
     Ok(regressor)
@@ -211,28 +213,36 @@ pub fn estimate(
     Ok(scored)
 }
 
-/// Calibrates errors and limits on the validation stars.
+/// Calibrates errors and limits on the validation stars. Real faint stars have larger errors than bright stars with noise
+/// added: they are farther away and more reddened. So noise is added only where there are too few real ones.
 pub fn calibrate(regressor: &XpRegressor, stars: &XpStars, seed: u64, device: &Device) -> Result<XpConfig> {
     let rows = stars.rows(Part::Validation, 0.0);
-    let mut all = Vec::new();
+    let mut by_noise = Vec::new();
     for (i, factor) in NOISE_FACTORS.into_iter().enumerate() {
-        all.extend(estimate(regressor, stars, &rows, factor, seed + i as u64, device)?);
+        by_noise.push(estimate(regressor, stars, &rows, factor, seed + i as u64, device)?);
     }
     let mut low = 0.0;
     let mut calibration = Vec::new();
     for snr_below in SNR_LIMITS {
-        let range: Vec<&Scored> = all.iter().filter(|s| s.snr >= low && s.snr < snr_below).collect();
+        let is_inside = |s: &&Scored| s.snr >= low && s.snr < snr_below;
+        let mut range: Vec<&Scored> = by_noise[0].iter().filter(is_inside).collect();
+        if range.len() < ENOUGH_OBSERVED {
+            range.extend(by_noise[1..].iter().flatten().filter(is_inside));
+        }
         ensure!(range.len() >= 50, "only {} validation spectra have S/N {low} to {snr_below}", range.len());
         let limit = |of: fn(&Scored) -> f64| quantile(range.iter().map(|s| of(s)), INLIERS).unwrap_or(f64::NAN);
-        let error_factors = std::array::from_fn(|j| {
-            let pulls = range.iter().map(|s| {
-                (s.estimate.values[j] - f64::from(stars.labels[s.star][j])).abs() / s.estimate.errors[j]
-            });
-            quantile(pulls, WITHIN_ONE_SIGMA).unwrap_or(1.0)
-        });
+        let within = |fraction: f64| -> [f64; XP_LABELS] {
+            std::array::from_fn(|j| {
+                let pulls = range
+                    .iter()
+                    .map(|s| (s.estimate.values[j] - f64::from(stars.labels[s.star][j])).abs() / s.estimate.errors[j]);
+                quantile(pulls, fraction).unwrap_or(f64::NAN)
+            })
+        };
         calibration.push(XpCalibration {
             snr_below,
-            error_factors,
+            error_factors: within(WITHIN_ONE_SIGMA),
+            error_factors_95: within(0.95),
             max_distance: limit(|s| s.distance),
             max_residual: limit(|s| s.residual),
         });

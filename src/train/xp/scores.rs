@@ -4,7 +4,7 @@ use super::super::error_calibration::interval;
 use super::regressor::Scored;
 use super::stars::{LABELS, XpStars};
 use crate::model::manifest::{Accuracy, Measurement};
-use crate::model::xp_regressor::XpConfig;
+use crate::model::xp_regressor::{XP_LABELS, XpCalibration, XpConfig};
 use crate::result::{Calibration, Label};
 use crate::spectrum::Survey;
 use crate::task::metrics::{Metrics, sigma_standard_error};
@@ -71,10 +71,16 @@ pub fn accuracy(stars: &XpStars, scored: &[Scored]) -> Vec<Accuracy> {
     rows
 }
 
-/// Residuals of a label in units of its calibrated error.
-fn pulls<'a>(stars: &XpStars, scored: impl Iterator<Item = &'a Scored>, config: &XpConfig, j: usize) -> Vec<f64> {
+/// Residuals of a label in units of its error with a factor of the calibration.
+fn pulls<'a>(
+    stars: &XpStars,
+    scored: impl Iterator<Item = &'a Scored>,
+    config: &XpConfig,
+    j: usize,
+    factors: fn(&XpCalibration) -> &[f64; XP_LABELS],
+) -> Vec<f64> {
     let pull = |s: &Scored| {
-        let factor = config.calibration(Some(s.snr))?.error_factors[j];
+        let factor = factors(config.calibration(Some(s.snr))?)[j];
         Some((s.estimate.values[j] - label(stars, s, j)) / (factor * s.estimate.errors[j]))
     };
     scored.filter_map(pull).filter(|p| p.is_finite()).collect()
@@ -83,7 +89,7 @@ fn pulls<'a>(stars: &XpStars, scored: impl Iterator<Item = &'a Scored>, config: 
 /// Calibration curve of each label over all test stars.
 pub fn calibration(stars: &XpStars, scored: &[Scored], config: &XpConfig) -> Vec<Calibration> {
     let of = |(j, quantity): (usize, Label)| {
-        let pulls = pulls(stars, scored.iter(), config, j);
+        let pulls = pulls(stars, scored.iter(), config, j, |c| &c.error_factors);
         Calibration::of(quantity, "APOGEE stars never trained on", Survey::GaiaXp, false, &pulls)
     };
     LABELS.into_iter().enumerate().filter_map(of).collect()
@@ -93,20 +99,22 @@ pub fn calibration(stars: &XpStars, scored: &[Scored], config: &XpConfig) -> Vec
 const G_RANGES: [(&str, f32, f32); 4] =
     [("all", 0.0, 99.0), ("G < 12", 0.0, 12.0), ("G 12–13.5", 12.0, 13.5), ("G ≥ 13.5", 13.5, 99.0)];
 
-/// Fractions of test stars within one and within 1.96 errors, overall and by G. The binomial interval of each fraction
+/// Fractions of test stars within the 68.27 % and the 95 % interval, overall and by G. The binomial interval of each fraction
 /// stands in its name.
 pub fn coverage(stars: &XpStars, scored: &[Scored], config: &XpConfig) -> Vec<Measurement> {
     let mut all = Vec::new();
     for (j, quantity) in LABELS.into_iter().enumerate() {
         for (range, low, high) in G_RANGES {
             let inside = scored.iter().filter(|s| (low..high).contains(&stars.g_mag[s.star]));
-            let pulls = pulls(stars, inside, config, j);
-            for (limit_name, limit, expected) in [("one error", 1.0, 68.27), ("1.96 errors", 1.96, 95.0)] {
-                let n_inside = pulls.iter().filter(|p| p.abs() <= limit).count();
+            type Factors = fn(&XpCalibration) -> &[f64; XP_LABELS];
+            let intervals: [(f64, Factors); 2] = [(68.27, |c| &c.error_factors), (95.0, |c| &c.error_factors_95)];
+            for (expected, factors) in intervals {
+                let pulls = pulls(stars, inside.clone(), config, j, factors);
+                let n_inside = pulls.iter().filter(|p| p.abs() <= 1.0).count();
                 let (from, to) = interval(n_inside, pulls.len());
                 all.push(Measurement {
                     quantity: format!(
-                        "share of {} within {limit_name} ({expected} % is right; 95 % interval {from:.3}–{to:.3})",
+                        "share of {} within the {expected} % interval (95 % interval of the share {from:.3}–{to:.3})",
                         quantity.symbol()
                     ),
                     subject: range.into(),

@@ -60,7 +60,7 @@ fn SearchOptionFields() -> impl IntoView {
             </label>
             <label>"Must differ in "
                 <select data-testid="similarity-differs" on:change=move |event| { label.set(event_target_value(&event)); set_filter(); }>
-                    <option value="">"any label"</option>
+                    <option value="">"nothing"</option>
                     {move || labels.get().into_iter().map(|l| view! { <option value=l.name>{l.symbol}</option> }).collect_view()}
                 </select>
             </label>

@@ -63,7 +63,7 @@ scenario("for a Gaia XP star the page downloads the model for Gaia XP, and names
     assert.ok(Math.abs(value - truth[label]) < 3 * error, `${label} is ${value} ± ${error}, but the true value is ${truth[label]}`);
   }
   assert.equal(row.values.rv, undefined, "no velocity from Gaia XP spectra");
-  assert.match(await visit.part("detail").innerText(), /Model xp-mlp \d+[^]*real stars outside the training set/);
+  assert.match(await visit.part("detail").innerText(), /Model xp-mlp \d+[^]*real stars that were not trained on/);
   assert.doesNotMatch(await visit.part("processing-history").innerText(), /refused/);
   await assertAccessible(visit, "a Gaia XP star");
 });
