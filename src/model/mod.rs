@@ -10,4 +10,5 @@ pub mod publish;
 pub mod specclip;
 pub mod regressor;
 pub mod store;
+pub mod xp_posterior;
 pub mod xp_regressor;

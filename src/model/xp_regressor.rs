@@ -49,6 +49,28 @@ pub struct Projected {
 }
 
 impl XpComponents {
+    /// Loads the arrays under `components.`.
+    pub fn load(tensors: &Tensors) -> Result<Self, WeightsError> {
+        let name = "components.directions";
+        let &[k, pixels] = tensors.shape(name)? else { return Err(WeightsError::Missing(name.into())) };
+        if pixels != XP_PIXELS {
+            let (name, found) = (name.into(), vec![k, pixels]);
+            return Err(WeightsError::Shape { name, found, expected: vec![k, XP_PIXELS] });
+        }
+        Ok(Self {
+            mean: tensors.get("components.mean", &[XP_PIXELS])?.to_vec(),
+            directions: tensors.get(name, &[k, XP_PIXELS])?.to_vec(),
+            scale: tensors.get("components.scale", &[k])?.to_vec(),
+        })
+    }
+
+    /// Adds the arrays to `tensors`.
+    pub fn store(&self, tensors: &mut Tensors) {
+        tensors.insert("components.mean", &[XP_PIXELS], self.mean.clone());
+        tensors.insert("components.directions", &[self.len(), XP_PIXELS], self.directions.clone());
+        tensors.insert("components.scale", &[self.len()], self.scale.clone());
+    }
+
     /// Number of components.
     pub fn len(&self) -> usize {
         self.scale.len()
@@ -146,17 +168,7 @@ pub struct XpRegressor {
 impl XpRegressor {
     /// Loads `members` networks and their components.
     pub fn load(tensors: &Tensors, members: usize, device: &Device) -> Result<Self, WeightsError> {
-        let name = "components.directions";
-        let &[k, pixels] = tensors.shape(name)? else { return Err(WeightsError::Missing(name.into())) };
-        if pixels != XP_PIXELS {
-            let (name, found) = (name.into(), vec![k, pixels]);
-            return Err(WeightsError::Shape { name, found, expected: vec![k, XP_PIXELS] });
-        }
-        let components = XpComponents {
-            mean: tensors.get("components.mean", &[XP_PIXELS])?.to_vec(),
-            directions: tensors.get(name, &[k, XP_PIXELS])?.to_vec(),
-            scale: tensors.get("components.scale", &[k])?.to_vec(),
-        };
+        let components = XpComponents::load(tensors)?;
         let mut widths = vec![components.input_width()];
         while let Ok(&[out, _]) = tensors.shape(&format!("members.0.network.{}.weight", 2 * (widths.len() - 1))) {
             widths.push(out);
@@ -181,10 +193,7 @@ impl XpRegressor {
 
     /// Adds all arrays to `tensors`.
     pub fn store(&self, tensors: &mut Tensors) -> Result<(), WeightsError> {
-        let XpComponents { mean, directions, scale } = &self.components;
-        tensors.insert("components.mean", &[XP_PIXELS], mean.clone());
-        tensors.insert("components.directions", &[scale.len(), XP_PIXELS], directions.clone());
-        tensors.insert("components.scale", &[scale.len()], scale.clone());
+        self.components.store(tensors);
         tensors.insert("output_mean", &[XP_LABELS], self.output_mean.to_vec());
         tensors.insert("output_scale", &[XP_LABELS], self.output_scale.to_vec());
         for (i, member) in self.members.iter().enumerate() {

@@ -26,7 +26,7 @@ use crate::result::Label;
 use crate::stats::{mean_and_std, median, quantile, quantiles};
 
 /// Lowest median S/N per sample of a training star.
-const MIN_SNR: f32 = 5.0;
+pub const MIN_SNR: f32 = 5.0;
 
 /// Lowest median S/N per sample of a star whose shape defines the components.
 const MIN_SNR_OF_COMPONENTS: f32 = 30.0;

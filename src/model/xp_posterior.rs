@@ -1,0 +1,99 @@
+//! Joint density of stellar parameters given a Gaia XP spectrum: a normalising flow on the input of
+//! [`super::xp_regressor`].
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::xp_regressor::{Projected, XP_LABELS, XpComponents};
+use crate::nn::flow::{Flow, FlowConfig, standard_normal};
+use crate::nn::state_dict::StateDict;
+use crate::nn::weights::{Tensors, WeightsError};
+use crate::stats::quantile;
+
+/// Settings that the weights do not show, stored in the manifest's `networks`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct XpPosteriorConfig {
+    /// Kind and sizes of the flow.
+    pub flow: FlowConfig,
+    /// Factors on the distance of each draw from the median in ranges of S/N, ascending; the last applies to all higher
+    /// S/N. With them, the ranks of validation stars are uniform.
+    pub widening: Vec<Widening>,
+}
+
+/// Factors in a range of S/N.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Widening {
+    /// Upper limit of the median S/N per sample.
+    pub snr_below: f64,
+    /// Factor for each label.
+    pub factors: [f64; XP_LABELS],
+}
+
+/// The flow with its input.
+#[derive(Debug, Clone)]
+pub struct XpPosterior {
+    /// Principal components for the input.
+    pub components: XpComponents,
+    /// The flow over log10 Teff, log g, [Fe/H], [α/M].
+    pub flow: Flow,
+}
+
+/// Prefix of the flow's arrays.
+const FLOW_PREFIX: &str = "flow.";
+
+impl XpPosterior {
+    /// Loads the flow and its components.
+    pub fn load(tensors: &Tensors, config: &FlowConfig, device: &Device) -> Result<Self, WeightsError> {
+        let components = XpComponents::load(tensors)?;
+        if (config.features, config.context) != (XP_LABELS, components.input_width()) {
+            let expected = vec![XP_LABELS, components.input_width()];
+            return Err(WeightsError::Shape {
+                name: FLOW_PREFIX.into(),
+                found: vec![config.features, config.context],
+                expected,
+            });
+        }
+        Ok(Self { components, flow: config.init(device).load(tensors, FLOW_PREFIX, device)? })
+    }
+
+    /// Adds all arrays to `tensors`.
+    pub fn store(&self, tensors: &mut Tensors) -> Result<(), WeightsError> {
+        self.components.store(tensors);
+        self.flow.clone().valid().store(tensors, FLOW_PREFIX)
+    }
+
+    /// `n` draws of Teff (K), log g, [Fe/H] and [α/M] for one spectrum. The same seed gives the same draws. `factors`
+    /// widen the marginal of each label about its median (in log10 for Teff).
+    ///
+    /// `None` if the device returns no result.
+    pub async fn draw(
+        &self,
+        spectrum: &Projected,
+        n: usize,
+        seed: u64,
+        factors: &[f64; XP_LABELS],
+        device: &Device,
+    ) -> Option<Vec<[f64; XP_LABELS]>> {
+        let x = Tensor::<2>::from_data(TensorData::new(spectrum.input.clone(), [1, spectrum.input.len()]), device);
+        let noise = TensorData::new(standard_normal(seed, n * XP_LABELS), [n, XP_LABELS]);
+        let (labels, _) = self.flow.inverse(Tensor::from_data(noise, device), x);
+        let values: Vec<f32> = labels.into_data_async().await.ok()?.try_to_vec().ok()?;
+        let mut draws: Vec<[f64; XP_LABELS]> = values.as_chunks().0.iter().map(|row| row.map(f64::from)).collect();
+        for (j, factor) in factors.iter().enumerate() {
+            let Some(median) = quantile(draws.iter().map(|d| d[j]), 0.5) else { continue };
+            draws.iter_mut().for_each(|d| d[j] = median + factor * (d[j] - median));
+        }
+        draws.iter_mut().for_each(|d| d[0] = 10f64.powf(d[0]));
+        Some(draws)
+    }
+}
+
+impl XpPosteriorConfig {
+    /// Factors for a median S/N per sample. An unknown S/N counts as 50.
+    pub fn factors(&self, snr: Option<f64>) -> [f64; XP_LABELS] {
+        let snr = snr.unwrap_or(50.0);
+        let found = self.widening.iter().find(|w| snr < w.snr_below).or(self.widening.last());
+        found.map_or([1.0; XP_LABELS], |w| w.factors)
+    }
+}
