@@ -43,7 +43,7 @@ pub(super) fn Anomalies() -> impl IntoView {
                     "neighbour; and, for a star with spectra in both surveys, the error of predicting one from the other. In parentheses: the "
                     "percentage of simulated reference stars with a smaller score. The rank follows the most extreme of the three scores."
                 </p>
-                <div class="table-scroll">
+                <div class="table-scroll" tabindex="0" role="region" aria-label="Anomaly scores">
                     <table class="scores">
                         <thead><tr>
                             <th scope="col">"Rank"</th><th scope="col">"Spectrum"</th><th scope="col">"Reconstruction"</th>
