@@ -326,8 +326,8 @@ pub(super) fn OtherPrograms() -> impl IntoView {
     }
     };
     view! {
-        <div class="choices" role="group" aria-label="Other programs" data-testid="samp">
-            <h3>"Other programs"</h3>
+        <div class="choices" role="group" aria-label="SAMP" data-testid="samp">
+            <h3>"SAMP"</h3>
             {buttons}
             <p>
                 "TOPCAT, Aladin or DS9 on this computer, by SAMP. The page sends nothing to their hub at "
