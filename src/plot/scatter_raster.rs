@@ -1,7 +1,7 @@
 //! Scatter plot of tens of thousands of points as a raster image. It is faster than vector shapes, so zooming and
 //! panning are smooth.
 
-use super::Rgb;
+use super::{Paint, Rgb, Theme};
 use crate::stats::quantiles;
 
 /// Points of a scatter plot, as columns.
@@ -89,9 +89,10 @@ impl ScatterRaster {
 
     /// The picture, `[height][width]` of red, green, blue, opacity.
     ///
-    /// Points with an unknown value have the colour `unknown`. The user's own points have a border of the colour `ink`,
-    /// the selected point a broad border. `dot` is the width of a point, pixels.
-    pub fn pixels(&self, window: Window, dot: usize, unknown: Rgb, ink: Rgb) -> Vec<u8> {
+    /// Points with an unknown value have the colour of labels. The user's own points have a border in the colour of
+    /// axes, the selected point a broad border. `dot` is the width of a point, pixels.
+    pub fn pixels(&self, window: Window, dot: usize, theme: &Theme) -> Vec<u8> {
+        let (unknown, ink) = (theme.colour(Paint::Label).0, theme.colour(Paint::Axis).0);
         let (width, height) = window.size;
         let mut picture = vec![0; 4 * width * height];
         let (low, high) = self.range().unwrap_or((0.0, 1.0));
@@ -110,7 +111,7 @@ impl ScatterRaster {
         let colour_of = |i: usize| {
             let value = f64::from(self.value[i]);
             let fraction = (value - low) / (high - low).max(1e-12);
-            if value.is_finite() { ramp(fraction) } else { unknown }
+            if value.is_finite() { theme.point_colour(fraction) } else { unknown }
         };
         for is_user in [false, true] {
             for i in (0..self.x.len()).filter(|i| self.is_user[*i] == is_user) {
@@ -183,15 +184,16 @@ mod tests {
 
     #[test]
     fn picture_has_ramp_colours_and_a_border_around_user_points() {
-        let picture = points().pixels(WINDOW, 2, (1, 2, 3), (9, 9, 9));
+        let theme = Theme { label: (1, 2, 3), axis: (9, 9, 9), ..Theme::paper() };
+        let picture = points().pixels(WINDOW, 2, &theme);
         let at = |x: usize, y: usize| picture[4 * (100 * y + x)..4 * (100 * y + x) + 4].to_vec();
         assert_eq!(at(25, 75), [68, 1, 84, 255]);
-        assert_eq!(at(75, 25), [253, 231, 37, 255]);
+        assert_eq!(at(75, 25), [82, 190, 106, 255]);
         assert_eq!((at(25, 25), at(21, 21)), (vec![1, 2, 3, 255], vec![9, 9, 9, 255]));
         assert_eq!(at(50, 50), [0, 0, 0, 0]);
-        let picture = ScatterRaster { selected: Some(1), ..points() }.pixels(WINDOW, 2, (1, 2, 3), (9, 9, 9));
+        let picture = ScatterRaster { selected: Some(1), ..points() }.pixels(WINDOW, 2, &theme);
         let at = |x: usize, y: usize| picture[4 * (100 * y + x)..4 * (100 * y + x) + 4].to_vec();
-        assert_eq!((at(75, 75), at(68, 75)), (vec![33, 145, 140, 255], vec![9, 9, 9, 255]));
+        assert_eq!((at(75, 75), at(68, 75)), (vec![49, 107, 139, 255], vec![9, 9, 9, 255]));
     }
 
     #[test]

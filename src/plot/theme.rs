@@ -63,6 +63,15 @@ impl Theme {
         }
     }
 
+    /// Colour of the ramp at a fraction from 0 to 1, for points on the background. Omits the end of the ramp that the
+    /// background hides: the dark end in a dark theme, the light end in a light one.
+    pub fn point_colour(&self, fraction: f64) -> Rgb {
+        let (r, g, b) = self.axis;
+        let is_dark = u32::from(r) + u32::from(g) + u32::from(b) > 3 * 128;
+        let (low, high) = if is_dark { (0.3, 1.0) } else { (0.0, 0.7) };
+        ramp(low + (high - low) * fraction.clamp(0.0, 1.0))
+    }
+
     /// Colour and opacity of a paint.
     pub fn colour(&self, paint: Paint) -> (Rgb, f64) {
         match paint {
@@ -83,5 +92,18 @@ impl Theme {
 impl Default for Theme {
     fn default() -> Self {
         Self::paper()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn point_colours_omit_the_end_of_the_ramp_that_the_background_hides() {
+        let light = Theme::paper();
+        assert_eq!((light.point_colour(0.0), light.point_colour(1.0)), ((68, 1, 84), (82, 190, 106)));
+        let dark = Theme { axis: (179, 186, 200), ..light };
+        assert_eq!((dark.point_colour(0.0), dark.point_colour(2.0)), ((54, 95, 139), (253, 231, 37)));
     }
 }

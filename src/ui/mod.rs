@@ -128,7 +128,7 @@ fn App() -> impl IntoView {
                 " · free software, MIT or Apache 2.0 · vacuum wavelengths in ångström · errors are 1\u{2009}σ"
             </p>
             <button class="quiet" data-testid="clear-local-data" on:click=move |_| actions.clear_local_data()>"Clear local data"</button>
-            <button class="quiet" on:click=move |_| help.set(true)>"Keyboard shortcuts " <kbd>"?"</kbd></button>
+            <button class="quiet for-mouse" on:click=move |_| help.set(true)>"Keyboard shortcuts " <kbd>"?"</kbd></button>
         </footer>
         <ColumnsDialog/>
         <KeyHelp open=help/>

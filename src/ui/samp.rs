@@ -326,8 +326,8 @@ pub(super) fn OtherPrograms() -> impl IntoView {
     }
     };
     view! {
-        <div class="choices" role="group" aria-label="Other programs" data-testid="samp">
-            <h3>"Other programs"</h3>
+        <div class="choices" role="group" aria-label="SAMP" data-testid="samp">
+            <h3>"SAMP"</h3>
             {buttons}
             <p>
                 "Connects to the SAMP hub on this computer, at " {HUB_URL} ". Then you can show the position of a star in TOPCAT, Aladin "

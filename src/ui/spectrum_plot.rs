@@ -37,11 +37,14 @@ pub(super) fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> 
     let has_raw = Memo::new(move |_| view.with(|v| v.as_ref().is_some_and(|v| !v.wave_vac_aa.is_empty())));
     let rv_kms = Memo::new(move |_| row.rv_in_wavelengths_kms());
     let readout = move || {
-        view.with(|view| match (view, zoom.hover.get()) {
-            (Some(view), Some(wave)) => curves.with(|curves| readout_text(view, curves, wave)),
-            _ if has_coarse_pointer() => "Tap a plot to read values · pinch to zoom · drag to pan".into(),
-            _ => "Point at a plot to read values · drag, wheel or + − to zoom · ← → to pan".into(),
-        })
+        let text = view.with(|view| {
+            let (view, wave) = view.as_ref().zip(zoom.hover.get())?;
+            Some(curves.with(|curves| readout_text(view, curves, wave)))
+        });
+        match text {
+            Some(text) => text.into_any(),
+            None => view! { <PlotHint/> }.into_any(),
+        }
     };
     let export = move |_| {
         let Some(view) = drawn.get_untracked() else { return };
@@ -123,9 +126,13 @@ pub(super) fn SpectrumPlots(row: Row, view: Memo<Option<Arc<SpectrumView>>>) -> 
     }
 }
 
-/// True on a touch screen.
-fn has_coarse_pointer() -> bool {
-    window().match_media("(pointer: coarse)").ok().flatten().is_some_and(|query| query.matches())
+/// How to read values and zoom. The style sheet shows one of the two texts.
+#[component]
+fn PlotHint() -> impl IntoView {
+    view! {
+        <span class="for-mouse">"Point at a plot to read values · drag, wheel or + − to zoom · ← → to pan"</span>
+        <span class="for-touch">"Tap a plot to read values · pinch or + − to zoom"</span>
+    }
 }
 
 /// The values at the pointer, as text.

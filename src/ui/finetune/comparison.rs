@@ -79,10 +79,11 @@ fn Scores(comparison: Arc<StrategyComparison>) -> impl IntoView {
                 <thead>
                     <tr>
                         <th scope="col">"Strategy"</th>
+                        <th scope="col">"Subset"</th>
                         <th scope="col" class="number">"σ" {unit.clone()}</th>
                         <th scope="col" class="number">"Offset" {unit}</th>
                         <th scope="col" class="number">"R²"</th>
-                        <th scope="col">"Subset"</th><th scope="col" class="number">"N"</th>
+                        <th scope="col" class="number">"N"</th>
                         <th scope="col" class="number">"Epochs"</th>
                     </tr>
                 </thead>
@@ -116,12 +117,12 @@ fn ScoreRow(
                     {move || (recommended.get() == Some(strategy)).then(|| view! { <span class="chip mild">"recommended"</span> })}
                 </th>
             })}
+            <td>{subset.subset.clone()}</td>
             <td class="number" data-testid=format!("sigma-{}-{}", strategy.name(), if first { "all" } else { "subset" })>
                 {with_error(subset.sigma)}
             </td>
             <td class="number">{with_error(subset.bias)}</td>
             <td class="number">{with_error(subset.r2)}</td>
-            <td>{subset.subset.clone()}</td>
             <td class="number">{subset.n}</td>
             {first.then(|| view! { <td class="number" rowspan=n>{score.epochs}</td> })}
         </tr>

@@ -44,7 +44,7 @@ pub(super) fn Anomalies() -> impl IntoView {
                     "In parentheses: percentile among the reference stars, which are simulated. The rank follows the score that is farthest "
                     "above the median of the reference, relative to its scatter."
                 </p>
-                <div class="table-scroll">
+                <div class="table-scroll" tabindex="0" role="region" aria-label="Anomaly scores">
                     <table class="scores">
                         <thead><tr>
                             <th scope="col">"Rank"</th><th scope="col">"Spectrum"</th><th scope="col">"Reconstruction"</th>

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::map_canvas::MapCanvas;
-use crate::plot::ScatterRaster;
+use crate::plot::{ScatterRaster, Theme};
 use crate::result::similarity::{LabelInfo, MapPoints, StarRef};
 use crate::result::specclip::Modality;
 use crate::stats::median;
 use crate::ui::context::{Engine, Rows, Similarity, label_text};
+use crate::ui::theme::PlotTheme;
 
 /// Maximum number of stars in one search; more query stars do not change the result.
 const MAX_QUERIES: usize = 50;
@@ -24,7 +25,7 @@ pub(super) fn Map() -> impl IntoView {
 #[component]
 fn MapOfPoints(points: Arc<MapPoints>) -> impl IntoView {
     let (engine, table_rows) = (expect_context::<Engine>(), expect_context::<Rows>());
-    let similarity = expect_context::<Similarity>();
+    let (similarity, theme) = (expect_context::<Similarity>(), expect_context::<PlotTheme>().0);
     let labels = similarity.card.with_untracked(|c| c.as_ref().map_or(Vec::new(), |c| c.labels.clone()));
     let colour_by = RwSignal::new(0usize);
     let survey = RwSignal::new(Modality::Lrs);
@@ -71,6 +72,14 @@ fn MapOfPoints(points: Arc<MapPoints>) -> impl IntoView {
         "Map of {} stars, {n_user} of them yours, in the plane of the first two principal components of their embeddings. Arrow keys move it, plus and minus zoom, 0 shows all.",
         points.stars.len()
     );
+    let colour_bar = move || {
+        let stop = |theme: &Theme, i: u8| {
+            let (r, g, b) = theme.point_colour(f64::from(i) / 8.0);
+            format!("rgb({r} {g} {b})")
+        };
+        let stops: Vec<String> = theme.with(|theme| (0..=8).map(|i| stop(theme, i)).collect());
+        format!("linear-gradient(90deg, {})", stops.join(", "))
+    };
     let (infos, names) = (labels.clone(), labels.clone());
     let readout = move || {
         hover.get().and_then(|point| {
@@ -120,7 +129,14 @@ fn MapOfPoints(points: Arc<MapPoints>) -> impl IntoView {
                     let label = infos.get(colour_by.get())?.clone();
                     let (low, high) = raster.with(ScatterRaster::range)?;
                     let text = |v: f64| label_text(v, label.unit == "K");
-                    Some(view! { <span class="ramp">{text(low)} <span class="ramp-bar" aria-hidden="true"></span> {text(high)} " " {label.unit.clone()}</span> })
+                    Some(view! {
+                        <span class="ramp">
+                            {label.symbol.clone()} " " {text(low)}
+                            <span class="ramp-bar" aria-hidden="true" style:background=colour_bar></span>
+                            <span class="visually-hidden">" – "</span>
+                            {text(high)} " " {label.unit.clone()}
+                        </span>
+                    })
                 }}
             </div>
             <MapCanvas raster description is_lasso hover on_pick on_lasso=Callback::new(move |points| selected_points.set(points))/>

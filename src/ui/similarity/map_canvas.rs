@@ -4,7 +4,7 @@ use leptos::{ev, html, prelude::*};
 use wasm_bindgen::{Clamped, JsCast};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
-use crate::plot::{Paint, ScatterRaster, Window};
+use crate::plot::{ScatterRaster, Window};
 use crate::ui::plot_canvas::watch_size;
 use crate::ui::theme::PlotTheme;
 
@@ -47,8 +47,7 @@ pub(super) fn MapCanvas(
             return;
         }
         let dot_px = (1.6 * pixel_ratio()).round() as usize;
-        let (missing_value_colour, axis_colour) = theme.with(|t| (t.colour(Paint::Label).0, t.colour(Paint::Axis).0));
-        let pixels = raster.with(|raster| raster.pixels(window.get(), dot_px, missing_value_colour, axis_colour));
+        let pixels = raster.with(|raster| theme.with(|theme| raster.pixels(window.get(), dot_px, theme)));
         lasso.with(|line| paint(&canvas, (width, height), &pixels, line));
     });
     let position = move |event: &ev::MouseEvent| {

@@ -134,7 +134,7 @@ fn SearchResult(view: Arc<SimilarityView>) -> impl IntoView {
                 </p>
             })}
             {is_empty.then(|| view! { <p>"No spectrum in the indices matches. Change the options, or add an index."</p> })}
-            <div class="table-scroll">
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Labels">
                 <table class="scores">
                     <thead><tr><th scope="col">"Label"</th><th scope="col">{query_head}</th><th scope="col">"Neighbours: median ± half of the 16–84 % range"</th><th scope="col">"Stars"</th></tr></thead>
                     <tbody>{spreads.collect_view()}</tbody>

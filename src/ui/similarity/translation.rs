@@ -122,7 +122,7 @@ fn Prediction(translation: Arc<Translation>) -> impl IntoView {
                     {move || partners().into_iter().map(|(id, name)| view! { <option value=id.to_string()>{name}</option> }).collect_view()}
                 </select>
             </label>
-            <div class="table-scroll">
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Labels">
                 <table class="scores">
                     <thead><tr><th scope="col">"Label"</th><th scope="col">"From this spectrum"</th><th scope="col">"From the observed spectrum"</th><th scope="col">"Unit"</th></tr></thead>
                     <tbody>{labels.collect_view()}</tbody>

@@ -82,7 +82,7 @@ describe("fine-tuning", () => {
     const sigma = async (strategy) => number(await visit.part(`sigma-${strategy}-all`).innerText());
     assert.ok((await sigma("residual")) < (await sigma("zero-shot")), await visit.part("finetune-scores").innerText());
     assert.match(await visit.part("recommendation").innerText(), /Residual head has the smallest total error/);
-    assert.match(await visit.part("finetune-scores").innerText(), /pair < 10\s+20\s[^]*pair ≥ 10\s+20\s/);
+    assert.match(await visit.part("finetune-scores").innerText(), /pair < 10\s.*\s20\s[^]*pair ≥ 10\s.*\s20\s/);
     const plot = await visit.part("finetune-one-to-one").locator("canvas").boundingBox();
     assert.ok(plot.width > 200 && plot.height > 200);
 
