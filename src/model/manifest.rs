@@ -47,6 +47,8 @@ pub enum Kind {
     Predictor,
     /// Predicts labels from Gaia XP spectra.
     XpPredictor,
+    /// Gives the joint density of the labels of Gaia XP spectra.
+    XpPosterior,
     /// Computes spectra from labels.
     Emulator,
     /// Embeds spectra of two surveys in one space, and predicts each survey from the other.

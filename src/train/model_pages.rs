@@ -64,6 +64,9 @@ fn purpose(entry: &ModelEntry) -> &'static str {
             "Predicts Teff, log g, [Fe/H], [α/Fe] and the radial velocity of F, G and K stars from low-resolution optical spectra."
         }
         Kind::XpPredictor => "Predicts Teff, log g, [Fe/H] and [α/Fe] of stars from Gaia XP spectra.",
+        Kind::XpPosterior => {
+            "Draws Teff, log g, [Fe/H] and [α/Fe] of a star from their joint density, given its Gaia XP spectrum."
+        }
         Kind::Emulator => {
             "Gives the synthetic spectrum at given labels. The page and `specola predict --check-fit` compare it with the observed \
              spectrum, and fine-tuning uses it to improve the base prediction."
@@ -108,6 +111,10 @@ fn limits(entry: &ModelEntry) -> Vec<String> {
             "It gives no [Fe/H] and [α/Fe] of hot stars, because APOGEE gives none.",
             "Fainter stars than G = 15 are real stars with noise added.",
             "It gives no radial velocity.",
+        ],
+        Kind::XpPosterior => &[
+            "The prior is the sample of APOGEE stars: mostly giants of the disc, and few below [Fe/H] −1.",
+            "Its draws are widened until the ranks of validation stars are uniform; `widening` in the manifest has the factors.",
         ],
         Kind::Emulator => &["Its residuals are larger below 4500 K and for carbon-rich stars.", "The grid is 1D LTE."],
         Kind::EncoderPair => &[

@@ -129,7 +129,7 @@ fn section_head(page: &mut String, entry: &ModelEntry) {
         "\n## {}\n\n- {} {}\n- trained on {}\n{recipe}- made by `{}`\n- {:.1} MB, sha256 `{}`, {}\n\n",
         entry.title(),
         match entry.kind {
-            Kind::Predictor | Kind::XpPredictor => "predicts",
+            Kind::Predictor | Kind::XpPredictor | Kind::XpPosterior => "predicts",
             Kind::Emulator => "gives spectra of",
             Kind::EncoderPair => "embeds spectra; its heads predict",
             Kind::Index => "holds reference spectra with their",

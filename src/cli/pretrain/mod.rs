@@ -20,6 +20,7 @@ mod heads;
 mod index;
 mod mlp;
 mod xp_mlp;
+mod xp_posterior;
 
 /// Train a model from the synthetic grid
 #[derive(Debug, Args)]
@@ -34,6 +35,7 @@ pub(super) struct Pretrain {
 enum Network {
     Mlp(mlp::Mlp),
     XpMlp(xp_mlp::XpMlp),
+    XpPosterior(xp_posterior::MakeXpPosterior),
     Emulator(emulator::MakeEmulator),
     /// Auto-encoder of Gaia XP spectra
     XpEncoder(encoders::Encoder),
@@ -51,6 +53,7 @@ impl Pretrain {
         match &self.network {
             Network::Mlp(args) => args.run(),
             Network::XpMlp(args) => args.run(),
+            Network::XpPosterior(args) => args.run(),
             Network::Emulator(args) => args.run(),
             Network::XpEncoder(args) => args.run(PairStage::XpEncoder),
             Network::LrsEncoder(args) => args.run(PairStage::LrsEncoder),

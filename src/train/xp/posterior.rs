@@ -243,10 +243,8 @@ fn widening(
     let mut low = 0.0;
     let mut all = Vec::new();
     for snr_below in SNR_LIMITS {
-        let range: Vec<&ProjectedStar> = validation
-            .iter()
-            .filter(|p| (low..snr_below).contains(&f64::from(stars.snr[p.star])))
-            .collect();
+        let range: Vec<&ProjectedStar> =
+            validation.iter().filter(|p| (low..snr_below).contains(&f64::from(stars.snr[p.star]))).collect();
         ensure!(range.len() >= 50, "only {} validation stars have S/N {low} to {snr_below}", range.len());
         let mut best = [(f64::INFINITY, 1.0); XP_LABELS];
         for step in 0..WIDENING_STEPS {
@@ -300,7 +298,8 @@ fn calibration(
             };
             let distance = distance_from_uniform(&inside);
             let p = kolmogorov(distance, inside.len());
-            measurements.push(measurement(format!("K–S distance of the ranks of {} from uniform", label.symbol()), distance));
+            measurements
+                .push(measurement(format!("K–S distance of the ranks of {} from uniform", label.symbol()), distance));
             measurements.push(measurement(format!("p of that distance, {}", label.symbol()), p));
             for (name, fraction) in [("68.27", 0.6827), ("95", 0.95)] {
                 let n_inside = inside.iter().filter(|r| (**r - 0.5).abs() <= fraction / 2.0).count();
