@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::xp_regressor::{Projected, XP_LABELS, XpComponents};
+use super::xp_regressor::{Projected, XP_LABELS, XpBrightness, XpComponents};
 use crate::nn::flow::{Flow, FlowConfig, standard_normal};
 use crate::nn::state_dict::StateDict;
 use crate::nn::weights::{Tensors, WeightsError};
@@ -16,16 +16,18 @@ use crate::stats::quantile;
 pub struct XpPosteriorConfig {
     /// Kind and sizes of the flow.
     pub flow: FlowConfig,
-    /// Factors on the distance of each draw from the median in ranges of S/N, ascending; the last applies to all higher
-    /// S/N. With them, the ranks of validation stars are uniform.
+    /// Factors on the distance of each draw from the median in ranges of brightness, brightest first. With them, the
+    /// ranks of validation stars are uniform.
     pub widening: Vec<Widening>,
 }
 
-/// Factors in a range of S/N.
+/// Factors in a range of brightness.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Widening {
-    /// Upper limit of the median S/N per sample.
-    pub snr_below: f64,
+    /// Upper limit of the magnitude.
+    pub g_below: f64,
+    /// S/N per sample of stars at this limit, for spectra whose flux has no absolute unit.
+    pub snr_at_limit: f64,
     /// Factor for each label.
     pub factors: [f64; XP_LABELS],
 }
@@ -90,10 +92,10 @@ impl XpPosterior {
 }
 
 impl XpPosteriorConfig {
-    /// Factors for a median S/N per sample. An unknown S/N counts as 50.
-    pub fn factors(&self, snr: Option<f64>) -> [f64; XP_LABELS] {
-        let snr = snr.unwrap_or(50.0);
-        let found = self.widening.iter().find(|w| snr < w.snr_below).or(self.widening.last());
+    /// Factors for a brightness.
+    pub fn factors(&self, brightness: XpBrightness) -> [f64; XP_LABELS] {
+        let is_in = |w: &&Widening| brightness.is_brighter(w.g_below, w.snr_at_limit);
+        let found = self.widening.iter().find(is_in).or(self.widening.last());
         found.map_or([1.0; XP_LABELS], |w| w.factors)
     }
 }

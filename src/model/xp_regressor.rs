@@ -123,15 +123,30 @@ pub struct XpConfig {
     pub members: usize,
     /// Highest Teff of training stars with [Fe/H], K: no composition is given above it.
     pub max_teff_of_composition: f64,
-    /// Calibration in ranges of S/N, ascending; the last applies to all higher S/N.
+    /// Calibration in ranges of brightness, brightest first.
     pub calibration: Vec<XpCalibration>,
+    /// Calibration of spectra with a lower S/N than nearly all real stars of the training, lowest first. It is measured
+    /// on brighter stars with noise added, and precedes `calibration`.
+    pub low_snr: Vec<LowSnrCalibration>,
 }
 
-/// Calibration on validation stars in a range of S/N.
+/// Calibration of spectra below a median S/N per sample.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LowSnrCalibration {
+    /// Upper limit of the S/N.
+    pub snr_below: f64,
+    /// The calibration.
+    #[serde(flatten)]
+    pub calibration: XpCalibration,
+}
+
+/// Calibration on validation stars in a range of brightness.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct XpCalibration {
-    /// Upper limit of the median S/N per sample.
-    pub snr_below: f64,
+    /// Upper limit of the magnitude ([`XpBrightness::g_mag`]).
+    pub g_below: f64,
+    /// Median S/N per sample of stars at this limit, for spectra whose flux has no absolute unit.
+    pub snr_at_limit: f64,
     /// Factor on the error of each label, with which 68.27 % of the stars lie within one error.
     pub error_factors: [f64; XP_LABELS],
     /// Factor on the error of each label, with which 95 % of the stars lie within it.
@@ -142,11 +157,45 @@ pub struct XpCalibration {
     pub max_residual: f64,
 }
 
+/// Brightness of a spectrum, on which its errors depend: fainter stars are farther away and more reddened.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct XpBrightness {
+    /// Gaia's G, from the mean flux; `None` where the flux is not in W m⁻² nm⁻¹.
+    pub g_mag: Option<f64>,
+    /// Median S/N per sample; `None` without errors.
+    pub snr: Option<f64>,
+}
+
+/// Mean flux on the XP grid of a star with G = 0, W m⁻² nm⁻¹: the median over the stars of the training, whose G
+/// scatters by 0.2 mag about it.
+const FLUX_OF_G_0: f64 = 2.39e-11;
+
+/// Mean fluxes of stars from G = 0 to 23; outside, the flux has another unit.
+const ABSOLUTE_FLUX: std::ops::Range<f64> = 1e-20..2e-11;
+
+impl XpBrightness {
+    /// Brightness from the mean flux on the XP grid and the S/N.
+    pub fn of(mean_flux: f64, snr: Option<f64>) -> Self {
+        let g_mag = ABSOLUTE_FLUX.contains(&mean_flux).then(|| -2.5 * (mean_flux / FLUX_OF_G_0).log10());
+        Self { g_mag, snr }
+    }
+
+    /// True for a spectrum brighter than a limit: in G, or without G in S/N. A spectrum without both counts as one with
+    /// S/N 50.
+    pub fn is_brighter(&self, g_limit: f64, snr_at_limit: f64) -> bool {
+        self.g_mag.map_or_else(|| self.snr.unwrap_or(50.0) > snr_at_limit, |g| g < g_limit)
+    }
+}
+
 impl XpConfig {
-    /// Calibration for a median S/N per sample. An unknown S/N counts as 50.
-    pub fn calibration(&self, snr: Option<f64>) -> Option<&XpCalibration> {
-        let snr = snr.unwrap_or(50.0);
-        self.calibration.iter().find(|c| snr < c.snr_below).or(self.calibration.last())
+    /// Calibration for a brightness.
+    pub fn calibration(&self, brightness: XpBrightness) -> Option<&XpCalibration> {
+        let low = self.low_snr.iter().find(|low| brightness.snr.is_some_and(|snr| snr < low.snr_below));
+        if let Some(low) = low {
+            return Some(&low.calibration);
+        }
+        let is_in = |c: &&XpCalibration| brightness.is_brighter(c.g_below, c.snr_at_limit);
+        self.calibration.iter().find(is_in).or(self.calibration.last())
     }
 }
 

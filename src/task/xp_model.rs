@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::model::manifest::{Kind, Manifest, ModelEntry};
 use crate::model::store::{Source as WeightsSource, Store};
-use crate::model::xp_regressor::{Projected, XpConfig, XpRegressor};
+use crate::model::xp_regressor::{Projected, XpBrightness, XpConfig, XpRegressor};
 use crate::nn::weights::Tensors;
 use crate::preprocess::resample::linear;
 use crate::preprocess::xp::{self, XpError};
@@ -45,7 +45,7 @@ pub struct XpModel {
 /// A spectrum as input of the networks.
 struct Input {
     projected: Projected,
-    snr: Option<f64>,
+    brightness: XpBrightness,
 }
 
 impl XpModel {
@@ -116,12 +116,13 @@ impl XpModel {
         let relative = |values: &[f64]| values.iter().map(|v| (v / unit) as f32).collect::<Vec<f32>>();
         let snr =
             sigma.as_ref().and_then(|sigma| median(&mut flux_on_grid.iter().zip(sigma).map(|(f, s)| f / s).collect()));
+        let brightness = XpBrightness::of(unit, snr);
         let features = XpFeatures::of(&relative(&flux_on_grid), &sigma.map_or_else(Vec::new, |s| relative(&s)));
-        Ok(Input { projected: self.regressor.components.project(&features.ok_or(XpError::NoFlux)?), snr })
+        Ok(Input { projected: self.regressor.components.project(&features.ok_or(XpError::NoFlux)?), brightness })
     }
 
     fn assemble(&self, input: &Input, values: [f64; 4], errors: [f64; 4]) -> Prediction {
-        let calibration = self.config.calibration(input.snr);
+        let calibration = self.config.calibration(input.brightness);
         let teff = values[0];
         let has_composition = teff <= self.config.max_teff_of_composition;
         let estimates: Vec<Estimate> = self
@@ -150,7 +151,7 @@ impl XpModel {
         if estimates.iter().any(is_outside) {
             flags.insert(Flag::GridEdge);
         }
-        if input.snr.is_some_and(|snr| snr < LOW_SNR) {
+        if input.brightness.snr.is_some_and(|snr| snr < LOW_SNR) {
             flags.insert(Flag::LowSnr);
         }
         let step =
@@ -163,7 +164,7 @@ impl XpModel {
             ),
             false,
         )];
-        if input.snr.is_none() {
+        if input.brightness.snr.is_none() {
             processing_history.push(step("S/N", "the file gives no errors; S/N 50 per sample is assumed".into(), true));
         }
         if let Some(c) = calibration {
@@ -175,8 +176,10 @@ impl XpModel {
                     Some(format!("{} {:.1}", e.label.symbol(), c.error_factors_95[j] / c.error_factors[j]))
                 })
                 .collect();
-            let description =
-                format!("calibrated on real stars of this S/N; 95 % of them lie within {} errors", tails.join(", "));
+            let description = format!(
+                "calibrated on real stars of this brightness; 95 % of them lie within {} errors",
+                tails.join(", ")
+            );
             processing_history.push(step("errors", description, false));
         }
         if !has_composition {
@@ -192,7 +195,7 @@ impl XpModel {
         Prediction {
             model: self.entry.title(),
             model_sha256: self.entry.sha256.clone(),
-            snr: input.snr.map(|snr| -> Snr { Sourced::new(snr, Source::File) }),
+            snr: input.brightness.snr.map(|snr| -> Snr { Sourced::new(snr, Source::File) }),
             estimates,
             flags,
             processing_history,

@@ -141,7 +141,7 @@ fn xp_and_optical_spectra_are_predicted_in_one_run() {
     let (rows, messages) = rows(&["predict", &xp, &dwarf, "--format", "json"]);
     let model_of = |i: usize| rows[i]["model"].as_str().unwrap_or_default().to_string();
     assert!(
-        model_of(0).starts_with("lrs-xp-pr ") && model_of(1).starts_with("lrs-mlp "),
+        model_of(0).starts_with("xp-mlp ") && model_of(1).starts_with("lrs-mlp "),
         "{} {}",
         model_of(0),
         model_of(1)
@@ -157,5 +157,6 @@ fn xp_and_optical_spectra_are_predicted_in_one_run() {
         assert!(deviation < 3.0, "{label} is {deviation} σ from the truth");
     }
     assert!(rows[0]["rv"].is_null() && rows[1]["rv"].is_f64());
-    assert!(messages.contains("1 Gaia XP spectrum: lrs-xp-pr"), "{messages}");
+    assert_eq!(rows[0]["measured"]["teff"]["simulated"], false, "measured on real stars");
+    assert!(!messages.contains("Gaia XP"), "{messages}");
 }

@@ -20,8 +20,8 @@ const SEED: u64 = 3;
 fn stars(n: usize) -> XpStars {
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let grid = grid_nm();
-    let (mut flux, mut sigma, mut labels, mut g_mag, mut ids) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut flux, mut sigma, mut unit) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut labels, mut g_mag, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     for i in 0..n {
         let teff: f64 = rng.random_range(4000.0..7000.0);
         let others = [rng.random_range(0.5..5.0), rng.random_range(-2.0..0.5), rng.random_range(-0.1..0.4)];
@@ -40,10 +40,12 @@ fn stars(n: usize) -> XpStars {
         let known = |value: f64, error: f32| (value as f32, error);
         let composition = |value: f64| if i % 10 == 9 { (f32::NAN, f32::NAN) } else { known(value, 0.02) };
         labels.push([known(teff, 20.0), known(others[0], 0.05), composition(others[1]), composition(others[2])]);
-        g_mag.push((15.0 - 2.5 * (snr / 50.0).log10()) as f32);
+        let g = 15.0 - 5.0 * (snr / 30.0).log10();
+        unit.push((1.6e-11 * 10f64.powf(-0.4 * g)) as f32);
+        g_mag.push(g as f32);
         ids.push(format!("{}", 1_000_000 + i));
     }
-    XpStars::new(&ids, flux, sigma, &labels, g_mag, SEED)
+    XpStars::new(&ids, (flux, sigma, unit), &labels, g_mag, SEED)
 }
 
 fn plan(folder: &Folder, steps: usize) -> XpPlan {
@@ -111,7 +113,7 @@ fn uncertain_labels_count_as_unknown() {
         [(5000.0, 301.0), (4.0, 0.21), (0.0, 0.11), (0.0, f32::NAN)],
     ];
     let ids = ["1".to_string(), "2".to_string()];
-    let stars = XpStars::new(&ids, flux.clone(), vec![0.01; 2 * XP_PIXELS], &labels, vec![12.0; 2], SEED);
+    let stars = XpStars::new(&ids, (flux, vec![0.01; 2 * XP_PIXELS], vec![1e-16; 2]), &labels, vec![12.0; 2], SEED);
     assert!(stars.labels[0].iter().all(|v| v.is_finite()) && stars.labels[1].iter().all(|v| v.is_nan()));
     assert!(stars.snr.iter().all(|s| (s - 100.0).abs() < 1e-3));
 }

@@ -109,8 +109,8 @@ fn labels_of_gaia_xp_stars_agree_with_apogee() {
     let spectrum = |&i: &usize| {
         let mut meta = Meta::unknown(i.to_string(), "a Gaia XP spectrum");
         meta.survey = Survey::GaiaXp;
-        let flux = stars.flux(i).iter().map(|f| f64::from(*f)).collect();
-        let ivar = stars.sigma(i).iter().map(|s| f64::from(*s).powi(-2)).collect();
+        let flux = stars.flux(i).iter().map(|f| f64::from(f * stars.unit[i])).collect();
+        let ivar = stars.sigma(i).iter().map(|s| f64::from(s * stars.unit[i]).powi(-2)).collect();
         Spectrum::new(meta, wave.clone(), flux, Some(ivar), None).expect("a spectrum")
     };
     let spectra: Vec<Spectrum> = rows.iter().map(spectrum).collect();

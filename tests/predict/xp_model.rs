@@ -9,14 +9,19 @@ use specola::task::xp_model::{XpModel, XpPredictError};
 
 use crate::support::xp::untrained_entry;
 
-/// A smooth XP spectrum in W m⁻² nm⁻¹ with this S/N in each sample, as the reader gives it.
-fn spectrum(snr: f64, to_nm: u32) -> Spectrum {
+/// A smooth XP spectrum with this flux at its peak and this S/N in each sample, as the reader gives it.
+fn spectrum_of(peak: f64, snr: f64, to_nm: u32) -> Spectrum {
     let mut csv = String::from("wavelength_vac_nm,flux,sigma\n");
     for nm in (336..=to_nm).step_by(2) {
-        let flux = 1e-16 * (-((f64::from(nm) - 620.0) / 250.0).powi(2)).exp();
+        let flux = peak * (-((f64::from(nm) - 620.0) / 250.0).powi(2)).exp();
         csv += &format!("{nm},{flux:e},{:e}\n", flux / snr);
     }
     specola::read::read("star.csv", csv.as_bytes()).expect("a spectrum").spectra.remove(0)
+}
+
+/// A star of about G = 13.5.
+fn spectrum(snr: f64, to_nm: u32) -> Spectrum {
+    spectrum_of(1e-16, snr, to_nm)
 }
 
 fn model(change: impl FnOnce(&mut XpConfig)) -> XpModel {
@@ -31,16 +36,20 @@ fn predict(model: &XpModel, spectrum: &Spectrum) -> Prediction {
     block_on(model.predict(&[spectrum])).remove(0).expect("a prediction")
 }
 
+/// The flux in W m⁻² nm⁻¹ decides; without a unit, the S/N. A low S/N precedes both.
 #[test]
-fn errors_are_calibrated_by_signal_to_noise() {
-    let (raw, calibrated) = (model(|c| c.calibration.truncate(0)), model(|_| {}));
-    for (snr, factor) in [(20.0, 2.0), (80.0, 1.0)] {
-        let (raw, calibrated) = (predict(&raw, &spectrum(snr, 1020)), predict(&calibrated, &spectrum(snr, 1020)));
+fn errors_are_calibrated_by_brightness() {
+    let (raw, calibrated) = (model(|c| (c.calibration, c.low_snr) = (Vec::new(), Vec::new())), model(|_| {}));
+    let bright_faint_low = [(1e-14, 80.0, 1.0), (1e-16, 80.0, 2.0), (1e-14, 8.0, 3.0)];
+    let without_unit = [(1.0, 120.0, 1.0), (1.0, 80.0, 2.0), (1.0, 8.0, 3.0)];
+    for (peak, snr, factor) in bright_faint_low.into_iter().chain(without_unit) {
+        let spectrum = spectrum_of(peak, snr, 1020);
+        let (raw, calibrated) = (predict(&raw, &spectrum), predict(&calibrated, &spectrum));
         assert!((calibrated.snr.expect("an S/N").value / snr - 1.0).abs() < 1e-6);
         for label in [Label::Teff, Label::Logg, Label::Feh, Label::AlphaFe] {
             let (raw, calibrated) = (raw.get(label).expect("a label"), calibrated.get(label).expect("a label"));
             assert_eq!(raw.value, calibrated.value);
-            assert!((calibrated.error / raw.error - factor).abs() < 1e-9, "{label:?} at S/N {snr}");
+            assert!((calibrated.error / raw.error - factor).abs() < 1e-9, "{label:?} at {peak:e}, S/N {snr}");
         }
     }
 }

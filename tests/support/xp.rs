@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use specola::model::manifest::{Kind, ModelEntry};
 use specola::model::store::sha256_hex;
-use specola::model::xp_regressor::{XP_LABELS, XpCalibration, XpComponents, XpConfig, XpRegressor};
+use specola::model::xp_regressor::{LowSnrCalibration, XP_LABELS, XpCalibration, XpComponents, XpConfig, XpRegressor};
 use specola::nn::MlpConfig;
 use specola::nn::weights::Tensors;
 use specola::preprocess::xp::XP_PIXELS;
@@ -34,8 +34,9 @@ pub(crate) fn untrained_entry() -> (ModelEntry, Vec<u8>) {
     let mut tensors = Tensors::default();
     regressor.store(&mut tensors).expect("the arrays are on the CPU");
     let file = tensors.to_f16_file().expect("finite weights");
-    let calibration = |snr_below, factor: f64| XpCalibration {
-        snr_below,
+    let calibration = |g_below, snr_at_limit, factor: f64| XpCalibration {
+        g_below,
+        snr_at_limit,
         error_factors: [factor; XP_LABELS],
         error_factors_95: [2.5 * factor; XP_LABELS],
         max_distance: 1e3,
@@ -44,7 +45,8 @@ pub(crate) fn untrained_entry() -> (ModelEntry, Vec<u8>) {
     let config = XpConfig {
         members: 2,
         max_teff_of_composition: 8000.0,
-        calibration: vec![calibration(30.0, 2.0), calibration(f64::MAX, 1.0)],
+        calibration: vec![calibration(12.0, 100.0, 1.0), calibration(f64::MAX, 0.0, 2.0)],
+        low_snr: vec![LowSnrCalibration { snr_below: 10.0, calibration: calibration(f64::MAX, 0.0, 3.0) }],
     };
     let entry = ModelEntry {
         name: "untrained-xp".into(),

@@ -18,10 +18,10 @@ use super::regressor::MIN_SNR;
 use super::stars::{LABELS, Part, XpStars};
 use crate::model::manifest::Measurement;
 use crate::model::xp_posterior::{Widening, XpPosterior, XpPosteriorConfig};
-use crate::model::xp_regressor::{Projected, XP_LABELS, XpComponents, XpRegressor};
+use crate::model::xp_regressor::{Projected, XP_LABELS, XpBrightness, XpComponents, XpRegressor};
 use crate::nn::flow::{Flow, FlowConfig, FlowKind};
 use crate::preprocess::xp_features::XpFeatures;
-use crate::stats::quantile;
+use crate::stats::{median, quantile};
 
 /// Each training star appears once as observed, and this many times with noise and reddening added.
 const CHANGED_COPIES: usize = 4;
@@ -33,8 +33,8 @@ const TRANSFORMS: usize = 3;
 /// Draws from the posterior of a star for its ranks.
 const DRAWS: usize = 400;
 
-/// Limits of the S/N ranges of the widening.
-const SNR_LIMITS: [f64; 4] = [50.0, 100.0, 150.0, f64::MAX];
+/// Number of ranges of brightness of the widening, with the same number of validation stars in each.
+const BRIGHTNESS_RANGES: usize = 4;
 
 /// Settings of a training.
 #[derive(Debug, Clone)]
@@ -198,13 +198,16 @@ fn train_flow(
 /// A star and its projection.
 struct ProjectedStar {
     star: usize,
+    brightness: XpBrightness,
     projected: Projected,
 }
 
 fn project(stars: &XpStars, rows: &[usize], components: &XpComponents) -> Vec<ProjectedStar> {
     let of = |&star: &usize| {
         let features = XpFeatures::of(stars.flux(star), stars.sigma(star))?;
-        Some(ProjectedStar { star, projected: components.project(&features) })
+        let mean = stars.flux(star).iter().sum::<f32>() / stars.flux(star).len() as f32 * stars.unit[star];
+        let brightness = XpBrightness::of(f64::from(mean), Some(f64::from(stars.snr[star])));
+        Some(ProjectedStar { star, brightness, projected: components.project(&features) })
     };
     rows.iter().filter_map(of).collect()
 }
@@ -214,11 +217,11 @@ fn ranks(
     posterior: &XpPosterior,
     stars: &XpStars,
     all: &[&ProjectedStar],
-    factors: impl Fn(usize) -> [f64; XP_LABELS] + Sync,
+    factors: impl Fn(XpBrightness) -> [f64; XP_LABELS] + Sync,
     device: &Device,
 ) -> Result<Vec<[f64; XP_LABELS]>> {
     let rank_of = |p: &&ProjectedStar| -> Result<[f64; XP_LABELS]> {
-        let draws = block_on(posterior.draw(&p.projected, DRAWS, p.star as u64, &factors(p.star), device));
+        let draws = block_on(posterior.draw(&p.projected, DRAWS, p.star as u64, &factors(p.brightness), device));
         let draws = draws.context("the device returned no draws")?;
         Ok(std::array::from_fn(|j| {
             let truth = f64::from(stars.labels[p.star][j]);
@@ -240,16 +243,16 @@ fn widening(
     validation: &[ProjectedStar],
     device: &Device,
 ) -> Result<Vec<Widening>> {
-    let mut low = 0.0;
-    let mut all = Vec::new();
-    for snr_below in SNR_LIMITS {
-        let range: Vec<&ProjectedStar> =
-            validation.iter().filter(|p| (low..snr_below).contains(&f64::from(stars.snr[p.star]))).collect();
-        ensure!(range.len() >= 50, "only {} validation stars have S/N {low} to {snr_below}", range.len());
+    let mut sorted: Vec<&ProjectedStar> = validation.iter().collect();
+    let g_of = |p: &ProjectedStar| p.brightness.g_mag.unwrap_or(f64::INFINITY);
+    sorted.sort_by(|a, b| g_of(a).total_cmp(&g_of(b)));
+    ensure!(sorted.len() >= 50 * BRIGHTNESS_RANGES, "{} validation stars are too few", sorted.len());
+    let mut all: Vec<Widening> = Vec::new();
+    for range in sorted.chunks(sorted.len().div_ceil(BRIGHTNESS_RANGES)) {
         let mut best = [(f64::INFINITY, 1.0); XP_LABELS];
         for step in 0..WIDENING_STEPS {
             let factor = 1.0 + (MAX_WIDENING - 1.0) * step as f64 / (WIDENING_STEPS - 1) as f64;
-            let ranks = ranks(posterior, stars, &range, |_| [factor; XP_LABELS], device)?;
+            let ranks = ranks(posterior, stars, range, |_| [factor; XP_LABELS], device)?;
             for (j, best) in best.iter_mut().enumerate() {
                 // The distance of |rank − ½| from uniform: an offset cannot be widened away.
                 let folded: Vec<f64> = ranks.iter().map(|r| 2.0 * (r[j] - 0.5).abs()).collect();
@@ -259,8 +262,13 @@ fn widening(
                 }
             }
         }
-        all.push(Widening { snr_below, factors: best.map(|b| b.1) });
-        low = snr_below;
+        let nearest = &range[range.len() - (range.len() / 5).max(1)..];
+        let snr_at_limit = median(&mut nearest.iter().filter_map(|p| p.brightness.snr).collect()).unwrap_or(0.0);
+        let g_below = range.last().map_or(f64::MAX, |p| g_of(p));
+        all.push(Widening { g_below, snr_at_limit, factors: best.map(|b| b.1) });
+    }
+    if let Some(last) = all.last_mut() {
+        (last.g_below, last.snr_at_limit) = (f64::MAX, 0.0);
     }
     Ok(all)
 }
@@ -278,8 +286,7 @@ fn calibration(
     device: &Device,
 ) -> Result<Vec<Measurement>> {
     let all: Vec<&ProjectedStar> = test.iter().collect();
-    let factors = |star: usize| config.factors(Some(f64::from(stars.snr[star])));
-    let ranks = ranks(posterior, stars, &all, factors, device)?;
+    let ranks = ranks(posterior, stars, &all, |brightness| config.factors(brightness), device)?;
     let mut measurements = Vec::new();
     for (j, label) in LABELS.into_iter().enumerate() {
         for (range, low, high) in G_RANGES {

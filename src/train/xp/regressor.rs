@@ -17,7 +17,8 @@ use super::super::training_loop::{self, Progress, Schedule};
 use super::augment::add_noise;
 use super::stars::{LABELS, Part, XpStars};
 use crate::model::xp_regressor::{
-    Projected, XP_LABELS, XpCalibration, XpComponents, XpConfig, XpEstimate, XpRegressor,
+    LowSnrCalibration, Projected, XP_LABELS, XpBrightness, XpCalibration, XpComponents, XpConfig, XpEstimate,
+    XpRegressor,
 };
 use crate::nn::MlpConfig;
 use crate::preprocess::xp::XP_PIXELS;
@@ -34,15 +35,13 @@ const MIN_SNR_OF_COMPONENTS: f32 = 30.0;
 /// Widths of the hidden layers.
 const HIDDEN: [usize; 3] = [512, 256, 128];
 
-/// Factors on the errors of validation stars, for the calibration of faint stars.
-const NOISE_FACTORS: [f32; 3] = [1.0, 4.0, 12.0];
+/// Number of ranges of brightness of the calibration, with the same number of validation stars in each.
+const BRIGHTNESS_RANGES: usize = 6;
 
-/// Limits of the S/N ranges of the calibration.
-const SNR_LIMITS: [f64; 8] = [8.0, 15.0, 30.0, 50.0, 75.0, 100.0, 150.0, f64::MAX];
-
-/// Number of spectra in a range of S/N for which they are calibrated as observed. Below, brighter stars with noise added
-/// complete the range.
-const ENOUGH_OBSERVED: usize = 100;
+/// Limits of S/N per sample below which there are too few real stars for a calibration, and factors on the errors of
+/// brighter stars, which replace them.
+const LOW_SNR_LIMITS: [f64; 2] = [8.0, 15.0];
+const NOISE_FACTORS: [f32; 3] = [4.0, 8.0, 16.0];
 
 /// Fraction of validation stars that are not flagged as unlike the training set.
 const INLIERS: f64 = 0.995;
@@ -170,8 +169,8 @@ pub fn label_ranges(stars: &XpStars) -> Vec<(Label, f64, f64)> {
 pub struct Scored {
     /// Index of the star.
     pub star: usize,
-    /// Median S/N per sample.
-    pub snr: f64,
+    /// Brightness of the spectrum.
+    pub brightness: XpBrightness,
     /// Labels and errors from the networks.
     pub estimate: XpEstimate,
     /// [`Projected::distance`] and [`Projected::residual`].
@@ -190,21 +189,22 @@ pub fn estimate(
     device: &Device,
 ) -> Result<Vec<Scored>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut projected: Vec<(usize, f64, Projected)> = Vec::new();
+    let mut projected: Vec<(usize, XpBrightness, Projected)> = Vec::new();
     for &star in rows {
         let (mut flux, mut sigma) = (stars.flux(star).to_vec(), stars.sigma(star).to_vec());
         add_noise(&mut flux, &mut sigma, noise_factor, &mut rng);
         let Some(features) = XpFeatures::of(&flux, &sigma) else { continue };
-        let snr = median(&mut flux.iter().zip(&sigma).map(|(f, s)| f64::from(f / s)).collect()).unwrap_or(0.0);
-        projected.push((star, snr, regressor.components.project(&features)));
+        let snr = median(&mut flux.iter().zip(&sigma).map(|(f, s)| f64::from(f / s)).collect());
+        let mean = f64::from(flux.iter().sum::<f32>() / flux.len() as f32 * stars.unit[star]);
+        projected.push((star, XpBrightness::of(mean, snr), regressor.components.project(&features)));
     }
     let mut scored = Vec::new();
     for batch in projected.chunks(1024) {
         let inputs: Vec<Projected> = batch.iter().map(|(_, _, p)| p.clone()).collect();
         let estimates = block_on(regressor.predict(&inputs, device)).context("the device returned no predictions")?;
-        scored.extend(batch.iter().zip(estimates).map(|((star, snr, p), estimate)| Scored {
+        scored.extend(batch.iter().zip(estimates).map(|((star, brightness, p), estimate)| Scored {
             star: *star,
-            snr: *snr,
+            brightness: *brightness,
             estimate,
             distance: p.distance,
             residual: p.residual,
@@ -213,39 +213,39 @@ pub fn estimate(
     Ok(scored)
 }
 
-/// Calibrates errors and limits on the validation stars. Real faint stars have larger errors than bright stars with noise
-/// added: they are farther away and more reddened. So noise is added only where there are too few real ones.
+/// Calibrates errors and limits on the validation stars, in ranges of brightness. Fainter stars have larger errors than
+/// brighter ones of the same S/N, because they are farther away and more reddened. So bright stars with noise added
+/// replace real ones only where there are too few.
 pub fn calibrate(regressor: &XpRegressor, stars: &XpStars, seed: u64, device: &Device) -> Result<XpConfig> {
     let rows = stars.rows(Part::Validation, 0.0);
-    let mut by_noise = Vec::new();
+    let observed = estimate(regressor, stars, &rows, 1.0, seed, device)?;
+    let lowest_snr = LOW_SNR_LIMITS[LOW_SNR_LIMITS.len() - 1];
+    let mut bright: Vec<&Scored> =
+        observed.iter().filter(|s| s.brightness.snr.is_none_or(|v| v >= lowest_snr)).collect();
+    let g_of = |s: &Scored| s.brightness.g_mag.unwrap_or(f64::INFINITY);
+    bright.sort_by(|a, b| g_of(a).total_cmp(&g_of(b)));
+    let mut calibration = Vec::new();
+    for range in bright.chunks(bright.len().div_ceil(BRIGHTNESS_RANGES).max(1)) {
+        // The stars nearest to the faint limit show its S/N.
+        let nearest = &range[range.len() - (range.len() / 5).max(1)..];
+        let snr = median(&mut nearest.iter().filter_map(|s| s.brightness.snr).collect());
+        let g_below = range.last().map_or(f64::INFINITY, |s| g_of(s));
+        calibration.push(calibrate_range(stars, range, g_below, snr.unwrap_or(0.0))?);
+    }
+    if let Some(last) = calibration.last_mut() {
+        (last.g_below, last.snr_at_limit) = (f64::MAX, 0.0);
+    }
+    let mut noisy = Vec::new();
     for (i, factor) in NOISE_FACTORS.into_iter().enumerate() {
-        by_noise.push(estimate(regressor, stars, &rows, factor, seed + i as u64, device)?);
+        noisy.extend(estimate(regressor, stars, &rows, factor, seed + 1 + i as u64, device)?);
     }
     let mut low = 0.0;
-    let mut calibration = Vec::new();
-    for snr_below in SNR_LIMITS {
-        let is_inside = |s: &&Scored| s.snr >= low && s.snr < snr_below;
-        let mut range: Vec<&Scored> = by_noise[0].iter().filter(is_inside).collect();
-        if range.len() < ENOUGH_OBSERVED {
-            range.extend(by_noise[1..].iter().flatten().filter(is_inside));
-        }
-        ensure!(range.len() >= 50, "only {} validation spectra have S/N {low} to {snr_below}", range.len());
-        let limit = |of: fn(&Scored) -> f64| quantile(range.iter().map(|s| of(s)), INLIERS).unwrap_or(f64::NAN);
-        let within = |fraction: f64| -> [f64; XP_LABELS] {
-            std::array::from_fn(|j| {
-                let pulls = range
-                    .iter()
-                    .map(|s| (s.estimate.values[j] - f64::from(stars.labels[s.star][j])).abs() / s.estimate.errors[j]);
-                quantile(pulls, fraction).unwrap_or(f64::NAN)
-            })
-        };
-        calibration.push(XpCalibration {
-            snr_below,
-            error_factors: within(WITHIN_ONE_SIGMA),
-            error_factors_95: within(0.95),
-            max_distance: limit(|s| s.distance),
-            max_residual: limit(|s| s.residual),
-        });
+    let mut low_snr = Vec::new();
+    for snr_below in LOW_SNR_LIMITS {
+        let is_inside = |s: &&Scored| s.brightness.snr.is_some_and(|snr| snr >= low && snr < snr_below);
+        let range: Vec<&Scored> = observed.iter().chain(&noisy).filter(is_inside).collect();
+        let calibration = calibrate_range(stars, &range, f64::MAX, 0.0)?;
+        low_snr.push(LowSnrCalibration { snr_below, calibration });
         low = snr_below;
     }
     let training = stars.rows(Part::Training, MIN_SNR);
@@ -255,5 +255,26 @@ pub fn calibrate(regressor: &XpRegressor, stars: &XpStars, seed: u64, device: &D
         members: regressor.members.len(),
         max_teff_of_composition: quantile(teff_with_composition, INLIERS).unwrap_or(f64::NAN),
         calibration,
+        low_snr,
+    })
+}
+
+fn calibrate_range(stars: &XpStars, range: &[&Scored], g_below: f64, snr_at_limit: f64) -> Result<XpCalibration> {
+    ensure!(range.len() >= 50, "{} validation spectra are too few for a range of the calibration", range.len());
+    let limit = |of: fn(&Scored) -> f64| quantile(range.iter().map(|s| of(s)), INLIERS).unwrap_or(f64::NAN);
+    let within = |fraction: f64| -> [f64; XP_LABELS] {
+        std::array::from_fn(|j| {
+            let pull =
+                |s: &&Scored| (s.estimate.values[j] - f64::from(stars.labels[s.star][j])).abs() / s.estimate.errors[j];
+            quantile(range.iter().map(pull), fraction).unwrap_or(f64::NAN)
+        })
+    };
+    Ok(XpCalibration {
+        g_below,
+        snr_at_limit,
+        error_factors: within(WITHIN_ONE_SIGMA),
+        error_factors_95: within(0.95),
+        max_distance: limit(|s| s.distance),
+        max_residual: limit(|s| s.residual),
     })
 }

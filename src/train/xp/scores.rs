@@ -23,6 +23,10 @@ fn label(stars: &XpStars, scored: &Scored, j: usize) -> f64 {
     f64::from(stars.labels[scored.star][j])
 }
 
+fn snr(s: &Scored) -> f64 {
+    s.brightness.snr.unwrap_or(0.0)
+}
+
 /// True for the temperatures of the headline figures, with a good Teff.
 fn is_cool(stars: &XpStars, s: &Scored) -> bool {
     (3500.0..7200.0).contains(&label(stars, s, 0)) && stars.teff_error[s.star] < 100.0
@@ -30,7 +34,7 @@ fn is_cool(stars: &XpStars, s: &Scored) -> bool {
 
 /// True for the stars of the headline figures.
 pub fn is_trial(stars: &XpStars, s: &Scored) -> bool {
-    s.snr > TRIAL_SNR && is_cool(stars, s)
+    snr(s) > TRIAL_SNR && is_cool(stars, s)
 }
 
 const REGIMES: [Regime; 8] = [
@@ -39,7 +43,7 @@ const REGIMES: [Regime; 8] = [
     Regime { name: "the same, dwarfs (log g ≥ 3.8)", contains: |t, s| is_trial(t, s) && label(t, s, 1) >= 3.8 },
     Regime { name: "the same, giants (log g < 3.8)", contains: |t, s| is_trial(t, s) && label(t, s, 1) < 3.8 },
     Regime { name: "the same, [Fe/H] < −1", contains: |t, s| is_trial(t, s) && label(t, s, 2) < -1.0 },
-    Regime { name: "S/N ≤ 50, 3500–7200 K", contains: |t, s| s.snr <= TRIAL_SNR && is_cool(t, s) },
+    Regime { name: "S/N ≤ 50, 3500–7200 K", contains: |t, s| snr(s) <= TRIAL_SNR && is_cool(t, s) },
     Regime { name: "above 7200 K", contains: |t, s| label(t, s, 0) >= 7200.0 },
     Regime { name: "below 3500 K", contains: |t, s| label(t, s, 0) < 3500.0 },
 ];
@@ -80,7 +84,7 @@ fn pulls<'a>(
     factors: fn(&XpCalibration) -> &[f64; XP_LABELS],
 ) -> Vec<f64> {
     let pull = |s: &Scored| {
-        let factor = factors(config.calibration(Some(s.snr))?)[j];
+        let factor = factors(config.calibration(s.brightness)?)[j];
         Some((s.estimate.values[j] - label(stars, s, j)) / (factor * s.estimate.errors[j]))
     };
     scored.filter_map(pull).filter(|p| p.is_finite()).collect()

@@ -1,6 +1,6 @@
 //! Real Gaia XP spectra with APOGEE labels, `gaia_xp_apogee.npz`.
 //!
-//! Arrays: `wavelength_nm` `[343]`; flux as `flux_min`, `flux_max` `[n]` and `flux_u16` `[n, 343]`; σ = `err_min` ·
+//! Arrays: `wavelength_nm` `[343]`; flux as `flux_min`, `flux_max` `[n]` and `flux_u16` `[n, 343]`, in units of `medflux` `[n]`; σ = `err_min` ·
 //! exp(`err_log1000_u16` / 1000) in the same unit; `gaiaedr3_source_id`, `gaiaedr3_phot_g_mean_mag` `[n]`; `teff`,
 //! `logg`, `fe_h`, `alpha_m` and `…_err` `[n]`. The spectra are as observed, with the reddening of each star.
 
@@ -64,6 +64,8 @@ pub struct XpStars {
     pub teff_error: Vec<f32>,
     /// G magnitude.
     pub g_mag: Vec<f32>,
+    /// Unit of the flux: the star's median flux, W m⁻² nm⁻¹.
+    pub unit: Vec<f32>,
     /// Median S/N per sample.
     pub snr: Vec<f32>,
 }
@@ -97,15 +99,14 @@ impl XpStars {
             labels.iter_mut().zip(values.into_iter().zip(errors)).for_each(|(star, label)| star[j] = label);
         }
         let g_mag = column("gaiaedr3_phot_g_mean_mag")?;
-        Ok(Self::new(&source_id, flux, sigma, &labels, g_mag, seed))
+        Ok(Self::new(&source_id, (flux, sigma, column("medflux")?), &labels, g_mag, seed))
     }
 
-    /// Stars from their arrays: ids `[n]`, flux and errors `[n][343]`, labels with their errors `[n]`, G `[n]`. Labels
-    /// with errors above 6 % (Teff), 0.2 dex (log g) or 0.1 dex (composition) count as unknown.
+    /// Stars from their arrays: ids `[n]`; flux and errors `[n][343]` with their unit `[n]` in W m⁻² nm⁻¹; labels with
+    /// their errors `[n]`; G `[n]`. Labels with errors above 6 % (Teff), 0.2 dex (log g) or 0.1 dex (composition) count as unknown.
     pub fn new(
         source_id: &[String],
-        flux: Vec<f32>,
-        sigma: Vec<f32>,
+        (flux, sigma, unit): (Vec<f32>, Vec<f32>, Vec<f32>),
         labels: &[[(f32, f32); XP_LABELS]],
         g_mag: Vec<f32>,
         seed: u64,
@@ -126,6 +127,7 @@ impl XpStars {
             flux,
             sigma,
             g_mag,
+            unit,
         }
     }
 
