@@ -20,6 +20,7 @@ mod inspect;
 mod similarity;
 mod models;
 mod output;
+mod posterior;
 mod predict;
 mod pretrain;
 mod verify;
@@ -36,6 +37,7 @@ struct Cli {
 enum Command {
     Inspect(inspect::Inspect),
     Predict(predict::Predict),
+    Posterior(posterior::Posterior),
     Finetune(finetune::Finetune),
     Embed(similarity::embed::Embed),
     Retrieve(similarity::retrieve::Retrieve),
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Inspect(args) => args.run(),
         Command::Predict(args) => args.run(),
+        Command::Posterior(args) => args.run(),
         Command::Finetune(args) => args.run(),
         Command::Embed(args) => args.run(),
         Command::Retrieve(args) => args.run(),

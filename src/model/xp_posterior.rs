@@ -99,3 +99,63 @@ impl XpPosteriorConfig {
         found.map_or([1.0; XP_LABELS], |w| w.factors)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::nn::flow::FlowKind;
+    use crate::stats::mean_and_std;
+
+    fn components() -> XpComponents {
+        // One direction: the first sample.
+        let directions = (0..343).map(|i| if i == 0 { 1.0 } else { 0.0 }).collect();
+        XpComponents { mean: vec![0.0; 343], directions, scale: vec![1.0] }
+    }
+
+    #[test]
+    fn draws_survive_the_file_and_widen_about_their_median() {
+        let device = Device::flex();
+        device.seed(11);
+        let config = FlowConfig::new(FlowKind::Nsf, XP_LABELS, 4).with_hidden(8);
+        let moments = |values: [f32; 4]| Tensor::<1>::from_floats(values, &device);
+        let flow = config.init(&device).with_standardisation(
+            [moments([0.0; 4]), moments([1.0; 4])],
+            [moments([3.7, 2.5, -0.3, 0.1]), moments([0.02, 0.3, 0.1, 0.05])],
+        );
+        let posterior = XpPosterior { components: components(), flow };
+        let mut tensors = Tensors::default();
+        posterior.store(&mut tensors).expect("the arrays are on this device");
+        let file = tensors.to_f32_file().expect("finite weights");
+        let loaded =
+            XpPosterior::load(&Tensors::parse(&file).expect("a file"), &config, &device).expect("its own file");
+        let spectrum = Projected { input: vec![0.3, 0.1, -0.2, 0.4], distance: 1.0, residual: 1.0 };
+        let draw = |posterior: &XpPosterior, factor: f64| {
+            pollster::block_on(posterior.draw(&spectrum, 500, 3, &[factor; XP_LABELS], &device)).expect("a CPU")
+        };
+        let draws = draw(&posterior, 1.0);
+        assert_eq!(draws, draw(&loaded, 1.0));
+        let wide = draw(&posterior, 2.0);
+        for j in 1..XP_LABELS {
+            let column = |draws: &[[f64; 4]]| draws.iter().map(|d| d[j]).collect::<Vec<f64>>();
+            let (narrow, wide) = (column(&draws), column(&wide));
+            assert_eq!(quantile(narrow.clone(), 0.5), quantile(wide.clone(), 0.5));
+            assert!((mean_and_std(&wide).1 / mean_and_std(&narrow).1 - 2.0).abs() < 1e-6);
+        }
+        assert!(draws.iter().all(|d| (2000.0..12_000.0).contains(&d[0])), "Teff is in kelvin");
+        let other = FlowConfig::new(FlowKind::Nsf, XP_LABELS, 5);
+        assert!(XpPosterior::load(&Tensors::parse(&file).expect("a file"), &other, &device).is_err());
+    }
+
+    #[test]
+    fn factors_follow_brightness() {
+        let widening = |g_below, snr_at_limit, factor| Widening { g_below, snr_at_limit, factors: [factor; XP_LABELS] };
+        let flow = FlowConfig::new(FlowKind::Nsf, XP_LABELS, 4);
+        let config =
+            XpPosteriorConfig { flow, widening: vec![widening(12.0, 100.0, 1.1), widening(f64::MAX, 0.0, 1.5)] };
+        let factor = |mean_flux: f64, snr| config.factors(XpBrightness::of(mean_flux, snr))[0];
+        assert_eq!((factor(1e-14, Some(20.0)), factor(1e-17, Some(20.0))), (1.1, 1.5));
+        assert_eq!((factor(1.0, Some(120.0)), factor(1.0, Some(60.0)), factor(1.0, None)), (1.1, 1.5, 1.5));
+    }
+}

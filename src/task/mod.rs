@@ -9,6 +9,7 @@ pub mod emulator_residual;
 pub mod predict;
 pub mod specclip;
 pub mod xp_model;
+pub mod xp_posterior;
 pub mod similarity;
 pub mod finetune;
 pub mod saliency;

@@ -33,6 +33,26 @@ pub enum XpPredictError {
     Device,
 }
 
+/// Features and brightness of a Gaia XP spectrum. Masked samples are interpolated.
+pub(super) fn features(spectrum: &Spectrum) -> Result<(XpFeatures, XpBrightness), XpError> {
+    let valid: Vec<usize> = (0..spectrum.len()).filter(|&i| !spectrum.masked()[i]).collect();
+    let wave_nm: Vec<f64> = valid.iter().map(|&i| spectrum.wave_vac_aa()[i] / 10.0).collect();
+    let flux: Vec<f64> = valid.iter().map(|&i| spectrum.flux()[i]).collect();
+    let flux_on_grid = xp::on_grid(&wave_nm, &flux)?;
+    let sigma = spectrum.ivar().map(|ivar| {
+        let sigma: Vec<f64> = valid.iter().map(|&i| 1.0 / ivar[i].sqrt()).collect();
+        linear(&wave_nm, &sigma, &xp::grid_nm())
+    });
+    let unit = flux_on_grid.iter().sum::<f64>() / flux_on_grid.len() as f64;
+    if !(unit.is_finite() && unit > 0.0) {
+        return Err(XpError::NoFlux);
+    }
+    let relative = |values: &[f64]| values.iter().map(|v| (v / unit) as f32).collect::<Vec<f32>>();
+    let snr = sigma.as_ref().and_then(|s| median(&mut flux_on_grid.iter().zip(s).map(|(f, s)| f / s).collect()));
+    let features = XpFeatures::of(&relative(&flux_on_grid), &sigma.map_or_else(Vec::new, |s| relative(&s)));
+    Ok((features.ok_or(XpError::NoFlux)?, XpBrightness::of(unit, snr)))
+}
+
 /// The network with its manifest entry.
 #[derive(Debug)]
 pub struct XpModel {
@@ -101,24 +121,8 @@ impl XpModel {
     }
 
     fn input(&self, spectrum: &Spectrum) -> Result<Input, XpError> {
-        let valid: Vec<usize> = (0..spectrum.len()).filter(|&i| !spectrum.masked()[i]).collect();
-        let wave_nm: Vec<f64> = valid.iter().map(|&i| spectrum.wave_vac_aa()[i] / 10.0).collect();
-        let flux: Vec<f64> = valid.iter().map(|&i| spectrum.flux()[i]).collect();
-        let flux_on_grid = xp::on_grid(&wave_nm, &flux)?;
-        let sigma = spectrum.ivar().map(|ivar| {
-            let sigma: Vec<f64> = valid.iter().map(|&i| 1.0 / ivar[i].sqrt()).collect();
-            linear(&wave_nm, &sigma, &xp::grid_nm())
-        });
-        let unit = flux_on_grid.iter().sum::<f64>() / flux_on_grid.len() as f64;
-        if !(unit.is_finite() && unit > 0.0) {
-            return Err(XpError::NoFlux);
-        }
-        let relative = |values: &[f64]| values.iter().map(|v| (v / unit) as f32).collect::<Vec<f32>>();
-        let snr =
-            sigma.as_ref().and_then(|sigma| median(&mut flux_on_grid.iter().zip(sigma).map(|(f, s)| f / s).collect()));
-        let brightness = XpBrightness::of(unit, snr);
-        let features = XpFeatures::of(&relative(&flux_on_grid), &sigma.map_or_else(Vec::new, |s| relative(&s)));
-        Ok(Input { projected: self.regressor.components.project(&features.ok_or(XpError::NoFlux)?), brightness })
+        let (features, brightness) = features(spectrum)?;
+        Ok(Input { projected: self.regressor.components.project(&features), brightness })
     }
 
     fn assemble(&self, input: &Input, values: [f64; 4], errors: [f64; 4]) -> Prediction {

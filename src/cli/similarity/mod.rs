@@ -107,7 +107,7 @@ fn parse_modality(name: &str) -> Option<Modality> {
 }
 
 /// A cell of a CSV table, quoted if necessary.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
 }
 
