@@ -17,6 +17,7 @@ use crate::task::predict::Predictor;
 use crate::task::similarity::EncoderBundle;
 use crate::task::synthetic_model::SyntheticModel;
 use crate::task::xp_model::XpModel;
+use crate::task::xp_posterior::XpPosteriorModel;
 
 /// Folder of the shipped models, relative to the worker's script.
 const MODELS_FOLDER: &str = "models/";
@@ -108,6 +109,12 @@ async fn fetch_encoders() -> Result<EncoderBundle, EngineError> {
 pub(super) async fn xp_model() -> Result<XpModel, EngineError> {
     let report = |done, total| post(SpectraEvent::XpModelLoading { done, total });
     XpModel::fetch(&store()?, report).await.map_err(EngineError::Unavailable)
+}
+
+/// Downloads the joint density of the labels of Gaia XP spectra.
+pub(super) async fn xp_posterior() -> Result<XpPosteriorModel, EngineError> {
+    let report = |done, total| post(DiagnosticsEvent::Loading { done, total });
+    XpPosteriorModel::fetch(&store()?, report).await.map_err(EngineError::Unavailable)
 }
 
 /// Downloads the emulator. The progress events are those of fine-tuning or of diagnostics.

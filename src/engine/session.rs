@@ -57,6 +57,8 @@ pub enum HostRequest {
     StopFetchingEncoders,
     /// Download the model for Gaia XP spectra ([`Session::set_xp_model`]).
     FetchXpModel,
+    /// Download the joint density of the labels of Gaia XP spectra ([`Session::set_xp_posterior`]).
+    FetchXpPosterior,
     /// Download the emulator ([`Session::set_emulator`]).
     FetchEmulator {
         /// True when fine-tuning needs it, false when diagnostics do: the progress events differ.

@@ -28,6 +28,7 @@ use crate::task::predict::Predictor;
 use crate::task::similarity::EncoderBundle;
 use crate::task::synthetic_model::SyntheticModel;
 use crate::task::xp_model::XpModel;
+use crate::task::xp_posterior::XpPosteriorModel;
 
 /// Input of the session's loop.
 enum Input {
@@ -40,6 +41,7 @@ enum Input {
     Encoders(Box<Result<EncoderBundle, EngineError>>),
     Emulator(Box<Result<SyntheticModel, EngineError>>),
     XpModel(Box<Result<XpModel, EngineError>>),
+    XpPosterior(Box<Result<XpPosteriorModel, EngineError>>),
 }
 
 impl Attachment for File {
@@ -141,6 +143,10 @@ fn run_host_request(
             let model = downloads::xp_model().await;
             let _ = sender.unbounded_send(Input::XpModel(Box::new(model)));
         }),
+        HostRequest::FetchXpPosterior => spawn_local(async move {
+            let model = downloads::xp_posterior().await;
+            let _ = sender.unbounded_send(Input::XpPosterior(Box::new(model)));
+        }),
         HostRequest::FetchBaseModel(name) => spawn_local(async move {
             let model = downloads::base_model(&name).await;
             let _ = sender.unbounded_send(Input::BaseModel(Box::new(model)));
@@ -157,6 +163,7 @@ async fn handle_input<E: FnMut(Event)>(session: &mut Session<File, E>, input: In
         Input::Trainer(number, link) => session.connect_trainer(number, Box::new(link)),
         Input::TrainerStatus(number, status) => session.trainer_status(number, *status).await,
         Input::Encoders(bundle) => session.set_encoders(*bundle),
+        Input::XpPosterior(model) => session.set_xp_posterior(*model),
         Input::XpModel(model) => session.set_xp_model(*model),
         Input::Emulator(emulator) => session.set_emulator(*emulator).await,
     }

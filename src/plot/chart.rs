@@ -135,7 +135,7 @@ impl Chart {
 }
 
 impl Plot {
-    fn draw<DB: DrawingBackend>(&self, painter: &mut Painter<DB>, frame: Frame) -> DrawResult<DB> {
+    pub(super) fn draw<DB: DrawingBackend>(&self, painter: &mut Painter<DB>, frame: Frame) -> DrawResult<DB> {
         let Frame { left, top, right, bottom } = frame;
         self.draw_x_axis(painter, frame)?;
         if !self.y_label.is_empty() {

@@ -9,6 +9,7 @@ mod axis;
 mod chart;
 mod scatter_raster;
 mod contour;
+mod corner;
 mod decimate;
 mod figure;
 mod lines;
@@ -23,6 +24,7 @@ mod theme;
 
 pub use axis::{decimals_for, ticks};
 pub use chart::{Chart, Heatmap, Mark, Plot, range_of};
+pub use corner::Corner;
 pub use decimate::columns;
 pub use diagnostics::{Feature, FitCurves, SaliencyCurves};
 pub use figure::{Figure, Frame, Layer, Panel};

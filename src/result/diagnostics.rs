@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Label;
+
 /// The emulator's spectrum at the predicted labels and its residual, on the model's grid at rest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelFit {
@@ -40,4 +42,15 @@ pub struct Saliency {
     pub gradient: Vec<f32>,
     /// Name and sensitivity of the shipped model, if `gradient` belongs to a fine-tuned model.
     pub shipped_gradient: Option<(String, Vec<f32>)>,
+}
+
+/// Draws of the labels of one spectrum from their joint density.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PosteriorDraws {
+    /// Name and version of the model.
+    pub model: String,
+    /// Labels of a draw, in order.
+    pub labels: Vec<Label>,
+    /// The draws, `[n][4]`, in the labels' units.
+    pub draws: Vec<[f32; 4]>,
 }

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::assumptions::AssumptionControls;
 use super::context::{Curves, Engine, Rows};
 use super::parameters::Parameters;
+use super::posterior::PosteriorPanel;
 use super::processing_history::ProcessingHistory;
 use super::row::{IMPORTED_GENERATION, Row};
 use super::specclip::SpecClipValues;
@@ -26,8 +27,8 @@ fn Selected(row: Row) -> impl IntoView {
     let view = Memo::new(move |_| received().and_then(Result::ok));
     let processing_history = Signal::derive(move || view.get().map_or(Vec::new(), |v| v.processing_history.clone()));
     // Imported rows have no file to read again, and Gaia XP spectra need no assumptions.
-    let has_assumptions =
-        row.key.generation != IMPORTED_GENERATION && row.summary.with(|s| s.meta.survey != Survey::GaiaXp);
+    let is_gaia_xp = row.summary.with(|s| s.meta.survey == Survey::GaiaXp);
+    let has_assumptions = row.key.generation != IMPORTED_GENERATION && !is_gaia_xp;
     let placeholder = move || {
         if engine.is_current(row.key) || row.key.generation == IMPORTED_GENERATION {
             received().and_then(Result::err).unwrap_or("Loading the curves…".into())
@@ -43,6 +44,7 @@ fn Selected(row: Row) -> impl IntoView {
             </div>
             <Parameters row/>
             <SpecClipValues row/>
+            {is_gaia_xp.then(|| view! { <PosteriorPanel row/> })}
             {move || notes(&row.summary.get())}
             <div class="detail-body">
                 <div class="plots">

@@ -33,6 +33,7 @@ mod model_card;
 mod offline;
 mod parameters;
 mod plot_canvas;
+mod posterior;
 mod processing_history;
 mod restore;
 mod row;

@@ -1,11 +1,11 @@
-//! Messages about diagnostics of a prediction: synthetic spectrum and sensitivity.
+//! Messages about diagnostics of a prediction: synthetic spectrum, sensitivity, joint density.
 //!
-//! The first request that needs the emulator starts its download. No other request does.
+//! The first request that needs the emulator or the density starts its download. No other request does.
 
 use serde::{Deserialize, Serialize};
 
 use super::SpectrumId;
-use crate::result::diagnostics::{ModelFit, Saliency};
+use crate::result::diagnostics::{ModelFit, PosteriorDraws, Saliency};
 
 /// Page → engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,12 +22,17 @@ pub enum DiagnosticsRequest {
         /// Column name of the label.
         target: String,
     },
+    /// Draw the labels of a Gaia XP spectrum from their joint density. A new request replaces a waiting one.
+    Posterior {
+        /// Spectrum.
+        spectrum: SpectrumId,
+    },
 }
 
 /// Engine → page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum DiagnosticsEvent {
-    /// The emulator is being downloaded.
+    /// The emulator or the density is being downloaded.
     Loading {
         /// Bytes so far.
         done: u64,
@@ -47,5 +52,12 @@ pub enum DiagnosticsEvent {
         spectrum: SpectrumId,
         /// Derivatives.
         saliency: Result<Box<Saliency>, String>,
+    },
+    /// Draws from the joint density of the labels, or the reason why there are none.
+    Posterior {
+        /// Spectrum.
+        spectrum: SpectrumId,
+        /// Draws.
+        draws: Result<Box<PosteriorDraws>, String>,
     },
 }

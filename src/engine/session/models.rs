@@ -15,6 +15,7 @@ use crate::task::predict::{InferenceBackend, Predictor};
 use crate::task::similarity::encoder_set::EncoderSet;
 use crate::task::synthetic_model::SyntheticModel;
 use crate::task::xp_model::XpModel;
+use crate::task::xp_posterior::XpPosteriorModel;
 
 /// State of the default model.
 #[derive(Default)]
@@ -54,6 +55,9 @@ pub(super) struct Models {
     encoders: Option<EncoderSet>,
     /// Model for Gaia XP spectra that arrived before the default model.
     xp_model: Option<Arc<XpModel>>,
+    /// Joint density of the labels of Gaia XP spectra, once it is loaded.
+    pub(super) xp_posterior: Option<Arc<XpPosteriorModel>>,
+    pub(super) is_fetching_xp_posterior: bool,
     /// Adapter that waits for its base model or the emulator: its file, and the hash that the file must have.
     pending_adapter: Option<(Vec<u8>, Option<String>)>,
 }

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use super::engine::Engine;
 use super::rows::Rows;
 use crate::engine::protocol::{DiagnosticsEvent, DiagnosticsRequest};
-use crate::result::diagnostics::{ModelFit, Saliency};
+use crate::result::diagnostics::{ModelFit, PosteriorDraws, Saliency};
 use crate::ui::row::RowKey;
 
 /// A result for one row, or the reason why there is none.
@@ -29,6 +29,9 @@ pub(crate) struct Diagnostics {
     pub loading: RwSignal<Option<(u64, u64)>>,
     fit: RowResult<ModelFit>,
     saliency: RowResult<Saliency>,
+    posterior: RowResult<PosteriorDraws>,
+    /// True while the joint density of a Gaia XP spectrum is shown.
+    pub shows_posterior: RwSignal<bool>,
     engine: Engine,
     rows: Rows,
 }
@@ -44,6 +47,8 @@ impl Diagnostics {
             loading: RwSignal::new(None),
             fit: RwSignal::new(None),
             saliency: RwSignal::new(None),
+            posterior: RwSignal::new(None),
+            shows_posterior: RwSignal::new(false),
             engine,
             rows,
         }
@@ -60,6 +65,19 @@ impl Diagnostics {
         let saliency = self.saliency.with(|s| s.as_ref().filter(|(row, _)| *row == key).map(|(_, s)| s.clone()))?;
         // The result for the previous label is not shown under the name of the next one.
         Some(saliency).filter(|s| s.as_ref().map_or(true, |s| self.target.with(|target| s.target == *target)))
+    }
+
+    /// The draws of a row from the joint density of its labels.
+    pub(crate) fn posterior(&self, key: RowKey) -> Option<Result<Arc<PosteriorDraws>, String>> {
+        self.posterior.with(|p| p.as_ref().filter(|(row, _)| *row == key).map(|(_, draws)| draws.clone()))
+    }
+
+    /// Requests the draws of a row, unless they are here.
+    pub(crate) fn request_posterior(&self, key: RowKey) {
+        let has_draws = self.posterior.with_untracked(|p| p.as_ref().is_some_and(|(row, d)| *row == key && d.is_ok()));
+        if !has_draws && self.engine.is_current(key) {
+            self.engine.send(DiagnosticsRequest::Posterior { spectrum: key.id }, Vec::new());
+        }
     }
 
     /// Requests the diagnostics that are shown, for a row with a prediction.
@@ -99,6 +117,10 @@ impl Diagnostics {
             DiagnosticsEvent::Fit { spectrum, fit } => {
                 self.loading.set(None);
                 self.fit.set(Some((key(spectrum), fit.map(|fit| Arc::new(*fit)))));
+            }
+            DiagnosticsEvent::Posterior { spectrum, draws } => {
+                self.loading.set(None);
+                self.posterior.set(Some((key(spectrum), draws.map(|draws| Arc::new(*draws)))));
             }
             DiagnosticsEvent::Saliency { spectrum, saliency } => {
                 self.saliency.set(Some((key(spectrum), saliency.map(|s| Arc::new(*s)))));
