@@ -151,6 +151,11 @@ fn assert_same_table(name: &str, found: &str, expected: &str) {
     }
 }
 
+/// The rows of a table without those of Gaia XP spectra, which have another model than in 0.1.0.
+fn of_optical_spectra(table: &str) -> String {
+    table.lines().filter(|line| !line.contains(",Gaia XP,")).collect::<Vec<_>>().join("\n")
+}
+
 /// Compares lines of JSON.
 fn assert_same_lines(name: &str, found: &str, expected: &str) {
     let names = new_names("tables");
@@ -310,7 +315,8 @@ fn old_models_predict_the_same() {
     let tiny = format!("{GOLDEN}/tiny-models");
     for (name, models) in [("predict", SHIPPED), ("predict-tiny", &tiny)] {
         let output = specola(models, &["predict", "stars"]);
-        assert_same_table(name, &stdout(&output, &[0]), &text(&format!("expected/{name}.csv")));
+        let (found, expected) = (stdout(&output, &[0]), text(&format!("expected/{name}.csv")));
+        assert_same_table(name, &of_optical_spectra(&found), &of_optical_spectra(&expected));
     }
     let output = specola(&tiny, &["models", "--json"]);
     assert_same_lines("models", &stdout(&output, &[0]), &text("expected/models-tiny.json"));

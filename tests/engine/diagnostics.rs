@@ -10,6 +10,7 @@ use specola::model::store::{Folder, Store};
 use specola::task::predict::Predictor;
 use specola::task::saliency::saliency;
 use specola::task::synthetic_model::SyntheticModel;
+use specola::task::xp_posterior::XpPosteriorModel;
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/www/samples/halo-star.fits.gz");
 
@@ -118,4 +119,34 @@ fn saliency_needs_no_emulator_and_unknown_labels_are_refused() {
     driver.ask(Request::Spectra(SpectraRequest::Clear));
     block_on(driver.session.set_emulator(Ok(synthetic_model())));
     assert!(diagnostics_events(&mut driver).is_empty(), "a cleared spectrum has no event");
+}
+
+/// The flow is fetched on request, and its draws equal those of the task.
+#[test]
+fn draws_of_the_joint_density_equal_those_of_the_task() {
+    let xp = concat!(env!("CARGO_MANIFEST_DIR"), "/www/samples/gaia-xp.csv.gz");
+    let mut driver = SessionDriver::new();
+    driver.session.set_model(Ok(predictor()));
+    let file = std::fs::read(xp).expect("the sample");
+    let spectra = specola::read::read("gaia-xp.csv.gz", &file).expect("a spectrum").spectra;
+    let open = SpectraRequest::Open { job: 1, paths: vec!["gaia-xp.csv.gz".into()], columns: None };
+    driver.session.request(Request::Spectra(open), vec![file]);
+    driver.finish();
+    assert_eq!(driver.session.host_request(), Some(HostRequest::FetchXpModel));
+    let request = DiagnosticsRequest::Posterior { spectrum: 0 };
+    assert!(ask(&mut driver, request.clone()).is_empty());
+    assert_eq!(driver.session.host_request(), Some(HostRequest::FetchXpPosterior));
+    driver.session.set_xp_posterior(Err("no network".into()));
+    let events = diagnostics_events(&mut driver);
+    assert!(
+        matches!(&events[..], [DiagnosticsEvent::Posterior { spectrum: 0, draws: Err(why) }] if why == "no network")
+    );
+    ask(&mut driver, request);
+    let fetch = || block_on(XpPosteriorModel::fetch(&store(), |_, _| {})).expect("the shipped density");
+    driver.session.set_xp_posterior(Ok(fetch()));
+    let events = diagnostics_events(&mut driver);
+    let [DiagnosticsEvent::Posterior { spectrum: 0, draws: Ok(draws) }] = &events[..] else { panic!("{events:?}") };
+    let expected = block_on(fetch().draw(&spectra[0], draws.draws.len(), 1)).expect("draws");
+    assert_eq!(draws.draws.len(), 1000);
+    assert!(draws.draws.iter().zip(&expected).all(|(a, b)| *a == b.map(|v| v as f32)));
 }

@@ -415,8 +415,8 @@ fn wavelengths_in_a_separate_file_are_found() {
     assert_eq!(kinds(&events), expected_kinds);
     assert_eq!(
         driver.session.host_request(),
-        Some(HostRequest::FetchEncoders),
-        "the answer waits for the model that reads XP"
+        Some(HostRequest::FetchXpModel),
+        "the prediction waits for the model that reads XP"
     );
     let summary = events.iter().find_map(|e| match e {
         Event::Spectra(SpectraEvent::Added { summary, .. }) => Some(summary.clone()),

@@ -28,7 +28,7 @@ use specola::train::training_loop::{Objective, Progress, Schedule, run};
 
 /// Each test locks this. The device has one random number generator for the whole process, which draws the initial
 /// weights.
-static DEVICE: Mutex<()> = Mutex::new(());
+pub(crate) static DEVICE: Mutex<()> = Mutex::new(());
 
 /// A grid of `n` nodes: Gaussian lines whose depths depend on the labels, and black-body continua. Every second node
 /// has an energy distribution.

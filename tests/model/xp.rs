@@ -1,6 +1,8 @@
 //! Training of the model for Gaia XP spectra on generated stars: it learns, resumes with the same losses, and its
 //! calibrated errors hold on stars outside the training set.
 
+use std::sync::PoisonError;
+
 use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -12,6 +14,7 @@ use specola::train::xp::regressor::{XpPlan, calibrate, estimate, train};
 use specola::train::xp::scores;
 use specola::train::xp::stars::{Part, XpStars};
 
+use crate::pretrain::DEVICE;
 use crate::support::Folder;
 
 const SEED: u64 = 3;
@@ -63,6 +66,7 @@ fn plan(folder: &Folder, steps: usize) -> XpPlan {
 
 #[test]
 fn labels_are_learnt_and_errors_hold_on_other_stars() {
+    let _lock = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Folder::new("xp-train");
     let (stars, device) = (stars(3000), Device::flex());
     let trained = train(&stars, &plan(&folder, 400), &device, &mut |_, _| Ok(())).expect("a training");
@@ -83,6 +87,7 @@ fn labels_are_learnt_and_errors_hold_on_other_stars() {
 
 #[test]
 fn a_resumed_training_has_the_same_losses() {
+    let _lock = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
     let stars = stars(800);
     let losses = |folder: &Folder, stop_at: Option<usize>| {
         let mut points = Vec::new();
