@@ -65,8 +65,8 @@ pub struct FinishedPosterior {
     pub measurements: Vec<Measurement>,
 }
 
-/// Trains MAF and NSF flows, joint and for each label, on the components and on the shape itself. The joint flow on the
-/// components with the smaller loss is calibrated.
+/// Trains MAF and NSF flows: joint and for each label on the components, joint on the shape itself. The joint flow on
+/// the components with the smaller loss is calibrated.
 pub fn finish(
     stars: &XpStars,
     components: &XpComponents,
@@ -92,7 +92,9 @@ pub fn finish(
         for kind in [FlowKind::Nsf, FlowKind::Maf] {
             let kind_name = if kind == FlowKind::Nsf { "NSF" } else { "MAF" };
             let all: Vec<usize> = (0..XP_LABELS).collect();
-            let singles = (0..XP_LABELS).map(|j| (LABELS[j].symbol(), vec![j]));
+            // The joint flow decides between the inputs.
+            let n_singles = if input_name == inputs[0].0 { XP_LABELS } else { 0 };
+            let singles = (0..n_singles).map(|j| (LABELS[j].symbol(), vec![j]));
             for (name, labels) in [("all labels", all)].into_iter().chain(singles) {
                 let folder = format!("flow-{kind_name}-{input_name}-{name}").replace([' ', '/', '[', ']'], "-");
                 let trained = train_flow(kind, &train_set, &check_set, &labels, &folder, plan, device)?;
