@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { assertAccessible } from "../accessible.js";
-import { N_TRAINING } from "../data.js";
+import { N_TRAINING, runCli, samples } from "../data.js";
 import { assertPredicted } from "../page.js";
 import { scenario } from "../scenario.js";
 
@@ -66,6 +66,30 @@ scenario("for a Gaia XP star the page downloads the model for Gaia XP, and names
   assert.match(await visit.part("detail").innerText(), /Model xp-mlp \d+[^]*real stars that were not trained on/);
   assert.doesNotMatch(await visit.part("processing-history").innerText(), /refused/);
   await assertAccessible(visit, "a Gaia XP star");
+});
+
+scenario("the joint density of a Gaia XP star is drawn as on the command line", async (visit) => {
+  await visit.ready();
+  await visit.part("sample-gaia-xp").click();
+  await visit.page.waitForFunction(() => document.querySelector('[data-testid="row"] [data-testid="cell-teff"]')?.dataset.value !== undefined);
+  await visit.part("show-posterior").click();
+  await visit.part("corner").waitFor();
+  await assertAccessible(visit, "a corner plot");
+  const downloadEvent = visit.page.waitForEvent("download");
+  await visit.part("save-draws").click();
+  const onPage = readFileSync(await (await downloadEvent).path(), "utf8").trim().split("\n");
+  const file = samples().find((path) => path.includes("gaia-xp")) ?? new URL("../../../www/samples/gaia-xp.csv.gz", import.meta.url).pathname;
+  const onCli = runCli(["posterior", file]).trim().split("\n").map((line) => line.slice(line.indexOf(",") + 1));
+  assert.equal(onPage[0], onCli[0]);
+  assert.equal(onPage.length, onCli.length);
+  const numbers = (line) => line.split(",").map(Number);
+  const tolerance = [0.5, 1e-3, 1e-3, 1e-3];
+  for (const [i, line] of onPage.entries()) {
+    if (i === 0) continue;
+    numbers(line).forEach((value, j) => assert.ok(Math.abs(value - numbers(onCli[i])[j]) <= tolerance[j], `draw ${i}: ${line} on the page, ${onCli[i]} on the command line`));
+  }
+  await visit.part("show-posterior").click();
+  assert.equal(await visit.part("corner").count(), 0);
 });
 
 scenario("the sample training set is ready for fine-tuning", async (visit) => {
