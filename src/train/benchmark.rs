@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::benchmark_sets::BenchmarkSet;
 use super::evaluate::{EvaluatedSpectrum, join, score, truth, velocities};
 use super::report::decimals;
-use crate::model::manifest::{Accuracy, Manifest, ModelEntry};
+use crate::model::manifest::{Accuracy, Kind, Manifest, ModelEntry};
 use crate::result::{Calibration, Flag, Label, Prediction};
 use crate::spectrum::{Spectrum, Survey};
 use crate::task::predict::Predictor;
@@ -163,7 +163,7 @@ pub(super) fn rows_of(entry: &ModelEntry, label: Label, survey: Survey) -> Vec<A
 }
 
 /// The table survey × label: accuracy of the labels that Specola gives for an input spectrum. For each survey the route
-/// is the default model, or the encoder pair where the default model does not take spectra of the survey.
+/// is the default model, or the model for Gaia XP spectra where the default model does not take spectra of the survey.
 pub fn table(manifest: &Manifest) -> String {
     let mut page = String::from(
         "\n## Accuracy by survey\n\nThe route is the model that predicts for such a spectrum. Real stars where any have labels. Simulated \
@@ -175,7 +175,8 @@ pub fn table(manifest: &Manifest) -> String {
         for label in Label::ALL {
             let of = |entry: &ModelEntry| rows_of(entry, label, survey);
             let has_rows = |entry: &&ModelEntry| !of(entry).is_empty();
-            let route = manifest.default_model().filter(has_rows).or(manifest.models.iter().find(has_rows));
+            let of_xp = manifest.models.iter().find(|m| m.kind == Kind::XpPredictor && has_rows(m));
+            let route = manifest.default_model().filter(has_rows).or(of_xp).or(manifest.models.iter().find(has_rows));
             let symbol = label.symbol();
             let Some(route) = route else {
                 let _ = writeln!(
