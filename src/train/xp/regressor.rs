@@ -158,8 +158,9 @@ pub fn label_ranges(stars: &XpStars) -> Vec<(Label, f64, f64)> {
     let range = |(j, label): (usize, Label)| {
         let values = rows.iter().map(|&i| f64::from(stars.labels[i][j]));
         let [low, high] = quantiles(values, [0.001, 0.999]).unwrap_or([f64::NAN; 2]);
-        let unit = if j == 0 { 50.0 } else { 0.05 };
-        (label, (low / unit).round() * unit, (high / unit).round() * unit)
+        // Steps of 50 K and 0.05 dex.
+        let steps = if j == 0 { 0.02 } else { 20.0 };
+        (label, (low * steps).round() / steps, (high * steps).round() / steps)
     };
     LABELS.into_iter().enumerate().map(range).collect()
 }
