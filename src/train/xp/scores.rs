@@ -14,7 +14,7 @@ use crate::task::metrics::{Metrics, sigma_standard_error};
 pub const TRIAL_SNR: f64 = 50.0;
 
 /// A group of test stars.
-struct Regime {
+struct StarGroup {
     name: &'static str,
     contains: fn(&XpStars, &Scored) -> bool,
 }
@@ -37,22 +37,22 @@ pub fn is_trial(stars: &XpStars, s: &Scored) -> bool {
     snr(s) > TRIAL_SNR && is_cool(stars, s)
 }
 
-const REGIMES: [Regime; 8] = [
-    Regime { name: "S/N > 50, 3500–7200 K", contains: is_trial },
-    Regime { name: "the same, G < 13", contains: |t, s| is_trial(t, s) && t.g_mag[s.star] < 13.0 },
-    Regime { name: "the same, dwarfs (log g ≥ 3.8)", contains: |t, s| is_trial(t, s) && label(t, s, 1) >= 3.8 },
-    Regime { name: "the same, giants (log g < 3.8)", contains: |t, s| is_trial(t, s) && label(t, s, 1) < 3.8 },
-    Regime { name: "the same, [Fe/H] < −1", contains: |t, s| is_trial(t, s) && label(t, s, 2) < -1.0 },
-    Regime { name: "S/N ≤ 50, 3500–7200 K", contains: |t, s| snr(s) <= TRIAL_SNR && is_cool(t, s) },
-    Regime { name: "above 7200 K", contains: |t, s| label(t, s, 0) >= 7200.0 },
-    Regime { name: "below 3500 K", contains: |t, s| label(t, s, 0) < 3500.0 },
+const STAR_GROUPS: [StarGroup; 8] = [
+    StarGroup { name: "S/N > 50, 3500–7200 K", contains: is_trial },
+    StarGroup { name: "the same, G < 13", contains: |t, s| is_trial(t, s) && t.g_mag[s.star] < 13.0 },
+    StarGroup { name: "the same, dwarfs (log g ≥ 3.8)", contains: |t, s| is_trial(t, s) && label(t, s, 1) >= 3.8 },
+    StarGroup { name: "the same, giants (log g < 3.8)", contains: |t, s| is_trial(t, s) && label(t, s, 1) < 3.8 },
+    StarGroup { name: "the same, [Fe/H] < −1", contains: |t, s| is_trial(t, s) && label(t, s, 2) < -1.0 },
+    StarGroup { name: "S/N ≤ 50, 3500–7200 K", contains: |t, s| snr(s) <= TRIAL_SNR && is_cool(t, s) },
+    StarGroup { name: "above 7200 K", contains: |t, s| label(t, s, 0) >= 7200.0 },
+    StarGroup { name: "below 3500 K", contains: |t, s| label(t, s, 0) < 3500.0 },
 ];
 
-/// Accuracy of each label in each regime; the headline figures come first.
+/// Accuracy of each label in each group; the headline figures come first.
 pub fn accuracy(stars: &XpStars, scored: &[Scored]) -> Vec<Accuracy> {
     let mut rows = Vec::new();
-    for regime in &REGIMES {
-        let inside: Vec<&Scored> = scored.iter().filter(|s| (regime.contains)(stars, s)).collect();
+    for group in &STAR_GROUPS {
+        let inside: Vec<&Scored> = scored.iter().filter(|s| (group.contains)(stars, s)).collect();
         for (j, quantity) in LABELS.into_iter().enumerate() {
             let pairs: Vec<(f64, f64)> = inside
                 .iter()
@@ -65,7 +65,7 @@ pub fn accuracy(stars: &XpStars, scored: &[Scored]) -> Vec<Accuracy> {
             let residuals: Vec<f64> = pairs.iter().map(|(truth, value)| value - truth).collect();
             let groups: Vec<String> = (0..residuals.len()).map(|i| i.to_string()).collect();
             let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-            let on = format!("APOGEE stars never trained on, {}", regime.name);
+            let on = format!("APOGEE stars never trained on, {}", group.name);
             rows.push(Accuracy {
                 sigma_se: Some(sigma_standard_error(&residuals, &groups, 1)),
                 ..Accuracy::of(quantity, &on, Survey::GaiaXp, false, &Metrics::of(&pairs))
