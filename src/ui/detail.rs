@@ -25,9 +25,12 @@ fn Selected(row: Row) -> impl IntoView {
     let (engine, curves) = (expect_context::<Engine>(), expect_context::<Curves>());
     let received = move || curves.selected.get().filter(|(key, _)| *key == row.key).map(|(_, view)| view);
     let view = Memo::new(move |_| received().and_then(Result::ok));
-    let processing_history = Signal::derive(move || view.get().map_or(Vec::new(), |v| v.processing_history.clone()));
     // Imported rows have no file to read again, and Gaia XP spectra need no assumptions.
     let is_gaia_xp = row.summary.with(|s| s.meta.survey == Survey::GaiaXp);
+    // The model for Gaia XP spectra has its own preprocessing, which comes with the prediction.
+    let of_prediction = move || row.status.with(|s| s.prediction().map(|p| p.processing_history.clone()));
+    let of_view = move || view.get().map_or(Vec::new(), |v| v.processing_history.clone());
+    let processing_history = Signal::derive(move || is_gaia_xp.then(of_prediction).flatten().unwrap_or_else(of_view));
     let has_assumptions = row.key.generation != IMPORTED_GENERATION && !is_gaia_xp;
     let placeholder = move || {
         if engine.is_current(row.key) || row.key.generation == IMPORTED_GENERATION {

@@ -88,7 +88,9 @@ fn CornerPlot(draws: Arc<PosteriorDraws>, id: String) -> impl IntoView {
         <p class="muted">
             {format!("{n} draws from the joint density of the labels, given this spectrum; model {model}. The prior is its training set: APOGEE stars, mostly giants of the disc.")}
         </p>
-        <div class="corner" role="img" aria-label=description data-testid="corner"><canvas node_ref=canvas aria-hidden="true"></canvas></div>
+        <div class="table-scroll" tabindex="0" role="region" aria-label="Corner plot">
+            <div class="corner" role="img" aria-label=description data-testid="corner"><canvas node_ref=canvas aria-hidden="true"></canvas></div>
+        </div>
         <p class="actions">
             <button on:click=save_csv data-testid="save-draws">"Save draws (CSV)"</button>
             <button on:click=save_svg>"Save SVG"</button>
