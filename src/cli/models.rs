@@ -97,8 +97,8 @@ impl ModelsDir {
         let manifest = block_on(store.manifest())?;
         let name = name.unwrap_or(&manifest.default);
         let Some(entry) = manifest.predictors().find(|m| m.name == name) else {
-            let pairs = manifest.models.iter().filter(|m| m.kind == Kind::EncoderPair);
-            let names: Vec<&str> = manifest.predictors().chain(pairs).map(|m| m.name.as_str()).collect();
+            let others = manifest.models.iter().filter(|m| matches!(m.kind, Kind::EncoderPair | Kind::XpPredictor));
+            let names: Vec<&str> = manifest.predictors().chain(others).map(|m| m.name.as_str()).collect();
             bail!("no shipped model {name:?} predicts labels; choose among {}", names.join(", "));
         };
         let weights = block_on(store.weights(entry, |_, _| {}))?;

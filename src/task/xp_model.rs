@@ -1,6 +1,7 @@
 //! Stellar parameters of Gaia XP spectra, from the shipped network xp-mlp.
 
 use burn::tensor::Device;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::model::manifest::{Kind, Manifest, ModelEntry};
@@ -53,6 +54,19 @@ pub(super) fn features(spectrum: &Spectrum) -> Result<(XpFeatures, XpBrightness)
     Ok((features.ok_or(XpError::NoFlux)?, XpBrightness::of(unit, snr)))
 }
 
+/// The configuration in the manifest entry of a model for Gaia XP spectra. The error says what failed and what to do.
+pub(super) fn config_of<T: DeserializeOwned>(entry: &ModelEntry) -> Result<T, String> {
+    let model = &entry.name;
+    if entry.recipe != RECIPE_NAME {
+        return Err(format!(
+            "model `{model}` was trained with the preprocessing `{}`, which this version lacks; update Specola",
+            entry.recipe
+        ));
+    }
+    serde_json::from_str(&entry.networks)
+        .map_err(|why| format!("model `{model}`: its configuration is invalid ({why}); update the models"))
+}
+
 /// The network with its manifest entry.
 #[derive(Debug)]
 pub struct XpModel {
@@ -76,15 +90,7 @@ impl XpModel {
 
     /// Builds the networks from an assembled safetensors file. The error says what failed and what to do.
     pub fn new(entry: &ModelEntry, weights: &[u8], device: &Device) -> Result<Self, String> {
-        let model = &entry.name;
-        if entry.recipe != RECIPE_NAME {
-            return Err(format!(
-                "model `{model}` was trained with the preprocessing `{}`, which this version lacks; update Specola",
-                entry.recipe
-            ));
-        }
-        let config: XpConfig = serde_json::from_str(&entry.networks)
-            .map_err(|why| format!("model `{model}`: its configuration is invalid ({why}); update the models"))?;
+        let (model, config) = (&entry.name, config_of::<XpConfig>(entry)?);
         let regressor = Tensors::parse(weights).and_then(|tensors| XpRegressor::load(&tensors, config.members, device));
         let regressor = regressor.map_err(|why| format!("model `{model}`: {why}"))?;
         Ok(Self { entry: entry.clone(), regressor, config, device: device.clone() })

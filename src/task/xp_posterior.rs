@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-use super::xp_model::{RECIPE_NAME, XpPredictError, features};
+use super::xp_model::{XpPredictError, config_of, features};
 use crate::model::manifest::{Kind, Manifest, ModelEntry};
 use crate::model::store::{Source, Store};
 use crate::model::xp_posterior::{XpPosterior, XpPosteriorConfig};
@@ -27,15 +27,7 @@ impl XpPosteriorModel {
 
     /// Builds the flow from an assembled safetensors file. The error says what failed and what to do.
     pub fn new(entry: &ModelEntry, weights: &[u8], device: &Device) -> Result<Self, String> {
-        let model = &entry.name;
-        if entry.recipe != RECIPE_NAME {
-            return Err(format!(
-                "model `{model}` was trained with the preprocessing `{}`, which this version lacks; update Specola",
-                entry.recipe
-            ));
-        }
-        let config: XpPosteriorConfig = serde_json::from_str(&entry.networks)
-            .map_err(|why| format!("model `{model}`: its configuration is invalid ({why}); update the models"))?;
+        let (model, config) = (&entry.name, config_of::<XpPosteriorConfig>(entry)?);
         let posterior = Tensors::parse(weights).and_then(|tensors| XpPosterior::load(&tensors, &config.flow, device));
         let posterior = posterior.map_err(|why| format!("model `{model}`: {why}"))?;
         Ok(Self { entry: entry.clone(), posterior, config, device: device.clone() })
