@@ -90,7 +90,8 @@ impl Evaluate {
         let training_grid = TrainingGrid::read(&grid.join("spectra.npz"), &grid.join("sed.npz"), seed)
             .context("simulated spectra need the synthetic grid; give its folder with --grid")?;
         let emulator = emulator_in(store.source().path())?;
-        let pairs = |nodes: &[usize], stream: u64| pairs_of(&training_grid, &emulator, nodes.to_vec(), seed + stream);
+        let pairs =
+            |nodes: &[usize], stream: u64| pairs_of(&training_grid, &emulator, nodes.to_vec(), seed + stream, None);
         let held_out = pairs(&training_grid.held_out, SEED_OFFSET);
         let simulated = |survey| BenchmarkSet::simulated(&held_out.population, survey, seed + SEED_OFFSET);
         let sets = vec![

@@ -23,6 +23,7 @@ use crate::train::transfer_case::TransferCase;
 
 mod search_timing;
 mod similarity;
+mod xp;
 
 /// Repeat an experiment that supports a design choice; prints Markdown
 #[derive(Debug, Args)]
@@ -43,6 +44,7 @@ enum Which {
     Ablation(FinetuneArgs),
     Retrieval(similarity::Retrieval),
     Search(search_timing::Search),
+    Xp(xp::XpTables),
 }
 
 /// Data for fine-tuning.
@@ -226,6 +228,7 @@ impl Experiment {
         let section = match &self.which {
             Which::Retrieval(args) => return args.run(),
             Which::Search(args) => return args.run(),
+            Which::Xp(args) => args.section(&mut log)?,
             Which::Outputs(args) => {
                 let (grid, library) = (Grid::read(&args.grid)?, read_labelled(&args.library, &args.labels)?);
                 let amount = TrainingAmount { draws: args.draws, epochs: args.epochs };

@@ -9,27 +9,47 @@ use super::xp_regressor::{Projected, XP_LABELS, XpBrightness, XpComponents};
 use crate::nn::flow::{Flow, FlowConfig, standard_normal};
 use crate::nn::state_dict::StateDict;
 use crate::nn::weights::{Tensors, WeightsError};
-use crate::stats::quantile;
+use crate::stats::quantiles;
 
 /// Settings that the weights do not show, stored in the manifest's `networks`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct XpPosteriorConfig {
     /// Kind and sizes of the flow.
     pub flow: FlowConfig,
-    /// Factors on the distance of each draw from the median in ranges of brightness, brightest first. With them, the
-    /// ranks of validation stars are uniform.
-    pub widening: Vec<Widening>,
+    /// Changes of the draws in ranges of brightness, brightest first. With them, the ranks of validation stars are
+    /// uniform.
+    pub recalibration: Vec<Recalibration>,
 }
 
-/// Factors in a range of brightness.
+/// Change of the draws in a range of brightness.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Widening {
+pub struct Recalibration {
     /// Upper limit of the magnitude.
     pub g_below: f64,
     /// S/N per sample of stars at this limit, for spectra whose flux has no absolute unit.
     pub snr_at_limit: f64,
-    /// Factor for each label.
+    /// The change.
+    pub change: DrawChange,
+}
+
+/// Change of the marginal of each label; Teff in log10.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DrawChange {
+    /// Shift of all draws, in units of half the central 68.27 % interval.
+    pub shifts: [f64; XP_LABELS],
+    /// Factor on the distance of each draw from the median.
     pub factors: [f64; XP_LABELS],
+}
+
+impl DrawChange {
+    /// No change.
+    pub const NONE: Self = Self { shifts: [0.0; XP_LABELS], factors: [1.0; XP_LABELS] };
+}
+
+/// Median of some draws, and half their central 68.27 % interval.
+pub fn median_and_spread(draws: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
+    let [low, median, high] = quantiles(draws, [0.158_655, 0.5, 0.841_345])?;
+    Some((median, (high - low) / 2.0))
 }
 
 /// The flow with its input.
@@ -65,8 +85,8 @@ impl XpPosterior {
         self.flow.clone().valid().store(tensors, FLOW_PREFIX)
     }
 
-    /// `n` draws of Teff (K), log g, [Fe/H] and [α/M] for one spectrum. The same seed gives the same draws. `factors`
-    /// widen the marginal of each label about its median (in log10 for Teff).
+    /// `n` draws of Teff (K), log g, [Fe/H] and [α/M] for one spectrum, with a change of the marginals. The same seed
+    /// gives the same draws.
     ///
     /// `None` if the device returns no result.
     pub async fn draw(
@@ -74,7 +94,7 @@ impl XpPosterior {
         spectrum: &Projected,
         n: usize,
         seed: u64,
-        factors: &[f64; XP_LABELS],
+        change: &DrawChange,
         device: &Device,
     ) -> Option<Vec<[f64; XP_LABELS]>> {
         let x = Tensor::<2>::from_data(TensorData::new(spectrum.input.clone(), [1, spectrum.input.len()]), device);
@@ -82,9 +102,9 @@ impl XpPosterior {
         let (labels, _) = self.flow.inverse(Tensor::from_data(noise, device), x);
         let values: Vec<f32> = labels.into_data_async().await.ok()?.try_to_vec().ok()?;
         let mut draws: Vec<[f64; XP_LABELS]> = values.as_chunks().0.iter().map(|row| row.map(f64::from)).collect();
-        for (j, factor) in factors.iter().enumerate() {
-            let Some(median) = quantile(draws.iter().map(|d| d[j]), 0.5) else { continue };
-            draws.iter_mut().for_each(|d| d[j] = median + factor * (d[j] - median));
+        for (j, (shift, factor)) in change.shifts.iter().zip(&change.factors).enumerate() {
+            let Some((median, spread)) = median_and_spread(draws.iter().map(|d| d[j])) else { continue };
+            draws.iter_mut().for_each(|d| d[j] = median + shift * spread + factor * (d[j] - median));
         }
         draws.iter_mut().for_each(|d| d[0] = 10f64.powf(d[0]));
         Some(draws)
@@ -92,11 +112,11 @@ impl XpPosterior {
 }
 
 impl XpPosteriorConfig {
-    /// Factors for a brightness.
-    pub fn factors(&self, brightness: XpBrightness) -> [f64; XP_LABELS] {
-        let is_in = |w: &&Widening| brightness.is_brighter(w.g_below, w.snr_at_limit);
-        let found = self.widening.iter().find(is_in).or(self.widening.last());
-        found.map_or([1.0; XP_LABELS], |w| w.factors)
+    /// The change for a brightness.
+    pub fn change(&self, brightness: XpBrightness) -> DrawChange {
+        let is_in = |r: &&Recalibration| brightness.is_brighter(r.g_below, r.snr_at_limit);
+        let found = self.recalibration.iter().find(is_in).or(self.recalibration.last());
+        found.map_or(DrawChange::NONE, |r| r.change)
     }
 }
 
@@ -106,7 +126,7 @@ mod tests {
 
     use super::*;
     use crate::nn::flow::FlowKind;
-    use crate::stats::mean_and_std;
+    use crate::stats::{mean_and_std, quantile};
 
     fn components() -> XpComponents {
         // One direction: the first sample.
@@ -131,15 +151,19 @@ mod tests {
         let loaded =
             XpPosterior::load(&Tensors::parse(&file).expect("a file"), &config, &device).expect("its own file");
         let spectrum = Projected { input: vec![0.3, 0.1, -0.2, 0.4], distance: 1.0, residual: 1.0 };
-        let draw = |posterior: &XpPosterior, factor: f64| {
-            pollster::block_on(posterior.draw(&spectrum, 500, 3, &[factor; XP_LABELS], &device)).expect("a CPU")
+        let draw = |posterior: &XpPosterior, shift: f64, factor: f64| {
+            let change = DrawChange { shifts: [shift; XP_LABELS], factors: [factor; XP_LABELS] };
+            pollster::block_on(posterior.draw(&spectrum, 500, 3, &change, &device)).expect("a CPU")
         };
-        let draws = draw(&posterior, 1.0);
-        assert_eq!(draws, draw(&loaded, 1.0));
-        let wide = draw(&posterior, 2.0);
+        let draws = draw(&posterior, 0.0, 1.0);
+        assert_eq!(draws, draw(&loaded, 0.0, 1.0));
+        let (wide, shifted) = (draw(&posterior, 0.0, 2.0), draw(&posterior, -0.5, 1.0));
         for j in 1..XP_LABELS {
             let column = |draws: &[[f64; 4]]| draws.iter().map(|d| d[j]).collect::<Vec<f64>>();
-            let (narrow, wide) = (column(&draws), column(&wide));
+            let (narrow, wide, shifted) = (column(&draws), column(&wide), column(&shifted));
+            let (median, spread) = median_and_spread(narrow.clone()).expect("draws");
+            let lower = quantile(shifted, 0.5).expect("draws");
+            assert!((lower - (median - 0.5 * spread)).abs() < 1e-6 * spread);
             assert_eq!(quantile(narrow.clone(), 0.5), quantile(wide.clone(), 0.5));
             assert!((mean_and_std(&wide).1 / mean_and_std(&narrow).1 - 2.0).abs() < 1e-6);
         }

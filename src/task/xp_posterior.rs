@@ -56,8 +56,8 @@ impl XpPosteriorModel {
     pub async fn draw(&self, spectrum: &Spectrum, n: usize, seed: u64) -> Result<Vec<[f64; 4]>, XpPredictError> {
         let (features, brightness) = features(spectrum)?;
         let projected = self.posterior.components.project(&features);
-        let factors = self.config.factors(brightness);
-        let draws = self.posterior.draw(&projected, n, seed, &factors, &self.device).await;
+        let change = self.config.change(brightness);
+        let draws = self.posterior.draw(&projected, n, seed, &change, &self.device).await;
         draws.ok_or(XpPredictError::Device)
     }
 }

@@ -21,6 +21,7 @@ use crate::nn::clip::Clip;
 use crate::nn::state_dict::StateDict;
 use crate::nn::weights::Tensors;
 use crate::preprocess::grid::MODEL_PIXELS;
+use crate::result::specclip::Modality;
 
 /// Held-out pairs for the check loss during training.
 const CHECK_PAIRS: usize = 256;
@@ -106,6 +107,7 @@ impl EncoderPlan {
                 let config = self.size.lrs();
                 let objective = MaskedObjective {
                     pairs,
+                    modality: Modality::Lrs,
                     held_out: AlignmentRows::of(&check_pairs(RequiredParts::Lrs)?).lrs,
                     masking: self.size.masking(),
                     tokens: config.tokens.count(MODEL_PIXELS),
@@ -117,9 +119,10 @@ impl EncoderPlan {
                 network.store(&mut tensors, "")?;
             }
             PairStage::Clip => {
-                let encoders = self.encoders(work, device)?;
+                let encoders = read_encoders(work, self.size, device)?;
                 let objective = Alignment {
                     pairs,
+                    losses: Vec::new(),
                     held_out: AlignmentRows::of(&check_pairs(RequiredParts::Both)?),
                     encoders: encoders.clone(),
                     device: device.clone(),
@@ -136,14 +139,15 @@ impl EncoderPlan {
         let file = self.stage.file(work);
         std::fs::write(&file, tensors.to_f32_file()?).with_context(|| format!("writing {}", file.display()))
     }
+}
 
-    fn encoders(&self, work: &Path, device: &Device) -> Result<EncoderModules> {
-        let read = |stage: PairStage| weights(&stage.file(work), stage);
-        Ok(EncoderModules {
-            lrs: self.size.lrs().init(device).load(&read(PairStage::LrsEncoder)?, "", device)?,
-            xp: self.size.xp().init(device).load(&read(PairStage::XpEncoder)?, "", device)?,
-        })
-    }
+/// Reads both encoders from the work folder.
+pub fn read_encoders(work: &Path, size: Size, device: &Device) -> Result<EncoderModules> {
+    let read = |stage: PairStage| weights(&stage.file(work), stage);
+    Ok(EncoderModules {
+        lrs: size.lrs().init(device).load(&read(PairStage::LrsEncoder)?, "", device)?,
+        xp: size.xp().init(device).load(&read(PairStage::XpEncoder)?, "", device)?,
+    })
 }
 
 /// Reads a variant of the aligned pair from the work folder.

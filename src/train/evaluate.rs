@@ -160,9 +160,10 @@ pub fn is_variable(visits: &[&EvaluatedSpectrum], table: &LabelTable) -> bool {
 }
 
 /// Column with the velocity from the header's redshift, km/s.
-const HEADER_RV: &str = "rv_from_z";
+pub(super) const HEADER_RV: &str = "rv_from_z";
 
-fn number(table: &LabelTable, column: &str, row: usize) -> Option<f64> {
+/// A number of a row, from a column of labels or of text.
+pub(super) fn number(table: &LabelTable, column: &str, row: usize) -> Option<f64> {
     let text = text(table, column, row).parse().ok();
     text.or_else(|| *table.labels.get(column)?.get(row)?).filter(|v: &f64| v.is_finite())
 }

@@ -63,8 +63,30 @@ impl Population<'_> {
             (node_labels[j] + MAX_OFFSETS[j] * rng.random_range(-1.0..1.0))
                 .clamp(low.min(node_labels[j]), high.max(node_labels[j]))
         });
+        self.moved(node, shifted, required)
+    }
+
+    /// The node that is most similar to these labels, moved to them. Labels outside the grid are moved to its edge.
+    /// `c_fe`, `n_fe` and vmic are the node's.
+    pub fn at(&self, labels: [f64; 4], required: RequiredParts) -> Option<SimulatedStar> {
+        let distance = |node: usize| -> f64 {
+            let own = self.grid.parameters[node];
+            (0..labels.len()).map(|j| ((own[j] - labels[j]) / MAX_OFFSETS[j]).powi(2)).sum()
+        };
+        let node = self.nodes.iter().copied().min_by(|a, b| distance(*a).total_cmp(&distance(*b)))?;
+        let own = self.grid.parameters[node];
+        let moved: [f64; PARAMETERS] = std::array::from_fn(|j| match labels.get(j) {
+            Some(label) => label.clamp(EMULATOR_RANGES[j].0, EMULATOR_RANGES[j].1),
+            None => own[j],
+        });
+        Some(self.moved(node, moved, required))
+    }
+
+    /// A node, changed to other labels.
+    fn moved(&self, node: usize, labels: [f64; PARAMETERS], required: RequiredParts) -> SimulatedStar {
+        let node_labels = self.grid.parameters[node];
         let SimulatedStar { mut flux, mut sed, .. } = self.node(node, required);
-        let (before, after) = (self.emulator.coefficients(&node_labels), self.emulator.coefficients(&shifted));
+        let (before, after) = (self.emulator.coefficients(&node_labels), self.emulator.coefficients(&labels));
         if required != RequiredParts::Xp {
             let ([lines, continuum], [lines_after, continuum_after]) =
                 (self.emulator.optical(&before), self.emulator.optical(&after));
@@ -79,7 +101,7 @@ impl Population<'_> {
             let (before, after) = (self.emulator.sed(&before), self.emulator.sed(&after));
             sed.iter_mut().zip(after.iter().zip(&before)).for_each(|(f, (a, b))| *f *= f64::from(a / b));
         }
-        SimulatedStar { node, parameters: shifted, flux, sed }
+        SimulatedStar { node, parameters: labels, flux, sed }
     }
 
     /// The star at the node itself, with unchanged labels.

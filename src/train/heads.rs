@@ -1,5 +1,8 @@
 //! Last stage of the encoder pair: evaluation of the alignment, training of the label heads, and assembly of the
 //! shipped file. The heads on each kind of embedding are compared with heads on the flux itself.
+//!
+//! Heads on optical spectra learn from simulated stars; heads on XP spectra from real ones with APOGEE's labels, if there
+//! are any.
 
 use std::path::PathBuf;
 
@@ -13,10 +16,12 @@ use super::labelled_library::LabelledLibrary;
 use super::objectives::HELD_OUT_STEP;
 use super::objectives::alignment::AlignmentRows;
 use super::objectives::regression::{LabelledVectors, Regression};
-use super::pairs::{Pair, Pairs};
+use super::pair_scores::{
+    BATCH_SIZE, Layer, retrieval_measurements, translation_measurements, vectors_of, vectors_of_modality,
+};
+use super::pairs::{Origin, Pair, Pairs};
 use super::posterior;
 use super::pretrain::in_teff_range;
-use super::retrieval::{mean_absolute, retrieve};
 use super::training_loop::{self, Progress, Schedule};
 use crate::model::encoders::{EncoderPair, POSTERIOR_PREFIX, PairConfig, Size, Variant, lrs_input};
 use crate::model::manifest::{Accuracy, Measurement};
@@ -31,10 +36,12 @@ use crate::result::Label;
 use crate::result::specclip::Modality;
 use crate::spectrum::Survey;
 use crate::task::metrics::Metrics;
-use crate::task::similarity::translation::{MEAN_SPECTRUM_BASELINE, error_name};
 
-/// Labels of the LRS heads. The XP heads add [`REDDENING`].
+/// Labels of the LRS heads.
 pub const HEAD_LABELS: [&str; 6] = ["teff", "logg", "feh", "alpha_fe", "c_fe", "n_fe"];
+
+/// Number of labels of the XP heads among these; real stars lack the others. The XP heads add [`REDDENING`].
+const XP_HEAD_LABELS: usize = 4;
 
 /// Name of the colour excess E(BP−RP), mag.
 pub const REDDENING: &str = "ebprp";
@@ -45,9 +52,6 @@ const EBPRP_PER_EBV: f64 = 1.339;
 
 /// Widths of the heads' hidden layers.
 const HIDDEN: [usize; 3] = [512, 256, 64];
-
-/// Stars in one batch of the encoders.
-const BATCH_SIZE: usize = 64;
 
 /// Amount of data and length of training of the heads.
 #[derive(Debug, Clone)]
@@ -90,12 +94,12 @@ pub fn finish(
     device: &Device,
     log: &mut dyn FnMut(&str),
 ) -> Result<FinishedHeads> {
-    let test = held_out.of_step(HELD_OUT_STEP + 1, plan.pairs, RequiredParts::Both)?;
-    log(&format!("{} held-out pairs simulated", test.len()));
+    let test = TestSets::of(plan, held_out)?;
+    log(&format!("{} held-out pairs simulated, {} real XP spectra", test.simulated.len(), test.real_xp.len()));
     let train = train_pairs.of_step(HELD_OUT_STEP + 2, plan.stars, RequiredParts::Both)?;
-    log(&format!("{} training stars simulated", train.len()));
-    let on = "held-out simulated pairs";
-    let mut measurements = Vec::new();
+    let train = TrainSets::of(train);
+    log(&format!("{} training stars for optical heads, {} for XP heads", train.lrs.len(), train.xp.len()));
+    let mut measurements = held_out.real.map_or_else(Vec::new, |real| real.stars.emulator_accuracy());
     let mut shipped = None;
     let real = real.map(RealStarSet::of).unwrap_or_default();
     let mut heads: Vec<HeadInputs> = Vec::new();
@@ -104,11 +108,12 @@ pub fn finish(
             Modality::Lrs => vectors(AlignmentRows::of(pairs).lrs, MODEL_PIXELS),
             Modality::Xp => vectors(AlignmentRows::of(pairs).xp, XP_PIXELS),
         };
+        let (train, test) = (train.of_modality(modality), test.of_modality(modality));
         heads.push(HeadInputs {
             modality,
             name: "flux itself",
-            train_set: labelled(modality, &train, flux(&train)),
-            test_set: labelled(modality, &test, flux(&test)),
+            train_set: labelled(modality, train, flux(train)),
+            test_set: labelled(modality, test, flux(test)),
             real: real.inputs.clone(),
         });
     }
@@ -116,25 +121,30 @@ pub fn finish(
         let clip = read_aligned(&plan.work, plan.size, variant, device)?;
         let config = plan.size.clip(variant);
         let pair = EncoderPair::new(clip.clone(), &config.lrs_head.widths, device);
-        let both = |layer| anyhow::Ok((vectors_of(&pair, &train, layer)?, vectors_of(&pair, &test, layer)?));
-        let (train_vectors, test_vectors) = both(Layer::Embedding)?;
         let name = variant.name();
-        measurements.extend(retrieval_measurements(&pair, name, on, &test_vectors));
-        measurements.extend(translation_measurements(&pair, name, on, &test_vectors, &test)?);
-        if variant == Variant::Base {
-            // All variants share the same frozen encoders.
-            let (train_vectors, test_vectors) = both(Layer::Encoder)?;
-            let real = real.vectors(&pair, Layer::Encoder)?;
-            heads.extend(HeadInputs::both("encoder alone", &train, train_vectors, &test, test_vectors, real));
+        for (on, pairs) in test.all() {
+            let vectors = vectors_of(&pair, pairs, Layer::Embedding)?;
+            measurements.extend(retrieval_measurements(&pair, name, on, &vectors));
+            measurements.extend(translation_measurements(&pair, name, on, &vectors, pairs)?);
         }
-        heads.extend(HeadInputs::both(
-            name,
-            &train,
-            train_vectors,
-            &test,
-            test_vectors,
-            real.vectors(&pair, Layer::Embedding)?,
-        ));
+        // All variants share the same frozen encoders.
+        let layers: &[_] = match variant {
+            Variant::Base => &[("encoder alone", Layer::Encoder), ("base", Layer::Embedding)],
+            _ => &[(name, Layer::Embedding)],
+        };
+        for &(route, layer) in layers {
+            for modality in [Modality::Lrs, Modality::Xp] {
+                let (train, test) = (train.of_modality(modality), test.of_modality(modality));
+                let real = if modality == Modality::Lrs { real.vectors(&pair, layer)? } else { Vec::new() };
+                heads.push(HeadInputs {
+                    modality,
+                    name: route,
+                    train_set: labelled(modality, train, vectors_of_modality(&pair, train, layer, modality)?),
+                    test_set: labelled(modality, test, vectors_of_modality(&pair, test, layer, modality)?),
+                    real,
+                });
+            }
+        }
         if variant == plan.variant {
             let mut tensors = Tensors::default();
             clip.store(&mut tensors, "")?;
@@ -153,9 +163,9 @@ pub fn finish(
             &test_set,
             device,
         )?;
-        let scores = score(&head, &test_set, &test, modality, device)?;
+        let scores = score(&head, &test_set, test.of_modality(modality), modality, device)?;
         let on_real = if modality == Modality::Lrs { real.score(&head, &vectors, device)? } else { Vec::new() };
-        let all = scores.iter().map(|s| (format!("held-out simulated stars, {}", s.1), s.0, &s.2));
+        let all = scores.iter().map(|s| (s.1.name(), s.0, &s.2));
         for (on, label, m) in all.chain(on_real.iter().map(|(label, m)| (REAL.to_string(), *label, m))) {
             let decimals = if label == "teff" { 1 } else { 3 };
             log(&format!(
@@ -174,10 +184,8 @@ pub fn finish(
         }
         if route == plan.variant.name() {
             head.store(&mut tensors, &format!("heads.{}.", modality.name()))?;
-            let rows = scores.iter().filter_map(|(label, survey_name, m)| {
-                let survey = SURVEYS.into_iter().find(|(name, _)| name == survey_name)?.1;
-                let on = format!("held-out simulated stars, {survey_name}, no real star");
-                Some(Accuracy::of(Label::from_name(label)?, &on, survey, true, m))
+            let rows = scores.iter().filter_map(|(label, set, m)| {
+                Some(Accuracy::of(Label::from_name(label)?, &set.name(), set.survey, set.is_simulated, m))
             });
             let on_real = on_real.iter();
             let real_rows = on_real.filter_map(|(label, m)| {
@@ -215,26 +223,50 @@ struct HeadInputs {
     real: Vec<Vec<f32>>,
 }
 
-impl HeadInputs {
-    fn both(
-        name: &'static str,
-        train: &[Pair],
-        train_vectors: PairVectors,
-        test: &[Pair],
-        test_vectors: PairVectors,
-        real: Vec<Vec<f32>>,
-    ) -> [Self; 2] {
-        let of = |modality, train_vectors, test_vectors, real| Self {
-            modality,
-            name,
-            train_set: labelled(modality, train, train_vectors),
-            test_set: labelled(modality, test, test_vectors),
-            real,
-        };
-        [
-            of(Modality::Lrs, train_vectors.lrs, test_vectors.lrs, real),
-            of(Modality::Xp, train_vectors.xp, test_vectors.xp, Vec::new()),
-        ]
+/// Pairs for all measurements.
+struct TestSets {
+    simulated: Vec<Pair>,
+    /// Real XP spectra with simulated optical ones.
+    real_xp: Vec<Pair>,
+}
+
+/// Title of pairs with real XP spectra.
+const REAL_XP: &str = "APOGEE stars never trained on, 4000–7400 K";
+
+impl TestSets {
+    fn of(plan: &HeadsPlan, held_out: &Pairs) -> Result<Self> {
+        let simulated = held_out.of_step(HELD_OUT_STEP + 1, plan.pairs, RequiredParts::Both)?;
+        let rows = held_out.real.map_or_else(Vec::new, |real| real.stars.xp_rows(real.part, true));
+        let real_xp = held_out.of_real_xp(&rows, HELD_OUT_STEP + 3)?.into_iter().map(|(_, pair)| pair);
+        Ok(Self { simulated, real_xp: real_xp.take(plan.pairs).collect() })
+    }
+
+    fn of_modality(&self, modality: Modality) -> &[Pair] {
+        if modality == Modality::Xp && !self.real_xp.is_empty() { &self.real_xp } else { &self.simulated }
+    }
+
+    /// The sets that are not empty, with their titles.
+    fn all(&self) -> Vec<(&'static str, &[Pair])> {
+        let all = [("held-out simulated pairs", self.simulated.as_slice()), (REAL_XP, &self.real_xp)];
+        all.into_iter().filter(|(_, pairs)| !pairs.is_empty()).collect()
+    }
+}
+
+/// Training stars of the heads.
+struct TrainSets {
+    lrs: Vec<Pair>,
+    xp: Vec<Pair>,
+}
+
+impl TrainSets {
+    fn of(pairs: Vec<Pair>) -> Self {
+        let lrs = pairs.iter().filter(|p| p.origin == Origin::Simulated).cloned().collect();
+        let real: Vec<Pair> = pairs.iter().filter(|p| p.origin == Origin::RealXp).cloned().collect();
+        Self { lrs, xp: if real.is_empty() { pairs } else { real } }
+    }
+
+    fn of_modality(&self, modality: Modality) -> &[Pair] {
+        if modality == Modality::Xp { &self.xp } else { &self.lrs }
     }
 }
 
@@ -298,122 +330,22 @@ impl RealStarSet {
 
 /// Names of the labels that the heads of a modality predict.
 pub fn label_names(modality: Modality) -> Vec<&'static str> {
-    HEAD_LABELS.into_iter().chain((modality == Modality::Xp).then_some(REDDENING)).collect()
-}
-
-struct PairVectors {
-    lrs: Vec<Vec<f32>>,
-    xp: Vec<Vec<f32>>,
+    match modality {
+        Modality::Lrs => HEAD_LABELS.to_vec(),
+        Modality::Xp => HEAD_LABELS[..XP_HEAD_LABELS].iter().copied().chain([REDDENING]).collect(),
+    }
 }
 
 fn vectors(values: Vec<f32>, width: usize) -> Vec<Vec<f32>> {
     values.chunks_exact(width).map(<[f32]>::to_vec).collect()
 }
 
-/// Layer of the encoder pair from which vectors are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layer {
-    /// The encoder's output.
-    Encoder,
-    /// The aligned embedding.
-    Embedding,
-}
-
-fn vectors_of(pair: &EncoderPair, stars: &[Pair], layer: Layer) -> Result<PairVectors> {
-    let (mut lrs, mut xp) = (Vec::new(), Vec::new());
-    for batch in stars.chunks(BATCH_SIZE) {
-        let rows = AlignmentRows::of(batch);
-        let lrs_inputs: Vec<&[f32]> = rows.lrs.chunks_exact(MODEL_PIXELS).collect();
-        let xp_inputs: Vec<&[f32]> = rows.xp.chunks_exact(XP_PIXELS).collect();
-        let (a, b) = match layer {
-            Layer::Encoder => (block_on(pair.encode_lrs(&lrs_inputs))?, block_on(pair.encode_xp(&xp_inputs))?),
-            Layer::Embedding => (block_on(pair.embed_lrs(&lrs_inputs))?, block_on(pair.embed_xp(&xp_inputs))?),
-        };
-        lrs.extend(a);
-        xp.extend(b);
-    }
-    Ok(PairVectors { lrs, xp })
-}
-
-fn retrieval_measurements(pair: &EncoderPair, variant: &str, on: &str, test_vectors: &PairVectors) -> Vec<Measurement> {
-    let shared = |rows: &[Vec<f32>]| rows.iter().map(|r| r[..pair.shared_width()].to_vec()).collect::<Vec<_>>();
-    let (lrs, xp) = (shared(&test_vectors.lrs), shared(&test_vectors.xp));
-    let (to_xp, to_lrs) = (retrieve(&lrs, &xp), retrieve(&xp, &lrs));
-    [
-        ("recall@1, LRS → XP", to_xp.recall_1),
-        ("recall@10, LRS → XP", to_xp.recall_10),
-        ("recall@1, XP → LRS", to_lrs.recall_1),
-        ("recall@10, XP → LRS", to_lrs.recall_10),
-        ("mean cosine of true pairs", to_xp.true_cosine),
-        ("mean cosine of random pairs", to_xp.random_cosine),
-    ]
-    .map(|(quantity, value)| Measurement {
-        quantity: quantity.into(),
-        subject: variant.into(),
-        data_set: on.into(),
-        n: to_xp.n,
-        value,
-    })
-    .to_vec()
-}
-
-/// Mean absolute errors of translated spectra. The error of the mean spectrum is the reference.
-fn translation_measurements(
-    pair: &EncoderPair,
-    variant: &str,
-    on: &str,
-    test_vectors: &PairVectors,
-    stars: &[Pair],
-) -> Result<Vec<Measurement>> {
-    if !pair.can_translate() {
-        return Ok(Vec::new());
-    }
-    let rows = AlignmentRows::of(stars);
-    let (mut xp, mut lrs) = (Vec::new(), Vec::new());
-    for (from_lrs, from_xp) in test_vectors.lrs.chunks(BATCH_SIZE).zip(test_vectors.xp.chunks(BATCH_SIZE)) {
-        let from_lrs: Vec<&[f32]> = from_lrs.iter().map(Vec::as_slice).collect();
-        let from_xp: Vec<&[f32]> = from_xp.iter().map(Vec::as_slice).collect();
-        xp.extend(block_on(pair.xp_from_lrs(&from_lrs))?.unwrap_or_default());
-        lrs.extend(block_on(pair.lrs_from_xp(&from_xp))?.unwrap_or_default());
-    }
-    let mean = |all: &[f32], width: usize| -> Vec<Vec<f32>> {
-        let n = (all.len() / width).max(1);
-        let column = |i: usize| all.iter().skip(i).step_by(width).sum::<f32>() / n as f32;
-        vec![(0..width).map(column).collect(); n]
-    };
-    let measurement = |quantity: &str, subject: &str, value: f64| Measurement {
-        quantity: quantity.into(),
-        subject: subject.into(),
-        data_set: on.into(),
-        n: stars.len(),
-        value,
-    };
-    let mask = Some(rows.mask.as_slice());
-    let (to_xp, to_lrs) = (error_name(Modality::Xp), error_name(Modality::Lrs));
-    let mut measurements = vec![
-        measurement(to_xp, variant, mean_absolute(&xp, &rows.xp, None)),
-        measurement(to_lrs, variant, mean_absolute(&lrs, &rows.lrs, mask)),
-    ];
-    if variant == Variant::Pr.name() {
-        measurements.push(measurement(
-            to_xp,
-            MEAN_SPECTRUM_BASELINE,
-            mean_absolute(&mean(&rows.xp, XP_PIXELS), &rows.xp, None),
-        ));
-        measurements.push(measurement(
-            to_lrs,
-            MEAN_SPECTRUM_BASELINE,
-            mean_absolute(&mean(&rows.lrs, MODEL_PIXELS), &rows.lrs, mask),
-        ));
-    }
-    Ok(measurements)
-}
-
 fn labelled(modality: Modality, stars: &[Pair], inputs: Vec<Vec<f32>>) -> LabelledVectors {
     let labels = label_names(modality).len();
     let target = |p: &Pair| {
-        let all = p.parameters[..HEAD_LABELS.len()].iter().copied().chain([EBPRP_PER_EBV * p.ebv_mag]);
-        all.take(labels).map(|v| v as f32).collect::<Vec<_>>()
+        let reddening = (modality == Modality::Xp).then_some(EBPRP_PER_EBV * p.ebv_mag);
+        let n_labels = labels - usize::from(reddening.is_some());
+        p.parameters[..n_labels].iter().copied().chain(reddening).map(|v| v as f32).collect::<Vec<_>>()
     };
     LabelledVectors {
         width: inputs.first().map_or(0, Vec::len),
@@ -430,7 +362,7 @@ fn train_head(
     test_set: &LabelledVectors,
     device: &Device,
 ) -> Result<Regressor> {
-    ensure!(train_set.len() == plan.stars, "{} training rows for {} stars of the plan", train_set.len(), plan.stars);
+    ensure!(!train_set.is_empty(), "no training stars for the head on {name}; use more --stars");
     let (initial_network, steps) = (train_set.regressor(&HIDDEN, 0.1, device), plan.steps);
     let widths = initial_network.widths.clone();
     let schedule = Schedule {
@@ -451,7 +383,7 @@ fn train_head(
         ..*test_set
     };
     let objective = Regression { train: train_set.clone(), held_out, initial_network, batch: 256, seed: plan.seed };
-    let recipe = format!("{name} {} {schedule:?}", plan.stars);
+    let recipe = format!("{name} {} {schedule:?}", train_set.len());
     let start = |device: &Device| Ok(MlpConfig::new(widths.clone()).with_dropout(0.1).init(device));
     let folder = plan.work.join("heads").join(name);
     let network =
@@ -459,11 +391,34 @@ fn train_head(
     Ok(objective.to_regressor(network))
 }
 
-/// Surveys of the simulated spectra, with their names.
-const SURVEYS: [(&str, Survey); 3] =
-    [("LAMOST-like", Survey::LamostLrs), ("DESI-like", Survey::Desi), ("Gaia-XP-like", Survey::GaiaXp)];
+/// Test spectra of one survey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TestSurvey {
+    survey: Survey,
+    is_simulated: bool,
+}
 
-type Score = (&'static str, &'static str, Metrics);
+impl TestSurvey {
+    fn of(modality: Modality, pair: &Pair) -> Self {
+        let survey = match (modality, pair.is_desi) {
+            (Modality::Lrs, false) => Survey::LamostLrs,
+            (Modality::Lrs, true) => Survey::Desi,
+            (Modality::Xp, _) => Survey::GaiaXp,
+        };
+        Self { survey, is_simulated: modality == Modality::Lrs || pair.origin != Origin::RealXp }
+    }
+
+    fn name(self) -> String {
+        match (self.survey, self.is_simulated) {
+            (_, false) => REAL_XP.into(),
+            (Survey::GaiaXp, true) => "held-out simulated stars, Gaia-XP-like".into(),
+            (Survey::Desi, true) => "held-out simulated stars, DESI-like".into(),
+            (_, true) => "held-out simulated stars, LAMOST-like".into(),
+        }
+    }
+}
+
+type Score = (&'static str, TestSurvey, Metrics);
 
 /// Metrics of each label by survey.
 fn score(
@@ -478,21 +433,21 @@ fn score(
         let inputs: Vec<&[f32]> = rows.iter().map(|&row| test_set.input(row)).collect();
         predictions.extend(block_on(head.predict(&inputs, device)).context("the device returned no predictions")?);
     }
-    let survey_of = |p: &Pair| match (modality, p.is_desi) {
-        (Modality::Lrs, false) => "LAMOST-like",
-        (Modality::Lrs, true) => "DESI-like",
-        (Modality::Xp, _) => "Gaia-XP-like",
-    };
+    let mut surveys: Vec<TestSurvey> = Vec::new();
+    for survey in stars.iter().map(|p| TestSurvey::of(modality, p)) {
+        if !surveys.contains(&survey) {
+            surveys.push(survey);
+        }
+    }
+    surveys.sort_by_key(|s| s.survey == Survey::Desi);
     let mut scores = Vec::new();
-    for (survey, _) in SURVEYS {
+    for survey in surveys {
         for (j, label) in label_names(modality).into_iter().enumerate() {
             let pairs: Vec<(f64, f64)> = (0..test_set.len())
-                .filter(|&row| survey_of(&stars[row]) == survey)
+                .filter(|&row| TestSurvey::of(modality, &stars[row]) == survey)
                 .map(|row| (f64::from(test_set.targets[row * test_set.labels + j]), predictions[row][j]))
                 .collect();
-            if !pairs.is_empty() {
-                scores.push((label, survey, Metrics::of(&pairs)));
-            }
+            scores.push((label, survey, Metrics::of(&pairs)));
         }
     }
     Ok(scores)

@@ -114,17 +114,17 @@ fn limits(entry: &ModelEntry) -> Vec<String> {
         ],
         Kind::XpPosterior => &[
             "The prior is the sample of APOGEE stars: mostly giants of the disc, and few below [Fe/H] −1.",
-            "Its draws are widened until the central intervals hold on validation stars; `widening` in the manifest has the factors.",
-            "The ranks of test stars have their median at 0.47 to 0.49 instead of 0.5: the draws are high by up to 0.07 of their spread.",
+            "Its draws are shifted and widened until their ranks are right on validation stars; `recalibration` in the manifest has the changes.",
         ],
         Kind::Emulator => &["Its residuals are larger below 4500 K and for carbon-rich stars.", "The grid is 1D LTE."],
         Kind::EncoderPair => &[
-            "It has seen no real star. Its accuracy on Gaia XP spectra is measured on simulated ones.",
+            "No star of its training has two real spectra: a real one is paired with one that is made at its labels.",
+            "For Gaia XP spectra `xp-mlp` is more accurate.",
             "Its densities are too narrow on real stars ([posteriors.md](report/posteriors.md)).",
             "It gives no radial velocity.",
         ],
         Kind::Index => &[
-            "The stars are simulated. Their labels lie within the grid, and neighbours of a real star share the differences between real and synthetic spectra.",
+            "The stars are simulated. Their labels lie within the grid, and optical neighbours of a real star share the differences between real and synthetic spectra.",
         ],
     };
     limits.extend(more.iter().map(ToString::to_string));

@@ -77,8 +77,11 @@ pub fn make(
     log: &mut dyn FnMut(&str),
 ) -> Result<MeasuredIndex> {
     let stars = encode_stars(encoders, pairs, n, log)?;
-    let provenance =
-        format!("{n} simulated stars of the grid (1D LTE) as LAMOST or DESI and as Gaia XP see them; no real star");
+    let xp = match pairs.real {
+        Some(_) => "as Gaia XP sees real stars of their labels (an emulator fitted to real spectra)",
+        None => "as Gaia XP sees them; no real star",
+    };
+    let provenance = format!("{n} simulated stars of the grid (1D LTE) as LAMOST or DESI and {xp}");
     let metadata = encoders.index_metadata(name, &provenance, INDEX_LABELS.map(String::from).to_vec());
     let mut index = Index::new(metadata, Bits::Eight);
     for (i, star) in stars.iter().enumerate() {

@@ -78,16 +78,17 @@ impl TransferCase {
         let (_, nodes) = split_nodes(grid.len(), seed);
         let seds = Seds::new(grid, &[], Vec::new(), Vec::new())?;
         let population = Population { grid, seds: &seds, emulator: grid_emulator, nodes: nodes.clone() };
-        let pairs = Pairs { population, optical: OpticalSurvey::Desi, is_between_nodes: true, seed: seed + 11 };
+        let pairs =
+            Pairs { population, real: None, optical: OpticalSurvey::Desi, is_between_nodes: true, seed: seed + 11 };
         let mut stars = Vec::new();
         for draw in 0..STARS_PER_NODE {
-            for pair in pairs.of_nodes(&nodes, draw, RequiredParts::Lrs)? {
+            for (node, pair) in nodes.iter().zip(pairs.of_nodes(&nodes, draw, RequiredParts::Lrs)?) {
                 let valid_count = pair.lrs.iter().filter(|v| v.is_finite()).count();
                 let coverage = valid_count as f64 / MODEL_PIXELS as f64;
                 let [teff, logg, feh, alpha_fe, ..] = pair.parameters;
                 stars.push(CaseStar {
-                    id: format!("node {} star {draw}", pair.node),
-                    group: format!("node {}", pair.node),
+                    id: format!("node {node} star {draw}"),
+                    group: format!("node {node}"),
                     input: LabelInput { norm: pair.lrs, snr: Some(pair.snr), coverage, emulator_residual: None },
                     labels: [teff, logg, feh, alpha_fe],
                 });

@@ -9,10 +9,11 @@ use burn::tensor::Device;
 use pollster::block_on;
 use specola::model::emulator::Emulator;
 use specola::model::encoders::{EncoderPair, Size, Variant};
-use specola::model::manifest::{Kind, ModelEntry};
+use specola::model::manifest::{Kind, Measurement, ModelEntry};
 use specola::model::publish::publish;
 use specola::preprocess::grid::MODEL_PIXELS;
 use specola::result::specclip::Modality;
+use specola::spectrum::Survey;
 use specola::train::emulator::{EmulatorPlan, fit, measure};
 use specola::train::encoders::{EncoderPlan, PairStage, read_aligned};
 use specola::train::grid::{Grid, GridArrays, Seds};
@@ -23,8 +24,10 @@ use specola::train::objectives::alignment::{Alignment, AlignmentRows, EncoderMod
 use specola::train::objectives::autoencoder::ReconstructionObjective;
 use specola::train::objectives::masked::MaskedObjective;
 use specola::train::objectives::regression::{LabelledVectors, Regression};
-use specola::train::pairs::{OpticalSurvey, Pair, Pairs};
+use specola::train::pairs::{OpticalSurvey, Origin, Pair, Pairs, RealShare};
+use specola::train::real_stars::RealStars;
 use specola::train::training_loop::{Objective, Progress, Schedule, run};
+use specola::train::xp::stars::Part;
 
 /// Each test locks this. The device has one random number generator for the whole process, which draws the initial
 /// weights.
@@ -151,7 +154,7 @@ fn every_stage_lowers_its_loss_and_resumes() {
     let (grid, seds) = small_grid(240);
     let emulator = emulator(&grid, &seds);
     let population = Population { grid: &grid, seds: &seds, emulator: &emulator, nodes: (0..200).collect() };
-    let pairs = Pairs { population, optical: OpticalSurvey::Mixed, is_between_nodes: true, seed: 5 };
+    let pairs = Pairs { population, real: None, optical: OpticalSurvey::Mixed, is_between_nodes: true, seed: 5 };
     let held_out = pairs.of_step(HELD_OUT_STEP, 16, RequiredParts::Both).expect("pairs");
     let spectra =
         |flux: fn(&Pair) -> &[f32]| -> Vec<f32> { held_out.iter().flat_map(|p| flux(p).iter().copied()).collect() };
@@ -159,6 +162,7 @@ fn every_stage_lowers_its_loss_and_resumes() {
     let rows = AlignmentRows::of(&held_out);
     let objective = MaskedObjective {
         pairs: &pairs,
+        modality: Modality::Lrs,
         held_out: rows.lrs.clone(),
         masking: Size::Tiny.masking(),
         tokens: Size::Tiny.lrs().tokens.count(MODEL_PIXELS),
@@ -170,8 +174,14 @@ fn every_stage_lowers_its_loss_and_resumes() {
     let xp = check_training("auto-encoder", &objective, |d| Size::Tiny.xp().init(d), &schedule(40, 5e-3, 15), 0.5);
 
     let encoders = EncoderModules { lrs, xp };
-    let objective =
-        Alignment { pairs: &pairs, held_out: rows, encoders: encoders.clone(), device: Device::flex(), batch: 16 };
+    let objective = Alignment {
+        pairs: &pairs,
+        losses: Vec::new(),
+        held_out: rows,
+        encoders: encoders.clone(),
+        device: Device::flex(),
+        batch: 16,
+    };
     let start = |d: &Device| Variants::new(Size::Tiny, &encoders, d);
     let aligned = check_training("alignment", &objective, start, &schedule(16, 3e-3, 7), 0.9);
     assert_eq!(aligned.all.len(), 3);
@@ -212,13 +222,26 @@ fn published_pair_embeds_as_the_trained_pair() {
     let _lock = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
     let (grid, seds) = small_grid(120);
     let emulator = emulator(&grid, &seds);
-    let stars = |nodes: std::ops::Range<usize>, seed: u64| Pairs {
+    let real = RealStars::new(crate::xp::stars(1200), Vec::new()).expect("enough stars");
+    let stars = |nodes: std::ops::Range<usize>, seed: u64, real| Pairs {
         population: Population { grid: &grid, seds: &seds, emulator: &emulator, nodes: nodes.collect() },
+        real: Some(real),
         optical: OpticalSurvey::Mixed,
         is_between_nodes: true,
         seed,
     };
-    let (train_pairs, held_out, work, device) = (stars(0..100, 5), stars(100..120, 6), folder("pair"), Device::flex());
+    let train_pairs = stars(0..100, 5, RealShare::training(&real, Part::Training));
+    let held_out = stars(100..120, 6, RealShare::none(&real, Part::Test));
+    let (work, device) = (folder("pair"), Device::flex());
+    let pairs = train_pairs.of_step(3, 200, RequiredParts::Both).expect("pairs");
+    let real_pairs: Vec<&Pair> = pairs.iter().filter(|p| p.origin == Origin::RealXp).collect();
+    // 60 % with a standard deviation of 3.5 %.
+    assert!((100..140).contains(&real_pairs.len()), "{}", real_pairs.len());
+    let is_of_a_star = |p: &&Pair| real.xp.labels.iter().any(|l| (0..4).all(|j| l[j] == p.parameters[j] as f32));
+    assert!(real_pairs.iter().all(is_of_a_star), "the labels are those of real stars");
+    assert!(real_pairs.iter().all(|p| p.lrs.len() == 1462 && p.xp[107] == 1.0));
+    let simulated = held_out.of_step(3, 50, RequiredParts::Both).expect("pairs");
+    assert!(simulated.iter().all(|p| p.origin == Origin::Simulated));
     for (stage, steps) in [(PairStage::XpEncoder, 20), (PairStage::LrsEncoder, 6), (PairStage::Clip, 8)] {
         let plan = EncoderPlan::new(stage, Size::Tiny, steps, 8, 11);
         plan.run(&train_pairs, &held_out, &work, &device, &mut |_| Ok(())).expect("a stage");
@@ -239,12 +262,15 @@ fn published_pair_embeds_as_the_trained_pair() {
     for variant in Variant::ALL.map(Variant::name) {
         let (n, recall) = measurement("recall@10, XP → LRS", variant).expect("measured");
         assert!(n == 24 && (0.0..=1.0).contains(&recall));
+        let on_real = |m: &&Measurement| m.subject == variant && m.data_set.starts_with("APOGEE");
+        assert!(finished.measurements.iter().any(|m| on_real(&m)), "measured on real XP spectra too");
     }
     assert!(
         measurement("mean absolute error LRS → XP, flux over that at 550 nm", "base").is_none(),
         "base has no decoder"
     );
     assert!(finished.measurements.iter().all(|m| m.value.is_finite()), "{:?}", finished.measurements);
+    assert!(finished.accuracy.iter().any(|row| row.survey == Survey::GaiaXp && !row.simulated));
 
     let entry = ModelEntry {
         name: "pair".into(),

@@ -9,7 +9,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use specola::model::xp_regressor::XP_LABELS;
 use specola::preprocess::xp::{XP_PIXELS, grid_nm};
+use specola::train::real_stars::RealStars;
 use specola::train::training_loop::Progress;
+use specola::train::xp::emulator::XpEmulator;
 use specola::train::xp::regressor::{XpPlan, calibrate, estimate, train};
 use specola::train::xp::scores;
 use specola::train::xp::stars::{Part, XpStars};
@@ -20,7 +22,7 @@ use crate::support::Folder;
 const SEED: u64 = 3;
 
 /// Black bodies with three bands whose depths depend on log g, [Fe/H] and [α/M], and noise.
-fn stars(n: usize) -> XpStars {
+pub(crate) fn stars(n: usize) -> XpStars {
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let grid = grid_nm();
     let (mut flux, mut sigma, mut unit) = (Vec::new(), Vec::new(), Vec::new());
@@ -121,4 +123,84 @@ fn uncertain_labels_count_as_unknown() {
     let stars = XpStars::new(&ids, (flux, vec![0.01; 2 * XP_PIXELS], vec![1e-16; 2]), &labels, vec![12.0; 2], SEED);
     assert!(stars.labels[0].iter().all(|v| v.is_finite()) && stars.labels[1].iter().all(|v| v.is_nan()));
     assert!(stars.snr.iter().all(|s| (s - 100.0).abs() < 1e-3));
+}
+
+/// Spectra of known shape: a polynomial of the labels, and the dust of Cardelli et al. (1989) from the tables of its
+/// paper. The emulator has to tell the two apart.
+#[test]
+fn the_emulator_tells_labels_from_reddening() {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let grid = grid_nm();
+    // A(λ)/E(B−V) at 336 to 1020 nm for R(V) = 3.1, linear in 1/λ between the points V (550 nm) and I (909 nm) of the
+    // paper's Table 3: the emulator's law differs by a few per cent between and beyond them.
+    let dust = |nm: f64| 3.1 * (1.0 + (0.479 - 1.0) * (1.82 - 1000.0 / nm) / (1.82 - 1.10));
+    let shape = |labels: &[f64; 4], nm: f64| {
+        let [teff, logg, feh, alpha] = *labels;
+        let x = (nm - 680.0) / 340.0;
+        let theta = 5040.0 / teff;
+        -1.5 * (theta - 1.0) * (1.0 - x) + 0.05 * logg * x * x + 0.1 * feh * (3.0 * x).sin() + 0.2 * alpha * x
+    };
+    let (mut flux, mut labels, mut a_k_mag, mut truth, mut ids) = (vec![], vec![], vec![], vec![], vec![]);
+    for i in 0..1500 {
+        let own = [
+            rng.random_range(4000.0..7000.0),
+            rng.random_range(0.5..5.0),
+            rng.random_range(-2.0..0.5),
+            rng.random_range(-0.1..0.4),
+        ];
+        let ebv_mag: f64 = rng.random_range(0.0..1.0);
+        for nm in &grid {
+            let noise: f64 = StandardNormal.sample(&mut rng);
+            let ln_flux = shape(&own, *nm) - 0.921 * dust(*nm) * ebv_mag + 0.01 * noise;
+            flux.push(ln_flux.exp() as f32);
+        }
+        labels.push([(own[0] as f32, 20.0), (own[1] as f32, 0.05), (own[2] as f32, 0.02), (own[3] as f32, 0.02)]);
+        // A(K) = 0.114 A(V) in that law; with an error, and missing for one star in five.
+        let error: f64 = StandardNormal.sample(&mut rng);
+        a_k_mag.push(if i % 5 == 0 { f32::NAN } else { (0.114 * 3.1 * (ebv_mag + 0.1 * error)) as f32 });
+        truth.push(ebv_mag);
+        ids.push(i.to_string());
+    }
+    let n = ids.len();
+    let sigma = flux.iter().map(|f| 0.01 * f).collect();
+    let stars = XpStars::new(&ids, (flux, sigma, vec![1e-16; n]), &labels, vec![12.0; n], SEED);
+    let stars = XpStars { a_k_mag, ..stars };
+    let (emulator, ebv_mag) = XpEmulator::fit(&stars, &stars.rows(Part::Training, 0.0)).expect("enough stars");
+    let errors: Vec<f64> = ebv_mag.iter().zip(&truth).map(|(a, b)| a - b).collect();
+    let rms = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
+    assert!(rms < 0.06, "E(B−V) has an error of {rms} mag");
+    let labels = [5300.0, 3.3, -0.6, 0.2];
+    let (predicted, expected): (Vec<f64>, Vec<f64>) = (
+        emulator.flux(&labels, 0.3),
+        grid.iter().map(|nm| (shape(&labels, *nm) - 0.921 * dust(*nm) * 0.3).exp()).collect(),
+    );
+    let mean = expected.iter().sum::<f64>() / expected.len() as f64;
+    for (i, (got, expected)) in predicted.iter().zip(&expected).enumerate() {
+        assert!((got * mean / expected - 1.0).abs() < 0.05, "{} nm: {got} {}", grid[i], expected / mean);
+    }
+}
+
+#[test]
+fn emulated_spectra_resemble_the_real_ones_of_their_labels() {
+    let xp = stars(3000);
+    let real = RealStars::new(xp, Vec::new()).expect("enough stars");
+    let rows = real.xp_rows(Part::Training, true);
+    let star = rows[17];
+    // As observed: the flux over that at 550 nm, sample 107.
+    let measured = real.measured_xp(star).expect("flux at 550 nm");
+    let flux = real.xp.flux(star);
+    assert!(measured.flux.iter().zip(flux).all(|(a, f)| (a - f / flux[107]).abs() < 1e-5));
+    assert_eq!(measured.labels.map(|v| v as f32), real.xp.labels[star]);
+    // The emulator at the labels of a bright star is close to it; the fixture has no reddening.
+    let bright = rows.iter().copied().max_by(|a, b| real.xp.snr[*a].total_cmp(&real.xp.snr[*b])).expect("stars");
+    let bright_flux = real.measured_xp(bright).expect("flux").flux;
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut ratios: Vec<f32> = (0..40)
+        .filter_map(|_| real.emulated_xp(real.xp.labels[bright].map(f64::from), &mut rng))
+        .map(|emulated| emulated.flux[250] / bright_flux[250])
+        .collect();
+    ratios.sort_by(f32::total_cmp);
+    let ratio = ratios[ratios.len() / 2];
+    assert!((ratio - 1.0).abs() < 0.1, "{ratio}");
+    assert!(real.emulated_xp([9500.0, 4.0, 0.0, 0.0], &mut rng).is_none(), "no star is that hot");
 }

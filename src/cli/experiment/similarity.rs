@@ -10,7 +10,10 @@ use super::super::pretrain::TrainingGrid;
 use super::super::pretrain::encoders::{emulator_in, pairs_of};
 use super::super::{ModelsDir, RunOutcome};
 use crate::task::similarity::EncoderBundle;
+use crate::train::pairs::RealShare;
+use crate::train::real_stars::RealStars;
 use crate::train::reference_index::SEED_OFFSET;
+use crate::train::xp::stars::Part;
 use crate::train::{injected_anomalies, similarity};
 
 /// Measure the searches for similar spectra of real stars, repeat visits, and injected anomalies
@@ -43,12 +46,15 @@ impl Retrieval {
         let training_grid = TrainingGrid::read(&self.grid, &self.sed, self.seed)?;
         let emulator = emulator_in(store.source().path())?;
         let nodes: Vec<usize> = (0..training_grid.grid.len()).collect();
-        let pairs = pairs_of(&training_grid, &emulator, nodes.clone(), self.seed + SEED_OFFSET);
+        // The same stars as in the index.
+        let stars = RealStars::read(&self.real, self.seed)?;
+        let share = Some(RealShare::none(&stars, Part::Training));
+        let pairs = pairs_of(&training_grid, &emulator, nodes.clone(), self.seed + SEED_OFFSET, share);
         let mut log = |line: &str| eprintln!("{line}");
         print!("{}", similarity::miles(&bundle, &predictor, &pairs, &self.real, &mut log)?);
         let visits = similarity::visits(&bundle, &predictor, &self.real)?;
         print!("{}", visits.page);
-        let new_pairs = pairs_of(&training_grid, &emulator, nodes, self.seed + SEED_OFFSET + 1);
+        let new_pairs = pairs_of(&training_grid, &emulator, nodes, self.seed + SEED_OFFSET + 1, share);
         print!("{}", injected_anomalies::evaluate_injected(bundle, &new_pairs, self.injected, visits.input, &mut log)?);
         Ok(RunOutcome::Complete)
     }

@@ -14,7 +14,8 @@ use crate::model::store::{Folder, Store};
 use crate::train::emulator::parse;
 use crate::train::encoders::{EncoderPlan, PairStage};
 use crate::train::grid_sampler::Population;
-use crate::train::pairs::{OpticalSurvey, Pairs};
+use crate::train::pairs::{OpticalSurvey, Pairs, RealShare};
+use crate::train::xp::stars::Part;
 
 /// Sizes of the networks.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -66,30 +67,22 @@ impl Encoder {
         };
         let (steps, batch) = (self.steps.unwrap_or(steps), self.batch.unwrap_or(batch));
         let plan = EncoderPlan::new(stage, self.size.size(), steps, batch, self.common.seed);
-        let (training_grid, emulator) = (self.common.read()?, self.emulator()?);
+        let (training_grid, emulator, real) = (self.common.read()?, self.emulator()?, self.common.real_stars()?);
+        let share = |part| real.as_ref().map(|stars| RealShare::training(stars, part));
         let reporter = RunReporter::new(stage.name(), &self.common.work, steps);
-        let train_pairs = self.pairs(&training_grid, &emulator, training_grid.train.clone(), 0);
-        let held_out = self.pairs(&training_grid, &emulator, training_grid.held_out.clone(), 1);
+        let (train, held_out) = (training_grid.train.clone(), training_grid.held_out.clone());
+        let seed = self.common.seed;
+        let train_pairs = pairs_of(&training_grid, &emulator, train, seed, share(Part::Training));
+        let held_out = pairs_of(&training_grid, &emulator, held_out, seed + 1, share(Part::Validation));
         let command = format!(
-            "specola pretrain {} --grid spectra.npz --sed sed.npz --steps {steps} --batch {batch} --seed {}",
+            "specola pretrain {} {} --steps {steps} --batch {batch} --seed {seed}",
             stage.name(),
-            self.common.seed
+            self.common.data_options(),
         );
         std::fs::create_dir_all(&self.common.work)?;
         std::fs::write(self.common.work.join(format!("{}.command", stage.name())), command)?;
         plan.run(&train_pairs, &held_out, &self.common.work, &self.common.device(), &mut |p| reporter.report(p))?;
         Ok(RunOutcome::Complete)
-    }
-
-    /// Simulated pairs of stars near these nodes; `stream` selects an independent random stream.
-    pub(super) fn pairs<'a>(
-        &self,
-        training_grid: &'a TrainingGrid,
-        emulator: &'a Emulator,
-        nodes: Vec<usize>,
-        stream: u64,
-    ) -> Pairs<'a> {
-        pairs_of(training_grid, emulator, nodes, self.common.seed + stream)
     }
 
     /// The published emulator.
@@ -98,15 +91,16 @@ impl Encoder {
     }
 }
 
-/// Simulated pairs of stars near these nodes.
+/// Pairs of stars near these nodes, with real stars among them.
 pub(in crate::cli) fn pairs_of<'a>(
     training_grid: &'a TrainingGrid,
     emulator: &'a Emulator,
     nodes: Vec<usize>,
     seed: u64,
+    real: Option<RealShare<'a>>,
 ) -> Pairs<'a> {
     let population = Population { grid: &training_grid.grid, seds: &training_grid.seds, emulator, nodes };
-    Pairs { population, optical: OpticalSurvey::Mixed, is_between_nodes: true, seed }
+    Pairs { population, real, optical: OpticalSurvey::Mixed, is_between_nodes: true, seed }
 }
 
 /// The emulator that is published in a folder.

@@ -14,7 +14,9 @@ use crate::preprocess::conditioning;
 use crate::task::similarity::encoders::Encoders;
 use crate::task::similarity::{index_name, pair_entry};
 use crate::train::grid::Grid;
+use crate::train::pairs::RealShare;
 use crate::train::reference_index::{self, SEED_OFFSET};
+use crate::train::xp::stars::Part;
 
 /// An index of simulated stars in both surveys, made with a published encoder pair
 #[derive(Debug, Args)]
@@ -37,9 +39,10 @@ impl MakeIndex {
         let entry = pair_entry(&manifest, Some(&self.model)).map_err(|why| anyhow!(why))?;
         let weights = block_on(store.weights(entry, |_, _| {}))?;
         let encoders = Encoders::load(entry, &weights, &common.device())?;
-        let (training_grid, emulator) = (common.read()?, emulator_in(&common.output)?);
+        let (training_grid, emulator, stars) = (common.read()?, emulator_in(&common.output)?, common.real_stars()?);
         let nodes: Vec<usize> = (0..training_grid.grid.len()).collect();
-        let pairs = pairs_of(&training_grid, &emulator, nodes, common.seed + SEED_OFFSET);
+        let share = stars.as_ref().map(|stars| RealShare::none(stars, Part::Training));
+        let pairs = pairs_of(&training_grid, &emulator, nodes, common.seed + SEED_OFFSET, share);
         let name = index_name(&self.model);
         let made = reference_index::make(&encoders, &pairs, self.stars, &name, &mut |line| eprintln!("{line}"))?;
         for m in &made.measurements {
@@ -48,14 +51,17 @@ impl MakeIndex {
         let entry = ModelEntry {
             name,
             kind: Kind::Index,
-            version: 1,
+            version: 2,
             modality: "lrs+xp".into(),
             labels: Grid::LABELS.to_vec(),
             recipe: conditioning::RECIPE_NAME.into(),
             trained_on: made.index.metadata.provenance.clone(),
             command: format!(
-                "specola pretrain index --grid spectra.npz --sed sed.npz --model {} --stars {} --seed {}",
-                self.model, self.stars, common.seed
+                "specola pretrain index {} --model {} --stars {} --seed {}",
+                common.data_options(),
+                self.model,
+                self.stars,
+                common.seed
             ),
             seed: common.seed,
             license: "MIT OR Apache-2.0".into(),

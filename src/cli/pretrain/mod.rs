@@ -12,6 +12,7 @@ use crate::plot::{LossSeries, losses};
 use crate::train::encoders::PairStage;
 use crate::train::grid::{Grid, Seds};
 use crate::train::pretrain::split_nodes;
+use crate::train::real_stars::RealStars;
 use crate::train::training_loop::{LossPoint, Progress};
 
 mod emulator;
@@ -80,6 +81,9 @@ struct EncoderRunArgs {
     /// Energy distributions of the grid nodes, sed.npz
     #[arg(long, value_name = "FILE")]
     sed: PathBuf,
+    /// Folder of the standard real sets: real Gaia XP and LAMOST spectra among the pairs [default: simulated spectra only]
+    #[arg(long, value_name = "DIR")]
+    real: Option<PathBuf>,
     /// Folder for checkpoints and loss curves; a stopped run resumes from them
     #[arg(long, value_name = "DIR", default_value = "target/pretrain")]
     work: PathBuf,
@@ -115,6 +119,19 @@ pub(super) struct TrainingGrid {
 impl EncoderRunArgs {
     fn read(&self) -> Result<TrainingGrid> {
         TrainingGrid::read(&self.grid, &self.sed, self.seed)
+    }
+
+    /// The real stars, if their folder is given.
+    fn real_stars(&self) -> Result<Option<RealStars>> {
+        self.real.as_ref().map(|folder| RealStars::read(folder, self.seed)).transpose()
+    }
+
+    /// The options that name the data, without the folders of this machine.
+    fn data_options(&self) -> &'static str {
+        match self.real {
+            Some(_) => "--grid spectra.npz --sed sed.npz --real real",
+            None => "--grid spectra.npz --sed sed.npz",
+        }
     }
 
     fn device(&self) -> Device {

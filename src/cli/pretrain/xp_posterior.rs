@@ -54,7 +54,7 @@ impl MakeXpPosterior {
         for m in &done.measurements {
             println!("{} | {} | {} | {} | {:.4}", m.quantity, m.subject, m.data_set, m.n, m.value);
         }
-        println!("widening: {}", serde_json::to_string(&done.config.widening)?);
+        println!("changes: {}", serde_json::to_string(&done.config.recalibration)?);
         let entry = ModelEntry {
             name: "xp-posterior".into(),
             kind: Kind::XpPosterior,

@@ -13,17 +13,27 @@ use super::super::training_loop::Objective;
 use super::tensor;
 use crate::model::encoders::{Size, Variant, lrs_input};
 use crate::nn::autoencoder::Autoencoder;
-use crate::nn::clip::{Clip, contrastive_loss};
+use crate::nn::clip::{Clip, ClipConfig, contrastive_loss};
 use crate::nn::masked_transformer::MaskedTransformer;
 use crate::nn::tokens::standardise;
 use crate::preprocess::grid::MODEL_PIXELS;
 use crate::preprocess::xp::XP_PIXELS;
 
-/// Weights of the reconstruction and the prediction loss, relative to the contrastive loss.
-const RECONSTRUCTION: f64 = 1.0;
-const PREDICTION: f64 = 1.0;
+/// Losses of a variant beside the contrastive loss; each has the same weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Losses {
+    /// Of a spectrum reconstructed from its own embedding.
+    pub reconstruction: bool,
+    /// Of a spectrum predicted from the embedding of the other survey.
+    pub prediction: bool,
+}
 
-/// The variants, in the order of [`Variant::ALL`].
+impl Losses {
+    /// Both losses; a variant without decoders has none.
+    pub const BOTH: Self = Self { reconstruction: true, prediction: true };
+}
+
+/// Networks that are aligned on the same pairs.
 #[derive(Module, Debug)]
 pub struct Variants {
     /// One network per variant.
@@ -31,15 +41,20 @@ pub struct Variants {
 }
 
 impl Variants {
-    /// Newly initialised projection heads and decoders on these encoders.
+    /// Newly initialised projection heads and decoders on these encoders, in the order of [`Variant::ALL`].
     pub fn new(size: Size, encoders: &EncoderModules, device: &Device) -> Self {
-        let one = |variant: Variant| {
-            let mut clip = size.clip(variant).init(device);
+        Self::of(&Variant::ALL.map(|variant| size.clip(variant)), encoders, device)
+    }
+
+    /// The same for any configurations.
+    pub fn of(configs: &[ClipConfig], encoders: &EncoderModules, device: &Device) -> Self {
+        let one = |config: &ClipConfig| {
+            let mut clip = config.init(device);
             clip.lrs = encoders.lrs.clone().fork(device).no_grad();
             clip.xp = encoders.xp.clone().fork(device).no_grad();
             clip
         };
-        Self { all: Variant::ALL.into_iter().map(one).collect() }
+        Self { all: configs.iter().map(one).collect() }
     }
 }
 
@@ -56,6 +71,8 @@ pub struct EncoderModules {
 pub struct Alignment<'a> {
     /// Source of the training pairs.
     pub pairs: &'a Pairs<'a>,
+    /// Losses of the variants beyond the contrastive loss; variants past the end have both.
+    pub losses: Vec<Losses>,
     /// Held-out pairs.
     pub held_out: AlignmentRows,
     /// The encoders, without gradients.
@@ -89,7 +106,7 @@ impl AlignmentRows {
 }
 
 /// Loss of one variant. The targets are spectra, so missing optical pixels have no weight.
-fn variant_loss(clip: &Clip, tokens: Tensor<3>, latent: Tensor<2>, x: &Targets) -> Tensor<1> {
+fn variant_loss(clip: &Clip, losses: Losses, tokens: Tensor<3>, latent: Tensor<2>, x: &Targets) -> Tensor<1> {
     let (lrs_embedding, xp_embedding) = (clip.project_lrs(tokens), clip.project_xp(latent));
     let loss = contrastive_loss(clip.shared(xp_embedding.clone()), clip.shared(lrs_embedding.clone()));
     let (Some(decoders), Some(xp_translated), Some(lrs_translated)) =
@@ -101,10 +118,16 @@ fn variant_loss(clip: &Clip, tokens: Tensor<3>, latent: Tensor<2>, x: &Targets) 
     let lrs_loss = |predicted: Tensor<2>, expected: Tensor<2>| {
         ((predicted - expected).abs() * x.mask.clone()).sum() / x.mask.clone().sum()
     };
-    let reconstruction = xp_loss(decoders.xp(xp_embedding))
-        + lrs_loss(decoders.lrs_standardised(lrs_embedding), x.lrs_standardised.clone());
-    let prediction = xp_loss(xp_translated) + lrs_loss(lrs_translated, x.lrs.clone());
-    loss + reconstruction * RECONSTRUCTION + prediction * PREDICTION
+    let mut loss = loss;
+    if losses.reconstruction {
+        loss = loss
+            + xp_loss(decoders.xp(xp_embedding))
+            + lrs_loss(decoders.lrs_standardised(lrs_embedding), x.lrs_standardised.clone());
+    }
+    if losses.prediction {
+        loss = loss + xp_loss(xp_translated) + lrs_loss(lrs_translated, x.lrs.clone());
+    }
+    loss
 }
 
 struct Targets {
@@ -129,7 +152,10 @@ impl Alignment<'_> {
             mask: tensor(rows.mask, MODEL_PIXELS, encoder_device).to_device(device),
             xp,
         };
-        let each = network.all.iter().map(|clip| variant_loss(clip, tokens.clone(), latent.clone(), &targets));
+        let each = network.all.iter().enumerate().map(|(i, clip)| {
+            let losses = self.losses.get(i).copied().unwrap_or(Losses::BOTH);
+            variant_loss(clip, losses, tokens.clone(), latent.clone(), &targets)
+        });
         each.reduce(|a, b| a + b).unwrap_or_else(|| Tensor::zeros([1], device))
     }
 }

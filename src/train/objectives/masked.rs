@@ -1,5 +1,4 @@
-//! Objective of the LRS encoder: a masked transformer that reconstructs masked parts of a spectrum (docs/model-spec.md
-//! §2.1).
+//! Objective of a masked transformer, which reconstructs masked parts of a spectrum (docs/model-spec.md §2.1, §2.3).
 
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
@@ -12,7 +11,8 @@ use super::{HELD_OUT_STEP, tensor};
 use crate::model::encoders::lrs_input;
 use crate::nn::masked_transformer::MaskedTransformer;
 use crate::nn::masking::Masking;
-use crate::preprocess::grid::MODEL_PIXELS;
+use crate::result::specclip::Modality;
+use crate::similarity::thumbnail::pixels;
 
 /// Number of spectra with the same masked tokens; a step has several such groups.
 const GROUP: usize = 8;
@@ -21,7 +21,9 @@ const GROUP: usize = 8;
 pub struct MaskedObjective<'a> {
     /// Source of the training spectra.
     pub pairs: &'a Pairs<'a>,
-    /// Held-out spectra, `[n][1462]`.
+    /// The survey.
+    pub modality: Modality,
+    /// Held-out spectra, `[n][1462]` or `[n][343]`.
     pub held_out: Vec<f32>,
     /// Number and length of the masked chunks.
     pub masking: Masking,
@@ -31,7 +33,7 @@ pub struct MaskedObjective<'a> {
     pub batch: usize,
 }
 
-/// Spectra `[n][1462]`, and the offsets of the masked chunks for each group of spectra.
+/// Spectra `[n][1462]` or `[n][343]`, and the offsets of the masked chunks for each group of spectra.
 pub struct MaskedBatch {
     spectra: Vec<f32>,
     offsets: Vec<Vec<usize>>,
@@ -47,8 +49,9 @@ impl MaskedObjective<'_> {
     }
 
     fn batch_loss(&self, network: &MaskedTransformer, batch: MaskedBatch, device: &Device) -> Tensor<1> {
-        let n = batch.spectra.len() / MODEL_PIXELS;
-        let x = tensor(batch.spectra, MODEL_PIXELS, device);
+        let pixels = pixels(self.modality);
+        let n = batch.spectra.len() / pixels;
+        let x = tensor(batch.spectra, pixels, device);
         let tokens_of_all = network.tokens(x);
         let groups = batch.offsets.iter().enumerate().map(|(g, offsets)| {
             let first = g * GROUP;
@@ -63,8 +66,12 @@ impl Objective for MaskedObjective<'_> {
     type Batch = MaskedBatch;
 
     fn batch(&self, step: usize) -> Result<MaskedBatch> {
-        let pairs = self.pairs.of_step(step, self.batch, RequiredParts::Lrs)?;
-        let spectra = pairs.iter().flat_map(|p| lrs_input(&p.lrs)).collect();
+        let required = if self.modality == Modality::Xp { RequiredParts::Xp } else { RequiredParts::Lrs };
+        let pairs = self.pairs.of_step(step, self.batch, required)?;
+        let spectra = match self.modality {
+            Modality::Lrs => pairs.iter().flat_map(|p| lrs_input(&p.lrs)).collect(),
+            Modality::Xp => pairs.iter().flat_map(|p| p.xp.iter().copied()).collect(),
+        };
         Ok(MaskedBatch { spectra, offsets: self.offsets(step, pairs.len()) })
     }
 
@@ -74,8 +81,9 @@ impl Objective for MaskedObjective<'_> {
 
     fn check(&self, network: &MaskedTransformer, device: &Device) -> Result<f64> {
         let (mut sum, mut n) = (0.0, 0);
-        for (i, spectra) in self.held_out.chunks(64 * MODEL_PIXELS).enumerate() {
-            let count = spectra.len() / MODEL_PIXELS;
+        let pixels = pixels(self.modality);
+        for (i, spectra) in self.held_out.chunks(64 * pixels).enumerate() {
+            let count = spectra.len() / pixels;
             // The same chunks at every check.
             let batch = MaskedBatch { spectra: spectra.to_vec(), offsets: self.offsets(HELD_OUT_STEP + i, count) };
             sum += f64::from(self.batch_loss(network, batch, device).into_scalar::<f32>()) * count as f64;

@@ -14,14 +14,15 @@ use super::super::objectives::posterior::Posterior;
 use super::super::objectives::regression::LabelledVectors;
 use super::super::training_loop::{self, LossPoint, Progress, Schedule, rng_of};
 use super::augment::augment;
+use super::brightness::BrightnessRange;
 use super::regressor::MIN_SNR;
 use super::stars::{LABELS, Part, XpStars};
 use crate::model::manifest::Measurement;
-use crate::model::xp_posterior::{Widening, XpPosterior, XpPosteriorConfig};
+use crate::model::xp_posterior::{DrawChange, Recalibration, XpPosterior, XpPosteriorConfig, median_and_spread};
 use crate::model::xp_regressor::{Projected, XP_LABELS, XpBrightness, XpComponents, XpRegressor};
 use crate::nn::flow::{Flow, FlowConfig, FlowKind};
 use crate::preprocess::xp_features::XpFeatures;
-use crate::stats::{median, quantile};
+use crate::stats::quantile;
 
 /// Each training star appears once as observed, and this many times with noise and reddening added.
 const CHANGED_COPIES: usize = 4;
@@ -33,7 +34,7 @@ const TRANSFORMS: usize = 3;
 /// Draws from the posterior of a star for its ranks.
 const DRAWS: usize = 400;
 
-/// Number of ranges of brightness of the widening, with the same number of validation stars in each.
+/// Number of ranges of brightness of the recalibration, with the same number of validation stars in each.
 const BRIGHTNESS_RANGES: usize = 4;
 
 /// Settings of a training.
@@ -116,8 +117,8 @@ pub fn finish(
     let best = best.context("no flow was trained")?;
     let posterior = XpPosterior { components: components.clone(), flow: best.flow };
     let validation = project(stars, &validation, components);
-    let mut config = XpPosteriorConfig { flow: best.config, widening: Vec::new() };
-    config.widening = widening(&posterior, stars, &validation, device)?;
+    let mut config = XpPosteriorConfig { flow: best.config, recalibration: Vec::new() };
+    config.recalibration = recalibration(&posterior, stars, &validation, device)?;
     let test: Vec<usize> = stars.rows(Part::Test, MIN_SNR).into_iter().filter(is_labelled).collect();
     let test = project(stars, &test, components);
     measurements.extend(calibration(&posterior, &config, stars, &test, device)?);
@@ -214,65 +215,78 @@ fn project(stars: &XpStars, rows: &[usize], components: &XpComponents) -> Vec<Pr
     rows.iter().filter_map(of).collect()
 }
 
-/// Fraction of a star's draws below its label, for each label; NaN for an unknown one.
-fn ranks(
+/// Place of a star's label among its draws, for each label; NaN for an unknown one.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Fraction of the draws below the label.
+    rank: [f64; XP_LABELS],
+    /// (label − median of the draws) / half their central 68.27 % interval; Teff in log10.
+    pull: [f64; XP_LABELS],
+}
+
+fn places(
     posterior: &XpPosterior,
     stars: &XpStars,
     all: &[&ProjectedStar],
-    factors: impl Fn(XpBrightness) -> [f64; XP_LABELS] + Sync,
+    change: impl Fn(XpBrightness) -> DrawChange + Sync,
     device: &Device,
-) -> Result<Vec<[f64; XP_LABELS]>> {
-    let rank_of = |p: &&ProjectedStar| -> Result<[f64; XP_LABELS]> {
-        let draws = block_on(posterior.draw(&p.projected, DRAWS, p.star as u64, &factors(p.brightness), device));
+) -> Result<Vec<Place>> {
+    let place_of = |p: &&ProjectedStar| -> Result<Place> {
+        let draws = block_on(posterior.draw(&p.projected, DRAWS, p.star as u64, &change(p.brightness), device));
         let draws = draws.context("the device returned no draws")?;
-        Ok(std::array::from_fn(|j| {
-            let truth = f64::from(stars.labels[p.star][j]);
-            let below = draws.iter().filter(|d| d[j] < truth).count();
-            if truth.is_nan() { f64::NAN } else { (below as f64 + 0.5) / (DRAWS as f64 + 1.0) }
-        }))
+        let truth = stars.labels[p.star].map(f64::from);
+        let rank = |j: usize| {
+            let below = draws.iter().filter(|d| d[j] < truth[j]).count();
+            if truth[j].is_nan() { f64::NAN } else { (below as f64 + 0.5) / (DRAWS as f64 + 1.0) }
+        };
+        let pull = |j: usize| {
+            let unit = |v: f64| if j == 0 { v.log10() } else { v };
+            let (median, spread) = median_and_spread(draws.iter().map(|d| unit(d[j])))?;
+            Some((unit(truth[j]) - median) / spread)
+        };
+        Ok(Place { rank: std::array::from_fn(rank), pull: std::array::from_fn(|j| pull(j).unwrap_or(f64::NAN)) })
     };
-    all.par_iter().map(rank_of).collect()
+    all.par_iter().map(place_of).collect()
 }
 
-/// Steps of the search for the widening, and its largest value.
-const WIDENING_STEPS: usize = 9;
-const MAX_WIDENING: f64 = 1.8;
+/// Steps of the search for the widening, and its smallest and largest value.
+const WIDENING_STEPS: usize = 12;
+const WIDENING_RANGE: (f64, f64) = (0.9, 1.8);
 
-/// The factor of each label and range of S/N with which the ranks of validation stars come closest to uniform.
-fn widening(
+/// For each label and range of brightness: the shift that brings the median rank of the validation stars to ½, then the
+/// factor with which their ranks come closest to uniform.
+fn recalibration(
     posterior: &XpPosterior,
     stars: &XpStars,
     validation: &[ProjectedStar],
     device: &Device,
-) -> Result<Vec<Widening>> {
-    let mut sorted: Vec<&ProjectedStar> = validation.iter().collect();
-    let g_of = |p: &ProjectedStar| p.brightness.g_mag.unwrap_or(f64::INFINITY);
-    sorted.sort_by(|a, b| g_of(a).total_cmp(&g_of(b)));
-    ensure!(sorted.len() >= 50 * BRIGHTNESS_RANGES, "{} validation stars are too few", sorted.len());
-    let mut all: Vec<Widening> = Vec::new();
-    for range in sorted.chunks(sorted.len().div_ceil(BRIGHTNESS_RANGES)) {
+) -> Result<Vec<Recalibration>> {
+    ensure!(validation.len() >= 50 * BRIGHTNESS_RANGES, "{} validation stars are too few", validation.len());
+    let all: Vec<&ProjectedStar> = validation.iter().collect();
+    let mut recalibrations = Vec::new();
+    for range in BrightnessRange::divide(all, BRIGHTNESS_RANGES, |p| p.brightness) {
+        let unchanged = places(posterior, stars, &range.members, |_| DrawChange::NONE, device)?;
+        let shift = |j: usize| quantile(unchanged.iter().map(|p| p.pull[j]), 0.5).unwrap_or(0.0);
+        let shifts = std::array::from_fn(shift);
         let mut best = [(f64::INFINITY, 1.0); XP_LABELS];
         for step in 0..WIDENING_STEPS {
-            let factor = 1.0 + (MAX_WIDENING - 1.0) * step as f64 / (WIDENING_STEPS - 1) as f64;
-            let ranks = ranks(posterior, stars, range, |_| [factor; XP_LABELS], device)?;
+            let (low, high) = WIDENING_RANGE;
+            let factor = low + (high - low) * step as f64 / (WIDENING_STEPS - 1) as f64;
+            let change = DrawChange { shifts, factors: [factor; XP_LABELS] };
+            let places = places(posterior, stars, &range.members, |_| change, device)?;
             for (j, best) in best.iter_mut().enumerate() {
-                // The distance of |rank − ½| from uniform: an offset cannot be widened away.
-                let folded: Vec<f64> = ranks.iter().map(|r| 2.0 * (r[j] - 0.5).abs()).collect();
+                // The distance of |rank − ½| from uniform is a matter of the width alone.
+                let folded: Vec<f64> = places.iter().map(|p| 2.0 * (p.rank[j] - 0.5).abs()).collect();
                 let distance = distance_from_uniform(&folded);
                 if distance < best.0 {
                     *best = (distance, factor);
                 }
             }
         }
-        let nearest = &range[range.len() - (range.len() / 5).max(1)..];
-        let snr_at_limit = median(&mut nearest.iter().filter_map(|p| p.brightness.snr).collect()).unwrap_or(0.0);
-        let g_below = range.last().map_or(f64::MAX, |p| g_of(p));
-        all.push(Widening { g_below, snr_at_limit, factors: best.map(|b| b.1) });
+        let change = DrawChange { shifts, factors: best.map(|b| b.1) };
+        recalibrations.push(Recalibration { g_below: range.g_below, snr_at_limit: range.snr_at_limit, change });
     }
-    if let Some(last) = all.last_mut() {
-        (last.g_below, last.snr_at_limit) = (f64::MAX, 0.0);
-    }
-    Ok(all)
+    Ok(recalibrations)
 }
 
 /// Ranges of G for the coverage.
@@ -288,7 +302,8 @@ fn calibration(
     device: &Device,
 ) -> Result<Vec<Measurement>> {
     let all: Vec<&ProjectedStar> = test.iter().collect();
-    let ranks = ranks(posterior, stars, &all, |brightness| config.factors(brightness), device)?;
+    let places = places(posterior, stars, &all, |brightness| config.change(brightness), device)?;
+    let ranks: Vec<[f64; XP_LABELS]> = places.iter().map(|p| p.rank).collect();
     let mut measurements = Vec::new();
     for (j, label) in LABELS.into_iter().enumerate() {
         for (range, low, high) in G_RANGES {

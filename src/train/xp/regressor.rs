@@ -15,6 +15,7 @@ use super::super::objectives::xp_labels::{XpLabels, XpRows};
 use super::super::pca;
 use super::super::training_loop::{self, Progress, Schedule};
 use super::augment::add_noise;
+use super::brightness::BrightnessRange;
 use super::stars::{LABELS, Part, XpStars};
 use crate::model::xp_regressor::{
     LowSnrCalibration, Projected, XP_LABELS, XpBrightness, XpCalibration, XpComponents, XpConfig, XpEstimate,
@@ -221,20 +222,10 @@ pub fn calibrate(regressor: &XpRegressor, stars: &XpStars, seed: u64, device: &D
     let rows = stars.rows(Part::Validation, 0.0);
     let observed = estimate(regressor, stars, &rows, 1.0, seed, device)?;
     let lowest_snr = LOW_SNR_LIMITS[LOW_SNR_LIMITS.len() - 1];
-    let mut bright: Vec<&Scored> =
-        observed.iter().filter(|s| s.brightness.snr.is_none_or(|v| v >= lowest_snr)).collect();
-    let g_of = |s: &Scored| s.brightness.g_mag.unwrap_or(f64::INFINITY);
-    bright.sort_by(|a, b| g_of(a).total_cmp(&g_of(b)));
+    let bright: Vec<&Scored> = observed.iter().filter(|s| s.brightness.snr.is_none_or(|v| v >= lowest_snr)).collect();
     let mut calibration = Vec::new();
-    for range in bright.chunks(bright.len().div_ceil(BRIGHTNESS_RANGES).max(1)) {
-        // The stars nearest to the faint limit show its S/N.
-        let nearest = &range[range.len() - (range.len() / 5).max(1)..];
-        let snr = median(&mut nearest.iter().filter_map(|s| s.brightness.snr).collect());
-        let g_below = range.last().map_or(f64::INFINITY, |s| g_of(s));
-        calibration.push(calibrate_range(stars, range, g_below, snr.unwrap_or(0.0))?);
-    }
-    if let Some(last) = calibration.last_mut() {
-        (last.g_below, last.snr_at_limit) = (f64::MAX, 0.0);
+    for range in BrightnessRange::divide(bright, BRIGHTNESS_RANGES, |s| s.brightness) {
+        calibration.push(calibrate_range(stars, &range.members, range.g_below, range.snr_at_limit)?);
     }
     let mut noisy = Vec::new();
     for (i, factor) in NOISE_FACTORS.into_iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Real Gaia XP spectra with APOGEE labels, `gaia_xp_apogee.npz`.
 //!
 //! Arrays: `wavelength_nm` `[343]`; flux as `flux_min`, `flux_max` `[n]` and `flux_u16` `[n, 343]`, in units of `medflux` `[n]`; σ = `err_min` ·
-//! exp(`err_log1000_u16` / 1000) in the same unit; `gaiaedr3_source_id`, `gaiaedr3_phot_g_mean_mag` `[n]`; `teff`,
+//! exp(`err_log1000_u16` / 1000) in the same unit; `gaiaedr3_source_id`, `gaiaedr3_phot_g_mean_mag`, `ak_targ` `[n]`; `teff`,
 //! `logg`, `fe_h`, `alpha_m` and `…_err` `[n]`. The spectra are as observed, with the reddening of each star.
 
 use std::path::Path;
@@ -64,6 +64,8 @@ pub struct XpStars {
     pub teff_error: Vec<f32>,
     /// G magnitude.
     pub g_mag: Vec<f32>,
+    /// APOGEE's estimate of the extinction in the K band, mag; NaN where unknown, and some values are far off.
+    pub a_k_mag: Vec<f32>,
     /// Unit of the flux: the star's median flux, W m⁻² nm⁻¹.
     pub unit: Vec<f32>,
     /// Median S/N per sample.
@@ -99,7 +101,8 @@ impl XpStars {
             labels.iter_mut().zip(values.into_iter().zip(errors)).for_each(|(star, label)| star[j] = label);
         }
         let g_mag = column("gaiaedr3_phot_g_mean_mag")?;
-        Ok(Self::new(&source_id, (flux, sigma, column("medflux")?), &labels, g_mag, seed))
+        let a_k_mag = column("ak_targ")?;
+        Ok(Self { a_k_mag, ..Self::new(&source_id, (flux, sigma, column("medflux")?), &labels, g_mag, seed) })
     }
 
     /// Stars from their arrays: ids `[n]`; flux and errors `[n][343]` with their unit `[n]` in W m⁻² nm⁻¹; labels with
@@ -124,6 +127,7 @@ impl XpStars {
             labels: labels.iter().map(|star| std::array::from_fn(|j| usable(j, star[j]))).collect(),
             teff_error: labels.iter().map(|star| star[0].1).collect(),
             snr: flux.chunks_exact(XP_PIXELS).zip(sigma.chunks_exact(XP_PIXELS)).map(snr_of).collect(),
+            a_k_mag: vec![f32::NAN; flux.len() / XP_PIXELS],
             flux,
             sigma,
             g_mag,
