@@ -117,6 +117,8 @@ pub enum Flag {
     NotStar,
     /// The spectrum lies outside the training distribution of the model.
     OutOfTraining,
+    /// Hotter than nearly all training stars with a composition.
+    HotStar,
     /// The predicted label lies at or beyond the edge of the training grid.
     GridEdge,
     /// The synthetic spectrum at the predicted labels does not match the observed one.
@@ -147,9 +149,10 @@ pub type FlagSet = BTreeSet<Flag>;
 
 impl Flag {
     /// All flags, the most severe first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotStar,
         Self::OutOfTraining,
+        Self::HotStar,
         Self::GridEdge,
         Self::PoorFit,
         Self::LowSnr,
@@ -168,6 +171,7 @@ impl Flag {
         match self {
             Self::NotStar => "not_star",
             Self::OutOfTraining => "out_of_training",
+            Self::HotStar => "hot_star",
             Self::GridEdge => "grid_edge",
             Self::PoorFit => "poor_fit",
             Self::LowSnr => "low_snr",
@@ -190,6 +194,9 @@ impl Flag {
             }
             Self::OutOfTraining => {
                 "The spectrum lies outside the training distribution of the model; do not rely on its parameters."
+            }
+            Self::HotStar => {
+                "Hotter than nearly all training stars of known composition: Teff is uncertain, and [Fe/H] and [α/Fe] are not given."
             }
             Self::GridEdge => {
                 "A predicted label lies at or beyond the edge of the training grid; the true value may lie elsewhere."
@@ -219,8 +226,8 @@ impl Flag {
 
     /// True for a flag that makes the parameters unreliable; false for a note.
     pub fn is_severe(self) -> bool {
-        use Flag::{GridEdge, LowSnr, NotStar, OutOfTraining, PoorFit, ResolutionLow};
-        matches!(self, NotStar | OutOfTraining | GridEdge | PoorFit | LowSnr | ResolutionLow)
+        use Flag::{GridEdge, HotStar, LowSnr, NotStar, OutOfTraining, PoorFit, ResolutionLow};
+        matches!(self, NotStar | OutOfTraining | HotStar | GridEdge | PoorFit | LowSnr | ResolutionLow)
     }
 }
 

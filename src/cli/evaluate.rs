@@ -17,10 +17,13 @@ use crate::task::predict::Predictor;
 use crate::task::similarity::EncoderBundle;
 use crate::task::similarity::encoder_set::EncoderSet;
 use crate::task::similarity::encoders::EncoderInput;
+use crate::task::xp_model::XpModel;
 use crate::train::benchmark::{self, Route, RoutePredictions};
 use crate::train::benchmark_sets::BenchmarkSet;
 use crate::train::evaluate::{EvaluatedSpectrum, join, predict_files, read_table, score};
 use crate::train::grid_sampler::RequiredParts;
+use crate::train::xp::stars::XpStars;
+use crate::train::xp::unusual;
 use crate::train::{model_pages, ood_evaluation, report, sbc};
 
 mod figures;
@@ -94,6 +97,7 @@ impl Evaluate {
             |nodes: &[usize], stream: u64| pairs_of(&training_grid, &emulator, nodes.to_vec(), seed + stream, None);
         let held_out = pairs(&training_grid.held_out, SEED_OFFSET);
         let simulated = |survey| BenchmarkSet::simulated(&held_out.population, survey, seed + SEED_OFFSET);
+        let xp_stars = XpStars::read(&real.join("gaia_xp_apogee.npz"), seed)?;
         let sets = vec![
             BenchmarkSet::standard(real, "miles", "MILES, real stars", Survey::Miles)?,
             BenchmarkSet::standard(
@@ -104,7 +108,7 @@ impl Evaluate {
             )?,
             simulated(Survey::LamostLrs)?,
             simulated(Survey::Desi)?,
-            simulated(Survey::GaiaXp)?,
+            BenchmarkSet::apogee(&xp_stars),
         ];
 
         let loaded: Vec<Predictor> =
@@ -125,7 +129,7 @@ impl Evaluate {
             ("lamost", of(&manifest.default, 1)),
             ("miles-synthetic-only", of(synthetic, 0)),
             ("desi-simulated", of(&manifest.default, 3)),
-            ("xp-simulated", of(pair, 4)),
+            ("xp-apogee", of(pair, 4)),
         ];
         let shown: Vec<(&str, &RoutePredictions)> =
             shown.into_iter().filter_map(|(word, a)| Some((word, a?))).collect();
@@ -145,6 +149,8 @@ impl Evaluate {
             seed + SEED_OFFSET,
         )?;
         log("injected anomalies: done");
+        let xp_model = block_on(XpModel::fetch(&store, |_, _| {})).map_err(|why| anyhow!(why))?;
+        let unusual_xp = unusual::flagged(&xp_model, &xp_stars, seed + SEED_OFFSET);
 
         let of_entry = |entry: &ModelEntry| {
             loaded
@@ -156,7 +162,7 @@ impl Evaluate {
         let tables = [
             ("accuracy", "Accuracy on labelled stars", accuracy + &figures),
             ("routes", "Models side by side", benchmark::comparison(&manifest, &sets, &all)),
-            ("ood", "Spectra unlike the training set", benchmark::false_alarms(&sets, &all) + &anomalies),
+            ("ood", "Spectra unlike the training set", benchmark::false_alarms(&sets, &all) + &anomalies + &unusual_xp),
             ("posteriors", "Posteriors", sbc::table(&encoder_set.encoders().title(), &flow) + &rank_figure),
             ("training", "Measured when the models were made", report::training(&manifest)),
         ];

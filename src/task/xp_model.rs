@@ -193,6 +193,7 @@ impl XpModel {
             processing_history.push(step("errors", description, false));
         }
         if !has_composition {
+            flags.insert(Flag::HotStar);
             processing_history.push(step(
                 "composition",
                 format!(

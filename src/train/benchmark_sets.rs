@@ -14,12 +14,12 @@ use super::grid_sampler::{Population, RequiredParts};
 use super::pretrain::{TEFF_RANGE_K, in_teff_range};
 use super::simulate::{self, survey_like};
 use super::simulate_desi::{self, desi_like};
-use super::simulate_xp::{self, colour_excess, gaia_like};
+use super::simulate_xp::colour_excess;
 use super::training_loop::rng_of;
-use crate::preprocess::xp::grid_nm;
+use super::xp::stars::{LABELS, Part, XpStars};
 use crate::read::{self, LabelTable};
 use crate::result::Label;
-use crate::spectrum::{Medium, Meta, Source, Sourced, Spectrum, Survey};
+use crate::spectrum::{Spectrum, Survey};
 
 /// Simulated stars near each held-out node of the grid.
 const STARS_PER_NODE: usize = 2;
@@ -70,6 +70,28 @@ impl BenchmarkSet {
         Ok(Self { name: format!("{name}, {low:.0}–{high:.0} K"), survey, is_simulated: false, spectra, table })
     }
 
+    /// Real Gaia XP spectra with APOGEE's labels, of stars that no network was trained on, within [`TEFF_RANGE_K`].
+    pub fn apogee(stars: &XpStars) -> Self {
+        let mut set = Self {
+            name: format!("APOGEE stars never trained on, {:.0}–{:.0} K", TEFF_RANGE_K.0, TEFF_RANGE_K.1),
+            survey: Survey::GaiaXp,
+            is_simulated: false,
+            spectra: Vec::new(),
+            table: LabelTable::default(),
+        };
+        for row in stars.rows(Part::Test, 0.0) {
+            let labels = stars.labels[row].map(f64::from);
+            let id = format!("star {row}");
+            let Some(spectrum) = stars.spectrum(row, &id).filter(|_| in_teff_range(labels[0])) else { continue };
+            for (label, value) in LABELS.into_iter().zip(labels) {
+                set.table.labels.entry(label.name()).or_default().push(Some(value).filter(|v| v.is_finite()));
+            }
+            set.table.id.push(id);
+            set.spectra.push(spectrum);
+        }
+        set
+    }
+
     /// Simulated stars near held-out nodes, within [`TEFF_RANGE_K`], with velocities up to ±400 km/s.
     pub fn simulated(population: &Population, survey: Survey, seed: u64) -> Result<Self> {
         let draws_and_nodes: Vec<(usize, usize)> =
@@ -93,7 +115,6 @@ impl BenchmarkSet {
         }
         let survey_text = match survey {
             Survey::Desi => "DESI-like, S/N 6–160",
-            Survey::GaiaXp => "Gaia-XP-like, G 9–17.5",
             _ => "LAMOST-like, S/N 10–300",
         };
         let (low, high) = TEFF_RANGE_K;
@@ -111,27 +132,16 @@ impl BenchmarkSet {
 /// Name of the column with the node of a simulated star.
 const NODE: &str = "node";
 
-/// The simulated spectrum of a star, and its labels in the order of [`Label::ALL`]. The velocity of an XP spectrum is
-/// NaN.
+/// The simulated optical spectrum of a star, and its labels in the order of [`Label::ALL`].
 fn observed(
     population: &Population,
     survey: Survey,
     node: usize,
     rng: &mut impl Rng,
 ) -> Option<(Spectrum, [f64; Label::ALL.len()])> {
-    let simulated =
-        population.near(node, if survey == Survey::GaiaXp { RequiredParts::Xp } else { RequiredParts::Lrs }, rng);
+    let simulated = population.near(node, RequiredParts::Lrs, rng);
     let ebv_mag = colour_excess(rng);
     let [teff, logg, feh, alpha_fe, ..] = simulated.parameters;
-    if survey == Survey::GaiaXp {
-        let flux = simulate_xp::observe(&population.seds.wave_nm, &simulated.sed, &gaia_like(ebv_mag, rng), rng)?;
-        let mut meta = Meta::unknown("simulated", "simulation");
-        meta.survey = survey;
-        meta.medium = Sourced::new(Medium::Vacuum, Source::File);
-        let wave = grid_nm().into_iter().map(|nm| 10.0 * nm).collect();
-        let spectrum = Spectrum::new(meta, wave, flux.into_iter().map(f64::from).collect(), None, None).ok()?;
-        return Some((spectrum, [teff, logg, feh, alpha_fe, f64::NAN]));
-    }
     let (star, rv_kms) = (population.star(&simulated), rng.random_range(-MAX_RV_KMS..MAX_RV_KMS));
     let spectrum = match survey {
         Survey::Desi => simulate_desi::spectrum(&star, &desi_like(rv_kms, ebv_mag, rng), rng)?,

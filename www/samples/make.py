@@ -1,11 +1,12 @@
-"""Makes the samples of the page: python make.py path/to/grid (the folder of spectra.npz and sed.npz)
+"""Makes the samples of the page: python make.py path/to/grid path/to/real
+(the folders of spectra.npz, and of gaia_xp_apogee.npz)
 
 Three stars as LAMOST would observe them: nodes of Specola's synthetic grid at R 1800 with a radial velocity, noise, a
 tilted flux calibration and a few masked pixels, in the layout of LAMOST DR9 and later. Their true labels are in
 `index.json`.
 
-One star as the prisms of Gaia would observe it: the energy distribution of a node, convolved with the line spread
-function of src/train/simulate_xp.rs, with noise, in the layout of the archive's sampled spectra.
+One star as the prisms of Gaia observe it: the mean of real spectra of stars with similar APOGEE labels, in the layout of the
+archive's sampled spectra. It is no star's spectrum; its labels are their mean labels, its errors those of a single one.
 
 A training set: sixty nodes at R 900, a resolution outside the training range of the shipped network, and a table of
 their true [Fe/H].
@@ -86,24 +87,23 @@ def lamost(grid):
     return [star["file"] for star in index]
 
 
-def xp(sed):
-    """Writes the Gaia XP sample; returns its true labels and its node."""
-    rng = np.random.default_rng(2)
-    row = nearest(sed["labels"], (5300, 4.5, -0.3, 0.1))
-    node = int(sed["node"][row])
-    wave = 336.0 + 2.0 * np.arange(343)
-    sigma_wave, sigma_nm = zip((330, 2.5), (400, 3.5), (500, 6), (600, 9), (640, 7), (700, 5.5), (800, 7), (900, 9), (1030, 11.5))
-    sigma = np.interp(wave, sigma_wave, sigma_nm)
-    clean = convolve(sed["wavelength_nm"], sed["surface_flux"][row].astype(float), wave, sigma)
-    clean *= 2e-15 / clean.mean()
-    error = 0.004 * clean + 0.002 * clean.mean()
-    # The noise is correlated over 0.7 of the width of the line spread function.
-    weight = np.exp(-0.5 * ((wave[:, None] - wave) / (0.7 * sigma[:, None])) ** 2)
-    noise = weight @ rng.standard_normal(wave.size) / np.sqrt((weight**2).sum(axis=1))
-    rows = [f"{node},{w:.1f},{f:.6e},{e:.3e}" for w, f, e in zip(wave, clean + error * noise, error)]
+def xp(apogee, target, count=10):
+    """Writes the Gaia XP sample; returns its labels."""
+    low, high = apogee["flux_min"][:, None], apogee["flux_max"][:, None]
+    flux = low + apogee["flux_u16"] / 65535.0 * (high - low)
+    error = apogee["err_min"] * np.exp(apogee["err_log1000_u16"] / 1000.0)
+    labels = np.stack([apogee[name] for name in ("teff", "logg", "fe_h", "alpha_m")], axis=1).astype(float)
+    # Little dust: stars of the same labels then have nearly the same spectrum.
+    is_clear = np.isfinite(labels).all(axis=1) & (apogee["ak_targ"] > 0) & (apogee["ak_targ"] < 0.04)
+    distance = np.where(is_clear, (((labels - target) / (150, 0.2, 0.15, 0.1)) ** 2).sum(axis=1), np.inf)
+    near = np.argsort(distance)[:count]
+    relative = flux[near] / flux[near].mean(axis=1, keepdims=True)
+    clean, sigma = relative.mean(axis=0), np.median(error[near] / flux[near], axis=0)
+    unit = float(np.median(apogee["medflux"][near] * flux[near].mean(axis=1)))
+    wave = 336.0 + 2.0 * np.arange(clean.size)
+    rows = [f"1,{w:.1f},{f:.6e},{f * s:.3e}" for w, f, s in zip(wave, unit * clean, sigma)]
     write("gaia-xp.csv.gz", gzip.compress(("source_id,wavelength,flux,flux_error\n" + "\n".join(rows) + "\n").encode(), mtime=0))
-    truth = {k: round(float(v), 3) for k, v in zip(("teff", "logg", "feh", "alpha_fe"), sed["labels"][row])}
-    return truth, node
+    return {k: round(float(v), 3) for k, v in zip(("teff", "logg", "feh", "alpha_fe"), labels[near].mean(axis=0))}
 
 
 def training_set(grid):
@@ -155,13 +155,13 @@ def write_json(file, value):
     write(file, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def main(folder):
+def main(grid_folder, real_folder):
     # Each array is read once: an .npz archive unpacks an array at each access.
-    grid, sed = (dict(np.load(f"{folder}/{name}.npz")) for name in ("spectra", "sed"))
+    grid, apogee = (dict(np.load(file)) for file in (f"{grid_folder}/spectra.npz", f"{real_folder}/gaia_xp_apogee.npz"))
     stars = lamost(grid)
-    truth, node = xp(sed)
+    truth = xp(apogee, (5300, 4.5, -0.3, 0.05))
     training_set(grid)
-    gaia = "Synthetic: node {} of Specola's own grid through Gaia's prisms. True: Teff {:.0f} K, log g {:.2f}, [Fe/H] {:+.2f}, [α/Fe] {:+.2f}."
+    gaia = "Mean of 10 Gaia DR3 XP spectra of stars with similar labels in APOGEE DR17; its errors are those of one of them. Mean labels: Teff {:.0f} K, log g {:.2f}, [Fe/H] {:+.2f}, [α/M] {:+.2f}."
     write_json("sets.json", [
         {
             "name": "lamost",
@@ -171,9 +171,9 @@ def main(folder):
         },
         {
             "name": "gaia-xp",
-            "title": "A simulated Gaia XP star",
+            "title": "A Gaia XP star",
             "files": ["gaia-xp.csv.gz"],
-            "provenance": (gaia.format(node, *truth.values()) + " Free to use.").replace("-", "−"),
+            "provenance": gaia.format(*truth.values()).replace("-", "−"),
             "truth": truth,
         },
         {
@@ -191,4 +191,4 @@ def to_bytes(hdus):
     return buffer.getvalue()
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

@@ -7,3 +7,4 @@ pub mod posterior;
 pub mod regressor;
 pub mod scores;
 pub mod stars;
+pub mod unusual;

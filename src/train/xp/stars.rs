@@ -13,6 +13,7 @@ use crate::model::store::sha256_hex;
 use crate::model::xp_regressor::XP_LABELS;
 use crate::preprocess::xp::{XP_PIXELS, grid_nm};
 use crate::result::Label;
+use crate::spectrum::{Medium, Meta, Source, Sourced, Spectrum, Survey};
 use crate::stats::median;
 
 /// Labels in the order of the network; [α/M] of APOGEE stands in the column of [α/Fe].
@@ -153,6 +154,18 @@ impl XpStars {
     /// Errors of the flux, `[343]`.
     pub fn sigma(&self, star: usize) -> &[f32] {
         &self.sigma[star * XP_PIXELS..(star + 1) * XP_PIXELS]
+    }
+
+    /// A star's spectrum as a user would load it; `None` if it has no flux.
+    pub fn spectrum(&self, star: usize, id: &str) -> Option<Spectrum> {
+        let mut meta = Meta::unknown(id, "gaia_xp_apogee.npz");
+        meta.survey = Survey::GaiaXp;
+        meta.medium = Sourced::new(Medium::Vacuum, Source::File);
+        let unit = f64::from(self.unit[star]);
+        let wave_aa = grid_nm().into_iter().map(|nm| 10.0 * nm).collect();
+        let flux = self.flux(star).iter().map(|f| f64::from(*f) * unit).collect();
+        let ivar = self.sigma(star).iter().map(|s| (f64::from(*s) * unit).powi(-2)).collect();
+        Spectrum::new(meta, wave_aa, flux, Some(ivar), None).ok()
     }
 
     /// Stars of a part with at least this median S/N per sample.
