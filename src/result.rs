@@ -125,6 +125,8 @@ pub enum Flag {
     LowSnr,
     /// No errors in the file: S/N estimated from the scatter between pixels.
     SnrEstimated,
+    /// The file lacks the correlations of coefficients, so the errors of the flux are too small.
+    ErrorsTooSmall,
     /// Resolving power below the model's range.
     ResolutionLow,
     /// Resolving power estimated from the spectrum, or assumed.
@@ -147,13 +149,14 @@ pub type FlagSet = BTreeSet<Flag>;
 
 impl Flag {
     /// All flags, the most severe first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotStar,
         Self::OutOfTraining,
         Self::GridEdge,
         Self::PoorFit,
         Self::LowSnr,
         Self::SnrEstimated,
+        Self::ErrorsTooSmall,
         Self::ResolutionLow,
         Self::ResolutionEstimated,
         Self::PartialCoverage,
@@ -172,6 +175,7 @@ impl Flag {
             Self::PoorFit => "poor_fit",
             Self::LowSnr => "low_snr",
             Self::SnrEstimated => "snr_estimated",
+            Self::ErrorsTooSmall => "errors_too_small",
             Self::ResolutionLow => "resolution_low",
             Self::ResolutionEstimated => "resolution_estimated",
             Self::PartialCoverage => "partial_coverage",
@@ -199,6 +203,9 @@ impl Flag {
             }
             Self::LowSnr => "S/N below 10 per pixel: the errors are extrapolated.",
             Self::SnrEstimated => "The file gives no errors; S/N is estimated from the scatter between pixels.",
+            Self::ErrorsTooSmall => {
+                "The file has no correlations of the Gaia XP coefficients; without them the errors of the flux are too small and S/N too high."
+            }
             Self::ResolutionLow => "The resolving power is below the range that the model was trained for.",
             Self::ResolutionEstimated => {
                 "The file does not give the resolving power. It is estimated from the spectrum; where that fails, the model's is assumed. Set it if you know it."

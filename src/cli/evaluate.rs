@@ -17,11 +17,12 @@ use crate::task::predict::Predictor;
 use crate::task::similarity::EncoderBundle;
 use crate::task::similarity::encoder_set::EncoderSet;
 use crate::task::similarity::encoders::EncoderInput;
+use crate::task::xp_model::XpModel;
 use crate::train::benchmark::{self, Route, RoutePredictions};
 use crate::train::benchmark_sets::BenchmarkSet;
 use crate::train::evaluate::{EvaluatedSpectrum, join, predict_files, read_table, score};
 use crate::train::grid_sampler::RequiredParts;
-use crate::train::{model_pages, ood_evaluation, report, sbc};
+use crate::train::{calspec, model_pages, ood_evaluation, report, sbc};
 
 mod figures;
 
@@ -152,12 +153,14 @@ impl Evaluate {
                 .with_context(|| format!("{} is not loaded", entry.name))
         };
         let accuracy = report::accuracy(&manifest, &benchmark::table(&manifest), of_entry, real)?;
+        let xp_model = block_on(XpModel::fetch(&store, |_, _| {})).map_err(|why| anyhow!(why))?;
         let tables = [
             ("accuracy", "Accuracy on labelled stars", accuracy + &figures),
             ("routes", "Models side by side", benchmark::comparison(&manifest, &sets, &all)),
             ("ood", "Spectra unlike the training set", benchmark::false_alarms(&sets, &all) + &anomalies),
             ("posteriors", "Posteriors", sbc::table(&encoder_set.encoders().title(), &flow) + &rank_figure),
             ("training", "Measured when the models were made", report::training(&manifest)),
+            ("calspec", "CALSPEC stars from Gaia XP coefficients", calspec::body(&calspec::stars(real, &xp_model)?)),
         ];
         let mut files = vec![(folder.join("MODELS.md"), model_pages::pages(&manifest))];
         files.extend(

@@ -43,6 +43,7 @@ use crate::spectrum::Spectrum;
 use container::Zip;
 pub use npy::ArrayFile;
 pub(crate) use table::entity_char;
+pub use xp_continuous::{XpBatch, XpBatches};
 
 /// Contents of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -128,7 +129,13 @@ fn read_one(name: &str, bytes: &[u8], sampling: Option<&[u8]>, depth: usize) -> 
         return Err(ReadError::Nested { part: name.to_string() });
     }
     if container::is_gzip(bytes) {
-        return read_at(name, &container::gunzip(bytes)?, sampling, depth + 1);
+        let unpacked = container::gunzip(bytes).map_err(|error| match error {
+            ReadError::TooLarge { limit_mib, .. } if xp_continuous::is_table(bytes) => {
+                ReadError::LargeXpTable { limit_mib }
+            }
+            error => error,
+        })?;
+        return read_at(name, &unpacked, sampling, depth + 1);
     }
     if container::is_zip(bytes) {
         return read_zip(name, bytes, depth);

@@ -4,12 +4,14 @@
 //! and `GaiaXPy` write it: one row per source, with arrays. The samples and their errors are those of `GaiaXPy`'s
 //! `calibrate()` (De Angeli et al. 2023, Montegriffo et al. 2023), without truncation. Flux in W m⁻² nm⁻¹.
 
+mod batches;
 mod map;
 
 use super::error::{ReadError, truncate};
 use super::table::{Table, text_cells};
 use super::{Contents, MAX_LISTED, MAX_PIXELS, SkippedPart, gaia_xp, metadata};
 use crate::spectrum::Spectrum;
+pub use batches::{XpBatch, XpBatches};
 use map::{MAPS, N_BASES, N_CORRELATIONS};
 
 /// Columns of coefficients, by which a table of XP continuous spectra is recognised.
@@ -29,6 +31,11 @@ pub(crate) fn has_columns(mut names: impl Iterator<Item = impl AsRef<str>>) -> b
 /// True for a table of XP continuous spectra.
 pub(crate) fn identify(table: &Table) -> bool {
     has_columns(table.columns.iter().map(|c| &c.name))
+}
+
+/// True for a gzipped or plain text table of XP continuous spectra.
+pub(crate) fn is_table(bytes: &[u8]) -> bool {
+    XpBatches::open(bytes).is_ok_and(|table| table.is_some())
 }
 
 /// The columns of one prism.
@@ -65,16 +72,22 @@ impl Prism {
 ///
 /// If the table has no rows, or a single row that cannot be read.
 pub(crate) fn read(table: &Table, stem: &str) -> Result<Contents, ReadError> {
-    if table.rows == 0 && table.bad_rows.is_empty() {
-        let problem = "it has no rows; export it again".into();
-        return Err(ReadError::Layout { place: table.place.clone(), problem });
+    match (table.rows, table.bad_rows.len()) {
+        (0, 0) => {
+            let problem = "it has no rows; export it again".into();
+            Err(ReadError::Layout { place: table.place.clone(), problem })
+        }
+        (1, 0) => spectrum(table, &Prism::find_both(table), 0, stem).map(Contents::from_spectrum),
+        _ => Ok(read_rows(table, stem, 0)),
     }
+}
+
+/// The spectra of all rows, up to [`MAX_PIXELS`]. The table starts with row `first_row` of its file.
+fn read_rows(table: &Table, stem: &str, first_row: usize) -> Contents {
     let prisms = Prism::find_both(table);
-    let id_column = table.find(&["source_id"]);
     let max_spectra = MAX_PIXELS / gaia_xp::ARCHIVE_SAMPLES;
     let mut contents = Contents::default();
     for row in 0..table.rows {
-        let id = id_column.and_then(|column| table.text(row, column));
         if contents.spectra.len() == max_spectra {
             let part = format!("spectra from {} on", table.row_name(row));
             let reason = format!(
@@ -83,28 +96,26 @@ pub(crate) fn read(table: &Table, stem: &str) -> Result<Contents, ReadError> {
             contents.skipped.push(SkippedPart { part, reason });
             break;
         }
-        match spectrum(table, &prisms, row, id.as_deref(), stem) {
+        match spectrum(table, &prisms, row, &format!("{stem}-{}", first_row + row + 1)) {
             Ok(spectrum) => contents.spectra.push(spectrum),
-            Err(error) if table.rows == 1 && table.bad_rows.is_empty() => return Err(error),
             Err(error) if contents.skipped.len() < MAX_LISTED => {
-                let part = id.map_or_else(|| table.row_name(row), |id| truncate(&id));
+                let part = id(table, row).map_or_else(|| table.row_name(row), |id| truncate(&id));
                 contents.skipped.push(SkippedPart { part, reason: error.to_string() });
             }
             Err(_) => {}
         }
     }
     contents.skipped.extend(table.skipped_rows());
-    Ok(contents)
+    contents
 }
 
-/// Samples the spectrum of one row.
-fn spectrum(
-    table: &Table,
-    prisms: &[Prism; 2],
-    row: usize,
-    id: Option<&str>,
-    stem: &str,
-) -> Result<Spectrum, ReadError> {
+/// The source id of a row.
+fn id(table: &Table, row: usize) -> Option<String> {
+    table.text(row, table.find(&["source_id"])?).or_else(|| gaia_xp::source_id(&table.params).map(Into::into))
+}
+
+/// Samples the spectrum of one row. `name` is its id if it has no `source_id`.
+fn spectrum(table: &Table, prisms: &[Prism; 2], row: usize, name: &str) -> Result<Spectrum, ReadError> {
     let coefficients = coefficients(table, prisms, row)?;
     let mut flux = vec![0.0; gaia_xp::ARCHIVE_SAMPLES];
     let mut variance = vec![0.0; gaia_xp::ARCHIVE_SAMPLES];
@@ -120,9 +131,8 @@ fn spectrum(
         }
     }
     let ivar = has_errors.then(|| variance.iter().map(|v| 1.0 / v).collect());
-    let id = id.or_else(|| gaia_xp::source_id(&table.params));
-    let id = id.map_or_else(|| if table.rows > 1 { format!("{stem}-{}", row + 1) } else { stem.into() }, Into::into);
-    let mut meta = gaia_xp::meta(&id, "W m⁻² nm⁻¹, computed from the coefficients", false);
+    let id = id(table, row);
+    let mut meta = gaia_xp::meta(id.as_deref().unwrap_or(name), "W m⁻² nm⁻¹, computed from the coefficients", false);
     meta.format = FORMAT.into();
     metadata::set_position(&mut meta, table.number(row, &["ra"]), table.number(row, &["dec"]));
     if !has_errors {

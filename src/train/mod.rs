@@ -30,6 +30,7 @@ pub mod pretrain;
 pub mod sbc;
 pub mod reference_index;
 pub mod report;
+pub mod calspec;
 pub mod retrieval;
 pub mod simulate;
 pub mod simulate_desi;

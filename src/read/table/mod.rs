@@ -241,6 +241,14 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Moves the lines of all rows down by `n`, for a table whose text lacks lines of its file.
+    pub(crate) fn shift_lines(&mut self, n: usize) {
+        self.bad_rows.iter_mut().for_each(|bad| bad.line += n);
+        if let Cells::Text(cells) = &mut self.cells {
+            cells.shift_lines(n);
+        }
+    }
+
     /// The rows that are excluded, with the reason.
     pub(crate) fn skipped_rows(&self) -> impl Iterator<Item = SkippedPart> {
         self.bad_rows.iter().take(MAX_LISTED).map(|bad| SkippedPart {

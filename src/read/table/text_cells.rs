@@ -36,6 +36,12 @@ impl<'a> TextCells<'a> {
         self.text.len()
     }
 
+    /// Moves all lines down by `n`.
+    pub(crate) fn shift_lines(&mut self, n: usize) {
+        let n = u32::try_from(n).unwrap_or(u32::MAX);
+        self.lines.iter_mut().for_each(|line| *line = line.saturating_add(n));
+    }
+
     /// The line, from 1, on which a row starts.
     pub(crate) fn line(&self, row: usize) -> usize {
         self.lines.get(row).map_or(0, |line| *line as usize)

@@ -2,7 +2,8 @@
 //!
 //! The flux at 336, 338 … 1020 nm is a sum of 55 basis functions of BP and 55 of RP. `GaiaXPy`'s configuration has the
 //! functions, sampled. Between 635 and 643 nm, where BP and RP overlap, their weight changes linearly. The file
-//! `gaiaxpy/map.bin` holds the functions (see `gaiaxpy/make_map.py`, which wrote it, and `gaiaxpy/LICENSE`).
+//! `models/gaiaxpy/map.bin` holds the functions; `make_map.py` beside it wrote it, and LICENSE beside it applies. It is part of
+//! the program, so that reading a file needs no other.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -16,7 +17,7 @@ pub(super) const N_BASES: usize = 55;
 pub(super) const N_CORRELATIONS: usize = N_BASES * (N_BASES - 1) / 2;
 
 /// The functions of both prisms as decimal numbers of three bytes, in three planes.
-static PACKED: &[u8] = include_bytes!("gaiaxpy/map.bin");
+static PACKED: &[u8] = include_bytes!("../../../models/gaiaxpy/map.bin");
 
 /// Decimal exponents of the packed numbers.
 const SCALES: [f64; 8] = [1e-28, 1e-27, 1e-26, 1e-25, 1e-24, 1e-23, 1e-22, 1e-21];
@@ -111,7 +112,7 @@ fn add_scaled(factor: f64, values: &[f64], to: &mut [f64]) {
 mod tests {
     use super::*;
 
-    /// Sample, flux and error, from `GaiaXPy`'s `calibrate()`: `gaiaxpy/make_map.py --fixture`.
+    /// Sample, flux and error, from `GaiaXPy`'s `calibrate()`: `models/gaiaxpy/make_map.py --fixture`.
     const GAIAXPY: [(usize, f64, f64); 5] = [
         (0, -2.7334065290862655e-17, 6.864897360910045e-17),
         (100, 1.6433087306075644e-16, 3.2477398066069818e-18),

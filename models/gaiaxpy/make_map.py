@@ -3,7 +3,7 @@
     pip install GaiaXPy==2.1.5
     python make_map.py                            # writes map.bin
     python make_map.py FILE… --compare SPECOLA    # compares the program SPECOLA with GaiaXPy's calibrate()
-    python make_map.py --fixture                  # prints the numbers of the test in ../map.rs
+    python make_map.py --fixture                  # prints the numbers of the test in src/read/xp_continuous/map.rs
 
 FILE is a table of XP continuous spectra with correlations. GaiaXPy gives each basis function at 336, 338 … 1020 nm as a
 decimal number of six digits. A number takes three bytes, little-endian: bits 0–19 are its digits, bits 20–22 an exponent
