@@ -125,8 +125,8 @@ pub enum Flag {
     LowSnr,
     /// No errors in the file: S/N estimated from the scatter between pixels.
     SnrEstimated,
-    /// The file lacks the correlations of coefficients, so the errors of the flux are too small.
-    ErrorsTooSmall,
+    /// The file lacks the correlations of Gaia XP coefficients, so the errors of the flux may be too small.
+    CorrelationsMissing,
     /// Resolving power below the model's range.
     ResolutionLow,
     /// Resolving power estimated from the spectrum, or assumed.
@@ -156,7 +156,7 @@ impl Flag {
         Self::PoorFit,
         Self::LowSnr,
         Self::SnrEstimated,
-        Self::ErrorsTooSmall,
+        Self::CorrelationsMissing,
         Self::ResolutionLow,
         Self::ResolutionEstimated,
         Self::PartialCoverage,
@@ -175,7 +175,7 @@ impl Flag {
             Self::PoorFit => "poor_fit",
             Self::LowSnr => "low_snr",
             Self::SnrEstimated => "snr_estimated",
-            Self::ErrorsTooSmall => "errors_too_small",
+            Self::CorrelationsMissing => "correlations_missing",
             Self::ResolutionLow => "resolution_low",
             Self::ResolutionEstimated => "resolution_estimated",
             Self::PartialCoverage => "partial_coverage",
@@ -203,8 +203,8 @@ impl Flag {
             }
             Self::LowSnr => "S/N below 10 per pixel: the errors are extrapolated.",
             Self::SnrEstimated => "The file gives no errors; S/N is estimated from the scatter between pixels.",
-            Self::ErrorsTooSmall => {
-                "The file has no correlations of the Gaia XP coefficients; without them the errors of the flux are too small and S/N too high."
+            Self::CorrelationsMissing => {
+                "The file has no correlations of the Gaia XP coefficients. Without them the errors of the flux may be too small: on real stars they are 0.6 to 2.3 times the right ones."
             }
             Self::ResolutionLow => "The resolving power is below the range that the model was trained for.",
             Self::ResolutionEstimated => {

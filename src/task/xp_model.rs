@@ -167,7 +167,7 @@ impl XpModel {
             flags.insert(Flag::LowSnr);
         }
         if input.errors_lack_correlations {
-            flags.insert(Flag::ErrorsTooSmall);
+            flags.insert(Flag::CorrelationsMissing);
         }
         let step =
             |step: &str, description: String, is_assumed| ProcessingStep { step: step.into(), description, is_assumed };

@@ -82,7 +82,7 @@ impl<'a> XpBatches<'a> {
         if self.rows == skipped_rows {
             return Ok(None);
         }
-        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let text = String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
         Ok(Some(XpBatch { text, skipped_lines, skipped_rows }))
     }
 
