@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
@@ -164,7 +164,12 @@ fn read_batches(
             Ok(())
         });
         let mut has_rows = false;
-        while let Some(batches) = next_batches(&receiver) {
+        loop {
+            // Several batches keep all cores busy; meanwhile the channel fills again.
+            let batches: Vec<XpBatch> = receiver.iter().take(BATCHES_AT_ONCE).collect();
+            if batches.is_empty() {
+                break;
+            }
             has_rows = true;
             let contents: Vec<Result<Contents, ReadError>> = batches.par_iter().map(|b| b.read(file)).collect();
             let mut loaded = Vec::new();
@@ -186,12 +191,6 @@ fn read_batches(
         }
         Ok(())
     })
-}
-
-/// The next batches; waits for the first of them. `None` at the end.
-fn next_batches(receiver: &Receiver<XpBatch>) -> Option<Vec<XpBatch>> {
-    let first = receiver.recv().ok()?;
-    Some(std::iter::once(first).chain(receiver.try_iter().take(BATCHES_AT_ONCE - 1)).collect())
 }
 
 /// A progress bar on a terminal, hidden otherwise.
