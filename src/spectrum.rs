@@ -190,6 +190,10 @@ pub struct Meta {
     pub ra_deg: Option<f64>,
     /// Declination, degrees.
     pub dec_deg: Option<f64>,
+    /// True if the errors of the flux follow from errors of coefficients whose correlations the file lacks. They
+    /// may be too small.
+    #[serde(default)]
+    pub errors_lack_correlations: bool,
     /// Remarks of the reader for the user ("row 2 is a continuum, not wavelengths").
     pub notes: Vec<String>,
 }
@@ -210,6 +214,7 @@ impl Meta {
             redshift: None,
             ra_deg: None,
             dec_deg: None,
+            errors_lack_correlations: false,
             notes: Vec::new(),
         }
     }

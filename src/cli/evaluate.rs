@@ -24,7 +24,7 @@ use crate::train::evaluate::{EvaluatedSpectrum, join, predict_files, read_table,
 use crate::train::grid_sampler::RequiredParts;
 use crate::train::xp::stars::XpStars;
 use crate::train::xp::unusual;
-use crate::train::{model_pages, ood_evaluation, report, sbc};
+use crate::train::{calspec, model_pages, ood_evaluation, report, sbc};
 
 mod figures;
 
@@ -165,6 +165,7 @@ impl Evaluate {
             ("ood", "Spectra unlike the training set", benchmark::false_alarms(&sets, &all) + &anomalies + &unusual_xp),
             ("posteriors", "Posteriors", sbc::table(&encoder_set.encoders().title(), &flow) + &rank_figure),
             ("training", "Measured when the models were made", report::training(&manifest)),
+            ("calspec", "CALSPEC stars from Gaia XP coefficients", calspec::body(&calspec::stars(real, &xp_model)?)),
         ];
         let mut files = vec![(folder.join("MODELS.md"), model_pages::pages(&manifest))];
         files.extend(

@@ -1,18 +1,24 @@
 //! Reads spectra from FILE arguments. Folders are searched. Files are read on all cores, a few at a time, and passed on
-//! in the order of the arguments.
+//! in the order of the arguments. Tables of XP continuous spectra, which may be larger than the memory, are read in
+//! batches of rows.
 
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use super::{RunOutcome, print_message};
-use crate::read::{self, ReadError};
+use crate::read::{self, Contents, ReadError, XpBatch, XpBatches};
 use crate::spectrum::Spectrum;
 
 /// Largest number of files in memory at the same time.
 const FILES_AT_ONCE: usize = 64;
+
+/// Largest number of batches of a table that are read and passed on together.
+const BATCHES_AT_ONCE: usize = 8;
 
 /// A spectrum and its file, as the user named it.
 pub(super) struct LoadedSpectrum {
@@ -41,6 +47,19 @@ impl ImportReport {
         self.outcome = RunOutcome::Partial;
         self.warn(file, why);
     }
+
+    /// The spectra of a file; the parts that could not be read are reported.
+    fn spectra(&mut self, file: &str, contents: Contents) -> impl Iterator<Item = LoadedSpectrum> {
+        for skipped in contents.skipped {
+            self.failed(&format!("{file}: {}", skipped.part), &skipped.reason);
+        }
+        for (name, _) in contents.labels {
+            let item = if name == file { name } else { format!("{file}: {name}") };
+            self.failed(&item, &ReadError::LabelTable.to_string());
+        }
+        let file = file.to_owned();
+        contents.spectra.into_iter().map(move |spectrum| LoadedSpectrum { file: file.clone(), spectrum })
+    }
 }
 
 /// Reads the files of `paths` and passes their spectra to `on_spectra` in parts, in order. Unreadable files are
@@ -52,22 +71,15 @@ pub(super) fn for_each_part(
     let files: Vec<FileToRead> = paths.iter().flat_map(|p| walk(p)).collect();
     let mut report = ImportReport { bar: progress_bar(files.len()), outcome: RunOutcome::Complete };
     for part in files.chunks(FILES_AT_ONCE) {
-        let contents: Vec<Result<read::Contents, String>> = part.par_iter().map(read_one).collect();
+        let opened: Vec<Result<OpenedFile, String>> = part.par_iter().map(open).collect();
         let mut loaded = Vec::new();
-        for (entry, contents) in part.iter().zip(contents) {
+        for (entry, opened) in part.iter().zip(opened) {
             let file = entry.path.display().to_string();
-            match contents {
-                Ok(contents) => {
-                    for skipped in contents.skipped {
-                        report.failed(&format!("{file}: {}", skipped.part), &skipped.reason);
-                    }
-                    for (name, _) in contents.labels {
-                        let item = if name == file { name } else { format!("{file}: {name}") };
-                        report.failed(&item, &ReadError::LabelTable.to_string());
-                    }
-                    loaded.extend(
-                        contents.spectra.into_iter().map(|spectrum| LoadedSpectrum { file: file.clone(), spectrum }),
-                    );
+            match opened {
+                Ok(OpenedFile::Contents(contents)) => loaded.extend(report.spectra(&file, contents)),
+                Ok(OpenedFile::Batches(table)) => {
+                    on_spectra(std::mem::take(&mut loaded), &report)?;
+                    read_batches(&file, table, &mut report, &mut on_spectra)?;
                 }
                 Err(why) => report.failed(&file, &why),
             }
@@ -108,18 +120,77 @@ fn walk(path: &Path) -> Vec<FileToRead> {
     entries.iter().map(|e| e.path()).filter(|p| is_wanted(p)).flat_map(|p| walk(&p)).collect()
 }
 
-fn read_one(entry: &FileToRead) -> Result<read::Contents, String> {
+/// A file: its contents, or a table to be read in batches.
+enum OpenedFile {
+    Contents(Contents),
+    Batches(XpBatches<'static>),
+}
+
+fn open(entry: &FileToRead) -> Result<OpenedFile, String> {
     if let Some(problem) = &entry.problem {
         return Err(problem.clone());
     }
     let name = entry.path.display().to_string();
     if read::spectra_name(&name).is_some_and(|spectra| Path::new(&spectra).is_file()) {
         // This file holds the wavelengths of other spectra, and is read together with them.
-        return Ok(read::Contents::default());
+        return Ok(OpenedFile::Contents(Contents::default()));
+    }
+    // A file that cannot be unpacked gets its message from the reader of all formats.
+    if let Some(table) = File::open(&entry.path).and_then(XpBatches::open).ok().flatten() {
+        return Ok(OpenedFile::Batches(table));
     }
     let bytes = std::fs::read(&entry.path).map_err(|e| format!("cannot open it: {e}"))?;
     let sampling = read::sampling_name(&name).and_then(|sampling| std::fs::read(sampling).ok());
-    read::read_with_sampling(&name, &bytes, sampling.as_deref()).map_err(|e| e.to_string())
+    let contents = read::read_with_sampling(&name, &bytes, sampling.as_deref()).map_err(|e| e.to_string())?;
+    Ok(OpenedFile::Contents(contents))
+}
+
+/// Reads a table in batches: one thread unpacks it, the others read the batches and process the spectra.
+fn read_batches(
+    file: &str,
+    mut table: XpBatches<'static>,
+    report: &mut ImportReport,
+    on_spectra: &mut impl FnMut(Vec<LoadedSpectrum>, &ImportReport) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(BATCHES_AT_ONCE);
+        let unpacking = scope.spawn(move || -> Result<(), (usize, io::Error)> {
+            while let Some(batch) = table.next_batch().map_err(|why| (table.line(), why))? {
+                // The receiver stops early after an error of the output.
+                if sender.send(batch).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        let mut has_rows = false;
+        loop {
+            // Several batches keep all cores busy; meanwhile the channel fills again.
+            let batches: Vec<XpBatch> = receiver.iter().take(BATCHES_AT_ONCE).collect();
+            if batches.is_empty() {
+                break;
+            }
+            has_rows = true;
+            let contents: Vec<Result<Contents, ReadError>> = batches.par_iter().map(|b| b.read(file)).collect();
+            let mut loaded = Vec::new();
+            for contents in contents {
+                match contents {
+                    Ok(contents) => loaded.extend(report.spectra(file, contents)),
+                    Err(why) => report.failed(file, &why.to_string()),
+                }
+            }
+            on_spectra(loaded, report)?;
+        }
+        match unpacking.join() {
+            Ok(Ok(())) if has_rows => {}
+            Ok(Ok(())) => report.failed(file, "the table has no rows; export it again"),
+            Ok(Err((line, why))) => {
+                report.failed(file, &format!("cannot read it from line {line} on: {why}; download the file again"));
+            }
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        Ok(())
+    })
 }
 
 /// A progress bar on a terminal, hidden otherwise.

@@ -11,6 +11,7 @@ use super::files::{LoadedSpectrum, for_each_part};
 use super::{RunOutcome, output};
 use crate::preprocess::snr;
 use crate::result::Summary;
+use crate::spectrum::Spectrum;
 
 /// Show how files are read (survey, frame, metadata); prints one line of JSON per spectrum
 #[derive(Debug, clap::Args)]
@@ -18,6 +19,9 @@ pub(super) struct Inspect {
     /// Spectra: files, folders, .zip archives or .npz bundles
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Add the wavelengths in vacuum (Å), the flux in the file's unit, and its error; null where a pixel is masked
+    #[arg(long)]
+    samples: bool,
     /// Output file; `-` is standard output
     #[arg(short, value_name = "OUT")]
     output: Option<PathBuf>,
@@ -40,6 +44,23 @@ struct Line<'a> {
     medium: &'a str,
     resolving_power: Option<f64>,
     notes: &'a [String],
+    #[serde(flatten)]
+    samples: Option<Samples<'a>>,
+}
+
+/// The samples of a spectrum. The flux of a masked pixel is null if it is not a number, its error is null always.
+#[derive(Serialize)]
+struct Samples<'a> {
+    wave_vac_aa: &'a [f64],
+    flux: &'a [f64],
+    sigma: Option<Vec<Option<f64>>>,
+}
+
+impl<'a> Samples<'a> {
+    fn of(spectrum: &'a Spectrum) -> Self {
+        let sigma = |ivar: &[f64]| ivar.iter().map(|v| (*v > 0.0).then(|| v.sqrt().recip())).collect();
+        Self { wave_vac_aa: spectrum.wave_vac_aa(), flux: spectrum.flux(), sigma: spectrum.ivar().map(sigma) }
+    }
 }
 
 impl Inspect {
@@ -48,7 +69,11 @@ impl Inspect {
         let outcome = for_each_part(&self.files, |part, report| {
             report.suspended(|| {
                 for loaded in &part {
-                    serde_json::to_writer(&mut out, &Inspected::of(loaded).line()).map_err(std::io::Error::from)?;
+                    serde_json::to_writer(
+                        &mut out,
+                        &Inspected::of(loaded).line(self.samples.then(|| Samples::of(&loaded.spectrum))),
+                    )
+                    .map_err(std::io::Error::from)?;
                     out.write_all(b"\n")?;
                 }
                 Ok(())
@@ -71,7 +96,7 @@ impl Inspected {
         Self { summary: Summary::of(&loaded.file, &loaded.spectrum), snr }
     }
 
-    fn line(&self) -> Line<'_> {
+    fn line<'a>(&'a self, samples: Option<Samples<'a>>) -> Line<'a> {
         let meta = &self.summary.meta;
         let object_labels = [
             ("class", meta.class.clone().map(Value::from)),
@@ -92,6 +117,7 @@ impl Inspected {
             medium: meta.medium.value.name(),
             resolving_power: meta.resolving_power.map(|r| r.value),
             notes: &meta.notes,
+            samples,
         }
     }
 }

@@ -9,11 +9,8 @@ use std::collections::HashMap;
 use super::axis::{self, Axis, MaskConvention, Role, UnitHint, ivar_of_sigma, role};
 use super::error::{ReadError, truncate};
 use super::table::{self, Column, Table};
-use super::{Contents, MAX_PIXELS, SkippedPart, gaia_xp, labels, metadata, sparcl};
+use super::{Contents, MAX_LISTED, MAX_PIXELS, SkippedPart, gaia_xp, labels, metadata, sparcl, xp_continuous};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum, Survey};
-
-/// Maximum number of unreadable parts that are listed individually.
-const MAX_LISTED: usize = 1000;
 
 /// The columns of a table that form spectra.
 #[derive(Debug)]
@@ -91,6 +88,9 @@ fn role_of(column: &Column) -> Option<Role> {
 /// `others` are the tables of the file, one of which may hold the wavelengths. `stem` is the id of a spectrum without
 /// its own id.
 pub(crate) fn read(table: &Table, others: &[Table], stem: &str) -> Result<Option<Contents>, ReadError> {
+    if xp_continuous::identify(table) {
+        return xp_continuous::read(table, stem).map(Some);
+    }
     gaia_xp::reject_unsupported(table)?;
     let Some(layout) = TableLayout::from_table(table) else { return Ok(None) };
     let shared = if layout.wave.is_some() { None } else { shared_axis(table, others)? };
@@ -123,26 +123,20 @@ pub(crate) fn read(table: &Table, others: &[Table], stem: &str) -> Result<Option
             Err(_) => {}
         }
     }
-    for bad in table.bad_rows.iter().take(MAX_LISTED) {
-        let n_columns = table.columns.len();
-        let reason = format!("it has {} cells, but the line of names has {n_columns}; correct it", bad.found);
-        contents.skipped.push(SkippedPart { part: format!("line {}", bad.line), reason });
-    }
+    contents.skipped.extend(table.skipped_rows());
     Ok(Some(contents))
 }
 
 /// True for text that [`read`] must read as a table, instead of the reader of plain columns of numbers.
 ///
-/// This is text with an id column and a flux column, with array cells, or with Gaia XP coefficients (which are
-/// rejected).
+/// This is text with an id column and a flux column, with array cells, or with Gaia XP coefficients.
 pub(crate) fn has_columns(text: &str) -> bool {
     let Some((names, has_arrays)) = table::preview_header(text) else { return false };
-    let has = |wanted: &[&str]| names.iter().any(|n| wanted.iter().any(|w| n.eq_ignore_ascii_case(w)));
     let has_id = labels::id_column(names.iter().map(String::as_str)).is_some();
     let has_flux = names.iter().any(|n| role(n, "") == Some(Role::Flux));
     has_arrays && names.iter().any(|n| n.chars().any(char::is_alphabetic))
         || has_id && has_flux
-        || has(&["bp_coefficients", "rp_coefficients"])
+        || xp_continuous::has_columns(names.iter())
 }
 
 /// True for a table without damaged rows whose column names identify wavelength and flux.

@@ -36,6 +36,12 @@ pub enum ReadError {
     )]
     TooLarge { part: String, limit_mib: usize },
 
+    #[error(
+        "unpacking this table of Gaia XP coefficients: more than {limit_mib} MiB; give it to the command-line program, which reads it \
+         in batches, or split it"
+    )]
+    LargeXpTable { limit_mib: usize },
+
     #[error("unpacking {part}: nested archives are not supported; unpack the inner archive first")]
     Nested { part: String },
 

@@ -14,7 +14,7 @@ use crate::spectrum::{Medium, Meta, Survey};
 const SAMPLING_SUFFIX: &str = "_sampling";
 
 /// Number of samples of the archive's grid.
-const ARCHIVE_SAMPLES: usize = 343;
+pub(crate) const ARCHIVE_SAMPLES: usize = 343;
 
 /// Minimum sample width of an XP spectrum, Å (Radial Velocity Spectrometer, RVS: 0.1 Å).
 const MIN_SAMPLE_WIDTH_AA: f64 = 10.0;
@@ -106,12 +106,7 @@ pub(crate) fn meta(id: &str, unit: &str, grid_is_assumed: bool) -> Meta {
 /// Rejects Gaia XP products that are not sampled spectra.
 pub(crate) fn reject_unsupported(table: &Table) -> Result<(), ReadError> {
     let has = |names: &[&str]| table.find(names).is_some();
-    let (format, advice) = if has(&["bp_coefficients", "rp_coefficients"]) {
-        (
-            "a Gaia XP spectrum as coefficients (XP_CONTINUOUS)",
-            "download the sampled spectrum (DataLink product XP_SAMPLED of the archive), or convert the coefficients with GaiaXPy's calibrate()",
-        )
-    } else if has(&["xp"]) && has(&["source_id"]) && has(&["flux"]) {
+    let (format, advice) = if has(&["xp"]) && has(&["source_id"]) && has(&["flux"]) {
         (
             "a Gaia XP spectrum in pseudo-wavelengths (GaiaXPy's convert)",
             "use GaiaXPy's calibrate(), whose output has wavelengths in nm",

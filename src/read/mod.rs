@@ -2,7 +2,7 @@
 //!
 //! [`read`] opens containers (`.gz`, `.zip`: `container`, `archive`), finds the reader of the format, and returns the
 //! spectra and the skipped parts with their reasons. Each survey or format has one module: `lamost`, `sdss`, `desi`,
-//! `gaia_xp`, `sparcl`, `one_d`, `text`, `npz`. `table` represents tables of all formats in one type, and `columns`
+//! `gaia_xp`, `xp_continuous`, `sparcl`, `one_d`, `text`, `npz`. `table` represents tables of all formats in one type, and `columns`
 //! takes spectra from them. `fits` and `npy` decode these file formats. `axis` interprets names and units of columns,
 //! `metadata` interprets keywords. `labels` reads label tables, and `join` matches them with spectra. `column_mapping`
 //! reads text files with columns chosen by the user. `unsupported` recognises formats that Specola does not read.
@@ -30,6 +30,7 @@ mod sdss;
 mod sparcl;
 mod table;
 mod text;
+mod xp_continuous;
 
 pub use archive::Archive;
 pub use column_mapping::{preview, read_with_columns};
@@ -42,6 +43,7 @@ use crate::spectrum::Spectrum;
 use container::Zip;
 pub use npy::ArrayFile;
 pub(crate) use table::entity_char;
+pub use xp_continuous::{XpBatch, XpBatches};
 
 /// Contents of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -82,6 +84,9 @@ const MAX_DEPTH: usize = 2;
 /// Maximum total number of pixels of all spectra of a file. A browser tab can hold them and still has memory to
 /// compute.
 const MAX_PIXELS: usize = 40_000_000;
+
+/// Maximum number of unreadable parts of a table that are listed individually.
+const MAX_LISTED: usize = 1000;
 
 /// Reads a file. `name` gives the id of a spectrum without its own id; nothing else depends on it.
 ///
@@ -124,7 +129,13 @@ fn read_one(name: &str, bytes: &[u8], sampling: Option<&[u8]>, depth: usize) -> 
         return Err(ReadError::Nested { part: name.to_string() });
     }
     if container::is_gzip(bytes) {
-        return read_at(name, &container::gunzip(bytes)?, sampling, depth + 1);
+        let unpacked = container::gunzip(bytes).map_err(|error| match error {
+            ReadError::TooLarge { limit_mib, .. } if xp_continuous::is_table(bytes) => {
+                ReadError::LargeXpTable { limit_mib }
+            }
+            error => error,
+        })?;
+        return read_at(name, &unpacked, sampling, depth + 1);
     }
     if container::is_zip(bytes) {
         return read_zip(name, bytes, depth);

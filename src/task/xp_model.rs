@@ -80,6 +80,7 @@ pub struct XpModel {
 struct Input {
     projected: Projected,
     brightness: XpBrightness,
+    errors_lack_correlations: bool,
 }
 
 impl XpModel {
@@ -128,7 +129,8 @@ impl XpModel {
 
     fn input(&self, spectrum: &Spectrum) -> Result<Input, XpError> {
         let (features, brightness) = features(spectrum)?;
-        Ok(Input { projected: self.regressor.components.project(&features), brightness })
+        let errors_lack_correlations = spectrum.meta.errors_lack_correlations;
+        Ok(Input { projected: self.regressor.components.project(&features), brightness, errors_lack_correlations })
     }
 
     fn assemble(&self, input: &Input, values: [f64; 4], errors: [f64; 4]) -> Prediction {
@@ -163,6 +165,9 @@ impl XpModel {
         }
         if input.brightness.snr.is_some_and(|snr| snr < LOW_SNR) {
             flags.insert(Flag::LowSnr);
+        }
+        if input.errors_lack_correlations {
+            flags.insert(Flag::CorrelationsMissing);
         }
         let step =
             |step: &str, description: String, is_assumed| ProcessingStep { step: step.into(), description, is_assumed };

@@ -32,6 +32,7 @@ pub mod sbc;
 pub mod real_stars;
 pub mod reference_index;
 pub mod report;
+pub mod calspec;
 pub mod retrieval;
 pub mod simulate;
 pub mod simulate_desi;

@@ -20,6 +20,7 @@ pub fn pages(manifest: &Manifest) -> String {
          | [ood.md](report/ood.md) | false alarms, and detection of injected anomalies | `specola evaluate` |\n\
          | [posteriors.md](report/posteriors.md) | calibration of the densities of the normalising flow | `specola evaluate` |\n\
          | [training.md](report/training.md) | what `specola pretrain` measured when it made the models | `specola evaluate` |\n\
+         | [calspec.md](report/calspec.md) | labels of CALSPEC stars from Gaia XP coefficients, beside the literature | `specola evaluate` |\n\
          | [experiments.md](report/experiments.md) | experiments behind the choices of design | `specola experiment` |\n\n\
          Teff is in K, log g in dex of cm/s², [Fe/H] and [α/Fe] in dex, RV in km/s. N is the number of spectra. The offset is the mean of \
          predicted − reference label, σ its standard deviation, both after 3 σ clipping. s.e. is the bootstrap standard error of σ; whole stars or \

@@ -90,6 +90,37 @@ fn inspect_prints_one_json_object_per_line() {
 }
 
 #[test]
+fn xp_coefficients_are_read_in_batches_with_their_samples() {
+    let folder = Folder::new("xp-coefficients");
+    let csv = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/xp_continuous.csv"));
+    let csv = csv.expect("the fixture");
+    let (names, rows) = csv.split_once('\n').expect("a line of names");
+    // 300 rows are several batches; each third row has BP only.
+    let table = format!("{names}\n{}", rows.repeat(100));
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(table.as_bytes()).expect("memory");
+    std::fs::write(folder.path().join("xp.csv.gz"), gz.finish().expect("memory")).expect("a file can be written");
+    let output = run(&folder, &["inspect", "xp.csv.gz", "--samples"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let lines = json_lines(&output);
+    let expected = specola::read::read("xp.csv", csv.as_bytes()).expect("spectra").spectra;
+    assert_eq!(lines.len(), 200);
+    let numbers =
+        |value: &Value| -> Vec<f64> { value.as_array().expect("numbers").iter().flat_map(Value::as_f64).collect() };
+    for (line, star) in lines.iter().zip(expected.iter().cycle()) {
+        assert_eq!((line["id"].as_str(), line["survey"].as_str()), (Some(&*star.meta.id), Some("Gaia XP")));
+        for (key, values) in [("wave_vac_aa", star.wave_vac_aa()), ("flux", star.flux())] {
+            let found = numbers(&line[key]);
+            assert!(found.len() == 343 && found.iter().zip(values).all(|(a, b)| (a / b - 1.0).abs() < 1e-12), "{key}");
+        }
+        assert_eq!(numbers(&line["sigma"]).len(), 343);
+    }
+    let messages = stderr(&output);
+    assert_eq!(messages.lines().count(), 100);
+    assert!(messages.lines().last().is_some_and(|l| l.contains("line 301") && l.contains("BP only")), "{messages}");
+}
+
+#[test]
 fn predict_writes_the_columns_of_the_contract() {
     let folder = stars("predict");
     let output = run(&folder, &["predict", "stars/b.csv", "stars/a.csv"]);

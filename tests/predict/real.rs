@@ -7,6 +7,7 @@ use specola::result::{Flag, Label};
 use specola::spectrum::{Meta, Spectrum, Survey};
 use specola::task::metrics::Metrics;
 use specola::task::xp_model::XpModel;
+use specola::train::calspec;
 use specola::train::xp::stars::{Part, XpStars};
 
 use crate::shipped_models::{check_saliency, predict, predictors, read};
@@ -91,6 +92,29 @@ fn resolution_does_not_change_the_labels() {
             assert!((a.value - truth).abs() < 2.0 * a.error, "{} is not the star's", label.name());
         }
     }
+}
+
+/// Solar analogues among the CALSPEC stars: from coefficients to labels.
+#[test]
+#[ignore = "reads real spectra: cargo xtask test --real DIR"]
+fn labels_of_calspec_stars_from_coefficients_agree_with_the_literature() {
+    let store = Store::new(Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models")));
+    let model = block_on(XpModel::fetch(&store, |_, _| {})).expect("the shipped model");
+    let stars = calspec::stars(&real_spectra(), &model).expect("the stars");
+    println!("{}", calspec::body(&stars));
+    let mut compared = 0;
+    for star in &stars {
+        for (label, literature) in
+            [Label::Teff, Label::Logg, Label::Feh, Label::AlphaFe].into_iter().zip(star.literature)
+        {
+            let Some(literature) = literature else { continue };
+            let estimate = star.prediction.get(label).expect("a label");
+            let difference = (estimate.value - literature) / estimate.error;
+            assert!(difference.abs() < 3.0, "{} {}: {difference:.1} errors", star.name, label.symbol());
+            compared += 1;
+        }
+    }
+    assert!(stars.len() >= 10 && compared >= 8, "{} stars, {compared} labels", stars.len());
 }
 
 /// Stars that the model for Gaia XP spectra was not trained on, read as a user's spectra: S/N > 50, 3500–7200 K.

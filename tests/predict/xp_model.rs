@@ -74,6 +74,14 @@ fn spectra_unlike_the_training_set_are_flagged() {
 }
 
 #[test]
+fn spectra_from_coefficients_without_correlations_are_flagged() {
+    let mut spectrum = spectrum(80.0, 1020);
+    assert!(!predict(&model(|_| {}), &spectrum).flags.contains(&Flag::CorrelationsMissing));
+    spectrum.meta.errors_lack_correlations = true;
+    assert!(predict(&model(|_| {}), &spectrum).flags.contains(&Flag::CorrelationsMissing));
+}
+
+#[test]
 fn an_incomplete_spectrum_is_refused_and_the_others_are_predicted() {
     let (whole, cut) = (spectrum(80.0, 1020), spectrum(80.0, 900));
     let predictions = block_on(model(|_| {}).predict(&[&cut, &whole]));

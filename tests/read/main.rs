@@ -4,5 +4,6 @@
 mod real;
 mod synthetic;
 mod tables;
+mod xp_continuous;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,6 +1,6 @@
 //! Readers on real files, compared with the numbers that astropy read (`files/expected.json`).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 use specola::read::{LabelTable, ReadError, read};
@@ -126,15 +126,32 @@ fn gaia_xp_sampled_agrees_with_astropy() {
 #[ignore = "reads real spectra: cargo xtask test --real DIR"]
 fn unsupported_formats_are_refused() {
     let real = real_spectra();
-    let xp = std::fs::read_dir(real.join("files/gaia_xp")).unwrap().map(|e| e.unwrap().path());
-    let mut files: Vec<PathBuf> = xp.filter(|f| f.to_string_lossy().contains("CONTINUOUS")).collect();
-    files.push(real.join("files/lamost/MRS_med-58625-TD192102N424113K01_sp12-076.fits.gz"));
-    assert_eq!(files.len(), 4);
-    for file in files {
-        match read("x", &std::fs::read(&file).unwrap()) {
-            Err(e @ ReadError::Unsupported { .. }) => println!("{}: {e}", file.display()),
-            other => panic!("{}: {other:?}", file.display()),
-        }
+    let file = real.join("files/lamost/MRS_med-58625-TD192102N424113K01_sp12-076.fits.gz");
+    match read("x", &std::fs::read(&file).unwrap()) {
+        Err(e @ ReadError::Unsupported { .. }) => println!("{}: {e}", file.display()),
+        other => panic!("{}: {other:?}", file.display()),
+    }
+}
+
+/// The archive's own sampled spectrum of the source. `GaiaXPy`'s basis functions have six digits, so both differ in the
+/// sixth.
+#[test]
+#[ignore = "reads real spectra: cargo xtask test --real DIR"]
+fn gaia_xp_coefficients_give_the_sampled_spectrum_of_the_archive() {
+    let folder = real_spectra().join("files/gaia_xp");
+    let file = |product: &str, ending: &str| folder.join(format!("{product}-Gaia DR3 5937083312263887616.{ending}"));
+    let archive = read_one(&file("XP_SAMPLED", "csv"));
+    for ending in ["csv", "ecsv", "fits"] {
+        let star = read_one(&file("XP_CONTINUOUS", ending));
+        assert_eq!((star.meta.id.as_str(), star.meta.survey), ("5937083312263887616", Survey::GaiaXp), "{ending}");
+        assert_eq!(star.wave_vac_aa(), archive.wave_vac_aa(), "{ending}");
+        let largest = |pairs: &mut dyn Iterator<Item = f64>| pairs.fold(0.0, f64::max);
+        let flux = largest(&mut star.flux().iter().zip(archive.flux()).map(|(a, b)| (a / b - 1.0).abs()));
+        let ivars = star.ivar().unwrap().iter().zip(archive.ivar().unwrap());
+        let error = largest(&mut ivars.map(|(a, b)| ((b / a).sqrt() - 1.0).abs()));
+        println!("{ending}: largest difference of flux {flux:.1e}, of error {error:.1e}");
+        assert!(flux < 1e-5 && error < 5e-6, "{ending}: {flux} {error}");
+        assert!(star.masked().iter().all(|bad| !bad), "{ending}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use specola::preprocess::conditioning::{ConditionedSpectrum, PreprocessError};
 use specola::read::{
-    LabelError, LabelTable, ReadError, SpectrumName, labels, read, read_with_sampling, sampling_name, spectra_name,
+    LabelError, LabelTable, SpectrumName, labels, read, read_with_sampling, sampling_name, spectra_name,
 };
 use specola::spectrum::{Source, Survey};
 use zip::ZipWriter;
@@ -23,19 +23,7 @@ fn bytes(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn xp_coefficients_are_refused_with_a_hint() {
-    for ending in ["csv", "ecsv", "fits", "vot"] {
-        match read("x", &bytes(&format!("xp_continuous.{ending}"))) {
-            Err(ReadError::Unsupported { format, advice }) => {
-                assert!(
-                    format.contains("XP_CONTINUOUS") && advice.contains("XP_SAMPLED"),
-                    "{ending}: {format}; {advice}"
-                );
-                assert!(advice.contains("calibrate()"));
-            }
-            other => panic!("{ending}: {other:?}"),
-        }
-    }
+fn other_gaia_xp_products_are_refused_with_a_hint() {
     let error = |text: &str| read("x", text.as_bytes()).unwrap_err().to_string();
     assert!(error("pos\n\"(336.0, 338.0)\"\n").contains("sampling"));
     assert!(error("source_id,xp,flux,flux_error\n1,BP,\"(1.0, 2.0)\",\"(1.0, 1.0)\"\n").contains("pseudo-wavelengths"));

@@ -7,7 +7,7 @@ use zip::ZipArchive;
 
 /// Formats, with the prefixes of the names of their files. A fixture belongs to the first format with a matching
 /// prefix.
-const FORMATS: [(&str, &[&str]); 27] = [
+const FORMATS: [(&str, &[&str]); 31] = [
     ("LAMOST images", &["lamost_dr1.", "lamost_dr2", "sample_matrix"]),
     ("LAMOST packed images", &["lamost_dr5"]),
     ("LAMOST tables", &["lamost_dr10", "lamost_mrs", "sample_structure"]),
@@ -23,11 +23,15 @@ const FORMATS: [(&str, &[&str]); 27] = [
     ("ECSV columns", &["table_um"]),
     ("IPAC columns", &["table_nm"]),
     ("VOTable columns", &["table_aa"]),
-    ("XP in CSV", &["xp_arrays", "xp_no_id", "xp_long.csv", "xp_continuous.csv"]),
-    ("XP in ECSV", &["xp_wide.ecsv", "xp_long.ecsv", "xp_gaiaxpy.ecsv", "xp_continuous.ecsv"]),
-    ("XP in FITS", &["xp_wide.fits", "xp_long.fits", "xp_continuous.fits"]),
+    ("XP in CSV", &["xp_arrays", "xp_no_id", "xp_long.csv"]),
+    ("XP in ECSV", &["xp_wide.ecsv", "xp_long.ecsv", "xp_gaiaxpy.ecsv"]),
+    ("XP in FITS", &["xp_wide.fits", "xp_long.fits"]),
     ("XP in FITS, variable arrays", &["xp_variable"]),
-    ("XP in VOTable", &["xp_tabledata", "xp_gaiaxpy.xml", "xp_continuous.vot"]),
+    ("XP in VOTable", &["xp_tabledata", "xp_gaiaxpy.xml"]),
+    ("XP coefficients in CSV", &["xp_continuous.csv"]),
+    ("XP coefficients in ECSV", &["xp_continuous.ecsv"]),
+    ("XP coefficients in FITS", &["xp_continuous.fits"]),
+    ("XP coefficients in VOTable", &["xp_continuous.vot"]),
     ("XP in VOTable, BINARY", &["xp_binary."]),
     ("XP in VOTable, BINARY2", &["xp_binary2"]),
     ("SPARCL in CSV", &["sparcl.csv"]),

@@ -1,5 +1,7 @@
 //! An untrained model for Gaia XP spectra, in the format of the shipped one.
 
+use std::sync::Mutex;
+
 use burn::tensor::Device;
 use specola::model::manifest::{Kind, ModelEntry};
 use specola::model::store::sha256_hex;
@@ -12,6 +14,9 @@ use specola::task::xp_model::{RECIPE_NAME, XpModel};
 
 /// Manifest entry and file of the model.
 pub(crate) fn untrained_entry() -> (ModelEntry, Vec<u8>) {
+    // The seed is global: tests that run at the same time would draw from one sequence.
+    static SEEDED: Mutex<()> = Mutex::new(());
+    let _seeded = SEEDED.lock();
     let device = Device::flex();
     device.seed(5);
     let widths = vec![6, 8, 2 * XP_LABELS];

@@ -163,8 +163,12 @@ impl Rows<'_> {
             self.skip_blanks();
             match bytes.get(self.position) {
                 Some(b'"') => self.skip_quoted(),
-                Some(open @ (b'[' | b'(')) if !is_unclosed => {
-                    let close = if *open == b'[' { b']' } else { b')' };
+                Some(open @ (b'[' | b'(' | b'{')) if !is_unclosed => {
+                    let close = match open {
+                        b'[' => b']',
+                        b'(' => b')',
+                        _ => b'}',
+                    };
                     let ends = |b: &u8| *b == close || *b == b'\n';
                     match bytes[self.position..].iter().position(ends).filter(|n| bytes[self.position + n] == close) {
                         Some(n) => self.position += n,

@@ -21,7 +21,7 @@ pub(crate) use votable::{entity_char, identify as is_votable};
 use std::cell::Cell;
 
 use super::error::{ReadError, truncate};
-use super::fits;
+use super::{MAX_LISTED, SkippedPart, fits};
 use stream::Stream;
 use text_cells::TextCells;
 
@@ -241,7 +241,24 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn bad_cell(&self, row: usize, column: usize, problem: String) -> ReadError {
+    /// Moves the lines of all rows down by `n`, for a table whose text lacks lines of its file.
+    pub(crate) fn shift_lines(&mut self, n: usize) {
+        self.bad_rows.iter_mut().for_each(|bad| bad.line += n);
+        if let Cells::Text(cells) = &mut self.cells {
+            cells.shift_lines(n);
+        }
+    }
+
+    /// The rows that are excluded, with the reason.
+    pub(crate) fn skipped_rows(&self) -> impl Iterator<Item = SkippedPart> {
+        self.bad_rows.iter().take(MAX_LISTED).map(|bad| SkippedPart {
+            part: format!("line {}", bad.line),
+            reason: format!("it has {} cells, but the line of names has {}; correct it", bad.found, self.columns.len()),
+        })
+    }
+
+    /// The error for a cell.
+    pub(crate) fn bad_cell(&self, row: usize, column: usize, problem: String) -> ReadError {
         ReadError::Cell {
             place: self.place.clone(),
             column: self.columns.get(column).map_or_else(String::new, |c| truncate(&c.name)),

@@ -36,6 +36,12 @@ impl<'a> TextCells<'a> {
         self.text.len()
     }
 
+    /// Moves all lines down by `n`.
+    pub(crate) fn shift_lines(&mut self, n: usize) {
+        let n = u32::try_from(n).unwrap_or(u32::MAX);
+        self.lines.iter_mut().for_each(|line| *line = line.saturating_add(n));
+    }
+
     /// The line, from 1, on which a row starts.
     pub(crate) fn line(&self, row: usize) -> usize {
         self.lines.get(row).map_or(0, |line| *line as usize)
@@ -67,17 +73,17 @@ pub(crate) fn number(word: &str) -> Option<f64> {
 /// True for a cell that is an array in brackets.
 pub(crate) fn is_array(cell: &str) -> bool {
     let cell = cell.trim_start_matches(['"', ' ']);
-    let inner = cell.strip_prefix(['[', '(']).map(|c| c.trim_start_matches(['[', '(', ' ']));
-    inner.is_some_and(|c| c.starts_with(|c: char| c.is_ascii_digit() || "-+.])nN".contains(c)))
+    let inner = cell.strip_prefix(['[', '(', '{']).map(|c| c.trim_start_matches(['[', '(', '{', ' ']));
+    inner.is_some_and(|c| c.starts_with(|c: char| c.is_ascii_digit() || "-+.])}nN".contains(c)))
 }
 
-/// Parses an array: with square, round or no brackets, separated by commas or blanks, `null` and `nan` as NaN.
+/// Parses an array: with square, round, curly or no brackets, separated by commas or blanks, `null` and `nan` as NaN.
 ///
 /// # Errors
 ///
 /// A description of the problem, with advice for the user.
 pub(crate) fn array(cell: &str) -> Result<Vec<f64>, String> {
-    let is_separator = |c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']' | '(' | ')');
+    let is_separator = |c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']' | '(' | ')' | '{' | '}');
     let mut values = Vec::new();
     for word in cell.split(is_separator) {
         match number(word) {
@@ -109,6 +115,7 @@ mod tests {
             "(1.5,2.0,-0.0003)",
             "[1.5  2.\n -3.0D-4]",
             "1.5 2 -3E-4",
+            "{1.5,2,-3E-4}",
             "(np.float64(1.5), np.float64(2.0), np.float64(-0.0003))",
         ] {
             assert_eq!(array(cell), Ok(vec![1.5, 2.0, -3e-4]), "{cell}");
@@ -122,7 +129,9 @@ mod tests {
 
     #[test]
     fn cells_with_an_array() {
-        assert!(is_array("\"[1,2]\"") && is_array("(1.0, 2)") && is_array("[nan]") && is_array("[-1]"));
+        assert!(
+            is_array("\"[1,2]\"") && is_array("(1.0, 2)") && is_array("[nan]") && is_array("[-1]") && is_array("{1,2}")
+        );
         assert!(!is_array("[Fe/H]") && !is_array("1.5") && !is_array("") && !is_array("star (a)"));
     }
 }
