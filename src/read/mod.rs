@@ -1,11 +1,15 @@
 //! Readers: from the bytes of a file to spectra. Files are recognised by their content, never by their name.
 //!
 //! [`read`] opens containers (`.gz`, `.zip`: `container`, `archive`), finds the reader of the format, and returns the
-//! spectra and the skipped parts with their reasons. Each survey or format has one module: `lamost`, `sdss`, `desi`,
-//! `gaia_xp`, `sparcl`, `one_d`, `text`, `npz`. `table` represents tables of all formats in one type, and `columns`
-//! takes spectra from them. `fits` and `npy` decode these file formats. `axis` interprets names and units of columns,
-//! `metadata` interprets keywords. `labels` reads label tables, and `join` matches them with spectra. `column_mapping`
-//! reads text files with columns chosen by the user. `unsupported` recognises formats that Specola does not read.
+//! spectra and the skipped parts with their reasons. Each survey or format has one module: `lamost`, `sdss`, `sdss5`,
+//! `desi`, `gaia_xp`, `sparcl`, `one_d`, `text`, `npz`. `table` represents tables of all formats in one type; `columns`
+//! takes spectra from them, `images` from FITS images. `fits` and `npy` decode these file formats. `unsupported`
+//! recognises formats that Specola does not read.
+//!
+//! What formats have in common has one place: `axis` and `unit` interpret names and units of columns, `wcs` wavelength
+//! axes in headers, `medium` what states air or vacuum and the velocity frame, `samples` missing values, errors, masks
+//! and overlapping orders, `metadata` other keywords. `labels` reads label tables, `ids` interprets ids, and `join`
+//! matches labels with spectra. `column_mapping` reads text files with columns chosen by the user.
 //!
 //! No input causes a panic. No allocation relies on a size stated in a file unless the file contains the bytes.
 
@@ -20,16 +24,23 @@ mod metadata;
 pub mod fits;
 mod unsupported;
 mod gaia_xp;
+mod ids;
+mod images;
 mod join;
 pub mod labels;
 mod lamost;
+mod medium;
 pub mod npy;
 mod npz;
 mod one_d;
+mod samples;
 mod sdss;
+mod sdss5;
 mod sparcl;
 mod table;
 mod text;
+mod unit;
+mod wcs;
 
 pub use archive::Archive;
 pub use column_mapping::{preview, read_with_columns};
@@ -170,7 +181,7 @@ fn read_tables<'a>(
     let n = tables.len();
     tables.extend(sampling);
     for (i, table) in tables.iter().take(n).enumerate() {
-        match columns::read(table, &tables, stem) {
+        match columns::read(table, &tables, stem, None) {
             Ok(contents) => {
                 found |= contents.is_some();
                 all.add(contents.unwrap_or_default());

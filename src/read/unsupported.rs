@@ -2,11 +2,13 @@
 
 use super::error::ReadError;
 use super::fits::Fits;
-use super::table::is_votable;
+use super::table::{Table, is_votable};
 use super::{lamost, sdss};
 
 /// First bytes, description and advice of each format.
-const MAGIC: [(&[u8], &str, &str); 14] = [
+const MAGIC: [(&[u8], &str, &str); 16] = [
+    (b"\x00\x05\x16\x07", "an additional file of macOS (._)", "give the file of the same name without ._"),
+    (b"\xd0\xcf\x11\xe0", "an old spreadsheet or document of Microsoft Office", "save the table as CSV"),
     (b"\x89PNG", "a PNG image", "give the spectrum itself, not a picture of it"),
     (b"\xff\xd8\xff", "a JPEG image", "give the spectrum itself, not a picture of it"),
     (b"GIF8", "a GIF image", "give the spectrum itself, not a picture of it"),
@@ -47,9 +49,24 @@ pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), ReadError> {
             "the download may have failed or need a login; download the spectrum again",
         )));
     }
+    if start.starts_with("{\"") || start.starts_with("[{") {
+        return Err(unsupported((
+            "a JSON document, perhaps the error message of a server",
+            "read it in a text editor, and download the spectrum again as FITS or CSV",
+        )));
+    }
     // Long comments may precede the root element.
     if start.starts_with("<?xml") && !is_votable(&String::from_utf8_lossy(&bytes[..bytes.len().min(1 << 16)])) {
         return Err(unsupported(("an XML file without a VOTABLE element", "save the table as VOTable, FITS or CSV")));
+    }
+    Ok(())
+}
+
+/// Rejects tables of known contents that are no spectra.
+pub(crate) fn check_table(table: &Table) -> Result<(), ReadError> {
+    let has = |names: &[&str]| table.find(names).is_some();
+    if has(&["time", "bjd", "hjd", "jd", "mjd"]) && has(&["flux", "sap_flux", "pdcsap_flux", "mag", "magnitude"]) {
+        return Err(unsupported(("a light curve", "give a spectrum: fluxes with wavelengths")));
     }
     Ok(())
 }
