@@ -135,7 +135,7 @@ fn read_plane(
     };
 
     let axes = match own_wavelengths(plane, planes, tables, width, rows)? {
-        Some(axes) => axes,
+        Some(axes) => axes.into_iter().map(Ok).collect(),
         None => {
             let of_header = wcs::of_image(fits, header, width, rows)?;
             let inherited = || if plane.hdu.index == 0 { Ok(None) } else { wcs::of_image(fits, fits.primary(), width, rows) };
@@ -176,9 +176,12 @@ fn read_plane(
             Content::Mask(convention) => p.image.row(row).map(|mask| (convention, mask)),
             _ => None,
         });
-        let samples = Samples { wave_aa: axis.wave_aa, flux: row_of(row)?, errors, mask };
         let id = if n_spectra > 1 { format!("{stem}-{}", row + 1) } else { stem.to_string() };
-        match build(samples, axis.medium, axis.note, &id) {
+        let spectrum = axis.and_then(|axis| {
+            let samples = Samples { wave_aa: axis.wave_aa, flux: row_of(row)?, errors, mask };
+            build(samples, axis.medium, axis.note, &id)
+        });
+        match spectrum {
             Ok(spectrum) => contents.spectra.push(spectrum),
             Err(error) if n_spectra == 1 => return Err(error),
             Err(error) => {

@@ -29,7 +29,8 @@ use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Spectrum, Survey};
 const AXIS_TOLERANCE_AA: f64 = 0.05;
 
 /// True for a LAMOST file: by the keywords of the primary header, or, if it lacks TELESCOP, by what only LAMOST writes:
-/// its five or six rows with an OBSID or a plan, and its table with the column NORMALIZATION.
+/// its five or six rows with a plan, or with the axis both in COEFF0, COEFF1 and in row 2; its table with the column
+/// NORMALIZATION.
 pub(crate) fn identify(fits: &Fits) -> bool {
     let primary = fits.primary();
     let mentions_lamost = |key: &str| primary.text(key).is_some_and(|v| v.to_uppercase().contains("LAMOST"));
@@ -45,7 +46,13 @@ pub(crate) fn identify(fits: &Fits) -> bool {
     }
     let has_lamost_rows = matches!(primary.integer("NAXIS2"), Some(5 | 6)) && primary.integer("NAXIS") == Some(2);
     let has_plan = ["OBSID", "PLANID", "SPID"].iter().any(|key| primary.has(key));
-    (has_lamost_rows && primary.has("COEFF0") && primary.has("COEFF1") && has_plan) || is_coadd(fits)
+    let repeats_axis = || {
+        let image = fits.hdus.first()?.image()?.ok()?;
+        let (axis, row) = (log10_axis(primary, image.width())?, image.row(2)?);
+        Some(axis.iter().zip(&row).all(|(a, b)| (a - b).abs() < AXIS_TOLERANCE_AA))
+    };
+    let has_coefficients = has_lamost_rows && primary.has("COEFF0") && primary.has("COEFF1");
+    has_coefficients && (has_plan || repeats_axis() == Some(true)) || is_coadd(fits)
 }
 
 /// True for a table of the layout of DR9 and later, which is damaged or has a column that no other survey writes.

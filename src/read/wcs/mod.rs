@@ -78,7 +78,8 @@ impl Keys {
     }
 }
 
-/// The axis of each row of an image of `rows` × `pixels`; `None` if the header has no wavelength axis.
+/// The axis of each row of an image of `rows` × `pixels`, or why it is not read; `None` if the header has no wavelength
+/// axis.
 ///
 /// # Errors
 /// If it has an axis of a kind that is not read.
@@ -87,14 +88,14 @@ pub(crate) fn of_image(
     header: &Header,
     pixels: usize,
     rows: usize,
-) -> Result<Option<Vec<HeaderAxis>>, ReadError> {
+) -> Result<Option<Vec<Result<HeaderAxis, ReadError>>>, ReadError> {
     if multispec::identify(header) {
-        return multispec::read(header, pixels, rows).map(Some);
+        return Ok(Some(multispec::read(header, pixels, rows)));
     }
     if lookup::identify(header) {
-        return lookup::read(fits, header, pixels).map(|axis| Some(vec![axis; rows]));
+        return lookup::read(fits, header, pixels).map(|axis| Some(vec![Ok(axis); rows]));
     }
-    Ok(read(header, &Keys::image(), pixels)?.map(|axis| vec![axis; rows]))
+    Ok(read(header, &Keys::image(), pixels)?.map(|axis| vec![Ok(axis); rows]))
 }
 
 /// The linear or logarithmic axis of `pixels` pixels; `None` if the header has none.

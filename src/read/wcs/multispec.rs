@@ -20,8 +20,8 @@ pub(super) fn identify(header: &Header) -> bool {
         || header.text("WAT0_001").is_some_and(|text| text.contains("system=multispec"))
 }
 
-/// The wavelengths of each row.
-pub(super) fn read(header: &Header, pixels: usize, rows: usize) -> Result<Vec<HeaderAxis>, ReadError> {
+/// The wavelengths of each row, or why they are not read.
+pub(super) fn read(header: &Header, pixels: usize, rows: usize) -> Vec<Result<HeaderAxis, ReadError>> {
     let text = header.numbered_text("WAT2");
     (1..=rows).map(|row| row_axis(header, &text, pixels, row)).collect()
 }
