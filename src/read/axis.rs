@@ -47,13 +47,39 @@ impl Role {
 /// True for the name of an axis other than wavelength: frequency, velocity, energy, wavenumber, pixel, time.
 pub(crate) fn is_other_axis(name: &str) -> bool {
     const OTHERS: [&str; 29] = [
-        "hz", "khz", "mhz", "ghz", "thz", "vel", "kms", "ev", "kev", "pixel", "pixels", "pix", "time", "jd", "mjd", "bjd",
-        "hjd", "btjd", "bkjd", "tjd", "phase", "date", "cadence", "cadenceno", "epoch", "ra", "dec", "mag", "magnitude",
+        "hz",
+        "khz",
+        "mhz",
+        "ghz",
+        "thz",
+        "vel",
+        "kms",
+        "ev",
+        "kev",
+        "pixel",
+        "pixels",
+        "pix",
+        "time",
+        "jd",
+        "mjd",
+        "bjd",
+        "hjd",
+        "btjd",
+        "bkjd",
+        "tjd",
+        "phase",
+        "date",
+        "cadence",
+        "cadenceno",
+        "epoch",
+        "ra",
+        "dec",
+        "mag",
+        "magnitude",
     ];
     let name = name.to_lowercase();
-    words(&name).any(|w| {
-        ["freq", "wavenum", "veloc", "energ"].iter().any(|start| w.starts_with(start)) || OTHERS.contains(&w)
-    })
+    words(&name)
+        .any(|w| ["freq", "wavenum", "veloc", "energ"].iter().any(|start| w.starts_with(start)) || OTHERS.contains(&w))
 }
 
 /// The role of a column by its name, if the name gives one. `unit` may be empty.

@@ -9,8 +9,8 @@ use super::axis::{Axis, Role, Scale, role};
 use super::error::ReadError;
 use super::medium::{set_frame, set_medium};
 use super::samples::{Errors, Samples};
-use super::unit::Unit;
 use super::text::{COMMENT, Row, number, split, unquote};
+use super::unit::Unit;
 use super::{Contents, container, stem};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta};
 

@@ -88,8 +88,10 @@ fn place_of(hdu: &Hdu) -> String {
 }
 
 fn content_of(hdu: &Hdu) -> Content {
-    const OTHERS: [&str; 14] =
-        ["cont", "model", "sky", "templ", "fit", "resp", "tell", "norm", "wdisp", "resol", "res", "snr", "back", "expmap"];
+    const OTHERS: [&str; 14] = [
+        "cont", "model", "sky", "templ", "fit", "resp", "tell", "norm", "wdisp", "resol", "res", "snr", "back",
+        "expmap",
+    ];
     let name = hdu.name();
     let lower = name.to_lowercase();
     if let Some(mask) = MaskConvention::from_name(name) {
@@ -125,7 +127,8 @@ fn read_plane(
         return Err(ReadError::Layout { place, problem: "it has more than 40 million pixels; split it".into() });
     }
     let params = Params::of_headers(header, &Params::of_header(fits.primary()));
-    let row_of = |row: usize| require(image.row(row), &place, "its row of fluxes cannot be unpacked; download it again");
+    let row_of =
+        |row: usize| require(image.row(row), &place, "its row of fluxes cannot be unpacked; download it again");
     let comments = [fits.primary().comments(), header.comments()].concat();
     let of_comments = medium_of_comments(&comments);
     let build = |samples: Samples, axis_medium: Option<Medium>, note: Option<String>, id: &str| {
@@ -138,7 +141,8 @@ fn read_plane(
         Some(axes) => axes.into_iter().map(Ok).collect(),
         None => {
             let of_header = wcs::of_image(fits, header, width, rows)?;
-            let inherited = || if plane.hdu.index == 0 { Ok(None) } else { wcs::of_image(fits, fits.primary(), width, rows) };
+            let inherited =
+                || if plane.hdu.index == 0 { Ok(None) } else { wcs::of_image(fits, fits.primary(), width, rows) };
             match of_header.map_or_else(inherited, |axes| Ok(Some(axes)))? {
                 Some(axes) => axes,
                 None => {
@@ -151,7 +155,9 @@ fn read_plane(
     };
     let has_apertures = header.has("APNUM1") || header.text("WAT0_001").is_some_and(|w| w.contains("spec"));
     if rows > MAX_ROWS && !has_apertures && planes.iter().all(|p| !matches!(p.content, Content::Wavelength(_))) {
-        let problem = format!("it has {rows} rows, so it is an image of the slit; extract the spectrum of the star and give that");
+        let problem = format!(
+            "it has {rows} rows, so it is an image of the slit; extract the spectrum of the star and give that"
+        );
         return Err(ReadError::Layout { place, problem });
     }
     let own = |wanted: &dyn Fn(Content) -> bool| {
@@ -159,12 +165,15 @@ fn read_plane(
     };
     let error_plane = own(&|content| matches!(content, Content::Errors(_)));
     let mask_plane = own(&|content| matches!(content, Content::Mask(_)));
-    let sigma_band = (2..=9).find(|band| header.text(&format!("BANDID{band}")).is_some_and(|id| id.starts_with("sigma")));
+    let sigma_band =
+        (2..=9).find(|band| header.text(&format!("BANDID{band}")).is_some_and(|id| id.starts_with("sigma")));
     let row_roles = row_roles(header, image, rows, has_apertures);
     let n_spectra = row_roles.iter().filter(|role| role.is_none()).count();
     for (row, axis) in axes.into_iter().enumerate().filter(|(row, _)| row_roles[*row].is_none()) {
         let errors = match (error_plane, sigma_band) {
-            (Some(Plane { image, content: Content::Errors(role), .. }), _) => image.row(row).and_then(|v| errors(*role, v)),
+            (Some(Plane { image, content: Content::Errors(role), .. }), _) => {
+                image.row(row).and_then(|v| errors(*role, v))
+            }
             (_, Some(band)) => image.row((band - 1) * rows + row).map(Errors::Sigma),
             // The errors of a single spectrum may be another row.
             _ if n_spectra == 1 => (0..rows)
@@ -185,7 +194,9 @@ fn read_plane(
             Ok(spectrum) => contents.spectra.push(spectrum),
             Err(error) if n_spectra == 1 => return Err(error),
             Err(error) => {
-                contents.skipped.push(SkippedPart { part: format!("row {} of {place}", row + 1), reason: error.to_string() });
+                contents
+                    .skipped
+                    .push(SkippedPart { part: format!("row {} of {place}", row + 1), reason: error.to_string() });
             }
         }
     }
@@ -285,7 +296,11 @@ fn stacked(image: &Image) -> Option<(Samples, String)> {
     let (wave_aa, note) = Axis::default().to_aa(rows.remove(at));
     let flux = rows.remove(0);
     let errors = rows.iter().position(|row| is_like_sigma(row, &flux)).map(|i| Errors::Sigma(rows.swap_remove(i)));
-    let found = format!("row {} of the image holds the wavelengths{}", at + 1, note.map_or(String::new(), |n| format!("; {n}")));
+    let found = format!(
+        "row {} of the image holds the wavelengths{}",
+        at + 1,
+        note.map_or(String::new(), |n| format!("; {n}"))
+    );
     Some((Samples { wave_aa, flux, errors, mask: None }, found))
 }
 

@@ -11,7 +11,8 @@ use crate::spectrum::{Frame, Medium, Meta, Source, Sourced};
 /// The medium that words in lower case name, if they name exactly one. A word may end so, as `wavevac` does.
 pub(super) fn medium_in_words(words: &[&str]) -> Option<Medium> {
     let has = |wanted: &[&str]| {
-        let ends = |w: &str| wanted.iter().any(|m| w == *m || w.strip_suffix(m).is_some_and(|s| s.starts_with(['w', 'l'])));
+        let ends =
+            |w: &str| wanted.iter().any(|m| w == *m || w.strip_suffix(m).is_some_and(|s| s.starts_with(['w', 'l'])));
         words.iter().any(|w| ends(w))
     };
     match (has(&["air"]), has(&["vac", "vacuum", "vakuum"])) {
@@ -128,9 +129,13 @@ mod tests {
         ] {
             assert_eq!(medium_of_text(text), medium, "{text}");
         }
-        for (ucd, medium) in
-            [("em.wl", vacuum), ("em.wl;obs.atmos", air), ("EM.WL;obs.atmos;meta.main", air), ("em.freq", None), ("", None)]
-        {
+        for (ucd, medium) in [
+            ("em.wl", vacuum),
+            ("em.wl;obs.atmos", air),
+            ("EM.WL;obs.atmos;meta.main", air),
+            ("em.freq", None),
+            ("", None),
+        ] {
             assert_eq!(medium_of_ucd(ucd), medium, "{ucd}");
         }
     }

@@ -32,7 +32,10 @@ impl Errors {
             Self::Ivar(values) => (values, |v| v),
         };
         let is_usable = |v: f64| v.is_finite() && v > 0.0;
-        values.into_iter().map(|v| if is_usable(v) { Some(inverse(v)).filter(|i| is_usable(*i)).unwrap_or(0.0) } else { 0.0 }).collect()
+        values
+            .into_iter()
+            .map(|v| if is_usable(v) { Some(inverse(v)).filter(|i| is_usable(*i)).unwrap_or(0.0) } else { 0.0 })
+            .collect()
     }
 }
 
@@ -263,7 +266,9 @@ mod tests {
         let with = |convention, mask: Vec<f64>, ivar: Option<Vec<f64>>| {
             masked(&spectrum(Samples { mask: Some((convention, mask)), errors: ivar.map(Errors::Ivar), ..flat(40) }))
         };
-        let at = |i: usize, special: f64, other: f64| (0..40).map(|k| if k == i { special } else { other }).collect::<Vec<_>>();
+        let at = |i: usize, special: f64, other: f64| {
+            (0..40).map(|k| if k == i { special } else { other }).collect::<Vec<_>>()
+        };
         let (bad, good) = (MaskConvention::Bad, MaskConvention::Good);
         // As named.
         assert_eq!(with(bad, at(7, 1.0, 0.0), None), [7]);

@@ -95,9 +95,9 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
     let error_column = match roles.iter().position(|r| *r == Some(Role::Ivar)) {
         None if is_third_sigma => Some((2, Role::Sigma)),
         None if is_libre_esprit && columns.values.len() > 2 => Some((columns.values.len() - 1, Role::Sigma)),
-        ivar => ivar
-            .or_else(|| roles.iter().position(|r| r.is_some_and(Role::is_error)))
-            .and_then(|i| Some((i, roles[i]?))),
+        ivar => {
+            ivar.or_else(|| roles.iter().position(|r| r.is_some_and(Role::is_error))).and_then(|i| Some((i, roles[i]?)))
+        }
     };
     let mut values: Vec<Option<Vec<f64>>> = columns.values.into_iter().map(Some).collect();
     let mut take = |i: usize| {
@@ -159,8 +159,11 @@ fn main_columns<'u>(
     let wave = roles.iter().position(|r| matches!(r, Some(Role::Wavelength(_))));
     let flux = roles.iter().position(|r| *r == Some(Role::Flux));
     let free = |taken: Option<usize>| {
-        let is_free =
-            |i: &usize| Some(*i) != taken && roles.get(*i).is_none_or(Option::is_none) && MaskConvention::from_name(name(*i)).is_none();
+        let is_free = |i: &usize| {
+            Some(*i) != taken
+                && roles.get(*i).is_none_or(Option::is_none)
+                && MaskConvention::from_name(name(*i)).is_none()
+        };
         (0..columns.values.len()).find(is_free).unwrap_or(usize::from(taken == Some(0)))
     };
     let is_neutral = |name: &str| {
@@ -181,7 +184,9 @@ fn main_columns<'u>(
             )));
         }
     };
-    if let Some(wrong) = [wave, flux].into_iter().find(|i| is_other_axis(name(*i)) || *i == wave && is_other_axis(unit(*i))) {
+    if let Some(wrong) =
+        [wave, flux].into_iter().find(|i| is_other_axis(name(*i)) || *i == wave && is_other_axis(unit(*i)))
+    {
         let kind = if wrong == wave { "wavelength" } else { "flux" };
         let cure = if wrong == wave { "; give wavelengths in Å, nm or µm" } else { "" };
         return Err(error(format!("“{}” is not a {kind} column{cure}", truncate(name(wrong)))));

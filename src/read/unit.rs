@@ -62,11 +62,8 @@ pub(crate) fn stated_unit(text: &str) -> UnitHint {
         return UnitHint::Missing;
     }
     let is_ln = text.starts_with("ln") || text.starts_with("loge") || text.contains("ln(");
-    let scale = if is_ln {
-        Some(Scale::Ln)
-    } else {
-        (text.contains("log") || text.contains("dex")).then_some(Scale::Log10)
-    };
+    let scale =
+        if is_ln { Some(Scale::Ln) } else { (text.contains("log") || text.contains("dex")).then_some(Scale::Log10) };
     let without_log = text.replace("log10", "");
     let compact: String = without_log.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect();
     let unit = match compact.as_str() {

@@ -160,7 +160,7 @@ fn text_errors_name_the_line() {
     );
     assert!(read("x", b"4000 1\n4001\n").unwrap_err().to_string().starts_with("reading line 2"));
     assert_eq!(
-        read("x", b"wavelength flux of star 7\nas seen by night\n").unwrap_err().to_string(),
+        read("x", b"wavelength values of star 7\nas seen by night\n").unwrap_err().to_string(),
         "reading line 2: “as” is text; a spectrum is columns of numbers, wavelength and flux"
     );
     assert!(read("x", b"wave flux\n,\n").is_err(), "a line of separators alone");

@@ -50,7 +50,10 @@ enum Method {
 enum Dither {
     None,
     /// `SUBTRACTIVE_DITHER_1` or 2, with the seed ZDITHER0.
-    Subtractive { seed: usize, keeps_zeros: bool },
+    Subtractive {
+        seed: usize,
+        keeps_zeros: bool,
+    },
 }
 
 /// True for the header of a compressed image.
@@ -75,7 +78,8 @@ impl<'a> Tiles<'a> {
             .map(|i| size(&format!("ZNAXIS{i}")))
             .collect::<Option<_>>()
             .ok_or_else(|| problem("ZNAXISn is missing or 0"))?;
-        let width = axes.first().copied().filter(|w| *w <= MAX_WIDTH).ok_or_else(|| problem("its rows are too long"))?;
+        let width =
+            axes.first().copied().filter(|w| *w <= MAX_WIDTH).ok_or_else(|| problem("its rows are too long"))?;
         let number = Number::of_bitpix(header.integer("ZBITPIX")).ok_or_else(|| problem("ZBITPIX is missing"))?;
         let tile = size("ZTILE1").unwrap_or(width).min(width);
         if (2..=9).any(|i| size(&format!("ZTILE{i}")).is_some_and(|n| n != 1)) {
@@ -95,10 +99,9 @@ impl<'a> Tiles<'a> {
             other => return Err(problem(&format!("its compression “{}” is not read", super::truncate(other)))),
         };
         let dither = match header.text("ZQUANTIZ").unwrap_or("NO_DITHER") {
-            name @ ("SUBTRACTIVE_DITHER_1" | "SUBTRACTIVE_DITHER_2") => Dither::Subtractive {
-                seed: size("ZDITHER0").unwrap_or(1),
-                keeps_zeros: name.ends_with('2'),
-            },
+            name @ ("SUBTRACTIVE_DITHER_1" | "SUBTRACTIVE_DITHER_2") => {
+                Dither::Subtractive { seed: size("ZDITHER0").unwrap_or(1), keeps_zeros: name.ends_with('2') }
+            }
             _ => Dither::None,
         };
         let (scale, zero) = (header.number("BSCALE").unwrap_or(1.0), header.number("BZERO").unwrap_or(0.0));
@@ -211,7 +214,10 @@ impl DitherNumbers {
         // Park and Miller's generator.
         let numbers = NUMBERS.get_or_init(|| {
             let next = |seed: &u64| Some(seed * 16_807 % 2_147_483_647);
-            std::iter::successors(Some(16_807), next).take(Self::N).map(|s| (s as f64 / 2_147_483_647.0) as f32).collect()
+            std::iter::successors(Some(16_807), next)
+                .take(Self::N)
+                .map(|s| (s as f64 / 2_147_483_647.0) as f32)
+                .collect()
         });
         let start = start % Self::N;
         Self { numbers, start, position: (numbers[start] * 500.0) as usize }

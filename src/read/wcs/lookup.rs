@@ -21,7 +21,8 @@ pub(super) fn read(fits: &Fits, header: &Header, pixels: usize) -> Result<Header
         problem: format!("{problem}; give a table of wavelengths and fluxes"),
     };
     let name = header.text("PS1_0").unwrap_or("").trim();
-    let table = fits.find_by_name(name).and_then(|hdu| hdu.table()).ok_or_else(|| problem("PS1_0 names no table"))??;
+    let table =
+        fits.find_by_name(name).and_then(|hdu| hdu.table()).ok_or_else(|| problem("PS1_0 names no table"))??;
     let numbers = |key: &str| {
         let column = header.text(key).and_then(|column| table.column(column.trim()));
         column.map(|column| table.numbers(column).map(|v| (column.unit.clone(), v))).transpose()

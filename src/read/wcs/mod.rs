@@ -63,13 +63,16 @@ impl Keys {
     /// of an array in column `column` (from 0) by the FITS standard.
     pub(crate) fn of_table(column: usize) -> [Self; 3] {
         let n = column + 1;
-        let standard =
-            [format!("1CRVL{n}"), format!("11CD{n}"), format!("1CDLT{n}"), format!("11PC{n}"), format!("1CRPX{n}"), format!("1CTYP{n}"), format!("1CUNI{n}")];
-        [
-            Self::new(standard),
-            Self::new(["CRVAL", "CD1_1", "CDELT", "PC1_1", "CRPIX", "CTYPE", "CUNIT"]),
-            Self::image(),
-        ]
+        let standard = [
+            format!("1CRVL{n}"),
+            format!("11CD{n}"),
+            format!("1CDLT{n}"),
+            format!("11PC{n}"),
+            format!("1CRPX{n}"),
+            format!("1CTYP{n}"),
+            format!("1CUNI{n}"),
+        ];
+        [Self::new(standard), Self::new(["CRVAL", "CD1_1", "CDELT", "PC1_1", "CRPIX", "CTYPE", "CUNIT"]), Self::image()]
     }
 
     fn new<S: Into<String>>(keys: [S; 7]) -> Self {
@@ -191,7 +194,9 @@ fn watt_unit(header: &Header) -> String {
 
 fn is_other_unit(unit: &str) -> bool {
     let unit = unit.to_lowercase();
-    ["deg", "hz", "ev", "km/s", "m/s", "pix", "arcsec", "s", "d", "day"].iter().any(|other| unit == *other || unit.ends_with("hz"))
+    ["deg", "hz", "ev", "km/s", "m/s", "pix", "arcsec", "s", "d", "day"]
+        .iter()
+        .any(|other| unit == *other || unit.ends_with("hz"))
 }
 
 /// Scale that the type of an axis names: `LOG-LINEAR`, `LOGLAM`, `LN-WAVE`; not FITS's `WAVE-LOG`.

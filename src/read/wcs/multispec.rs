@@ -11,8 +11,14 @@ use crate::read::medium::medium_of_text;
 use crate::read::unit::{UnitHint, stated_unit};
 
 /// Names of the functions of type 2, from number 1.
-const FUNCTIONS: [&str; 6] =
-    ["a Chebyshev polynomial", "a Legendre polynomial", "a cubic spline", "a linear spline", "a pixel list", "a sampled list"];
+const FUNCTIONS: [&str; 6] = [
+    "a Chebyshev polynomial",
+    "a Legendre polynomial",
+    "a cubic spline",
+    "a linear spline",
+    "a pixel list",
+    "a sampled list",
+];
 
 /// True for an image in multispec format.
 pub(super) fn identify(header: &Header) -> bool {
@@ -56,7 +62,8 @@ fn row_axis(header: &Header, text: &str, pixels: usize, row: usize) -> Result<He
         UnitHint::Length { unit, .. } => Some(unit),
         _ => None,
     };
-    let axis = Axis { medium: medium_of_text(&unit_text), scale: Some(scale).filter(|_| unit.is_some() || kind == 1.0), unit };
+    let axis =
+        Axis { medium: medium_of_text(&unit_text), scale: Some(scale).filter(|_| unit.is_some() || kind == 1.0), unit };
     let mut axis = HeaderAxis::new(axis, values);
     axis.wave_aa.iter_mut().for_each(|w| *w /= 1.0 + redshift);
     Ok(axis)

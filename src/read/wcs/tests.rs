@@ -5,7 +5,8 @@ use super::*;
 /// The header of an image of 3 pixels with these cards.
 fn file(cards: &[&str]) -> Vec<u8> {
     let base = ["SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 1", "NAXIS1  = 3"];
-    let mut bytes: Vec<u8> = base.iter().chain(cards).chain(&["END"]).flat_map(|c| format!("{c:<80}").into_bytes()).collect();
+    let mut bytes: Vec<u8> =
+        base.iter().chain(cards).chain(&["END"]).flat_map(|c| format!("{c:<80}").into_bytes()).collect();
     bytes.resize(bytes.len().next_multiple_of(2880), b' ');
     bytes.extend([0; 2880]);
     bytes
@@ -23,7 +24,10 @@ fn wave(cards: &[&str]) -> Vec<f64> {
 
 fn assert_wave(cards: &[&str], expected: [f64; 3]) {
     let wave = wave(cards);
-    assert!(wave.iter().zip(expected).all(|(w, e)| (w - e).abs() < 1e-6 * e), "{cards:?}: {wave:?} is not {expected:?}");
+    assert!(
+        wave.iter().zip(expected).all(|(w, e)| (w - e).abs() < 1e-6 * e),
+        "{cards:?}: {wave:?} is not {expected:?}"
+    );
 }
 
 #[test]
@@ -52,9 +56,10 @@ fn units_of_every_spelling() {
         let (first_card, step) = (format!("CRVAL1  = {first:e}"), format!("CDELT1  = {:e}", first / 100.0));
         assert_wave(&[&first_card, &step, &format!("CUNIT1  = '{unit}'")], [4000.0, 4040.0, 4080.0]);
     }
-    assert_wave(&["CRVAL1  = 400.0", "CDELT1  = 1.0", "WAT1_001= 'wtype=linear label=Wavelength units=nanometers'"], [
-        4000.0, 4010.0, 4020.0,
-    ]);
+    assert_wave(
+        &["CRVAL1  = 400.0", "CDELT1  = 1.0", "WAT1_001= 'wtype=linear label=Wavelength units=nanometers'"],
+        [4000.0, 4010.0, 4020.0],
+    );
 }
 
 #[test]
@@ -74,7 +79,13 @@ fn logarithmic_axes() {
         assert_wave(&[&log10_cards[..], more].concat(), log10);
     }
     let ln_cards = ["CRVAL1  = 8.3", "CDELT1  = 1e-3"];
-    for more in [&["CTYPE1  = 'LN-WAVE'"][..], &["CUNIT1  = 'ln(Angstrom)'"], &["CTYPE1  = 'LOG-LINEAR'"], &["CTYPE1  = 'WAVE-LOG'"], &[]] {
+    for more in [
+        &["CTYPE1  = 'LN-WAVE'"][..],
+        &["CUNIT1  = 'ln(Angstrom)'"],
+        &["CTYPE1  = 'LOG-LINEAR'"],
+        &["CTYPE1  = 'WAVE-LOG'"],
+        &[],
+    ] {
         assert_wave(&[&ln_cards[..], more].concat(), ln);
     }
     // FITS's WAVE-LOG: λ = CRVAL·exp(w/CRVAL).
