@@ -5,6 +5,7 @@ pub mod specclip;
 pub mod similarity;
 pub mod diagnostics;
 pub mod finetune;
+mod withheld;
 
 use std::collections::BTreeSet;
 
@@ -115,6 +116,8 @@ impl Estimate {
 pub enum Flag {
     /// The survey's pipeline classifies the object as something other than a star.
     NotStar,
+    /// A label is withheld, because its value lies outside the range of any star.
+    Withheld,
     /// The spectrum lies outside the training distribution of the model.
     OutOfTraining,
     /// The predicted label lies at or beyond the edge of the training grid.
@@ -147,8 +150,9 @@ pub type FlagSet = BTreeSet<Flag>;
 
 impl Flag {
     /// All flags, the most severe first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotStar,
+        Self::Withheld,
         Self::OutOfTraining,
         Self::GridEdge,
         Self::PoorFit,
@@ -167,6 +171,7 @@ impl Flag {
     pub fn code(self) -> &'static str {
         match self {
             Self::NotStar => "not_star",
+            Self::Withheld => "withheld",
             Self::OutOfTraining => "out_of_training",
             Self::GridEdge => "grid_edge",
             Self::PoorFit => "poor_fit",
@@ -187,6 +192,9 @@ impl Flag {
         match self {
             Self::NotStar => {
                 "The survey's pipeline classifies this object as not a star; stellar parameters are meaningless."
+            }
+            Self::Withheld => {
+                "A label is left out: its predicted value lies outside the range of any star. Check wavelengths, units and the kind of object."
             }
             Self::OutOfTraining => {
                 "The spectrum lies outside the training distribution of the model; do not rely on its parameters."
@@ -219,8 +227,8 @@ impl Flag {
 
     /// True for a flag that makes the parameters unreliable; false for a note.
     pub fn is_severe(self) -> bool {
-        use Flag::{GridEdge, LowSnr, NotStar, OutOfTraining, PoorFit, ResolutionLow};
-        matches!(self, NotStar | OutOfTraining | GridEdge | PoorFit | LowSnr | ResolutionLow)
+        use Flag::{GridEdge, LowSnr, NotStar, OutOfTraining, PoorFit, ResolutionLow, Withheld};
+        matches!(self, NotStar | Withheld | OutOfTraining | GridEdge | PoorFit | LowSnr | ResolutionLow)
     }
 }
 

@@ -154,7 +154,7 @@ impl Pipeline {
         self.predict_and_check(backend, spectra, false).await.into_iter().map(|(prediction, _)| prediction).collect()
     }
 
-    /// Predictions, in the order of `spectra`. With `checks_fit` and an emulator, each is compared with the synthetic
+    /// Predictions, in the order of `spectra`, without labels outside the range of any star. With `checks_fit` and an emulator, each is compared with the synthetic
     /// spectrum at its labels, and a prediction with a poor fit is flagged.
     pub async fn predict_and_check(
         &self,
@@ -170,7 +170,9 @@ impl Pipeline {
             true => (xp.next().unwrap_or(Err(PredictError::Device.into())), None),
             false => optical.next().unwrap_or((Err(PredictError::Device.into()), None)),
         };
-        spectra.iter().map(next).collect()
+        let checked =
+            |(prediction, fit): (Result<Prediction, _>, _)| (prediction.map(Prediction::withhold_impossible), fit);
+        spectra.iter().map(next).map(checked).collect()
     }
 
     async fn predict_xp(&self, spectra: &[&Spectrum]) -> Vec<Result<Prediction, PipelineError>> {
