@@ -249,6 +249,9 @@ fn own_wavelengths(
         };
         return (0..rows).map(|r| row(if n == 1 { 0 } else { r })).collect::<Result<_, _>>().map(Some);
     }
+    if wcs::is_lookup(&flux.hdu.header) {
+        return Ok(None);
+    }
     let of_column = |table: &Table| columns::wavelength_column(table, width).transpose();
     match tables.iter().find_map(of_column) {
         Some(axis) => Ok(Some(vec![axis?; rows])),

@@ -65,9 +65,18 @@ pub(crate) fn medium_in(params: &Params) -> Option<Medium> {
         return Some(if is_vacuum { Medium::Vacuum } else { Medium::Air });
     }
     let text = |key: &str| params.text(key).and_then(medium_of_text);
-    let by_word = ["AIRORVAC", "WAVEMED", "MEDIUM", "CUNIT", "CUNIT1"].into_iter().find_map(text);
-    // PypeIt calibrates to vacuum and writes its version or its spectrograph into each file.
-    by_word.or_else(|| params.text("PYP_SPEC").map(|_| Medium::Vacuum))
+    ["AIRORVAC", "WAVEMED", "MEDIUM", "CUNIT", "CUNIT1"].into_iter().find_map(text)
+}
+
+/// The medium that the documentation of a program or archive states for all its files: `PypeIt` (which writes its
+/// spectrograph), CALSPEC (its table), HST and JWST are in vacuum.
+pub(crate) fn documented_medium(params: &Params) -> Option<Medium> {
+    let is = |key: &str, wanted: &[&str]| params.text(key).is_some_and(|v| wanted.iter().any(|w| v.eq_ignore_ascii_case(w)));
+    let is_vacuum = params.text("PYP_SPEC").is_some()
+        || is("DMODCLS", &["OneSpec", "SpecObj"])
+        || is("DBTABLE", &["CRSPECTRUM"])
+        || is("TELESCOP", &["HST", "JWST"]);
+    is_vacuum.then_some(Medium::Vacuum)
 }
 
 /// The velocity frame, if a keyword states it.

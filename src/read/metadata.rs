@@ -4,7 +4,7 @@
 //! Sources: FITS standard 4.0 §8 (SPECSYS), ESO Science Data Products Standard (`SPEC_RES`), and keywords found in real
 //! files.
 
-use super::medium::{frame_in, medium_in, set_frame, set_medium};
+use super::medium::{documented_medium, frame_in, medium_in, set_frame, set_medium};
 use super::table::{Params, text_cells};
 use crate::spectrum::{Medium, Meta, Source, Sourced};
 
@@ -15,7 +15,10 @@ const REFERENCE_AA: f64 = 4800.0;
 /// medium.
 pub(crate) fn meta(params: &Params, id: &str, format: &str, medium: (Option<Medium>, Medium)) -> Meta {
     let mut meta = Meta::unknown(id, format);
-    set_medium(&mut meta, medium.0.or_else(|| medium_in(params)), medium.1);
+    match (medium.0.or_else(|| medium_in(params)), documented_medium(params)) {
+        (None, Some(documented)) => meta.medium = Sourced::new(documented, Source::Survey),
+        (stated, _) => set_medium(&mut meta, stated, medium.1),
+    }
     set_frame(&mut meta, frame_in(params));
     meta.resolving_power = resolution_in(params);
     set_position(&mut meta, params.number(&["RA"]), params.number(&["DEC"]));

@@ -87,8 +87,8 @@ pub struct SkippedPart {
     pub reason: String,
 }
 
-/// Maximum nesting of containers: gzipped files in a zip archive, not deeper.
-const MAX_DEPTH: usize = 2;
+/// Maximum nesting of containers: files that were gzipped twice, in a zip archive, not deeper.
+const MAX_DEPTH: usize = 3;
 
 /// Maximum total number of pixels of all spectra of a file. A browser tab can hold them and still has memory to
 /// compute.
@@ -229,6 +229,9 @@ fn unpack_arrays<T: AsRef<[u8]>>(zip: &mut Zip<T>, files: &[(usize, String)]) ->
 /// Reads a zip archive: a bundle of arrays if all entries are `.npy` files, else an archive of files.
 fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
     let mut zip = Zip::open(bytes)?;
+    if let Some(format) = zip.office_document() {
+        return Err(ReadError::Unsupported { format, advice: "save its table as CSV and give that" });
+    }
     if zip.is_bundle() {
         let files = zip.files();
         return npz::read(&unpack_arrays(&mut zip, &files)?, &stem(name));
@@ -246,7 +249,7 @@ fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadErro
 fn stem(name: &str) -> String {
     let mut stem = name.rsplit(['/', '\\']).next().unwrap_or(name);
     for ending in [
-        ".gz", ".fits", ".fit", ".fts", ".csv", ".txt", ".dat", ".ascii", ".asc", ".tsv", ".ecsv", ".npz", ".zip",
+        ".gz", ".fz", ".fits", ".fit", ".fts", ".csv", ".txt", ".dat", ".ascii", ".asc", ".tsv", ".ecsv", ".npz", ".zip",
         ".tbl", ".vot", ".votable", ".xml",
     ] {
         let cut = stem.len().saturating_sub(ending.len());
@@ -265,7 +268,7 @@ mod tests {
     fn stems() {
         assert_eq!(stem("a/b/spec-1123-52882-0065.fits.gz"), "spec-1123-52882-0065");
         assert_eq!(stem("C:\\data\\star.CSV"), "star");
-        assert_eq!(stem(".fits"), ".fits");
+        assert_eq!((stem("star.fits.fz").as_str(), stem(".fits").as_str()), ("star", ".fits"));
         assert_eq!(stem("m0505V"), "m0505V");
         assert_eq!(stem("é.é"), "é.é");
     }

@@ -122,7 +122,9 @@ impl Samples {
             return Spectrum::new(meta, self.wave_aa, self.flux, ivar, None);
         }
         let mut bad = vec![false; n];
-        if let Some((named, mask)) = self.mask.filter(|(_, mask)| mask.len() == n) {
+        // A mask of a single value says nothing.
+        let says_something = |mask: &[f64]| mask.len() == n && mask.iter().any(|m| (*m == 0.0) != (mask[0] == 0.0));
+        if let Some((named, mask)) = self.mask.filter(|(_, mask)| says_something(mask)) {
             let convention = named.really(&mask, ivar.as_deref());
             match convention {
                 Some(convention) => bad.iter_mut().zip(&mask).for_each(|(b, m)| *b = convention.is_bad(*m)),

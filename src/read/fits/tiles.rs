@@ -22,9 +22,9 @@ const EXACT_ZERO: i64 = -2_147_483_646;
 
 /// A compressed image in which every tile is within a row.
 #[derive(Debug)]
-pub struct Tiles<'a> {
+pub(super) struct Tiles<'a> {
     /// Length of each axis, the fastest first.
-    pub axes: Vec<usize>,
+    pub(super) axes: Vec<usize>,
     /// Number of pixels of a tile; the last of a row may be shorter.
     tile: usize,
     table: Table<'a>,

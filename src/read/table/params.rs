@@ -7,10 +7,11 @@ use super::super::fits::{Header, parse_number};
 
 /// Names that the readers use, in lower case. Other names are dropped to save memory: headers may have tens of
 /// thousands, and every table of a file stores the keywords of the whole file.
-const USED_NAMES: [&str; 32] = [
+const USED_NAMES: [&str; 34] = [
     "airorvac",
     "cunit",
     "cunit1",
+    "dbtable",
     "dec",
     "dmodcls",
     "fwhm",
@@ -36,6 +37,7 @@ const USED_NAMES: [&str; 32] = [
     "spec_res",
     "specres",
     "specsys",
+    "telescop",
     "v_astra",
     "vacuum",
     "vel_type",

@@ -81,6 +81,11 @@ impl Keys {
     }
 }
 
+/// True for an axis whose wavelengths are in a table that the header names.
+pub(crate) fn is_lookup(header: &Header) -> bool {
+    lookup::identify(header)
+}
+
 /// The axis of each row of an image of `rows` × `pixels`, or why it is not read; `None` if the header has no wavelength
 /// axis.
 ///
