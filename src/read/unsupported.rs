@@ -43,7 +43,7 @@ pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), ReadError> {
     }
     let start = String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).to_lowercase();
     let start = start.trim_start_matches('\u{feff}').trim_start();
-    if start.starts_with("<!doctype html") || start.starts_with("<html") {
+    if start.starts_with("<!doctype html") || start.starts_with('<') && start.contains("<html") {
         return Err(unsupported((
             "a web page",
             "the download may have failed or need a login; download the spectrum again",

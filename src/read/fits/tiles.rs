@@ -147,12 +147,14 @@ impl<'a> Tiles<'a> {
             Dither::None => None,
         };
         let blank = self.blank.unwrap_or(MISSING);
+        // As in the image before its compression.
+        let rounded = |v: f64| if self.number == Number::F32 { f64::from(v as f32) } else { v };
         let value = |q: i64| {
             let offset = random.as_mut().map_or(0.0, |random| random.next() - 0.5);
             match self.dither {
                 _ if q == blank => f64::NAN,
                 Dither::Subtractive { keeps_zeros: true, .. } if q == EXACT_ZERO => 0.0,
-                _ => (q as f64 - offset) * scale + zero,
+                _ => rounded((q as f64 - offset) * scale + zero),
             }
         };
         Some(stored.into_iter().map(value).collect())
