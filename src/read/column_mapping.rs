@@ -229,7 +229,7 @@ fn transpose(all: Vec<Row<'_>>) -> Lines<'_> {
     };
     let names = all.iter().enumerate().map(name).collect();
     let rows = (usize::from(is_named)..n)
-        .map(|i| Row { line: 1, cells: all.iter().map(|row| row.cells[i]).collect(), decimal_comma })
+        .map(|i| Row { line: 1, cells: all.iter().map(|row| row.cells[i]).collect(), decimal_comma, separator: None })
         .collect();
     Lines { names, rows, skipped_lines: 0 }
 }

@@ -71,7 +71,8 @@ pub(crate) fn medium_in(params: &Params) -> Option<Medium> {
 /// The medium that the documentation of a program or archive states for all its files: `PypeIt` (which writes its
 /// spectrograph), CALSPEC (its table), HST and JWST are in vacuum.
 pub(crate) fn documented_medium(params: &Params) -> Option<Medium> {
-    let is = |key: &str, wanted: &[&str]| params.text(key).is_some_and(|v| wanted.iter().any(|w| v.eq_ignore_ascii_case(w)));
+    let is =
+        |key: &str, wanted: &[&str]| params.text(key).is_some_and(|v| wanted.iter().any(|w| v.eq_ignore_ascii_case(w)));
     let is_vacuum = params.text("PYP_SPEC").is_some()
         || is("DMODCLS", &["OneSpec", "SpecObj"])
         || is("DBTABLE", &["CRSPECTRUM"])

@@ -249,8 +249,8 @@ fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadErro
 fn stem(name: &str) -> String {
     let mut stem = name.rsplit(['/', '\\']).next().unwrap_or(name);
     for ending in [
-        ".gz", ".fz", ".fits", ".fit", ".fts", ".csv", ".txt", ".dat", ".ascii", ".asc", ".tsv", ".ecsv", ".npz", ".zip",
-        ".tbl", ".vot", ".votable", ".xml",
+        ".gz", ".fz", ".fits", ".fit", ".fts", ".csv", ".txt", ".dat", ".ascii", ".asc", ".tsv", ".ecsv", ".npz",
+        ".zip", ".tbl", ".vot", ".votable", ".xml",
     ] {
         let cut = stem.len().saturating_sub(ending.len());
         if cut > 0 && stem.is_char_boundary(cut) && stem[cut..].eq_ignore_ascii_case(ending) {

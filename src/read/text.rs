@@ -21,6 +21,8 @@ pub(super) struct Row<'a> {
     pub(super) line: usize,
     pub(super) cells: Vec<&'a str>,
     pub(super) decimal_comma: bool,
+    /// Between the cells; `None` for blanks.
+    pub(super) separator: Option<char>,
 }
 
 impl Row<'_> {
@@ -259,7 +261,7 @@ fn columns(text: &str) -> Result<TextColumns<'_>, ReadError> {
             });
         }
         (true, [header, body @ ..]) => (header.cells.iter().map(|c| unquote(c).to_string()).collect::<Vec<_>>(), body),
-        (false, body) => (last_comment.map(names_in_comment).unwrap_or_default(), body),
+        (false, body) => (last_comment.map(|comment| names_of(&split(comment, 0).cells)).unwrap_or_default(), body),
     };
     let (units, body) = match body {
         [units, rest @ ..] if has_header && units.cells.len() == names.len() && !units.has_number() => {
@@ -297,9 +299,9 @@ fn columns(text: &str) -> Result<TextColumns<'_>, ReadError> {
     Ok(TextColumns { titles: lines, names, units, values, format: "text, one pixel per line" })
 }
 
-/// The names in a comment, if they name wavelength or flux; any other comment is no line of names.
-fn names_in_comment(comment: &str) -> Vec<String> {
-    let names: Vec<String> = split(comment, 0).cells.iter().map(|c| unquote(c).to_string()).collect();
+/// The names in cells, if they name wavelength or flux; otherwise empty.
+fn names_of(cells: &[&str]) -> Vec<String> {
+    let names: Vec<String> = cells.iter().map(|c| unquote(c).to_string()).collect();
     let is_named = names.iter().any(|n| matches!(role(n, ""), Some(Role::Wavelength(_) | Role::Flux)));
     if is_named { names } else { Vec::new() }
 }
@@ -317,8 +319,11 @@ fn title_lines(rows: &[Row]) -> usize {
             && rows.get(i + 1).is_some_and(|next| is_numeric(next) && next.cells.len() == rows[*i].cells.len())
     };
     let Some(first) = (0..rows.len().min(MAX_TITLE_LINES)).find(begins) else { return 0 };
-    let width = rows[first].cells.len();
-    let is_heading = |row: &Row| row.cells.len() == width && !row.has_number();
+    let body = &rows[first];
+    let is_heading = |row: &Row| {
+        let is_alike = row.separator == body.separator || row.cells.iter().all(|c| role(unquote(c), "").is_some());
+        row.cells.len() == body.cells.len() && !row.has_number() && is_alike
+    };
     let n_headings = rows[..first].iter().rev().take(2).take_while(|row| is_heading(row)).count();
     first - n_headings
 }
@@ -343,7 +348,7 @@ pub(super) fn split(line: &str, number: usize) -> Row<'_> {
         Some(s) => line.split(s).map(|c| c.trim().trim_end_matches(if s == '\t' { ',' } else { ' ' })).collect(),
         None => line.split_whitespace().collect(),
     };
-    Row { line: number, cells, decimal_comma: matches!(separator, Some(';' | '\t')) }
+    Row { line: number, cells, decimal_comma: matches!(separator, Some(';' | '\t')), separator }
 }
 
 /// A number; NaN for a word that means a missing value; `None` for any other text.
