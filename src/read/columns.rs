@@ -10,7 +10,7 @@ use super::axis::{self, Axis, Role, Scale, role};
 use super::error::{ReadError, truncate};
 use super::fits::Header;
 use super::medium::medium_of_ucd;
-use super::samples::{Errors, MaskConvention, Samples};
+use super::samples::{Errors, MAX_ORDERS, MaskConvention, Samples, are_orders};
 use super::table::{self, Column, Table};
 use super::unit::{UnitHint, stated_unit};
 use super::wcs::{self, HeaderAxis};
@@ -245,6 +245,9 @@ fn shared_axis(
 fn group_rows(table: &Table, layout: &TableLayout) -> Vec<(Option<String>, Vec<usize>)> {
     let id_of = |row: usize| layout.id.and_then(|column| table.text(row, column));
     if layout.row_is_spectrum {
+        if rows_are_orders(table, layout) {
+            return vec![(None, (0..table.rows).collect())];
+        }
         return (0..table.rows).map(|row| (id_of(row), vec![row])).collect();
     }
     let mut groups: Vec<(Option<String>, Vec<usize>)> = Vec::new();
@@ -264,12 +267,21 @@ fn group_rows(table: &Table, layout: &TableLayout) -> Vec<(Option<String>, Vec<u
     groups
 }
 
-/// The values of a spectrum in a column: the array of its row, or one number from each of its rows.
+/// True if the rows are orders or arms of one spectrum. An id for each row says that they are not.
+fn rows_are_orders(table: &Table, layout: &TableLayout) -> bool {
+    let (Some((column, axis)), None, 2..=MAX_ORDERS) = (layout.wave, layout.id, table.rows) else { return false };
+    let wave: Option<Vec<Vec<f64>>> =
+        (0..table.rows).map(|row| Some(axis.to_aa(table.array(row, column).ok()?).0)).collect();
+    wave.is_some_and(|rows| are_orders(&rows))
+}
+
+/// The values of a spectrum in a column: the arrays of its rows, or one number from each of its rows.
 fn values(table: &Table, layout: &TableLayout, rows: &[usize], column: usize) -> Result<Vec<f64>, ReadError> {
-    match rows {
-        [row, ..] if layout.row_is_spectrum => table.array(*row, column),
-        rows => rows.iter().map(|row| table.scalar(*row, column)).collect(),
+    if layout.row_is_spectrum {
+        let arrays = rows.iter().map(|row| table.array(*row, column)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(arrays.concat());
     }
+    rows.iter().map(|row| table.scalar(*row, column)).collect()
 }
 
 /// Builds one spectrum from a row of arrays, or from one row per pixel.
@@ -408,7 +420,7 @@ fn meta(table: &Table, layout: &TableLayout, wave: &Wavelengths, id: Option<&str
 /// The numbers of the mask column; true counts as 1. `None` if the column cannot be read.
 fn mask_values(table: &Table, layout: &TableLayout, rows: &[usize], column: usize) -> Option<Vec<f64>> {
     if layout.row_is_spectrum {
-        return table.array(*rows.first()?, column).ok();
+        return values(table, layout, rows, column).ok();
     }
     let value = |row: &usize| match table.text(*row, column).unwrap_or_default().to_lowercase().as_str() {
         "" | "0" | "0.0" | "false" | "f" | "no" => 0.0,

@@ -10,11 +10,11 @@ use super::fits::{Fits, Hdu, Header, Image};
 use super::medium::{medium_of_comments, medium_of_text};
 use super::metadata::{self, set_stated};
 use super::one_d::{is_miles_axis, miles};
-use super::samples::{Errors, MaskConvention, Samples};
+use super::samples::{Errors, MaskConvention, Samples, are_orders};
 use super::table::{Params, Table};
 use super::text::is_like_sigma;
 use super::wcs::{self, HeaderAxis};
-use super::{Contents, MAX_PIXELS, SkippedPart, columns};
+use super::{Contents, MAX_PIXELS, SkippedPart, columns, labels};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta};
 
 /// Maximum number of rows of an image without a list of apertures; more rows are an image of the slit.
@@ -106,8 +106,9 @@ fn content_of(hdu: &Hdu) -> Content {
         Some(Role::Wavelength(axis)) => Content::Wavelength(axis),
         Some(Role::Flux) => Content::Flux,
         Some(error) => Content::Errors(error),
-        None if ["sci", "data"].contains(&lower.as_str()) => Content::Flux,
         None if OTHERS.iter().any(is_other) => Content::Other,
+        // WEAVE has RED_DATA, and RED_DATA_NOSS before the sky was subtracted.
+        None if lower.split('_').any(|w| ["sci", "data"].contains(&w)) => Content::Flux,
         None => Content::Unknown,
     }
 }
@@ -154,6 +155,9 @@ fn read_plane(
         }
     };
     let has_apertures = header.has("APNUM1") || header.text("WAT0_001").is_some_and(|w| w.contains("spec"));
+    // A table with a row for each row of the image names the fibres.
+    let fibers = tables.iter().find(|t| rows > 1 && t.rows == rows);
+    let has_apertures = has_apertures || fibers.is_some();
     if rows > MAX_ROWS && !has_apertures && planes.iter().all(|p| !matches!(p.content, Content::Wavelength(_))) {
         let problem = format!(
             "it has {rows} rows, so it is an image of the slit; extract the spectrum of the star and give that"
@@ -169,6 +173,11 @@ fn read_plane(
         (2..=9).find(|band| header.text(&format!("BANDID{band}")).is_some_and(|id| id.starts_with("sigma")));
     let row_roles = row_roles(header, image, rows, has_apertures);
     let n_spectra = row_roles.iter().filter(|role| role.is_none()).count();
+    let id_column = fibers.and_then(|t| Some((t, labels::id_column(t.columns.iter().map(|c| c.name.as_str()))?)));
+    let id_of = |row: usize| id_column.and_then(|(t, column)| t.text(row, column));
+    let wave: Option<Vec<Vec<f64>>> = axes.iter().map(|axis| Some(axis.as_ref().ok()?.wave_aa.clone())).collect();
+    let is_echelle = fibers.is_none() && n_spectra == rows && wave.is_some_and(|rows| are_orders(&rows));
+    let mut orders = Vec::new();
     for (row, axis) in axes.into_iter().enumerate().filter(|(row, _)| row_roles[*row].is_none()) {
         let errors = match (error_plane, sigma_band) {
             (Some(Plane { image, content: Content::Errors(role), .. }), _) => {
@@ -185,13 +194,18 @@ fn read_plane(
             Content::Mask(convention) => p.image.row(row).map(|mask| (convention, mask)),
             _ => None,
         });
-        let id = if n_spectra > 1 { format!("{stem}-{}", row + 1) } else { stem.to_string() };
+        let numbered = || if n_spectra > 1 { format!("{stem}-{}", row + 1) } else { stem.to_string() };
+        let id = id_of(row).unwrap_or_else(numbered);
         let spectrum = axis.and_then(|axis| {
             let samples = Samples { wave_aa: axis.wave_aa, flux: row_of(row)?, errors, mask };
-            build(samples, axis.medium, axis.note, &id)
+            if is_echelle {
+                orders.push((samples, axis.medium, axis.note));
+                return Ok(None);
+            }
+            build(samples, axis.medium, axis.note, &id).map(Some)
         });
         match spectrum {
-            Ok(spectrum) => contents.spectra.push(spectrum),
+            Ok(spectrum) => contents.spectra.extend(spectrum),
             Err(error) if n_spectra == 1 => return Err(error),
             Err(error) => {
                 contents
@@ -199,6 +213,10 @@ fn read_plane(
                     .push(SkippedPart { part: format!("row {} of {place}", row + 1), reason: error.to_string() });
             }
         }
+    }
+    if let Some((first, medium, note)) = orders.pop() {
+        let samples = orders.into_iter().rev().fold(first, |all, (order, ..)| order.followed_by(all));
+        contents.spectra.push(build(samples, medium, note, stem)?);
     }
     Ok(true)
 }

@@ -13,7 +13,7 @@ use crate::spectrum::{MIN_PIXELS, Meta, Spectrum, SpectrumError};
 const MIN_ZERO_RUN: usize = 5;
 
 /// Maximum number of echelle orders.
-const MAX_ORDERS: usize = 200;
+pub(crate) const MAX_ORDERS: usize = 200;
 
 /// Flux errors in the form of the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,6 +110,20 @@ struct Pixel {
 }
 
 impl Samples {
+    /// These samples and then those of the next order.
+    pub(crate) fn followed_by(mut self, next: Self) -> Self {
+        self.wave_aa.extend(next.wave_aa);
+        self.flux.extend(next.flux);
+        self.errors = match (self.errors, next.errors) {
+            (Some(Errors::Sigma(a)), Some(Errors::Sigma(b))) => Some(Errors::Sigma([a, b].concat())),
+            (Some(Errors::Variance(a)), Some(Errors::Variance(b))) => Some(Errors::Variance([a, b].concat())),
+            (Some(Errors::Ivar(a)), Some(Errors::Ivar(b))) => Some(Errors::Ivar([a, b].concat())),
+            _ => None,
+        };
+        self.mask = self.mask.zip(next.mask).map(|((convention, a), (_, b))| (convention, [a, b].concat()));
+        self
+    }
+
     /// Builds the spectrum, with a note for each decision.
     pub(crate) fn into_spectrum(self, mut meta: Meta) -> Result<Spectrum, SpectrumError> {
         let n = self.wave_aa.len();
@@ -154,6 +168,22 @@ impl Samples {
         let masked = pixels.iter().map(|p| p.is_bad).collect();
         Spectrum::new(meta, column(|p| p.wave_aa), column(|p| p.flux), ivar, Some(masked))
     }
+}
+
+/// True if rows with these wavelengths are the orders of one spectrum: each covers another range, and neighbours overlap
+/// by less than half. Spectra of several stars cover the same range.
+pub(crate) fn are_orders(rows: &[Vec<f64>]) -> bool {
+    let range = |row: &Vec<f64>| {
+        let usable = row.iter().copied().filter(|w| w.is_finite() && *w > 0.0);
+        usable.fold((f64::INFINITY, 0.0_f64), |(low, high), w| (low.min(w), high.max(w)))
+    };
+    let mut ranges: Vec<(f64, f64)> = rows.iter().map(range).collect();
+    ranges.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let is_next = |w: &[(f64, f64)]| {
+        let ((_, high), (low, next_high)) = (w[0], w[1]);
+        high - low < 0.5 * (high - w[0].0).min(next_high - low)
+    };
+    (2..=MAX_ORDERS).contains(&rows.len()) && ranges.windows(2).all(is_next)
 }
 
 /// Marks runs of fluxes of exactly 0, at the ends and of at least [`MIN_ZERO_RUN`] pixels inside.
@@ -310,6 +340,15 @@ mod tests {
         assert_eq!(masked(&spectrum(samples)), [0, 1, 20, 21, 22, 23, 24, 25, 59]);
         let empty = Samples { flux: vec![0.0; 40], ..flat(40) };
         assert_eq!(empty.into_spectrum(Meta::unknown("a", "test")), Err(SpectrumError::Empty));
+    }
+
+    #[test]
+    fn rows_of_other_ranges_are_orders() {
+        assert!(are_orders(&[grid(5000.0, 40), grid(5030.0, 40), grid(5065.0, 40)]));
+        assert!(are_orders(&[grid(7000.0, 40), grid(5000.0, 40)]));
+        assert!(!are_orders(&[grid(5000.0, 40), grid(5000.0, 40)]));
+        assert!(!are_orders(&[grid(5000.0, 40), grid(5002.0, 40)]));
+        assert!(!are_orders(&[grid(5000.0, 40)]));
     }
 
     #[test]

@@ -79,6 +79,12 @@ pub(crate) fn check_fits(fits: &Fits) -> Result<(), ReadError> {
             "it covers too little of the range that the low-resolution models need; give a low-resolution spectrum of the star",
         )));
     }
+    if fits.primary().has("ESO DRS CAL TH COEFF LL0") && fits.primary().integer("NAXIS") == Some(2) {
+        return Err(unsupported((
+            "a HARPS spectrum in orders (e2ds)",
+            "its wavelengths are polynomials; give the merged spectrum (s1d) or the archive's product (ADP)",
+        )));
+    }
     if sdss::is_legacy(fits) {
         return Err(unsupported((
             "an SDSS spectrum in the layout of DR7 and before (spSpec)",

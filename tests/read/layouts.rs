@@ -164,6 +164,38 @@ fn wavelengths_and_errors_may_have_hdus_of_their_own() {
 }
 
 #[test]
+fn rows_are_orders_of_one_star_or_fibres_of_several() {
+    let redder: Vec<f64> = wave().iter().map(|w| w + 100.0).collect();
+    let (two_waves, two_fluxes) = ([redder, wave()].concat(), [flux(), flux()].concat());
+    // Orders: in a table as HST writes them, and in images as CARMENES does. The last ten pixels of one overlap.
+    let rows: [(&str, &[f64]); 2] = [("WAVELENGTH", &two_waves), ("FLUX", &two_fluxes)];
+    let in_table = [primary(&["TELESCOP= 'HST'"]), table(&rows, 2, &[])].concat();
+    let images = [
+        primary(&[]),
+        image(Some("SPEC"), &[N, 2], &two_fluxes, &[]),
+        image(Some("WAVE"), &[N, 2], &two_waves, &["AIRORVAC= 'vac'"]),
+    ];
+    for file in [in_table, images.concat()] {
+        let s = one("hst", &file);
+        assert_eq!((s.len(), s.wave_vac_aa()[0], s.wave_vac_aa()[N + 49]), (N + 50, 4000.0, 4218.0));
+        assert!(s.meta.notes.iter().any(|note| note.contains("2 orders")), "{:?}", s.meta.notes);
+    }
+    // Fibres, as WEAVE writes them, with a table of their ids.
+    let axis = ["CTYPE1  = 'AWAV'", "CRVAL1  = 4000.0", "CD1_1   = 2.0"];
+    let n = 40;
+    let ids: Vec<f64> = (0..n).map(|i| 1000.0 + i as f64).collect();
+    let fibers = [
+        image(None, &[N, n], &flux().repeat(n), &[&axis[..], &["EXTNAME = 'RED_DATA'"]].concat()),
+        image(Some("RED_IVAR"), &[N, n], &vec![0.25; N * n], &axis),
+        image(Some("RED_DATA_NOSS"), &[N, n], &flux().repeat(n), &axis),
+        table(&[("TARGETID", &ids)], n, &["EXTNAME = 'FIBTABLE'"]),
+    ];
+    let contents = contents("weave", &fibers.concat());
+    assert_eq!((contents.spectra.len(), contents.spectra[7].meta.id.as_str()), (n, "1007"));
+    assert_eq!(contents.spectra[7].ivar().map(|v| v[0]), Some(0.25));
+}
+
+#[test]
 fn the_axis_of_arrays_may_be_in_the_header_of_the_table() {
     for axis in [
         &["CRVAL   = 3.6", "CDELT   = 1e-4", "CUNIT   = 'Angstrom (Vacuum)'", "DC-FLAG = 1"][..],
