@@ -10,10 +10,10 @@ use super::fits::{Fits, Hdu, Header, Image};
 use super::medium::{medium_of_comments, medium_of_text};
 use super::metadata::{self, set_stated};
 use super::one_d::{is_miles_axis, miles};
-use super::samples::{Errors, MaskConvention, Samples, are_orders};
+use super::samples::{Errors, MaskConvention, Samples};
 use super::table::{Params, Table};
 use super::text::is_like_sigma;
-use super::wcs::{self, HeaderAxis};
+use super::wcs::{self, HeaderAxis, RowAxes};
 use super::{Contents, MAX_PIXELS, SkippedPart, columns, labels};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta};
 
@@ -138,21 +138,15 @@ fn read_plane(
         samples.into_spectrum(meta).map_err(ReadError::samples(place.clone()))
     };
 
-    let axes = match own_wavelengths(plane, planes, tables, width, rows)? {
-        Some(axes) => axes.into_iter().map(Ok).collect(),
-        None => {
-            let of_header = wcs::of_image(fits, header, width, rows)?;
-            let inherited =
-                || if plane.hdu.index == 0 { Ok(None) } else { wcs::of_image(fits, fits.primary(), width, rows) };
-            match of_header.map_or_else(inherited, |axes| Ok(Some(axes)))? {
-                Some(axes) => axes,
-                None => {
-                    let Some((samples, note)) = stacked(image) else { return Ok(false) };
-                    contents.spectra.push(build(samples, None, Some(note), stem)?);
-                    return Ok(true);
-                }
-            }
-        }
+    let of_header = || match wcs::of_image(fits, header, width, rows)? {
+        None if plane.hdu.index > 0 => wcs::of_image(fits, fits.primary(), width, rows),
+        axes => Ok(axes),
+    };
+    let own = own_wavelengths(plane, planes, tables, width, rows)?;
+    let Some(axes) = own.map_or_else(of_header, |axes| Ok(Some(axes)))? else {
+        let Some((samples, note)) = stacked(image) else { return Ok(false) };
+        contents.spectra.push(build(samples, None, Some(note), stem)?);
+        return Ok(true);
     };
     let has_apertures = header.has("APNUM1") || header.text("WAT0_001").is_some_and(|w| w.contains("spec"));
     // A table with a row for each row of the image names the fibres.
@@ -175,10 +169,9 @@ fn read_plane(
     let n_spectra = row_roles.iter().filter(|role| role.is_none()).count();
     let id_column = fibers.and_then(|t| Some((t, labels::id_column(t.columns.iter().map(|c| c.name.as_str()))?)));
     let id_of = |row: usize| id_column.and_then(|(t, column)| t.text(row, column));
-    let wave: Option<Vec<Vec<f64>>> = axes.iter().map(|axis| Some(axis.as_ref().ok()?.wave_aa.clone())).collect();
-    let is_echelle = fibers.is_none() && n_spectra == rows && wave.is_some_and(|rows| are_orders(&rows));
+    let is_echelle = fibers.is_none() && n_spectra == rows && axes.are_orders();
     let mut orders = Vec::new();
-    for (row, axis) in axes.into_iter().enumerate().filter(|(row, _)| row_roles[*row].is_none()) {
+    for row in (0..rows).filter(|row| row_roles[*row].is_none()) {
         let errors = match (error_plane, sigma_band) {
             (Some(Plane { image, content: Content::Errors(role), .. }), _) => {
                 image.row(row).and_then(|v| errors(*role, v))
@@ -196,7 +189,7 @@ fn read_plane(
         });
         let numbered = || if n_spectra > 1 { format!("{stem}-{}", row + 1) } else { stem.to_string() };
         let id = id_of(row).unwrap_or_else(numbered);
-        let spectrum = axis.and_then(|axis| {
+        let spectrum = axes.row(row).and_then(|axis| {
             let samples = Samples { wave_aa: axis.wave_aa, flux: row_of(row)?, errors, mask };
             if is_echelle {
                 orders.push((samples, axis.medium, axis.note));
@@ -240,14 +233,14 @@ fn meta(header: &Header, params: &Params, wave_aa: &[f64], medium: Option<Medium
     metadata::meta(params, id, "one-dimensional FITS image", (medium, Medium::Air))
 }
 
-/// Wavelengths in an image or a table column of their own, for each row of the fluxes.
+/// Wavelengths in an image or a table column of their own.
 fn own_wavelengths(
     flux: &Plane,
     planes: &[Plane],
     tables: &[Table],
     width: usize,
     rows: usize,
-) -> Result<Option<Vec<HeaderAxis>>, ReadError> {
+) -> Result<Option<RowAxes>, ReadError> {
     let header_medium = |header: &Header| header.text("AIRORVAC").and_then(medium_of_text);
     for plane in planes {
         let Content::Wavelength(axis) = plane.content else { continue };
@@ -265,16 +258,14 @@ fn own_wavelengths(
             let (wave_aa, note) = axis.to_aa(values);
             Ok(HeaderAxis { wave_aa, medium: axis.medium.or_else(|| header_medium(&plane.hdu.header)), note })
         };
-        return (0..rows).map(|r| row(if n == 1 { 0 } else { r })).collect::<Result<_, _>>().map(Some);
+        let axes = if n == 1 { RowAxes::Same(row(0)?) } else { RowAxes::Each((0..rows).map(row).collect()) };
+        return Ok(Some(axes));
     }
     if wcs::is_lookup(&flux.hdu.header) {
         return Ok(None);
     }
     let of_column = |table: &Table| columns::wavelength_column(table, width).transpose();
-    match tables.iter().find_map(of_column) {
-        Some(axis) => Ok(Some(vec![axis?; rows])),
-        None => Ok(None),
-    }
+    tables.iter().find_map(of_column).transpose().map(|axis| axis.map(RowAxes::Same))
 }
 
 /// The rows of an image that are no spectra, with their role; `None` for a spectrum.

@@ -10,6 +10,7 @@ use super::axis::{Axis, Scale};
 use super::error::{ReadError, truncate};
 use super::fits::{Fits, Header};
 use super::medium::medium_of_text;
+use super::samples::{MAX_ORDERS, are_orders};
 use super::unit::{UnitHint, stated_unit};
 use crate::spectrum::Medium;
 
@@ -36,6 +37,37 @@ impl HeaderAxis {
     fn new(axis: Axis, values: Vec<f64>) -> Self {
         let (wave_aa, note) = axis.to_aa(values);
         Self { wave_aa, medium: axis.medium, note }
+    }
+}
+
+/// The axes of the rows of an image.
+#[derive(Debug, Clone)]
+pub(crate) enum RowAxes {
+    /// One axis for all rows.
+    Same(HeaderAxis),
+    /// An axis for each row, or why it is not read.
+    Each(Vec<Result<HeaderAxis, ReadError>>),
+}
+
+impl RowAxes {
+    /// The axis of a row.
+    pub(crate) fn row(&self, row: usize) -> Result<HeaderAxis, ReadError> {
+        let missing = || ReadError::Layout { place: format!("row {}", row + 1), problem: "it has no axis".into() };
+        match self {
+            Self::Same(axis) => Ok(axis.clone()),
+            Self::Each(axes) => axes.get(row).cloned().unwrap_or_else(|| Err(missing())),
+        }
+    }
+
+    /// True if the rows are orders of one spectrum.
+    pub(crate) fn are_orders(&self) -> bool {
+        match self {
+            Self::Each(axes) if axes.len() <= MAX_ORDERS => {
+                let wave: Option<Vec<Vec<f64>>> = axes.iter().map(|a| Some(a.as_ref().ok()?.wave_aa.clone())).collect();
+                wave.is_some_and(|rows| are_orders(&rows))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -86,24 +118,18 @@ pub(crate) fn is_lookup(header: &Header) -> bool {
     lookup::identify(header)
 }
 
-/// The axis of each row of an image of `rows` × `pixels`, or why it is not read; `None` if the header has no wavelength
-/// axis.
+/// The axes of an image of `rows` × `pixels`; `None` if the header has no wavelength axis.
 ///
 /// # Errors
 /// If it has an axis of a kind that is not read.
-pub(crate) fn of_image(
-    fits: &Fits,
-    header: &Header,
-    pixels: usize,
-    rows: usize,
-) -> Result<Option<Vec<Result<HeaderAxis, ReadError>>>, ReadError> {
+pub(crate) fn of_image(fits: &Fits, header: &Header, pixels: usize, rows: usize) -> Result<Option<RowAxes>, ReadError> {
     if multispec::identify(header) {
-        return Ok(Some(multispec::read(header, pixels, rows)));
+        return Ok(Some(RowAxes::Each(multispec::read(header, pixels, rows))));
     }
     if lookup::identify(header) {
-        return lookup::read(fits, header, pixels).map(|axis| Some(vec![Ok(axis); rows]));
+        return lookup::read(fits, header, pixels).map(|axis| Some(RowAxes::Same(axis)));
     }
-    Ok(read(header, &Keys::image(), pixels)?.map(|axis| vec![Ok(axis); rows]))
+    Ok(read(header, &Keys::image(), pixels)?.map(RowAxes::Same))
 }
 
 /// The linear or logarithmic axis of `pixels` pixels; `None` if the header has none.

@@ -96,6 +96,11 @@ pub enum LabelWarning {
         ids: Vec<String>,
         disagree: bool,
     },
+    /// A value far from all others that several stars share: a code for a missing value.
+    FillValue {
+        value: f64,
+        n: usize,
+    },
     Outliers {
         ids: Vec<String>,
         median: f64,
@@ -177,6 +182,11 @@ impl fmt::Display for LabelWarning {
                 "several spectra of the same star ({}): they are kept together in every split{}",
                 list_ids(ids),
                 if *disagree { ", but their values differ; check the label table" } else { "" }
+            ),
+            Self::FillValue { value, n } => write!(
+                f,
+                "{} with {value}, which is far from all other values and stands for a missing one; they are left out",
+                spectra(*n)
             ),
             Self::Outliers { ids, median, spread } => write!(
                 f,
