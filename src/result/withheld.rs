@@ -11,7 +11,8 @@ fn stellar_range(label: Label) -> (f64, f64) {
         Label::Teff => (2000.0, 60_000.0),
         Label::Feh => (-7.0, f64::INFINITY),
         Label::Rv => (-1500.0, 1500.0),
-        Label::Logg | Label::AlphaFe => (f64::NEG_INFINITY, f64::INFINITY),
+        Label::Logg => label.physical_range(),
+        Label::AlphaFe => (f64::NEG_INFINITY, f64::INFINITY),
     }
 }
 
@@ -20,8 +21,9 @@ fn describe(estimate: &Estimate) -> String {
     let Estimate { label, value, .. } = estimate;
     let (low, high) = stellar_range(*label);
     let range = if high.is_finite() { format!("{low} to {high}") } else { format!("{low} and more") };
-    let decimals = if *label == Label::Feh { 2 } else { 0 };
-    format!("{} {value:.decimals$} {unit} is outside {range} {unit}", label.symbol(), unit = label.unit())
+    let decimals = if matches!(label, Label::Feh | Label::Logg) { 2 } else { 0 };
+    let unit = if label.unit().is_empty() { String::new() } else { format!(" {}", label.unit()) };
+    format!("{} {value:.decimals$}{unit} is outside {range}{unit}", label.symbol())
 }
 
 impl Prediction {
@@ -89,13 +91,14 @@ mod tests {
     fn values_of_no_star_are_withheld_with_the_reason() {
         use Label::{Feh, Logg, Rv, Teff};
         assert_eq!(withheld([5000.0, 4.0, -0.5, 30.0]), (vec![Teff, Logg, Feh, Rv], None));
-        assert_eq!(withheld([60_000.0, 9.9, -7.0, -1500.0]).0, [Teff, Logg, Feh, Rv]);
+        assert_eq!(withheld([60_000.0, 9.5, -7.0, -1500.0]).0, [Teff, Logg, Feh, Rv]);
         let (labels, reason) = withheld([-203.0, 4.0, -0.5, 30.0]);
         assert_eq!(labels, [Rv]);
         assert!(reason.is_some_and(|r| r.contains("Teff -203 K is outside 2000 to 60000 K")));
         let (labels, reason) = withheld([5000.0, 4.0, -7.5, 30.0]);
         assert_eq!(labels, [Teff, Logg, Rv]);
         assert!(reason.is_some_and(|r| r.contains("[Fe/H] -7.50 dex is outside -7 and more dex")));
+        assert_eq!(withheld([5000.0, -5.9, -0.5, 30.0]).0, [Teff, Feh, Rv]);
         assert_eq!(withheld([5000.0, 4.0, -0.5, 1501.0]).0, []);
         assert_eq!(withheld([f64::NAN, 4.0, -0.5, 1.0]).0, [Rv]);
     }
