@@ -206,13 +206,21 @@ impl LabelledSet {
         (centre, median(&mut deviations).unwrap_or(0.0) / 0.6745)
     }
 
-    /// Removes an outlier that several stars share exactly.
+    /// Removes a value that several stars share exactly and that is far from all others: an outlier, or one beyond a gap
+    /// wider than the range of the others.
     fn drop_fill_values(&mut self) -> Option<LabelWarning> {
         let (centre, spread) = self.centre_and_spread();
         let is_outlier = |v: f64| spread > 0.0 && (v - centre).abs() > OUTLIER_SPREADS * spread;
+        let is_beyond_gap = |v: f64| {
+            let others = self.spectra.iter().map(|s| s.value).filter(|other| *other != v);
+            let (low, high) = others.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+            high > low && (low - v).max(v - high) > high - low
+        };
         let same = |value: f64| self.spectra.iter().filter(|s| s.value == value).count();
-        let is_fill = |value: f64| is_outlier(value) && same(value) >= MIN_SAME_OUTLIERS;
-        let value = self.spectra.iter().map(|s| s.value).find(|value| is_fill(*value))?;
+        let is_fill = |v: f64| same(v) >= MIN_SAME_OUTLIERS && (is_outlier(v) || is_beyond_gap(v));
+        // Only the smallest and the largest value can be far from all others.
+        let LabelStatistics { min, max, .. } = self.statistics();
+        let value = [min, max].into_iter().find(|v| is_fill(*v))?;
         let n = same(value);
         self.spectra.retain(|s| s.value != value);
         Some(LabelWarning::FillValue { value, n })
