@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn fill_values_are_missing() {
-        for fill in ["-99", "-99.9", "-999", "-999.0", "-9999", "-9999.0", "99.99", "nan", ""] {
+        for fill in ["-9.99", "-99", "-99.9", "-999", "-999.0", "-9999", "-9999.0", "99.99", "nan", ""] {
             assert_eq!(table(&format!("id,feh\na,{fill}\n")).get("a", "feh"), None, "{fill}");
         }
         let t = table("id,feh,e_feh\na,-0.5,0\nb,-0.4,-9.99\nc,-0.3,0.1\n");

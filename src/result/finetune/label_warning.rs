@@ -20,7 +20,7 @@ pub enum Cell {
 
 /// True for filler values of tables: they stand for a missing value.
 pub fn is_filler(value: f64) -> bool {
-    const FILLERS: [f64; 8] = [-99.0, -99.9, -99.99, -999.0, -999.9, -999.99, 99.99, 999.99];
+    const FILLERS: [f64; 9] = [-9.99, -99.0, -99.9, -99.99, -999.0, -999.9, -999.99, 99.99, 999.99];
     // A 32-bit number of the file differs a little.
     !value.is_finite() || value <= -9999.0 || FILLERS.iter().any(|filler| (value - filler).abs() < 1e-4)
 }
@@ -95,11 +95,6 @@ pub enum LabelWarning {
     Duplicates {
         ids: Vec<String>,
         disagree: bool,
-    },
-    /// A value far from all others that several stars share: a code for a missing value.
-    FillValue {
-        value: f64,
-        n: usize,
     },
     Outliers {
         ids: Vec<String>,
@@ -182,11 +177,6 @@ impl fmt::Display for LabelWarning {
                 "several spectra of the same star ({}): they are kept together in every split{}",
                 list_ids(ids),
                 if *disagree { ", but their values differ; check the label table" } else { "" }
-            ),
-            Self::FillValue { value, n } => write!(
-                f,
-                "{} with {value}, which is far from all other values and stands for a missing one; they are left out",
-                spectra(*n)
             ),
             Self::Outliers { ids, median, spread } => write!(
                 f,

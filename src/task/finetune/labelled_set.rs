@@ -13,12 +13,6 @@ use crate::task::predict::LabelInput;
 /// Fewer labels than this give a warning.
 const FEW_LABELS: usize = 25;
 
-/// A value is an outlier beyond this many spreads from the median.
-const OUTLIER_SPREADS: f64 = 8.0;
-
-/// An outlier that so many stars share is a code for a missing value.
-const MIN_SAME_OUTLIERS: usize = 3;
-
 /// Lowest number of stars in a subset that gets metrics.
 const MIN_SUBSET_SIZE: usize = 5;
 
@@ -99,7 +93,6 @@ impl LabelledSet {
         if let Some(label) = label {
             warnings.extend(labelled_set.drop_unphysical(label));
         }
-        warnings.extend(labelled_set.drop_fill_values());
         warnings.extend(labelled_set.group_duplicates());
         warnings.extend(labelled_set.check());
         if warnings.iter().any(LabelWarning::is_fatal) {
@@ -199,33 +192,6 @@ impl LabelledSet {
         Some(LabelWarning::OutOfRange { label, low, high, ids })
     }
 
-    /// Median of the labels, and their spread: the median deviation, scaled to the σ of a Gaussian.
-    fn centre_and_spread(&self) -> (f64, f64) {
-        let centre = median(&mut self.values()).unwrap_or(f64::NAN);
-        let mut deviations: Vec<f64> = self.spectra.iter().map(|s| (s.value - centre).abs()).collect();
-        (centre, median(&mut deviations).unwrap_or(0.0) / 0.6745)
-    }
-
-    /// Removes a value that several stars share exactly and that is far from all others: an outlier, or one beyond a gap
-    /// wider than the range of the others.
-    fn drop_fill_values(&mut self) -> Option<LabelWarning> {
-        let (centre, spread) = self.centre_and_spread();
-        let is_outlier = |v: f64| spread > 0.0 && (v - centre).abs() > OUTLIER_SPREADS * spread;
-        let is_beyond_gap = |v: f64| {
-            let others = self.spectra.iter().map(|s| s.value).filter(|other| *other != v);
-            let (low, high) = others.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
-            high > low && (low - v).max(v - high) > high - low
-        };
-        let same = |value: f64| self.spectra.iter().filter(|s| s.value == value).count();
-        let is_fill = |v: f64| same(v) >= MIN_SAME_OUTLIERS && (is_outlier(v) || is_beyond_gap(v));
-        // Only the smallest and the largest value can be far from all others.
-        let LabelStatistics { min, max, .. } = self.statistics();
-        let value = [min, max].into_iter().find(|v| is_fill(*v))?;
-        let n = same(value);
-        self.spectra.retain(|s| s.value != value);
-        Some(LabelWarning::FillValue { value, n })
-    }
-
     /// Puts spectra of one id into one group, even where the group column differs.
     fn group_duplicates(&mut self) -> Option<LabelWarning> {
         let mut rows: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -260,8 +226,10 @@ impl LabelledSet {
             return vec![LabelWarning::OneGroup { group: first.group.clone() }];
         }
         let mut warnings = Vec::new();
-        let (centre, spread) = self.centre_and_spread();
-        let is_outlier = |v: f64| spread > 0.0 && (v - centre).abs() > OUTLIER_SPREADS * spread;
+        let centre = median(&mut self.values()).unwrap_or(mean);
+        let mut deviations: Vec<f64> = self.spectra.iter().map(|s| (s.value - centre).abs()).collect();
+        let spread = median(&mut deviations).unwrap_or(0.0) / 0.6745;
+        let is_outlier = |v: f64| spread > 0.0 && (v - centre).abs() > 8.0 * spread;
         let outliers: Vec<String> = self.spectra.iter().filter(|s| is_outlier(s.value)).map(|s| s.id.clone()).collect();
         if !outliers.is_empty() {
             warnings.push(LabelWarning::Outliers { ids: outliers, median: centre, spread });
