@@ -166,7 +166,8 @@ impl LabelTable {
         let texts = |column: usize| -> Vec<String> {
             (0..table.rows).map(|row| table.text(row, column).unwrap_or_default()).collect()
         };
-        let numbers = |column| (0..table.rows).map(|row| value(table, row, column)).collect::<Result<Vec<_>, _>>();
+        let numbers =
+            |column, label| (0..table.rows).map(|row| value(table, row, column, label)).collect::<Result<Vec<_>, _>>();
         let is_id = |i: &usize| IDS.contains(&plain[*i].as_str());
         let mut id_columns: Vec<usize> = (0..columns).filter(is_id).collect();
         id_columns.sort_by_key(|i| IDS.iter().position(|id| *id == plain[*i]));
@@ -192,12 +193,12 @@ impl LabelTable {
             match header_role(&column.name, &plain[i]) {
                 HeaderRole::Value(label) => {
                     if let Entry::Vacant(entry) = labels.labels.entry(label) {
-                        entry.insert(numbers(i)?);
+                        entry.insert(numbers(i, label)?);
                     }
                 }
                 HeaderRole::Error(label) => {
                     if let Entry::Vacant(entry) = labels.errors.entry(label) {
-                        entry.insert(numbers(i)?.into_iter().map(|error| error.filter(|e| *e > 0.0)).collect());
+                        entry.insert(numbers(i, label)?.into_iter().map(|error| error.filter(|e| *e > 0.0)).collect());
                     }
                 }
                 HeaderRole::Text => {
@@ -232,11 +233,15 @@ fn select_label_table<'a, 'b>(tables: &'b [Table<'a>]) -> Option<&'b Table<'a>> 
     tables.iter().find(|t| is_label_header(t.columns.iter().map(|c| c.name.as_str()))).or(tables.first())
 }
 
-/// A label's value; `None` where it is missing.
-fn value(table: &Table, row: usize, column: usize) -> Result<Option<f64>, LabelError> {
+/// The value of a label, or its error; `None` where it is missing.
+fn value(table: &Table, row: usize, column: usize, label: &str) -> Result<Option<f64>, LabelError> {
     let Some(cell) = table.text(row, column) else { return Ok(None) };
     match table::text_cells::number(&cell) {
-        Some(value) => Ok((!is_filler(value)).then_some(value)),
+        Some(value) => {
+            // A star may have a radial velocity of −99 km/s.
+            let is_missing = is_filler(value) && (label != "rv" || !(value.abs() < 999.0));
+            Ok((!is_missing).then_some(value))
+        }
         None => Err(LabelError::NotANumber {
             row: table.row_name(row),
             column: truncate(&table.columns[column].name),
@@ -346,6 +351,8 @@ mod tests {
         for fill in ["-9.99", "-99", "-99.9", "-999", "-999.0", "-9999", "-9999.0", "99.99", "nan", ""] {
             assert_eq!(table(&format!("id,feh\na,{fill}\n")).get("a", "feh"), None, "{fill}");
         }
+        let t = table("id,rv\na,-99\nb,-999\nc,nan\n");
+        assert_eq!(t.labels["rv"], [Some(-99.0), None, None]);
         let t = table("id,feh,e_feh\na,-0.5,0\nb,-0.4,-9.99\nc,-0.3,0.1\n");
         assert_eq!(t.errors["feh"], [None, None, Some(0.1)]);
         let ecsv = "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: id, datatype: string}\n# - {name: feh, datatype: float64}\nid feh\na -0.5\n";
