@@ -297,17 +297,9 @@ fn spectrum(
     let first_row = rows.first().copied().unwrap_or(0);
     let flux = values(layout.flux)?;
     let mut wave = wavelengths(table, layout, shared, rows, flux.len())?;
+    // An empty array means that this row has no errors.
     let errors = match layout.errors {
-        Some((column, role)) => {
-            let values = values(column)?;
-            let form = match role {
-                Role::Ivar => Errors::Ivar,
-                Role::Variance => Errors::Variance,
-                _ => Errors::Sigma,
-            };
-            // An empty array means that this row has no errors.
-            (!values.is_empty()).then(|| form(values))
-        }
+        Some((column, role)) => Some(values(column)?).filter(|v| !v.is_empty()).and_then(|v| Errors::of(Some(role), v)),
         None => None,
     };
     let mut mask = layout.mask.and_then(|(column, convention)| {

@@ -174,13 +174,13 @@ fn read_plane(
     for row in (0..rows).filter(|row| row_roles[*row].is_none()) {
         let errors = match (error_plane, sigma_band) {
             (Some(Plane { image, content: Content::Errors(role), .. }), _) => {
-                image.row(row).and_then(|v| errors(*role, v))
+                image.row(row).and_then(|v| Errors::of(Some(*role), v))
             }
             (_, Some(band)) => image.row((band - 1) * rows + row).map(Errors::Sigma),
             // The errors of a single spectrum may be another row.
             _ if n_spectra == 1 => (0..rows)
                 .find_map(|r| row_roles[r].filter(|role| role.is_error()).map(|role| (role, r)))
-                .and_then(|(role, r)| errors(role, image.row(r)?)),
+                .and_then(|(role, r)| Errors::of(Some(role), image.row(r)?)),
             _ => None,
         };
         let mask = mask_plane.and_then(|p| match p.content {
@@ -212,15 +212,6 @@ fn read_plane(
         contents.spectra.push(build(samples, medium, note, stem)?);
     }
     Ok(true)
-}
-
-fn errors(role: Role, values: Vec<f64>) -> Option<Errors> {
-    Some(match role {
-        Role::Sigma => Errors::Sigma(values),
-        Role::Variance => Errors::Variance(values),
-        Role::Ivar => Errors::Ivar(values),
-        _ => return None,
-    })
 }
 
 fn meta(header: &Header, params: &Params, wave_aa: &[f64], medium: Option<Medium>, id: &str) -> Meta {

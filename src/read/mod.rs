@@ -3,7 +3,7 @@
 //! [`read`] opens containers (`.gz`, `.zip`: `container`, `archive`), finds the reader of the format, and returns the
 //! spectra and the skipped parts with their reasons. Each survey or format has one module: `lamost`, `sdss`, `sdss5`,
 //! `desi`, `gaia_xp`, `sparcl`, `one_d`, `text`, `npz`. `table` represents tables of all formats in one type; `columns`
-//! takes spectra from them, `images` from FITS images. `fits` and `npy` decode these file formats. `unsupported`
+//! takes spectra from them, `images` from FITS images, `own_tables` from FITS tables of one column each. `fits` and `npy` decode these file formats. `unsupported`
 //! recognises formats that Specola does not read.
 //!
 //! What formats have in common has one place: `axis` and `unit` interpret names and units of columns, `wcs` wavelength
@@ -33,6 +33,7 @@ mod medium;
 pub mod npy;
 mod npz;
 mod one_d;
+mod own_tables;
 mod samples;
 mod sdss;
 mod sdss5;

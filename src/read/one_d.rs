@@ -8,7 +8,7 @@
 use super::error::ReadError;
 use super::fits::Fits;
 use super::table::{self, Table};
-use super::{Contents, SkippedPart, columns, images, unsupported};
+use super::{Contents, SkippedPart, columns, images, own_tables, unsupported};
 use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Survey};
 
 /// FWHM of the MILES library, Å.
@@ -56,6 +56,9 @@ pub(crate) fn read(fits: &Fits, stem: &str) -> Result<Contents, ReadError> {
     }
     if first_table.is_some() {
         return Ok(contents);
+    }
+    if let Some(spectrum) = own_tables::read(&tables, stem)? {
+        return Ok(Contents::from_spectrum(spectrum));
     }
     if damaged.is_none() && tables.iter().any(columns::is_labels) {
         return Err(ReadError::LabelTable);

@@ -7,6 +7,7 @@
 //! - A run of fluxes that are exactly 0 is no data.
 //! - Echelle orders that overlap are merged, weighted by their inverse variances.
 
+use super::axis::Role;
 use crate::spectrum::{MIN_PIXELS, Meta, Spectrum, SpectrumError};
 
 /// Shortest run of fluxes of exactly 0 inside a spectrum that counts as not measured. At the ends any run counts.
@@ -24,6 +25,16 @@ pub(crate) enum Errors {
 }
 
 impl Errors {
+    /// Errors of the form that a role names; `None` for any other role.
+    pub(crate) fn of(role: Option<Role>, values: Vec<f64>) -> Option<Self> {
+        Some(match role? {
+            Role::Sigma => Self::Sigma(values),
+            Role::Variance => Self::Variance(values),
+            Role::Ivar => Self::Ivar(values),
+            Role::Wavelength(_) | Role::Flux => return None,
+        })
+    }
+
     /// Inverse variances, 0 where the error is not a positive, finite number.
     fn into_ivar(self) -> Vec<f64> {
         let (values, inverse): (_, fn(f64) -> f64) = match self {

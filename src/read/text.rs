@@ -112,9 +112,7 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
     let (wave_aa, note) = axis.to_aa(take(wave)?);
     let flux = take(flux)?;
     let errors = match error_column {
-        Some((i, Role::Ivar)) => Some(Errors::Ivar(take(i)?)),
-        Some((i, Role::Variance)) => Some(Errors::Variance(take(i)?)),
-        Some((i, _)) => Some(Errors::Sigma(take(i)?)),
+        Some((i, role)) => Errors::of(Some(role), take(i)?),
         None => None,
     };
     let mut meta = if gaia_xp::is_grid(&wave_aa) && axis.medium.is_none() {

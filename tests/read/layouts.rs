@@ -155,6 +155,11 @@ fn wavelengths_and_errors_may_have_hdus_of_their_own() {
         &one("t", &of_table.concat()).clone(),
         &wave().iter().map(|w| air_to_vacuum_aa(*w)).collect::<Vec<_>>(),
     );
+    let columns = [("FLUX", flux()), ("IVAR", vec![0.25; N]), ("WAVE_VAC", wave())];
+    let tables = columns.map(|(name, values)| table(&[(name, &values)], N, &[])).concat();
+    let s = one("tables", &[primary(&[]), tables].concat());
+    assert_wave(&s, &wave());
+    assert_eq!((s.ivar().map(|v| v[0]), s.meta.medium.source), (Some(0.25), Source::File));
     let unequal = [image(None, &[N], &flux(), &[]), image(Some("WAVE"), &[N - 1], &wave()[1..], &[])].concat();
     let error = refusal(&unequal);
     assert!(error.contains("59") && error.contains("60") && error.contains("HDU 1"), "{error}");
