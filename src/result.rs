@@ -116,8 +116,12 @@ impl Estimate {
 pub enum Flag {
     /// The survey's pipeline classifies the object as something other than a star.
     NotStar,
-    /// A label is withheld, because its value lies outside the range of any star.
-    Withheld,
+    /// Teff lies outside the range of any star; the labels of its network are left out.
+    ImpossibleTeff,
+    /// [Fe/H] lies outside the range of any star and is left out.
+    ImpossibleFeh,
+    /// The radial velocity lies outside the range of any star; all labels are left out.
+    ImpossibleRv,
     /// The spectrum lies outside the training distribution of the model.
     OutOfTraining,
     /// The predicted label lies at or beyond the edge of the training grid.
@@ -150,9 +154,11 @@ pub type FlagSet = BTreeSet<Flag>;
 
 impl Flag {
     /// All flags, the most severe first.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::NotStar,
-        Self::Withheld,
+        Self::ImpossibleTeff,
+        Self::ImpossibleFeh,
+        Self::ImpossibleRv,
         Self::OutOfTraining,
         Self::GridEdge,
         Self::PoorFit,
@@ -171,7 +177,9 @@ impl Flag {
     pub fn code(self) -> &'static str {
         match self {
             Self::NotStar => "not_star",
-            Self::Withheld => "withheld",
+            Self::ImpossibleTeff => "impossible_teff",
+            Self::ImpossibleFeh => "impossible_feh",
+            Self::ImpossibleRv => "impossible_rv",
             Self::OutOfTraining => "out_of_training",
             Self::GridEdge => "grid_edge",
             Self::PoorFit => "poor_fit",
@@ -193,8 +201,14 @@ impl Flag {
             Self::NotStar => {
                 "The survey's pipeline classifies this object as not a star; stellar parameters are meaningless."
             }
-            Self::Withheld => {
-                "A label is left out: its predicted value lies outside the range of any star. Check wavelengths, units and the kind of object."
+            Self::ImpossibleTeff => {
+                "The predicted Teff lies outside the range of any star, 2000 to 60,000 K. It is left out, with the other labels of its network. Check wavelengths, their unit and the kind of object."
+            }
+            Self::ImpossibleFeh => {
+                "The predicted [Fe/H] lies below −7, outside the range of any star. It is left out. Check the wavelengths and the kind of object."
+            }
+            Self::ImpossibleRv => {
+                "The predicted RV lies outside ±1500 km/s, the range of any star. All labels are left out. Check wavelengths, their unit and the medium."
             }
             Self::OutOfTraining => {
                 "The spectrum lies outside the training distribution of the model; do not rely on its parameters."
@@ -227,8 +241,22 @@ impl Flag {
 
     /// True for a flag that makes the parameters unreliable; false for a note.
     pub fn is_severe(self) -> bool {
-        use Flag::{GridEdge, LowSnr, NotStar, OutOfTraining, PoorFit, ResolutionLow, Withheld};
-        matches!(self, NotStar | Withheld | OutOfTraining | GridEdge | PoorFit | LowSnr | ResolutionLow)
+        use Flag::{
+            GridEdge, ImpossibleFeh, ImpossibleRv, ImpossibleTeff, LowSnr, NotStar, OutOfTraining, PoorFit,
+            ResolutionLow,
+        };
+        matches!(
+            self,
+            NotStar
+                | ImpossibleTeff
+                | ImpossibleFeh
+                | ImpossibleRv
+                | OutOfTraining
+                | GridEdge
+                | PoorFit
+                | LowSnr
+                | ResolutionLow
+        )
     }
 }
 

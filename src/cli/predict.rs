@@ -305,8 +305,8 @@ fn json(
     for (name, value) in fit.into_iter().flat_map(|fit| check_fit::COLUMNS.into_iter().zip(fit)) {
         row.insert(name.into(), value.into());
     }
-    if !record.reason().is_empty() {
-        row.insert("reason".into(), record.reason().into());
+    if let Some(reason) = record.prediction().and_then(Prediction::withheld) {
+        row.insert("withheld".into(), reason.into());
     }
     row.insert("flags".into(), record.flags().into());
     match &record.outcome {

@@ -30,7 +30,6 @@ enum Field {
     Snr,
     Value(Label),
     Error(Label),
-    Reason,
     Flags,
     Ra,
     Dec,
@@ -61,7 +60,6 @@ impl OutputColumn {
             Field::Snr => Cell::Number(record.snr()),
             Field::Value(label) => Cell::Number(record.numbers(label).0),
             Field::Error(label) => Cell::Number(record.numbers(label).1),
-            Field::Reason => Cell::Text(record.reason().into()),
             Field::Flags => Cell::Text(record.flags().join("|")),
             Field::Ra => Cell::Number(meta.ra_deg.filter(|v| v.is_finite())),
             Field::Dec => Cell::Number(meta.dec_deg.filter(|v| v.is_finite())),
@@ -93,8 +91,6 @@ pub(super) fn csv_columns(labels: &[Label]) -> Vec<OutputColumn> {
             &description,
         ));
     }
-    let description = "Why labels are missing; empty where none is";
-    columns.push(OutputColumn::new(Field::Reason, "reason", Text, "", "meta.note", description));
     columns.push(OutputColumn::new(Field::Flags, "flags", Text, "", "meta.code.qual", "Flags, joined by |"));
     columns
 }

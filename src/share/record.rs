@@ -61,15 +61,6 @@ impl Record {
         }
     }
 
-    /// Why the spectrum has no labels, or not all of them; empty if it has all.
-    pub fn reason(&self) -> &str {
-        match &self.outcome {
-            Outcome::Predicted(prediction) => prediction.withheld().unwrap_or(""),
-            Outcome::NotPredicted(why) => why,
-            Outcome::Pending => "",
-        }
-    }
-
     /// Preprocessing steps on one line, or the reason why there are none.
     pub fn processing_history(&self) -> String {
         match &self.outcome {

@@ -170,16 +170,15 @@ impl Pipeline {
             true => (xp.next().unwrap_or(Err(PredictError::Device.into())), None),
             false => optical.next().unwrap_or((Err(PredictError::Device.into()), None)),
         };
-        let checked =
-            |(prediction, fit): (Result<Prediction, _>, _)| (prediction.map(Prediction::withhold_impossible), fit);
-        spectra.iter().map(next).map(checked).collect()
+        spectra.iter().map(next).collect()
     }
 
     async fn predict_xp(&self, spectra: &[&Spectrum]) -> Vec<Result<Prediction, PipelineError>> {
         match &self.xp {
             _ if spectra.is_empty() => Vec::new(),
             XpRoute::Model(model) => {
-                model.predict(spectra).await.into_iter().map(|prediction| Ok(prediction?)).collect()
+                let withhold = |p: Prediction| p.withhold_impossible(|label| model.entry().is_trained_for(label));
+                model.predict(spectra).await.into_iter().map(|prediction| Ok(withhold(prediction?))).collect()
             }
             XpRoute::Unavailable(reason) => {
                 spectra.iter().map(|_| Err(PipelineError::NoXpModel(reason.clone()))).collect()
@@ -205,7 +204,10 @@ impl Pipeline {
             Some(active) => self.apply_adapter(active, spectra, &stars, outputs, predictions.collect()).await,
             None => predictions.collect(),
         };
-        let checked = predictions.into_iter().zip(stars.iter().zip(spectra)).map(|(prediction, (star, spectrum))| {
+        let entry = self.predictor.entry();
+        let withhold = |p: Prediction| p.withhold_impossible(|label| entry.is_trained_for(label));
+        let predictions = predictions.into_iter().map(|prediction| prediction.map(withhold));
+        let checked = predictions.zip(stars.iter().zip(spectra)).map(|(prediction, (star, spectrum))| {
             let (Ok(mut prediction), true, Ok(star)) = (prediction.clone(), checks_fit, star) else {
                 return (prediction, None);
             };

@@ -112,7 +112,7 @@ fn custom_label_becomes_a_column() {
     assert!(report["sigma"].as_f64().is_some_and(|s| s < 7.0), "the labels' own spread is 14: {report}");
     let table = text(&run(&folder, "predict stars --labels teff --adapter age.adapter").stdout);
     let mut lines = table.lines();
-    assert_eq!(lines.next(), Some("file,id,survey,snr,teff,e_teff,reason,age,e_age,flags"));
+    assert_eq!(lines.next(), Some("file,id,survey,snr,teff,e_teff,age,e_age,flags"));
     let ages: Vec<f64> = lines.map(|l| l.split(',').nth(6).and_then(|c| c.parse().ok()).expect("an age")).collect();
     assert!(ages[23] - ages[0] > 20.0, "{ages:?}");
     let line = text(&run(&folder, "predict stars/star03.csv --format json --adapter age.adapter").stdout);

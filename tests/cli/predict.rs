@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use crate::support::{Folder, star_csv, write_untrained_model};
 use serde_json::Value;
 
-const HEADER: &str = "file,id,survey,snr,teff,e_teff,logg,e_logg,feh,e_feh,alpha_fe,e_alpha_fe,rv,e_rv,reason,flags";
+const HEADER: &str = "file,id,survey,snr,teff,e_teff,logg,e_logg,feh,e_feh,alpha_fe,e_alpha_fe,rv,e_rv,flags";
 
 /// The program in `folder`, whose `models` folder holds an untrained model.
 fn specola(folder: &Folder) -> Command {
@@ -111,7 +111,7 @@ fn predict_writes_the_columns_of_the_contract() {
 fn labels_have_the_requested_order() {
     let folder = stars("labels");
     let output = run(&folder, &["predict", "stars/a.csv", "--labels", "feh,teff"]);
-    assert_eq!(stdout(&output).lines().next(), Some("file,id,survey,snr,feh,e_feh,teff,e_teff,reason,flags"));
+    assert_eq!(stdout(&output).lines().next(), Some("file,id,survey,snr,feh,e_feh,teff,e_teff,flags"));
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl PairModel {
         let predict = |batch: &[&Spectrum]| block_on(self.set.predict(&self.predictor, batch));
         part.par_chunks(batch_size)
             .flat_map_iter(predict)
-            .map(|predicted| Ok(predicted?.0.withhold_impossible()))
+            .map(|predicted| Ok(predicted?.0.withhold_impossible(|_| true)))
             .collect()
     }
 }
