@@ -17,7 +17,7 @@ pub(crate) fn normalised(id: &str) -> String {
     let parts: Vec<&str> = lower.strip_prefix("spec-").unwrap_or(&lower).split('-').collect();
     let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     match parts[..] {
-        [plate, mjd, fiber] if parts.iter().all(|p| is_number(p)) && mjd.len() == 5 && fiber.len() <= 4 => {
+        [plate, mjd, fiber] if parts.iter().all(is_number) && mjd.len() == 5 && fiber.len() <= 4 => {
             format!("{plate:0>4}-{mjd}-{fiber:0>4}")
         }
         _ => id.to_string(),
@@ -70,7 +70,7 @@ pub(crate) fn lost_digits<'a>(ids: impl Iterator<Item = &'a str>) -> bool {
     let significant = |id: &u128| id.to_string().trim_end_matches('0').len();
     let rounded_to_decimal = |id: &u128| significant(id) <= if *id < 10u128.pow(17) { 15 } else { 17 };
     // The last seven bits of Gaia's ids are 0 by themselves.
-    let rounded_to_binary = |id: &u128| spacing(*id) > 128 && id % spacing(*id) == 0;
+    let rounded_to_binary = |id: &u128| spacing(*id) > 128 && id.is_multiple_of(spacing(*id));
     large.len() >= 3 && (large.iter().all(rounded_to_decimal) || large.iter().all(rounded_to_binary))
 }
 

@@ -239,7 +239,7 @@ fn value(table: &Table, row: usize, column: usize, label: &str) -> Result<Option
     match table::text_cells::number(&cell) {
         Some(value) => {
             // A star may have a radial velocity of −99 km/s.
-            let is_missing = is_filler(value) && (label != "rv" || !(value.abs() < 999.0));
+            let is_missing = is_filler(value) && (label != "rv" || !value.is_finite() || value.abs() >= 999.0);
             Ok((!is_missing).then_some(value))
         }
         None => Err(LabelError::NotANumber {

@@ -35,7 +35,7 @@ impl Row<'_> {
 /// Maximum number of lines of a title before the numbers.
 const MAX_TITLE_LINES: usize = 50;
 
-/// Beginning of the title in files of ESPaDOnS and NARVAL (pipeline Libre-ESpRIT, `.s`). Their wavelengths are in air,
+/// Beginning of the title in files of `ESPaDOnS` and NARVAL (pipeline Libre-ESpRIT, `.s`). Their wavelengths are in air,
 /// their last column is σ.
 const LIBRE_ESPRIT: &str = "***Reduced spectrum of";
 

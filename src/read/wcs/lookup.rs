@@ -13,7 +13,7 @@ pub(super) fn identify(header: &Header) -> bool {
     header.text("CTYPE1").is_some_and(|kind| kind.to_uppercase().trim().ends_with("-TAB"))
 }
 
-/// The wavelengths of `pixels` pixels, interpolated in the column PS1_1 of the table PS1_0. PS1_2 may name a column
+/// The wavelengths of `pixels` pixels, interpolated in the column `PS1_1` of the table `PS1_0`. `PS1_2` may name a column
 /// with the coordinate of each wavelength; without it, they are numbered from 1.
 pub(super) fn read(fits: &Fits, header: &Header, pixels: usize) -> Result<HeaderAxis, ReadError> {
     let problem = |problem: &str| ReadError::Layout {

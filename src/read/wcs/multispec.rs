@@ -1,6 +1,6 @@
 //! IRAF's multispec format: one dispersion for each row, in the attributes of the second axis.
 //!
-//! `specN = "aperture beam type w1 dw pixels z low high [functions]"`, in WAT2_001, WAT2_002 … (IRAF, help specwcs).
+//! `specN = "aperture beam type w1 dw pixels z low high [functions]"`, in `WAT2_001`, `WAT2_002` … (IRAF, help specwcs).
 //! Type 0 is linear, 1 log10, 2 a function of the pixel.
 
 use super::{HeaderAxis, watt_unit};
