@@ -5,6 +5,7 @@ pub mod specclip;
 pub mod similarity;
 pub mod diagnostics;
 pub mod finetune;
+mod withheld;
 
 use std::collections::BTreeSet;
 
@@ -115,6 +116,12 @@ impl Estimate {
 pub enum Flag {
     /// The survey's pipeline classifies the object as something other than a star.
     NotStar,
+    /// Teff lies outside the range of any star; the labels of its network are left out.
+    ImpossibleTeff,
+    /// [Fe/H] lies outside the range of any star and is left out.
+    ImpossibleFeh,
+    /// The radial velocity lies outside the range of any star; all labels are left out.
+    ImpossibleRv,
     /// The spectrum lies outside the training distribution of the model.
     OutOfTraining,
     /// Hotter than nearly all training stars with a composition.
@@ -151,8 +158,11 @@ pub type FlagSet = BTreeSet<Flag>;
 
 impl Flag {
     /// All flags, the most severe first.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::NotStar,
+        Self::ImpossibleTeff,
+        Self::ImpossibleFeh,
+        Self::ImpossibleRv,
         Self::OutOfTraining,
         Self::HotStar,
         Self::GridEdge,
@@ -173,6 +183,9 @@ impl Flag {
     pub fn code(self) -> &'static str {
         match self {
             Self::NotStar => "not_star",
+            Self::ImpossibleTeff => "impossible_teff",
+            Self::ImpossibleFeh => "impossible_feh",
+            Self::ImpossibleRv => "impossible_rv",
             Self::OutOfTraining => "out_of_training",
             Self::HotStar => "hot_star",
             Self::GridEdge => "grid_edge",
@@ -195,6 +208,15 @@ impl Flag {
         match self {
             Self::NotStar => {
                 "The survey's pipeline classifies this object as not a star; stellar parameters are meaningless."
+            }
+            Self::ImpossibleTeff => {
+                "The predicted Teff lies outside the range of any star, 2000 to 60,000 K. It is left out, with the other labels of its network. Check wavelengths, their unit and the kind of object."
+            }
+            Self::ImpossibleFeh => {
+                "The predicted [Fe/H] lies below −7, outside the range of any star. It is left out. Check the wavelengths and the kind of object."
+            }
+            Self::ImpossibleRv => {
+                "The predicted RV lies outside ±1500 km/s, the range of any star. All labels are left out. Check wavelengths, their unit and the medium."
             }
             Self::OutOfTraining => {
                 "The spectrum lies outside the training distribution of the model; do not rely on its parameters."
@@ -233,8 +255,23 @@ impl Flag {
 
     /// True for a flag that makes the parameters unreliable; false for a note.
     pub fn is_severe(self) -> bool {
-        use Flag::{GridEdge, HotStar, LowSnr, NotStar, OutOfTraining, PoorFit, ResolutionLow};
-        matches!(self, NotStar | OutOfTraining | HotStar | GridEdge | PoorFit | LowSnr | ResolutionLow)
+        use Flag::{
+            GridEdge, HotStar, ImpossibleFeh, ImpossibleRv, ImpossibleTeff, LowSnr, NotStar, OutOfTraining, PoorFit,
+            ResolutionLow,
+        };
+        matches!(
+            self,
+            NotStar
+                | ImpossibleTeff
+                | ImpossibleFeh
+                | ImpossibleRv
+                | OutOfTraining
+                | HotStar
+                | GridEdge
+                | PoorFit
+                | LowSnr
+                | ResolutionLow
+        )
     }
 }
 

@@ -250,11 +250,18 @@ impl Finetune {
             loaded_spectra.iter().map(|l| SpectrumName { id: &l.spectrum.meta.id, file: &l.file }).collect();
         let joined = labels::join(table, &names);
         if joined.matched.is_empty() {
+            let id = table.id.first().map_or("", String::as_str);
             bail!(
-                "no row of {} matches a spectrum; its ids must be those of the spectra, or their file names",
-                self.labels.display()
+                "no row of {} matches a spectrum; {}",
+                self.labels.display(),
+                joined.note.unwrap_or_else(|| format!(
+                    "its ids ({}: {id} …) must be those of the spectra ({} …), or their file names",
+                    table.id_column,
+                    names.first().map_or("none", |name| name.id)
+                ))
             );
         }
+        joined.note.iter().for_each(|note| print_message(note));
         if !joined.ambiguous.is_empty() {
             print_message(&format!(
                 "{} spectra match several rows of the table; they are left out",

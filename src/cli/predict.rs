@@ -200,7 +200,12 @@ impl Predict {
                 let survey = survey_of(&loaded.spectrum);
                 match &prediction {
                     Err(refusal) => report.warn(&loaded.file, &format!("{}: {refusal}", loaded.spectrum.meta.id)),
-                    Ok(_) => accuracy_notes.count(survey),
+                    Ok(prediction) => {
+                        accuracy_notes.count(survey);
+                        if let Some(reason) = prediction.withheld() {
+                            report.warn(&loaded.file, &format!("{}: {reason}", loaded.spectrum.meta.id));
+                        }
+                    }
                 }
                 let record = record(loaded, prediction);
                 let fit = self.check_fit.then(|| check_fit::numbers(fit));
@@ -299,6 +304,9 @@ fn json(
     }
     for (name, value) in fit.into_iter().flat_map(|fit| check_fit::COLUMNS.into_iter().zip(fit)) {
         row.insert(name.into(), value.into());
+    }
+    if let Some(reason) = record.prediction().and_then(Prediction::withheld) {
+        row.insert("withheld".into(), reason.into());
     }
     row.insert("flags".into(), record.flags().into());
     match &record.outcome {

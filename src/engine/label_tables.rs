@@ -165,5 +165,6 @@ fn report(name: &str, table: &LabelTable, spectra: &[SpectrumName], joined: &Joi
         rows_without_spectrum: rows.len() as u32,
         unmatched_ids: rows.iter().take(MAX_NAMES).filter_map(|row| table.id.get(*row).cloned()).collect(),
         ambiguous: joined.ambiguous.iter().take(MAX_NAMES).map(|a| spectra[a.spectrum].id.to_string()).collect(),
+        note: joined.note.clone(),
     }
 }

@@ -224,6 +224,11 @@ impl Manifest {
 }
 
 impl ModelEntry {
+    /// True if the manifest states the range of a label's values in the training set.
+    pub fn is_trained_for(&self, label: Label) -> bool {
+        self.label_range.iter().any(|(trained, ..)| *trained == label)
+    }
+
     /// Name and version, shown with every result: `lrs-mlp 1`.
     pub fn title(&self) -> String {
         format!("{} {}", self.name, self.version)

@@ -16,9 +16,9 @@ pub struct Archive<T> {
 }
 
 impl<T: AsRef<[u8]>> Archive<T> {
-    /// True for a zip archive, except an `.npz` bundle of arrays.
+    /// True for a zip archive, except an `.npz` bundle of arrays and a document of an office program.
     pub fn identify(bytes: &[u8]) -> bool {
-        is_zip(bytes) && Zip::open(bytes).is_ok_and(|zip| !zip.is_bundle())
+        is_zip(bytes) && Zip::open(bytes).is_ok_and(|zip| !zip.is_bundle() && zip.office_document().is_none())
     }
 
     /// Reads the archive's directory.

@@ -5,11 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::axis::{Axis, Role, Unit, ivar_of_sigma, role, set_frame, set_medium};
+use super::axis::{Axis, Role, Scale, role};
 use super::error::ReadError;
+use super::medium::{set_frame, set_medium};
+use super::samples::{Errors, Samples};
 use super::text::{COMMENT, Row, number, split, unquote};
+use super::unit::Unit;
 use super::{Contents, container, stem};
-use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum};
+use crate::spectrum::{MIN_PIXELS, Medium, Meta};
 
 /// Maximum number of columns of a preview.
 const MAX_COLUMNS: usize = 40;
@@ -59,7 +62,8 @@ impl WaveUnit {
             Self::Nanometre => Unit::Nanometre,
             Self::Micrometre => Unit::Micrometre,
         };
-        Axis { medium: None, log10: Some(self == Self::Log10Angstrom), unit: Some(unit) }
+        let scale = if self == Self::Log10Angstrom { Scale::Log10 } else { Scale::Linear };
+        Axis { medium: None, scale: Some(scale), unit: Some(unit) }
     }
 }
 
@@ -150,11 +154,12 @@ pub fn read_with_columns(name: &str, bytes: &[u8], columns: &ColumnMapping) -> R
             "{skipped_lines} {lines} skipped: no number in a chosen column, or a wrong number of columns"
         ));
     }
-    let ivar = columns.error.map(|(_, kind)| match kind {
-        ErrorKind::Sigma => ivar_of_sigma(error),
-        ErrorKind::Ivar => error,
+    let errors = columns.error.map(|(_, kind)| match kind {
+        ErrorKind::Sigma => Errors::Sigma(error),
+        ErrorKind::Ivar => Errors::Ivar(error),
     });
-    Spectrum::new(meta, wave_aa, flux, ivar, None)
+    Samples { wave_aa, flux, errors, mask: None }
+        .into_spectrum(meta)
         .map(Contents::from_spectrum)
         .map_err(ReadError::samples("the columns chosen"))
 }
@@ -224,7 +229,7 @@ fn transpose(all: Vec<Row<'_>>) -> Lines<'_> {
     };
     let names = all.iter().enumerate().map(name).collect();
     let rows = (usize::from(is_named)..n)
-        .map(|i| Row { line: 1, cells: all.iter().map(|row| row.cells[i]).collect(), decimal_comma })
+        .map(|i| Row { line: 1, cells: all.iter().map(|row| row.cells[i]).collect(), decimal_comma, separator: None })
         .collect();
     Lines { names, rows, skipped_lines: 0 }
 }
@@ -255,8 +260,8 @@ fn guess(names: &[String], rows: &[Row]) -> ColumnMapping {
     let values =
         rows.iter().filter_map(|row| number(row.cells.get(wave)?, row.decimal_comma)).filter(|v| v.is_finite());
     let high = values.fold(0.0_f64, f64::max);
-    let unit = match (stated_axis.log10, stated_axis.unit) {
-        (Some(true), _) => WaveUnit::Log10Angstrom,
+    let unit = match (stated_axis.scale, stated_axis.unit) {
+        (Some(Scale::Log10), _) => WaveUnit::Log10Angstrom,
         (_, Some(Unit::Nanometre)) => WaveUnit::Nanometre,
         (_, Some(Unit::Micrometre)) => WaveUnit::Micrometre,
         (_, Some(_)) => WaveUnit::Angstrom,

@@ -6,10 +6,15 @@
 
 use std::collections::HashMap;
 
-use super::axis::{self, Axis, MaskConvention, Role, UnitHint, ivar_of_sigma, role};
+use super::axis::{self, Axis, Role, Scale, role};
 use super::error::{ReadError, truncate};
+use super::fits::Header;
+use super::medium::medium_of_ucd;
+use super::samples::{Errors, MAX_ORDERS, MaskConvention, Samples, are_orders};
 use super::table::{self, Column, Table};
-use super::{Contents, MAX_LISTED, MAX_PIXELS, SkippedPart, gaia_xp, labels, metadata, sparcl, xp_continuous};
+use super::unit::{UnitHint, stated_unit};
+use super::wcs::{self, HeaderAxis};
+use super::{Contents, MAX_LISTED, MAX_PIXELS, SkippedPart, gaia_xp, labels, metadata, sdss5, sparcl, xp_continuous};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum, Survey};
 
 /// The columns of a table that form spectra.
@@ -17,8 +22,8 @@ use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum, Survey};
 struct TableLayout {
     wave: Option<(usize, Axis)>,
     flux: usize,
-    ivar: Option<usize>,
-    sigma: Option<usize>,
+    /// Column and form of the errors.
+    errors: Option<(usize, Role)>,
     mask: Option<(usize, MaskConvention)>,
     id: Option<usize>,
     /// True if each row is a spectrum, false if each row is a pixel.
@@ -33,28 +38,38 @@ impl TableLayout {
             let matches = move |r: &Option<Role>| r.as_ref().is_some_and(wanted);
             roles.iter().enumerate().filter(move |(_, r)| matches(r)).map(|(i, _)| i)
         };
-        let with_exact_name =
-            |name: &str| all(|r| *r == Role::Flux).find(|i| table.columns[*i].name.eq_ignore_ascii_case(name));
-        let flux = with_exact_name("flux").or_else(|| all(|r| *r == Role::Flux).next())?;
+        let name = |i: usize| table.columns[i].name.to_lowercase();
+        let fluxes = || all(|r| *r == Role::Flux);
+        let flux = fluxes().find(|i| name(*i) == "flux").or_else(|| fluxes().next())?;
         let row_is_spectrum = table.columns[flux].is_array;
         let has_same_cell_kind = |i: &usize| table.columns[*i].is_array == row_is_spectrum;
-        let wave = all(|r| matches!(r, Role::Wavelength(_))).find(has_same_cell_kind).and_then(|i| match roles[i] {
+        // Of several columns of a role, the one that belongs to the flux by its name: OPT_WAVE and OPT_COUNTS_IVAR
+        // belong to OPT_COUNTS, BOX_WAVE does not.
+        let prefix = |i: usize| name(i).split('_').next().unwrap_or("").to_string();
+        let closest = |found: Vec<usize>| {
+            let contains_flux = |i: &&usize| name(**i).contains(&name(flux));
+            let has_prefix = |i: &&usize| prefix(**i) == prefix(flux);
+            found.iter().find(contains_flux).or(found.iter().find(has_prefix)).or(found.first()).copied()
+        };
+        let waves = all(|r| matches!(r, Role::Wavelength(_))).filter(has_same_cell_kind).collect();
+        let wave = closest(waves).and_then(|i| match roles[i] {
             Some(Role::Wavelength(axis)) => Some((i, axis)),
             _ => None,
         });
-        let sigmas = || all(|r| *r == Role::Sigma).filter(has_same_cell_kind);
-        let sigma = sigmas()
-            .find(|i| axis::is_flux_error(&table.columns[*i].name))
-            .or_else(|| sigmas().next().filter(|_| sigmas().count() == 1 && table.columns.len() <= 4));
+        let ivar = closest(all(|r| *r == Role::Ivar).filter(has_same_cell_kind).collect());
+        let sigmas: Vec<usize> =
+            all(|r| matches!(r, Role::Sigma | Role::Variance)).filter(has_same_cell_kind).collect();
+        let named: Vec<usize> = sigmas.iter().copied().filter(|i| axis::is_flux_error(&name(*i))).collect();
+        let only_one = (sigmas.len() == 1 && table.columns.len() <= 4).then(|| sigmas[0]);
+        let errors = ivar.or_else(|| closest(named)).or(only_one).and_then(|i| Some((i, roles[i]?)));
+        let masks = (0..table.columns.len()).filter(has_same_cell_kind);
+        let masks = masks.filter(|i| MaskConvention::from_name(&name(*i)).is_some()).collect();
         let names = table.columns.iter().map(|c| c.name.as_str());
         (wave.is_some() || row_is_spectrum).then(|| Self {
             wave,
             flux,
-            ivar: all(|r| *r == Role::Ivar).find(has_same_cell_kind),
-            sigma,
-            mask: (0..table.columns.len())
-                .filter(has_same_cell_kind)
-                .find_map(|i| Some((i, MaskConvention::from_name(&table.columns[i].name)?))),
+            errors,
+            mask: closest(masks).and_then(|i| Some((i, MaskConvention::from_name(&name(i))?))),
             id: table.find(&["source_id"]).or_else(|| labels::id_column(names)).filter(|i| !table.columns[*i].is_array),
             row_is_spectrum,
         })
@@ -73,27 +88,54 @@ fn role_of(column: &Column) -> Option<Role> {
         _ => None,
     };
     let mut role = role(&column.name, &column.unit).or_else(by_ucd);
-    if let Some(Role::Wavelength(axis)) = &mut role
-        && axis.medium.is_none()
-        && column.ucd.starts_with("em.wl")
-        && column.ucd.contains("obs.atmos")
-    {
-        axis.medium = Some(Medium::Air);
+    if let Some(Role::Wavelength(axis)) = &mut role {
+        axis.medium = axis.medium.or_else(|| medium_of_ucd(&column.ucd));
     }
     role
 }
 
+/// Names of the columns of wavelength and flux; `None` for a table without spectra.
+pub(crate) fn main_columns(table: &Table) -> Option<(Option<String>, String)> {
+    let layout = TableLayout::from_table(table)?;
+    let name = |i: usize| table.columns[i].name.clone();
+    Some((layout.wave.map(|(i, _)| name(i)), name(layout.flux)))
+}
+
+/// The wavelengths of a table without fluxes, if it has `pixels` of them.
+pub(crate) fn wavelength_column(table: &Table, pixels: usize) -> Result<Option<HeaderAxis>, ReadError> {
+    if table.columns.iter().any(|c| role_of(c) == Some(Role::Flux)) {
+        return Ok(None);
+    }
+    let wave = |i: usize| match role_of(&table.columns[i]) {
+        Some(Role::Wavelength(axis)) => Some((i, axis)),
+        _ => None,
+    };
+    let Some((i, axis)) = (0..table.columns.len()).find_map(wave) else { return Ok(None) };
+    let values = if table.columns[i].is_array && table.rows > 0 {
+        table.array(0, i)?
+    } else {
+        (0..table.rows).map(|row| table.scalar(row, i)).collect::<Result<_, _>>()?
+    };
+    let (wave_aa, note) = axis.to_aa(values);
+    Ok((wave_aa.len() == pixels).then_some(HeaderAxis { wave_aa, medium: axis.medium, note }))
+}
+
 /// Reads the spectra of a table; `None` if it has no columns of wavelength and flux.
 ///
-/// `others` are the tables of the file, one of which may hold the wavelengths. `stem` is the id of a spectrum without
-/// its own id.
-pub(crate) fn read(table: &Table, others: &[Table], stem: &str) -> Result<Option<Contents>, ReadError> {
+/// `others` are the tables of the file, one of which may hold the wavelengths; `header` is the header of a FITS table,
+/// which may hold them too. `stem` is the id of a spectrum without its own id.
+pub(crate) fn read(
+    table: &Table,
+    others: &[Table],
+    stem: &str,
+    header: Option<&Header>,
+) -> Result<Option<Contents>, ReadError> {
     if xp_continuous::identify(table) {
         return xp_continuous::read(table, stem).map(Some);
     }
     gaia_xp::reject_unsupported(table)?;
     let Some(layout) = TableLayout::from_table(table) else { return Ok(None) };
-    let shared = if layout.wave.is_some() { None } else { shared_axis(table, others)? };
+    let shared = if layout.wave.is_some() { None } else { shared_axis(table, &layout, others, header)? };
     let groups = group_rows(table, &layout);
     if groups.is_empty() && table.bad_rows.is_empty() {
         let problem = "it has no rows; export it again".into();
@@ -104,7 +146,7 @@ pub(crate) fn read(table: &Table, others: &[Table], stem: &str) -> Result<Option
     let has_several_spectra = groups.len() > 1;
     for (i, (id, rows)) in groups.iter().enumerate() {
         let stem = if has_several_spectra { format!("{stem}-{}", i + 1) } else { stem.to_string() };
-        match spectrum(table, &layout, shared.as_deref(), id.as_deref(), &stem, rows) {
+        match spectrum(table, &layout, shared.as_ref(), id.as_deref(), &stem, rows) {
             Ok(spectrum) => {
                 pixels = pixels.saturating_add(spectrum.len());
                 if pixels > MAX_PIXELS {
@@ -144,7 +186,7 @@ pub(crate) fn has_named_axes(table: &Table) -> bool {
     table.bad_rows.is_empty() && TableLayout::from_table(table).is_some_and(|layout| layout.wave.is_some())
 }
 
-/// True for a label table: it has a column of stars and a column of labels.
+/// True for a label table.
 pub(crate) fn is_labels(table: &Table) -> bool {
     labels::is_label_header(table.columns.iter().map(|c| c.name.as_str()))
 }
@@ -165,32 +207,41 @@ pub(crate) fn no_spectrum_error(tables: &[Table]) -> ReadError {
     }
 }
 
-/// Wavelengths in Å common to all rows: `GaiaXPy`'s sampling, in this file or in a second file, or a table with a
-/// wavelength column only.
-fn shared_axis(table: &Table, others: &[Table]) -> Result<Option<Vec<f64>>, ReadError> {
+/// Wavelengths common to all rows: `GaiaXPy`'s sampling, in this file or in a second file; the axis in the header; or a
+/// table with a wavelength column only.
+fn shared_axis(
+    table: &Table,
+    layout: &TableLayout,
+    others: &[Table],
+    header: Option<&Header>,
+) -> Result<Option<HeaderAxis>, ReadError> {
+    let plain = |wave_aa| HeaderAxis { wave_aa, medium: None, note: None };
     if let Some(wave_aa) = gaia_xp::sampling_aa(&table.params) {
-        return Ok(Some(wave_aa));
+        return Ok(Some(plain(wave_aa)));
     }
     if let Some(sampling) = others.iter().find(|t| gaia_xp::is_sampling(t)) {
-        return Ok(Some(sampling.array(0, 0)?.into_iter().map(|nm| nm * 10.0).collect()));
+        return Ok(Some(plain(sampling.array(0, 0)?.into_iter().map(|nm| nm * 10.0).collect())));
     }
-    for other in others.iter().filter(|t| t.columns.len() == 1) {
-        if let Some(Role::Wavelength(axis)) = role_of(&other.columns[0]) {
-            let values = if other.columns[0].is_array {
-                other.array(0, 0)?
-            } else {
-                (0..other.rows).map(|row| other.scalar(row, 0)).collect::<Result<_, _>>()?
-            };
-            return Ok(Some(axis.to_aa(values).0));
+    if table.rows == 0 {
+        return Ok(None);
+    }
+    let pixels = if layout.row_is_spectrum { table.array(0, layout.flux)?.len() } else { table.rows };
+    for keys in header.iter().flat_map(|_| wcs::Keys::of_table(layout.flux)) {
+        let axis = header.map_or(Ok(None), |header| wcs::read(header, &keys, pixels))?;
+        if axis.is_some() {
+            return Ok(axis);
         }
     }
-    Ok(None)
+    others.iter().filter(|t| t.columns.len() == 1).find_map(|t| wavelength_column(t, pixels).transpose()).transpose()
 }
 
 /// Id and rows of each spectrum, in the order of their first rows.
 fn group_rows(table: &Table, layout: &TableLayout) -> Vec<(Option<String>, Vec<usize>)> {
     let id_of = |row: usize| layout.id.and_then(|column| table.text(row, column));
     if layout.row_is_spectrum {
+        if rows_are_orders(table, layout) {
+            return vec![(None, (0..table.rows).collect())];
+        }
         return (0..table.rows).map(|row| (id_of(row), vec![row])).collect();
     }
     let mut groups: Vec<(Option<String>, Vec<usize>)> = Vec::new();
@@ -210,19 +261,28 @@ fn group_rows(table: &Table, layout: &TableLayout) -> Vec<(Option<String>, Vec<u
     groups
 }
 
-/// The values of a spectrum in a column: the array of its row, or one number from each of its rows.
+/// True if the rows are orders or arms of one spectrum. An id for each row says that they are not.
+fn rows_are_orders(table: &Table, layout: &TableLayout) -> bool {
+    let (Some((column, axis)), None, 2..=MAX_ORDERS) = (layout.wave, layout.id, table.rows) else { return false };
+    let wave: Option<Vec<Vec<f64>>> =
+        (0..table.rows).map(|row| Some(axis.to_aa(table.array(row, column).ok()?).0)).collect();
+    wave.is_some_and(|rows| are_orders(&rows))
+}
+
+/// The values of a spectrum in a column: the arrays of its rows, or one number from each of its rows.
 fn values(table: &Table, layout: &TableLayout, rows: &[usize], column: usize) -> Result<Vec<f64>, ReadError> {
-    match rows {
-        [row, ..] if layout.row_is_spectrum => table.array(*row, column),
-        rows => rows.iter().map(|row| table.scalar(*row, column)).collect(),
+    if layout.row_is_spectrum {
+        let arrays = rows.iter().map(|row| table.array(*row, column)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(arrays.concat());
     }
+    rows.iter().map(|row| table.scalar(*row, column)).collect()
 }
 
 /// Builds one spectrum from a row of arrays, or from one row per pixel.
 fn spectrum(
     table: &Table,
     layout: &TableLayout,
-    shared_aa: Option<&[f64]>,
+    shared: Option<&HeaderAxis>,
     id: Option<&str>,
     stem: &str,
     rows: &[usize],
@@ -230,21 +290,20 @@ fn spectrum(
     let values = |column: usize| values(table, layout, rows, column);
     let first_row = rows.first().copied().unwrap_or(0);
     let flux = values(layout.flux)?;
-    let wave = wavelengths(table, layout, shared_aa, rows, flux.len())?;
-    let ivar = match (layout.ivar, layout.sigma) {
-        (Some(column), _) => Some(values(column)?),
-        (None, Some(column)) => Some(ivar_of_sigma(values(column)?)),
-        (None, None) => None,
+    let mut wave = wavelengths(table, layout, shared, rows, flux.len())?;
+    // An empty array means that this row has no errors.
+    let errors = match layout.errors {
+        Some((column, role)) => Some(values(column)?).filter(|v| !v.is_empty()).and_then(|v| Errors::of(Some(role), v)),
+        None => None,
     };
-    // An empty array means that this row has no inverse variances.
-    let ivar = ivar.filter(|v| !v.is_empty());
-    let masked = layout.mask.and_then(|(column, mask)| bad_pixels(table, layout, rows, column, mask));
-    let mut masked = masked.filter(|m| m.len() == flux.len());
+    let mut mask = layout.mask.and_then(|(column, convention)| {
+        mask_values(table, layout, rows, column).filter(|m| m.len() == flux.len()).map(|mask| (convention, mask))
+    });
 
     let mut meta = meta(table, layout, &wave, id, stem, first_row);
     if meta.survey == Survey::Sdss {
         // SDSS's and_mask does not mask pixels, see `sdss`.
-        let n_flagged = masked.take().map_or(0, |m| m.iter().filter(|bad| **bad).count());
+        let n_flagged = mask.take().map_or(0, |(_, m)| m.iter().filter(|m| **m != 0.0).count());
         if n_flagged > 0 {
             meta.notes.push(format!(
                 "{n_flagged} pixels with a mask bit are used, because SDSS sets the inverse variance of bad pixels to 0"
@@ -255,12 +314,15 @@ fn spectrum(
         true => format!("{} of {}", table.row_name(first_row), table.place),
         false => table.place.clone(),
     };
-    Spectrum::new(meta, wave.aa, flux, ivar, masked).map_err(ReadError::samples(place))
+    let samples = Samples { wave_aa: std::mem::take(&mut wave.aa), flux, errors, mask };
+    samples.into_spectrum(meta).map_err(ReadError::samples(place))
 }
 
 /// The wavelengths of a spectrum.
 struct Wavelengths {
     aa: Vec<f64>,
+    /// Air or vacuum, if the axis states it.
+    medium: Option<Medium>,
     /// Remark that unit or scale were inferred from the values.
     note: Option<String>,
     /// True if the file gives no wavelengths and the grid of the Gaia archive is assumed.
@@ -272,27 +334,27 @@ struct Wavelengths {
 fn wavelengths(
     table: &Table,
     layout: &TableLayout,
-    shared_aa: Option<&[f64]>,
+    shared: Option<&HeaderAxis>,
     rows: &[usize],
     pixels: usize,
 ) -> Result<Wavelengths, ReadError> {
     let layout_error = |problem: String| ReadError::Layout { place: table.place.clone(), problem };
     if let Some((column, axis)) = layout.wave {
         let heading = &table.columns[column];
-        if axis::stated_unit(&heading.unit) == UnitHint::Other {
+        if stated_unit(&heading.unit) == UnitHint::Other {
             let (unit, name) = (truncate(&heading.unit), truncate(&heading.name));
             return Err(layout_error(format!(
                 "“{unit}”, the unit of {name}, is not a unit of wavelength; use Å, nm, µm or m"
             )));
         }
         let (aa, note) = axis.to_aa(values(table, layout, rows, column)?);
-        return Ok(Wavelengths { aa, note, is_assumed: false });
+        return Ok(Wavelengths { aa, medium: axis.medium, note, is_assumed: false });
     }
-    if let Some(shared) = shared_aa {
-        if shared.len() != pixels {
-            return Err(layout_error(format!("a spectrum has {pixels} fluxes, but {} wavelengths", shared.len())));
+    if let Some(HeaderAxis { wave_aa, medium, note }) = shared.cloned() {
+        if wave_aa.len() != pixels {
+            return Err(layout_error(format!("a spectrum has {pixels} fluxes, but {} wavelengths", wave_aa.len())));
         }
-        return Ok(Wavelengths { aa: shared.to_vec(), note: None, is_assumed: false });
+        return Ok(Wavelengths { aa: wave_aa, medium, note, is_assumed: false });
     }
     let aa = gaia_xp::grid_aa();
     if aa.len() != pixels {
@@ -304,7 +366,7 @@ fn wavelengths(
         };
         return Err(layout_error(format!("a spectrum has {pixels} fluxes and no wavelengths; {advice}")));
     }
-    Ok(Wavelengths { aa, note: None, is_assumed: true })
+    Ok(Wavelengths { aa, medium: None, note: None, is_assumed: true })
 }
 
 /// Metadata of a spectrum from Gaia, from SPARCL or of no known survey.
@@ -314,6 +376,10 @@ fn meta(table: &Table, layout: &TableLayout, wave: &Wavelengths, id: Option<&str
     let is_gaia = gaia_xp::has_gaia_sources(table);
     let mut meta = if gaia_xp::is_xp(is_gaia, &wave.aa) || layout.wave.is_none() && is_gaia {
         gaia_xp::meta(id, unit, wave.is_assumed)
+    } else if sdss5::identify(table) {
+        let mut meta = sdss5::meta(table, row, stem);
+        metadata::set_stated(&mut meta, &table.params);
+        meta
     } else if sparcl::identify(table) {
         let mut meta = sparcl::meta(table, row, stem);
         meta.resolving_power = sparcl::resolving_power(table, row, meta.survey, &wave.aa);
@@ -321,11 +387,11 @@ fn meta(table: &Table, layout: &TableLayout, wave: &Wavelengths, id: Option<&str
     } else {
         let axis = layout.wave.map(|w| w.1).unwrap_or_default();
         // A column of log10 λ is the convention of SDSS, which uses vacuum wavelengths.
-        let is_air = axis.log10 != Some(true) && table.kind == table::FITS && !is_gaia;
+        let is_air = axis.scale != Some(Scale::Log10) && table.kind == table::FITS && !is_gaia;
         let default_medium = if is_air { Medium::Air } else { Medium::Vacuum };
         let cells = if layout.row_is_spectrum { "arrays" } else { "one row per pixel" };
         let mut meta =
-            metadata::meta(&table.params, id, &format!("{}, {cells}", table.kind), (axis.medium, default_medium));
+            metadata::meta(&table.params, id, &format!("{}, {cells}", table.kind), (wave.medium, default_medium));
         if !unit.is_empty() {
             meta.notes.push(format!("flux in {}", truncate(unit)));
         }
@@ -333,23 +399,19 @@ fn meta(table: &Table, layout: &TableLayout, wave: &Wavelengths, id: Option<&str
     };
     metadata::set_position(&mut meta, table.number(row, &["ra"]), table.number(row, &["dec"]));
     meta.notes.extend(wave.note.clone());
-    meta.wave_is_f32 = layout.wave.is_some_and(|(c, axis)| table.columns[c].is_f32 && axis.log10 != Some(true));
+    meta.wave_is_f32 = layout.wave.is_some_and(|(c, axis)| table.columns[c].is_f32 && axis.scale != Some(Scale::Log10));
     meta
 }
 
-/// True for each bad pixel of the mask column; 0 and false count as zero. `None` if the column cannot be read.
-fn bad_pixels(
-    table: &Table,
-    layout: &TableLayout,
-    rows: &[usize],
-    column: usize,
-    mask: MaskConvention,
-) -> Option<Vec<bool>> {
+/// The numbers of the mask column; true counts as 1. `None` if the column cannot be read.
+fn mask_values(table: &Table, layout: &TableLayout, rows: &[usize], column: usize) -> Option<Vec<f64>> {
     if layout.row_is_spectrum {
-        return mask.bad_pixels(table.array(*rows.first()?, column).ok()?.iter().map(|m| *m == 0.0));
+        return values(table, layout, rows, column).ok();
     }
-    let is_zero = |row: &usize| {
-        table.text(*row, column).is_none_or(|m| ["0", "0.0", "false", "f"].contains(&m.to_lowercase().as_str()))
+    let value = |row: &usize| match table.text(*row, column).unwrap_or_default().to_lowercase().as_str() {
+        "" | "0" | "0.0" | "false" | "f" | "no" => 0.0,
+        "true" | "t" | "yes" => 1.0,
+        other => other.parse().unwrap_or(2.0),
     };
-    mask.bad_pixels(rows.iter().map(is_zero))
+    Some(rows.iter().map(value).collect())
 }

@@ -49,11 +49,25 @@ impl<T: AsRef<[u8]>> Zip<T> {
         Ok(Self { archive, remaining_bytes: MAX_ZIP_UNPACKED })
     }
 
+    /// The kind of document that the archive is, if it is one of an office program.
+    pub(crate) fn office_document(&self) -> Option<&'static str> {
+        let has = |part: &str| self.archive.file_names().any(|name| name.is_ok_and(|name| name.starts_with(part)));
+        match (has("[Content_Types].xml"), has("mimetype") && has("META-INF/manifest.xml")) {
+            (true, _) if has("xl/") => Some("a spreadsheet (Excel)"),
+            (true, _) => Some("an office document"),
+            (_, true) => Some("a spreadsheet or document (OpenDocument)"),
+            _ => None,
+        }
+    }
+
     /// Index and name of each file in the archive, without directories and without the additional files of macOS.
     pub(crate) fn files(&self) -> Vec<(usize, String)> {
         (0..self.archive.len())
             .filter_map(|i| Some((i, self.archive.name_for_index(i)?.ok()?.into_owned())))
-            .filter(|(_, name)| !name.ends_with('/') && !name.starts_with("__MACOSX/") && !name.ends_with(".DS_Store"))
+            .filter(|(_, name)| {
+                let file = name.rsplit('/').next().unwrap_or("");
+                !file.is_empty() && !name.starts_with("__MACOSX/") && !file.starts_with("._") && file != ".DS_Store"
+            })
             .collect()
     }
 

@@ -6,7 +6,7 @@
 
 use super::axis::require;
 use super::error::ReadError;
-use super::fits::{Fits, Hdu, Image, Table, Tiles};
+use super::fits::{Fits, Image, Table};
 use super::{Contents, MAX_PIXELS, SkippedPart};
 use crate::spectrum::{FWHM_OVER_SIGMA, Frame, Medium, Meta, Source, Sourced, Spectrum, Survey};
 
@@ -20,10 +20,10 @@ const PIXEL_TOLERANCE_AA: f64 = 0.1;
 /// Wavelength at which the resolving power is given, Å.
 const RESOLUTION_AT_AA: f64 = 4800.0;
 
-/// True for a file with a fibre table or with the wavelengths of an arm.
+/// True for a file with the wavelengths or fluxes of an arm. A catalogue of DESI has a fibre table, too.
 pub(crate) fn identify(fits: &Fits) -> bool {
-    ARMS.iter().any(|arm| fits.find_by_name(&format!("{arm}_WAVELENGTH")).is_some())
-        || fits.find_by_name("FIBERMAP").is_some()
+    let has = |arm: &str, quantity: &str| fits.find_by_name(&format!("{arm}_{quantity}")).is_some();
+    ARMS.iter().any(|arm| has(arm, "WAVELENGTH") || has(arm, "FLUX"))
 }
 
 /// One arm of the spectrograph, for all targets.
@@ -32,31 +32,8 @@ struct Arm<'a> {
     wave_aa: Vec<f64>,
     flux: Image<'a>,
     ivar: Image<'a>,
-    /// `None` if the file has no mask of this arm, or if the mask cannot be unpacked.
-    mask: Option<Mask<'a>>,
-}
-
-/// The mask of an arm; a pixel is bad unless its value is 0.
-enum Mask<'a> {
-    Plain(Image<'a>),
-    Packed(Tiles<'a>),
-}
-
-impl<'a> Mask<'a> {
-    fn from_hdu(hdu: &Hdu<'a>, targets: usize, pixels: usize) -> Option<Self> {
-        if let Some(tiles) = Tiles::from_hdu(hdu) {
-            return (tiles.rows() == targets && tiles.width == pixels).then_some(Self::Packed(tiles));
-        }
-        let image = hdu.image()?.ok()?;
-        (image.rows() == targets && image.width() == pixels).then_some(Self::Plain(image))
-    }
-
-    fn bad_pixels(&self, row: usize) -> Option<Vec<bool>> {
-        match self {
-            Mask::Plain(image) => Some(image.row(row)?.iter().map(|m| *m != 0.0).collect()),
-            Mask::Packed(tiles) => Some(tiles.row(row)?.iter().map(|m| *m != 0).collect()),
-        }
-    }
+    /// A pixel is bad unless its mask is 0. `None` if the file has no mask of this arm, or if it cannot be unpacked.
+    mask: Option<Image<'a>>,
 }
 
 /// Reads the spectra of all targets.
@@ -165,7 +142,8 @@ fn arm<'a>(fits: &Fits<'a>, name: &'static str, targets: usize) -> Result<Option
         Ok(image)
     };
     let (flux, ivar) = (required_image("FLUX")?, required_image("IVAR")?);
-    let mask = fits.find_by_name(&format!("{name}_MASK")).and_then(|hdu| Mask::from_hdu(hdu, targets, wave_aa.len()));
+    let mask = fits.find_by_name(&format!("{name}_MASK")).and_then(|hdu| hdu.image()?.ok());
+    let mask = mask.filter(|image| image.rows() == targets && image.width() == wave_aa.len());
     Ok(Some(Arm { name, wave_aa, flux, ivar, mask }))
 }
 
@@ -174,8 +152,8 @@ fn combine_arms(arms: &[Arm], row: usize) -> Option<(Vec<f64>, Vec<f64>, Vec<f64
     let mut pixels: Vec<(f64, f64, f64)> = Vec::new();
     for arm in arms {
         let (flux, mut ivar) = (arm.flux.row(row)?, arm.ivar.row(row)?);
-        if let Some(bad) = arm.mask.as_ref().and_then(|mask| mask.bad_pixels(row)) {
-            ivar.iter_mut().zip(&bad).filter(|(_, bad)| **bad).for_each(|(v, _)| *v = 0.0);
+        if let Some(mask) = arm.mask.as_ref().and_then(|mask| mask.row(row)) {
+            ivar.iter_mut().zip(&mask).filter(|(_, m)| **m != 0.0).for_each(|(v, _)| *v = 0.0);
         }
         pixels.extend(arm.wave_aa.iter().zip(flux).zip(ivar).map(|((w, f), v)| (*w, f, v)));
     }

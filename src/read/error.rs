@@ -94,8 +94,10 @@ pub enum ReadError {
 pub enum LabelError {
     #[error("the label table is empty; give a table with a line of names and a row for each star")]
     Empty,
-    #[error("the label table has no id column; name it id, obsid, source_id, targetid, name or file")]
-    NoId,
+    #[error(
+        "the label table has no id column among {found}; name it id, obsid, source_id, targetid, name or file, or give plate, mjd and fiberid"
+    )]
+    NoId { found: String },
     #[error(
         "line {line} of the label table has {found} cells, but the header has {expected}; correct the line, or quote cells that contain commas"
     )]

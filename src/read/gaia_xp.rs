@@ -5,8 +5,8 @@
 //! sampling in the FITS keyword, the `VOTable` PARAM or the ECSV metadata `sampling`. For CSV, `GaiaXPy` writes the
 //! sampling into a second file. Its default sampling is the grid of the archive.
 
-use super::axis::set_medium;
 use super::error::{ReadError, truncate};
+use super::medium::set_medium;
 use super::table::{Params, Table, text_cells};
 use crate::spectrum::{Medium, Meta, Survey};
 

@@ -1,13 +1,14 @@
 //! Label tables with one star per row, in CSV, TSV, ECSV, IPAC, `VOTable` or FITS.
 //!
-//! Columns are recognised by name, in upper or lower case, including the names in the catalogues of the surveys. An
-//! empty cell, `nan`, −9999, −999 and the missing value of the format mean a missing value. Ids are stored as text,
-//! with all digits.
+//! Columns are recognised by name, in upper or lower case, including the names in the catalogues of the surveys and the
+//! suffixes `_1`, `_2` of a match of two tables. An empty cell, `nan`, fill values such as −9999 ([`is_filler`]) and the
+//! missing value of the format mean a missing value; an error of 0 too. Ids are stored as text, with all digits.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::error::{LabelError, truncate};
+use super::ids::Composite;
 pub use super::join::join;
 use super::table::{self, Table};
 use super::{container, fits};
@@ -18,6 +19,11 @@ use crate::result::finetune::is_filler;
 pub struct LabelTable {
     /// Id of the star or spectrum of each row.
     pub id: Vec<String>,
+    /// Name of the column of [`Self::id`].
+    pub id_column: String,
+    /// Further ids: name of the column or columns, and the id of each row. Ids of several columns are composed as in
+    /// the names of the survey's files.
+    pub other_ids: Vec<(String, Vec<String>)>,
     /// Values by canonical label name (`teff`, `logg`, `feh`, `alpha_fe`, `rv`), in the unit of the label; `None` where
     /// missing.
     pub labels: BTreeMap<&'static str, Vec<Option<f64>>>,
@@ -32,15 +38,15 @@ const MAX_CELLS: usize = 20_000_000;
 
 /// Column names of each label, in lower case and without punctuation.
 const ALIASES: [(&str, &[&str]); 5] = [
-    ("teff", &["teff", "temperature", "teffgspphot", "teffgspspec", "teffspec"]),
-    ("logg", &["logg", "logggspphot", "logggspspec", "loggspec"]),
-    ("feh", &["feh", "mh", "metallicity", "mhgspphot", "mhgspspec", "fehspec"]),
+    ("teff", &["teff", "temperature", "teffgspphot", "teffgspspec", "teffspec", "teffadop"]),
+    ("logg", &["logg", "logggspphot", "logggspspec", "loggspec", "loggadop"]),
+    ("feh", &["feh", "mh", "metallicity", "mhgspphot", "mhgspspec", "fehspec", "fehadop"]),
     ("alpha_fe", &["alphafe", "alpham", "afe", "am", "alphafegspspec"]),
-    ("rv", &["rv", "vrad", "radialvelocity", "vhelio", "rvkms"]),
+    ("rv", &["rv", "vrad", "radialvelocity", "vhelio", "rvkms", "rvadop", "vheliavg", "vhelioavg", "hrv"]),
 ];
 
 /// Names, as given by [`normalise_name`], of a column that identifies stars or spectra, in order of preference.
-const IDS: [&str; 18] = [
+const IDS: [&str; 30] = [
     "id",
     "specid",
     "obsid",
@@ -52,6 +58,17 @@ const IDS: [&str; 18] = [
     "source",
     "targetid",
     "sparclid",
+    "sdssid",
+    "specobjid",
+    "catalogid",
+    "apogeeid",
+    "kepid",
+    "kic",
+    "tic",
+    "ticid",
+    "uid",
+    "obsidlamost",
+    "gaiaid",
     "name",
     "star",
     "starname",
@@ -59,18 +76,35 @@ const IDS: [&str; 18] = [
     "object",
     "objid",
     "designation",
+    "mainid",
 ];
+
+/// Suffixes that programs add to the names of columns that both matched tables have.
+const MATCH_SUFFIXES: [&str; 4] = ["_1", "_2", "_x", "_y"];
 
 /// Names, as given by [`normalise_name`], of a column of file names, which identify spectra too.
 const FILES: [&str; 4] = ["file", "filename", "path", "spectrum"];
 
-/// The column that identifies stars or spectra.
-pub(crate) fn id_column<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
-    IDS.iter().find_map(|id| names.clone().position(|name| normalise_name(name) == *id))
+/// The normalised names of columns. A suffix of a match of two tables is left out, unless the name without it is that of
+/// another column.
+fn normalise_names(names: &[&str]) -> Vec<String> {
+    let plain = |name: &str| {
+        let name = name.trim();
+        let stem = MATCH_SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix));
+        let is_free = |stem: &&str| !names.iter().any(|other| other.trim().eq_ignore_ascii_case(stem));
+        normalise_name(stem.filter(is_free).unwrap_or(name))
+    };
+    names.iter().map(|name| plain(name)).collect()
 }
 
-fn file_column<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
-    FILES.iter().find_map(|file| names.clone().position(|name| normalise_name(name) == *file))
+/// The first column, in the order of `wanted`, with one of these normalised names.
+fn first_of(names: &[String], wanted: &[&str]) -> Option<usize> {
+    wanted.iter().find_map(|wanted| names.iter().position(|name| name == wanted))
+}
+
+/// The column that identifies stars or spectra.
+pub(crate) fn id_column<'a>(names: impl Iterator<Item = &'a str>) -> Option<usize> {
+    first_of(&normalise_names(&names.collect::<Vec<_>>()), &IDS)
 }
 
 /// Meaning of a column name.
@@ -80,10 +114,14 @@ enum HeaderRole {
     Text,
 }
 
-/// True for a header with a column of ids or file names and a column of labels; files of spectra have no such header.
-pub(crate) fn is_label_header<'a>(names: impl Iterator<Item = &'a str> + Clone) -> bool {
-    let has_id = id_column(names.clone()).or_else(|| file_column(names.clone())).is_some();
-    has_id && names.into_iter().any(|name| matches!(header_role(name), HeaderRole::Value(_)))
+/// True for a header with a column of labels and with ids or file names, or with two columns of labels; files of spectra
+/// have no such header.
+pub(crate) fn is_label_header<'a>(names: impl Iterator<Item = &'a str>) -> bool {
+    let names: Vec<&str> = names.collect();
+    let plain = normalise_names(&names);
+    let n_labels = plain.iter().filter(|name| label(name).is_some()).count();
+    let has_id = || first_of(&plain, &IDS).or(first_of(&plain, &FILES)).is_some() || Composite::find(&plain).is_some();
+    n_labels > 1 || n_labels == 1 && has_id()
 }
 
 impl LabelTable {
@@ -123,22 +161,44 @@ impl LabelTable {
         if rows.saturating_mul(columns) > MAX_CELLS {
             return Err(LabelError::TooLarge { rows, columns });
         }
-        let names = table.columns.iter().map(|c| c.name.as_str());
-        let id = id_column(names.clone()).or_else(|| file_column(names.clone())).ok_or(LabelError::NoId)?;
-        let texts = |column| (0..table.rows).map(|row| table.text(row, column).unwrap_or_default()).collect();
-        let numbers = |column| (0..table.rows).map(|row| value(table, row, column)).collect::<Result<Vec<_>, _>>();
-        let mut labels = Self { id: texts(id), ..Self::default() };
-        for (i, column) in table.columns.iter().enumerate().filter(|(i, _)| *i != id) {
+        let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
+        let plain = normalise_names(&names);
+        let texts = |column: usize| -> Vec<String> {
+            (0..table.rows).map(|row| table.text(row, column).unwrap_or_default()).collect()
+        };
+        let numbers =
+            |column, label| (0..table.rows).map(|row| value(table, row, column, label)).collect::<Result<Vec<_>, _>>();
+        let is_id = |i: &usize| IDS.contains(&plain[*i].as_str());
+        let mut id_columns: Vec<usize> = (0..columns).filter(is_id).collect();
+        id_columns.sort_by_key(|i| IDS.iter().position(|id| *id == plain[*i]));
+        let named = |i: &usize| (names[*i].trim().to_string(), texts(*i));
+        let mut ids: Vec<(String, Vec<String>)> = id_columns.iter().map(named).collect();
+        if let Some(composite) = Composite::find(&plain) {
+            let name = composite.columns.iter().map(|i| names[*i].trim()).collect::<Vec<_>>().join("-");
+            let cells =
+                |row| composite.columns.iter().map(|i| table.text(row, *i).unwrap_or_default()).collect::<Vec<_>>();
+            ids.push((name, (0..rows).map(|row| composite.id(&cells(row))).collect()));
+        }
+        if ids.is_empty() {
+            ids.extend(first_of(&plain, &FILES).iter().map(named));
+        }
+        if ids.is_empty() {
+            let found = names.iter().take(12).map(|n| truncate(n)).collect::<Vec<_>>().join(", ");
+            return Err(LabelError::NoId { found });
+        }
+        let (id_column, id) = ids.remove(0);
+        let mut labels = Self { id, id_column, other_ids: ids, ..Self::default() };
+        for (i, column) in table.columns.iter().enumerate().filter(|(i, _)| names[*i].trim() != labels.id_column) {
             // If two columns hold the same label (TEFF and teff_gspphot), the first counts.
-            match header_role(&column.name) {
+            match header_role(&column.name, &plain[i]) {
                 HeaderRole::Value(label) => {
                     if let Entry::Vacant(entry) = labels.labels.entry(label) {
-                        entry.insert(numbers(i)?);
+                        entry.insert(numbers(i, label)?);
                     }
                 }
                 HeaderRole::Error(label) => {
                     if let Entry::Vacant(entry) = labels.errors.entry(label) {
-                        entry.insert(numbers(i)?);
+                        entry.insert(numbers(i, label)?.into_iter().map(|error| error.filter(|e| *e > 0.0)).collect());
                     }
                 }
                 HeaderRole::Text => {
@@ -173,11 +233,15 @@ fn select_label_table<'a, 'b>(tables: &'b [Table<'a>]) -> Option<&'b Table<'a>> 
     tables.iter().find(|t| is_label_header(t.columns.iter().map(|c| c.name.as_str()))).or(tables.first())
 }
 
-/// A label's value; `None` where it is missing.
-fn value(table: &Table, row: usize, column: usize) -> Result<Option<f64>, LabelError> {
+/// The value of a label, or its error; `None` where it is missing.
+fn value(table: &Table, row: usize, column: usize, label: &str) -> Result<Option<f64>, LabelError> {
     let Some(cell) = table.text(row, column) else { return Ok(None) };
     match table::text_cells::number(&cell) {
-        Some(value) => Ok((!is_filler(value)).then_some(value)),
+        Some(value) => {
+            // A star may have a radial velocity of −99 km/s.
+            let is_missing = is_filler(value) && (label != "rv" || !value.is_finite() || value.abs() >= 999.0);
+            Ok((!is_missing).then_some(value))
+        }
         None => Err(LabelError::NotANumber {
             row: table.row_name(row),
             column: truncate(&table.columns[column].name),
@@ -207,9 +271,9 @@ fn label(word: &str) -> Option<&'static str> {
     ALIASES.iter().find(|(_, names)| names.contains(&word)).map(|(label, _)| *label)
 }
 
-fn header_role(name: &str) -> HeaderRole {
-    let normalised = normalise_name(name);
-    if let Some(label) = label(&normalised) {
+/// Meaning of a column by its name and its normalised name.
+fn header_role(name: &str, normalised: &str) -> HeaderRole {
+    if let Some(label) = label(normalised) {
         return HeaderRole::Value(label);
     }
     let has_e_prefix = name.trim().to_lowercase().starts_with("e_");
@@ -253,12 +317,52 @@ mod tests {
         ] {
             assert_eq!(normalise_name(name), expected, "{name}");
         }
-        assert!(matches!(header_role("e_log(g)"), HeaderRole::Error("logg")));
+        assert!(matches!(header_role("e_log(g)", "elogg"), HeaderRole::Error("logg")));
+    }
+
+    fn table(csv: &str) -> LabelTable {
+        LabelTable::read(csv.as_bytes()).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    #[test]
+    fn names_after_a_match_of_two_tables() {
+        let t = table("id_1,TEFF_1,e_TEFF_1,id_2,TEFF_2,Separation\na,5000,50,7,5100,0.1\n");
+        assert_eq!((t.id_column.as_str(), t.id[0].as_str()), ("id_1", "a"));
+        assert_eq!(t.other_ids, [("id_2".to_string(), vec!["7".to_string()])]);
+        assert_eq!((t.get("a", "teff"), t.errors["teff"][0]), (Some(5000.0), Some(50.0)));
+        // A plain name comes first; a suffix of another kind is part of the name.
+        let t = table("id,teff,teff_1,flag_1\na,5000,1,x\n");
+        assert_eq!((t.get("a", "teff"), t.texts["flag_1"][0].as_str()), (Some(5000.0), "x"));
+    }
+
+    #[test]
+    fn ids_in_several_columns_and_labels_without_ids() {
+        let t = table("PLATE,MJD,FIBERID,TEFF\n266,51602,5,5000\n");
+        assert_eq!((t.id_column.as_str(), t.id[0].as_str()), ("PLATE-MJD-FIBERID", "0266-51602-0005"));
+        let t = table("specobjid,plate,mjd,fiberid,teff\n299567,266,51602,5,5000\n");
+        assert_eq!((t.id_column.as_str(), t.other_ids[0].1[0].as_str()), ("specobjid", "0266-51602-0005"));
+        assert!(is_label_header(["plate", "mjd", "fiberid", "teff"].into_iter()));
+        assert!(is_label_header(["x", "teff", "logg"].into_iter()));
+        assert!(!is_label_header(["x", "teff"].into_iter()) && !is_label_header(["wave", "flux"].into_iter()));
+    }
+
+    #[test]
+    fn fill_values_are_missing() {
+        for fill in ["-9.99", "-99", "-99.9", "-999", "-999.0", "-9999", "-9999.0", "99.99", "nan", ""] {
+            assert_eq!(table(&format!("id,feh\na,{fill}\n")).get("a", "feh"), None, "{fill}");
+        }
+        let t = table("id,rv\na,-99\nb,-999\nc,nan\n");
+        assert_eq!(t.labels["rv"], [Some(-99.0), None, None]);
+        let t = table("id,feh,e_feh\na,-0.5,0\nb,-0.4,-9.99\nc,-0.3,0.1\n");
+        assert_eq!(t.errors["feh"], [None, None, Some(0.1)]);
+        let ecsv = "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: id, datatype: string}\n# - {name: feh, datatype: float64}\nid feh\na -0.5\n";
+        assert_eq!(table(ecsv).get("a", "feh"), Some(-0.5));
     }
 
     #[test]
     fn errors_name_the_line() {
-        assert_eq!(LabelTable::read(b"x,y\n1,2"), Err(LabelError::NoId));
+        let error = LabelTable::read(b"x,y\n1,2").map_err(|e| e.to_string());
+        assert!(error.is_err_and(|e| e.contains("no id column") && e.contains("x, y")));
         assert_eq!(LabelTable::read(b"id,teff\na,1,2"), Err(LabelError::Ragged { line: 2, found: 3, expected: 2 }));
         assert!(LabelTable::read(b"id,teff\na,hot").is_err());
     }

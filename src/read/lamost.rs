@@ -21,13 +21,16 @@
 use super::axis::require;
 use super::error::ReadError;
 use super::fits::{Fits, Header, Image, Table};
+use super::metadata::set_stated;
+use super::table::Params;
 use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Spectrum, Survey};
 
 /// Maximum difference between row 2 and 10^(COEFF0 + COEFF1·i) for both to count as the same axis, Å.
 const AXIS_TOLERANCE_AA: f64 = 0.05;
 
-/// True for a LAMOST file: by the keywords of the primary header, or, if it lacks TELESCOP, by the layout of its image
-/// or table.
+/// True for a LAMOST file: by the keywords of the primary header, or, if it lacks TELESCOP, by what only LAMOST writes:
+/// its five or six rows with a plan, or with the axis both in COEFF0, COEFF1 and in row 2; its table with the column
+/// NORMALIZATION.
 pub(crate) fn identify(fits: &Fits) -> bool {
     let primary = fits.primary();
     let mentions_lamost = |key: &str| primary.text(key).is_some_and(|v| v.to_uppercase().contains("LAMOST"));
@@ -42,7 +45,20 @@ pub(crate) fn identify(fits: &Fits) -> bool {
         return false;
     }
     let has_lamost_rows = matches!(primary.integer("NAXIS2"), Some(5 | 6)) && primary.integer("NAXIS") == Some(2);
-    (has_lamost_rows && primary.has("COEFF0") && primary.has("COEFF1")) || coadd_table(fits).is_some()
+    let has_plan = ["OBSID", "PLANID", "SPID"].iter().any(|key| primary.has(key));
+    let repeats_axis = || {
+        let image = fits.hdus.first()?.image()?.ok()?;
+        let (axis, row) = (log10_axis(primary, image.width())?, image.row(2)?);
+        Some(axis.iter().zip(&row).all(|(a, b)| (a - b).abs() < AXIS_TOLERANCE_AA))
+    };
+    let has_coefficients = has_lamost_rows && primary.has("COEFF0") && primary.has("COEFF1");
+    has_coefficients && (has_plan || repeats_axis() == Some(true)) || is_coadd(fits)
+}
+
+/// True for a table of the layout of DR9 and later, which is damaged or has a column that no other survey writes.
+fn is_coadd(fits: &Fits) -> bool {
+    let has_own_columns = |table: &Table| ["ANDMASK", "NORMALIZATION"].iter().all(|name| table.column(name).is_some());
+    coadd_table(fits).is_some_and(|(_, table)| table.as_ref().map_or(true, has_own_columns))
 }
 
 /// True for the medium-resolution files: one HDU for each arm, R ≈ 7500.
@@ -172,17 +188,10 @@ fn meta(header: &Header, stem: &str, format: String) -> Meta {
     let id = header.integer("OBSID").filter(|id| *id > 0).map_or_else(|| stem.to_string(), |id| id.to_string());
     let mut meta = Meta::unknown(id, format);
     meta.survey = Survey::LamostLrs;
-    meta.medium = match header.logical("VACUUM") {
-        Some(true) => Sourced::new(Medium::Vacuum, Source::File),
-        Some(false) => Sourced::new(Medium::Air, Source::File),
-        None => Sourced::new(Medium::Vacuum, Source::Survey),
-    };
-    meta.frame = match header.logical("HELIO") {
-        Some(true) => Sourced::new(Frame::Barycentric, Source::File),
-        Some(false) => Sourced::new(Frame::Topocentric, Source::File),
-        None => Sourced::new(Frame::Barycentric, Source::Survey),
-    };
+    meta.medium = Sourced::new(Medium::Vacuum, Source::Survey);
+    meta.frame = Sourced::new(Frame::Barycentric, Source::Survey);
     meta.resolving_power = Survey::LamostLrs.resolving_power().map(|r| Sourced::new(r, Source::Survey));
+    set_stated(&mut meta, &Params::of_header(header));
     let word = |key| header.text(key).filter(|v| !v.is_empty()).map(str::to_string);
     meta.class = word("CLASS");
     meta.subclass = word("SUBCLASS");

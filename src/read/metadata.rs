@@ -4,9 +4,9 @@
 //! Sources: FITS standard 4.0 §8 (SPECSYS), ESO Science Data Products Standard (`SPEC_RES`), and keywords found in real
 //! files.
 
-use super::axis::{set_frame, set_medium};
+use super::medium::{documented_medium, frame_in, medium_in, set_frame, set_medium};
 use super::table::{Params, text_cells};
-use crate::spectrum::{Frame, Medium, Meta, Source, Sourced};
+use crate::spectrum::{Medium, Meta, Source, Sourced};
 
 /// Wavelength to which the resolving power refers, Å.
 const REFERENCE_AA: f64 = 4800.0;
@@ -15,7 +15,10 @@ const REFERENCE_AA: f64 = 4800.0;
 /// medium.
 pub(crate) fn meta(params: &Params, id: &str, format: &str, medium: (Option<Medium>, Medium)) -> Meta {
     let mut meta = Meta::unknown(id, format);
-    set_medium(&mut meta, medium.0.or_else(|| medium_in(params)), medium.1);
+    match (medium.0.or_else(|| medium_in(params)), documented_medium(params)) {
+        (None, Some(documented)) => meta.medium = Sourced::new(documented, Source::Survey),
+        (stated, _) => set_medium(&mut meta, stated, medium.1),
+    }
     set_frame(&mut meta, frame_in(params));
     meta.resolving_power = resolution_in(params);
     set_position(&mut meta, params.number(&["RA"]), params.number(&["DEC"]));
@@ -27,32 +30,23 @@ pub(crate) fn meta(params: &Params, id: &str, format: &str, medium: (Option<Medi
     meta
 }
 
+/// Replaces what the survey documents by what the file states: medium, frame and resolving power.
+pub(crate) fn set_stated(meta: &mut Meta, params: &Params) {
+    if let Some(medium) = medium_in(params) {
+        meta.medium = Sourced::new(medium, Source::File);
+    }
+    if let Some(frame) = frame_in(params) {
+        meta.frame = Sourced::new(frame, Source::File);
+    }
+    if let Some(resolving_power) = resolution_in(params).filter(|r| r.source == Source::File) {
+        meta.resolving_power = Some(resolving_power);
+    }
+}
+
 /// Sets right ascension and declination, degrees, if each is in its valid range and not yet set.
 pub(crate) fn set_position(meta: &mut Meta, ra_deg: Option<f64>, dec_deg: Option<f64>) {
     meta.ra_deg = meta.ra_deg.or(ra_deg.filter(|v| (0.0..=360.0).contains(v)));
     meta.dec_deg = meta.dec_deg.or(dec_deg.filter(|v| (-90.0..=90.0).contains(v)));
-}
-
-/// Air or vacuum, if a keyword states it.
-pub(crate) fn medium_in(params: &Params) -> Option<Medium> {
-    let word = ["AIRORVAC", "WAVEMED", "MEDIUM"].iter().find_map(|key| params.text(key)).map(str::to_lowercase);
-    match (params.logical("VACUUM"), word) {
-        (Some(true), _) => Some(Medium::Vacuum),
-        (Some(false), _) => Some(Medium::Air),
-        (None, Some(word)) if word.starts_with("air") => Some(Medium::Air),
-        (None, Some(word)) if word.starts_with("vac") => Some(Medium::Vacuum),
-        _ => None,
-    }
-}
-
-fn frame_in(params: &Params) -> Option<Frame> {
-    let frame = params.text("SPECSYS")?.to_uppercase();
-    match frame.get(..3)? {
-        "BAR" | "HEL" => Some(Frame::Barycentric),
-        "TOP" => Some(Frame::Topocentric),
-        "SOU" => Some(Frame::Rest),
-        _ => None,
-    }
 }
 
 /// Resolving power λ/FWHM from the usual keywords.

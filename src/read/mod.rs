@@ -1,11 +1,15 @@
 //! Readers: from the bytes of a file to spectra. Files are recognised by their content, never by their name.
 //!
 //! [`read`] opens containers (`.gz`, `.zip`: `container`, `archive`), finds the reader of the format, and returns the
-//! spectra and the skipped parts with their reasons. Each survey or format has one module: `lamost`, `sdss`, `desi`,
-//! `gaia_xp`, `xp_continuous`, `sparcl`, `one_d`, `text`, `npz`. `table` represents tables of all formats in one type, and `columns`
-//! takes spectra from them. `fits` and `npy` decode these file formats. `axis` interprets names and units of columns,
-//! `metadata` interprets keywords. `labels` reads label tables, and `join` matches them with spectra. `column_mapping`
-//! reads text files with columns chosen by the user. `unsupported` recognises formats that Specola does not read.
+//! spectra and the skipped parts with their reasons. Each survey or format has one module: `lamost`, `sdss`, `sdss5`,
+//! `desi`, `gaia_xp`, `xp_continuous`, `sparcl`, `one_d`, `text`, `npz`. `table` represents tables of all formats in one type; `columns`
+//! takes spectra from them, `images` from FITS images, `own_tables` from FITS tables of one column each. `fits` and `npy` decode these file formats. `unsupported`
+//! recognises formats that Specola does not read.
+//!
+//! What formats have in common has one place: `axis` and `unit` interpret names and units of columns, `wcs` wavelength
+//! axes in headers, `medium` what states air or vacuum and the velocity frame, `samples` missing values, errors, masks
+//! and overlapping orders, `metadata` other keywords. `labels` reads label tables, `ids` interprets ids, and `join`
+//! matches labels with spectra. `column_mapping` reads text files with columns chosen by the user.
 //!
 //! No input causes a panic. No allocation relies on a size stated in a file unless the file contains the bytes.
 
@@ -20,16 +24,24 @@ mod metadata;
 pub mod fits;
 mod unsupported;
 mod gaia_xp;
+mod ids;
+mod images;
 mod join;
 pub mod labels;
 mod lamost;
+mod medium;
 pub mod npy;
 mod npz;
 mod one_d;
+mod own_tables;
+mod samples;
 mod sdss;
+mod sdss5;
 mod sparcl;
 mod table;
 mod text;
+mod unit;
+mod wcs;
 mod xp_continuous;
 
 pub use archive::Archive;
@@ -78,8 +90,8 @@ pub struct SkippedPart {
     pub reason: String,
 }
 
-/// Maximum nesting of containers: gzipped files in a zip archive, not deeper.
-const MAX_DEPTH: usize = 2;
+/// Maximum nesting of containers: files that were gzipped twice, in a zip archive, not deeper.
+const MAX_DEPTH: usize = 3;
 
 /// Maximum total number of pixels of all spectra of a file. A browser tab can hold them and still has memory to
 /// compute.
@@ -181,7 +193,7 @@ fn read_tables<'a>(
     let n = tables.len();
     tables.extend(sampling);
     for (i, table) in tables.iter().take(n).enumerate() {
-        match columns::read(table, &tables, stem) {
+        match columns::read(table, &tables, stem, None) {
             Ok(contents) => {
                 found |= contents.is_some();
                 all.add(contents.unwrap_or_default());
@@ -229,6 +241,9 @@ fn unpack_arrays<T: AsRef<[u8]>>(zip: &mut Zip<T>, files: &[(usize, String)]) ->
 /// Reads a zip archive: a bundle of arrays if all entries are `.npy` files, else an archive of files.
 fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
     let mut zip = Zip::open(bytes)?;
+    if let Some(format) = zip.office_document() {
+        return Err(ReadError::Unsupported { format, advice: "save its table as CSV and give that" });
+    }
     if zip.is_bundle() {
         let files = zip.files();
         return npz::read(&unpack_arrays(&mut zip, &files)?, &stem(name));
@@ -246,8 +261,8 @@ fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadErro
 fn stem(name: &str) -> String {
     let mut stem = name.rsplit(['/', '\\']).next().unwrap_or(name);
     for ending in [
-        ".gz", ".fits", ".fit", ".fts", ".csv", ".txt", ".dat", ".ascii", ".asc", ".tsv", ".ecsv", ".npz", ".zip",
-        ".tbl", ".vot", ".votable", ".xml",
+        ".gz", ".fz", ".fits", ".fit", ".fts", ".csv", ".txt", ".dat", ".ascii", ".asc", ".tsv", ".ecsv", ".npz",
+        ".zip", ".tbl", ".vot", ".votable", ".xml",
     ] {
         let cut = stem.len().saturating_sub(ending.len());
         if cut > 0 && stem.is_char_boundary(cut) && stem[cut..].eq_ignore_ascii_case(ending) {
@@ -265,7 +280,7 @@ mod tests {
     fn stems() {
         assert_eq!(stem("a/b/spec-1123-52882-0065.fits.gz"), "spec-1123-52882-0065");
         assert_eq!(stem("C:\\data\\star.CSV"), "star");
-        assert_eq!(stem(".fits"), ".fits");
+        assert_eq!((stem("star.fits.fz").as_str(), stem(".fits").as_str()), ("star", ".fits"));
         assert_eq!(stem("m0505V"), "m0505V");
         assert_eq!(stem("é.é"), "é.é");
     }

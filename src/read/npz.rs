@@ -4,12 +4,14 @@
 //! `loglam_vac`, `wave_vac_nm` …); `flux` `[n, pixels]` or `[pixels]`; optional `ivar` or `sigma` of the same shape;
 //! optional `id` or `name` `[n]`. The survey is recognised from the axis and the form of the ids.
 
-use super::axis::{Axis, Role, ivar_of_sigma, role, set_frame, set_medium};
+use super::axis::{Axis, Role, Scale, role};
 use super::error::{ReadError, truncate};
+use super::medium::{set_frame, set_medium};
 use super::npy::{Array, ArrayFile};
 use super::one_d::{is_miles_axis, miles};
+use super::samples::{Errors, Samples};
 use super::{Contents, MAX_PIXELS, SkippedPart, gaia_xp};
-use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Spectrum, Survey};
+use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Survey};
 
 /// Origin of all spectra of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,7 +68,7 @@ pub(crate) fn read(arrays: &[ArrayFile], stem: &str) -> Result<Contents, ReadErr
         axis_array.numbers(0, pixels).ok_or_else(|| bundle_error(&axis_file.name, "it does not hold numbers"))?;
     let (wave_aa, note) = axis.to_aa(stored_wave);
     let origin = origin(&wave_aa, axis, &ids);
-    let wave_is_f32 = axis_array.is_f32() && axis.log10 != Some(true);
+    let wave_is_f32 = axis_array.is_f32() && axis.scale != Some(Scale::Log10);
 
     let mut contents = Contents::default();
     for (i, id) in ids.into_iter().enumerate() {
@@ -76,17 +78,18 @@ pub(crate) fn read(arrays: &[ArrayFile], stem: &str) -> Result<Contents, ReadErr
                 .ok_or_else(|| bundle_error(name, "it does not hold numbers; save it as floats"))
         };
         let row = numbers(&flux, &flux_file.name)?;
-        let ivar = match (&error, error_file) {
+        let errors = match (&error, error_file) {
             (Some(error), Some(file)) => {
                 let values = numbers(error, &file.name)?;
-                Some(if is_sigma { ivar_of_sigma(values) } else { values })
+                Some(if is_sigma { Errors::Sigma(values) } else { Errors::Ivar(values) })
             }
             _ => None,
         };
         let mut meta = meta(&id, origin, axis);
         meta.wave_is_f32 = wave_is_f32;
         meta.notes.extend(note.clone());
-        match Spectrum::new(meta, wave_aa.clone(), row, ivar, None) {
+        let samples = Samples { wave_aa: wave_aa.clone(), flux: row, errors, mask: None };
+        match samples.into_spectrum(meta) {
             Ok(spectrum) => contents.spectra.push(spectrum),
             Err(error) => {
                 let reason = ReadError::samples(format!("row {i} of the bundle"))(error).to_string();

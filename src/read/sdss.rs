@@ -1,4 +1,5 @@
-//! SDSS and BOSS single-object spectra (`spec-PLATE-MJD-FIBER.fits`, DR8 and later).
+//! SDSS and BOSS single-object spectra (`spec-PLATE-MJD-FIBER.fits`, DR8 and later; `spec-full-FIELD-MJD-CATALOGID.fits`
+//! of SDSS-V).
 //!
 //! HDU 1 `COADD`: one row per pixel with `flux`, `loglam` (log10 of vacuum Å), `ivar`, `and_mask`, `wdisp`. HDU 2
 //! `SPECOBJ` or `SPALL`: one row of pipeline results. The reader ignores later HDUs (line fits, 10–30 single
@@ -13,21 +14,23 @@
 use super::axis::require;
 use super::error::ReadError;
 use super::fits::{Fits, Header, Table};
+use super::metadata::set_stated;
+use super::table::Params;
 use crate::spectrum::{FWHM_OVER_SIGMA, Frame, Medium, Meta, Source, Sourced, Spectrum, Survey};
 
 /// Pixel width of the pipeline's grid, in log10 of the wavelength.
 const LOG10_STEP: f64 = 1e-4;
 
-/// True for a file with the columns of the co-added spectrum in HDU 1, and with the telescope keyword or the HDU names
-/// of the survey.
+/// True for a file with the columns of the co-added spectrum in HDU 1, and with the telescope keyword, the HDU names or
+/// the mask of the survey.
 pub(crate) fn identify(fits: &Fits) -> bool {
     let Some(hdu) = fits.hdus.get(1) else { return false };
-    let has_survey_names =
-        hdu.name() == "COADD" || fits.find_by_name("SPECOBJ").or_else(|| fits.find_by_name("SPALL")).is_some();
+    let has_survey_names = fits.find_by_name("SPECOBJ").or_else(|| fits.find_by_name("SPALL")).is_some();
     match hdu.table() {
         Some(Ok(table)) => {
             let has_columns = ["loglam", "flux", "ivar"].iter().all(|c| table.column(c).is_some());
-            has_columns && table.rows > 1 && (has_survey_names || is_sdss(fits.primary()))
+            let is_coadd = hdu.name() == "COADD" && table.column("and_mask").is_some();
+            has_columns && table.rows > 1 && (is_coadd || has_survey_names || is_sdss(fits.primary()))
         }
         Some(Err(_)) => is_sdss(fits.primary()) && hdu.name() == "COADD",
         None => false,
@@ -58,9 +61,9 @@ pub(crate) fn read(fits: &Fits, stem: &str) -> Result<Spectrum, ReadError> {
     let pipeline_results = fits.hdus.get(2).and_then(|h| h.table()).and_then(Result::ok).filter(|t| t.rows > 0);
     let mut meta = meta(fits.primary(), pipeline_results.as_ref(), stem);
     let width = column("wdisp").unwrap_or_default();
-    meta.resolving_power = measured_resolution(&wave_aa, &width)
-        .map(|r| Sourced::new(r, Source::File))
-        .or_else(|| Survey::Sdss.resolving_power().map(|r| Sourced::new(r, Source::Survey)));
+    let measured = measured_resolution(&wave_aa, &width).map(|r| Sourced::new(r, Source::File));
+    let documented = || Survey::Sdss.resolving_power().map(|r| Sourced::new(r, Source::Survey));
+    meta.resolving_power = meta.resolving_power.or(measured).or_else(documented);
     let n_flagged =
         column("and_mask").map_or(0, |m| m.iter().zip(&ivar).filter(|(m, v)| **m != 0.0 && **v > 0.0).count());
     if n_flagged > 0 {
@@ -92,17 +95,21 @@ fn meta(primary: &Header, pipeline_results: Option<&Table>, stem: &str) -> Meta 
     };
     let id = match (integer("PLATE", "PLATEID"), integer("MJD", "MJD"), integer("FIBERID", "FIBERID")) {
         (Some(plate), Some(mjd), Some(fiber)) => format!("{plate:04}-{mjd}-{fiber:04}"),
+        (_, Some(mjd), _) => {
+            // SDSS-V has fields and catalogue ids in place of plates and fibres.
+            let field = integer("FIELD", "FIELDID");
+            let catalog_id = pipeline_results.and_then(|t| t.integer(0, "CATALOGID")).filter(|id| *id > 0);
+            let id = field.zip(catalog_id).map(|(field, catalog_id)| format!("{field:06}-{mjd}-{catalog_id}"));
+            id.unwrap_or_else(|| stem.to_string())
+        }
         _ => stem.to_string(),
     };
     let mut meta = Meta::unknown(id, "SDSS/BOSS spec file");
     meta.survey = Survey::Sdss;
-    meta.medium = match primary.logical("VACUUM") {
-        Some(true) => Sourced::new(Medium::Vacuum, Source::File),
-        Some(false) => Sourced::new(Medium::Air, Source::File),
-        None => Sourced::new(Medium::Vacuum, Source::Survey),
-    };
+    meta.medium = Sourced::new(Medium::Vacuum, Source::Survey);
     let frame_source = if primary.has("HELIO_RV") { Source::File } else { Source::Survey };
     meta.frame = Sourced::new(Frame::Barycentric, frame_source);
+    set_stated(&mut meta, &Params::of_header(primary));
     meta.class = text("CLASS");
     meta.subclass = text("SUBCLASS");
     meta.redshift = number("Z");

@@ -1,14 +1,16 @@
 //! Delimited text: two columns or two rows, with or without header and comments, with any usual separator.
 //!
-//! Without a header the first column is the wavelength and the second column the flux. A third column is σ if the
-//! header says so. Without a header it is σ if its values are similar to the scatter of the flux. Two long rows are a
+//! Lines of a title may come before the numbers. A line of names must name the wavelengths or the fluxes. Without a
+//! header the first column is the wavelength and the second column the flux. A third column is σ if the header says so. Without a header it is σ if its values are similar to the scatter of the flux. Two long rows are a
 //! row of wavelengths and a row of fluxes. A decimal comma is accepted if the separator is a semicolon or a tab.
 
-use super::axis::{Axis, MaskConvention, Role, is_other_axis, ivar_of_sigma, role, set_frame, set_medium};
+use super::axis::{Axis, Role, is_other_axis, role};
 use super::error::{ReadError, truncate};
 use super::fits::parse_number;
+use super::medium::{medium_of_comments, set_frame, set_medium};
+use super::samples::{Errors, MaskConvention, Samples};
 use super::{gaia_xp, labels};
-use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum};
+use crate::spectrum::{MIN_PIXELS, Medium, Meta, Source, Sourced, Spectrum};
 use crate::stats::median;
 
 /// Characters that start a comment line.
@@ -19,6 +21,8 @@ pub(super) struct Row<'a> {
     pub(super) line: usize,
     pub(super) cells: Vec<&'a str>,
     pub(super) decimal_comma: bool,
+    /// Between the cells; `None` for blanks.
+    pub(super) separator: Option<char>,
 }
 
 impl Row<'_> {
@@ -28,8 +32,17 @@ impl Row<'_> {
     }
 }
 
+/// Maximum number of lines of a title before the numbers.
+const MAX_TITLE_LINES: usize = 50;
+
+/// Beginning of the title in files of `ESPaDOnS` and NARVAL (pipeline Libre-ESpRIT, `.s`). Their wavelengths are in air,
+/// their last column is σ.
+const LIBRE_ESPRIT: &str = "***Reduced spectrum of";
+
 /// Columns of numbers, with names if the text gives them.
-struct TextColumns {
+struct TextColumns<'a> {
+    /// The lines before the names.
+    titles: Vec<&'a str>,
     names: Vec<String>,
     /// Units from the line below the names; empty without that line.
     units: Vec<String>,
@@ -67,32 +80,27 @@ pub(crate) fn decode_text(bytes: &[u8]) -> Option<String> {
 /// Reads the spectrum of a text file. `stem` becomes its id.
 pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
     let columns = columns(text)?;
-
-    let unit_from_comments = unit_in_comments(text);
+    let comments = comments(text, &columns.titles);
+    let unit_from_comments = unit_in_comments(&comments);
     let unit = |i: usize| columns.units.get(i).map_or(if i == 0 { unit_from_comments } else { "" }, String::as_str);
     let roles: Vec<Option<Role>> = columns.names.iter().enumerate().map(|(i, n)| role(n, unit(i))).collect();
-    let find = |wanted: fn(&Role) -> bool| roles.iter().position(|r| r.as_ref().is_some_and(wanted));
-    let wave = find(|r| matches!(r, Role::Wavelength(_)));
-    let flux = find(|r| *r == Role::Flux);
-    // If the header names neither, the order is assumed to be wavelength, flux.
-    let (wave, flux) = match (wave, flux) {
-        (Some(wave), Some(flux)) => (wave, flux),
-        (Some(wave), None) => (wave, usize::from(wave == 0)),
-        (None, Some(flux)) => (usize::from(flux == 0), flux),
-        (None, None) => (0, 1),
-    };
-    if let Some(name) = columns.names.get(wave).filter(|name| is_other_axis(name) || is_other_axis(unit(wave))) {
-        let problem = format!("“{}” is not a wavelength column; give wavelengths in Å, nm or µm", truncate(name));
-        return Err(ReadError::Text { line: 1, problem });
-    }
+    let (wave, flux) = main_columns(&columns, &roles, &unit)?;
     let mut axis = match roles.get(wave) {
         Some(Some(Role::Wavelength(axis))) => *axis,
         _ => Axis::default(),
     };
-    axis.medium = axis.medium.or_else(|| medium_in_comments(text));
+    axis.medium = axis.medium.or_else(|| medium_of_comments(&comments));
 
+    let is_libre_esprit = columns.titles.first().is_some_and(|title| title.starts_with(LIBRE_ESPRIT));
     let unnamed_columns = if columns.names.is_empty() { columns.values.as_slice() } else { &[] };
-    let is_third_sigma = matches!(unnamed_columns, [_, flux, third] if is_like_sigma(third, flux));
+    let is_third_sigma = matches!(unnamed_columns, [_, flux, third] if !is_libre_esprit && is_like_sigma(third, flux));
+    let error_column = match roles.iter().position(|r| *r == Some(Role::Ivar)) {
+        None if is_third_sigma => Some((2, Role::Sigma)),
+        None if is_libre_esprit && columns.values.len() > 2 => Some((columns.values.len() - 1, Role::Sigma)),
+        ivar => {
+            ivar.or_else(|| roles.iter().position(|r| r.is_some_and(Role::is_error))).and_then(|i| Some((i, roles[i]?)))
+        }
+    };
     let mut values: Vec<Option<Vec<f64>>> = columns.values.into_iter().map(Some).collect();
     let mut take = |i: usize| {
         values.get_mut(i).and_then(Option::take).ok_or(ReadError::Text {
@@ -102,18 +110,19 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
         })
     };
     let (wave_aa, note) = axis.to_aa(take(wave)?);
-    let flux_values = take(flux)?;
-    let ivar = match (find(|r| *r == Role::Ivar), find(|r| *r == Role::Sigma)) {
-        (Some(i), _) => Some(take(i)?),
-        (None, Some(i)) => Some(ivar_of_sigma(take(i)?)),
-        (None, None) if is_third_sigma => Some(ivar_of_sigma(take(2)?)),
-        (None, None) => None,
+    let flux = take(flux)?;
+    let errors = match error_column {
+        Some((i, role)) => Errors::of(Some(role), take(i)?),
+        None => None,
     };
     let mut meta = if gaia_xp::is_grid(&wave_aa) && axis.medium.is_none() {
         gaia_xp::meta(stem, "", false)
     } else {
         let mut meta = Meta::unknown(stem, columns.format);
-        set_medium(&mut meta, axis.medium, Medium::Vacuum);
+        match axis.medium {
+            None if is_libre_esprit => meta.medium = Sourced::new(Medium::Air, Source::Survey),
+            medium => set_medium(&mut meta, medium, Medium::Vacuum),
+        }
         set_frame(&mut meta, None);
         meta
     };
@@ -122,7 +131,7 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
         meta.notes.push("the third column is assumed to be σ, because it is similar to the scatter of the flux".into());
     }
     let mask = columns.names.iter().enumerate().find_map(|(i, name)| Some((i, MaskConvention::from_name(name)?)));
-    let masked = mask.and_then(|(i, mask)| mask.bad_pixels(values.get_mut(i)?.take()?.iter().map(|v| *v == 0.0)));
+    let mask = mask.and_then(|(i, convention)| Some((convention, values.get_mut(i)?.take()?)));
     let unused_columns = (0..values.len()).filter(|i| values[*i].is_some());
     let unused_columns: Vec<String> = unused_columns
         .map(|i| columns.names.get(i).map_or(format!("column {}", i + 1), |name| truncate(name)))
@@ -133,14 +142,73 @@ pub(crate) fn read(text: &str, stem: &str) -> Result<Spectrum, ReadError> {
             unused_columns.join(", ")
         ));
     }
-    Spectrum::new(meta, wave_aa, flux_values, ivar, masked).map_err(ReadError::samples("the text"))
+    Samples { wave_aa, flux, errors, mask }.into_spectrum(meta).map_err(ReadError::samples("the text"))
+}
+
+/// The columns of wavelength and flux.
+///
+/// # Errors
+/// If the line of names has neither, or names another quantity in place of the wavelength.
+fn main_columns<'u>(
+    columns: &TextColumns,
+    roles: &[Option<Role>],
+    unit: &dyn Fn(usize) -> &'u str,
+) -> Result<(usize, usize), ReadError> {
+    let name = |i: usize| columns.names.get(i).map_or("", String::as_str);
+    let error = |problem: String| ReadError::Text { line: 1, problem };
+    let wave = roles.iter().position(|r| matches!(r, Some(Role::Wavelength(_))));
+    let flux = roles.iter().position(|r| *r == Some(Role::Flux));
+    let free = |taken: Option<usize>| {
+        let is_free = |i: &usize| {
+            Some(*i) != taken
+                && roles.get(*i).is_none_or(Option::is_none)
+                && MaskConvention::from_name(name(*i)).is_none()
+        };
+        (0..columns.values.len()).find(is_free).unwrap_or(usize::from(taken == Some(0)))
+    };
+    let is_neutral = |name: &str| {
+        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit() || " _:".contains(c)).to_lowercase();
+        ["", "x", "y", "z", "dy", "yerr", "c", "f", "col", "column", "field", "unnamed"].contains(&stem.as_str())
+    };
+    let (wave, flux) = match (wave, flux) {
+        (Some(wave), Some(flux)) => return Ok((wave, flux)),
+        (Some(wave), None) => (wave, free(Some(wave))),
+        (None, Some(flux)) => (free(Some(flux)), flux),
+        // Without names the order is assumed to be wavelength, flux.
+        (None, None) if columns.names.iter().all(|name| is_neutral(name)) => return Ok((0, 1)),
+        (None, None) => {
+            let names: Vec<String> = columns.names.iter().take(12).map(|n| truncate(n)).collect();
+            return Err(error(format!(
+                "the names {} stand for neither wavelength nor flux; name the columns wavelength and flux, or begin a line of title with #",
+                names.join(", ")
+            )));
+        }
+    };
+    if let Some(wrong) =
+        [wave, flux].into_iter().find(|i| is_other_axis(name(*i)) || *i == wave && is_other_axis(unit(*i)))
+    {
+        let kind = if wrong == wave { "wavelength" } else { "flux" };
+        let cure = if wrong == wave { "; give wavelengths in Å, nm or µm" } else { "" };
+        return Err(error(format!("“{}” is not a {kind} column{cure}", truncate(name(wrong)))));
+    }
+    if roles.iter().flatten().all(|r| !matches!(r, Role::Wavelength(_))) && !is_neutral(name(wave)) {
+        let (aa, _) = Axis::default().to_aa(columns.values.get(wave).cloned().unwrap_or_default());
+        let is_monotonic = aa.windows(2).all(|w| w[1] > w[0]) || aa.windows(2).all(|w| w[1] < w[0]);
+        if !is_monotonic || aa.iter().any(|w| !(500.0..100_000.0).contains(w)) {
+            return Err(error(format!(
+                "no column is named wavelength, and “{}” does not hold wavelengths; name the columns wavelength and flux",
+                truncate(name(wave))
+            )));
+        }
+    }
+    Ok((wave, flux))
 }
 
 /// True for values that are plausible errors of a flux: positive, and similar to the scatter between pixels.
 ///
 /// The accepted ratio of median error to scatter is 0.1 to 5. It may be small, because lines add to the scatter. A
 /// continuum is far larger than the scatter.
-fn is_like_sigma(values: &[f64], flux: &[f64]) -> bool {
+pub(super) fn is_like_sigma(values: &[f64], flux: &[f64]) -> bool {
     let is_mostly_positive = 10 * values.iter().filter(|v| **v > 0.0).count() >= 9 * values.len();
     let sigma = median(&mut values.to_vec());
     let differences = flux.windows(3).map(|f| (f[1] - 0.5 * (f[0] + f[2])).abs() * 1.4826 / 1.5f64.sqrt());
@@ -150,9 +218,10 @@ fn is_like_sigma(values: &[f64], flux: &[f64]) -> bool {
 }
 
 /// Splits the text into named columns, from either layout (columns or rows).
-fn columns(text: &str) -> Result<TextColumns, ReadError> {
+fn columns(text: &str) -> Result<TextColumns<'_>, ReadError> {
     let mut last_comment = None;
     let mut rows = Vec::new();
+    let mut lines = Vec::new();
     for (i, line) in text.lines().enumerate() {
         let line_text = line.trim();
         if line_text.starts_with(COMMENT) {
@@ -161,21 +230,28 @@ fn columns(text: &str) -> Result<TextColumns, ReadError> {
             }
         } else if !line_text.is_empty() {
             rows.push(split(line_text, i + 1));
+            if lines.len() <= MAX_TITLE_LINES {
+                lines.push(line_text);
+            }
         }
     }
-    if rows.first().is_some_and(|row| labels::is_label_header(row.cells.iter().map(|c| unquote(c)))) {
+    let n_title = title_lines(&rows);
+    let is_labels = |row: &Row| labels::is_label_header(row.cells.iter().map(|c| unquote(c)));
+    if rows.iter().take(n_title + 1).any(is_labels) {
         return Err(ReadError::LabelTable);
     }
+    lines.truncate(n_title);
+    let rows = &rows[n_title..];
     let is_wide = |row: &Row| row.cells.len() > MIN_PIXELS;
     if (2..=3).contains(&rows.len())
         && rows.iter().all(is_wide)
         && rows.iter().all(|r| r.cells.len() == rows[0].cells.len())
     {
-        return two_rows(&rows);
+        return two_rows(rows);
     }
 
     let has_header = rows.first().is_some_and(|r| r.cells.iter().any(|c| number(c, r.decimal_comma).is_none()));
-    let (names, body) = match (has_header, rows.as_slice()) {
+    let (names, body) = match (has_header, rows) {
         (_, []) => {
             return Err(ReadError::Text {
                 line: 1,
@@ -183,12 +259,7 @@ fn columns(text: &str) -> Result<TextColumns, ReadError> {
             });
         }
         (true, [header, body @ ..]) => (header.cells.iter().map(|c| unquote(c).to_string()).collect::<Vec<_>>(), body),
-        (false, body) => (
-            last_comment
-                .map(|c| split(c, 0).cells.iter().map(|c| c.to_string()).collect::<Vec<_>>())
-                .unwrap_or_default(),
-            body,
-        ),
+        (false, body) => (last_comment.map(|comment| names_of(&split(comment, 0).cells)).unwrap_or_default(), body),
     };
     let (units, body) = match body {
         [units, rest @ ..] if has_header && units.cells.len() == names.len() && !units.has_number() => {
@@ -223,11 +294,40 @@ fn columns(text: &str) -> Result<TextColumns, ReadError> {
     }
     // A comment counts as a header only if it names every column.
     let names = if names.len() == width { names } else { Vec::new() };
-    Ok(TextColumns { names, units, values, format: "text, one pixel per line" })
+    Ok(TextColumns { titles: lines, names, units, values, format: "text, one pixel per line" })
+}
+
+/// The names in cells, if they name wavelength or flux; otherwise empty.
+fn names_of(cells: &[&str]) -> Vec<String> {
+    let names: Vec<String> = cells.iter().map(|c| unquote(c).to_string()).collect();
+    let is_named = names.iter().any(|n| matches!(role(n, ""), Some(Role::Wavelength(_) | Role::Flux)));
+    if is_named { names } else { Vec::new() }
+}
+
+/// Number of lines before the line of names and the numbers: a title, and possibly a line with the number of pixels.
+///
+/// The numbers begin with two lines of numbers of equal length. The lines of names and units just before them have the
+/// same length.
+fn title_lines(rows: &[Row]) -> usize {
+    let is_numeric = |row: &Row| row.has_number() && row.cells.iter().all(|c| number(c, row.decimal_comma).is_some());
+    let begins = |i: &usize| {
+        let counts_lines = rows[*i].cells.first().and_then(|c| c.parse().ok()) == Some(rows.len() - i - 1);
+        is_numeric(&rows[*i])
+            && !counts_lines
+            && rows.get(i + 1).is_some_and(|next| is_numeric(next) && next.cells.len() == rows[*i].cells.len())
+    };
+    let Some(first) = (0..rows.len().min(MAX_TITLE_LINES)).find(begins) else { return 0 };
+    let body = &rows[first];
+    let is_heading = |row: &Row| {
+        let is_alike = row.separator == body.separator || row.cells.iter().all(|c| role(unquote(c), "").is_some());
+        row.cells.len() == body.cells.len() && !row.has_number() && is_alike
+    };
+    let n_headings = rows[..first].iter().rev().take(2).take_while(|row| is_heading(row)).count();
+    first - n_headings
 }
 
 /// Two or three long rows: wavelength, flux and optionally an error, if the first cells name the rows.
-fn two_rows(rows: &[Row]) -> Result<TextColumns, ReadError> {
+fn two_rows<'a>(rows: &[Row]) -> Result<TextColumns<'a>, ReadError> {
     let has_names = rows.iter().all(|r| number(r.cells[0], r.decimal_comma).is_none());
     let skip = usize::from(has_names);
     let names = if has_names { rows.iter().map(|r| unquote(r.cells[0]).to_string()).collect() } else { Vec::new() };
@@ -235,7 +335,8 @@ fn two_rows(rows: &[Row]) -> Result<TextColumns, ReadError> {
         .iter()
         .map(|row| row.cells.iter().skip(skip).map(|cell| parse(cell, row)).collect())
         .collect::<Result<Vec<Vec<f64>>, _>>()?;
-    Ok(TextColumns { names, units: Vec::new(), values, format: "text, a row of wavelengths and a row of fluxes" })
+    let format = "text, a row of wavelengths and a row of fluxes";
+    Ok(TextColumns { titles: Vec::new(), names, units: Vec::new(), values, format })
 }
 
 pub(super) fn split(line: &str, number: usize) -> Row<'_> {
@@ -245,7 +346,7 @@ pub(super) fn split(line: &str, number: usize) -> Row<'_> {
         Some(s) => line.split(s).map(|c| c.trim().trim_end_matches(if s == '\t' { ',' } else { ' ' })).collect(),
         None => line.split_whitespace().collect(),
     };
-    Row { line: number, cells, decimal_comma: matches!(separator, Some(';' | '\t')) }
+    Row { line: number, cells, decimal_comma: matches!(separator, Some(';' | '\t')), separator }
 }
 
 /// A number; NaN for a word that means a missing value; `None` for any other text.
@@ -268,35 +369,15 @@ pub(super) fn unquote(cell: &str) -> &str {
     cell.trim().trim_matches(['"', '\''])
 }
 
-/// The comment lines among the first 200 lines, in lower case.
-fn comments(text: &str) -> String {
+/// The comment lines and title lines among the first 200 lines.
+fn comments(text: &str, titles: &[&str]) -> String {
     let lines = text.lines().take(200).map(str::trim).filter(|l| l.starts_with(COMMENT));
-    lines.flat_map(|l| l.chars().chain(['\n'])).flat_map(char::to_lowercase).collect()
-}
-
-/// Air or vacuum from the comments, if they name exactly one of the two.
-///
-/// The word counts only alone on its line or in a line about wavelengths, because comments also give air mass and air
-/// temperature.
-fn medium_in_comments(text: &str) -> Option<Medium> {
-    let comments = comments(text);
-    let is_about = |word: &str| ["wav", "lam", "λ", "ang", "å", "medium"].iter().any(|start| word.starts_with(start));
-    let has = |wanted: &[&str]| {
-        comments.lines().any(|line| {
-            let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
-            words.iter().any(|w| wanted.contains(w)) && (words.len() == 1 || words.iter().any(|w| is_about(w)))
-        })
-    };
-    match (has(&["air"]), has(&["vacuum", "vac"])) {
-        (true, false) => Some(Medium::Air),
-        (false, true) => Some(Medium::Vacuum),
-        _ => None,
-    }
+    lines.chain(titles.iter().copied()).flat_map(|l| [l, "\n"]).collect()
 }
 
 /// A unit of length from the comments, if they name exactly one; else empty.
-fn unit_in_comments(text: &str) -> &'static str {
-    let comments = comments(text);
+fn unit_in_comments(comments: &str) -> &'static str {
+    let comments = comments.to_lowercase();
     let has = |wanted: &[&str]| comments.split(|c: char| !c.is_alphanumeric()).any(|w| wanted.contains(&w));
     match (
         has(&["angstrom", "angstroms", "å"]),
@@ -336,19 +417,6 @@ mod tests {
             let spectrum = read(third);
             assert!(spectrum.ivar().is_none());
             assert!(spectrum.meta.notes.iter().any(|note| note.contains("not read: column 3")));
-        }
-    }
-
-    #[test]
-    fn the_medium_is_read_from_comments_about_wavelengths() {
-        for (comment, medium) in [
-            ("# Air mass: 1.12", None),
-            ("# wavelength in air, Å", Some(Medium::Air)),
-            ("# vacuum", Some(Medium::Vacuum)),
-            ("# lambda_vac flux", Some(Medium::Vacuum)),
-            ("# pressure of the air 770 hPa", None),
-        ] {
-            assert_eq!(medium_in_comments(comment), medium, "{comment}");
         }
     }
 }

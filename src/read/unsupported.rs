@@ -2,11 +2,13 @@
 
 use super::error::ReadError;
 use super::fits::Fits;
-use super::table::is_votable;
+use super::table::{Table, is_votable};
 use super::{lamost, sdss};
 
 /// First bytes, description and advice of each format.
-const MAGIC: [(&[u8], &str, &str); 14] = [
+const MAGIC: [(&[u8], &str, &str); 16] = [
+    (b"\x00\x05\x16\x07", "an additional file of macOS (._)", "give the file of the same name without ._"),
+    (b"\xd0\xcf\x11\xe0", "an old spreadsheet or document of Microsoft Office", "save the table as CSV"),
     (b"\x89PNG", "a PNG image", "give the spectrum itself, not a picture of it"),
     (b"\xff\xd8\xff", "a JPEG image", "give the spectrum itself, not a picture of it"),
     (b"GIF8", "a GIF image", "give the spectrum itself, not a picture of it"),
@@ -41,15 +43,30 @@ pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), ReadError> {
     }
     let start = String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).to_lowercase();
     let start = start.trim_start_matches('\u{feff}').trim_start();
-    if start.starts_with("<!doctype html") || start.starts_with("<html") {
+    if start.starts_with("<!doctype html") || start.starts_with('<') && start.contains("<html") {
         return Err(unsupported((
             "a web page",
             "the download may have failed or need a login; download the spectrum again",
         )));
     }
+    if start.starts_with("{\"") || start.starts_with("[{") {
+        return Err(unsupported((
+            "a JSON document, perhaps the error message of a server",
+            "read it in a text editor, and download the spectrum again as FITS or CSV",
+        )));
+    }
     // Long comments may precede the root element.
     if start.starts_with("<?xml") && !is_votable(&String::from_utf8_lossy(&bytes[..bytes.len().min(1 << 16)])) {
         return Err(unsupported(("an XML file without a VOTABLE element", "save the table as VOTable, FITS or CSV")));
+    }
+    Ok(())
+}
+
+/// Rejects tables of known contents that are no spectra.
+pub(crate) fn check_table(table: &Table) -> Result<(), ReadError> {
+    let has = |names: &[&str]| table.find(names).is_some();
+    if has(&["time", "bjd", "hjd", "jd", "mjd"]) && has(&["flux", "sap_flux", "pdcsap_flux", "mag", "magnitude"]) {
+        return Err(unsupported(("a light curve", "give a spectrum: fluxes with wavelengths")));
     }
     Ok(())
 }
@@ -60,6 +77,12 @@ pub(crate) fn check_fits(fits: &Fits) -> Result<(), ReadError> {
         return Err(unsupported((
             "a LAMOST medium-resolution spectrum (R ≈ 7500, 4950–5350 and 6300–6800 Å)",
             "it covers too little of the range that the low-resolution models need; give a low-resolution spectrum of the star",
+        )));
+    }
+    if fits.primary().has("ESO DRS CAL TH COEFF LL0") && fits.primary().integer("NAXIS") == Some(2) {
+        return Err(unsupported((
+            "a HARPS spectrum in orders (e2ds)",
+            "its wavelengths are polynomials; give the merged spectrum (s1d) or the archive's product (ADP)",
         )));
     }
     if sdss::is_legacy(fits) {

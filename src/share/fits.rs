@@ -1,4 +1,7 @@
 //! FITS file with one binary table (FITS Standard 4.0, §7.3).
+//!
+//! Text is in ASCII, as the standard requires. Only ids are in UTF-8 where they are not ASCII, so that they come back
+//! letter for letter; astropy reads them so.
 
 use super::columns::{Cell, ColumnType, OutputColumn, all_columns, ascii, table_metadata};
 use super::{Record, models_of};
@@ -11,7 +14,7 @@ const CARD: usize = 80;
 pub fn table(records: &[Record], labels: &[Label]) -> Vec<u8> {
     let columns = all_columns(labels);
     let rows: Vec<Vec<Cell>> =
-        records.iter().map(|r| columns.iter().map(|c| to_ascii_cell(c.cell(r))).collect()).collect();
+        records.iter().map(|r| columns.iter().map(|c| fits_cell(c, c.cell(r))).collect()).collect();
     let min_width = |column: &OutputColumn| if column.kind == ColumnType::Text { 1 } else { size_of::<f64>() };
     let widths: Vec<usize> = columns
         .iter()
@@ -36,8 +39,12 @@ pub fn table(records: &[Record], labels: &[Label]) -> Vec<u8> {
     file
 }
 
-fn to_ascii_cell(cell: Cell) -> Cell {
+/// A cell with the characters that its column may have.
+fn fits_cell(column: &OutputColumn, cell: Cell) -> Cell {
     match cell {
+        Cell::Text(text) if column.name == "id" => {
+            Cell::Text(text.chars().map(|c| if c.is_control() { '?' } else { c }).collect())
+        }
         Cell::Text(text) => Cell::Text(ascii(&text)),
         number => number,
     }

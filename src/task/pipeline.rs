@@ -154,7 +154,7 @@ impl Pipeline {
         self.predict_and_check(backend, spectra, false).await.into_iter().map(|(prediction, _)| prediction).collect()
     }
 
-    /// Predictions, in the order of `spectra`. With `checks_fit` and an emulator, each is compared with the synthetic
+    /// Predictions, in the order of `spectra`, without labels outside the range of any star. With `checks_fit` and an emulator, each is compared with the synthetic
     /// spectrum at its labels, and a prediction with a poor fit is flagged.
     pub async fn predict_and_check(
         &self,
@@ -177,7 +177,8 @@ impl Pipeline {
         match &self.xp {
             _ if spectra.is_empty() => Vec::new(),
             XpRoute::Model(model) => {
-                model.predict(spectra).await.into_iter().map(|prediction| Ok(prediction?)).collect()
+                let withhold = |p: Prediction| p.withhold_impossible(|label| model.entry().is_trained_for(label));
+                model.predict(spectra).await.into_iter().map(|prediction| Ok(withhold(prediction?))).collect()
             }
             XpRoute::Unavailable(reason) => {
                 spectra.iter().map(|_| Err(PipelineError::NoXpModel(reason.clone()))).collect()
@@ -203,7 +204,10 @@ impl Pipeline {
             Some(active) => self.apply_adapter(active, spectra, &stars, outputs, predictions.collect()).await,
             None => predictions.collect(),
         };
-        let checked = predictions.into_iter().zip(stars.iter().zip(spectra)).map(|(prediction, (star, spectrum))| {
+        let entry = self.predictor.entry();
+        let withhold = |p: Prediction| p.withhold_impossible(|label| entry.is_trained_for(label));
+        let predictions = predictions.into_iter().map(|prediction| prediction.map(withhold));
+        let checked = predictions.zip(stars.iter().zip(spectra)).map(|(prediction, (star, spectrum))| {
             let (Ok(mut prediction), true, Ok(star)) = (prediction.clone(), checks_fit, star) else {
                 return (prediction, None);
             };

@@ -39,6 +39,7 @@ fn TableSummary(table: LabelTableReport) -> impl IntoView {
                 " " {format::count_with_noun(rows, "row", "rows")} " with " {labels.join(", ")} ": "
                 {format::count_with_noun(matched, "spectrum", "spectra")} " matched" {unmatched} "."
             </p>
+            {table.note.clone().map(|note| view! { <p class="muted">{note}</p> })}
             {advice.map(|advice| view! { <p class="muted">{advice}</p> })}
             <NameList
                 title=format::count_with_noun(table.rows_without_spectrum as usize, "row matches no spectrum", "rows match no spectrum")

@@ -78,8 +78,10 @@ fn PredictedLabels(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> 
     let flags = prediction.flags.iter().map(|flag| {
         view! { <li><FlagChip flag=*flag has_meaning=false/> <span>{flag.meaning()}</span></li> }
     });
+    let withheld = prediction.withheld().map(format::with_minus_signs);
     view! {
         <dl class="tiles" class:flagged=is_flagged>{tiles.collect_view()}</dl>
+        {withheld.map(|reason| view! { <p class="withheld" data-testid="withheld">{reason}</p> })}
         {(!prediction.flags.is_empty()).then(|| view! { <ul class="flag-meanings">{flags.collect_view()}</ul> })}
         <p class="muted">
             "Model " {prediction.model.clone()}

@@ -270,6 +270,33 @@ fn models_lists_the_installed_models() {
 }
 
 /// The models in the repository are found without an option, and each predicts labels.
+/// A square wave is no star. The shipped model extrapolates to a negative Teff, which is not given as a number.
+#[test]
+fn values_of_no_star_are_left_out_with_the_reason() {
+    let folder = Folder::new("square");
+    let pixels = (0..2200).map(|i| 3800.0 + f64::from(i));
+    let flux = |wave: f64| 100.0 + 90.0 * (wave / 40.0).sin().signum() + (1.7 * wave).sin();
+    let lines: String = pixels.map(|wave| format!("{wave},{:.4},1\n", flux(wave))).collect();
+    let file = folder.write("square.csv", format!("wavelength_vac_aa,flux,sigma\n{lines}"));
+    for format in ["csv", "json", "ecsv", "votable"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_specola"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("SPECOLA_MODELS");
+        let output = command.arg("predict").arg(&file).args(["--format", format]).output().expect("the program starts");
+        let table = stdout(&output);
+        assert!(table.contains("impossible_teff"), "{format}: {table}");
+        assert!(stderr(&output).contains("is outside 2000 to 60000 K"), "{}", stderr(&output));
+        match format {
+            "csv" => assert!(table.contains(",,,,,,,,,"), "{table}"),
+            "json" => {
+                let row = &json_lines(&output)[0];
+                assert!(row["teff"].is_null() && row["logg"].is_null() && row["rv"].is_number(), "{row}");
+                assert!(row["withheld"].as_str().is_some_and(|why| why.contains("Teff")), "{row}");
+            }
+            _ => assert!(table.contains("withheld, because Teff"), "{table}"),
+        }
+    }
+}
+
 #[test]
 fn shipped_models_are_found_and_predict() {
     let folder = stars("shipped");

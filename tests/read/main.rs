@@ -1,6 +1,7 @@
 //! Readers of spectra and of tables of labels.
 #![cfg(feature = "cli")]
 
+mod layouts;
 mod real;
 mod synthetic;
 mod tables;

@@ -280,7 +280,7 @@ fn labels_join_the_spectra_of_a_file() {
 #[test]
 fn label_errors_name_the_line() {
     assert_eq!(LabelTable::read(b"# only a comment\n\n"), Err(LabelError::Empty));
-    assert_eq!(LabelTable::read(b"x\ty\n1\t2\n"), Err(LabelError::NoId));
+    assert_eq!(LabelTable::read(b"x\ty\n1\t2\n"), Err(LabelError::NoId { found: "x, y".into() }));
     assert_eq!(LabelTable::read(b"id,teff\n\na,1,2"), Err(LabelError::Ragged { line: 3, found: 3, expected: 2 }));
     assert_eq!(
         LabelTable::read(b"id,teff\na,hot").unwrap_err().to_string(),

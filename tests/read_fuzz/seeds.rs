@@ -7,13 +7,18 @@ use zip::ZipArchive;
 
 /// Formats, with the prefixes of the names of their files. A fixture belongs to the first format with a matching
 /// prefix.
-const FORMATS: [(&str, &[&str]); 31] = [
+const FORMATS: [(&str, &[&str]); 33] = [
     ("LAMOST images", &["lamost_dr1.", "lamost_dr2", "sample_matrix"]),
     ("LAMOST packed images", &["lamost_dr5"]),
     ("LAMOST tables", &["lamost_dr10", "lamost_mrs", "sample_structure"]),
     ("SDSS", &["sdss_"]),
     ("DESI", &["desi"]),
     ("one-dimensional images", &["image_", "iraf_"]),
+    ("compressed images", &["compressed_"]),
+    ("IRAF multispec", &["multispec"]),
+    ("images with wavelengths of their own", &["own_"]),
+    ("SDSS-V tables", &["mwm_"]),
+    ("PypeIt tables", &["pypeit_"]),
     ("FITS tables of pixels", &["table_scaled", "table_log", "table_stars"]),
     ("FITS tables in text form", &["table_ascii"]),
     ("FITS tables of vectors", &["table_rows.fits", "eso_phase3"]),

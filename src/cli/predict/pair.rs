@@ -45,7 +45,10 @@ impl PairModel {
     pub(in crate::cli) fn predict(&self, part: &[&Spectrum]) -> Vec<Result<Prediction, EncodeError>> {
         let batch_size = part.len().div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
         let predict = |batch: &[&Spectrum]| block_on(self.set.predict(&self.predictor, batch));
-        part.par_chunks(batch_size).flat_map_iter(predict).map(|predicted| Ok(predicted?.0)).collect()
+        part.par_chunks(batch_size)
+            .flat_map_iter(predict)
+            .map(|predicted| Ok(predicted?.0.withhold_impossible(|_| true)))
+            .collect()
     }
 }
 

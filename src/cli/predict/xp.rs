@@ -49,5 +49,6 @@ pub(in crate::cli) fn predict(
         true => predictions.next().unwrap_or(Err(XpPredictError::Device)).map_err(|why| why.to_string()),
         false => Err(format!("{} predicts only from Gaia XP spectra; leave --model out", model.entry().name)),
     };
-    part.iter().map(next).map(|prediction| (prediction, None)).collect()
+    let withhold = |p: Prediction| p.withhold_impossible(|label| model.entry().is_trained_for(label));
+    part.iter().map(next).map(|prediction| (prediction.map(withhold), None)).collect()
 }

@@ -69,6 +69,8 @@ pub struct LabelTableReport {
     pub unmatched_ids: Vec<String>,
     /// Spectra that match several rows, so that no row counts; only the first if there are many.
     pub ambiguous: Vec<String>,
+    /// Remark on the ids: digits that were lost, or the column that was used.
+    pub note: Option<String>,
 }
 
 /// Page → engine.

@@ -5,6 +5,12 @@ use std::collections::BTreeMap;
 /// Length of a card, bytes.
 const CARD: usize = 80;
 
+/// Characters in each part of a string that continues in numbered keywords.
+const NUMBERED_TEXT: usize = 68;
+
+/// Maximum length of the comments that are kept, bytes.
+const MAX_COMMENTS: usize = 1 << 16;
+
 /// Maximum number of cards, more than any real header has. Without `END` by then, the data are not a header.
 const MAX_CARDS: usize = 20_000;
 
@@ -21,6 +27,7 @@ enum Value {
 #[derive(Debug, Clone, Default)]
 pub struct Header {
     values: BTreeMap<String, Value>,
+    comments: String,
 }
 
 impl Header {
@@ -47,6 +54,11 @@ impl Header {
             }
             if key == "END" {
                 return Some((header, (i + 1) * CARD));
+            }
+            if key == "COMMENT" && header.comments.len() < MAX_COMMENTS {
+                header.comments.push_str(card[8..].trim());
+                header.comments.push('\n');
+                continue;
             }
             let (name, rest) = match card.strip_prefix("HIERARCH ").and_then(|c| c.split_once('=')) {
                 Some((name, rest)) => (name.trim(), rest),
@@ -113,12 +125,34 @@ impl Header {
         }
     }
 
-    /// A logical value; `None` if absent or of another type.
+    /// A logical value, also if written as 1, 0 or a string; `None` if absent or anything else.
     pub fn logical(&self, key: &str) -> Option<bool> {
         match self.values.get(key)? {
             Value::Logical(v) => Some(*v),
+            Value::Integer(v @ (0 | 1)) => Some(*v == 1),
+            Value::Text(text) => match text.trim().to_uppercase().as_str() {
+                "T" | "TRUE" | "1" | "YES" => Some(true),
+                "F" | "FALSE" | "0" | "NO" => Some(false),
+                _ => None,
+            },
             _ => None,
         }
+    }
+
+    /// The text of the COMMENT cards, one line each.
+    pub fn comments(&self) -> &str {
+        &self.comments
+    }
+
+    /// A string that continues in numbered keywords of 68 characters, as IRAF writes it: `WAT2_001`, `WAT2_002` …
+    pub fn numbered_text(&self, stem: &str) -> String {
+        let mut text = String::new();
+        for part in (1..=999).map_while(|i| self.text(&format!("{stem}_{i:03}"))) {
+            // Blanks at the end of a card are not stored, but separate numbers.
+            text.extend(std::iter::repeat_n(' ', text.len().next_multiple_of(NUMBERED_TEXT) - text.len()));
+            text.push_str(part);
+        }
+        text
     }
 }
 
@@ -190,5 +224,8 @@ mod tests {
         assert_eq!(h.text("LONG"), Some("a long string ends"));
         assert_eq!(h.number("ESO TEL ALT"), Some(45.5));
         assert!(!h.has("UNDEF"));
+        assert_eq!(h.comments(), "= 5\n");
+        let h = header(&["A = 1", "VACUUM  =                    1", "HELIO   = 'F       '", "X       =  2", "END"]);
+        assert_eq!((h.logical("VACUUM"), h.logical("HELIO"), h.logical("X")), (Some(true), Some(false), None));
     }
 }

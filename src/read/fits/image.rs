@@ -3,29 +3,27 @@
 use super::super::error::ReadError;
 use super::Hdu;
 use super::number::{Number, Scaling};
+use super::tiles::Tiles;
 
 /// The pixels of an image HDU.
 #[derive(Debug)]
 pub struct Image<'a> {
     /// Length of each axis, the fastest first; never 0.
     pub axes: Vec<usize>,
-    number: Number,
-    scaling: Scaling,
-    bytes: &'a [u8],
+    pixels: Pixels<'a>,
+}
+
+#[derive(Debug)]
+enum Pixels<'a> {
+    Plain { number: Number, scaling: Scaling, bytes: &'a [u8] },
+    Compressed(Tiles<'a>),
 }
 
 impl<'a> Image<'a> {
     /// `bytes` must be the complete data of the HDU.
     pub(super) fn new(hdu: &Hdu, bytes: &'a [u8]) -> Result<Self, ReadError> {
         let header = &hdu.header;
-        let number = match header.integer("BITPIX") {
-            Some(8) => Number::U8,
-            Some(16) => Number::I16,
-            Some(32) => Number::I32,
-            Some(64) => Number::I64,
-            Some(-32) => Number::F32,
-            _ => Number::F64,
-        };
+        let number = Number::of_bitpix(header.integer("BITPIX")).unwrap_or(Number::F64);
         let axes = (1..=header.integer("NAXIS").unwrap_or(0))
             .map(|i| header.integer(&format!("NAXIS{i}")).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0))
             .collect::<Option<Vec<_>>>()
@@ -37,9 +35,14 @@ impl<'a> Image<'a> {
         let scaling = Scaling {
             scale: header.number("BSCALE").unwrap_or(1.0),
             zero: header.number("BZERO").unwrap_or(0.0),
-            blank: header.integer("BLANK"),
+            blank: header.integer("BLANK").filter(|_| !matches!(number, Number::F32 | Number::F64)),
         };
-        Ok(Self { axes, number, scaling, bytes })
+        Ok(Self { axes, pixels: Pixels::Plain { number, scaling, bytes } })
+    }
+
+    /// A tile-compressed image.
+    pub(super) fn compressed(tiles: Tiles<'a>) -> Self {
+        Self { axes: tiles.axes.clone(), pixels: Pixels::Compressed(tiles) }
     }
 
     /// Number of pixels along the fastest axis.
@@ -54,14 +57,18 @@ impl<'a> Image<'a> {
 
     /// True when pixels are stored as 32-bit floats and not scaled.
     pub fn is_f32(&self) -> bool {
-        self.number == Number::F32 && self.scaling.is_plain()
+        matches!(&self.pixels, Pixels::Plain { number: Number::F32, scaling, .. } if scaling.is_plain())
     }
 
-    /// One row along the fastest axis; `None` beyond the last.
+    /// One row along the fastest axis; `None` beyond the last, or if it cannot be unpacked.
     pub fn row(&self, row: usize) -> Option<Vec<f64>> {
-        let length = self.width().checked_mul(self.number.width())?;
+        let (number, scaling, bytes) = match &self.pixels {
+            Pixels::Plain { number, scaling, bytes } => (*number, scaling, bytes),
+            Pixels::Compressed(tiles) => return tiles.row(row).filter(|_| row < self.rows()),
+        };
+        let length = self.width().checked_mul(number.width())?;
         let start = row.checked_mul(length)?;
-        let bytes = self.bytes.get(start..start.checked_add(length)?)?;
-        Some(self.scaling.decode(self.number, bytes))
+        let bytes = bytes.get(start..start.checked_add(length)?)?;
+        Some(scaling.decode(number, bytes))
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use header::parse_number;
 pub use image::Image;
 pub(crate) use number::{Number, Scaling};
 pub use table::{FitsColumn, Table};
-pub use tiles::Tiles;
+use tiles::Tiles;
 
 use super::error::{ReadError, truncate};
 
@@ -120,8 +120,11 @@ impl<'a> Hdu<'a> {
         self.header.text("EXTNAME").unwrap_or("")
     }
 
-    /// The data as an image; `None` if this HDU is not an image or has no pixels.
+    /// The data as an image, plain or tile-compressed; `None` if this HDU is not an image or has no pixels.
     pub fn image(&self) -> Option<Result<Image<'a>, ReadError>> {
+        if self.is_compressed_image() {
+            return Some(Tiles::new(self).map(Image::compressed));
+        }
         let is_image = self.header.text("XTENSION").is_none_or(|x| x == "IMAGE");
         (is_image && self.data_bytes > 0).then(|| Image::new(self, self.data()?))
     }
@@ -129,7 +132,11 @@ impl<'a> Hdu<'a> {
     /// The data as a binary table; `None` if this HDU is not a binary table.
     pub fn table(&self) -> Option<Result<Table<'a>, ReadError>> {
         let is_table = matches!(self.header.text("XTENSION"), Some("BINTABLE" | "A3DTABLE"));
-        is_table.then(|| Table::new(self, self.data()?))
+        (is_table && !self.is_compressed_image()).then(|| Table::new(self, self.data()?))
+    }
+
+    fn is_compressed_image(&self) -> bool {
+        tiles::identify(&self.header)
     }
 
     /// The data of the size that the header states; an error if the file is truncated.
@@ -143,6 +150,7 @@ impl<'a> Hdu<'a> {
     fn describe(&self) -> String {
         let kind = match self.header.text("XTENSION") {
             None if self.data_bytes == 0 => "an empty primary HDU",
+            _ if self.is_compressed_image() => "a compressed image",
             None | Some("IMAGE") => "an image",
             Some("BINTABLE") => "a binary table",
             Some("TABLE") => "an ASCII table",

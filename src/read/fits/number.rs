@@ -12,6 +12,19 @@ pub(crate) enum Number {
 }
 
 impl Number {
+    /// The type of the pixels of an image by its BITPIX.
+    pub(super) fn of_bitpix(bitpix: Option<i64>) -> Option<Self> {
+        Some(match bitpix? {
+            8 => Self::U8,
+            16 => Self::I16,
+            32 => Self::I32,
+            64 => Self::I64,
+            -32 => Self::F32,
+            -64 => Self::F64,
+            _ => return None,
+        })
+    }
+
     /// Size of one number, bytes.
     pub(crate) fn width(self) -> usize {
         match self {
@@ -66,6 +79,8 @@ impl Scaling {
     pub(crate) fn value(&self, number: Number, bytes: &[u8]) -> f64 {
         match self.blank {
             Some(blank) if number.integer(bytes) == Some(blank) => f64::NAN,
+            // TNULL is for integers, but some files have it for floating-point numbers.
+            Some(blank) if number.integer(bytes).is_none() && number.float(bytes) == blank as f64 => f64::NAN,
             _ if self.is_plain() => number.float(bytes),
             _ => number.float(bytes) * self.scale + self.zero,
         }

@@ -21,7 +21,8 @@ pub(super) fn read(text: &str) -> Result<Table<'_>, ReadError> {
     read_with(text, separator, kind)
 }
 
-/// The names in the first line, and true if a cell of the second line is an array; `None` without a valid first line.
+/// The names in the first line, and true if a cell of the second line is an array; `None` without a valid first line, or
+/// if the second line has another number of cells, as below a title.
 pub(crate) fn preview_header(text: &str) -> Option<(Vec<String>, bool)> {
     let mut rows = Rows { text, position: 0, line: 1, separator: separator(text) };
     let (mut names, mut first) = (Vec::new(), Vec::new());
@@ -30,7 +31,9 @@ pub(crate) fn preview_header(text: &str) -> Option<(Vec<String>, bool)> {
     if names.len() > MAX_COLUMNS {
         return None;
     }
-    rows.next(&mut first);
+    if rows.next(&mut first).is_some() && first.len() != names.len() {
+        return None;
+    }
     let names = names.iter().map(|range| unquote(cell(range)).into_owned()).collect();
     Some((names, first.iter().any(|range| is_array(cell(range)))))
 }

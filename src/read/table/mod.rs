@@ -150,8 +150,7 @@ impl<'a> Table<'a> {
         match &self.cells {
             Cells::Text(cells) => {
                 let cell = cells.cell(row, column);
-                let is_null = self.columns.get(column).is_some_and(|c| c.null.as_deref() == Some(&*cell));
-                (!is_null && !text_cells::is_missing(&cell)).then(|| cell.into_owned())
+                (!self.is_null(column, &cell) && !text_cells::is_missing(&cell)).then(|| cell.into_owned())
             }
             Cells::Stream(stream) => stream.text(row, column),
             Cells::Fits(table) => table.cell_text(row, table.columns.get(column)?),
@@ -201,8 +200,7 @@ impl<'a> Table<'a> {
         match &self.cells {
             Cells::Text(cells) => {
                 let cell = cells.cell(row, column);
-                let is_null = self.columns.get(column).is_some_and(|c| c.null.as_deref() == Some(&*cell));
-                if is_null {
+                if self.is_null(column, &cell) {
                     return Ok(f64::NAN);
                 }
                 text_cells::number(&cell).map(|v| self.as_declared(column, v)).ok_or_else(|| {
@@ -215,6 +213,13 @@ impl<'a> Table<'a> {
             }
             _ => Ok(self.array(row, column)?.first().copied().unwrap_or(f64::NAN)),
         }
+    }
+
+    /// True for the declared missing value of a column, also in another spelling of the number: −999 and −999.0.
+    fn is_null(&self, column: usize, cell: &str) -> bool {
+        let Some(null) = self.columns.get(column).and_then(|c| c.null.as_deref()) else { return false };
+        let number = |text: &str| fits::parse_number(text.trim());
+        cell == null || number(cell).is_some_and(|value| number(null) == Some(value))
     }
 
     /// Rounds a number from text to 32 bits if the file declares the column as 32-bit floats.

@@ -7,28 +7,40 @@ use super::super::fits::{Header, parse_number};
 
 /// Names that the readers use, in lower case. Other names are dropped to save memory: headers may have tens of
 /// thousands, and every table of a file stores the keywords of the whole file.
-const USED_NAMES: [&str; 22] = [
+const USED_NAMES: [&str; 34] = [
     "airorvac",
+    "cunit",
+    "cunit1",
+    "dbtable",
     "dec",
+    "dmodcls",
     "fwhm",
+    "helio",
+    "instrmnt",
     "medium",
     "pos",
     "publishe",
     "publisher",
+    "pyp_spec",
     "r",
     "ra",
+    "refframe",
     "resoluti",
     "resolution",
     "resolve",
     "respower",
     "sampling",
+    "sdss_id",
     "source_id",
     "sourceid",
     "spatiallocation",
     "spec_res",
     "specres",
     "specsys",
+    "telescop",
+    "v_astra",
     "vacuum",
+    "vel_type",
     "wavemed",
 ];
 
@@ -80,11 +92,11 @@ impl Params {
         names.iter().find_map(|name| parse_number(self.text(name)?).filter(|v| v.is_finite()))
     }
 
-    /// True or false, in the spelling of FITS, XML or YAML.
+    /// True or false, in the spelling of FITS, XML or YAML, or as 1 and 0.
     pub(crate) fn logical(&self, name: &str) -> Option<bool> {
         match self.text(name)?.to_lowercase().as_str() {
-            "t" | "true" => Some(true),
-            "f" | "false" => Some(false),
+            "t" | "true" | "1" | "y" | "yes" => Some(true),
+            "f" | "false" | "0" | "n" | "no" => Some(false),
             _ => None,
         }
     }

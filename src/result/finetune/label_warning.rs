@@ -10,7 +10,7 @@ use crate::result::Label;
 /// One cell of a label column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Cell {
-    /// Empty, or a filler value (`nan`, −9999, −999).
+    /// Empty, or a filler value ([`is_filler`]).
     Missing,
     /// A finite number.
     Number(f64),
@@ -18,9 +18,11 @@ pub enum Cell {
     Text(String),
 }
 
-/// True for filler values of tables.
+/// True for filler values of tables: they stand for a missing value.
 pub fn is_filler(value: f64) -> bool {
-    !value.is_finite() || value <= -9999.0 || value == -999.0
+    const FILLERS: [f64; 9] = [-9.99, -99.0, -99.9, -99.99, -999.0, -999.9, -999.99, 99.99, 999.99];
+    // A 32-bit number of the file differs a little.
+    !value.is_finite() || value <= -9999.0 || FILLERS.iter().any(|filler| (value - filler).abs() < 1e-4)
 }
 
 impl Cell {
