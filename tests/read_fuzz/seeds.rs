@@ -7,7 +7,7 @@ use zip::ZipArchive;
 
 /// Formats, with the prefixes of the names of their files. A fixture belongs to the first format with a matching
 /// prefix.
-const FORMATS: [(&str, &[&str]); 33] = [
+const FORMATS: [(&str, &[&str]); 36] = [
     ("LAMOST images", &["lamost_dr1.", "lamost_dr2", "sample_matrix"]),
     ("LAMOST packed images", &["lamost_dr5"]),
     ("LAMOST tables", &["lamost_dr10", "lamost_mrs", "sample_structure"]),
