@@ -224,7 +224,7 @@ fn check(
     lengths: &[usize],
     max: f64,
 ) -> Result<(), ReadError> {
-    let bad_number = values.iter().position(|v| !(v.abs() <= max));
+    let bad_number = values.iter().position(|v| v.is_nan() || v.abs() > max);
     let problem = match (lengths.contains(&values.len()), bad_number) {
         (false, _) => format!("it has {} numbers, not {}; download the file again", values.len(), lengths[0]),
         (true, Some(i)) if values[i].is_finite() => {
