@@ -1,6 +1,6 @@
 // Spectra for the specs: fixtures of this repository, and real files if they are available.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -33,6 +33,20 @@ export const trainingSet = () => ["training-set.npz", "training-set.csv"].map((f
 export function realFiles(survey) {
   const dir = join(REAL_DIR, "files", survey);
   return readdirSync(dir).filter((name) => /\.fits(\.gz)?$/.test(name)).sort().map((name) => join(dir, name));
+}
+
+/** Folder of awkward inputs beside the real spectra, one folder a case; undefined where there is none. */
+export const CASES_DIR = REAL_DIR && existsSync(join(REAL_DIR, "../cases")) ? join(REAL_DIR, "../cases") : undefined;
+
+/** The awkward inputs: name, paths of the files, and paths of files that are refused or passed over in silence. */
+export function awkwardCases() {
+  const isCase = (name) => existsSync(join(CASES_DIR, name, "expected.json"));
+  return readdirSync(CASES_DIR).filter(isCase).sort().map((name) => {
+    const dir = join(CASES_DIR, name);
+    const { files, refused = [] } = JSON.parse(readFileSync(join(dir, "expected.json"), "utf8"));
+    const all = files ?? readdirSync(dir).filter((file) => file !== "expected.json").sort();
+    return { name, paths: all.map((file) => join(dir, file)), refused };
+  });
 }
 
 /** A temporary directory, removed when the process ends. */

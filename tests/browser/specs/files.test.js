@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe } from "node:test";
-import { REAL_DIR, fixtures, cliPredictions, realFiles, samples, temporaryDirectory } from "../data.js";
+import { CASES_DIR, REAL_DIR, awkwardCases, fixtures, cliPredictions, realFiles, samples, temporaryDirectory } from "../data.js";
 import { LABELS, assertPredicted } from "../page.js";
 import { scenario } from "../scenario.js";
 
@@ -80,6 +80,26 @@ describe("synthetic files", () => {
     await visit.drop([dir]);
     await visit.predictions(2);
   });
+});
+
+describe("awkward files", { skip: CASES_DIR ? false : "there is no folder of awkward inputs" }, () => {
+  for (const { name, paths, refused } of CASES_DIR ? awkwardCases() : []) {
+    scenario(`${name}: the page says what the command line says`, async (visit) => {
+      await visit.ready();
+      await visit.drop(paths);
+      await visit.part("row").or(visit.part("skipped")).or(visit.part("label-tables")).first().waitFor();
+      await visit.idle();
+      const records = cliPredictions(paths);
+      const predicted = records.filter((record) => record.teff).length;
+      if (records.length > 0) assert.match(await visit.part("outcome").innerText(), new RegExp(`^${predicted} with parameters`));
+      // The table of a long list has only the rows in sight.
+      const rows = await visit.rows();
+      const inSight = records.filter(({ id }) => rows.some((row) => row.id === id));
+      assertEqualToCli(rows, inSight);
+      const skipped = (await visit.part("skipped").allInnerTexts()).join("\n");
+      for (const file of refused) assert.ok(skipped.includes(basename(file)), `${file} is named: ${skipped}`);
+    });
+  }
 });
 
 describe("real files", { skip: REAL_DIR ? false : "SPECOLA_REAL is not set" }, () => {
