@@ -173,12 +173,15 @@ mod tests {
     }
 
     #[test]
-    fn factors_follow_brightness() {
-        let widening = |g_below, snr_at_limit, factor| Widening { g_below, snr_at_limit, factors: [factor; XP_LABELS] };
+    fn changes_follow_brightness() {
+        let recalibration = |g_below, snr_at_limit, factor| {
+            let change = DrawChange { shifts: [0.1; XP_LABELS], factors: [factor; XP_LABELS] };
+            Recalibration { g_below, snr_at_limit, change }
+        };
         let flow = FlowConfig::new(FlowKind::Nsf, XP_LABELS, 4);
-        let config =
-            XpPosteriorConfig { flow, widening: vec![widening(12.0, 100.0, 1.1), widening(f64::MAX, 0.0, 1.5)] };
-        let factor = |mean_flux: f64, snr| config.factors(XpBrightness::of(mean_flux, snr))[0];
+        let recalibration = vec![recalibration(12.0, 100.0, 1.1), recalibration(f64::MAX, 0.0, 1.5)];
+        let config = XpPosteriorConfig { flow, recalibration };
+        let factor = |mean_flux: f64, snr| config.change(XpBrightness::of(mean_flux, snr)).factors[0];
         assert_eq!((factor(1e-14, Some(20.0)), factor(1e-17, Some(20.0))), (1.1, 1.5));
         assert_eq!((factor(1.0, Some(120.0)), factor(1.0, Some(60.0)), factor(1.0, None)), (1.1, 1.5, 1.5));
     }
