@@ -46,13 +46,13 @@ pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), ReadError> {
     if start.starts_with("<!doctype html") || start.starts_with('<') && start.contains("<html") {
         return Err(unsupported((
             "a web page",
-            "the download may have failed or need a login; download the spectrum again",
+            "the download may have failed or need a login; download the file again",
         )));
     }
     if start.starts_with("{\"") || start.starts_with("[{") {
         return Err(unsupported((
             "a JSON document, perhaps the error message of a server",
-            "read it in a text editor, and download the spectrum again as FITS or CSV",
+            "read it in a text editor, and download the file again as FITS or CSV",
         )));
     }
     // Long comments may precede the root element.
@@ -64,9 +64,17 @@ pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), ReadError> {
 
 /// Rejects tables of known contents that are no spectra.
 pub(crate) fn check_table(table: &Table) -> Result<(), ReadError> {
-    let has = |names: &[&str]| table.find(names).is_some();
-    if has(&["time", "bjd", "hjd", "jd", "mjd"]) && has(&["flux", "sap_flux", "pdcsap_flux", "mag", "magnitude"]) {
-        return Err(unsupported(("a light curve", "give a spectrum: fluxes with wavelengths")));
+    check_names(table.columns.iter().map(|column| column.name.as_str()))
+}
+
+/// Rejects columns with the names of a light curve: times with fluxes or magnitudes.
+pub(crate) fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), ReadError> {
+    const TIMES: [&str; 7] = ["time", "jd", "mjd", "bjd", "hjd", "btjd", "bkjd"];
+    const BRIGHTNESSES: [&str; 5] = ["flux", "sap_flux", "pdcsap_flux", "mag", "magnitude"];
+    let names: Vec<String> = names.map(|name| name.trim().to_lowercase()).collect();
+    let has = |wanted: &[&str]| names.iter().any(|name| wanted.contains(&name.as_str()));
+    if has(&TIMES) && has(&BRIGHTNESSES) {
+        return Err(unsupported(("a light curve", "give a spectrum: wavelengths and fluxes")));
     }
     Ok(())
 }

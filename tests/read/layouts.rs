@@ -169,6 +169,20 @@ fn wavelengths_and_errors_may_have_hdus_of_their_own() {
 }
 
 #[test]
+fn relative_errors_are_fractions_and_sky_and_continuum_are_no_spectra() {
+    let axis = ["CRVAL1  = 4000.0", "CDELT1  = 2.0"];
+    let part = |name: &str, value: f64| image(Some(name), &[N], &vec![value; N], &axis);
+    let fluxes = image(Some("input_spectrum"), &[N], &flux(), &axis);
+    let parts = [part("relative_error_spectrum", 0.1), part("sky_spectrum", 3.0), part("normalised_spectrum", 1.0)];
+    let s = one("galah", &[primary(&[]), fluxes, parts.concat()].concat());
+    let expected = (0.1 * flux()[3]).powi(-2);
+    assert!(s.flux()[3] == flux()[3] && s.ivar().is_some_and(|v| (v[3] / expected - 1.0).abs() < 1e-9));
+    // Alone, a normalised spectrum is the spectrum.
+    let normalised = image(Some("normalised_spectrum"), &[N], &flux(), &axis);
+    assert_eq!(one("n", &[primary(&[]), normalised].concat()).len(), N);
+}
+
+#[test]
 fn rows_are_orders_of_one_star_or_fibres_of_several() {
     let redder: Vec<f64> = wave().iter().map(|w| w + 100.0).collect();
     let (two_waves, two_fluxes) = ([redder, wave()].concat(), [flux(), flux()].concat());
@@ -249,8 +263,9 @@ fn catalogues_and_light_curves_are_never_spectra() {
         format!("{header}\n{}", (0..40).map(|i| format!("{},{},1.0\n", 400 + i, 1.0 + i as f64)).collect::<String>())
     };
     for (header, word) in [
-        ("time,flux,flux_err", "time"),
-        ("BJD,flux,e", "BJD"),
+        ("time,flux,flux_err", "light curve"),
+        ("BJD,flux,e", "light curve"),
+        ("hjd,mag,mag_err", "light curve"),
         ("ra,dec,mag", "neither wavelength nor flux"),
         ("period,amplitude,phase", "neither wavelength nor flux"),
         ("wavelength,mag,e_mag", "mag"),
@@ -261,6 +276,17 @@ fn catalogues_and_light_curves_are_never_spectra() {
     let time: Vec<f64> = (0..N).map(|i| 2459000.0 + i as f64).collect();
     let error = refusal(&[primary(&[]), table(&[("TIME", &time), ("SAP_FLUX", &flux())], N, &[])].concat());
     assert!(error.contains("light curve"), "{error}");
+    // Numbers without names that cannot be wavelengths: pixel numbers, Julian dates, phases.
+    for (first, step, word) in [
+        (0.0, 1.0, "counts pixels"),
+        (1.0, 1.0, "counts pixels"),
+        (2459000.5, 1.0, "2459000.5"),
+        (0.001, 0.001, "0.001"),
+    ] {
+        let text: String = (0..6000).map(|i| format!("{} {}\n", first + step * f64::from(i), 5 + i % 7)).collect();
+        let error = refusal(format!("# id mag\n{text}").as_bytes());
+        assert!(error.contains(word), "{first}: {error}");
+    }
     // Names of no meaning, and numbers without names, are a spectrum.
     for header in ["x,y,dy", "col1,col2,col3", "#made by hand"] {
         assert_eq!(one("s", rows(header).as_bytes()).wave_vac_aa()[0], 4000.0, "{header}");
@@ -280,6 +306,11 @@ fn titles_names_and_documents() {
         assert_eq!(s.len(), N, "{head}");
         assert_eq!(s.meta.medium.value == Medium::Air, head.starts_with("***") || head.contains("air"), "{head}");
     }
+    let body: String = wave().iter().zip(flux()).map(|(w, f)| format!("{w} {f}\n")).collect();
+    let s = one("s", format!("Spectrum of HD 1\nObserver: Me\n\nlambda(A) intensity\n{body}").as_bytes());
+    assert_wave(&s, &wave());
+    let error = refusal(format!("Spectrum of HD 1\n\nperiod amplitude\n{body}").as_bytes());
+    assert!(error.starts_with("reading line 3: the names period, amplitude"), "{error}");
     let german: String = wave().iter().map(|w| format!("{};1,5;0,1\r\n", w / 10.0).replace('.', ",")).collect();
     let s = one("s", format!("\u{feff}Wellenlänge [nm];Fluss;Fehler\r\n{german}").as_bytes());
     assert_wave(&s, &wave());
@@ -297,6 +328,10 @@ fn titles_names_and_documents() {
         zip.start_file(part, zip::write::SimpleFileOptions::default()).unwrap();
     }
     let book = zip.finish().unwrap().into_inner();
+    for (bytes, word) in [(&book[..], "spreadsheet (Excel)"), (b"<!DOCTYPE html><html>1,2,3", "web page")] {
+        let error = LabelTable::read(bytes).unwrap_err().to_string();
+        assert!(error.starts_with("the label table cannot be read") && error.contains(word), "{error}");
+    }
     assert!(
         matches!(read("log.xlsx", &book), Err(ReadError::Unsupported { format, .. }) if format.contains("spreadsheet"))
     );
