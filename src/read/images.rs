@@ -179,6 +179,7 @@ fn read_plane(
     let id_of = |row: usize| id_column.and_then(|(t, column)| t.text(row, column));
     let is_echelle = fibers.is_none() && n_spectra == rows && axes.are_orders();
     let mut orders = Vec::new();
+    let mut failures = Vec::new();
     for row in (0..rows).filter(|row| row_roles[*row].is_none()) {
         let errors = match (error_plane, sigma_band) {
             (Some(Plane { hdu, image, content: Content::Errors(role) }), _) => {
@@ -215,13 +216,21 @@ fn read_plane(
         match spectrum {
             Ok(spectrum) => contents.spectra.extend(spectrum),
             Err(error) if n_spectra == 1 => return Err(error),
-            Err(error) => {
-                contents
-                    .skipped
-                    .push(SkippedPart { part: format!("row {} of {place}", row + 1), reason: error.to_string() });
-            }
+            Err(error) => failures.push((row, error)),
         }
     }
+    // One reason for all rows is the reason for the image.
+    if failures.len() == n_spectra
+        && failures.windows(2).all(|pair| pair[0].1 == pair[1].1)
+        && let Some((_, error)) = failures.pop()
+    {
+        return Err(error);
+    }
+    contents.skipped.extend(
+        failures
+            .into_iter()
+            .map(|(row, error)| SkippedPart { part: format!("row {} of {place}", row + 1), reason: error.to_string() }),
+    );
     if let Some((first, medium, note)) = orders.pop() {
         let samples = orders.into_iter().rev().fold(first, |all, (order, ..)| order.followed_by(all));
         contents.spectra.push(build(samples, medium, note, stem)?);

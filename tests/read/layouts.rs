@@ -169,6 +169,21 @@ fn wavelengths_and_errors_may_have_hdus_of_their_own() {
 }
 
 #[test]
+fn one_reason_for_all_rows_of_an_image_is_one_refusal() {
+    let two = |second: &str| {
+        let watt = format!("'wtype=multispec spec1 = \"1 1 2 4000 2 {N} 0 1 2 1 0 3 2\" spec2 = \"{second}\"'");
+        let (first, rest) = watt.split_at(60);
+        let cards = ["CTYPE1  = 'MULTISPE'".to_string(), format!("WAT2_001= {first}'"), format!("WAT2_002= '{rest}")];
+        image(None, &[N, 2], &[flux(), flux()].concat(), &cards.each_ref().map(String::as_str))
+    };
+    let error = refusal(&two(&format!("2 2 2 4000 2 {N} 0 1 2 1 0 3 2")));
+    assert!(error.starts_with("reading the IRAF multispec image (WAT2): its dispersion is a cubic spline"), "{error}");
+    let contents = contents("two", &two(&format!("2 2 0 4000 2 {N} 0 1 2")));
+    assert_eq!((contents.spectra.len(), contents.skipped.len()), (1, 1));
+    assert_eq!(contents.skipped[0].part, "row 1 of the image in HDU 0");
+}
+
+#[test]
 fn relative_errors_are_fractions_and_sky_and_continuum_are_no_spectra() {
     let axis = ["CRVAL1  = 4000.0", "CDELT1  = 2.0"];
     let part = |name: &str, value: f64| image(Some(name), &[N], &vec![value; N], &axis);
