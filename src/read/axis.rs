@@ -238,7 +238,7 @@ impl Axis {
 
 /// True for values that count pixels or rows: 0, 1, 2 … or 1, 2, 3 …
 pub(crate) fn counts_pixels(values: &[f64]) -> bool {
-    values.first().is_some_and(|first| first.abs() <= 1.0) && values.windows(2).all(|w| w[1] - w[0] == 1.0)
+    values.len() > 1 && values[0].abs() <= 1.0 && values.windows(2).all(|w| w[1] - w[0] == 1.0)
 }
 
 /// The value, or else a [`ReadError::Layout`] that states `problem` at `place`.
