@@ -302,7 +302,10 @@ fn columns(text: &str) -> Result<TextColumns<'_>, ReadError> {
     let Some(first) = body.first() else {
         return Err(ReadError::Text {
             line: rows[0].line,
-            problem: "no numbers follow the header; give two columns, wavelength and flux".into(),
+            problem: format!(
+                "no numbers follow “{}”; give two columns, wavelength and flux, or download the file again if this is the message of a server",
+                truncate(&rows[0].cells.join(" "))
+            ),
         });
     };
     if !first.has_number() {
@@ -313,6 +316,10 @@ fn columns(text: &str) -> Result<TextColumns<'_>, ReadError> {
         return Err(ReadError::Text { line: first.line, problem });
     }
     let width = first.cells.len();
+    if has_decimal_commas(body) {
+        let problem = "commas separate both columns and decimals; separate the columns by semicolons or tabs, or write decimal points".into();
+        return Err(ReadError::Text { line: first.line, problem });
+    }
     let mut values = vec![Vec::with_capacity(body.len()); width];
     for row in body {
         if row.cells.len() != width {
@@ -328,6 +335,15 @@ fn columns(text: &str) -> Result<TextColumns<'_>, ReadError> {
     let names = if names.len() == width { names } else { Vec::new() };
     let line = rows[0].line;
     Ok(TextColumns { titles: lines, names, line, units, values, format: "text, one pixel per line" })
+}
+
+/// True for rows of an even number of integers, four or more, between commas, the first of which is repeated: numbers
+/// with a decimal comma.
+fn has_decimal_commas(rows: &[Row]) -> bool {
+    let is_integer = |cell: &&str| cell.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit());
+    let is_even = |row: &Row| row.cells.len() >= 4 && row.cells.len().is_multiple_of(2);
+    rows.iter().all(|row| row.separator == Some(',') && is_even(row) && row.cells.iter().all(is_integer))
+        && rows.windows(2).any(|pair| pair[0].cells[0] == pair[1].cells[0])
 }
 
 /// The names in cells, if they name wavelength or flux; otherwise empty.

@@ -6,7 +6,7 @@ use super::table::{Table, is_votable};
 use super::{lamost, sdss};
 
 /// First bytes, description and advice of each format.
-const MAGIC: [(&[u8], &str, &str); 16] = [
+const MAGIC: [(&[u8], &str, &str); 18] = [
     (b"\x00\x05\x16\x07", "an additional file of macOS (._)", "give the file of the same name without ._"),
     (b"\xd0\xcf\x11\xe0", "an old spreadsheet or document of Microsoft Office", "save the table as CSV"),
     (b"\x89PNG", "a PNG image", "give the spectrum itself, not a picture of it"),
@@ -21,6 +21,8 @@ const MAGIC: [(&[u8], &str, &str); 16] = [
     (b"\x28\xb5\x2f\xfd", "a zstd file", "unpack it, or pack it as .gz or .zip"),
     (b"7z\xbc\xaf", "a 7z archive", "unpack it, or pack it as .zip"),
     (b"Rar!", "a RAR archive", "unpack it, or pack it as .zip"),
+    (b"{\\rtf", "an RTF document", "save the table as plain text or CSV"),
+    (b"version https://git-lfs", "a pointer of Git LFS", "run git lfs pull, which downloads the file itself"),
     (b"\x80\x04", "a Python pickle", "save the arrays with numpy.savez (wavelength_vac_aa, flux, ivar, id)"),
     (
         b"\x93NUMPY",
@@ -70,10 +72,11 @@ pub(crate) fn check_table(table: &Table) -> Result<(), ReadError> {
 /// Rejects columns with the names of a light curve: times with fluxes or magnitudes.
 pub(crate) fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), ReadError> {
     const TIMES: [&str; 7] = ["time", "jd", "mjd", "bjd", "hjd", "btjd", "bkjd"];
-    const BRIGHTNESSES: [&str; 5] = ["flux", "sap_flux", "pdcsap_flux", "mag", "magnitude"];
     let names: Vec<String> = names.map(|name| name.trim().to_lowercase()).collect();
-    let has = |wanted: &[&str]| names.iter().any(|name| wanted.contains(&name.as_str()));
-    if has(&TIMES) && has(&BRIGHTNESSES) {
+    let is_brightness = |name: &String| {
+        name.contains("flux") || name.starts_with("mag") || name.ends_with("mag") || name.ends_with("jy")
+    };
+    if names.iter().any(|name| TIMES.contains(&name.as_str())) && names.iter().any(is_brightness) {
         return Err(unsupported(("a light curve", "give a spectrum: wavelengths and fluxes")));
     }
     Ok(())

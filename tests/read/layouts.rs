@@ -172,7 +172,7 @@ fn wavelengths_and_errors_may_have_hdus_of_their_own() {
 fn one_reason_for_all_rows_of_an_image_is_one_refusal() {
     let two = |second: &str| {
         let watt = format!("'wtype=multispec spec1 = \"1 1 2 4000 2 {N} 0 1 2 1 0 3 2\" spec2 = \"{second}\"'");
-        let (first, rest) = watt.split_at(60);
+        let (first, rest) = watt.split_at(69);
         let cards = ["CTYPE1  = 'MULTISPE'".to_string(), format!("WAT2_001= {first}'"), format!("WAT2_002= '{rest}")];
         image(None, &[N, 2], &[flux(), flux()].concat(), &cards.each_ref().map(String::as_str))
     };
@@ -212,7 +212,7 @@ fn rows_are_orders_of_one_star_or_fibres_of_several() {
     for file in [in_table, images.concat()] {
         let s = one("hst", &file);
         assert_eq!((s.len(), s.wave_vac_aa()[0], s.wave_vac_aa()[N + 49]), (N + 50, 4000.0, 4218.0));
-        assert!(s.meta.notes.iter().any(|note| note.contains("2 orders")), "{:?}", s.meta.notes);
+        assert!(s.meta.notes.iter().any(|note| note.contains("2 overlapping orders")), "{:?}", s.meta.notes);
     }
     // Fibres, as WEAVE writes them, with a table of their ids.
     let axis = ["CTYPE1  = 'AWAV'", "CRVAL1  = 4000.0", "CD1_1   = 2.0"];
@@ -281,6 +281,7 @@ fn catalogues_and_light_curves_are_never_spectra() {
         ("time,flux,flux_err", "light curve"),
         ("BJD,flux,e", "light curve"),
         ("hjd,mag,mag_err", "light curve"),
+        ("mjd,uJy,duJy", "light curve"),
         ("ra,dec,mag", "neither wavelength nor flux"),
         ("period,amplitude,phase", "neither wavelength nor flux"),
         ("wavelength,mag,e_mag", "mag"),
@@ -288,6 +289,9 @@ fn catalogues_and_light_curves_are_never_spectra() {
         let error = refusal(rows(header).as_bytes());
         assert!(error.contains(word), "{header}: {error}");
     }
+    let number: Vec<f64> = (0..N).map(|i| i as f64).collect();
+    let error = refusal(&[primary(&[]), table(&[("WAVE", &number), ("FLUX", &flux())], N, &[])].concat());
+    assert!(error.contains("WAVE counts pixels"), "{error}");
     let time: Vec<f64> = (0..N).map(|i| 2459000.0 + i as f64).collect();
     let error = refusal(&[primary(&[]), table(&[("TIME", &time), ("SAP_FLUX", &flux())], N, &[])].concat());
     assert!(error.contains("light curve"), "{error}");
@@ -332,6 +336,9 @@ fn titles_names_and_documents() {
     assert!(s.ivar().is_some_and(|v| (v[0] - 100.0).abs() < 1e-9));
     for (bytes, word) in [
         (&b"{\"status\": \"error\", \"code\": 500}"[..], "JSON"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n", "git lfs pull"),
+        (b"ERROR: 403 Forbidden\n", "“ERROR: 403 Forbidden”"),
+        (b"5000,1,1,5\n5000,2,1,6\n5000,3,1,7\n", "commas separate both"),
         (b"<!-- 1 --><html><body>log in</body></html>", "web page"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "spreadsheet"),
         (b"\x00\x05\x16\x07\x00\x02\x00\x00", "macOS"),
