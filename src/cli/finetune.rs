@@ -253,7 +253,7 @@ impl Finetune {
             let id = table.id.first().map_or("", String::as_str);
             if let Some(first) = joined.ambiguous.first() {
                 bail!(
-                    "each spectrum that {} names matches several of its rows ({} matches {}); keep one row for each id",
+                    "every id in {} stands in several rows ({} in {} rows), so no spectrum can be joined; keep one row for each id",
                     self.labels.display(),
                     names[first.spectrum].id,
                     first.rows.len()
