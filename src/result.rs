@@ -231,9 +231,11 @@ impl Flag {
                 "The synthetic spectrum at the predicted labels matches the observed one worse than for nearly all stars; the labels may be wrong."
             }
             Self::LowSnr => "S/N below 10 per pixel: the errors are extrapolated.",
-            Self::SnrEstimated => "The file gives no errors; S/N is estimated from the scatter between pixels.",
+            Self::SnrEstimated => {
+                "The file gives no usable flux errors; S/N is estimated from the scatter between pixels."
+            }
             Self::CorrelationsMissing => {
-                "The file has no correlations of the Gaia XP coefficients. Without them the errors of the flux may be too small: on real stars they are 0.6 to 2.3 times the right ones."
+                "The file has no correlations of the Gaia XP coefficients. Without them the errors of the flux are wrong: on real stars they are 0.6 to 2.3 times the right ones."
             }
             Self::ResolutionLow => "The resolving power is below the range that the model was trained for.",
             Self::ResolutionEstimated => {

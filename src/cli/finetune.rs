@@ -251,6 +251,14 @@ impl Finetune {
         let joined = labels::join(table, &names);
         if joined.matched.is_empty() {
             let id = table.id.first().map_or("", String::as_str);
+            if let Some(first) = joined.ambiguous.first() {
+                bail!(
+                    "every id in {} stands in several rows ({} in {} rows), so no spectrum can be joined; keep one row for each id",
+                    self.labels.display(),
+                    names[first.spectrum].id,
+                    first.rows.len()
+                );
+            }
             bail!(
                 "no row of {} matches a spectrum; {}",
                 self.labels.display(),
@@ -264,7 +272,7 @@ impl Finetune {
         joined.note.iter().for_each(|note| print_message(note));
         if !joined.ambiguous.is_empty() {
             print_message(&format!(
-                "{} spectra match several rows of the table; they are left out",
+                "{} spectra match several rows of the table; they are left out; keep one row for each id to use them",
                 joined.ambiguous.len()
             ));
         }

@@ -236,6 +236,11 @@ impl Axis {
     }
 }
 
+/// True for values that count pixels or rows: 0, 1, 2 … or 1, 2, 3 …
+pub(crate) fn counts_pixels(values: &[f64]) -> bool {
+    values.len() > 1 && values[0].abs() <= 1.0 && values.windows(2).all(|w| w[1] - w[0] == 1.0)
+}
+
 /// The value, or else a [`ReadError::Layout`] that states `problem` at `place`.
 pub(crate) fn require<T>(value: Option<T>, place: &str, problem: &str) -> Result<T, ReadError> {
     value.ok_or_else(|| ReadError::Layout { place: place.into(), problem: problem.into() })

@@ -14,7 +14,9 @@ use super::samples::{Errors, MAX_ORDERS, MaskConvention, Samples, are_orders};
 use super::table::{self, Column, Table};
 use super::unit::{UnitHint, stated_unit};
 use super::wcs::{self, HeaderAxis};
-use super::{Contents, MAX_LISTED, MAX_PIXELS, SkippedPart, gaia_xp, labels, metadata, sdss5, sparcl, xp_continuous};
+use super::{
+    Contents, MAX_LISTED, MAX_PIXELS, SkippedPart, gaia_xp, labels, metadata, sdss5, sparcl, unsupported, xp_continuous,
+};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum, Survey};
 
 /// The columns of a table that form spectra.
@@ -196,13 +198,16 @@ pub(crate) fn no_spectrum_error(tables: &[Table]) -> ReadError {
     if tables.iter().any(is_labels) {
         return ReadError::LabelTable;
     }
+    if let Some(Err(error)) = tables.iter().map(unsupported::check_table).find(Result::is_err) {
+        return error;
+    }
     let place = tables.first().map_or_else(|| "the VOTable".to_string(), |t| t.place.clone());
     let names: Vec<String> = tables.iter().flat_map(|t| &t.columns).take(12).map(|c| truncate(&c.name)).collect();
     let found = if names.is_empty() { "no columns".to_string() } else { format!("the columns {}", names.join(", ")) };
     ReadError::Layout {
         place,
         problem: format!(
-            "it has {found}, but no wavelength and flux columns; name them wavelength and flux, with units"
+            "it has {found}, but not both wavelengths and fluxes; name these columns wavelength and flux, with units"
         ),
     }
 }
@@ -347,7 +352,14 @@ fn wavelengths(
                 "“{unit}”, the unit of {name}, is not a unit of wavelength; use Å, nm, µm or m"
             )));
         }
-        let (aa, note) = axis.to_aa(values(table, layout, rows, column)?);
+        let values = values(table, layout, rows, column)?;
+        if axis::counts_pixels(&values) {
+            let name = truncate(&heading.name);
+            return Err(layout_error(format!(
+                "{name} counts pixels and holds no wavelengths; give wavelengths in its place"
+            )));
+        }
+        let (aa, note) = axis.to_aa(values);
         return Ok(Wavelengths { aa, medium: axis.medium, note, is_assumed: false });
     }
     if let Some(HeaderAxis { wave_aa, medium, note }) = shared.cloned() {

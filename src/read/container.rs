@@ -52,7 +52,7 @@ impl<T: AsRef<[u8]>> Zip<T> {
     /// The kind of document that the archive is, if it is one of an office program.
     pub(crate) fn office_document(&self) -> Option<&'static str> {
         let has = |part: &str| self.archive.file_names().any(|name| name.is_ok_and(|name| name.starts_with(part)));
-        match (has("[Content_Types].xml"), has("mimetype") && has("META-INF/manifest.xml")) {
+        match (has("[Content_Types].xml"), has("mimetype") && (has("META-INF/manifest.xml") || has("content.xml"))) {
             (true, _) if has("xl/") => Some("a spreadsheet (Excel)"),
             (true, _) => Some("an office document"),
             (_, true) => Some("a spreadsheet or document (OpenDocument)"),

@@ -22,10 +22,12 @@ pub enum ReadError {
     #[error("this is {format}, which Specola does not read; {advice}")]
     Unsupported { format: &'static str, advice: &'static str },
 
-    #[error("this is a label table, not a spectrum; open it together with its spectra in the browser")]
+    #[error(
+        "this is a label table, not a spectrum; open it together with its spectra on the page, or give it to specola finetune as --labels"
+    )]
     LabelTable,
 
-    #[error("reading the label table: {0}")]
+    #[error("{0}")]
     Labels(Box<LabelError>),
 
     #[error("unpacking {part}: {problem}; download the file again, or unpack it yourself and give the contents")]
@@ -67,8 +69,8 @@ pub enum ReadError {
     FitsColumn { hdu: usize, column: String, problem: String },
 
     #[error(
-        "no spectrum in this FITS file (it has {found}); give a one-dimensional image with CRVAL1 and CDELT1, or a table \
-         with wavelength and flux columns"
+        "no spectrum in this FITS file (it has {found}); give a one-dimensional image whose header states the wavelengths \
+         (CRVAL1, CDELT1 or CD1_1), or a table with columns named wavelength and flux"
     )]
     NoSpectrum { found: String },
 
@@ -106,7 +108,7 @@ pub enum LabelError {
     NotANumber { row: String, column: String, cell: String },
     #[error("the label table is too large ({rows} rows × {columns} columns); remove unused columns")]
     TooLarge { rows: usize, columns: usize },
-    #[error("the label table: {0}")]
+    #[error("the label table cannot be read: {0}")]
     Unreadable(#[from] ReadError),
 }
 

@@ -4,7 +4,7 @@
 //! wavelengths in an HDU of its own; the axis in the header (`wcs`); or a row of wavelengths in the same image. Errors
 //! and mask may be images of their own, rows of the image, or a band (third axis) of IRAF.
 
-use super::axis::{Axis, Role, require, role};
+use super::axis::{Axis, Role, counts_pixels, require, role};
 use super::error::{ReadError, truncate};
 use super::fits::{Fits, Hdu, Header, Image};
 use super::medium::{medium_of_comments, medium_of_text};
@@ -61,9 +61,9 @@ pub(crate) fn read(fits: &Fits, tables: &[Table], stem: &str) -> Result<Option<C
         }
     }
     let is = |wanted: Content| move |plane: &&Plane| plane.content == wanted;
-    let Some(flux) = planes.iter().find(is(Content::Flux)).or_else(|| planes.iter().find(is(Content::Unknown))) else {
-        return Ok(None);
-    };
+    let flux = planes.iter().find(is(Content::Flux)).or_else(|| planes.iter().find(is(Content::Unknown)));
+    let is_normalised = |plane: &&Plane| plane.content == Content::Other && is_named(plane.hdu, "norm");
+    let Some(flux) = flux.or_else(|| planes.iter().find(is_normalised)) else { return Ok(None) };
     let mut contents = Contents::default();
     if !read_plane(fits, flux, &planes, tables, stem, &mut contents)? {
         return Ok(None);
@@ -71,7 +71,8 @@ pub(crate) fn read(fits: &Fits, tables: &[Table], stem: &str) -> Result<Option<C
     // Further spectra, each an image with an axis of its own.
     let more: Vec<&Plane> = planes
         .iter()
-        .filter(|p| p.hdu.index > flux.hdu.index && p.content == flux.content && p.image.rows() == flux.image.rows())
+        .filter(|p| p.hdu.index > flux.hdu.index && p.content == flux.content && p.content != Content::Other)
+        .filter(|p| p.image.rows() == flux.image.rows())
         .filter(|p| matches!(wcs::read(&p.hdu.header, &wcs::Keys::image(), p.image.width()), Ok(Some(_))))
         .collect();
     for plane in more {
@@ -85,6 +86,11 @@ pub(crate) fn read(fits: &Fits, tables: &[Table], stem: &str) -> Result<Option<C
 
 fn place_of(hdu: &Hdu) -> String {
     format!("the image in HDU {}", hdu.index)
+}
+
+/// True if a word of the name of the HDU begins with `start`.
+fn is_named(hdu: &Hdu, start: &str) -> bool {
+    hdu.name().to_lowercase().split(|c: char| !c.is_alphanumeric()).any(|word| word.starts_with(start))
 }
 
 fn content_of(hdu: &Hdu) -> Content {
@@ -101,9 +107,11 @@ fn content_of(hdu: &Hdu) -> Content {
         // The variances of ESO's cubes, beside DATA.
         return Content::Errors(Role::Variance);
     }
-    let is_other = |word: &&str| lower.split(|c: char| !c.is_alphanumeric()).any(|w| w.starts_with(*word));
+    let is_other = |word: &&str| is_named(hdu, word);
     match role(name, hdu.header.text("BUNIT").unwrap_or("")) {
         Some(Role::Wavelength(axis)) => Content::Wavelength(axis),
+        // GALAH has the sky and the normalised spectrum beside the spectrum.
+        Some(Role::Flux) if ["sky", "norm", "model"].iter().any(is_other) => Content::Other,
         Some(Role::Flux) => Content::Flux,
         Some(error) => Content::Errors(error),
         None if OTHERS.iter().any(is_other) => Content::Other,
@@ -171,10 +179,18 @@ fn read_plane(
     let id_of = |row: usize| id_column.and_then(|(t, column)| t.text(row, column));
     let is_echelle = fibers.is_none() && n_spectra == rows && axes.are_orders();
     let mut orders = Vec::new();
+    let mut failures = Vec::new();
     for row in (0..rows).filter(|row| row_roles[*row].is_none()) {
         let errors = match (error_plane, sigma_band) {
-            (Some(Plane { image, content: Content::Errors(role), .. }), _) => {
-                image.row(row).and_then(|v| Errors::of(Some(*role), v))
+            (Some(Plane { hdu, image, content: Content::Errors(role) }), _) => {
+                let mut values = image.row(row);
+                // GALAH's errors are a fraction of the flux.
+                if is_named(hdu, "relative") && *role == Role::Sigma {
+                    values = values
+                        .zip(plane.image.row(row))
+                        .map(|(v, flux)| v.iter().zip(&flux).map(|(v, f)| v * f.abs()).collect());
+                }
+                values.and_then(|v| Errors::of(Some(*role), v))
             }
             (_, Some(band)) => image.row((band - 1) * rows + row).map(Errors::Sigma),
             // The errors of a single spectrum may be another row.
@@ -200,13 +216,21 @@ fn read_plane(
         match spectrum {
             Ok(spectrum) => contents.spectra.extend(spectrum),
             Err(error) if n_spectra == 1 => return Err(error),
-            Err(error) => {
-                contents
-                    .skipped
-                    .push(SkippedPart { part: format!("row {} of {place}", row + 1), reason: error.to_string() });
-            }
+            Err(error) => failures.push((row, error)),
         }
     }
+    // One reason for all rows is the reason for the image.
+    if failures.len() == n_spectra
+        && failures.windows(2).all(|pair| pair[0].1 == pair[1].1)
+        && let Some((_, error)) = failures.pop()
+    {
+        return Err(error);
+    }
+    contents.skipped.extend(
+        failures
+            .into_iter()
+            .map(|(row, error)| SkippedPart { part: format!("row {} of {place}", row + 1), reason: error.to_string() }),
+    );
     if let Some((first, medium, note)) = orders.pop() {
         let samples = orders.into_iter().rev().fold(first, |all, (order, ..)| order.followed_by(all));
         contents.spectra.push(build(samples, medium, note, stem)?);
@@ -310,7 +334,6 @@ fn stacked(image: &Image) -> Option<(Samples, String)> {
 /// True for strictly monotonic values that are plausible wavelengths.
 fn is_wavelengths(values: &[f64]) -> bool {
     let is_monotonic = values.windows(2).all(|w| w[1] > w[0]) || values.windows(2).all(|w| w[1] < w[0]);
-    let counts_pixels = values.windows(2).all(|w| w[1] - w[0] == 1.0) && values.first().is_some_and(|v| v.abs() <= 1.0);
     let (aa, _) = Axis::default().to_aa(values.to_vec());
-    is_monotonic && !counts_pixels && aa.iter().all(|w| WAVE_RANGE_AA.contains(w))
+    is_monotonic && !counts_pixels(values) && aa.iter().all(|w| WAVE_RANGE_AA.contains(w))
 }

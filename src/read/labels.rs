@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::error::{LabelError, truncate};
+use super::error::{LabelError, ReadError, truncate};
 use super::ids::Composite;
 pub use super::join::join;
 use super::table::{self, Table};
-use super::{container, fits};
+use super::{container, fits, text, unsupported};
 use crate::result::finetune::is_filler;
 
 /// Labels of stars, by column.
@@ -142,6 +142,13 @@ impl LabelTable {
                 (None, None) => Err(LabelError::Empty),
             };
         }
+        if container::is_zip(bytes) {
+            let format = container::Zip::open(bytes)?.office_document().unwrap_or("a zip archive");
+            return Err(ReadError::Unsupported { format, advice: "save the table as CSV and give that" }.into());
+        }
+        let decoded = text::decode_text(bytes);
+        let bytes = decoded.as_deref().map_or(bytes, str::as_bytes);
+        unsupported::check_bytes(bytes)?;
         let text = String::from_utf8_lossy(bytes);
         let text = text.trim_start_matches('\u{feff}');
         if text.lines().all(|l| l.trim().is_empty() || l.starts_with('#')) {

@@ -262,7 +262,7 @@ fn stem(name: &str) -> String {
     let mut stem = name.rsplit(['/', '\\']).next().unwrap_or(name);
     for ending in [
         ".gz", ".fz", ".fits", ".fit", ".fts", ".csv", ".txt", ".dat", ".ascii", ".asc", ".tsv", ".ecsv", ".npz",
-        ".zip", ".tbl", ".vot", ".votable", ".xml",
+        ".zip", ".tbl", ".vot", ".votable", ".xml", ".s",
     ] {
         let cut = stem.len().saturating_sub(ending.len());
         if cut > 0 && stem.is_char_boundary(cut) && stem[cut..].eq_ignore_ascii_case(ending) {
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(stem("a/b/spec-1123-52882-0065.fits.gz"), "spec-1123-52882-0065");
         assert_eq!(stem("C:\\data\\star.CSV"), "star");
         assert_eq!((stem("star.fits.fz").as_str(), stem(".fits").as_str()), ("star", ".fits"));
-        assert_eq!(stem("m0505V"), "m0505V");
+        assert_eq!((stem("m0505V").as_str(), stem("1234567i.s").as_str()), ("m0505V", "1234567i"));
         assert_eq!(stem("é.é"), "é.é");
     }
 }

@@ -34,9 +34,10 @@ pub(crate) fn read(arrays: &[ArrayFile], stem: &str) -> Result<Contents, ReadErr
     }) else {
         let names: Vec<String> = arrays.iter().take(12).map(|a| truncate(&a.name)).collect();
         let problem = format!(
-            "none of the arrays {names:?} is a wavelength axis; name the axis wavelength_vac_aa, wavelength_air_aa or loglam_vac"
+            "it is missing, and none of the arrays {} is a wavelength axis by its name; name the axis wavelength_vac_aa, wavelength_air_aa or loglam_vac",
+            names.join(", ")
         );
-        return Err(bundle_error("(axis)", &problem));
+        return Err(bundle_error("wavelength_vac_aa", &problem));
     };
     let find_role = |wanted: Role| arrays.iter().find(|a| role(&a.name, "") == Some(wanted));
     let flux_file = find_role(Role::Flux).ok_or_else(|| bundle_error("flux", "it is missing; add flux [n, pixels]"))?;

@@ -140,7 +140,8 @@ impl Samples {
         let n = self.wave_aa.len();
         let mut ivar = self.errors.map(Errors::into_ivar);
         if ivar.as_ref().is_some_and(|ivar| ivar.len() == self.flux.len() && ivar.iter().all(|v| *v == 0.0)) {
-            meta.notes.push("no error in the file is a positive number; they are ignored".into());
+            meta.notes
+                .push("the flux errors of the file are ignored, because none of them is a positive number".into());
             ivar = None;
         }
         if self.flux.len() != n || ivar.as_ref().is_some_and(|v| v.len() != n) {
@@ -153,11 +154,13 @@ impl Samples {
             let convention = named.really(&mask, ivar.as_deref());
             match convention {
                 Some(convention) => bad.iter_mut().zip(&mask).for_each(|(b, m)| *b = convention.is_bad(*m)),
-                None => meta.notes.push("the mask marks most pixels; it is ignored".into()),
+                None => meta.notes.push("the mask is ignored, because it marks most pixels as bad".into()),
             }
             if convention == Some(named.opposite()) {
-                let good = if named == MaskConvention::Bad { "1 is good" } else { "0 is good" };
-                meta.notes.push(format!("in the mask of this file {good}, by its errors or its larger part"));
+                let (good, bad) = if named == MaskConvention::Bad { (1, 0) } else { (0, 1) };
+                meta.notes.push(format!(
+                    "the mask is read as {good} = good, {bad} = bad, because the opposite contradicts the flux errors or masks most pixels"
+                ));
             }
         }
         mark_zero_runs(&self.flux, &mut bad);
@@ -168,10 +171,14 @@ impl Samples {
             .filter(|p| p.wave_aa.is_finite() && p.wave_aa > 0.0)
             .collect();
         if (MIN_PIXELS..n).contains(&pixels.len()) {
-            meta.notes.push(format!("{} pixels without a wavelength are dropped", n - pixels.len()));
+            let dropped = match n - pixels.len() {
+                1 => "1 pixel without a wavelength is dropped".to_string(),
+                n => format!("{n} pixels without a wavelength are dropped"),
+            };
+            meta.notes.push(dropped);
         }
         if let Some((merged, orders)) = merge_orders(&pixels) {
-            meta.notes.push(format!("{orders} orders that overlap are merged"));
+            meta.notes.push(format!("{orders} overlapping orders are merged"));
             pixels = merged;
         }
         let column = |value: fn(&Pixel) -> f64| pixels.iter().map(value).collect::<Vec<f64>>();

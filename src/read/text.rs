@@ -4,12 +4,12 @@
 //! header the first column is the wavelength and the second column the flux. A third column is σ if the header says so. Without a header it is σ if its values are similar to the scatter of the flux. Two long rows are a
 //! row of wavelengths and a row of fluxes. A decimal comma is accepted if the separator is a semicolon or a tab.
 
-use super::axis::{Axis, Role, is_other_axis, role};
+use super::axis::{Axis, Role, counts_pixels, is_other_axis, role};
 use super::error::{ReadError, truncate};
 use super::fits::parse_number;
 use super::medium::{medium_of_comments, set_frame, set_medium};
 use super::samples::{Errors, MaskConvention, Samples};
-use super::{gaia_xp, labels};
+use super::{gaia_xp, labels, unsupported};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta, Source, Sourced, Spectrum};
 use crate::stats::median;
 
@@ -39,11 +39,16 @@ const MAX_TITLE_LINES: usize = 50;
 /// their last column is σ.
 const LIBRE_ESPRIT: &str = "***Reduced spectrum of";
 
+/// Wavelengths, in Å, that a column without the name of a wavelength may hold.
+const PLAUSIBLE_AA: std::ops::Range<f64> = 500.0..100_000.0;
+
 /// Columns of numbers, with names if the text gives them.
 struct TextColumns<'a> {
     /// The lines before the names.
     titles: Vec<&'a str>,
     names: Vec<String>,
+    /// Number of the line of names; of the first numbers without names.
+    line: usize,
     /// Units from the line below the names; empty without that line.
     units: Vec<String>,
     values: Vec<Vec<f64>>,
@@ -155,7 +160,7 @@ fn main_columns<'u>(
     unit: &dyn Fn(usize) -> &'u str,
 ) -> Result<(usize, usize), ReadError> {
     let name = |i: usize| columns.names.get(i).map_or("", String::as_str);
-    let error = |problem: String| ReadError::Text { line: 1, problem };
+    let error = |problem: String| ReadError::Text { line: columns.line, problem };
     let wave = roles.iter().position(|r| matches!(r, Some(Role::Wavelength(_))));
     let flux = roles.iter().position(|r| *r == Some(Role::Flux));
     let free = |taken: Option<usize>| {
@@ -170,12 +175,17 @@ fn main_columns<'u>(
         let stem = name.trim_end_matches(|c: char| c.is_ascii_digit() || " _:".contains(c)).to_lowercase();
         ["", "x", "y", "z", "dy", "yerr", "c", "f", "col", "column", "field", "unnamed"].contains(&stem.as_str())
     };
+    if wave.is_none() {
+        unsupported::check_names(columns.names.iter().map(String::as_str))?;
+    }
     let (wave, flux) = match (wave, flux) {
         (Some(wave), Some(flux)) => return Ok((wave, flux)),
         (Some(wave), None) => (wave, free(Some(wave))),
         (None, Some(flux)) => (free(Some(flux)), flux),
         // Without names the order is assumed to be wavelength, flux.
-        (None, None) if columns.names.iter().all(|name| is_neutral(name)) => return Ok((0, 1)),
+        (None, None) if columns.names.iter().all(|name| is_neutral(name)) => {
+            return check_unnamed_wavelengths(columns, 0).map(|()| (0, 1)).map_err(error);
+        }
         (None, None) => {
             let names: Vec<String> = columns.names.iter().take(12).map(|n| truncate(n)).collect();
             return Err(error(format!(
@@ -191,10 +201,13 @@ fn main_columns<'u>(
         let cure = if wrong == wave { "; give wavelengths in Å, nm or µm" } else { "" };
         return Err(error(format!("“{}” is not a {kind} column{cure}", truncate(name(wrong)))));
     }
-    if roles.iter().flatten().all(|r| !matches!(r, Role::Wavelength(_))) && !is_neutral(name(wave)) {
+    let is_named = roles.iter().flatten().any(|r| matches!(r, Role::Wavelength(_)));
+    if !is_named && is_neutral(name(wave)) {
+        check_unnamed_wavelengths(columns, wave).map_err(error)?;
+    } else if !is_named {
         let (aa, _) = Axis::default().to_aa(columns.values.get(wave).cloned().unwrap_or_default());
         let is_monotonic = aa.windows(2).all(|w| w[1] > w[0]) || aa.windows(2).all(|w| w[1] < w[0]);
-        if !is_monotonic || aa.iter().any(|w| !(500.0..100_000.0).contains(w)) {
+        if !is_monotonic || aa.iter().any(|w| !PLAUSIBLE_AA.contains(w)) {
             return Err(error(format!(
                 "no column is named wavelength, and “{}” does not hold wavelengths; name the columns wavelength and flux",
                 truncate(name(wave))
@@ -202,6 +215,25 @@ fn main_columns<'u>(
         }
     }
     Ok((wave, flux))
+}
+
+/// Checks that a column without a name can hold wavelengths.
+fn check_unnamed_wavelengths(columns: &TextColumns, column: usize) -> Result<(), String> {
+    let values = columns.values.get(column).map_or(&[][..], Vec::as_slice);
+    let number = column + 1;
+    if counts_pixels(values) {
+        return Err(format!(
+            "column {number} counts pixels or rows and holds no wavelengths; give wavelengths in Å, nm or µm in its place"
+        ));
+    }
+    let (aa, _) = Axis::default().to_aa(values.to_vec());
+    let mut stated = values.iter().zip(&aa).filter(|(_, aa)| !aa.is_nan());
+    match stated.find(|(_, aa)| !PLAUSIBLE_AA.contains(*aa)) {
+        Some((value, _)) => Err(format!(
+            "column {number} is read as wavelengths, but {value} is none in Å, nm or µm; give columns named wavelength and flux"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// True for values that are plausible errors of a flux: positive, and similar to the scatter between pixels.
@@ -270,7 +302,10 @@ fn columns(text: &str) -> Result<TextColumns<'_>, ReadError> {
     let Some(first) = body.first() else {
         return Err(ReadError::Text {
             line: rows[0].line,
-            problem: "no numbers follow the header; give two columns, wavelength and flux".into(),
+            problem: format!(
+                "no numbers follow “{}”; give two columns, wavelength and flux, or download the file again if this is the message of a server",
+                truncate(&rows[0].cells.join(" "))
+            ),
         });
     };
     if !first.has_number() {
@@ -281,6 +316,10 @@ fn columns(text: &str) -> Result<TextColumns<'_>, ReadError> {
         return Err(ReadError::Text { line: first.line, problem });
     }
     let width = first.cells.len();
+    if has_decimal_commas(body) {
+        let problem = "commas separate both columns and decimals; separate the columns by semicolons or tabs, or write decimal points".into();
+        return Err(ReadError::Text { line: first.line, problem });
+    }
     let mut values = vec![Vec::with_capacity(body.len()); width];
     for row in body {
         if row.cells.len() != width {
@@ -294,7 +333,17 @@ fn columns(text: &str) -> Result<TextColumns<'_>, ReadError> {
     }
     // A comment counts as a header only if it names every column.
     let names = if names.len() == width { names } else { Vec::new() };
-    Ok(TextColumns { titles: lines, names, units, values, format: "text, one pixel per line" })
+    let line = rows[0].line;
+    Ok(TextColumns { titles: lines, names, line, units, values, format: "text, one pixel per line" })
+}
+
+/// True for rows of an even number of integers, four or more, between commas, the first of which is repeated: numbers
+/// with a decimal comma.
+fn has_decimal_commas(rows: &[Row]) -> bool {
+    let is_integer = |cell: &&str| cell.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit());
+    let is_even = |row: &Row| row.cells.len() >= 4 && row.cells.len().is_multiple_of(2);
+    rows.iter().all(|row| row.separator == Some(',') && is_even(row) && row.cells.iter().all(is_integer))
+        && rows.windows(2).any(|pair| pair[0].cells[0] == pair[1].cells[0])
 }
 
 /// The names in cells, if they name wavelength or flux; otherwise empty.
@@ -322,8 +371,13 @@ fn title_lines(rows: &[Row]) -> usize {
         let is_alike = row.separator == body.separator || row.cells.iter().all(|c| role(unquote(c), "").is_some());
         row.cells.len() == body.cells.len() && !row.has_number() && is_alike
     };
-    let n_headings = rows[..first].iter().rev().take(2).take_while(|row| is_heading(row)).count();
-    first - n_headings
+    let headings: Vec<&Row> = rows[..first].iter().rev().take(2).take_while(|row| is_heading(row)).collect();
+    let has_role = |row: &Row| row.cells.iter().any(|c| role(unquote(c), "").is_some());
+    match headings[..] {
+        // The line before a line of names is a title, unless it has the names and the other line the units.
+        [names, title] if has_role(names) && !has_role(title) => first - 1,
+        _ => first - headings.len(),
+    }
 }
 
 /// Two or three long rows: wavelength, flux and optionally an error, if the first cells name the rows.
@@ -336,7 +390,8 @@ fn two_rows<'a>(rows: &[Row]) -> Result<TextColumns<'a>, ReadError> {
         .map(|row| row.cells.iter().skip(skip).map(|cell| parse(cell, row)).collect())
         .collect::<Result<Vec<Vec<f64>>, _>>()?;
     let format = "text, a row of wavelengths and a row of fluxes";
-    Ok(TextColumns { titles: Vec::new(), names, units: Vec::new(), values, format })
+    let line = rows[0].line;
+    Ok(TextColumns { titles: Vec::new(), names, line, units: Vec::new(), values, format })
 }
 
 pub(super) fn split(line: &str, number: usize) -> Row<'_> {

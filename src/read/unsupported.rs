@@ -6,7 +6,7 @@ use super::table::{Table, is_votable};
 use super::{lamost, sdss};
 
 /// First bytes, description and advice of each format.
-const MAGIC: [(&[u8], &str, &str); 16] = [
+const MAGIC: [(&[u8], &str, &str); 18] = [
     (b"\x00\x05\x16\x07", "an additional file of macOS (._)", "give the file of the same name without ._"),
     (b"\xd0\xcf\x11\xe0", "an old spreadsheet or document of Microsoft Office", "save the table as CSV"),
     (b"\x89PNG", "a PNG image", "give the spectrum itself, not a picture of it"),
@@ -21,6 +21,8 @@ const MAGIC: [(&[u8], &str, &str); 16] = [
     (b"\x28\xb5\x2f\xfd", "a zstd file", "unpack it, or pack it as .gz or .zip"),
     (b"7z\xbc\xaf", "a 7z archive", "unpack it, or pack it as .zip"),
     (b"Rar!", "a RAR archive", "unpack it, or pack it as .zip"),
+    (b"{\\rtf", "an RTF document", "save the table as plain text or CSV"),
+    (b"version https://git-lfs", "a pointer of Git LFS", "run git lfs pull, which downloads the file itself"),
     (b"\x80\x04", "a Python pickle", "save the arrays with numpy.savez (wavelength_vac_aa, flux, ivar, id)"),
     (
         b"\x93NUMPY",
@@ -46,13 +48,13 @@ pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), ReadError> {
     if start.starts_with("<!doctype html") || start.starts_with('<') && start.contains("<html") {
         return Err(unsupported((
             "a web page",
-            "the download may have failed or need a login; download the spectrum again",
+            "the download may have failed or need a login; download the file again",
         )));
     }
     if start.starts_with("{\"") || start.starts_with("[{") {
         return Err(unsupported((
             "a JSON document, perhaps the error message of a server",
-            "read it in a text editor, and download the spectrum again as FITS or CSV",
+            "read it in a text editor, and download the file again as FITS or CSV",
         )));
     }
     // Long comments may precede the root element.
@@ -64,9 +66,18 @@ pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), ReadError> {
 
 /// Rejects tables of known contents that are no spectra.
 pub(crate) fn check_table(table: &Table) -> Result<(), ReadError> {
-    let has = |names: &[&str]| table.find(names).is_some();
-    if has(&["time", "bjd", "hjd", "jd", "mjd"]) && has(&["flux", "sap_flux", "pdcsap_flux", "mag", "magnitude"]) {
-        return Err(unsupported(("a light curve", "give a spectrum: fluxes with wavelengths")));
+    check_names(table.columns.iter().map(|column| column.name.as_str()))
+}
+
+/// Rejects columns with the names of a light curve: times with fluxes or magnitudes.
+pub(crate) fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), ReadError> {
+    const TIMES: [&str; 7] = ["time", "jd", "mjd", "bjd", "hjd", "btjd", "bkjd"];
+    let names: Vec<String> = names.map(|name| name.trim().to_lowercase()).collect();
+    let is_brightness = |name: &String| {
+        name.contains("flux") || name.starts_with("mag") || name.ends_with("mag") || name.ends_with("jy")
+    };
+    if names.iter().any(|name| TIMES.contains(&name.as_str())) && names.iter().any(is_brightness) {
+        return Err(unsupported(("a light curve", "give a spectrum: wavelengths and fluxes")));
     }
     Ok(())
 }

@@ -140,7 +140,7 @@ fn spectrum(table: &Table, prisms: &[Prism; 2], row: usize, name: &str) -> Resul
     } else if !has_correlations {
         meta.errors_lack_correlations = true;
         meta.notes.push(
-            "the file has no correlations of the coefficients; they are taken as 0, so the errors of the flux may be too small (on real stars 0.6 to 2.3 times the right ones)".into(),
+            "the file has no correlations of the coefficients; they are taken as 0, so the errors of the flux are wrong (on real stars 0.6 to 2.3 times the right ones)".into(),
         );
     }
     let place = format!("{} of {}", table.row_name(row), table.place);
@@ -174,7 +174,9 @@ fn coefficients(table: &Table, prisms: &[Prism; 2], row: usize) -> Result<[Vec<f
 }
 
 fn one_prism(name: &str) -> String {
-    format!("this source has coefficients of {name} only; a sampled spectrum from 336 to 1020 nm needs BP and RP")
+    format!(
+        "this source has coefficients of {name} only; a sampled spectrum from 336 to 1020 nm needs BP and RP, so leave the source out"
+    )
 }
 
 /// The errors of the coefficients of a prism; `None` if the file has none.

@@ -169,6 +169,35 @@ fn wavelengths_and_errors_may_have_hdus_of_their_own() {
 }
 
 #[test]
+fn one_reason_for_all_rows_of_an_image_is_one_refusal() {
+    let two = |second: &str| {
+        let watt = format!("'wtype=multispec spec1 = \"1 1 2 4000 2 {N} 0 1 2 1 0 3 2\" spec2 = \"{second}\"'");
+        let (first, rest) = watt.split_at(69);
+        let cards = ["CTYPE1  = 'MULTISPE'".to_string(), format!("WAT2_001= {first}'"), format!("WAT2_002= '{rest}")];
+        image(None, &[N, 2], &[flux(), flux()].concat(), &cards.each_ref().map(String::as_str))
+    };
+    let error = refusal(&two(&format!("2 2 2 4000 2 {N} 0 1 2 1 0 3 2")));
+    assert!(error.starts_with("reading the IRAF multispec image (WAT2): its dispersion is a cubic spline"), "{error}");
+    let contents = contents("two", &two(&format!("2 2 0 4000 2 {N} 0 1 2")));
+    assert_eq!((contents.spectra.len(), contents.skipped.len()), (1, 1));
+    assert_eq!(contents.skipped[0].part, "row 1 of the image in HDU 0");
+}
+
+#[test]
+fn relative_errors_are_fractions_and_sky_and_continuum_are_no_spectra() {
+    let axis = ["CRVAL1  = 4000.0", "CDELT1  = 2.0"];
+    let part = |name: &str, value: f64| image(Some(name), &[N], &vec![value; N], &axis);
+    let fluxes = image(Some("input_spectrum"), &[N], &flux(), &axis);
+    let parts = [part("relative_error_spectrum", 0.1), part("sky_spectrum", 3.0), part("normalised_spectrum", 1.0)];
+    let s = one("galah", &[primary(&[]), fluxes, parts.concat()].concat());
+    let expected = (0.1 * flux()[3]).powi(-2);
+    assert!(s.flux()[3] == flux()[3] && s.ivar().is_some_and(|v| (v[3] / expected - 1.0).abs() < 1e-9));
+    // Alone, a normalised spectrum is the spectrum.
+    let normalised = image(Some("normalised_spectrum"), &[N], &flux(), &axis);
+    assert_eq!(one("n", &[primary(&[]), normalised].concat()).len(), N);
+}
+
+#[test]
 fn rows_are_orders_of_one_star_or_fibres_of_several() {
     let redder: Vec<f64> = wave().iter().map(|w| w + 100.0).collect();
     let (two_waves, two_fluxes) = ([redder, wave()].concat(), [flux(), flux()].concat());
@@ -183,7 +212,7 @@ fn rows_are_orders_of_one_star_or_fibres_of_several() {
     for file in [in_table, images.concat()] {
         let s = one("hst", &file);
         assert_eq!((s.len(), s.wave_vac_aa()[0], s.wave_vac_aa()[N + 49]), (N + 50, 4000.0, 4218.0));
-        assert!(s.meta.notes.iter().any(|note| note.contains("2 orders")), "{:?}", s.meta.notes);
+        assert!(s.meta.notes.iter().any(|note| note.contains("2 overlapping orders")), "{:?}", s.meta.notes);
     }
     // Fibres, as WEAVE writes them, with a table of their ids.
     let axis = ["CTYPE1  = 'AWAV'", "CRVAL1  = 4000.0", "CD1_1   = 2.0"];
@@ -249,8 +278,10 @@ fn catalogues_and_light_curves_are_never_spectra() {
         format!("{header}\n{}", (0..40).map(|i| format!("{},{},1.0\n", 400 + i, 1.0 + i as f64)).collect::<String>())
     };
     for (header, word) in [
-        ("time,flux,flux_err", "time"),
-        ("BJD,flux,e", "BJD"),
+        ("time,flux,flux_err", "light curve"),
+        ("BJD,flux,e", "light curve"),
+        ("hjd,mag,mag_err", "light curve"),
+        ("mjd,uJy,duJy", "light curve"),
         ("ra,dec,mag", "neither wavelength nor flux"),
         ("period,amplitude,phase", "neither wavelength nor flux"),
         ("wavelength,mag,e_mag", "mag"),
@@ -258,9 +289,23 @@ fn catalogues_and_light_curves_are_never_spectra() {
         let error = refusal(rows(header).as_bytes());
         assert!(error.contains(word), "{header}: {error}");
     }
+    let number: Vec<f64> = (0..N).map(|i| i as f64).collect();
+    let error = refusal(&[primary(&[]), table(&[("WAVE", &number), ("FLUX", &flux())], N, &[])].concat());
+    assert!(error.contains("WAVE counts pixels"), "{error}");
     let time: Vec<f64> = (0..N).map(|i| 2459000.0 + i as f64).collect();
     let error = refusal(&[primary(&[]), table(&[("TIME", &time), ("SAP_FLUX", &flux())], N, &[])].concat());
     assert!(error.contains("light curve"), "{error}");
+    // Numbers without names that cannot be wavelengths: pixel numbers, Julian dates, phases.
+    for (first, step, word) in [
+        (0.0, 1.0, "counts pixels"),
+        (1.0, 1.0, "counts pixels"),
+        (2459000.5, 1.0, "2459000.5"),
+        (0.001, 0.001, "0.001"),
+    ] {
+        let text: String = (0..6000).map(|i| format!("{} {}\n", first + step * f64::from(i), 5 + i % 7)).collect();
+        let error = refusal(format!("# id mag\n{text}").as_bytes());
+        assert!(error.contains(word), "{first}: {error}");
+    }
     // Names of no meaning, and numbers without names, are a spectrum.
     for header in ["x,y,dy", "col1,col2,col3", "#made by hand"] {
         assert_eq!(one("s", rows(header).as_bytes()).wave_vac_aa()[0], 4000.0, "{header}");
@@ -280,12 +325,20 @@ fn titles_names_and_documents() {
         assert_eq!(s.len(), N, "{head}");
         assert_eq!(s.meta.medium.value == Medium::Air, head.starts_with("***") || head.contains("air"), "{head}");
     }
+    let body: String = wave().iter().zip(flux()).map(|(w, f)| format!("{w} {f}\n")).collect();
+    let s = one("s", format!("Spectrum of HD 1\nObserver: Me\n\nlambda(A) intensity\n{body}").as_bytes());
+    assert_wave(&s, &wave());
+    let error = refusal(format!("Spectrum of HD 1\n\nperiod amplitude\n{body}").as_bytes());
+    assert!(error.starts_with("reading line 3: the names period, amplitude"), "{error}");
     let german: String = wave().iter().map(|w| format!("{};1,5;0,1\r\n", w / 10.0).replace('.', ",")).collect();
     let s = one("s", format!("\u{feff}Wellenlänge [nm];Fluss;Fehler\r\n{german}").as_bytes());
     assert_wave(&s, &wave());
     assert!(s.ivar().is_some_and(|v| (v[0] - 100.0).abs() < 1e-9));
     for (bytes, word) in [
         (&b"{\"status\": \"error\", \"code\": 500}"[..], "JSON"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n", "git lfs pull"),
+        (b"ERROR: 403 Forbidden\n", "“ERROR: 403 Forbidden”"),
+        (b"5000,1,1,5\n5000,2,1,6\n5000,3,1,7\n", "commas separate both"),
         (b"<!-- 1 --><html><body>log in</body></html>", "web page"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "spreadsheet"),
         (b"\x00\x05\x16\x07\x00\x02\x00\x00", "macOS"),
@@ -297,6 +350,10 @@ fn titles_names_and_documents() {
         zip.start_file(part, zip::write::SimpleFileOptions::default()).unwrap();
     }
     let book = zip.finish().unwrap().into_inner();
+    for (bytes, word) in [(&book[..], "spreadsheet (Excel)"), (b"<!DOCTYPE html><html>1,2,3", "web page")] {
+        let error = LabelTable::read(bytes).unwrap_err().to_string();
+        assert!(error.starts_with("the label table cannot be read") && error.contains(word), "{error}");
+    }
     assert!(
         matches!(read("log.xlsx", &book), Err(ReadError::Unsupported { format, .. }) if format.contains("spreadsheet"))
     );

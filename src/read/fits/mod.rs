@@ -156,10 +156,23 @@ impl<'a> Hdu<'a> {
             Some("TABLE") => "an ASCII table",
             Some(_) => "an unknown extension",
         };
-        match self.name() {
-            "" => kind.to_string(),
-            name => format!("{kind} “{}”", truncate(name)),
+        let name = match self.name() {
+            "" => String::new(),
+            name => format!(" “{}”", truncate(name)),
+        };
+        format!("{kind}{name}{}", self.describe_contents())
+    }
+
+    /// The size of an image, or the first columns of a binary table.
+    fn describe_contents(&self) -> String {
+        if let Some(Ok(image)) = self.image() {
+            let axes: Vec<String> = image.axes.iter().map(usize::to_string).collect();
+            return format!(" of {} pixels", axes.join(" × "));
         }
+        let Some(Ok(table)) = self.table() else { return String::new() };
+        let names: Vec<String> = table.columns.iter().take(6).map(|column| truncate(&column.name)).collect();
+        let more = if table.columns.len() > names.len() { " …" } else { "" };
+        if names.is_empty() { String::new() } else { format!(" with the columns {}{more}", names.join(" ")) }
     }
 }
 

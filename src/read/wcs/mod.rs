@@ -18,9 +18,11 @@ use crate::spectrum::Medium;
 const LOG10_RANGE: std::ops::Range<f64> = 3.0..4.7;
 const LN_RANGE: std::ops::Range<f64> = 7.0..11.0;
 
-/// Types of axes that are not wavelengths.
-const OTHER_TYPES: [&str; 13] =
-    ["RA--", "DEC-", "GLON", "GLAT", "PIXE", "FREQ", "VELO", "VOPT", "VRAD", "ENER", "WAVN", "TIME", "STOK"];
+/// Types of axes that are not of a spectrum.
+const OTHER_TYPES: [&str; 7] = ["RA--", "DEC-", "GLON", "GLAT", "PIXE", "TIME", "STOK"];
+
+/// Types of axes of a spectrum that are not wavelengths.
+const OTHER_SPECTRAL_TYPES: [&str; 6] = ["FREQ", "VELO", "VOPT", "VRAD", "ENER", "WAVN"];
 
 /// A wavelength axis from a header.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,13 +150,19 @@ pub(crate) fn read(header: &Header, keys: &Keys, pixels: usize) -> Result<Option
     if OTHER_TYPES.iter().any(|other| kind.starts_with(other)) {
         return Ok(None);
     }
+    let place = || format!("the axis {}", keys.kind);
+    if OTHER_SPECTRAL_TYPES.iter().any(|other| kind.starts_with(other)) {
+        let problem =
+            format!("“{}” is not a wavelength; convert the axis to wavelengths in Å, nm or µm", truncate(&kind));
+        return Err(ReadError::Layout { place: place(), problem });
+    }
     let algorithm = kind.get(5..).filter(|_| by_type.is_some()).unwrap_or("");
     if !["", "LOG", "LIN"].contains(&algorithm) {
         let problem = format!(
             "“{}” is a non-linear axis, which is not read; resample the spectrum to a linear axis, or give a table of wavelengths and fluxes",
             truncate(&kind)
         );
-        return Err(ReadError::Layout { place: format!("the axis {}", keys.kind), problem });
+        return Err(ReadError::Layout { place: place(), problem });
     }
     let unit_text = header.text(&keys.unit).map_or_else(|| watt_unit(header), str::to_string);
     let (unit, unit_scale) = match stated_unit(&unit_text) {

@@ -33,11 +33,12 @@ pub(super) fn read(header: &Header, pixels: usize, rows: usize) -> Vec<Result<He
 }
 
 fn row_axis(header: &Header, text: &str, pixels: usize, row: usize) -> Result<HeaderAxis, ReadError> {
-    let problem = |problem: String| ReadError::Layout {
-        place: format!("row {row} of the IRAF multispec image (WAT2)"),
-        problem: format!("{problem}; run dispcor to resample it to a linear axis, or scopy with format=onedspec"),
+    let problem = |problem: String| ReadError::Layout { place: "the IRAF multispec image (WAT2)".into(), problem };
+    let missing = || {
+        problem(format!(
+            "spec{row} gives no dispersion; calibrate the wavelengths (refspectra, dispcor) and give the result"
+        ))
     };
-    let missing = || problem(format!("spec{row} gives no dispersion"));
     let (_, rest) = text.split_once(&format!("spec{row} =")).ok_or_else(missing)?;
     let entry = rest.trim_start().strip_prefix('"').and_then(|r| r.split('"').next()).ok_or_else(missing)?;
     let numbers: Vec<f64> = entry.split_whitespace().map_while(parse_number).collect();
@@ -49,7 +50,9 @@ fn row_axis(header: &Header, text: &str, pixels: usize, row: usize) -> Result<He
         2 => {
             let number = numbers.get(11).map_or(0, |n| *n as usize);
             let function = FUNCTIONS.get(number.wrapping_sub(1)).unwrap_or(&"an unknown function");
-            return Err(problem(format!("its dispersion is {function}, which is not read")));
+            return Err(problem(format!(
+                "its dispersion is {function}, which is not read; run dispcor with linearize=yes to resample it to a linear axis"
+            )));
         }
         _ => return Err(missing()),
     };

@@ -132,7 +132,7 @@ impl fmt::Display for LabelWarning {
         match self {
             Self::TooFew { target, usable } => write!(
                 f,
-                "only {} with a usable value of {target}; give {MIN_LABELS} or more: add rows to the label table, or check that its ids are those of the spectra",
+                "only {} with a usable value of {target}; give {MIN_LABELS} or more: add rows to the label table, or check that its ids are those of the spectra and that its cells hold values",
                 spectra(*usable)
             ),
             Self::Constant { target, value, n } => write!(
@@ -161,7 +161,11 @@ impl fmt::Display for LabelWarning {
                 f,
                 "{target} cannot be fine-tuned: a separate network measures the velocity, and the spectrum is shifted to the rest frame before the label network. Choose another label"
             ),
-            Self::Missing { n } => write!(f, "{} without a value; they are left out", spectra(*n)),
+            Self::Missing { n } => write!(
+                f,
+                "{} without a value (an empty cell, or a fill value such as −9999); they are left out",
+                spectra(*n)
+            ),
             Self::Text { n, example } => {
                 write!(f, "{} with text in place of a number (“{example}”); they are left out", spectra(*n))
             }
