@@ -1,7 +1,7 @@
 //! Last stage of the encoder pair: evaluation of the alignment, training of the label heads, and assembly of the
 //! shipped file. The heads on each kind of embedding are compared with heads on the flux itself.
 //!
-//! Heads on optical spectra learn from simulated stars; heads on XP spectra from real ones with APOGEE's labels, if there
+//! Heads on optical spectra learn from simulated ones; heads on XP spectra from real ones with APOGEE's labels, if there
 //! are any.
 
 use std::path::PathBuf;
@@ -260,7 +260,8 @@ struct TrainSets {
 
 impl TrainSets {
     fn of(pairs: Vec<Pair>) -> Self {
-        let lrs = pairs.iter().filter(|p| p.origin == Origin::Simulated).cloned().collect();
+        // The labels of a real optical spectrum are another survey's.
+        let lrs = pairs.iter().filter(|p| p.origin != Origin::RealLrs).cloned().collect();
         let real: Vec<Pair> = pairs.iter().filter(|p| p.origin == Origin::RealXp).cloned().collect();
         Self { lrs, xp: if real.is_empty() { pairs } else { real } }
     }

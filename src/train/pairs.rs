@@ -229,7 +229,7 @@ impl Pairs<'_> {
                 return None;
             }
             let star = self.population.at(xp.labels, RequiredParts::Lrs)?;
-            pair.parameters[xp.labels.len()..].copy_from_slice(&star.parameters[xp.labels.len()..]);
+            pair.parameters = star.parameters;
             self.observe_optical(&star, &mut pair, rng)?;
         }
         Some(pair)
