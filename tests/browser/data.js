@@ -72,9 +72,20 @@ export function cliPredictions(files) {
     if (error.status !== 1) throw error;
     table = error.stdout;
   }
-  const [header, ...lines] = table.trim().split("\n").map((line) => line.split(","));
+  const [header, ...lines] = csvRows(table);
   return lines.map((cells) => {
     const record = Object.fromEntries(header.map((name, i) => [name, cells[i]]));
     return { ...record, file: basename(record.file) };
   });
+}
+
+/** Cells of a CSV table; a quoted cell may have commas, doubled quotes and line breaks. */
+function csvRows(table) {
+  const rows = [[]];
+  for (const [, quoted, plain, end] of table.matchAll(/(?:"((?:[^"]|"")*)"|([^",\n]*))(,|\n|$)/g)) {
+    rows.at(-1).push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+    if (end === "\n") rows.push([]);
+    if (end === "") break;
+  }
+  return rows.filter((row) => row.length > 1);
 }

@@ -27,9 +27,12 @@ async function dropOne(visit, path) {
 function assertEqualToCli(rows, records) {
   const predicted = rows.filter((row) => row.values.teff);
   assert.equal(predicted.length, records.filter((record) => record.teff).length, "as many predictions as the command line");
+  // Visits of one star share their id; both lists have them in the order of the file.
+  const left = records.filter((record) => record.teff);
   for (const row of predicted) {
-    const record = records.find(({ id }) => id === row.id);
-    assert.ok(record, `the command line predicts ${row.id} too`);
+    const index = left.findIndex(({ id }) => id === row.id);
+    assert.ok(index >= 0, `the command line predicts ${row.id} too`);
+    const [record] = left.splice(index, 1);
     for (const label of LABELS) {
       // Neither predicts a velocity for Gaia XP spectra.
       if (!row.values[label]) {
