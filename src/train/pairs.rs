@@ -198,7 +198,9 @@ impl Pairs<'_> {
         }
         if required != RequiredParts::Lrs {
             let [teff, logg, feh, alpha_fe, ..] = star.parameters;
-            let emulated = self.real.and_then(|real| real.stars.emulated_xp([teff, logg, feh, alpha_fe], &mut rng));
+            // Without real spectra among the pairs, they are for reference.
+            let labels = [teff, logg, feh, alpha_fe];
+            let emulated = self.real.and_then(|real| real.stars.emulated_xp(labels, real.xp > 0.0, &mut rng));
             match emulated {
                 Some(xp) => (pair.xp, pair.ebv_mag, pair.g_mag) = (xp.flux, xp.ebv_mag, xp.g_mag),
                 None => {
@@ -251,7 +253,7 @@ impl Pairs<'_> {
             ..Pair::default()
         };
         if required != RequiredParts::Lrs {
-            let xp = stars.emulated_xp([teff, logg, feh, f64::NAN], &mut rng)?;
+            let xp = stars.emulated_xp([teff, logg, feh, f64::NAN], true, &mut rng)?;
             pair.parameters[..xp.labels.len()].copy_from_slice(&xp.labels);
             (pair.xp, pair.ebv_mag, pair.g_mag) = (xp.flux, xp.ebv_mag, xp.g_mag);
         }

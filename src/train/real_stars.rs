@@ -108,8 +108,9 @@ impl RealStars {
     }
 
     /// The XP spectrum of a star of these labels from the emulator, with reddening and noise of a random training star of
-    /// similar labels. Unknown [α/M] (NaN) is that star's. `None` where too few stars are similar.
-    pub fn emulated_xp(&self, labels: [f64; XP_LABELS], rng: &mut impl Rng) -> Option<ObservedXp> {
+    /// similar labels; `is_changed`: with more noise and dust at random, as for training. Unknown [α/M] (NaN) is that
+    /// star's. `None` where too few stars are similar.
+    pub fn emulated_xp(&self, labels: [f64; XP_LABELS], is_changed: bool, rng: &mut impl Rng) -> Option<ObservedXp> {
         let star = self.neighbour(labels, rng)?;
         let own = self.xp.labels[star].map(f64::from);
         let labels: [f64; XP_LABELS] = std::array::from_fn(|j| if labels[j].is_finite() { labels[j] } else { own[j] });
@@ -119,7 +120,9 @@ impl RealStars {
         let mut sigma: Vec<f32> = relative.zip(&flux).map(|(r, f)| r * f).collect();
         // √2 times the error: noise of one error is added to a spectrum without noise.
         add_noise(&mut flux, &mut sigma, std::f32::consts::SQRT_2, rng);
-        let (flux, _) = augment(&flux, &sigma, rng);
+        if is_changed {
+            flux = augment(&flux, &sigma, rng).0;
+        }
         self.xp_of(star, &flux, labels)
     }
 

@@ -197,10 +197,13 @@ fn old_links_hold_the_same_results() {
     }
 }
 
+/// The encoder pair of 0.1.0, from which its links have results of Gaia XP stars, is no longer shipped.
 #[test]
-fn old_links_are_verified_against_their_spectra() {
+fn old_links_of_other_weights_are_named() {
     let output = specola(SHIPPED, &["verify", text("link-samples.txt").trim(), "stars"]);
-    assert_same_lines("verify", &stdout(&output, &[0]), &text("expected/verify-link.json"));
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("made with lrs-xp-pr 1, other weights than the current lrs-xp-pr 2"), "{message}");
 }
 
 #[test]
@@ -292,19 +295,16 @@ fn old_indices_hold_the_same_entries() {
 }
 
 #[test]
-fn old_indices_give_the_same_neighbours() {
-    for (name, arguments) in [
-        ("index.csv", &["--index", "index.safetensors"][..]),
-        ("index-cross.csv", &["--index", "index.safetensors", "--cross"]),
-        ("index-small.csv", &["--index", "index-small.safetensors"]),
-    ] {
-        let output = specola(SHIPPED, &[&["retrieve"], arguments, &["stars"]].concat());
-        assert_same_table(name, &stdout(&output, &[0]), &text(&format!("expected/retrieve-{name}")));
+fn old_indices_of_other_weights_are_refused() {
+    for name in ["index.safetensors", "index-small.safetensors"] {
+        let output = specola(SHIPPED, &["retrieve", "--index", name, "stars"]);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(
+            message.contains("belongs to the encoders lrs-xp-pr 1") && message.contains("specola embed"),
+            "{message}"
+        );
     }
-    let arguments = "retrieve --index index-reference.safetensors --index index.safetensors --shipped --top 4 \
-                     --where teff=4000:6500 --format json stars";
-    let output = specola(SHIPPED, &arguments.split_whitespace().collect::<Vec<_>>());
-    assert_same_lines("retrieve", &stdout(&output, &[0]), &text("expected/retrieve-all.json"));
 }
 
 #[test]

@@ -196,11 +196,11 @@ fn emulated_spectra_resemble_the_real_ones_of_their_labels() {
     let bright_flux = real.measured_xp(bright).expect("flux").flux;
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut ratios: Vec<f32> = (0..40)
-        .filter_map(|_| real.emulated_xp(real.xp.labels[bright].map(f64::from), &mut rng))
+        .filter_map(|_| real.emulated_xp(real.xp.labels[bright].map(f64::from), true, &mut rng))
         .map(|emulated| emulated.flux[250] / bright_flux[250])
         .collect();
     ratios.sort_by(f32::total_cmp);
     let ratio = ratios[ratios.len() / 2];
     assert!((ratio - 1.0).abs() < 0.1, "{ratio}");
-    assert!(real.emulated_xp([9500.0, 4.0, 0.0, 0.0], &mut rng).is_none(), "no star is that hot");
+    assert!(real.emulated_xp([9500.0, 4.0, 0.0, 0.0], true, &mut rng).is_none(), "no star is that hot");
 }
