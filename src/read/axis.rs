@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(unspecified.to_aa(vec![514.0, 530.0]).0, [5140.0, 5300.0]);
         assert_eq!(unspecified.to_aa(vec![0.4, 0.9]).0, [4000.0, 9000.0]);
         assert!((unspecified.to_aa(vec![3.6, 4.0]).0[1] - 1e4).abs() < 1e-6);
-        assert!((unspecified.to_aa(vec![8.2, 8.5]).0[1] - 4914.768_840_299_134).abs() < 1e-6);
+        assert!((unspecified.to_aa(vec![8.2, 8.5]).0[1] - 4_914.768_840_299_134).abs() < 1e-6);
         let micrometres = Axis { unit: Some(Unit::Micrometre), ..unspecified };
         assert_eq!(micrometres.to_aa(vec![3.5, 4.0]).0, [35_000.0, 40_000.0]);
     }
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn padding_does_not_change_the_unit_and_becomes_nan() {
         let (values, _) = Axis::default().to_aa(vec![0.0, 3.6, 3.7, -1.0, f64::NAN]);
-        assert!((values[1] - 3981.071_705_534_973).abs() < 1e-6, "{values:?}");
+        assert!((values[1] - 3_981.071_705_534_973).abs() < 1e-6, "{values:?}");
         assert!([0, 3, 4].iter().all(|i: &usize| values[*i].is_nan()), "{values:?}");
     }
 }

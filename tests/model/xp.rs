@@ -163,8 +163,8 @@ fn the_emulator_tells_labels_from_reddening() {
     }
     let n = ids.len();
     let sigma = flux.iter().map(|f| 0.01 * f).collect();
-    let stars = XpStars::new(&ids, (flux, sigma, vec![1e-16; n]), &labels, vec![12.0; n], SEED);
-    let stars = XpStars { a_k_mag, ..stars };
+    let mut stars = XpStars::new(&ids, (flux, sigma, vec![1e-16; n]), &labels, vec![12.0; n], SEED);
+    stars.a_k_mag = a_k_mag;
     let (emulator, ebv_mag) = XpEmulator::fit(&stars, &stars.rows(Part::Training, 0.0)).expect("enough stars");
     let errors: Vec<f64> = ebv_mag.iter().zip(&truth).map(|(a, b)| a - b).collect();
     let rms = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
