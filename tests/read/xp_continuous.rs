@@ -76,7 +76,7 @@ fn errors_without_correlations_are_noted() {
     assert!(!with.meta.errors_lack_correlations && without_correlations.meta.errors_lack_correlations);
     assert_eq!(with.flux(), without_correlations.flux());
     assert_ne!(sigma(&with), sigma(&without_correlations));
-    assert!(without_correlations.meta.notes.iter().any(|n| n.contains("too small")));
+    assert!(without_correlations.meta.notes.iter().any(|n| n.contains("correlations")));
     // Empty cells are the same as no column.
     let mut rows = csv().lines().map(|l| cells(l).iter().map(|c| c.to_string()).collect()).collect::<Vec<Vec<_>>>();
     let column = rows[0].iter().position(|name| name == "bp_coefficient_correlations").unwrap();
