@@ -21,6 +21,7 @@ use crate::train::report::with_section;
 use crate::train::transfer::{self, Comparison};
 use crate::train::transfer_case::TransferCase;
 
+mod pair_data;
 mod search_timing;
 mod similarity;
 mod xp;

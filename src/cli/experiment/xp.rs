@@ -7,12 +7,11 @@ use burn::tensor::Device;
 use clap::Args;
 
 use super::super::ModelsDir;
-use super::super::pretrain::TrainingGrid;
-use super::super::pretrain::encoders::{emulator_in, pairs_of};
+use super::super::pretrain::encoders::pairs_of;
 use super::Seeds;
+use super::pair_data::PairDataArgs;
 use crate::model::encoders::Size;
 use crate::train::pairs::RealShare;
-use crate::train::real_stars::RealStars;
 use crate::train::xp::stars::Part;
 use crate::train::xp_experiment::XpExperiment;
 
@@ -22,15 +21,8 @@ const SEED_OFFSET: u64 = 80;
 /// Label networks on the flux of real Gaia XP spectra, on encoders' outputs, and on aligned embeddings
 #[derive(Debug, Args)]
 pub(super) struct XpTables {
-    /// Folder of the standard real sets
-    #[arg(long, value_name = "DIR")]
-    real: PathBuf,
-    /// Synthetic grid, spectra.npz
-    #[arg(long, value_name = "FILE")]
-    grid: PathBuf,
-    /// Energy distributions of the grid nodes, sed.npz
-    #[arg(long, value_name = "FILE")]
-    sed: PathBuf,
+    #[command(flatten)]
+    data: PairDataArgs,
     /// Folder with the encoders of `specola pretrain xp-encoder` and `lrs-encoder`
     #[arg(long, value_name = "DIR", default_value = "target/pretrain")]
     work: PathBuf,
@@ -59,15 +51,13 @@ pub(super) struct XpTables {
 impl XpTables {
     /// Trains and measures; returns the section.
     pub(super) fn section(&self, log: &mut dyn FnMut(&str)) -> Result<String> {
-        let training_grid = TrainingGrid::read(&self.grid, &self.sed, self.seed)?;
-        let emulator = emulator_in(self.models.store().source().path())?;
-        let stars = RealStars::read(&self.real, self.seed)?;
+        let data = self.data.read(self.models.store().source().path(), self.seed)?;
         let pairs = |nodes: &[usize], stream: u64, part| {
-            let share = Some(RealShare::training(&stars, part));
-            pairs_of(&training_grid, &emulator, nodes.to_vec(), self.seed + SEED_OFFSET + stream, share)
+            let share = Some(RealShare::training(&data.stars, part));
+            pairs_of(&data.grid, &data.emulator, nodes.to_vec(), self.seed + SEED_OFFSET + stream, share)
         };
-        let train = pairs(&training_grid.train, 0, Part::Training);
-        let held_out = pairs(&training_grid.held_out, 1, Part::Validation);
+        let train = pairs(&data.grid.train, 0, Part::Training);
+        let held_out = pairs(&data.grid.held_out, 1, Part::Validation);
         let experiment = XpExperiment {
             size: Size::Shipped,
             alignment: (self.steps, self.batch),
@@ -81,6 +71,6 @@ impl XpTables {
             "specola experiment xp --real real --grid spectra.npz --sed sed.npz --steps {} --batch {} --masked-steps {} --head-steps {} --seeds {} --seed {}",
             self.steps, self.batch, self.masked_steps, self.head_steps, self.seeds.text, self.seed
         );
-        experiment.run(&stars, &train, &held_out, &command, &Device::flex(), log)
+        experiment.run(&data.stars, &train, &held_out, &command, &Device::flex(), log)
     }
 }

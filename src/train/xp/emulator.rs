@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::super::extinction::{R_V, law};
 use super::stars::XpStars;
-use crate::linalg::SymmetricMatrix;
+use crate::linalg::{SymmetricMatrix, dot_unrolled};
 use crate::model::xp_regressor::XP_LABELS;
 use crate::preprocess::xp::{XP_PIXELS, grid_nm};
 use crate::stats::median;
@@ -118,7 +118,7 @@ impl Star {
     fn fit_reddening(&mut self, emulator: &XpEmulator) {
         let (mut kk, mut k1, mut one, mut rk, mut r1) = (0.0, 0.0, 0.0, 0.0, 0.0);
         for (i, coefficients) in emulator.coefficients.iter().enumerate() {
-            let residual = self.ln_flux[i] - dot(&self.terms, coefficients);
+            let residual = self.ln_flux[i] - dot_unrolled(&self.terms, coefficients);
             let (w, k) = (self.weight[i] / CORRELATED_SAMPLES, emulator.extinction[i]);
             kk += w * k * k;
             k1 += w * k;
@@ -132,10 +132,6 @@ impl Star {
         self.ebv_mag = (b * one - k1 * r1) / determinant;
         self.level = (a * r1 - k1 * b) / determinant;
     }
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    crate::linalg::dot_unrolled(a, b)
 }
 
 impl XpEmulator {
@@ -168,8 +164,12 @@ impl XpEmulator {
     /// Valid where there are real stars of similar labels.
     pub fn flux(&self, labels: &[f64; XP_LABELS], ebv_mag: f64) -> Vec<f64> {
         let terms = terms(labels);
-        let flux: Vec<f64> =
-            self.coefficients.iter().zip(&self.extinction).map(|(c, k)| (dot(&terms, c) + k * ebv_mag).exp()).collect();
+        let flux: Vec<f64> = self
+            .coefficients
+            .iter()
+            .zip(&self.extinction)
+            .map(|(c, k)| (dot_unrolled(&terms, c) + k * ebv_mag).exp())
+            .collect();
         let mean = flux.iter().sum::<f64>() / XP_PIXELS as f64;
         flux.into_iter().map(|f| f / mean).collect()
     }
