@@ -127,13 +127,12 @@ impl Pairs<'_> {
     }
 
     /// Pairs with the XP spectra of these stars as they are, and simulated optical spectra at their labels. Stars outside
-    /// [`REAL_TEFF_RANGE_K`] are left out. Also returns the row of each pair's star.
-    pub fn of_real_xp(&self, rows: &[usize], step: usize) -> Result<Vec<(usize, Pair)>> {
-        let Some(real) = self.real else { return Ok(Vec::new()) };
+    /// [`REAL_TEFF_RANGE_K`] are left out.
+    pub fn of_real_xp(&self, rows: &[usize], step: usize) -> Vec<Pair> {
+        let Some(real) = self.real else { return Vec::new() };
         let of = |&row: &usize| {
             let mut rng = rng_of(self.seed, step, row);
-            let pair = real.stars.measured_xp(row).and_then(|xp| self.real_xp(xp, RequiredParts::Both, &mut rng));
-            pair.map(|pair| Ok((row, pair)))
+            self.real_xp(real.stars.measured_xp(row)?, RequiredParts::Both, &mut rng)
         };
         rows.par_iter().filter_map(of).collect()
     }
