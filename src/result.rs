@@ -302,6 +302,12 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// False for a star unlike those on which the model's accuracy was measured: the accuracy of Gaia XP spectra is that of
+    /// cooler stars.
+    pub fn has_measured_accuracy(&self) -> bool {
+        !self.flags.contains(&Flag::HotStar)
+    }
+
     /// Adds [`Flag::PoorFit`].
     pub fn flag_poor_fit(&mut self) {
         self.flags.insert(Flag::PoorFit);

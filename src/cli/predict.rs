@@ -313,7 +313,8 @@ fn json(
         Outcome::Predicted(prediction) => {
             // The measured accuracy of the base model does not apply to the fine-tuned label.
             let finetuned_label = prediction.finetuned.as_ref().and_then(|t| t.label());
-            row.insert("measured".into(), accuracy_notes.measured(survey, finetuned_label));
+            let measured = prediction.has_measured_accuracy().then(|| accuracy_notes.measured(survey, finetuned_label));
+            row.insert("measured".into(), measured.unwrap_or(Value::Null));
             row.insert("model".into(), prediction.model.as_str().into())
         }
         Outcome::NotPredicted(why) => row.insert("refused".into(), why.as_str().into()),

@@ -57,6 +57,7 @@ fn PredictedLabels(prediction: Arc<Prediction>, key: RowKey, survey: Survey) -> 
         (None, _) => Some(prediction.model.clone()),
         (Some(_), card) => card.map(|card| format!("{} {}", card.name, card.version)),
     };
+    let shipped_model = shipped_model.filter(|_| prediction.has_measured_accuracy());
     let tile_model = shipped_model.clone();
     let tiles = prediction.estimates.iter().map(|&estimate| {
         let title = tile_model.clone().filter(|_| finetuned_label.as_deref() != Some(estimate.label.name()));

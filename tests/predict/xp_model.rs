@@ -60,7 +60,7 @@ fn hot_stars_have_no_composition() {
     let hot = predict(&model(|c| c.max_teff_of_composition = teff - 1.0), &spectrum(80.0, 1020));
     assert!(hot.get(Label::Logg).is_some() && hot.get(Label::Feh).is_none() && hot.get(Label::AlphaFe).is_none());
     assert!(hot.processing_history.iter().any(|step| step.description.contains("no [Fe/H]")));
-    assert!(hot.flags.contains(&Flag::HotStar));
+    assert!(hot.flags.contains(&Flag::HotStar) && !hot.has_measured_accuracy());
 }
 
 #[test]
