@@ -249,9 +249,10 @@ fn places(
     all.par_iter().map(place_of).collect()
 }
 
-/// Steps of the search for the widening, and its smallest and largest value.
-const WIDENING_STEPS: usize = 12;
-const WIDENING_RANGE: (f64, f64) = (0.9, 1.8);
+/// Steps of the search for the widening, from 1 to its largest value. Draws are never narrowed: the validation stars are
+/// too few to show that the tails allow it.
+const WIDENING_STEPS: usize = 9;
+const MAX_WIDENING: f64 = 1.8;
 
 /// For each label and range of brightness: the shift that brings the median rank of the validation stars to ½, then the
 /// factor with which their ranks come closest to uniform.
@@ -270,8 +271,7 @@ fn recalibration(
         let shifts = std::array::from_fn(shift);
         let mut best = [(f64::INFINITY, 1.0); XP_LABELS];
         for step in 0..WIDENING_STEPS {
-            let (low, high) = WIDENING_RANGE;
-            let factor = low + (high - low) * step as f64 / (WIDENING_STEPS - 1) as f64;
+            let factor = 1.0 + (MAX_WIDENING - 1.0) * step as f64 / (WIDENING_STEPS - 1) as f64;
             let change = DrawChange { shifts, factors: [factor; XP_LABELS] };
             let places = places(posterior, stars, &range.members, |_| change, device)?;
             for (j, best) in best.iter_mut().enumerate() {
