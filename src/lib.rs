@@ -7,6 +7,8 @@
 //! The modules below follow the order of this chain, and each module imports only earlier modules.
 
 pub mod linalg;
+#[cfg(feature = "train")]
+pub mod whole_file;
 pub mod stats;
 pub mod spectrum;
 pub mod result;

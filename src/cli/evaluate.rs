@@ -12,6 +12,7 @@ use super::pretrain::encoders::{emulator_in, pairs_of};
 use super::{ModelsDir, RunOutcome, output};
 use crate::model::manifest::ModelEntry;
 use crate::model::publish::write_manifest;
+use crate::model::store::MANIFEST;
 use crate::spectrum::Survey;
 use crate::task::predict::Predictor;
 use crate::task::similarity::EncoderBundle;
@@ -25,6 +26,7 @@ use crate::train::grid_sampler::RequiredParts;
 use crate::train::xp::stars::XpStars;
 use crate::train::xp::unusual;
 use crate::train::{calspec, model_pages, ood_evaluation, report, sbc};
+use crate::whole_file;
 
 mod figures;
 
@@ -87,6 +89,10 @@ impl Evaluate {
     fn report(&self, real: &Path, folder: &Path) -> Result<RunOutcome> {
         let mut log = |line: &str| eprintln!("{line}");
         let store = self.models.store();
+        std::fs::create_dir_all(folder.join("report")).with_context(|| format!("making {}", folder.display()))?;
+        let manifest_file = store.source().path().join(MANIFEST);
+        let _lock = whole_file::lock(&manifest_file, || log("waiting for another run that changes the manifest"))
+            .with_context(|| manifest_file.display().to_string())?;
         let mut manifest = block_on(store.manifest())?;
         let grid = self.grid.clone().unwrap_or_else(|| real.parent().unwrap_or(real).join("grid"));
         let seed = manifest.default_model().map_or(0, |model| model.seed);
@@ -172,7 +178,7 @@ impl Evaluate {
             tables.map(|(name, title, body)| (folder.join(format!("report/{name}.md")), report::file(title, &body))),
         );
         for (path, text) in files {
-            std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+            whole_file::write(&path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))?;
         }
         write_manifest(store.source().path(), &manifest).context("writing the manifest")?;
         Ok(RunOutcome::Complete)

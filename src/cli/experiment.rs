@@ -1,5 +1,6 @@
 //! `specola experiment`: repeats the experiments that support design choices.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
-use super::{ModelsDir, RunOutcome};
+use super::{ModelsDir, RunOutcome, output};
 use crate::result::Label;
 use crate::result::finetune::Settings;
 use crate::task::predict::Predictor;
@@ -226,6 +227,7 @@ impl Experiment {
     /// Runs the experiment and prints its section. With `--report`, also writes the section into the file.
     pub(super) fn run(&self) -> Result<RunOutcome> {
         let mut log = |line: &str| eprintln!("{line}");
+        let report = self.report.as_deref().map(|path| output::open(Some(path))).transpose()?;
         let section = match &self.which {
             Which::Retrieval(args) => return args.run(),
             Which::Search(args) => return args.run(),
@@ -251,13 +253,13 @@ impl Experiment {
             }
         };
         print!("{section}");
-        if let Some(path) = &self.report {
+        if let (Some(path), Some(mut out)) = (&self.report, report) {
             let file = match path.exists() {
                 true => std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?,
                 false => String::new(),
             };
-            std::fs::write(path, with_section(&file, &section))
-                .with_context(|| format!("writing {}", path.display()))?;
+            out.write_all(with_section(&file, &section).as_bytes())?;
+            out.finish()?;
         }
         Ok(RunOutcome::Complete)
     }

@@ -69,7 +69,7 @@ pub(super) struct Finetune {
     #[arg(long, value_name = "E")]
     epochs: Option<usize>,
     /// Fraction of the stars held out as a test set; with 0, 5-fold cross-validation measures the accuracy
-    #[arg(long, value_name = "PART", default_value_t = 0.2)]
+    #[arg(long, value_name = "PART", default_value_t = 0.2, value_parser = parse_fraction)]
     test_fraction: f64,
     /// Learning rate [default: depends on the strategy]
     #[arg(long, value_name = "RATE")]
@@ -122,6 +122,11 @@ fn parse_cut(text: &str) -> Result<SubsetCut, String> {
     parsed().ok_or_else(|| "write --split-at as column=value, such as teff=5000".into())
 }
 
+fn parse_fraction(text: &str) -> Result<f64, String> {
+    let fraction = text.trim().parse().ok().filter(|part| (0.0..1.0).contains(part));
+    fraction.ok_or_else(|| "write --test-fraction as a number from 0 to below 1, such as 0.2".into())
+}
+
 /// Cell of a column, which may be one of Specola's labels or any other column.
 fn cell(table: &LabelTable, column: &str, row: usize) -> Option<Cell> {
     if let Some(values) = table.labels.get(column) {
@@ -147,6 +152,7 @@ impl Finetune {
         if self.output.as_ref().is_some_and(|path| path.as_os_str() == "-") {
             bail!("the report goes to standard output; give -o a file for the adapter");
         }
+        let adapter_file = self.output.as_deref().map(|path| output::open(Some(path))).transpose()?;
         if let Some(cut) = self.split_at.as_ref().filter(|cut| Label::from_name(&cut.column).is_none()) {
             require_column(&table, &cut.column)?;
         }
@@ -208,11 +214,10 @@ impl Finetune {
             let base_metrics = metrics(&features.labelled_set, &training_outcome.rows, &values, &subsets);
             report["before"] = base_metrics.first().map_or(Value::Null, |(_, all)| metrics_json(all));
         }
-        if let Some(path) = &self.output {
+        if let (Some(path), Some(mut out)) = (&self.output, adapter_file) {
             let finetuned = training.trained_model()?;
             let card = adapter::card(&features, &split, &finetuned, &settings, metrics_by_subset, &measured_by);
             let (exported, file) = block_on(Adapter::export(card, &finetuned, &predictor))?;
-            let mut out = output::open(Some(path))?;
             out.write_all(&file)?;
             out.finish()?;
             report["adapter"] = json!(path.display().to_string());

@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use super::{RunOutcome, output};
 use crate::model::import::Checkpoint;
+use crate::whole_file;
 
 /// Read a `PyTorch` checkpoint (.ckpt, .pt, .safetensors, or a pickle of sbi) without executing code in it
 #[derive(Debug, clap::Args)]
@@ -40,7 +41,7 @@ impl Import {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
             let write = |name: &str, bytes: &[u8]| {
                 let path = folder.join(name);
-                std::fs::write(&path, bytes).with_context(|| path.display().to_string())
+                whole_file::write(&path, bytes).with_context(|| path.display().to_string())
             };
             write("network.json", &serde_json::to_vec_pretty(&imported.network)?)?;
             write("weights.safetensors", &imported.tensors.to_f32_file()?)?;

@@ -1,7 +1,7 @@
 //! The native program: one file per subcommand, each a thin layer over the same tasks as the page.
 //!
 //! Exit status: 0 when every file was read, 1 when some files were not (results of the others are still written), 2
-//! after wrong usage or an error that stopped the run. Results go to standard output or `-o`, messages to standard
+//! after wrong usage or an error that stopped the run, 130 after Ctrl-C or a request to end. Results go to standard output or `-o`, messages to standard
 //! error.
 
 use std::io::Write;
@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::whole_file;
 
 mod bench;
 mod evaluate;
@@ -73,6 +75,11 @@ enum RunOutcome {
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Where no handler can be set, only the parts of incomplete files stay behind.
+    let _ = ctrlc::set_handler(|| {
+        whole_file::remove_parts();
+        std::process::exit(130);
+    });
     let outcome = match &cli.command {
         Command::Inspect(args) => args.run(),
         Command::Predict(args) => args.run(),
@@ -102,7 +109,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints a message on standard error, which may be closed.
+/// Prints a message on standard error, which may be closed. Names of files and stars may hold control characters, which a
+/// terminal obeys: they are shown as escapes.
 fn print_message(message: &str) {
-    let _ = writeln!(std::io::stderr(), "specola: {message}");
+    let shown = |c: char| if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() };
+    let _ = writeln!(std::io::stderr(), "specola: {}", message.chars().map(shown).collect::<String>());
 }

@@ -1,12 +1,13 @@
 //! Output of results: the file or stream, and the format.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use crate::share;
+use crate::whole_file::WholeFile;
 
 /// Format of a table of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,58 +29,51 @@ impl Format {
     }
 }
 
-/// Output stream or file. A file is written under a temporary name next to its path, and [`finish`](Output::finish)
-/// renames it. An earlier file is unchanged until then. It stays if the run fails, even if it is one of the inputs.
-pub(super) struct Output {
-    to: BufWriter<Box<dyn Write>>,
-    /// Temporary and final path.
-    temporary: Option<(PathBuf, PathBuf)>,
+/// Output stream or file. A file is written beside its path, and [`finish`](Output::finish) puts it in its place. An
+/// earlier file is unchanged until then. It stays if the run fails, even if it is one of the inputs.
+pub(super) enum Output {
+    /// Standard output, a pipe or a device.
+    Stream(BufWriter<Box<dyn Write>>),
+    /// A file.
+    File(WholeFile, PathBuf),
 }
 
-/// Opens standard output (for `-` or `None`) or a file.
+/// Opens standard output (for `-` or `None`) or a file. Call it before the work: what cannot be written is refused at
+/// once.
 pub(super) fn open(path: Option<&Path>) -> anyhow::Result<Output> {
     let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
-        return Ok(Output { to: BufWriter::new(Box::new(io::stdout())), temporary: None });
+        return Ok(Output::Stream(BufWriter::new(Box::new(io::stdout()))));
     };
     let cannot = || format!("cannot write {}", path.display());
-    // Links are followed. A pipe or a device has no temporary file.
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    if target.exists() && !target.is_file() {
-        let file = File::options().write(true).open(&target).with_context(cannot)?;
-        return Ok(Output { to: BufWriter::new(Box::new(file)), temporary: None });
+    if path.exists() && !path.is_file() && !path.is_dir() {
+        let stream = File::options().write(true).open(path).with_context(cannot)?;
+        return Ok(Output::Stream(BufWriter::new(Box::new(stream))));
     }
-    let name = target.file_name().with_context(cannot)?.to_string_lossy().into_owned();
-    let temporary = target.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let file = File::create(&temporary).with_context(cannot)?;
-    Ok(Output { to: BufWriter::new(Box::new(file)), temporary: Some((temporary, target)) })
+    Ok(Output::File(WholeFile::create(path).with_context(cannot)?, path.to_owned()))
 }
 
 impl Output {
-    /// Completes the output; gives a file its final name.
-    pub(super) fn finish(mut self) -> anyhow::Result<()> {
-        self.to.flush()?;
-        if let Some((temporary, target)) = self.temporary.take() {
-            fs::rename(&temporary, &target).with_context(|| format!("cannot write {}", target.display()))?;
+    /// Completes the output; puts a file in its place.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        match self {
+            Self::Stream(mut to) => Ok(to.flush()?),
+            Self::File(file, path) => file.finish().with_context(|| format!("cannot write {}", path.display())),
         }
-        Ok(())
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.to.write(bytes)
+        match self {
+            Self::Stream(to) => to.write(bytes),
+            Self::File(file, _) => file.write(bytes),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
-}
-
-impl Drop for Output {
-    /// Removes an incomplete file.
-    fn drop(&mut self) {
-        if let Some((temporary, _)) = self.temporary.take() {
-            let _ = fs::remove_file(temporary);
+        match self {
+            Self::Stream(to) => to.flush(),
+            Self::File(file, _) => file.flush(),
         }
     }
 }

@@ -8,8 +8,9 @@ use pollster::block_on;
 use serde_json::json;
 
 use super::files::for_each_part;
-use super::similarity::{OutputFormat, cell};
+use super::similarity::OutputFormat;
 use super::{ModelsDir, RunOutcome, output};
+use crate::share::csv::cell;
 use crate::task::specclip::is_xp;
 use crate::task::xp_posterior::XpPosteriorModel;
 

@@ -22,6 +22,7 @@ use crate::nn::state_dict::StateDict;
 use crate::nn::weights::Tensors;
 use crate::preprocess::grid::MODEL_PIXELS;
 use crate::result::specclip::Modality;
+use crate::whole_file;
 
 /// Held-out pairs for the check loss during training.
 const CHECK_PAIRS: usize = 256;
@@ -137,7 +138,7 @@ impl EncoderPlan {
             }
         }
         let file = self.stage.file(work);
-        std::fs::write(&file, tensors.to_f32_file()?).with_context(|| format!("writing {}", file.display()))
+        whole_file::write(&file, &tensors.to_f32_file()?).with_context(|| format!("writing {}", file.display()))
     }
 }
 

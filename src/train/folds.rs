@@ -19,6 +19,7 @@ use crate::result::Label;
 use crate::spectrum::Survey;
 use crate::stats::quantile;
 use crate::task::metrics::{Metrics, sigma_standard_error};
+use crate::whole_file;
 
 /// Fewest stars of one label source for a separate accuracy.
 const MIN_STARS_PER_SOURCE: usize = 25;
@@ -125,5 +126,5 @@ pub(super) fn write_out_of_fold(
         star.labels.iter().zip(values).for_each(|(t, p)| csv.push_str(&format!(",{t},{p}")));
         csv.push('\n');
     }
-    std::fs::write(path, csv).with_context(|| format!("writing {}", path.display()))
+    whole_file::write(path, csv.as_bytes()).with_context(|| format!("writing {}", path.display()))
 }

@@ -43,6 +43,7 @@ use crate::spectrum::{Spectrum, Survey};
 use crate::stats::quantile;
 use crate::task::metrics::Metrics;
 use crate::task::predict::Predictor;
+use crate::whole_file;
 
 /// Widths of the hidden layers, as in the papers.
 pub const HIDDEN: [usize; 3] = [1024, 512, 64];
@@ -243,7 +244,7 @@ fn stage(
     let started = std::time::Instant::now();
     let trained = train(log).with_context(|| format!("training {name}"))?;
     let bytes = file_of(&trained)?;
-    std::fs::write(&path, &bytes)?;
+    whole_file::write(&path, &bytes)?;
     log(&format!("{name}: done in {:.1} min", started.elapsed().as_secs_f64() / 60.0));
     as_shipped(&bytes, device)
 }

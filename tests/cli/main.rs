@@ -4,6 +4,7 @@
 mod aliases;
 mod compat;
 mod finetune;
+mod outputs;
 mod predict;
 mod real;
 mod share;

@@ -97,7 +97,7 @@ fn lean(svg: &str) -> String {
     svg.replacen("<svg", &format!("<svg{FONT}"), 1)
 }
 
-/// Draws all figures into a folder, whose earlier content is deleted. Returns the sections that show them: accuracy,
+/// Draws all figures into a folder, whose earlier figures are deleted. Returns the sections that show them: accuracy,
 /// and ranks of the posteriors. `shown` are the predictions to draw, each with a word for its file names.
 pub(super) fn draw(
     folder: &Path,
@@ -105,10 +105,12 @@ pub(super) fn draw(
     shown: &[(&str, &RoutePredictions)],
     ranks: &[Ranks],
 ) -> Result<[String; 2]> {
-    if folder.is_dir() {
-        std::fs::remove_dir_all(folder).with_context(|| format!("clearing {}", folder.display()))?;
-    }
     std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        if entry.path().extension().is_some_and(|e| e == "svg") {
+            std::fs::remove_file(entry.path()).with_context(|| format!("deleting {}", entry.path().display()))?;
+        }
+    }
     let section = |heading: &str, charts: Vec<(String, String, Option<Chart>)>| -> Result<String> {
         let mut page = format!("\n{heading}\n\n");
         for (name, about, chart) in charts {

@@ -16,6 +16,7 @@ use crate::train::encoders::{EncoderPlan, PairStage};
 use crate::train::grid_sampler::Population;
 use crate::train::pairs::{OpticalSurvey, Pairs, RealShare};
 use crate::train::xp::stars::Part;
+use crate::whole_file;
 
 /// Sizes of the networks.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -80,7 +81,7 @@ impl Encoder {
             self.common.data_options(),
         );
         std::fs::create_dir_all(&self.common.work)?;
-        std::fs::write(self.common.work.join(format!("{}.command", stage.name())), command)?;
+        whole_file::write(&self.common.work.join(format!("{}.command", stage.name())), command.as_bytes())?;
         plan.run(&train_pairs, &held_out, &self.common.work, &self.common.device(), &mut |p| reporter.report(p))?;
         Ok(RunOutcome::Complete)
     }

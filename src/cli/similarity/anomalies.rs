@@ -8,8 +8,9 @@ use serde_json::json;
 
 use super::super::files::for_each_part;
 use super::super::{RunOutcome, output};
-use super::{EncoderArgs, OutputFormat, cell};
+use super::{EncoderArgs, OutputFormat};
 use crate::result::similarity::{AnomalyScores, Score};
+use crate::share::csv::cell;
 use crate::similarity::anomaly;
 use crate::spectrum::Meta;
 use crate::task::similarity::encoders::Encoded;
@@ -30,6 +31,7 @@ pub(in crate::cli) struct Anomalies {
 
 impl Anomalies {
     pub(in crate::cli) fn run(&self) -> anyhow::Result<RunOutcome> {
+        let mut out = output::open(self.common.output.as_deref())?;
         let tools = self.common.tools()?;
         let none = "this encoder pair has no reference set; make one with `specola pretrain index`";
         let reference_stats = tools.bundle.index.reference_stats.clone().context(none)?;
@@ -63,7 +65,6 @@ impl Anomalies {
         };
         let mut scores: Vec<AnomalyScores> = stars.iter().enumerate().map(scores_of).collect();
         anomaly::rank(&mut scores);
-        let mut out = output::open(self.common.output.as_deref())?;
         self.write(&mut out, &scores)?;
         out.finish()?;
         Ok(outcome)

@@ -3,10 +3,13 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use anyhow::Context;
+
 use super::super::files::for_each_part;
-use super::super::{ModelsDir, RunOutcome, output};
+use super::super::{ModelsDir, RunOutcome, output, print_message};
 use super::{EncoderTools, names, parse_modality};
 use crate::similarity::index::{Bits, Index};
+use crate::whole_file;
 
 /// Name stored in the index. Readers use the name of the file instead.
 const NAME: &str = "index";
@@ -36,6 +39,13 @@ pub(in crate::cli) struct Embed {
 
 impl Embed {
     pub(in crate::cli) fn run(&self) -> anyhow::Result<RunOutcome> {
+        // Another run that appends to this index waits until this one has written it.
+        let wait = || print_message(&format!("waiting for another run that changes {}", self.output.display()));
+        let _lock = match self.append {
+            true => Some(whole_file::lock(&self.output, wait).with_context(|| self.output.display().to_string())?),
+            false => None,
+        };
+        let mut out = output::open(Some(&self.output))?;
         let only = self.model.as_deref().and_then(parse_modality);
         let pair = self.model.as_deref().filter(|_| only.is_none());
         let tools = EncoderTools::load(&self.models, pair)?;
@@ -68,7 +78,6 @@ impl Embed {
             }
             Ok(())
         })?;
-        let mut out = output::open(Some(&self.output))?;
         out.write_all(&index.to_file()?)?;
         out.finish()?;
         Ok(outcome)

@@ -106,11 +106,6 @@ fn parse_modality(name: &str) -> Option<Modality> {
     [Modality::Lrs, Modality::Xp].into_iter().find(|m| m.name() == name)
 }
 
-/// A cell of a CSV table, quoted if necessary.
-pub(super) fn cell(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
-}
-
 fn names(paths: &[PathBuf]) -> String {
     let mut names: Vec<String> = paths.iter().take(3).map(|p| p.display().to_string()).collect();
     if paths.len() > 3 {

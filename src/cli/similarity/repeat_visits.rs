@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::super::files::for_each_part;
 use super::super::{ModelsDir, RunOutcome, output};
-use super::{OutputFormat, cell};
+use super::OutputFormat;
+use crate::share::csv::cell;
 use crate::task::similarity::encoders::{BATCH, EncoderInput, prepare};
 use crate::task::similarity::repeat_visits::{MIN_SPECTRA, Population, Projection};
 
@@ -36,6 +37,7 @@ pub(in crate::cli) struct RepeatVisits {
 
 impl RepeatVisits {
     pub(in crate::cli) fn run(&self) -> anyhow::Result<RunOutcome> {
+        let mut out = output::open(self.output.as_deref())?;
         let (_, predictor) = self.models.load(None)?;
         let mut stars: Vec<(String, EncoderInput)> = Vec::new();
         let outcome = for_each_part(&self.files, |part, report| {
@@ -63,7 +65,6 @@ impl RepeatVisits {
             .filter(|(_, _, odds)| *odds >= self.min_log10_odds)
             .collect();
         pairs.sort_by(|a, b| b.2.total_cmp(&a.2));
-        let mut out = output::open(self.output.as_deref())?;
         if self.format == OutputFormat::Csv {
             writeln!(out, "id_a,id_b,log10_odds,rv_a_kms,rv_b_kms")?;
         }

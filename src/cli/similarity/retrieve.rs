@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::files::for_each_part;
 use super::super::{RunOutcome, output};
-use super::{EncoderArgs, OutputFormat, cell};
+use super::{EncoderArgs, OutputFormat};
 use crate::result::similarity::{LabelFilter, SearchOptions};
+use crate::share::csv::cell;
 use crate::task::similarity::index_set::{IndexSet, Query, other};
 
 /// Find the stars most similar to each spectrum

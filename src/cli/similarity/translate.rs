@@ -8,8 +8,9 @@ use serde_json::json;
 
 use super::super::files::for_each_part;
 use super::super::{RunOutcome, output};
-use super::{EncoderArgs, OutputFormat, cell, parse_modality};
+use super::{EncoderArgs, OutputFormat, parse_modality};
 use crate::result::specclip::Modality;
+use crate::share::csv::cell;
 use crate::task::similarity::encoders::wave_vac_aa;
 use crate::task::similarity::index_set::other;
 
