@@ -1,9 +1,9 @@
-//! Reads spectra from FILE arguments. Folders are searched. Files are read on all cores, a few at a time, and passed on
-//! in the order of the arguments. Tables of XP continuous spectra, which may be larger than the memory, are read in
+//! Reads spectra from FILE arguments. Folders are searched. Files are read on all cores, a few at a time as their size
+//! allows, and passed on in the order of the arguments. Tables of XP continuous spectra, which may be larger than the memory, are read in
 //! batches of rows.
 
 use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
@@ -16,6 +16,13 @@ use crate::spectrum::Spectrum;
 
 /// Largest number of files in memory at the same time.
 const FILES_AT_ONCE: usize = 64;
+
+/// Largest size of the files in memory at the same time, bytes, unless one alone is larger. Unpacked and as spectra, they
+/// take several times as much.
+const BYTES_AT_ONCE: u64 = 64 << 20;
+
+/// Largest size of a file, bytes; that of the page.
+const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Largest number of batches of a table that are read and passed on together.
 const BATCHES_AT_ONCE: usize = 8;
@@ -70,7 +77,7 @@ pub(super) fn for_each_part(
 ) -> anyhow::Result<RunOutcome> {
     let files: Vec<FileToRead> = paths.iter().flat_map(|p| walk(p)).collect();
     let mut report = ImportReport { bar: progress_bar(files.len()), outcome: RunOutcome::Complete };
-    for part in files.chunks(FILES_AT_ONCE) {
+    for part in parts(&files) {
         let opened: Vec<Result<OpenedFile, String>> = part.par_iter().map(open).collect();
         let mut loaded = Vec::new();
         for (entry, opened) in part.iter().zip(opened) {
@@ -89,6 +96,22 @@ pub(super) fn for_each_part(
     }
     report.bar.finish_and_clear();
     Ok(report.outcome)
+}
+
+/// Cuts the files into parts that are read at the same time.
+fn parts(files: &[FileToRead]) -> Vec<&[FileToRead]> {
+    let (mut parts, mut begin, mut bytes) = (Vec::new(), 0, 0);
+    for (i, file) in files.iter().enumerate() {
+        let size = std::fs::metadata(&file.path).map_or(0, |m| m.len());
+        if i > begin && (i - begin == FILES_AT_ONCE || bytes + size > BYTES_AT_ONCE) {
+            parts.push(&files[begin..i]);
+            (begin, bytes) = (i, 0);
+        }
+        bytes += size;
+    }
+    // Without files, the one part is empty.
+    parts.push(&files[begin..]);
+    parts
 }
 
 /// A file to read, or the reason why a folder could not be listed.
@@ -139,7 +162,14 @@ fn open(entry: &FileToRead) -> Result<OpenedFile, String> {
     if let Some(table) = File::open(&entry.path).and_then(XpBatches::open).ok().flatten() {
         return Ok(OpenedFile::Batches(table));
     }
-    let bytes = std::fs::read(&entry.path).map_err(|e| format!("cannot open it: {e}"))?;
+    let mut bytes = Vec::new();
+    File::open(&entry.path)
+        // A device may have no end.
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|e| format!("cannot open it: {e}"))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err("it is larger than 1 GiB; split it".into());
+    }
     let sampling = read::sampling_name(&name).and_then(|sampling| std::fs::read(sampling).ok());
     let contents = read::read_with_sampling(&name, &bytes, sampling.as_deref()).map_err(|e| e.to_string())?;
     Ok(OpenedFile::Contents(contents))

@@ -60,13 +60,19 @@ pub(super) fn line_of(columns: &[OutputColumn], record: &Record) -> String {
 
 /// Joins cells into one line.
 pub fn join<S: AsRef<str>>(cells: impl IntoIterator<Item = S>) -> String {
-    let quoted = |cell: S| match cell.as_ref() {
-        c if c.contains([',', '"', '\n', '\r']) => format!("\"{}\"", c.replace('"', "\"\"")),
-        c => c.to_owned(),
-    };
-    let mut line = cells.into_iter().map(quoted).collect::<Vec<_>>().join(",");
+    let mut line = cells.into_iter().map(|c| cell(c.as_ref())).collect::<Vec<_>>().join(",");
     line.push('\n');
     line
+}
+
+/// A cell, quoted if necessary. Names in files may be hostile: control characters, which a terminal obeys, become
+/// spaces, and a text that a spreadsheet would take for a formula gets an apostrophe in front.
+pub fn cell(text: &str) -> String {
+    let mut text = text.replace(char::is_control, " ");
+    if text.starts_with(['=', '+', '-', '@']) && text.parse::<f64>().is_err() {
+        text.insert(0, '\'');
+    }
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 #[cfg(test)]
@@ -76,5 +82,12 @@ mod tests {
     #[test]
     fn cells_with_separators_are_quoted() {
         assert_eq!(join(["a", "b,c", "d\"e"]), "a,\"b,c\",\"d\"\"e\"\n");
+    }
+
+    #[test]
+    fn texts_are_neither_formulas_nor_orders_to_a_terminal() {
+        assert_eq!(join(["=1+1", "@a,b", "-x", "+x"]), "'=1+1,\"'@a,b\",'-x,'+x\n");
+        assert_eq!(join(["-1.5", "+3e-2", "a=b", ""]), "-1.5,+3e-2,a=b,\n");
+        assert_eq!(join(["a\x1b]0;b\x07", "c\nd\u{9b}e"]), "a ]0;b ,c d e\n");
     }
 }

@@ -137,6 +137,8 @@ fn unusable_labels_have_clear_errors() {
         ("--labels labels.csv --target feh --strategy full --range teff=hot", "column=low:high"),
         ("--labels labels.csv --target feh --strategy full --range teff=5000:5100", "only 4 spectra"),
         ("--labels labels.csv --target feh --strategy full --split-at age", "column=value"),
+        ("--labels labels.csv --target feh --strategy full --test-fraction nan", "from 0 to below 1"),
+        ("--labels labels.csv --target feh --strategy full --test-fraction 1", "from 0 to below 1"),
         ("--labels labels.csv --target feh --strategy full --split-at mass=1", "no column \"mass\"; it has"),
         ("--labels labels.csv --target feh --strategy full --n-train 100", "choose a smaller --n-train"),
         ("--labels labels.csv --target feh --strategy full --rate 7", "learning rate"),
