@@ -228,6 +228,8 @@ pub enum SpectrumError {
     Length { wave: usize, what: &'static str, other: usize },
     #[error("only {0} pixels; a spectrum needs at least {MIN_PIXELS}")]
     TooShort(usize),
+    #[error("{0} pixels, more than the {MAX_PIXELS} of the longest spectrum that is read; cut it into parts")]
+    TooLong(usize),
     #[error("wavelength {value} at pixel {pixel} is not a positive, finite number")]
     Wavelength { pixel: usize, value: f64 },
     #[error(
@@ -240,6 +242,10 @@ pub enum SpectrumError {
 
 /// Minimum number of pixels of a spectrum.
 pub const MIN_PIXELS: usize = 10;
+
+/// Maximum number of pixels of a spectrum, some ten times those of the longest echelle spectra. Reading and preparing a
+/// spectrum takes about 200 bytes a pixel.
+pub const MAX_PIXELS: usize = 4 << 20;
 
 /// Ratio FWHM/σ of a Gaussian.
 pub const FWHM_OVER_SIGMA: f64 = 2.354_820_045;
@@ -279,6 +285,9 @@ impl Spectrum {
         check("the mask", masked.as_ref().map_or(n, Vec::len))?;
         if n < MIN_PIXELS {
             return Err(SpectrumError::TooShort(n));
+        }
+        if n > MAX_PIXELS {
+            return Err(SpectrumError::TooLong(n));
         }
         if let Some(pixel) = wave_aa.iter().position(|w| !w.is_finite() || *w <= 0.0) {
             return Err(SpectrumError::Wavelength { pixel, value: wave_aa[pixel] });

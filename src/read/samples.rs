@@ -8,7 +8,7 @@
 //! - Echelle orders that overlap are merged, weighted by their inverse variances.
 
 use super::axis::Role;
-use crate::spectrum::{MIN_PIXELS, Meta, Spectrum, SpectrumError};
+use crate::spectrum::{MAX_PIXELS, MIN_PIXELS, Meta, Spectrum, SpectrumError};
 
 /// Shortest run of fluxes of exactly 0 inside a spectrum that counts as not measured. At the ends any run counts.
 const MIN_ZERO_RUN: usize = 5;
@@ -138,6 +138,9 @@ impl Samples {
     /// Builds the spectrum, with a note for each decision.
     pub(crate) fn into_spectrum(self, mut meta: Meta) -> Result<Spectrum, SpectrumError> {
         let n = self.wave_aa.len();
+        if n > MAX_PIXELS {
+            return Err(SpectrumError::TooLong(n));
+        }
         let mut ivar = self.errors.map(Errors::into_ivar);
         if ivar.as_ref().is_some_and(|ivar| ivar.len() == self.flux.len() && ivar.iter().all(|v| *v == 0.0)) {
             meta.notes
@@ -294,6 +297,12 @@ mod tests {
 
     fn flat(n: usize) -> Samples {
         Samples { wave_aa: grid(5000.0, n), flux: vec![1.0; n], ..Samples::default() }
+    }
+
+    #[test]
+    fn a_spectrum_too_long_for_a_browser_tab_is_refused() {
+        let refused = flat(MAX_PIXELS + 1).into_spectrum(Meta::unknown("a", "test"));
+        assert_eq!(refused.map(|s| s.len()), Err(SpectrumError::TooLong(MAX_PIXELS + 1)));
     }
 
     #[test]
