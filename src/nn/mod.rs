@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 pub mod autoencoder;
 pub mod batch_norm;
+pub mod checksum;
 pub mod clip;
 pub mod cross_attention;
 pub mod decoder;

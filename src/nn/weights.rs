@@ -1,11 +1,13 @@
 //! Named arrays in the safetensors format: 16- or 32-bit floats in the file, 32-bit in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use thiserror::Error;
+
+use super::checksum::{self, Damaged};
 
 /// Error of a weights file.
 #[derive(Debug, Error)]
@@ -13,6 +15,8 @@ use thiserror::Error;
 pub enum WeightsError {
     #[error("this is not a safetensors file ({0}); download it again")]
     Container(#[from] safetensors::SafeTensorError),
+    #[error("{0}")]
+    Damaged(#[from] Damaged),
     #[error("array `{0}` is missing; the weights belong to another network or version")]
     Missing(String),
     #[error(
@@ -42,8 +46,9 @@ pub struct Tensors {
 }
 
 impl Tensors {
-    /// Reads a safetensors file.
+    /// Reads a safetensors file; compares it with its checksum, if it has one.
     pub fn parse(bytes: &[u8]) -> Result<Self, WeightsError> {
+        checksum::check(bytes)?;
         let file = SafeTensors::deserialize(bytes)?;
         let mut arrays = BTreeMap::new();
         for (name, view) in file.iter() {
@@ -87,12 +92,12 @@ impl Tensors {
         Ok(header.metadata().as_ref().and_then(|entries| entries.get(key)).cloned())
     }
 
-    /// The contents of a safetensors file with all arrays as 32-bit floats.
+    /// The contents of a safetensors file with all arrays as 32-bit floats and a checksum.
     pub fn to_f32_file(&self) -> Result<Vec<u8>, WeightsError> {
         self.to_f32_file_with(&[])
     }
 
-    /// The contents of a safetensors file with all arrays as 32-bit floats, and with these metadata entries.
+    /// The contents of a safetensors file with all arrays as 32-bit floats, with these metadata entries and a checksum.
     pub fn to_f32_file_with(&self, metadata: &[(&str, &str)]) -> Result<Vec<u8>, WeightsError> {
         let floats: Vec<(&String, &[usize], Vec<u8>)> = self
             .arrays
@@ -103,12 +108,9 @@ impl Tensors {
             .collect();
         let views: Result<Vec<_>, _> = floats
             .iter()
-            .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
+            .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
             .collect();
-        let entries: HashMap<String, String> =
-            metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-        let entries = (!entries.is_empty()).then_some(entries);
-        Ok(safetensors::serialize(views.map_err(WeightsError::Container)?, entries)?)
+        Ok(checksum::serialize(views.map_err(WeightsError::Container)?, metadata)?)
     }
 
     /// Values of an array, which must have this shape.

@@ -11,10 +11,8 @@
 //!
 //! Scale of the directions: 8-bit: largest component ±127; 16-bit: length 32,767.
 //!
-//! The only metadata entry, `specola-index`, is JSON: `format`, the fields of [`IndexMetadata`], and the names of the
-//! rows.
-
-use std::collections::HashMap;
+//! The metadata entry `specola-index` is JSON: `format`, the fields of [`IndexMetadata`], and the names of the rows. The
+//! other entry is the [checksum].
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -24,6 +22,7 @@ use super::anomaly::{NoiseFloors, QUANTILES, Quantiles, ReferenceStats};
 use super::index::{Bits, Codes, Index, IndexMetadata, Rows};
 use super::search::MAX_WIDTH;
 use super::thumbnail::{pixels, samples};
+use crate::nn::checksum::{self, Damaged};
 use crate::result::specclip::Modality;
 
 /// Layout version that this program reads and writes.
@@ -38,6 +37,8 @@ const METADATA_KEY: &str = "specola-index";
 pub enum FileError {
     #[error("this is not a safetensors file ({0}); choose an index from `specola embed` or from the page")]
     Container(#[from] safetensors::SafeTensorError),
+    #[error("{0}")]
+    Damaged(#[from] Damaged),
     #[error(
         "this safetensors file contains no index (no `{METADATA_KEY}` in its metadata); create one with `specola embed`"
     )]
@@ -77,6 +78,7 @@ impl Index {
 
     /// Parses an index file.
     pub fn parse(bytes: &[u8]) -> Result<Self, FileError> {
+        checksum::check(bytes)?;
         let (_, header) = SafeTensors::read_metadata(bytes)?;
         let json =
             header.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY)).ok_or(FileError::NotIndex)?;
@@ -129,8 +131,8 @@ impl Index {
             .iter()
             .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)))
             .collect();
-        let metadata = HashMap::from([(METADATA_KEY.to_string(), serde_json::to_string(&head)?)]);
-        Ok(safetensors::serialize(views.map_err(FileError::Container)?, Some(metadata))?)
+        let metadata = serde_json::to_string(&head)?;
+        Ok(checksum::serialize(views.map_err(FileError::Container)?, &[(METADATA_KEY, &metadata)])?)
     }
 }
 

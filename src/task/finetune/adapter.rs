@@ -11,6 +11,7 @@ use super::feature_cache::{FeatureCache, FinetuneError};
 use super::finetuned_model::FinetunedModel;
 use super::split::Split;
 use crate::model::store::sha256_hex;
+use crate::nn::checksum::{self, Damaged};
 use crate::nn::state_dict::parameters;
 use crate::nn::weights::{Tensors, WeightsError};
 use crate::result::finetune::{AdapterCard, Metrics, Settings};
@@ -39,6 +40,8 @@ pub enum AdapterError {
     TooLarge(usize),
     #[error("this file is not a Specola adapter ({0}); save one with Fine-tune or `specola finetune -o`")]
     NotAnAdapter(String),
+    #[error("{0}")]
+    Damaged(#[from] Damaged),
     #[error("this adapter has file format {found}; this version of Specola reads format {FORMAT}; {}", if *.found < FORMAT { "fine-tune it again" } else { "update Specola" })]
     Format { found: u32 },
     #[error(
@@ -141,6 +144,7 @@ impl Adapter {
         if u64::from_le_bytes(length) > MAX_HEADER {
             return Err(not_an_adapter("its header is too long"));
         }
+        checksum::check(file)?;
         let json = Tensors::metadata(file, CARD).map_err(|e| AdapterError::NotAnAdapter(e.to_string()))?;
         let json = json.ok_or_else(|| not_an_adapter("it has no card"))?;
         let format = serde_json::from_str::<serde_json::Value>(&json).ok().and_then(|card| card["format"].as_u64());
