@@ -61,14 +61,23 @@ async function fetchAndCache(path) {
   return response;
 }
 
+/** True if a cached file is the file of the build. Browsers check the integrity of fetched files, but not of cached ones. */
+async function isWhole(cached, path) {
+  const [algorithm, expected] = hashes[path].split(/-(.*)/s);
+  const digest = await crypto.subtle.digest(algorithm.replace("sha", "SHA-"), await cached.clone().arrayBuffer());
+  return btoa(String.fromCharCode(...new Uint8Array(digest))) === expected;
+}
+
 /** The response to a request of the page: the cached file, or else the file from the server. */
 async function respond(request, path) {
   const cached = await caches.match(urlOf(path), { cacheName: CACHE, ignoreVary: true });
-  if (cached) {
+  if (cached && await isWhole(cached, path)) {
     // `import.meta.url` of a script is the URL of its response. A new Response without URL gets the request URL with
     // its query.
     return cached.url === request.url ? cached : new Response(cached.body, cached);
   }
+  // A damaged file is replaced.
+  if (cached) return fetchAndCache(path);
   // The file is not cached yet. After the user has cleared the local data, it is not cached again.
   return Object.hasOwn(BUILD.later, path) && (await caches.has(CACHE)) ? fetchAndCache(path) : fetch(request);
 }

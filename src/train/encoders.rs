@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use serde::Serialize;
 
@@ -26,6 +26,9 @@ use crate::whole_file;
 
 /// Held-out pairs for the check loss during training.
 const CHECK_PAIRS: usize = 256;
+
+/// Metadata entry with the seed of a stage.
+const SEED: &str = "seed";
 
 /// A training stage of the encoder pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -120,7 +123,7 @@ impl EncoderPlan {
                 network.store(&mut tensors, "")?;
             }
             PairStage::Clip => {
-                let encoders = read_encoders(work, self.size, device)?;
+                let encoders = read_encoders(work, self.size, self.schedule.seed, device)?;
                 let objective = Alignment {
                     pairs,
                     losses: Vec::new(),
@@ -138,28 +141,38 @@ impl EncoderPlan {
             }
         }
         let file = self.stage.file(work);
-        whole_file::write(&file, &tensors.to_f32_file()?).with_context(|| format!("writing {}", file.display()))
+        whole_file::write(&file, &tensors.to_f32_file_with(&[(SEED, &self.schedule.seed.to_string())])?)
+            .with_context(|| format!("writing {}", file.display()))
     }
 }
 
-/// Reads both encoders from the work folder.
-pub fn read_encoders(work: &Path, size: Size, device: &Device) -> Result<EncoderModules> {
-    let read = |stage: PairStage| weights(&stage.file(work), stage);
+/// Reads both encoders from the work folder. Stages of another seed were trained on stars that this one holds out, and are
+/// refused.
+pub fn read_encoders(work: &Path, size: Size, seed: u64, device: &Device) -> Result<EncoderModules> {
+    let read = |stage: PairStage| weights(&stage.file(work), stage, seed);
     Ok(EncoderModules {
         lrs: size.lrs().init(device).load(&read(PairStage::LrsEncoder)?, "", device)?,
         xp: size.xp().init(device).load(&read(PairStage::XpEncoder)?, "", device)?,
     })
 }
 
-/// Reads a variant of the aligned pair from the work folder.
-pub fn read_aligned(work: &Path, size: Size, variant: Variant, device: &Device) -> Result<Clip> {
-    let tensors = weights(&PairStage::Clip.file(work), PairStage::Clip)?;
+/// Reads a variant of the aligned pair from the work folder; refuses one of another seed.
+pub fn read_aligned(work: &Path, size: Size, variant: Variant, seed: u64, device: &Device) -> Result<Clip> {
+    let tensors = weights(&PairStage::Clip.file(work), PairStage::Clip, seed)?;
     Ok(size.clip(variant).init(device).load(&tensors, &format!("{}.", variant.name()), device)?)
 }
 
-fn weights(file: &Path, stage: PairStage) -> Result<Tensors> {
+fn weights(file: &Path, stage: PairStage, seed: u64) -> Result<Tensors> {
     let name = stage.name();
     let bytes = std::fs::read(file)
         .with_context(|| format!("reading {}; run `specola pretrain {name}` first", file.display()))?;
-    Tensors::parse(&bytes).with_context(|| file.display().to_string())
+    let tensors = Tensors::parse(&bytes).with_context(|| file.display().to_string())?;
+    let trained_with = Tensors::metadata(&bytes, SEED)?;
+    ensure!(
+        trained_with.as_deref().is_none_or(|trained| trained == seed.to_string()),
+        "{} was trained with the seed {}, this run has {seed}; use that seed, or another work folder",
+        file.display(),
+        trained_with.unwrap_or_default()
+    );
+    Ok(tensors)
 }

@@ -118,7 +118,7 @@ pub fn finish(
         });
     }
     for variant in Variant::ALL {
-        let clip = read_aligned(&plan.work, plan.size, variant, device)?;
+        let clip = read_aligned(&plan.work, plan.size, variant, plan.seed, device)?;
         let config = plan.size.clip(variant);
         let pair = EncoderPair::new(clip.clone(), &config.lrs_head.widths, device);
         let name = variant.name();

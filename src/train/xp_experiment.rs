@@ -126,7 +126,7 @@ impl XpExperiment {
         let [train, check, test] = [Part::Training, Part::Validation, Part::Test].map(|part| XpSet::of(stars, part));
         ensure!(train.n > 0 && check.n > 0 && test.n > 0, "the real XP spectra do not fill all parts");
         log(&format!("{} training, {} validation and {} test spectra", train.n, check.n, test.n));
-        let encoders = read_encoders(&self.work, self.size, device)?;
+        let encoders = read_encoders(&self.work, self.size, self.seed, device)?;
         let masked = self.masked_transformer(train_pairs, held_out, device)?;
         log("masked transformer of XP spectra: trained");
         let networks = self.aligned(&encoders, train_pairs, held_out, device)?;

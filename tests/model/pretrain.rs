@@ -295,7 +295,9 @@ fn published_pair_embeds_as_the_trained_pair() {
     let lrs: Vec<&[f32]> = rows.lrs.chunks_exact(1462).collect();
     let xp: Vec<&[f32]> = rows.xp.chunks_exact(343).collect();
     let embedded = block_on(pair.embed_lrs(&lrs)).expect("embeddings");
-    let trained = read_aligned(&work, Size::Tiny, Variant::Split, &device).expect("the trained network");
+    let trained = read_aligned(&work, Size::Tiny, Variant::Split, 11, &device).expect("the trained network");
+    let other_seed = read_aligned(&work, Size::Tiny, Variant::Split, 12, &device).map(drop);
+    assert!(other_seed.expect_err("another seed").to_string().contains("seed 11, this run has 12"));
     let flat = burn::tensor::TensorData::new(rows.lrs.clone(), [5, 1462]);
     let expected = trained
         .embed_lrs(burn::tensor::Tensor::from_data(flat, &device))

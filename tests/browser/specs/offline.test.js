@@ -73,6 +73,30 @@ scenario("the page is not cached if one of its files does not match its version"
   assert.equal(await visit.page.evaluate(() => navigator.serviceWorker.controller), null);
 }, { offline: true, edit: (path) => path === "trainer.js" && ((text) => `${text} `), allowedMessages: [/digest|integrity/, /ServiceWorker|trainer\.js/] });
 
+scenario("a damaged file of the cached page is fetched again", async (visit) => {
+  await visit.ready();
+  await waitForCache(visit);
+  const [version] = await versions(visit);
+  const damage = (paths) => visit.page.evaluate(async ([version, paths]) => {
+    const cache = await caches.open(version);
+    for (const path of paths) {
+      const { url } = (await cache.keys()).find((request) => request.url.endsWith(path));
+      const response = await cache.match(url, { ignoreVary: true });
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      bytes[bytes.length >> 1] ^= 1;
+      await cache.put(url, new Response(bytes, response));
+    }
+  }, [version, paths]);
+  await damage(["/engine.js", "/style.css"]);
+  const before = visit.host.requests.length;
+  await visit.page.reload();
+  await visit.openSample();
+  const fetched = visit.host.requests.slice(before);
+  for (const name of ["engine.js", "style.css"]) {
+    assert.equal(fetched.filter((url) => url.endsWith(`/${name}`)).length, 1, `${name} of ${fetched}`);
+  }
+}, { offline: true });
+
 let isNew = false;
 scenario("a new version is offered, and activated on demand", async (visit) => {
   await visit.ready();
