@@ -14,9 +14,7 @@ use super::samples::{Errors, MAX_ORDERS, MaskConvention, Samples, are_orders};
 use super::table::{self, Column, Table};
 use super::unit::{UnitHint, stated_unit};
 use super::wcs::{self, HeaderAxis};
-use super::{
-    Contents, MAX_LISTED, MAX_PIXELS, SkippedPart, gaia_xp, labels, metadata, sdss5, sparcl, unsupported, xp_continuous,
-};
+use super::{Contents, MAX_PIXELS, SkippedPart, gaia_xp, labels, metadata, sdss5, sparcl, unsupported, xp_continuous};
 use crate::spectrum::{MIN_PIXELS, Medium, Meta, Spectrum, Survey};
 
 /// The columns of a table that form spectra.
@@ -160,11 +158,10 @@ pub(crate) fn read(
                 contents.spectra.push(spectrum);
             }
             Err(error) if !has_several_spectra && table.bad_rows.is_empty() => return Err(error),
-            Err(error) if contents.skipped.len() < MAX_LISTED => {
-                let part = id.clone().unwrap_or_else(|| table.row_name(rows.first().copied().unwrap_or(0)));
-                contents.skipped.push(SkippedPart { part, reason: error.to_string() });
+            Err(error) => {
+                let part = || id.clone().unwrap_or_else(|| table.row_name(rows.first().copied().unwrap_or(0)));
+                contents.skip(part, error);
             }
-            Err(_) => {}
         }
     }
     contents.skipped.extend(table.skipped_rows());

@@ -82,9 +82,28 @@ impl<T: AsRef<[u8]>> Zip<T> {
         let part = format!("entry {name}");
         let entry = self.archive.by_index(index).map_err(|e| unpack_error(&part, &e))?;
         let packed = usize::try_from(entry.compressed_size()).unwrap_or(usize::MAX);
-        let bytes = unpack(entry, packed, self.remaining_bytes.min(MAX_UNPACKED), &part)?;
-        self.remaining_bytes -= bytes.len();
-        Ok(bytes)
+        if self.remaining_bytes == 0 {
+            return Err(ReadError::TooLarge { part: "the archive".into(), limit_mib: MAX_ZIP_UNPACKED >> 20 });
+        }
+        let mut counted = Counted { source: entry, bytes: 0 };
+        let unpacked = unpack(&mut counted, packed, self.remaining_bytes.min(MAX_UNPACKED), &part);
+        // Entries that are refused cost as much as others.
+        self.remaining_bytes = self.remaining_bytes.saturating_sub(counted.bytes);
+        unpacked
+    }
+}
+
+/// A source that counts what was read from it.
+struct Counted<R> {
+    source: R,
+    bytes: usize,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.source.read(buffer)?;
+        self.bytes += n;
+        Ok(n)
     }
 }
 
@@ -101,4 +120,27 @@ fn unpack(mut source: impl Read, packed: usize, limit: usize, part: &str) -> Res
         return Err(ReadError::TooLarge { part: part.to_string(), limit_mib: limit >> 20 });
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn refused_entries_are_charged() {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let zeros = vec![0; RATIO_EXEMPT_BYTES + 1];
+        for name in ["a", "b", "c"] {
+            writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            writer.write_all(&zeros).unwrap();
+        }
+        let mut zip = Zip::open(writer.finish().unwrap().into_inner()).unwrap();
+        zip.remaining_bytes = RATIO_EXEMPT_BYTES + 10;
+        let mut refusal = |i| zip.unpack(i, "x").unwrap_err().to_string();
+        assert!(refusal(0).contains("entry x"), "its ratio is too high");
+        assert!(refusal(1).contains("entry x"), "more than is left");
+        assert!(refusal(2).contains("the archive"), "nothing is left");
+    }
 }

@@ -62,9 +62,7 @@ pub(crate) fn read(fits: &Fits) -> Result<Contents, ReadError> {
     for row in 0..fibermap.rows {
         let kind = fibermap.text(row, "OBJTYPE");
         let Some(id) = fibermap.integer(row, "TARGETID") else {
-            contents
-                .skipped
-                .push(SkippedPart { part: format!("row {row} of FIBERMAP"), reason: "it has no TARGETID".into() });
+            contents.skip(|| format!("row {row} of FIBERMAP"), "it has no TARGETID");
             continue;
         };
         if kind.as_deref() == Some("SKY") {
@@ -94,9 +92,7 @@ pub(crate) fn read(fits: &Fits) -> Result<Contents, ReadError> {
                     }
                     match Spectrum::new(meta, wave_aa, flux, Some(ivar), None) {
                         Ok(spectrum) => contents.spectra.push(spectrum),
-                        Err(error) => contents
-                            .skipped
-                            .push(SkippedPart { part: format!("target {id}"), reason: error.to_string() }),
+                        Err(error) => contents.skip(|| format!("target {id}"), error),
                     }
                 }
                 _ => n_empty += 1,

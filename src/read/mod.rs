@@ -66,6 +66,8 @@ pub struct Contents {
     pub labels: Vec<(String, LabelTable)>,
     /// Parts that could not be read.
     pub skipped: Vec<SkippedPart>,
+    /// Number of further parts that could not be read and are not in `skipped`.
+    unlisted: usize,
 }
 
 impl Contents {
@@ -78,6 +80,26 @@ impl Contents {
         self.spectra.extend(more.spectra);
         self.labels.extend(more.labels);
         self.skipped.extend(more.skipped);
+        self.unlisted += more.unlisted;
+    }
+
+    /// Lists an unreadable part of a table, or counts it after the first [`MAX_LISTED`].
+    fn skip(&mut self, part: impl FnOnce() -> String, reason: impl std::fmt::Display) {
+        if self.skipped.len() < MAX_LISTED {
+            self.skipped.push(SkippedPart { part: part(), reason: reason.to_string() });
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    /// With one line for all parts that were only counted.
+    fn with_unlisted(mut self) -> Self {
+        if self.unlisted > 0 {
+            let part = format!("{} more", std::mem::take(&mut self.unlisted));
+            let reason = "they cannot be read either; the first are listed one by one".into();
+            self.skipped.push(SkippedPart { part, reason });
+        }
+        self
     }
 }
 
@@ -128,7 +150,7 @@ fn read_at(name: &str, bytes: &[u8], sampling: Option<&[u8]>, depth: usize) -> R
             let table = LabelTable::read(bytes).map_err(|e| ReadError::Labels(Box::new(e)))?;
             Ok(Contents { labels: vec![(name.to_string(), table)], ..Contents::default() })
         }
-        other => other,
+        other => other.map(Contents::with_unlisted),
     }
 }
 
@@ -274,7 +296,18 @@ fn stem(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::stem;
+    use super::{MAX_LISTED, read, stem};
+
+    #[test]
+    fn parts_that_cannot_be_read_are_listed_or_counted() {
+        let mut text = String::from("id,wavelength,flux\n");
+        for star in 0..MAX_LISTED + 500 {
+            (0..3).for_each(|k| text += &format!("s{star},{},1\n", 5000 + k));
+        }
+        let contents = read("stars.csv", text.as_bytes()).unwrap();
+        assert_eq!((contents.spectra.len(), contents.skipped.len()), (0, MAX_LISTED + 1));
+        assert_eq!((contents.skipped[0].part.as_str(), contents.skipped[MAX_LISTED].part.as_str()), ("s0", "500 more"));
+    }
 
     #[test]
     fn stems() {

@@ -10,8 +10,8 @@ use super::medium::{set_frame, set_medium};
 use super::npy::{Array, ArrayFile};
 use super::one_d::{is_miles_axis, miles};
 use super::samples::{Errors, Samples};
-use super::{Contents, MAX_PIXELS, SkippedPart, gaia_xp};
-use crate::spectrum::{Frame, Medium, Meta, Source, Sourced, Survey};
+use super::{Contents, MAX_PIXELS, gaia_xp};
+use crate::spectrum::{Frame, MIN_PIXELS, Medium, Meta, Source, Sourced, Survey};
 
 /// Origin of all spectra of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,6 +53,12 @@ pub(crate) fn read(arrays: &[ArrayFile], stem: &str) -> Result<Contents, ReadErr
             ));
         }
     };
+    if n > 1 && pixels < MIN_PIXELS {
+        return Err(bundle_error(
+            &axis_file.name,
+            &format!("it has {pixels} values; a spectrum needs at least {MIN_PIXELS} pixels"),
+        ));
+    }
     if n.saturating_mul(pixels) > MAX_PIXELS {
         return Err(bundle_error(&flux_file.name, "it has more than 40 million pixels; split the bundle"));
     }
@@ -93,8 +99,7 @@ pub(crate) fn read(arrays: &[ArrayFile], stem: &str) -> Result<Contents, ReadErr
         match samples.into_spectrum(meta) {
             Ok(spectrum) => contents.spectra.push(spectrum),
             Err(error) => {
-                let reason = ReadError::samples(format!("row {i} of the bundle"))(error).to_string();
-                contents.skipped.push(SkippedPart { part: id, reason });
+                contents.skip(|| id, ReadError::samples(format!("row {i} of the bundle"))(error));
             }
         }
     }

@@ -9,7 +9,7 @@ mod map;
 
 use super::error::{ReadError, truncate};
 use super::table::{Table, text_cells};
-use super::{Contents, MAX_LISTED, MAX_PIXELS, SkippedPart, gaia_xp, metadata};
+use super::{Contents, MAX_PIXELS, SkippedPart, gaia_xp, metadata};
 use crate::spectrum::Spectrum;
 pub use batches::{XpBatch, XpBatches};
 use map::{MAPS, N_BASES, N_CORRELATIONS};
@@ -98,11 +98,9 @@ fn read_rows(table: &Table, stem: &str, first_row: usize) -> Contents {
         }
         match spectrum(table, &prisms, row, &format!("{stem}-{}", first_row + row + 1)) {
             Ok(spectrum) => contents.spectra.push(spectrum),
-            Err(error) if contents.skipped.len() < MAX_LISTED => {
-                let part = id(table, row).map_or_else(|| table.row_name(row), |id| truncate(&id));
-                contents.skipped.push(SkippedPart { part, reason: error.to_string() });
+            Err(error) => {
+                contents.skip(|| id(table, row).map_or_else(|| table.row_name(row), |id| truncate(&id)), error);
             }
-            Err(_) => {}
         }
     }
     contents.skipped.extend(table.skipped_rows());
