@@ -6,11 +6,12 @@
 //! have its hash. `results.ecsv` is for people and other programs; Specola does not read it.
 
 use std::collections::BTreeSet;
+use std::fmt::Formatter;
 use std::io::{Cursor, Read, Seek, Write};
+use std::marker::PhantomData;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
+use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
@@ -24,6 +25,9 @@ const CONTENTS: &str = "specola-session.cbor";
 const TABLE: &str = "results.ecsv";
 const ADAPTER: &str = "adapter.safetensors";
 
+/// Largest number of results, and of parts that were not used.
+const MAX_ENTRIES: usize = 500_000;
+
 /// Largest unpacked size of the contents, bytes.
 const MAX_CONTENTS: u64 = 256 << 20;
 
@@ -34,7 +38,7 @@ const MAX_CURVES: u64 = 64 << 20;
 const MAX_ADAPTER: u64 = 64 << 20;
 
 /// Reason why a session file cannot be read or written.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the error text of each variant explains it")]
 pub enum SessionError {
     #[error(
@@ -60,8 +64,10 @@ pub struct Contents {
     /// Program and version that wrote it.
     pub software: String,
     /// The results, in the order of the table.
+    #[serde(deserialize_with = "list")]
     pub records: Vec<Record>,
     /// Files and parts of files that were not used, with the reasons.
+    #[serde(deserialize_with = "list")]
     pub skipped: Vec<(String, String)>,
     /// Index of the selected result.
     pub selected: Option<usize>,
@@ -79,10 +85,11 @@ impl Writer {
     /// Begins a session file with its results. The active adapter is given as its hash and its file.
     pub fn new(
         records: &[Record],
-        skipped: Vec<(String, String)>,
+        mut skipped: Vec<(String, String)>,
         selected: Option<usize>,
         adapter: Option<(&str, &[u8])>,
     ) -> Result<Self, SessionError> {
+        skipped.truncate(MAX_ENTRIES);
         let software = format!("Specola {}", env!("CARGO_PKG_VERSION"));
         let table = ecsv::table(records, &Label::ALL);
         let adapter_sha256 = adapter.map(|(sha256, _)| sha256.to_owned());
@@ -165,6 +172,30 @@ impl Session {
         }
         read(&mut self.zip, &entry(result), MAX_CURVES).map(Some)
     }
+}
+
+/// A list of at most [`MAX_ENTRIES`] entries. An entry takes far more memory than its shortest form in the file.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct List<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut Formatter) -> std::fmt::Result {
+            write!(f, "a list of at most {MAX_ENTRIES} entries")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(entry) = entries.next_element()? {
+                if list.len() == MAX_ENTRIES {
+                    return Err(A::Error::invalid_length(list.len() + 1, &self));
+                }
+                list.push(entry);
+            }
+            Ok(list)
+        }
+    }
+    deserializer.deserialize_seq(List(PhantomData))
 }
 
 fn entry(result: usize) -> String {

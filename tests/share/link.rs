@@ -1,5 +1,7 @@
 //! Links, session files and tables of synthetic results: round trips, lengths of links, and errors for damaged data.
 
+use std::io::Write;
+
 use crate::results::{record, records, view};
 use specola::result::Label;
 use specola::share::link::{LinkEncodeError, LinkError, decode, encode, limit};
@@ -189,13 +191,20 @@ fn damaged_sessions_are_safe() {
         Writer::new(&records(2), Vec::new(), None, Some(("00", &[7; 300]))).expect("a session can be written");
     writer.curves(0, &view(0)).expect("curves can be written");
     let (bytes, _) = writer.finish().expect("a session ends");
+    let mut whole = Session::open(bytes.clone()).expect("it opens");
+    let whole_curves = whole.curves(0).expect("it has curves");
     for i in 0..3000 {
         let mut changed = bytes.clone();
         let at = i * 7919 % changed.len();
         changed[at] ^= 1 << (i % 8);
-        if let Ok(mut session) = Session::open(changed) {
-            let _ = session.curves(0);
-            let _ = session.adapter();
+        // What can still be read is what was written.
+        let Ok(mut session) = Session::open(changed) else { continue };
+        assert_eq!(format!("{:?}", session.contents), format!("{:?}", whole.contents), "byte {at}");
+        if let Ok(Some(curves)) = session.curves(0) {
+            assert_eq!(format!("{:?}", Some(curves)), format!("{whole_curves:?}"), "byte {at}");
+        }
+        if let Ok(Some((_, adapter))) = session.adapter() {
+            assert_eq!(adapter, [7; 300], "byte {at}");
         }
     }
     // Zeros compress well. The size of an unpacked adapter is bounded.
@@ -204,6 +213,15 @@ fn damaged_sessions_are_safe() {
     let (bytes, _) = writer.finish().expect("a session ends");
     let error = Session::open(bytes).expect("it opens").adapter().expect_err("too large").to_string();
     assert!(error.contains("larger than 64 MiB"), "{error}");
+    // Each entry of a list takes three bytes here, and many more in memory.
+    let contents = std::collections::BTreeMap::from([("skipped", vec![("", ""); 500_001])]);
+    let mut cbor = Vec::new();
+    ciborium::into_writer(&contents, &mut cbor).expect("CBOR");
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("specola-session.cbor", zip::write::SimpleFileOptions::default()).expect("an entry");
+    zip.write_all(&cbor).expect("its content");
+    let error = Session::open(zip.finish().expect("an archive").into_inner()).map(drop).expect_err("too many");
+    assert!(error.to_string().contains("at most 500000 entries"), "{error}");
     assert!(Session::open(b"PK\x03\x04 not a zip".to_vec()).is_err());
     assert!(Session::open(Vec::new()).is_err());
 }
