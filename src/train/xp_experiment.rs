@@ -293,8 +293,48 @@ impl XpExperiment {
             }
             page.push('\n');
         }
-        page
+        page + &comparisons(rows)
     }
+}
+
+/// A table of differences between rows: which claims of the paper hold here.
+fn comparisons(rows: &[Row]) -> String {
+    const PAIRS: [[&str; 2]; 9] = [
+        ["auto-encoder", "flux itself"],
+        ["masked transformer", "auto-encoder"],
+        ["CLIP", "auto-encoder"],
+        ["CLIP-pr", "flux itself"],
+        ["CLIP-r", "CLIP"],
+        ["CLIP-p", "CLIP"],
+        ["CLIP-pr", "CLIP"],
+        ["CLIP-split", "CLIP-pr"],
+        ["CLIP-pr, width 768", "CLIP-pr, width 256"],
+    ];
+    let mut table = String::from(
+        "\nDifference of σ between rows, in per cent of the second, ± its standard error from the seeds. Negative: the first is better. Bold: more than twice the standard error.\n\n| first | second |",
+    );
+    LABELS.iter().for_each(|label| table += &format!(" {} |", label.symbol()));
+    table.push_str("\n|---|---|");
+    table.push_str(&"---|".repeat(LABELS.len()));
+    table.push('\n');
+    for [a, b] in PAIRS {
+        let row = |name: &str| rows.iter().find(|row| row.name == name);
+        let (Some(first), Some(second)) = (row(a), row(b)) else { continue };
+        let _ = write!(table, "| {a} | {b} |");
+        for j in 0..LABELS.len() {
+            let of = |row: &Row| {
+                let widths: Vec<f64> = row.scores.iter().map(|s| s[j].biweight).collect();
+                let (mean, std) = mean_and_std(&widths);
+                (mean, std / (widths.len().max(2) as f64 - 1.0).sqrt())
+            };
+            let ((mean_a, error_a), (mean_b, error_b)) = (of(first), of(second));
+            let (change, error) = (100.0 * (mean_a / mean_b - 1.0), 100.0 * error_a.hypot(error_b) / mean_b);
+            let bold = if change.abs() > 2.0 * error { "**" } else { "" };
+            let _ = write!(table, " {bold}{change:+.1} ± {error:.1}{bold} |");
+        }
+        table.push('\n');
+    }
+    table
 }
 
 /// The configuration with embeddings of another width.

@@ -28,6 +28,7 @@ use specola::train::pairs::{OpticalSurvey, Origin, Pair, Pairs, RealShare};
 use specola::train::real_stars::RealStars;
 use specola::train::training_loop::{Objective, Progress, Schedule, run};
 use specola::train::xp::stars::Part;
+use specola::train::xp_experiment::XpExperiment;
 
 /// Each test locks this. The device has one random number generator for the whole process, which draws the initial
 /// weights.
@@ -271,6 +272,20 @@ fn published_pair_embeds_as_the_trained_pair() {
     );
     assert!(finished.measurements.iter().all(|m| m.value.is_finite()), "{:?}", finished.measurements);
     assert!(finished.accuracy.iter().any(|row| row.survey == Survey::GaiaXp && !row.simulated));
+
+    let experiment = XpExperiment {
+        size: Size::Tiny,
+        alignment: (3, 8),
+        masked_steps: 3,
+        head_steps: 5,
+        seeds: vec![1, 2],
+        work: work.clone(),
+        seed: 11,
+    };
+    let section =
+        experiment.run(&real, &train_pairs, &held_out, "the command", &device, &mut |_| {}).expect("a section");
+    assert!(section.contains("| flux itself | 343 |") && section.contains("| CLIP-pr, width 768 | 768 |"), "{section}");
+    assert!(section.contains("| CLIP-p | CLIP |") && !section.contains("NaN"), "{section}");
 
     let entry = ModelEntry {
         name: "pair".into(),
