@@ -14,7 +14,7 @@ use super::context::{
 };
 use super::engine_link::EngineStatus;
 use super::files::{self, NamedFile};
-use super::row::{IMPORTED_GENERATION, PredictionStatus, RowKey};
+use super::row::{PredictionStatus, RowKey};
 use super::{offline, stored_models};
 use crate::engine::protocol::{SpectraRequest, is_checkpoint_name};
 use crate::result::Summary;
@@ -269,35 +269,38 @@ impl Actions {
         self.rows.mark_interrupted();
     }
 
-    /// Loads the session of an earlier visit and offers to restore it.
+    /// Loads the sessions of earlier visits and offers to restore them.
     pub(super) fn check_saved(self) {
         spawn_local(async move {
             // Without a database there is nothing to restore.
-            if let Ok(session) = autosave::load().await
-                && !session.files.is_empty()
-                // Rows from a link have no files and do not count.
-                && self.rows.all.with_untracked(|rows| rows.iter().all(|row| row.key.generation == IMPORTED_GENERATION))
-            {
-                self.opened_files.restorable.set(Some(session));
+            if let Ok(sessions) = autosave::load().await {
+                self.opened_files.earlier.set(sessions);
             }
         });
     }
 
-    /// Opens the files of the offered session and sets their assumptions and adapter.
-    pub(super) fn restore(&self) {
-        let Some(session) = self.opened_files.take_restorable() else { return };
-        if let Some((sha256, file)) = session.adapter
-            && self.finetune.active_adapter.with_untracked(Option::is_none)
-        {
-            self.finetune.load_adapter(sha256, &file);
+    /// Opens the files of an earlier session, and sets their assumptions and adapter.
+    pub(super) fn restore(&self, session: autosave::Session) {
+        self.opened_files.resume(&session);
+        if let Some((sha256, file)) = &session.adapter {
+            match self.finetune.active_adapter.with_untracked(|a| a.as_ref().map(|a| a.sha256.clone())) {
+                None => self.finetune.load_adapter(sha256.clone(), file),
+                Some(active) if active == *sha256 => {}
+                Some(_) => self.jobs.skip(
+                    "The saved adapter",
+                    "another adapter is active. This one stays among the earlier sessions: return to the shipped model, reload the page and restore it".into(),
+                ),
+            }
         }
-        self.open(session.files);
+        if !session.files.is_empty() {
+            self.open(session.files);
+        }
     }
 
     /// Undoes clearing the page; if nothing was cleared, returns to the shipped model.
     pub(super) fn undo(&self) {
-        if self.opened_files.can_restore_cleared() {
-            self.restore();
+        if let Some(cleared) = self.opened_files.cleared.get_untracked() {
+            self.restore(cleared);
         } else if self.finetune.active_adapter.with_untracked(Option::is_some) {
             self.finetune.remove_adapter();
         }
@@ -306,7 +309,8 @@ impl Actions {
     /// Clears the page and deletes all its data in this browser.
     pub(super) fn clear_local_data(self) {
         self.clear();
-        self.opened_files.restorable.set(None);
+        self.opened_files.discard_cleared();
+        self.opened_files.earlier.set(Vec::new());
         // After opening a link, the page address contains its results.
         if let (Ok(history), Ok(page)) = (window().history(), window().location().href()) {
             let address = page.split('#').next().unwrap_or_default();

@@ -109,7 +109,7 @@ fn apply_finetune_event(actions: Actions, generation: u32, event: FinetuneEvent)
     }
     let changes_adapter = matches!(event, FinetuneEvent::AdapterApplied { .. } | FinetuneEvent::AdapterRemoved);
     actions.finetune.apply(generation, event);
-    if changes_adapter && actions.opened_files.has_files() {
+    if changes_adapter {
         actions.opened_files.autosave();
     }
 }

@@ -100,6 +100,7 @@ fn App() -> impl IntoView {
     listen(actions, help);
     imported_rows::listen(actions);
     actions.check_saved();
+    restore::ask_before_leaving(actions.opened_files);
     samp::send_selected_positions(samp, actions.rows);
     samp::unregister_on_leave(samp);
     let Actions { rows, jobs, labels, specclip, finetune, .. } = actions;

@@ -1,20 +1,30 @@
 //! The opened files and the user's assumptions about their spectra. The browser stores them for the next visit.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, task::spawn_local};
 
 use super::engine::Engine;
 use super::finetune::Finetune;
 use crate::engine::protocol::{Assumptions, SpectraRequest};
 use crate::read::column_mapping::ColumnMapping;
-use crate::ui::autosave::{self, RestorableSession, UserAssumptions};
+use crate::ui::autosave::{self, NotSaved, Session, UserAssumptions};
 use crate::ui::files::NamedFile;
+use crate::ui::format;
 use crate::ui::row::{PredictionStatus, Row};
 
-/// Opened files, the user's assumptions, and the session that can be restored.
+/// Opened files, the user's assumptions, and the sessions that can be restored.
 #[derive(Clone, Copy)]
 pub(crate) struct OpenedFiles {
-    /// Files of an earlier visit or of a cleared page, which the page offers to open again.
-    pub restorable: RwSignal<Option<RestorableSession>, LocalStorage>,
+    /// Sessions of earlier visits, which the page offers to open again; the latest first.
+    pub earlier: RwSignal<Vec<Session>, LocalStorage>,
+    /// What the user has just cleared, until other files are opened.
+    pub cleared: RwSignal<Option<Session>, LocalStorage>,
+    /// Why the browser does not keep the open files for the next visit.
+    pub not_saved: RwSignal<Option<String>>,
+    /// Name of this tab, and number of its session.
+    tab: StoredValue<(String, u32)>,
+    /// Keys of the sessions that this one continues. Each is deleted when this one has been saved with the adapter, if it
+    /// had one.
+    continued: StoredValue<Vec<(String, Option<String>)>>,
     /// The opened files, to read them again after a crash.
     files: StoredValue<Vec<NamedFile>, LocalStorage>,
     /// The user's assumptions, by file and id. They apply again when the same spectrum is read again.
@@ -27,7 +37,11 @@ impl OpenedFiles {
     /// No files.
     pub(crate) fn new(engine: Engine, finetune: Finetune) -> Self {
         Self {
-            restorable: RwSignal::new_local(None),
+            earlier: RwSignal::new_local(Vec::new()),
+            cleared: RwSignal::new_local(None),
+            not_saved: RwSignal::new(None),
+            tab: StoredValue::new((autosave::tab_name(), 0)),
+            continued: StoredValue::new(Vec::new()),
             files: StoredValue::new_local(Vec::new()),
             assumptions: StoredValue::new(UserAssumptions::new()),
             engine,
@@ -38,11 +52,6 @@ impl OpenedFiles {
     /// The opened file with this path.
     pub(crate) fn file(&self, path: &str) -> Option<NamedFile> {
         self.files.with_value(|files| files.iter().rev().find(|file| file.path == path).cloned())
-    }
-
-    /// True when there are files to store for the next visit.
-    pub(crate) fn has_files(&self) -> bool {
-        self.files.with_value(|files| !files.is_empty())
     }
 
     /// Adds opened files.
@@ -109,39 +118,86 @@ impl OpenedFiles {
             .finetune
             .active_adapter
             .with_untracked(|adapter| adapter.as_ref().map(|adapter| (adapter.sha256.clone(), adapter.file.to_vec())));
-        autosave::save(self.files.get_value(), self.assumptions.get_value(), adapter);
+        let has_adapter = |sha256: &String| adapter.as_ref().is_some_and(|(active, _)| active == sha256);
+        let is_contained = |(_, sha256): &&(String, Option<String>)| sha256.as_ref().is_none_or(has_adapter);
+        let contained = self.continued.with_value(|all| all.iter().filter(is_contained).cloned().collect::<Vec<_>>());
+        let session = self.session(adapter.clone());
+        let Self { not_saved, continued, .. } = *self;
+        spawn_local(async move {
+            let keys = contained.iter().map(|(key, _)| key.clone()).collect();
+            let problem = match autosave::save(session, keys).await {
+                Ok(()) => {
+                    continued.update_value(|all| all.retain(|session| !contained.contains(session)));
+                    None
+                }
+                Err(NotSaved::TooLarge(bytes)) => Some(format!(
+                    "The open files have {}, more than this browser keeps for the next visit. Save a session file before you close the tab.",
+                    format::bytes(bytes as u64)
+                )),
+                Err(NotSaved::Browser(why)) => Some(format!(
+                    "This browser does not keep the open files for the next visit: {why}. Save a session file before you close the tab."
+                )),
+            };
+            if not_saved.get_untracked() != problem {
+                not_saved.set(problem);
+            }
+        });
     }
 
-    /// Removes the files and the assumptions, and offers to restore them until other files are opened.
+    fn session(&self, adapter: Option<autosave::AdapterFile>) -> Session {
+        Session {
+            key: self.tab.with_value(|(tab, number)| format!("{tab}/{number}")),
+            files: self.files.get_value(),
+            assumptions: self.assumptions.get_value(),
+            adapter,
+            saved_ms: js_sys::Date::now(),
+        }
+    }
+
+    /// True if closing the tab would lose assumptions or an adapter that the browser did not keep.
+    pub(crate) fn would_lose_work(&self) -> bool {
+        self.not_saved.with_untracked(Option::is_some)
+            && (self.assumptions.with_value(|all| !all.is_empty())
+                || self.finetune.active_adapter.with_untracked(Option::is_some))
+    }
+
+    /// Removes the files and the assumptions, and offers to restore them until other files are opened. What was saved
+    /// stays for the next visit.
     pub(crate) fn clear(&self) {
-        let files = self.take_files();
-        let mut assumptions = UserAssumptions::new();
-        self.assumptions.update_value(|stored| assumptions = std::mem::take(stored));
-        if !files.is_empty() {
-            let cleared = RestorableSession { files, assumptions, adapter: None, is_cleared: true };
-            self.restorable.set(Some(cleared));
+        let cleared = self.session(None);
+        self.take_files();
+        self.assumptions.set_value(UserAssumptions::new());
+        if !cleared.is_empty() {
+            self.cleared.set(Some(cleared));
+            self.tab.update_value(|(_, number)| *number += 1);
         }
         self.autosave();
     }
 
-    /// True while the page offers to restore cleared files.
-    pub(crate) fn can_restore_cleared(&self) -> bool {
-        self.restorable.with_untracked(|session| session.as_ref().is_some_and(|s| s.is_cleared))
-    }
-
     /// Withdraws the offer to restore cleared files, when other files are opened.
     pub(crate) fn discard_cleared(&self) {
-        if self.can_restore_cleared() {
-            self.restorable.set(None);
+        if self.cleared.with_untracked(Option::is_some) {
+            self.cleared.set(None);
         }
     }
 
-    /// Withdraws the offer and returns its session. Its assumptions apply from then on.
-    pub(crate) fn take_restorable(&self) -> Option<RestorableSession> {
-        let session = self.restorable.get_untracked()?;
-        self.restorable.set(None);
-        self.assumptions.set_value(session.assumptions.clone());
-        Some(session)
+    /// Continues an earlier session: its assumptions apply from then on, and this tab saves what it held.
+    pub(crate) fn resume(&self, session: &Session) {
+        self.earlier.update(|all| all.retain(|other| other.key != session.key));
+        self.assumptions.update_value(|all| all.extend(session.assumptions.clone()));
+        let sha256 = session.adapter.as_ref().map(|(sha256, _)| sha256.clone());
+        self.continued.update_value(|all| all.push((session.key.clone(), sha256)));
+    }
+
+    /// Deletes an earlier session.
+    pub(crate) fn forget(&self, key: String) {
+        self.earlier.update(|all| all.retain(|other| other.key != key));
+        let not_saved = self.not_saved;
+        spawn_local(async move {
+            if let Err(why) = autosave::delete(&key).await {
+                not_saved.set(Some(format!("This browser could not delete the earlier session: {why}.")));
+            }
+        });
     }
 }
 
