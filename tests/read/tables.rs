@@ -40,11 +40,15 @@ fn xp_spectra_note_their_assumptions() {
         notes.contains("336–1020 nm in steps of 2 nm, is assumed") && notes.contains("flux in W.m**-2.nm**-1"),
         "{notes}"
     );
-    assert_eq!((wide.meta.survey, wide.meta.medium.source), (Survey::GaiaXp, Source::Assumed));
+    assert_eq!((wide.meta.survey, wide.meta.medium.source), (Survey::GaiaXp, Source::Survey));
     let long = star("xp_long.csv");
     let notes = long.meta.notes.join("; ");
     assert!(!notes.contains("steps of 2 nm") && notes.contains("W m⁻² nm⁻¹ is assumed"), "{notes}");
     assert_eq!((star("xp_arrays.csv").meta.ra_deg, star("xp_wide.ecsv").meta.dec_deg), (Some(251.5), Some(-51.5)));
+    for name in ["xp_wide.fits", "xp_long.csv", "xp_no_id.csv", "xp_gaiaxpy.ecsv", "xp_binary2.vot"] {
+        let star = star(name);
+        assert!(!star.meta.notes.iter().any(|note| note.contains("air or vacuum")), "{name}: {:?}", star.meta.notes);
+    }
     let other_grid = star("xp_gaiaxpy.ecsv");
     assert_eq!((other_grid.wave_vac_aa()[0], other_grid.wave_vac_aa()[40], other_grid.len()), (4000.0, 8000.0, 41));
 
