@@ -31,8 +31,11 @@ pub(crate) fn is_grid(wave_aa: &[f64]) -> bool {
     wave_aa.len() == ARCHIVE_SAMPLES && wave_aa.iter().zip(grid_aa()).all(|(w, g)| (w - g).abs() < 0.5)
 }
 
-/// True if a table names Gaia sources, in a column or in its metadata.
+/// True if a table names Gaia sources, in a column or in its metadata. Other telescopes number their sources too (JWST).
 pub(crate) fn has_gaia_sources(table: &Table) -> bool {
+    if table.params.text("TELESCOP").is_some_and(|telescope| !telescope.to_lowercase().contains("gaia")) {
+        return false;
+    }
     table.find(&["source_id"]).is_some()
         || source_id(&table.params).is_some()
         || table.params.text("Publisher").or(table.params.text("PUBLISHE")).is_some_and(|p| p.contains("Gaia"))

@@ -94,9 +94,9 @@ fn is_named(hdu: &Hdu, start: &str) -> bool {
 }
 
 fn content_of(hdu: &Hdu) -> Content {
-    const OTHERS: [&str; 14] = [
-        "cont", "model", "sky", "templ", "fit", "resp", "tell", "norm", "wdisp", "resol", "res", "snr", "back",
-        "expmap",
+    const OTHERS: [&str; 17] = [
+        "cont", "model", "sky", "templ", "fit", "resp", "tell", "telu", "norm", "wdisp", "resol", "res", "snr", "back",
+        "expmap", "scat", "cross",
     ];
     let name = hdu.name();
     let lower = name.to_lowercase();
@@ -184,8 +184,9 @@ fn read_plane(
         let errors = match (error_plane, sigma_band) {
             (Some(Plane { hdu, image, content: Content::Errors(role) }), _) => {
                 let mut values = image.row(row);
-                // GALAH's errors are a fraction of the flux.
-                if is_named(hdu, "relative") && *role == Role::Sigma {
+                // GALAH's errors are a fraction of the flux: input_sigma up to DR3, relative_error in DR4.
+                if (is_named(hdu, "relative") || hdu.name().eq_ignore_ascii_case("input_sigma")) && *role == Role::Sigma
+                {
                     values = values
                         .zip(plane.image.row(row))
                         .map(|(v, flux)| v.iter().zip(&flux).map(|(v, f)| v * f.abs()).collect());
