@@ -59,6 +59,13 @@ fn only_gaia_is_gaia() {
 }
 
 #[test]
+fn apertures_of_the_sky_are_left_out() {
+    let contents = contents("sky_apertures.fits", &bytes("sky_apertures.fits"));
+    assert_eq!(contents.skipped.len(), 1);
+    assert_eq!(contents.skipped[0].reason, "APIDn in the header calls rows 2, 4, 5 of the image in HDU 0 sky");
+}
+
+#[test]
 fn orders_without_wavelengths_are_refused_by_name() {
     for site in ["ESO", "TNG"] {
         let file = replaced(bytes("harps_e2ds.fits"), "HIERARCH ESO DRS", &format!("HIERARCH {site} DRS"));
