@@ -17,6 +17,11 @@ pub fn median(values: &mut Vec<f64>) -> Option<f64> {
     below.iter().copied().max_by(f64::total_cmp).map(|lower| 0.5 * (lower + upper))
 }
 
+/// True if all values are equal.
+pub fn is_constant(values: &[f64]) -> bool {
+    values.windows(2).all(|pair| pair[0] == pair[1])
+}
+
 /// The `fraction`-quantile of the finite values, by linear interpolation between the sorted values (`NumPy`'s default).
 /// `None` without a finite value.
 pub fn quantile(values: impl IntoIterator<Item = f64>, fraction: f64) -> Option<f64> {

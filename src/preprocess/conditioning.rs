@@ -76,6 +76,10 @@ pub enum PreprocessError {
     )]
     NoContinuum,
     #[error(
+        "the flux is the same in all unmasked pixels of 4000–5599 Å; there is nothing to measure. Was the wrong column read?"
+    )]
+    Constant,
+    #[error(
         "the S/N per pixel of 69 km/s is {snr:.1}, too low for a prediction. Stack several exposures of the star, or exclude the spectrum"
     )]
     Noise { snr: f64 },
@@ -156,6 +160,11 @@ impl ConditionedSpectrum {
         let coverage = span_fraction * (1.0 - masked as f64 / inside.len().max(1) as f64);
         if coverage < MIN_COVERAGE || inside.len() < MIN_PIXELS {
             return Err(PreprocessError::Coverage { percent: 100.0 * coverage, first, last });
+        }
+        let unmasked = inside.iter().filter(|&&i| !spectrum.masked()[i]);
+        let unmasked: Vec<f64> = unmasked.map(|&i| spectrum.flux()[i]).collect();
+        if stats::is_constant(&unmasked) {
+            return Err(PreprocessError::Constant);
         }
         let width_aa = 4800.0 * (10f64.powf(step_dex) - 1.0);
         if width_aa > 5.0 {

@@ -90,7 +90,7 @@ mod tests {
         meta.medium = Sourced::new(Medium::Vacuum, Source::File);
         meta.frame = Sourced::new(Frame::Rest, Source::File);
         meta.resolving_power = Some(Sourced::new(2000.0, Source::File));
-        let flux = vec![3.0; wave.len()];
+        let flux = (0..wave.len()).map(|i| 3.0 + 1e-6 * (i % 2) as f64).collect();
         let spectrum = Spectrum::new(meta, wave, flux, Some(ivar), None).expect("a spectrum");
         let conditioned = ConditionedSpectrum::new(&spectrum).expect("conditioned");
         let prepared = conditioned.normalise_at_rv(0.0).expect("prepared");

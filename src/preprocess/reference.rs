@@ -25,6 +25,8 @@ pub enum ReferenceError {
     Flux(usize),
     #[error("the wavelengths {first:.1}–{last:.1} Å do not cover 4000–5598 Å")]
     Range { first: f64, last: f64 },
+    #[error("the flux is the same in all pixels; there is nothing to measure. Was the wrong column read?")]
+    Constant,
     #[error("the hot-star windows reach beyond the blue segment; this spectrum starts too far below 3700 Å")]
     Window,
 }
@@ -56,6 +58,9 @@ pub fn normalise(wave_aa: &[f64], flux: &[f64], wave_is_f32: bool) -> Result<Ref
     let (first, last) = (wave_aa.first().copied().unwrap_or(0.0), wave_aa.last().copied().unwrap_or(0.0));
     if first > 4000.0 || last < 5598.0 {
         return Err(ReferenceError::Range { first, last });
+    }
+    if stats::is_constant(flux) {
+        return Err(ReferenceError::Constant);
     }
     let continuum = continuum(wave_aa, flux, wave_is_f32)?;
     let ratio: Vec<f64> = flux.iter().zip(&continuum).map(|(f, c)| f / c).collect();

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::resample::linear;
+use crate::stats::is_constant;
 
 /// Number of pixels of the XP grid: 336, 338 … 1020 nm.
 pub const XP_PIXELS: usize = 343;
@@ -26,6 +27,8 @@ pub enum XpError {
     ZeroAt550,
     #[error("the mean flux is not positive; the spectrum is only noise")]
     NoFlux,
+    #[error("the flux is the same in all samples; there is nothing to measure. Was the wrong column read?")]
+    Constant,
 }
 
 /// The XP grid in nm, `[343]`.
@@ -48,6 +51,9 @@ pub fn on_grid(wave_nm: &[f64], flux: &[f64]) -> Result<Vec<f64>, XpError> {
     let (first, last) = (wave_nm.first().copied().unwrap_or(0.0), wave_nm.last().copied().unwrap_or(0.0));
     if first > 336.0 || last < 1020.0 {
         return Err(XpError::Range { first, last });
+    }
+    if is_constant(flux) {
+        return Err(XpError::Constant);
     }
     Ok(linear(wave_nm, flux, &grid_nm()))
 }

@@ -193,8 +193,8 @@ impl Axis {
     /// The values in ångström, and a note if scale or unit were inferred from the range of the values.
     ///
     /// Values that all lie in 3–4.7 are log10 of Å (1000 Å – 5 µm), values in 7.6–10.2 are ln of Å (2000 Å – 2.7 µm).
-    /// Otherwise the largest value decides: below 30 the unit is µm, below 2000 it is nm. Padding (0, −1, −999 …)
-    /// becomes NaN.
+    /// Otherwise the largest value decides: below 30 the unit is µm, below 2000 it is nm; below 5000 it is nm if the
+    /// smallest is below 900, because hydrogen absorbs starlight below 912 Å. Padding (0, −1, −999 …) becomes NaN.
     pub(crate) fn to_aa(self, mut values: Vec<f64>) -> (Vec<f64>, Option<String>) {
         let is_padding = |v: f64| !v.is_finite() || v <= 0.0;
         let (low, high) = values
@@ -211,7 +211,7 @@ impl Axis {
         let unit = self.unit.unwrap_or(match high {
             _ if scale != Scale::Linear => Unit::Angstrom,
             h if h < 30.0 => Unit::Micrometre,
-            h if h < 2000.0 => Unit::Nanometre,
+            h if h < 2000.0 || low < 900.0 && h < 5000.0 => Unit::Nanometre,
             _ => Unit::Angstrom,
         });
         // Logarithms of wavelengths in µm or m may be negative.
@@ -321,6 +321,8 @@ mod tests {
         let unspecified = Axis::default();
         assert_eq!(unspecified.to_aa(vec![3700.0, 9000.0]), (vec![3700.0, 9000.0], None));
         assert_eq!(unspecified.to_aa(vec![514.0, 530.0]).0, [5140.0, 5300.0]);
+        assert_eq!(unspecified.to_aa(vec![350.0, 2480.0]).0, [3500.0, 24_800.0]);
+        assert_eq!(unspecified.to_aa(vec![1150.0, 3200.0]).0, [1150.0, 3200.0]);
         assert_eq!(unspecified.to_aa(vec![0.4, 0.9]).0, [4000.0, 9000.0]);
         assert!((unspecified.to_aa(vec![3.6, 4.0]).0[1] - 1e4).abs() < 1e-6);
         assert!((unspecified.to_aa(vec![8.2, 8.5]).0[1] - 4_914.768_840_299_134).abs() < 1e-6);

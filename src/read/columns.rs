@@ -51,7 +51,9 @@ impl TableLayout {
             let has_prefix = |i: &&usize| prefix(**i) == prefix(flux);
             found.iter().find(contains_flux).or(found.iter().find(has_prefix)).or(found.first()).copied()
         };
-        let waves = all(|r| matches!(r, Role::Wavelength(_))).filter(has_same_cell_kind).collect();
+        let mut waves: Vec<usize> = all(|r| matches!(r, Role::Wavelength(_))).filter(has_same_cell_kind).collect();
+        // The pipeline of ESPRESSO writes wavelength and wavelength_air; the first name does not say vacuum.
+        waves.sort_by_key(|i| !matches!(roles[*i], Some(Role::Wavelength(axis)) if axis.medium.is_some()));
         let wave = closest(waves).and_then(|i| match roles[i] {
             Some(Role::Wavelength(axis)) => Some((i, axis)),
             _ => None,
@@ -381,8 +383,8 @@ fn wavelengths(
 /// Metadata of a spectrum from Gaia, from SPARCL or of no known survey.
 fn meta(table: &Table, layout: &TableLayout, wave: &Wavelengths, id: Option<&str>, stem: &str, row: usize) -> Meta {
     let unit = table.columns[layout.flux].unit.as_str();
-    let id = id.or_else(|| gaia_xp::source_id(&table.params)).unwrap_or(stem);
     let is_gaia = gaia_xp::has_gaia_sources(table);
+    let id = id.or_else(|| gaia_xp::source_id(&table.params).filter(|_| is_gaia)).unwrap_or(stem);
     let mut meta = if gaia_xp::is_xp(is_gaia, &wave.aa) || layout.wave.is_none() && is_gaia {
         gaia_xp::meta(id, unit, wave.is_assumed)
     } else if sdss5::identify(table) {

@@ -6,9 +6,8 @@
 //! sampling into a second file. Its default sampling is the grid of the archive.
 
 use super::error::{ReadError, truncate};
-use super::medium::set_medium;
 use super::table::{Params, Table, text_cells};
-use crate::spectrum::{Medium, Meta, Survey};
+use crate::spectrum::{Medium, Meta, Source, Sourced, Survey};
 
 /// Suffix of `GaiaXPy`'s file of wavelengths.
 const SAMPLING_SUFFIX: &str = "_sampling";
@@ -32,8 +31,11 @@ pub(crate) fn is_grid(wave_aa: &[f64]) -> bool {
     wave_aa.len() == ARCHIVE_SAMPLES && wave_aa.iter().zip(grid_aa()).all(|(w, g)| (w - g).abs() < 0.5)
 }
 
-/// True if a table names Gaia sources, in a column or in its metadata.
+/// True if a table names Gaia sources, in a column or in its metadata. Other telescopes number their sources too (JWST).
 pub(crate) fn has_gaia_sources(table: &Table) -> bool {
+    if table.params.text("TELESCOP").is_some_and(|telescope| !telescope.to_lowercase().contains("gaia")) {
+        return false;
+    }
     table.find(&["source_id"]).is_some()
         || source_id(&table.params).is_some()
         || table.params.text("Publisher").or(table.params.text("PUBLISHE")).is_some_and(|p| p.contains("Gaia"))
@@ -88,7 +90,8 @@ pub(crate) fn missing_wavelengths_advice(samples: usize) -> &'static str {
 pub(crate) fn meta(id: &str, unit: &str, grid_is_assumed: bool) -> Meta {
     let mut meta = Meta::unknown(id, "Gaia XP spectrum, sampled");
     meta.survey = Survey::GaiaXp;
-    set_medium(&mut meta, None, Medium::Vacuum);
+    // Gaia measures above the air: all its wavelengths are vacuum wavelengths.
+    meta.medium = Sourced::new(Medium::Vacuum, Source::Survey);
     meta.notes.push(match unit {
         "" => "the file does not name the unit of the flux; W m⁻² nm⁻¹ is assumed, as in the archive".into(),
         unit => format!("flux in {}", truncate(unit)),

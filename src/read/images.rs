@@ -4,7 +4,7 @@
 //! wavelengths in an HDU of its own; the axis in the header (`wcs`); or a row of wavelengths in the same image. Errors
 //! and mask may be images of their own, rows of the image, or a band (third axis) of IRAF.
 
-use super::axis::{Axis, Role, counts_pixels, require, role};
+use super::axis::{Axis, Role, counts_pixels, require, role, words};
 use super::error::{ReadError, truncate};
 use super::fits::{Fits, Hdu, Header, Image};
 use super::medium::{medium_of_comments, medium_of_text};
@@ -94,9 +94,9 @@ fn is_named(hdu: &Hdu, start: &str) -> bool {
 }
 
 fn content_of(hdu: &Hdu) -> Content {
-    const OTHERS: [&str; 14] = [
-        "cont", "model", "sky", "templ", "fit", "resp", "tell", "norm", "wdisp", "resol", "res", "snr", "back",
-        "expmap",
+    const OTHERS: [&str; 17] = [
+        "cont", "model", "sky", "templ", "fit", "resp", "tell", "telu", "norm", "wdisp", "resol", "res", "snr", "back",
+        "expmap", "scat", "cross",
     ];
     let name = hdu.name();
     let lower = name.to_lowercase();
@@ -175,6 +175,12 @@ fn read_plane(
         (2..=9).find(|band| header.text(&format!("BANDID{band}")).is_some_and(|id| id.starts_with("sigma")));
     let row_roles = row_roles(header, image, rows, has_apertures);
     let n_spectra = row_roles.iter().filter(|role| role.is_none()).count();
+    let sky: Vec<String> = (0..rows).filter(|row| is_sky(header, *row)).map(|row| (row + 1).to_string()).collect();
+    if !sky.is_empty() {
+        let part = format!("{} sky apertures", sky.len());
+        let reason = format!("APIDn in the header calls rows {} of {place} sky", sky.join(", "));
+        contents.skipped.push(SkippedPart { part, reason });
+    }
     let id_column = fibers.and_then(|t| Some((t, labels::id_column(t.columns.iter().map(|c| c.name.as_str()))?)));
     let id_of = |row: usize| id_column.and_then(|(t, column)| t.text(row, column));
     let is_echelle = fibers.is_none() && n_spectra == rows && axes.are_orders();
@@ -184,8 +190,9 @@ fn read_plane(
         let errors = match (error_plane, sigma_band) {
             (Some(Plane { hdu, image, content: Content::Errors(role) }), _) => {
                 let mut values = image.row(row);
-                // GALAH's errors are a fraction of the flux.
-                if is_named(hdu, "relative") && *role == Role::Sigma {
+                // GALAH's errors are a fraction of the flux: input_sigma up to DR3, relative_error in DR4.
+                if (is_named(hdu, "relative") || hdu.name().eq_ignore_ascii_case("input_sigma")) && *role == Role::Sigma
+                {
                     values = values
                         .zip(plane.image.row(row))
                         .map(|(v, flux)| v.iter().zip(&flux).map(|(v, f)| v * f.abs()).collect());
@@ -301,11 +308,17 @@ fn row_roles(header: &Header, image: &Image, rows: usize, has_apertures: bool) -
     let role = |row: usize| match named(row) {
         Some(Role::Flux) => None,
         Some(role) => Some(role),
-        // An aperture without a measured pixel is no spectrum. The role serves only to leave it out.
-        None if rows > 1 && is_empty(row) => Some(Role::Wavelength(Axis::default())),
+        // An aperture without a measured pixel, or of the sky, is no spectrum. The role serves only to leave it out.
+        None if rows > 1 && is_empty(row) || is_sky(header, row) => Some(Role::Wavelength(Axis::default())),
         None => by_values(row),
     };
     (0..rows).map(role).collect()
+}
+
+/// True if IRAF's title of an aperture has the word sky.
+fn is_sky(header: &Header, row: usize) -> bool {
+    let title = header.text(&format!("APID{}", row + 1)).unwrap_or("").to_lowercase();
+    words(&title).any(|word| word == "sky")
 }
 
 /// A spectrum in an image with a row, or a column, of wavelengths, then fluxes and possibly errors.

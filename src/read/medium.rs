@@ -68,16 +68,25 @@ pub(crate) fn medium_in(params: &Params) -> Option<Medium> {
     ["AIRORVAC", "WAVEMED", "MEDIUM", "CUNIT", "CUNIT1"].into_iter().find_map(text)
 }
 
-/// The medium that the documentation of a program or archive states for all its files: `PypeIt` (which writes its
-/// spectrograph), CALSPEC (its table), HST and JWST are in vacuum.
-pub(crate) fn documented_medium(params: &Params) -> Option<Medium> {
+/// The medium and the velocity frame that the documentation of a program or archive states for all its files.
+///
+/// `PypeIt` (which writes its spectrograph), CALSPEC (its table), HST and JWST are in vacuum. The pipeline of HARPS and
+/// HARPS-N (which writes the Earth's velocity) is in air, corrected for that velocity. The X-shooter Spectral Library is
+/// in air and the rest frame, unless `REST_COR` is false.
+pub(crate) fn documented(params: &Params) -> (Option<Medium>, Option<Frame>) {
+    if ["ESO DRS BERV", "TNG DRS BERV"].iter().any(|key| params.text(key).is_some()) {
+        return (Some(Medium::Air), Some(Frame::Barycentric));
+    }
+    if params.text("XSL_ID").is_some() {
+        return (Some(Medium::Air), Some(Frame::Rest).filter(|_| params.logical("REST_COR") != Some(false)));
+    }
     let is =
         |key: &str, wanted: &[&str]| params.text(key).is_some_and(|v| wanted.iter().any(|w| v.eq_ignore_ascii_case(w)));
     let is_vacuum = params.text("PYP_SPEC").is_some()
         || is("DMODCLS", &["OneSpec", "SpecObj"])
         || is("DBTABLE", &["CRSPECTRUM"])
         || is("TELESCOP", &["HST", "JWST"]);
-    is_vacuum.then_some(Medium::Vacuum)
+    (is_vacuum.then_some(Medium::Vacuum), None)
 }
 
 /// The velocity frame, if a keyword states it.

@@ -4,7 +4,7 @@
 //! Sources: FITS standard 4.0 §8 (SPECSYS), ESO Science Data Products Standard (`SPEC_RES`), and keywords found in real
 //! files.
 
-use super::medium::{documented_medium, frame_in, medium_in, set_frame, set_medium};
+use super::medium::{documented, frame_in, medium_in, set_frame, set_medium};
 use super::table::{Params, text_cells};
 use crate::spectrum::{Medium, Meta, Source, Sourced};
 
@@ -15,11 +15,15 @@ const REFERENCE_AA: f64 = 4800.0;
 /// medium.
 pub(crate) fn meta(params: &Params, id: &str, format: &str, medium: (Option<Medium>, Medium)) -> Meta {
     let mut meta = Meta::unknown(id, format);
-    match (medium.0.or_else(|| medium_in(params)), documented_medium(params)) {
+    let (documented_medium, documented_frame) = documented(params);
+    match (medium.0.or_else(|| medium_in(params)), documented_medium) {
         (None, Some(documented)) => meta.medium = Sourced::new(documented, Source::Survey),
         (stated, _) => set_medium(&mut meta, stated, medium.1),
     }
-    set_frame(&mut meta, frame_in(params));
+    match (frame_in(params), documented_frame) {
+        (None, Some(documented)) => meta.frame = Sourced::new(documented, Source::Survey),
+        (stated, _) => set_frame(&mut meta, stated),
+    }
     meta.resolving_power = resolution_in(params);
     set_position(&mut meta, params.number(&["RA"]), params.number(&["DEC"]));
     if let Some(position) =

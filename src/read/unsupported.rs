@@ -90,9 +90,10 @@ pub(crate) fn check_fits(fits: &Fits) -> Result<(), ReadError> {
             "it covers too little of the range that the low-resolution models need; give a low-resolution spectrum of the star",
         )));
     }
-    if fits.primary().has("ESO DRS CAL TH COEFF LL0") && fits.primary().integer("NAXIS") == Some(2) {
+    let has_polynomials = ["ESO", "TNG"].iter().any(|site| fits.primary().has(&format!("{site} DRS CAL TH COEFF LL0")));
+    if has_polynomials && fits.primary().integer("NAXIS") == Some(2) {
         return Err(unsupported((
-            "a HARPS spectrum in orders (e2ds)",
+            "a HARPS or HARPS-N spectrum in orders (e2ds)",
             "its wavelengths are polynomials; give the merged spectrum (s1d) or the archive's product (ADP)",
         )));
     }

@@ -253,6 +253,25 @@ fn ucds_decide_the_medium() {
 }
 
 #[test]
+fn of_two_columns_of_wavelengths_the_one_that_states_its_medium_is_read() {
+    // As the pipeline of ESPRESSO writes S1D, also for HARPS and HARPS-N.
+    let air = wave();
+    let vacuum: Vec<f64> = air.iter().map(|w| air_to_vacuum_aa(*w)).collect();
+    let (sigma, quality) = (vec![2.0; N], vec![0.0; N]);
+    let columns: [(&str, &[f64]); 5] = [
+        ("wavelength", &vacuum),
+        ("wavelength_air", &air),
+        ("flux", &flux()),
+        ("error", &sigma),
+        ("quality", &quality),
+    ];
+    let s = one("s1d", &[primary(&[]), table(&columns, N, &[])].concat());
+    assert_wave(&s, &vacuum);
+    assert_eq!((s.meta.medium.value, s.meta.medium.source), (Medium::Air, Source::File));
+    assert_eq!(s.ivar().map(|v| v[0]), Some(0.25));
+}
+
+#[test]
 fn tables_of_labels_are_never_spectra() {
     let rows = |header: &str| {
         format!("{header}\n{}", (0..40).map(|i| format!("{},52000,{i},5000,4.5\n", 266 + i)).collect::<String>())

@@ -1,6 +1,7 @@
 //! Readers of spectra and of tables of labels.
 #![cfg(feature = "cli")]
 
+mod instruments;
 mod layouts;
 mod real;
 mod synthetic;

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use specola::preprocess::conditioning::{ConditionedSpectrum, PreprocessError};
+use specola::preprocess::reference::{self, ReferenceError};
+use specola::preprocess::xp::{self, XpError};
 use specola::read::{
     LabelError, LabelTable, SpectrumName, labels, read, read_with_sampling, sampling_name, spectra_name,
 };
@@ -38,11 +40,15 @@ fn xp_spectra_note_their_assumptions() {
         notes.contains("336–1020 nm in steps of 2 nm, is assumed") && notes.contains("flux in W.m**-2.nm**-1"),
         "{notes}"
     );
-    assert_eq!((wide.meta.survey, wide.meta.medium.source), (Survey::GaiaXp, Source::Assumed));
+    assert_eq!((wide.meta.survey, wide.meta.medium.source), (Survey::GaiaXp, Source::Survey));
     let long = star("xp_long.csv");
     let notes = long.meta.notes.join("; ");
     assert!(!notes.contains("steps of 2 nm") && notes.contains("W m⁻² nm⁻¹ is assumed"), "{notes}");
     assert_eq!((star("xp_arrays.csv").meta.ra_deg, star("xp_wide.ecsv").meta.dec_deg), (Some(251.5), Some(-51.5)));
+    for name in ["xp_wide.fits", "xp_long.csv", "xp_no_id.csv", "xp_gaiaxpy.ecsv", "xp_binary2.vot"] {
+        let star = star(name);
+        assert!(!star.meta.notes.iter().any(|note| note.contains("air or vacuum")), "{name}: {:?}", star.meta.notes);
+    }
     let other_grid = star("xp_gaiaxpy.ecsv");
     assert_eq!((other_grid.wave_vac_aa()[0], other_grid.wave_vac_aa()[40], other_grid.len()), (4000.0, 8000.0, 41));
 
@@ -93,6 +99,24 @@ fn preprocessing_refuses_xp_spectra() {
     let error = ConditionedSpectrum::new(&read("x", &bytes("xp_wide.fits")).unwrap().spectra[0]).unwrap_err();
     assert_eq!(error, PreprocessError::NoModel { survey: "Gaia XP" });
     assert!(error.to_string().starts_with("this model does not accept Gaia XP spectra"), "{error}");
+}
+
+#[test]
+fn preprocessing_refuses_a_constant_flux() {
+    let error = |flux: &dyn Fn(usize) -> &'static str| {
+        let rows: String = (0..1800).map(|i| format!("{},{}\n", 3900 + i, flux(i))).collect();
+        let star = read("x.csv", format!("wave_vac,flux\n{rows}").as_bytes()).unwrap().spectra.remove(0);
+        ConditionedSpectrum::new(&star).err()
+    };
+    assert_eq!(error(&|_| "2.5"), Some(PreprocessError::Constant));
+    // Masked pixels, and pixels outside of the range of the models, are no measurement.
+    assert_eq!(error(&|i| if i == 900 { "-9999" } else { "2.5" }), Some(PreprocessError::Constant));
+    assert_eq!(error(&|i| if i < 50 { "1.5" } else { "2.5" }), Some(PreprocessError::Constant));
+    assert_eq!(error(&|i| if i == 900 { "2.4" } else { "2.5" }), None);
+    let nm = xp::grid_nm();
+    assert_eq!(xp::on_grid(&nm, &vec![1e-16; nm.len()]), Err(XpError::Constant));
+    let wave: Vec<f64> = (0..1800).map(|i| 3900.0 + f64::from(i)).collect();
+    assert_eq!(reference::normalise(&wave, &vec![1.0; 1800], false), Err(ReferenceError::Constant));
 }
 
 #[test]

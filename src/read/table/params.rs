@@ -7,13 +7,14 @@ use super::super::fits::{Header, parse_number};
 
 /// Names that the readers use, in lower case. Other names are dropped to save memory: headers may have tens of
 /// thousands, and every table of a file stores the keywords of the whole file.
-const USED_NAMES: [&str; 34] = [
+const USED_NAMES: [&str; 38] = [
     "airorvac",
     "cunit",
     "cunit1",
     "dbtable",
     "dec",
     "dmodcls",
+    "eso drs berv",
     "fwhm",
     "helio",
     "instrmnt",
@@ -29,6 +30,7 @@ const USED_NAMES: [&str; 34] = [
     "resolution",
     "resolve",
     "respower",
+    "rest_cor",
     "sampling",
     "sdss_id",
     "source_id",
@@ -38,10 +40,12 @@ const USED_NAMES: [&str; 34] = [
     "specres",
     "specsys",
     "telescop",
+    "tng drs berv",
     "v_astra",
     "vacuum",
     "vel_type",
     "wavemed",
+    "xsl_id",
 ];
 
 /// Named values as text; upper and lower case of names are equal. If a name occurs twice, the first value counts.
