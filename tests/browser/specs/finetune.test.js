@@ -149,7 +149,7 @@ describe("fine-tuning", () => {
 
     // Reloading the page loses neither files nor adapter.
     await visit.page.reload();
-    await visit.part("restore-yes").click();
+    await visit.part("restore-yes").first().click();
     await visit.part("adapter").waitFor();
     assert.match(await visit.part("adapter").innerText(), /Residual head, trained on 40 labels/);
   }, { timeoutFactor: 2 });

@@ -1,6 +1,7 @@
 // Export and import of results: tables, figures, links, session files, and the files stored in the browser.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { assertAccessible } from "../accessible.js";
 import { picture } from "../canvas.js";
 import { samples } from "../data.js";
 import { openPage } from "../page.js";
@@ -169,6 +170,80 @@ scenario("the next visit offers to restore the files, and Clear local data delet
   await visit.page.reload();
   await visit.ready();
   assert.equal(await visit.part("restore").count(), 0);
+});
+
+scenario("no tab and no cleared page replaces what another session saved", async (visit) => {
+  const [first, second] = samples();
+  await visit.ready();
+  await visit.choose([first]);
+  await visit.predictions(1);
+  await visit.idle();
+  // Another tab of the same browser, while the first one is open, is not offered its files.
+  const tab = await visit.page.context().newPage();
+  await tab.goto(visit.page.url());
+  await tab.locator('[data-testid="engine-status"]').waitFor({ state: "attached" });
+  await tab.waitForTimeout(500);
+  assert.equal(await tab.getByTestId("restore").count(), 0);
+  await tab.close();
+
+  // Files opened before the question is answered leave the earlier session in the list, and so does clearing the page.
+  await visit.page.reload();
+  await visit.ready();
+  await visit.part("restore").waitFor();
+  await visit.choose([second]);
+  await visit.predictions(1);
+  await visit.idle();
+  assert.equal(await visit.part("restore-yes").count(), 1);
+  await visit.part("clear").click();
+  await visit.page.reload();
+  await visit.ready();
+  await visit.part("earlier-sessions").locator("summary").click();
+  assert.match(await visit.part("earlier-sessions").innerText(), /1 earlier session[^]*On \d+ \w+ \d+, \d\d:\d\d you had 1 file/);
+  assert.equal(await visit.part("restore-yes").count(), 2);
+  await assertAccessible(visit, "two earlier sessions");
+  await visit.part("restore-yes").last().click();
+  await visit.predictions(1);
+  await visit.part("restore-yes").first().click();
+  await visit.predictions(2);
+  await visit.idle();
+  assert.equal(await visit.part("restore").count(), 0);
+
+  // Both are one session now.
+  await visit.page.reload();
+  await visit.ready();
+  await visit.part("restore").waitFor();
+  assert.match(await visit.part("restore").innerText(), /you had 2 files/);
+  await visit.part("restore-no").click();
+  await visit.part("restore").waitFor({ state: "detached" });
+  await visit.page.reload();
+  await visit.ready();
+  assert.equal(await visit.part("restore").count(), 0);
+});
+
+scenario("a browser that keeps nothing says so, and asks before assumptions are lost", async (visit) => {
+  await visit.page.addInitScript(() => {
+    IDBFactory.prototype.open = () => { throw new DOMException("not allowed here", "SecurityError"); };
+  });
+  await visit.page.reload();
+  await visit.ready();
+  await visit.choose(samples().slice(0, 1));
+  await visit.predictions(1);
+  await visit.idle();
+  await visit.part("not-saved").waitFor();
+  assert.match(await visit.part("not-saved").innerText(), /does not keep the open files for the next visit/);
+  await assertAccessible(visit, "nothing is saved");
+  let asked = 0;
+  visit.page.on("dialog", async (dialog) => { asked += 1; await dialog.accept(); });
+  await visit.page.reload();
+  await visit.ready();
+  assert.equal(asked, 0, "the files alone are on the disk");
+  await visit.choose(samples().slice(0, 1));
+  await visit.predictions(1);
+  await visit.part("assume-medium").selectOption("air");
+  await visit.idle();
+  await visit.page.reload();
+  await visit.ready();
+  assert.equal(asked, 1);
 });
 
 scenario("the BibTeX citation contains the method, the program and the surveys of the spectra", async (visit) => {
