@@ -37,9 +37,10 @@ pub fn publish(models: &Path, weights: &[u8], mut entry: ModelEntry, default: &s
             Ok(Chunk { file, bytes: chunk.len() as u64, sha256 })
         })
         .collect::<io::Result<_>>()?;
-    // Changed weights increase the version.
+    // Changed weights increase the version, and so does a change of what is computed with them.
     if let Some(previous) = entries.iter().find(|m| m.name == entry.name) {
-        entry.version = previous.version + u32::from(previous.sha256 != entry.sha256);
+        let is_changed = previous.sha256 != entry.sha256 || previous.networks != entry.networks;
+        entry.version = previous.version + u32::from(is_changed);
     }
     entries.retain(|m| m.name != entry.name);
     entries.push(entry);

@@ -115,7 +115,8 @@ fn limits(entry: &ModelEntry) -> Vec<String> {
         ],
         Kind::XpPosterior => &[
             "The prior is the sample of APOGEE stars: mostly giants of the disc, and few below [Fe/H] −1.",
-            "Its draws are shifted and widened until their ranks are right on validation stars; `recalibration` in the manifest has the changes.",
+            "Its draws are shifted and widened, never narrowed, until their ranks are right on validation stars; `recalibration` in the manifest has the changes.",
+            "On test stars the ranks of a label whose p is below 0.05 are not quite uniform: its intervals hold about the share of stars that they should, but the middle of the draws is some hundredths of σ off.",
         ],
         Kind::Emulator => &["Its residuals are larger below 4500 K and for carbon-rich stars.", "The grid is 1D LTE."],
         Kind::EncoderPair => &[
