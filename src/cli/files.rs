@@ -154,6 +154,9 @@ fn open(entry: &FileToRead) -> Result<OpenedFile, String> {
         return Err(problem.clone());
     }
     let name = entry.path.display().to_string();
+    if is_stdin(&entry.path) {
+        return Ok(OpenedFile::Contents(read_bytes(io::stdin().lock(), "stdin", None)?));
+    }
     if read::spectra_name(&name).is_some_and(|spectra| Path::new(&spectra).is_file()) {
         // This file holds the wavelengths of other spectra, and is read together with them.
         return Ok(OpenedFile::Contents(Contents::default()));
@@ -162,17 +165,24 @@ fn open(entry: &FileToRead) -> Result<OpenedFile, String> {
     if let Some(table) = File::open(&entry.path).and_then(XpBatches::open).ok().flatten() {
         return Ok(OpenedFile::Batches(table));
     }
+    let file = File::open(&entry.path).map_err(|e| format!("cannot open it: {e}"))?;
+    let sampling = read::sampling_name(&name).and_then(|sampling| std::fs::read(sampling).ok());
+    Ok(OpenedFile::Contents(read_bytes(file, &name, sampling.as_deref())?))
+}
+
+/// True for `-`, standard input.
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Reads a stream to its end, or up to the limit: a device may have no end.
+fn read_bytes(stream: impl Read, name: &str, sampling: Option<&[u8]>) -> Result<Contents, String> {
     let mut bytes = Vec::new();
-    File::open(&entry.path)
-        // A device may have no end.
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|e| format!("cannot open it: {e}"))?;
+    stream.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| format!("cannot read it: {e}"))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err("it is larger than 1 GiB; split it".into());
     }
-    let sampling = read::sampling_name(&name).and_then(|sampling| std::fs::read(sampling).ok());
-    let contents = read::read_with_sampling(&name, &bytes, sampling.as_deref()).map_err(|e| e.to_string())?;
-    Ok(OpenedFile::Contents(contents))
+    read::read_with_sampling(name, &bytes, sampling).map_err(|e| e.to_string())
 }
 
 /// Reads a table in batches: one thread unpacks it, the others read the batches and process the spectra.

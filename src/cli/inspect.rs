@@ -16,7 +16,7 @@ use crate::spectrum::Spectrum;
 /// Show how files are read (survey, frame, metadata); prints one line of JSON per spectrum
 #[derive(Debug, clap::Args)]
 pub(super) struct Inspect {
-    /// Spectra: files, folders, .zip archives or .npz bundles
+    /// Spectra: files, folders, .zip archives or .npz bundles, `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Add the wavelengths in vacuum (Å), the flux in the file's unit, and its error; null where a pixel is masked

@@ -17,7 +17,7 @@ use crate::task::xp_posterior::XpPosteriorModel;
 /// Draw Teff, log g, [Fe/H] and [α/Fe] of Gaia XP spectra from their joint density
 #[derive(Debug, clap::Args)]
 pub(super) struct Posterior {
-    /// Spectra: files, folders, .zip archives or .npz bundles; only Gaia XP spectra are used
+    /// Spectra: files, folders, .zip archives or .npz bundles, `-` for standard input; only Gaia XP spectra are used
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Number of draws for each spectrum

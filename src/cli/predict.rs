@@ -60,7 +60,7 @@ const BATCH: usize = 32;
 /// Predict stellar parameters of spectra, as a table
 #[derive(Debug, clap::Args)]
 pub(super) struct Predict {
-    /// Spectra: files, folders, .zip archives or .npz bundles
+    /// Spectra: files, folders, .zip archives or .npz bundles, `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
     /// Model to use: a name (`specola models` lists them), a folder of models, or the folder of the published `SpecCLIP`

@@ -53,6 +53,9 @@ pub(crate) fn read(arrays: &[ArrayFile], stem: &str) -> Result<Contents, ReadErr
             ));
         }
     };
+    if n == 0 {
+        return Err(bundle_error(&flux_file.name, "it has no rows; save the bundle again"));
+    }
     if n > 1 && pixels < MIN_PIXELS {
         return Err(bundle_error(
             &axis_file.name,

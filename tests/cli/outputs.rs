@@ -1,8 +1,9 @@
 //! Where results go: what cannot be written is refused before the work, files land whole, and nothing is left behind.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use crate::support::{Folder, star_csv};
 
@@ -70,6 +71,19 @@ fn runs_at_the_same_time_append_to_one_index() {
     let text = String::from_utf8_lossy(&found.stdout).into_owned();
     let found: BTreeSet<&str> = text.lines().skip(1).filter_map(|line| line.split(',').nth(2)).collect();
     assert_eq!(found, BTreeSet::from(["b", "c", "d", "e"]), "{text}");
+}
+
+#[test]
+fn a_spectrum_comes_by_standard_input() {
+    let folder = Folder::new("outputs-stdin");
+    let text = star_csv(3900.0, 5700.0);
+    folder.write("star.csv", &text);
+    let mut child =
+        specola(&folder).args(["inspect", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    child.stdin.take().expect("its input").write_all(text.as_bytes()).expect("it reads");
+    let piped = String::from_utf8(child.wait_with_output().expect("it ends").stdout).expect("UTF-8");
+    let named = String::from_utf8(run(&folder, "inspect star.csv").stdout).expect("UTF-8");
+    assert!(named.contains("\"star\"") && piped == named.replace("star.csv", "-").replace("\"star\"", "\"stdin\""), "{piped}");
 }
 
 #[cfg(unix)]

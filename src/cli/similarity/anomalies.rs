@@ -21,7 +21,7 @@ use crate::task::similarity::translation::same_star;
 #[derive(Debug, clap::Args)]
 #[command(alias = "odd")]
 pub(in crate::cli) struct Anomalies {
-    /// Spectra: files, folders, .zip archives or .npz bundles. An optical and an XP spectrum of the same star, matched
+    /// Spectra: files, folders, .zip archives or .npz bundles, `-` for standard input. An optical and an XP spectrum of the same star, matched
     /// by name or position, are also compared with each other
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,

@@ -17,7 +17,7 @@ const NAME: &str = "index";
 /// Make an index of spectra for `specola retrieve`, which finds similar spectra in it
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Embed {
-    /// Spectra: files, folders, .zip archives or .npz bundles
+    /// Spectra: files, folders, .zip archives or .npz bundles, `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// `lrs` or `xp` to use only spectra of that survey, or the name of an encoder pair [default: both surveys, shipped

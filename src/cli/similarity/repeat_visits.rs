@@ -19,7 +19,7 @@ use crate::task::similarity::repeat_visits::{MIN_SPECTRA, Population, Projection
 #[derive(Debug, clap::Args)]
 #[command(alias = "repeats")]
 pub(in crate::cli) struct RepeatVisits {
-    /// Spectra: files, folders, .zip archives or .npz bundles; only optical spectra with flux errors are used
+    /// Spectra: files, folders, .zip archives or .npz bundles, `-` for standard input; only optical spectra with flux errors are used
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Smallest log10 odds of one star observed twice against two different stars of this set

@@ -17,7 +17,7 @@ use crate::task::similarity::index_set::{IndexSet, Query, other};
 #[derive(Debug, clap::Args)]
 #[command(visible_alias = "similar")]
 pub(in crate::cli) struct Retrieve {
-    /// Spectra: files, folders, .zip archives or .npz bundles
+    /// Spectra: files, folders, .zip archives or .npz bundles, `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Index made by `specola embed`; may be given several times [default: the shipped index]

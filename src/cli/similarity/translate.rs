@@ -18,7 +18,7 @@ use crate::task::similarity::index_set::other;
 /// (flux over continuum, at rest). Wavelengths are in vacuum Å
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Translate {
-    /// Spectra: files, folders, .zip archives or .npz bundles
+    /// Spectra: files, folders, .zip archives or .npz bundles, `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Survey to predict, xp or lrs; spectra of this survey are skipped [default: for each spectrum the other survey]

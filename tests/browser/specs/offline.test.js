@@ -59,7 +59,7 @@ for (const basePath of ["/", "/some/where/"]) {
     assert.equal(visit.host.requests.length, requestsBefore, "no request reached the server");
     await visit.page.context().setOffline(false);
     await visit.part("offline").waitFor({ state: "detached" });
-  }, { basePath, offline: true, timeoutFactor: 2, allowedMessages: [/ERR_INTERNET_DISCONNECTED: .*\/models\/\w+\.bin/] });
+  }, { basePath, offline: true, timeoutFactor: 2, allowedMessages: [/ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED): .*\/models\/\w+\.bin/] });
 }
 
 scenario("the page is not cached if one of its files does not match its version", async (visit) => {
@@ -87,12 +87,12 @@ scenario("a damaged file of the cached page is fetched again", async (visit) => 
       await cache.put(url, new Response(bytes, response));
     }
   }, [version, paths]);
-  await damage(["/engine.js", "/style.css"]);
+  await damage(["/engine.js", "/offline.js"]);
   const before = visit.host.requests.length;
   await visit.page.reload();
   await visit.openSample();
   const fetched = visit.host.requests.slice(before);
-  for (const name of ["engine.js", "style.css"]) {
+  for (const name of ["engine.js", "offline.js"]) {
     assert.equal(fetched.filter((url) => url.endsWith(`/${name}`)).length, 1, `${name} of ${fetched}`);
   }
 }, { offline: true });

@@ -221,6 +221,7 @@ scenario("no tab and no cleared page replaces what another session saved", async
 });
 
 scenario("a browser that keeps nothing says so, and asks before assumptions are lost", async (visit) => {
+  await visit.ready();
   await visit.page.addInitScript(() => {
     IDBFactory.prototype.open = () => { throw new DOMException("not allowed here", "SecurityError"); };
   });
