@@ -308,7 +308,7 @@ fn comparisons(rows: &[Row]) -> String {
         ["CLIP-p", "CLIP"],
         ["CLIP-pr", "CLIP"],
         ["CLIP-split", "CLIP-pr"],
-        ["CLIP-pr, width 768", "CLIP-pr, width 256"],
+        ["CLIP-pr, width 768", "CLIP-pr"],
     ];
     let mut table = String::from(
         "\nDifference of σ between rows, in per cent of the second, ± its standard error from the seeds. Negative: the first is better. Bold: more than twice the standard error.\n\n| first | second |",

@@ -78,12 +78,19 @@ fn a_spectrum_comes_by_standard_input() {
     let folder = Folder::new("outputs-stdin");
     let text = star_csv(3900.0, 5700.0);
     folder.write("star.csv", &text);
-    let mut child =
-        specola(&folder).args(["inspect", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut child = specola(&folder)
+        .args(["inspect", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     child.stdin.take().expect("its input").write_all(text.as_bytes()).expect("it reads");
     let piped = String::from_utf8(child.wait_with_output().expect("it ends").stdout).expect("UTF-8");
     let named = String::from_utf8(run(&folder, "inspect star.csv").stdout).expect("UTF-8");
-    assert!(named.contains("\"star\"") && piped == named.replace("star.csv", "-").replace("\"star\"", "\"stdin\""), "{piped}");
+    assert!(
+        named.contains("\"star\"") && piped == named.replace("star.csv", "-").replace("\"star\"", "\"stdin\""),
+        "{piped}"
+    );
 }
 
 #[cfg(unix)]
