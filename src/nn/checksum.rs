@@ -25,10 +25,7 @@ const LENGTH_BYTES: usize = 8;
 pub struct Damaged;
 
 /// The contents of a safetensors file with these metadata and its checksum. Equal input gives equal bytes.
-pub fn serialize<'a>(
-    arrays: impl IntoIterator<Item = (&'a str, TensorView<'a>)>,
-    metadata: &[(&str, &str)],
-) -> Result<Vec<u8>, SafeTensorError> {
+pub fn serialize(arrays: Vec<(&str, TensorView<'_>)>, metadata: &[(&str, &str)]) -> Result<Vec<u8>, SafeTensorError> {
     let plain = safetensors::serialize(arrays, None)?;
     let (length, header) = SafeTensors::read_metadata(&plain)?;
     debug_assert!(header.metadata().is_none());
@@ -84,7 +81,7 @@ mod tests {
         let values: Vec<u8> = (0..8u8).flat_map(|i| f32::from(i).to_le_bytes()).collect();
         let view = |shape: Vec<usize>, n: usize| TensorView::new(Dtype::F32, shape, &values[..4 * n]).unwrap();
         let metadata = [("card", "{\"sha256\":\"of something else\"}"), ("a", "é")];
-        serialize([("weight", view(vec![2, 4], 8)), ("bias", view(vec![2], 2))], &metadata).unwrap()
+        serialize(vec![("weight", view(vec![2, 4], 8)), ("bias", view(vec![2], 2))], &metadata).unwrap()
     }
 
     #[test]
@@ -97,7 +94,7 @@ mod tests {
         let arrays = SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(arrays.tensor("weight").unwrap().shape(), [2, 4]);
         assert_eq!(arrays.tensor("bias").unwrap().data()[4..], 1f32.to_le_bytes());
-        let none = serialize(Vec::<(&str, TensorView)>::new(), &[]).unwrap();
+        let none = serialize(Vec::new(), &[]).unwrap();
         assert_eq!((check(&none), SafeTensors::deserialize(&none).unwrap().len()), (Ok(()), 0));
     }
 

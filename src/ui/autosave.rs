@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use idb::{Database, DatabaseEvent, Factory, ObjectStore, ObjectStoreParams, Query, TransactionMode};
+use idb::{Database, DatabaseEvent, Factory, ObjectStoreParams, Query, TransactionMode};
 use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
 use leptos::prelude::window;
 use wasm_bindgen::closure::Closure;
@@ -19,6 +19,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::File;
 
 use super::files::NamedFile;
+use super::format;
 use crate::engine::protocol::Assumptions;
 
 const DATABASE: &str = "specola";
@@ -99,21 +100,16 @@ fn lock_manager() -> Result<JsValue, JsValue> {
 }
 
 /// Why the browser does not keep a session.
+#[derive(Debug, thiserror::Error)]
 pub(super) enum NotSaved {
-    /// Its files are larger than [`MAX_BYTES`].
+    #[error("they have {}, and the limit is {}", format::bytes(*.0 as u64), format::bytes(MAX_BYTES as u64))]
     TooLarge(f64),
-    /// The browser refused it.
-    Browser(String),
+    #[error("{0}")]
+    Browser(#[from] idb::Error),
 }
 
-impl From<idb::Error> for NotSaved {
-    fn from(why: idb::Error) -> Self {
-        Self::Browser(why.to_string())
-    }
-}
-
-/// Saves a session in place of its earlier version, then deletes the sessions `replaced`. What was saved before stays if
-/// this fails.
+/// Saves a session in place of its earlier version, or deletes it if it is empty; then deletes the sessions `replaced`. What
+/// was saved before stays if this fails.
 pub(super) async fn save(session: Session, replaced: Vec<String>) -> Result<(), NotSaved> {
     let bytes = session.bytes();
     if bytes > MAX_BYTES {
@@ -122,13 +118,17 @@ pub(super) async fn save(session: Session, replaced: Vec<String>) -> Result<(), 
     let database = open().await?;
     let transaction = database.transaction(&[STORE], TransactionMode::ReadWrite)?;
     let store = transaction.object_store(STORE)?;
+    let mut deleted = replaced;
     if session.is_empty() {
-        store.delete(Query::Key(session.key.as_str().into()))?.await?;
+        deleted.push(session.key);
     } else {
         store.put(&to_value(&session), Some(&session.key.as_str().into()))?.await?;
     }
-    for key in replaced {
-        delete_in(&store, &key).await?;
+    if deleted.iter().any(|key| key == FORMER_KEYS[0]) {
+        deleted.extend(FORMER_KEYS[1..].iter().map(|key| (*key).into()));
+    }
+    for key in deleted {
+        store.delete(Query::Key(key.as_str().into()))?.await?;
     }
     transaction.commit()?.await?;
     database.close();
@@ -136,21 +136,8 @@ pub(super) async fn save(session: Session, replaced: Vec<String>) -> Result<(), 
 }
 
 /// Deletes a session.
-pub(super) async fn delete(key: &str) -> Result<(), idb::Error> {
-    let database = open().await?;
-    let transaction = database.transaction(&[STORE], TransactionMode::ReadWrite)?;
-    delete_in(&transaction.object_store(STORE)?, key).await?;
-    transaction.commit()?.await?;
-    database.close();
-    Ok(())
-}
-
-async fn delete_in(store: &ObjectStore, key: &str) -> Result<(), idb::Error> {
-    let keys: &[&str] = if key == FORMER_KEYS[0] { &FORMER_KEYS } else { &[key] };
-    for key in keys {
-        store.delete(Query::Key((*key).into()))?.await?;
-    }
-    Ok(())
+pub(super) async fn delete(key: String) -> Result<(), NotSaved> {
+    save(Session { key, ..Session::default() }, Vec::new()).await
 }
 
 /// The sessions that no open tab uses, the latest first. Deletes those beyond [`MAX_SESSIONS`].
@@ -181,7 +168,8 @@ pub(super) async fn load() -> Result<Vec<Session>, idb::Error> {
     database.close();
     sessions.sort_by(|a, b| b.saved_ms.total_cmp(&a.saved_ms));
     for oldest in sessions.split_off(MAX_SESSIONS.min(sessions.len())) {
-        delete(&oldest.key).await?;
+        // If this fails, the next visit tries again.
+        let _ = delete(oldest.key).await;
     }
     sessions.retain(|session| !session.is_empty());
     Ok(sessions)

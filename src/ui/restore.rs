@@ -23,7 +23,7 @@ pub(super) fn RestoreQuestion() -> impl IntoView {
             <div data-testid="restore">
                 {move || cleared.get().map(|session| {
                     let text = format!("{} cleared.", format::count_with_noun(session.files.len(), "file", "files"));
-                    question(text, session, "Dismiss", move |_| opened_files.discard_cleared())
+                    question(text, session, "Dismiss", Box::new(move || opened_files.discard_cleared()))
                 })}
                 {move || earlier.with(|all| all.first().cloned()).map(|session| earlier_session(opened_files, session))}
                 {move || earlier.with(|all| (all.len() > 1).then(|| {
@@ -52,7 +52,7 @@ pub(super) fn ask_before_leaving(opened_files: OpenedFiles) {
     .forget();
 }
 
-fn earlier_session(opened_files: OpenedFiles, session: Session) -> impl IntoView {
+fn earlier_session(opened_files: OpenedFiles, session: Session) -> AnyView {
     let mut parts = Vec::new();
     if !session.files.is_empty() {
         let n = format::count_with_noun(session.files.len(), "file", "files");
@@ -63,10 +63,10 @@ fn earlier_session(opened_files: OpenedFiles, session: Session) -> impl IntoView
     }
     let text = format!("{} you had {} open, stored in this browser only.", time(session.saved_ms), parts.join(" and "));
     let key = session.key.clone();
-    question(text, session, "Delete", move |_| opened_files.forget(key.clone()))
+    question(text, session, "Delete", Box::new(move || opened_files.forget(key.clone())))
 }
 
-fn question(text: String, session: Session, no: &'static str, on_no: impl Fn(()) + 'static) -> impl IntoView {
+fn question(text: String, session: Session, no: &'static str, on_no: Box<dyn Fn()>) -> AnyView {
     let actions = expect_context::<Actions>();
     // The browser's file handles cannot be sent to another thread.
     let session = StoredValue::new_local(session);
@@ -74,9 +74,10 @@ fn question(text: String, session: Session, no: &'static str, on_no: impl Fn(())
         <div class="notice" role="status">
             <p>{text}</p>
             <button class="primary" data-testid="restore-yes" on:click=move |_| actions.restore(session.get_value())>"Restore"</button>
-            <button data-testid="restore-no" on:click=move |_| on_no(())>{no}</button>
+            <button data-testid="restore-no" on:click=move |_| on_no()>{no}</button>
         </div>
     }
+    .into_any()
 }
 
 /// Beginning of a sentence: "On 29 Nov 2026, 14:03".

@@ -6,9 +6,8 @@ use super::engine::Engine;
 use super::finetune::Finetune;
 use crate::engine::protocol::{Assumptions, SpectraRequest};
 use crate::read::column_mapping::ColumnMapping;
-use crate::ui::autosave::{self, NotSaved, Session, UserAssumptions};
+use crate::ui::autosave::{self, Session, UserAssumptions};
 use crate::ui::files::NamedFile;
-use crate::ui::format;
 use crate::ui::row::{PredictionStatus, Row};
 
 /// Opened files, the user's assumptions, and the sessions that can be restored.
@@ -130,11 +129,7 @@ impl OpenedFiles {
                     continued.update_value(|all| all.retain(|session| !contained.contains(session)));
                     None
                 }
-                Err(NotSaved::TooLarge(bytes)) => Some(format!(
-                    "The open files have {}, more than this browser keeps for the next visit. Save a session file before you close the tab.",
-                    format::bytes(bytes as u64)
-                )),
-                Err(NotSaved::Browser(why)) => Some(format!(
+                Err(why) => Some(format!(
                     "This browser does not keep the open files for the next visit: {why}. Save a session file before you close the tab."
                 )),
             };
@@ -194,7 +189,7 @@ impl OpenedFiles {
         self.earlier.update(|all| all.retain(|other| other.key != key));
         let not_saved = self.not_saved;
         spawn_local(async move {
-            if let Err(why) = autosave::delete(&key).await {
+            if let Err(why) = autosave::delete(key).await {
                 not_saved.set(Some(format!("This browser could not delete the earlier session: {why}.")));
             }
         });
