@@ -15,7 +15,7 @@ use super::checksum::{self, Damaged};
 pub enum WeightsError {
     #[error("this is not a safetensors file ({0}); download it again")]
     Container(#[from] safetensors::SafeTensorError),
-    #[error("{0}")]
+    #[error(transparent)]
     Damaged(#[from] Damaged),
     #[error("array `{0}` is missing; the weights belong to another network or version")]
     Missing(String),

@@ -37,7 +37,7 @@ const METADATA_KEY: &str = "specola-index";
 pub enum FileError {
     #[error("this is not a safetensors file ({0}); choose an index from `specola embed` or from the page")]
     Container(#[from] safetensors::SafeTensorError),
-    #[error("{0}")]
+    #[error(transparent)]
     Damaged(#[from] Damaged),
     #[error(
         "this safetensors file contains no index (no `{METADATA_KEY}` in its metadata); create one with `specola embed`"

@@ -203,7 +203,7 @@ fn old_links_of_other_weights_are_named() {
     let output = specola(SHIPPED, &["verify", text("link-samples.txt").trim(), "stars"]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");
-    assert!(message.contains("made with lrs-xp-pr 1, other weights than the current lrs-xp-pr 2"), "{message}");
+    assert!(message.contains("made with lrs-xp-pr 1, other weights than the current lrs-xp-pr "), "{message}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::support::{Folder, write_untrained_model};
+use crate::support::{Folder, without_checksum, write_untrained_model};
 use serde_json::Value;
 use specola::share::session::Writer;
 
@@ -92,7 +92,15 @@ fn finetuned_model_is_measured_saved_and_used() {
         assert!(text(&refused.stderr).contains(phrase), "{}", text(&refused.stderr));
     }
     // Another model rejects the adapter.
-    let mut other_base = std::fs::read(folder.path().join("feh.adapter")).expect("the adapter");
+    let adapter = std::fs::read(folder.path().join("feh.adapter")).expect("the adapter");
+    let mut damaged = adapter.clone();
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    folder.write("damaged.adapter", damaged);
+    let refused = run(&folder, "predict stars --adapter damaged.adapter");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("does not match its checksum"), "{}", text(&refused.stderr));
+    let mut other_base = without_checksum(adapter);
     let key = b"base_sha256\\\":\\\"";
     let start = other_base.windows(key.len()).position(|w| w == key).expect("its base's hash") + key.len();
     other_base[start] = if other_base[start] == b'0' { b'1' } else { b'0' };

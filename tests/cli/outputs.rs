@@ -39,7 +39,7 @@ fn outputs_that_cannot_be_written_are_refused_before_the_work() {
         "translate star.csv",
         "anomalies star.csv",
         "repeat-visits star.csv",
-        "finetune --spectra star.csv --labels labels.csv --target feh",
+        "finetune --spectra star.csv --labels labels.csv --target feh --strategy residual",
     ];
     for command in commands {
         for out in ["gone/out", "taken"] {

@@ -5,6 +5,7 @@ use specola::result::finetune::{HeadInput, Strategy};
 use specola::task::finetune::adapter::{Adapter, AdapterError};
 
 use crate::small_network::*;
+use crate::support::without_checksum;
 
 #[test]
 fn saved_adapter_predicts_bit_for_bit_as_before() {
@@ -16,7 +17,7 @@ fn saved_adapter_predicts_bit_for_bit_as_before() {
     let refused = adapter.check_emulator(None).expect_err("no emulator is loaded");
     assert!(refused.to_string().contains("needs the emulator made 1"), "{refused}");
     // The card must name the emulator that the arrays need.
-    let mut changed = file.clone();
+    let mut changed = without_checksum(file.clone());
     let from = br#"\"emulator\":\"made 1\""#;
     let at = changed.windows(from.len()).position(|w| w == from).expect("it is in the card");
     let mut replacement = br#"\"emulator\":null"#.to_vec();
@@ -36,6 +37,10 @@ fn invalid_adapters_are_rejected() {
     let (_, file) = finetuned_with(&cache(with_residuals(offset_set(60))), Strategy::Residual, HeadInput::Flux);
     let predictor = predictor(3);
     let open = |bytes: &[u8]| block_on(Adapter::open(bytes, &predictor));
+    let mut damaged = file.clone();
+    damaged[file.len() / 2] ^= 1;
+    assert!(matches!(open(&damaged), Err(AdapterError::Damaged(_))));
+    let file = without_checksum(file);
     for length in [0, 7, 8, 40, file.len() / 2, file.len() - 1] {
         assert!(open(&file[..length]).is_err(), "cut at {length}");
     }

@@ -4,4 +4,6 @@
 mod adapter;
 mod cross_validation;
 mod small_network;
+#[path = "../support/mod.rs"]
+mod support;
 mod training;

@@ -40,7 +40,7 @@ pub enum AdapterError {
     TooLarge(usize),
     #[error("this file is not a Specola adapter ({0}); save one with Fine-tune or `specola finetune -o`")]
     NotAnAdapter(String),
-    #[error("{0}")]
+    #[error(transparent)]
     Damaged(#[from] Damaged),
     #[error("this adapter has file format {found}; this version of Specola reads format {FORMAT}; {}", if *.found < FORMAT { "fine-tune it again" } else { "update Specola" })]
     Format { found: u32 },
