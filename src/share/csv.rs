@@ -65,14 +65,11 @@ pub fn join<S: AsRef<str>>(cells: impl IntoIterator<Item = S>) -> String {
     line
 }
 
-/// A cell, quoted if necessary. Names in files may be hostile: control characters, which a terminal obeys, become
-/// spaces, and a text that a spreadsheet would take for a formula gets an apostrophe in front.
+/// A cell, quoted if necessary. Letter for letter, but for control characters, which a terminal obeys: they become spaces.
+/// Tabs and line ends stay.
 pub fn cell(text: &str) -> String {
-    let mut text = text.replace(char::is_control, " ");
-    if text.starts_with(['=', '+', '-', '@']) && text.parse::<f64>().is_err() {
-        text.insert(0, '\'');
-    }
-    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    let text = text.replace(|c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r'), " ");
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 #[cfg(test)]
@@ -85,9 +82,8 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_neither_formulas_nor_orders_to_a_terminal() {
-        assert_eq!(join(["=1+1", "@a,b", "-x", "+x"]), "'=1+1,\"'@a,b\",'-x,'+x\n");
-        assert_eq!(join(["-1.5", "+3e-2", "a=b", ""]), "-1.5,+3e-2,a=b,\n");
-        assert_eq!(join(["a\x1b]0;b\x07", "c\nd\u{9b}e"]), "a ]0;b ,c d e\n");
+    fn texts_are_letter_for_letter_but_give_no_orders_to_a_terminal() {
+        assert_eq!(join(["=1+1", "-x", "a\tb", "c\nd"]), "=1+1,-x,a\tb,\"c\nd\"\n");
+        assert_eq!(join(["a\x1b]0;b\x07", "c\u{9b}d"]), "a ]0;b ,c d\n");
     }
 }
