@@ -8,14 +8,16 @@ use wasm_bindgen::JsValue;
 
 use super::actions::Actions;
 use super::autosave::Session;
-use super::context::OpenedFiles;
+use super::context::{OpenedFiles, Rows};
 use super::format;
 
 /// Lists the sessions that can be restored.
 #[component]
 pub(super) fn RestoreQuestion() -> impl IntoView {
-    let opened_files = expect_context::<OpenedFiles>();
+    let (opened_files, rows) = (expect_context::<OpenedFiles>(), expect_context::<Rows>());
     let OpenedFiles { earlier, cleared, not_saved, .. } = opened_files;
+    // On a page with spectra the earlier sessions take one line.
+    let shown = Memo::new(move |_| usize::from(rows.all.with(Vec::is_empty)));
     let has_any = move || cleared.with(Option::is_some) || earlier.with(|all| !all.is_empty());
     view! {
         {move || not_saved.get().map(|why| view! { <div class="notice bad" role="status" data-testid="not-saved"><p>{why}</p></div> })}
@@ -25,9 +27,9 @@ pub(super) fn RestoreQuestion() -> impl IntoView {
                     let text = format!("{} cleared.", format::count_with_noun(session.files.len(), "file", "files"));
                     question(text, session, "Dismiss", Box::new(move || opened_files.discard_cleared()))
                 })}
-                {move || earlier.with(|all| all.first().cloned()).map(|session| earlier_session(opened_files, session))}
-                {move || earlier.with(|all| (all.len() > 1).then(|| {
-                    let others = all[1..].to_vec();
+                {move || earlier.with(|all| all.first().filter(|_| shown.get() > 0).cloned()).map(|session| earlier_session(opened_files, session))}
+                {move || earlier.with(|all| (all.len() > shown.get()).then(|| {
+                    let others = all[shown.get()..].to_vec();
                     view! {
                         <details class="earlier-sessions" data-testid="earlier-sessions">
                             <summary>{format::count_with_noun(others.len(), "earlier session", "earlier sessions")}</summary>
@@ -54,9 +56,12 @@ pub(super) fn ask_before_leaving(opened_files: OpenedFiles) {
 
 fn earlier_session(opened_files: OpenedFiles, session: Session) -> AnyView {
     let mut parts = Vec::new();
-    if !session.files.is_empty() {
-        let n = format::count_with_noun(session.files.len(), "file", "files");
-        parts.push(format!("{n} ({})", format::bytes(session.bytes() as u64)));
+    if let Some(first) = session.files.first() {
+        let bytes = format::bytes(session.bytes() as u64);
+        parts.push(match session.files.len() {
+            1 => format!("{} ({bytes})", first.path),
+            n => format!("{n} files ({bytes}), the first {},", first.path),
+        });
     }
     if session.adapter.is_some() {
         parts.push("a fine-tuned model".into());
