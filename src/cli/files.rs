@@ -1,6 +1,6 @@
 //! Reads spectra from FILE arguments. Folders are searched. Files are read on all cores, a few at a time as their size
-//! allows, and passed on in the order of the arguments. Tables of XP continuous spectra, which may be larger than the memory, are read in
-//! batches of rows.
+//! allows, and passed on in the order of the arguments. Tables of XP continuous spectra, which may be larger than the
+//! memory, are read in batches of rows.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use super::{RunOutcome, print_message};
-use crate::read::{self, Contents, ReadError, XpBatch, XpBatches};
+use crate::read::{self, Contents, MAX_FILE_BYTES, ReadError, XpBatch, XpBatches};
 use crate::spectrum::Spectrum;
 
 /// Largest number of files in memory at the same time.
@@ -20,9 +20,6 @@ const FILES_AT_ONCE: usize = 64;
 /// Largest size of the files in memory at the same time, bytes, unless one alone is larger. Unpacked and as spectra, they
 /// take several times as much.
 const BYTES_AT_ONCE: u64 = 64 << 20;
-
-/// Largest size of a file, bytes; that of the page.
-const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Largest number of batches of a table that are read and passed on together.
 const BATCHES_AT_ONCE: usize = 8;

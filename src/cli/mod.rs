@@ -1,8 +1,8 @@
 //! The native program: one file per subcommand, each a thin layer over the same tasks as the page.
 //!
 //! Exit status: 0 when every file was read, 1 when some files were not (results of the others are still written), 2
-//! after wrong usage or an error that stopped the run, 130 after Ctrl-C or a request to end. Results go to standard output or `-o`, messages to standard
-//! error.
+//! after wrong usage or an error that stopped the run, 130 after Ctrl-C or a request to end. Results go to standard
+//! output or `-o`, messages to standard error.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -6,11 +6,7 @@ use std::rc::Rc;
 
 use super::EngineError;
 use crate::read::column_mapping::ColumnMapping;
-use crate::read::{self, Archive, Contents};
-
-/// Largest file that is read into memory, bytes. A worker has at most 4 GiB, and reading takes about twice the file's
-/// size.
-const MAX_FILE_BYTES: u64 = 1 << 30;
+use crate::read::{self, Archive, Contents, MAX_FILE_BYTES};
 
 /// A file that is read when its turn comes, and may be read again.
 #[allow(async_fn_in_trait, reason = "one thread drives it: a browser's worker, or a test that blocks on it")]

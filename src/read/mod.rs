@@ -112,6 +112,10 @@ pub struct SkippedPart {
     pub reason: String,
 }
 
+/// Largest file that is read into memory, bytes. A worker of the page has at most 4 GiB, and reading takes about twice the
+/// file's size.
+pub const MAX_FILE_BYTES: u64 = 1 << 30;
+
 /// Maximum nesting of containers: files that were gzipped twice, in a zip archive, not deeper.
 const MAX_DEPTH: usize = 3;
 

@@ -59,6 +59,9 @@ fn runs_at_the_same_time_append_to_one_index() {
     for (i, name) in stars.iter().enumerate() {
         folder.write(&format!("{name}.csv"), star_csv(3900.0 + 10.0 * i as f64, 5700.0));
     }
+    let refused = run(&folder, "embed a.csv --append -o index");
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && why.contains("a new index is made without --append"), "{why}");
     assert!(run(&folder, "embed a.csv -o index").status.success());
     let started: Vec<_> = stars[1..]
         .iter()

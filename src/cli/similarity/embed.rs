@@ -42,7 +42,9 @@ impl Embed {
         // Another run that appends to this index waits until this one has written it.
         let wait = || print_message(&format!("waiting for another run that changes {}", self.output.display()));
         let _lock = match self.append {
-            true => Some(whole_file::lock(&self.output, wait).with_context(|| self.output.display().to_string())?),
+            true => Some(whole_file::lock(&self.output, wait).with_context(|| {
+                format!("cannot open {} to append to it; a new index is made without --append", self.output.display())
+            })?),
             false => None,
         };
         let mut out = output::open(Some(&self.output))?;
