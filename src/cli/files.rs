@@ -1,6 +1,6 @@
 //! Reads spectra from FILE arguments. Folders are searched. Files are read on all cores, a few at a time as their size
-//! allows, and passed on in the order of the arguments. Tables of XP continuous spectra, which may be larger than the
-//! memory, are read in batches of rows.
+//! allows, and passed on in the order of the arguments. Files with many spectra, which may be larger than the memory, are
+//! read in parts.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use super::{RunOutcome, print_message};
-use crate::read::{self, Contents, MAX_FILE_BYTES, ReadError, XpBatch, XpBatches};
+use crate::read::{self, Contents, LoadedPart, MAX_FILE_BYTES, Parts, ReadError, XpBatch, XpBatches};
 use crate::spectrum::Spectrum;
 
 /// Largest number of files in memory at the same time.
@@ -21,8 +21,15 @@ const FILES_AT_ONCE: usize = 64;
 /// take several times as much.
 const BYTES_AT_ONCE: u64 = 64 << 20;
 
-/// Largest number of batches of a table that are read and passed on together.
-const BATCHES_AT_ONCE: usize = 8;
+/// Largest number of batches or parts of rows that are read and passed on together: some hundred spectra, which keep all
+/// cores busy.
+const BATCHES_AT_ONCE: usize = 4;
+
+/// Largest number of files of an archive that are read and passed on together.
+const ENTRIES_AT_ONCE: usize = 128;
+
+/// Size from which parts are not collected further, bytes.
+const PART_BYTES_AT_ONCE: usize = 16 << 20;
 
 /// A spectrum and its file, as the user named it.
 pub(super) struct LoadedSpectrum {
@@ -81,9 +88,9 @@ pub(super) fn for_each_part(
             let file = entry.path.display().to_string();
             match opened {
                 Ok(OpenedFile::Contents(contents)) => loaded.extend(report.spectra(&file, contents)),
-                Ok(OpenedFile::Batches(table)) => {
+                Ok(OpenedFile::InParts(parts)) => {
                     on_spectra(std::mem::take(&mut loaded), &report)?;
-                    read_batches(&file, table, &mut report, &mut on_spectra)?;
+                    read_parts(&file, parts, &mut report, &mut on_spectra)?;
                 }
                 Err(why) => report.failed(&file, &why),
             }
@@ -140,10 +147,64 @@ fn walk(path: &Path) -> Vec<FileToRead> {
     entries.iter().map(|e| e.path()).filter(|p| is_wanted(p)).flat_map(|p| walk(&p)).collect()
 }
 
-/// A file: its contents, or a table to be read in batches.
+/// A file: its contents, or a file to be read in parts.
 enum OpenedFile {
     Contents(Contents),
-    Batches(XpBatches<'static>),
+    InParts(PartReader),
+}
+
+/// A file with many spectra.
+enum PartReader {
+    Parts { parts: Box<Parts<File>>, next: usize },
+    Xp(XpBatches<'static>),
+}
+
+/// A part that is read on another core.
+enum Part {
+    Loaded(LoadedPart),
+    Xp(XpBatch),
+}
+
+impl PartReader {
+    /// The next parts, which are read together; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// A message, if the rest of the file is lost.
+    fn next_parts(&mut self) -> Result<Vec<Part>, String> {
+        let mut round = Vec::new();
+        match self {
+            Self::Parts { parts, next } => {
+                let most = if parts.rows_from(0).is_some() { BATCHES_AT_ONCE } else { ENTRIES_AT_ONCE };
+                let mut size = 0;
+                while *next < parts.len() && round.len() < most && size < PART_BYTES_AT_ONCE {
+                    let part = parts.load(*next);
+                    *next += 1;
+                    size += part.size();
+                    round.push(Part::Loaded(part));
+                }
+            }
+            Self::Xp(table) => {
+                while round.len() < 2 * BATCHES_AT_ONCE {
+                    let batch = table.next_batch().map_err(|why| {
+                        format!("cannot read it from line {} on: {why}; download the file again", table.line())
+                    })?;
+                    let Some(batch) = batch else { break };
+                    round.push(Part::Xp(batch));
+                }
+            }
+        }
+        Ok(round)
+    }
+}
+
+impl Part {
+    fn read(&self, file: &str) -> Result<Contents, ReadError> {
+        match self {
+            Self::Loaded(part) => Ok(part.read()),
+            Self::Xp(batch) => batch.read(file),
+        }
+    }
 }
 
 fn open(entry: &FileToRead) -> Result<OpenedFile, String> {
@@ -158,9 +219,16 @@ fn open(entry: &FileToRead) -> Result<OpenedFile, String> {
         // This file holds the wavelengths of other spectra, and is read together with them.
         return Ok(OpenedFile::Contents(Contents::default()));
     }
-    // A file that cannot be unpacked gets its message from the reader of all formats.
-    if let Some(table) = File::open(&entry.path).and_then(XpBatches::open).ok().flatten() {
-        return Ok(OpenedFile::Batches(table));
+    let file = File::open(&entry.path).map_err(|e| format!("cannot open it: {e}"))?;
+    if file.metadata().is_ok_and(|m| m.is_file()) {
+        if let Some(mut parts) = Parts::open(&name, file).map_err(|e| e.to_string())? {
+            while !parts.check().map_err(|e| e.to_string())? {}
+            return Ok(OpenedFile::InParts(PartReader::Parts { parts: Box::new(parts), next: 0 }));
+        }
+        // A file that cannot be unpacked gets its message from the reader of all formats.
+        if let Some(table) = File::open(&entry.path).and_then(XpBatches::open).ok().flatten() {
+            return Ok(OpenedFile::InParts(PartReader::Xp(table)));
+        }
     }
     let file = File::open(&entry.path).map_err(|e| format!("cannot open it: {e}"))?;
     let sampling = read::sampling_name(&name).and_then(|sampling| std::fs::read(sampling).ok());
@@ -182,33 +250,29 @@ fn read_bytes(stream: impl Read, name: &str, sampling: Option<&[u8]>) -> Result<
     read::read_with_sampling(name, &bytes, sampling).map_err(|e| e.to_string())
 }
 
-/// Reads a table in batches: one thread unpacks it, the others read the batches and process the spectra.
-fn read_batches(
+/// Reads a file in parts: one thread loads and unpacks them, the others read the parts and process the spectra.
+fn read_parts(
     file: &str,
-    mut table: XpBatches<'static>,
+    mut parts: PartReader,
     report: &mut ImportReport,
     on_spectra: &mut impl FnMut(Vec<LoadedSpectrum>, &ImportReport) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     std::thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(BATCHES_AT_ONCE);
-        let unpacking = scope.spawn(move || -> Result<(), (usize, io::Error)> {
-            while let Some(batch) = table.next_batch().map_err(|why| (table.line(), why))? {
+        let (sender, receiver) = sync_channel(1);
+        let loading = scope.spawn(move || -> Result<(), String> {
+            loop {
+                let round = parts.next_parts()?;
                 // The receiver stops early after an error of the output.
-                if sender.send(batch).is_err() {
-                    break;
+                if round.is_empty() || sender.send(round).is_err() {
+                    return Ok(());
                 }
             }
-            Ok(())
         });
-        let mut has_rows = false;
-        loop {
-            // Several batches keep all cores busy; meanwhile the channel fills again.
-            let batches: Vec<XpBatch> = receiver.iter().take(BATCHES_AT_ONCE).collect();
-            if batches.is_empty() {
-                break;
-            }
-            has_rows = true;
-            let contents: Vec<Result<Contents, ReadError>> = batches.par_iter().map(|b| b.read(file)).collect();
+        let mut has_parts = false;
+        for round in &receiver {
+            has_parts = true;
+            let contents: Vec<Result<Contents, ReadError>> = round.par_iter().map(|part| part.read(file)).collect();
+            drop(round);
             let mut loaded = Vec::new();
             for contents in contents {
                 match contents {
@@ -218,12 +282,12 @@ fn read_batches(
             }
             on_spectra(loaded, report)?;
         }
-        match unpacking.join() {
-            Ok(Ok(())) if has_rows => {}
+        // Without a receiver, a failed output stops the loading.
+        drop(receiver);
+        match loading.join() {
+            Ok(Ok(())) if has_parts => {}
             Ok(Ok(())) => report.failed(file, "the table has no rows; export it again"),
-            Ok(Err((line, why))) => {
-                report.failed(file, &format!("cannot read it from line {line} on: {why}; download the file again"));
-            }
+            Ok(Err(why)) => report.failed(file, &why),
             Err(panic) => std::panic::resume_unwind(panic),
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::EngineError;
 use crate::read::column_mapping::ColumnMapping;
-use crate::read::{self, Archive, Contents, MAX_FILE_BYTES};
+use crate::read::{self, Contents, MAX_FILE_BYTES, Parts};
 
 /// A file that is read when its turn comes, and may be read again.
 #[allow(async_fn_in_trait, reason = "one thread drives it: a browser's worker, or a test that blocks on it")]
@@ -61,21 +61,23 @@ pub(super) fn pair_files<F: Attachment>(paths: Vec<String>, contents: Vec<F>) ->
 }
 
 /// Contents of a file.
-pub(super) enum OpenedFile {
-    /// A zip of files, which are read one by one.
-    Archive(Archive<Vec<u8>>),
+pub(super) enum OpenedFile<R> {
+    /// A file that is read in parts.
+    Parts(Box<Parts<R>>),
     /// Any other file.
     Contents(Contents),
 }
 
 impl<F: Attachment> File<F> {
     /// Opens the file. `columns` are the columns that the user assigned.
-    pub(super) async fn open(&self, columns: Option<&ColumnMapping>) -> Result<OpenedFile, EngineError> {
+    pub(super) async fn open(&self, columns: Option<&ColumnMapping>) -> Result<OpenedFile<F::Reader>, EngineError> {
         let content = self.content.as_ref().ok_or(EngineError::NoContent)?;
-        let bytes = bytes_of(content).await?;
-        if Archive::<Vec<u8>>::identify(&bytes) {
-            return Ok(OpenedFile::Archive(Archive::open(bytes)?));
+        if columns.is_none()
+            && let Some(parts) = Parts::open(&self.path, content.reader())?
+        {
+            return Ok(OpenedFile::Parts(Box::new(parts)));
         }
+        let bytes = bytes_of(content).await?;
         let sampling = match &self.sampling {
             Some(sampling) => bytes_of(sampling).await.ok(),
             None => None,

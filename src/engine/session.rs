@@ -36,7 +36,7 @@ use crate::task::similarity::encoder_set::xp_view;
 use crate::task::specclip::is_xp;
 use diagnostics::DiagnosticsQueue;
 use finetune::FinetuneState;
-use job::{Job, OpenArchive};
+use job::{Job, OpenParts};
 use models::Models;
 use spectrum_store::{FileLocation, SpectrumStore, StoredSpectrum};
 use xp::XpQueue;
@@ -304,39 +304,54 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         }
     }
 
-    /// Reads the next file of a job, or of the job's zip archive, and reports its contents.
+    /// Reads the next file of a job, or the next part of its open file, and reports the contents.
     async fn read_next(&mut self, i: usize) {
         let job = &mut self.jobs[i];
-        if let Some(open) = &mut job.archive {
-            let (contents, file, entry) = (open.archive.read(open.next_entry), open.file.clone(), open.next_entry);
-            open.next_entry += 1;
-            if open.next_entry == open.archive.len() {
-                job.archive = None;
+        if let Some(open) = &mut job.open {
+            let file = open.file.clone();
+            (self.emit)(SpectraEvent::Reading { job: job.id, path: file.path.clone() }.into());
+            match open.parts.check() {
+                Ok(false) => {}
+                Ok(true) => {
+                    let (contents, part) = (open.parts.read(open.next), open.next);
+                    open.next += 1;
+                    if open.next == open.parts.len() {
+                        job.open = None;
+                    }
+                    self.add_contents(i, &file, Some(part), contents);
+                }
+                Err(why) => {
+                    job.open = None;
+                    self.skip_file(i, &file.path, why);
+                }
             }
-            self.add_contents(i, &file, Some(entry), contents);
         } else if let Some(file) = job.files.pop_front() {
+            (self.emit)(SpectraEvent::Reading { job: job.id, path: file.path.clone() }.into());
             match file.open(job.columns.as_ref()).await {
-                Ok(OpenedFile::Archive(archive)) => {
-                    job.files_total += archive.len() as u32 - 1;
-                    job.archive = Some(OpenArchive { archive, file, next_entry: 0 });
+                Ok(OpenedFile::Parts(parts)) => {
+                    let open = OpenParts { parts, file, next: 0 };
+                    job.files_total += open.files_left() as u32 - 1;
+                    job.open = Some(open);
                 }
                 Ok(OpenedFile::Contents(contents)) => self.add_contents(i, &file, None, contents),
-                Err(why) => {
-                    let job = job.id;
-                    self.send(SpectraEvent::Skipped { job, item: file.path.clone(), reason: why.to_string() });
-                }
+                Err(why) => self.skip_file(i, &file.path, why),
             }
         }
         let progress = self.jobs[i].progress();
         self.send(progress);
     }
 
-    fn add_contents(&mut self, i: usize, file: &Rc<File<F>>, entry: Option<usize>, contents: Contents) {
+    fn skip_file(&mut self, i: usize, path: &str, why: impl std::fmt::Display) {
+        let job = self.jobs[i].id;
+        self.send(SpectraEvent::Skipped { job, item: path.to_string(), reason: why.to_string() });
+    }
+
+    fn add_contents(&mut self, i: usize, file: &Rc<File<F>>, part: Option<usize>, contents: Contents) {
         let job = &mut self.jobs[i];
         let mut new_ids = Vec::new();
         for (index, spectrum) in contents.spectra.into_iter().enumerate() {
             let summary = Box::new(Summary::of(&file.path, &spectrum));
-            let location = FileLocation { file: file.clone(), entry, index };
+            let location = FileLocation { file: file.clone(), part, index };
             let assumptions = Assumptions { columns: job.columns, ..Assumptions::default() };
             let id = self.store.insert(spectrum, location, assumptions);
             (self.emit)(SpectraEvent::Added { job: job.id, spectrum: id, summary }.into());

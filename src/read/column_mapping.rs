@@ -165,7 +165,7 @@ pub fn read_with_columns(name: &str, bytes: &[u8], columns: &ColumnMapping) -> R
 }
 
 fn unpack(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, ReadError> {
-    if container::is_gzip(bytes) { Ok(container::gunzip(bytes)?.into()) } else { Ok(bytes.into()) }
+    if container::is_gzip(bytes) { Ok(container::gunzip(bytes, bytes.len())?.into()) } else { Ok(bytes.into()) }
 }
 
 fn text_of(bytes: &[u8]) -> Result<String, ReadError> {

@@ -103,6 +103,12 @@ pub(crate) fn main_columns(table: &Table) -> Option<(Option<String>, String)> {
     Some((layout.wave.map(|(i, _)| name(i)), name(layout.flux)))
 }
 
+/// True if each row of a table is a spectrum of its own, so that it can be read in parts.
+pub(crate) fn has_spectrum_in_each_row(table: &Table) -> bool {
+    let is_sampled = || TableLayout::from_table(table).is_some_and(|layout| layout.row_is_spectrum);
+    xp_continuous::identify(table) || gaia_xp::reject_unsupported(table).is_ok() && is_sampled()
+}
+
 /// The wavelengths of a table without fluxes, if it has `pixels` of them.
 pub(crate) fn wavelength_column(table: &Table, pixels: usize) -> Result<Option<HeaderAxis>, ReadError> {
     if table.columns.iter().any(|c| role_of(c) == Some(Role::Flux)) {
@@ -145,9 +151,9 @@ pub(crate) fn read(
     }
     let mut contents = Contents::default();
     let mut pixels = 0usize;
-    let has_several_spectra = groups.len() > 1;
+    let has_several_spectra = groups.len() > 1 || !table.is_whole();
     for (i, (id, rows)) in groups.iter().enumerate() {
-        let stem = if has_several_spectra { format!("{stem}-{}", i + 1) } else { stem.to_string() };
+        let stem = if has_several_spectra { format!("{stem}-{}", table.row_number(i)) } else { stem.to_string() };
         match spectrum(table, &layout, shared.as_ref(), id.as_deref(), &stem, rows) {
             Ok(spectrum) => {
                 pixels = pixels.saturating_add(spectrum.len());
@@ -243,7 +249,7 @@ fn shared_axis(
 fn group_rows(table: &Table, layout: &TableLayout) -> Vec<(Option<String>, Vec<usize>)> {
     let id_of = |row: usize| layout.id.and_then(|column| table.text(row, column));
     if layout.row_is_spectrum {
-        if rows_are_orders(table, layout) {
+        if table.is_whole() && rows_are_orders(table, layout) {
             return vec![(None, (0..table.rows).collect())];
         }
         return (0..table.rows).map(|row| (id_of(row), vec![row])).collect();

@@ -1,24 +1,29 @@
-//! Unpacking of `.gz` and `.zip` files in memory.
+//! Unpacking of `.gz` and `.zip` files.
 //!
 //! The size limits stop decompression bombs; no real file of spectra reaches them.
 
-use std::io::{Cursor, Read};
+use std::io::{Read, Seek, SeekFrom};
 
 use flate2::read::MultiGzDecoder;
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::error::ReadError;
+use super::member::Member;
 
 /// Maximum unpacked size of one packed file, bytes.
 const MAX_UNPACKED: usize = 512 << 20;
 
-/// Maximum unpacked size of all entries of a zip archive, bytes.
-const MAX_ZIP_UNPACKED: usize = 2 << 30;
+/// Unpacked size of all entries of a zip archive that is accepted from an archive of any size, bytes. A larger archive may
+/// unpack to [`MAX_ZIP_RATIO`] times its size.
+const MAX_ZIP_UNPACKED: u64 = 2 << 30;
+
+/// Maximum ratio of the unpacked size of all entries of a zip archive to its own size. FITS files pack to a half.
+const MAX_ZIP_RATIO: u64 = 20;
 
 /// Unpacked size, in bytes, below which any compression ratio is accepted; above it, [`MAX_RATIO`] applies.
 const RATIO_EXEMPT_BYTES: usize = 16 << 20;
 
-/// Maximum ratio of unpacked to packed size.
+/// Maximum ratio of unpacked to packed size of one file.
 const MAX_RATIO: usize = 100;
 
 /// True for a gzip stream.
@@ -31,22 +36,28 @@ pub(crate) fn is_zip(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
 }
 
-/// Unpacks a gzip stream.
-pub(crate) fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, ReadError> {
-    unpack(MultiGzDecoder::new(bytes), bytes.len(), MAX_UNPACKED, "the gzip stream")
+/// Unpacks a gzip stream of `packed` bytes.
+pub(crate) fn gunzip(stream: impl Read, packed: usize) -> Result<Vec<u8>, ReadError> {
+    unpack(MultiGzDecoder::new(stream), packed, MAX_UNPACKED, "the gzip stream")
 }
 
-/// An open zip archive.
-pub(crate) struct Zip<T> {
-    archive: ZipArchive<Cursor<T>>,
-    remaining_bytes: usize,
+/// An open zip archive. Only its directory is in memory.
+pub(crate) struct Zip<R> {
+    archive: ZipArchive<R>,
+    /// Bytes that may still be unpacked.
+    remaining_bytes: u64,
+    /// The entries that were unpacked before; to unpack one again costs nothing.
+    charged: Vec<bool>,
 }
 
-impl<T: AsRef<[u8]>> Zip<T> {
+impl<R: Read + Seek> Zip<R> {
     /// Reads the archive's directory.
-    pub(crate) fn open(bytes: T) -> Result<Self, ReadError> {
-        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| unpack_error("the zip directory", &e))?;
-        Ok(Self { archive, remaining_bytes: MAX_ZIP_UNPACKED })
+    pub(crate) fn open(mut source: R) -> Result<Self, ReadError> {
+        let failed = |e: &dyn std::error::Error| unpack_error("the zip directory", e);
+        let size = source.seek(SeekFrom::End(0)).map_err(|e| failed(&e))?;
+        let archive = ZipArchive::new(source).map_err(|e| failed(&e))?;
+        let remaining_bytes = size.saturating_mul(MAX_ZIP_RATIO).max(MAX_ZIP_UNPACKED);
+        Ok(Self { charged: vec![false; archive.len()], archive, remaining_bytes })
     }
 
     /// The kind of document that the archive is, if it is one of an office program.
@@ -82,32 +93,67 @@ impl<T: AsRef<[u8]>> Zip<T> {
         let part = format!("entry {name}");
         let entry = self.archive.by_index(index).map_err(|e| unpack_error(&part, &e))?;
         let packed = usize::try_from(entry.compressed_size()).unwrap_or(usize::MAX);
-        if self.remaining_bytes == 0 {
-            return Err(ReadError::TooLarge { part: "the archive".into(), limit_mib: MAX_ZIP_UNPACKED >> 20 });
+        let is_charged = self.charged.get(index).copied().unwrap_or(false);
+        let budget = if is_charged { u64::MAX } else { self.remaining_bytes };
+        if budget == 0 {
+            let limit_mib = (MAX_ZIP_UNPACKED >> 20) as usize;
+            return Err(ReadError::TooLarge { part: "the archive".into(), limit_mib });
         }
         let mut counted = Counted { source: entry, bytes: 0 };
-        let unpacked = unpack(&mut counted, packed, self.remaining_bytes.min(MAX_UNPACKED), &part);
+        let limit = usize::try_from(budget).unwrap_or(usize::MAX).min(MAX_UNPACKED);
+        let unpacked = unpack(&mut counted, packed, limit, &part);
         // Entries that are refused cost as much as others.
-        self.remaining_bytes = self.remaining_bytes.saturating_sub(counted.bytes);
+        if !is_charged {
+            self.remaining_bytes = self.remaining_bytes.saturating_sub(counted.bytes);
+        }
+        if let Some(charged) = self.charged.get_mut(index) {
+            *charged = true;
+        }
         unpacked
+    }
+
+    /// An entry that is read in parts, without unpacking it.
+    pub(crate) fn member(&mut self, index: usize, name: &str) -> Result<Member, ReadError> {
+        let part = format!("entry {name}");
+        let entry = self.archive.by_index_raw(index).map_err(|e| unpack_error(&part, &e))?;
+        let problem = |problem: &str| ReadError::Unpack { part: part.clone(), problem: problem.into() };
+        if entry.encrypted() {
+            return Err(problem("it is encrypted"));
+        }
+        let is_deflated = match entry.compression() {
+            CompressionMethod::Stored => false,
+            CompressionMethod::Deflated => true,
+            _ => return Err(problem("its compression is neither deflate nor none")),
+        };
+        let (packed, size) = (entry.compressed_size(), entry.size());
+        if size > (packed.saturating_mul(MAX_RATIO as u64)).max(RATIO_EXEMPT_BYTES as u64) {
+            return Err(ReadError::TooLarge { part, limit_mib: (packed as usize).saturating_mul(MAX_RATIO) >> 20 });
+        }
+        let start = entry.data_start().ok_or_else(|| problem("its place in the file is unknown"))?;
+        Ok(Member::new(start, packed, size, entry.crc32(), is_deflated))
+    }
+
+    /// The file of the archive.
+    pub(crate) fn into_source(self) -> R {
+        self.archive.into_inner()
     }
 }
 
 /// A source that counts what was read from it.
 struct Counted<R> {
     source: R,
-    bytes: usize,
+    bytes: u64,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let n = self.source.read(buffer)?;
-        self.bytes += n;
+        self.bytes += n as u64;
         Ok(n)
     }
 }
 
-fn unpack_error(part: &str, error: &dyn std::error::Error) -> ReadError {
+pub(crate) fn unpack_error(part: &str, error: &dyn std::error::Error) -> ReadError {
     ReadError::Unpack { part: part.to_string(), problem: error.to_string() }
 }
 
@@ -124,7 +170,7 @@ fn unpack(mut source: impl Read, packed: usize, limit: usize, part: &str) -> Res
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Cursor, Write};
 
     use super::*;
 
@@ -136,8 +182,8 @@ mod tests {
             writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
             writer.write_all(&zeros).unwrap();
         }
-        let mut zip = Zip::open(writer.finish().unwrap().into_inner()).unwrap();
-        zip.remaining_bytes = RATIO_EXEMPT_BYTES + 10;
+        let mut zip = Zip::open(writer.finish().unwrap()).unwrap();
+        zip.remaining_bytes = RATIO_EXEMPT_BYTES as u64 + 10;
         let mut refusal = |i| zip.unpack(i, "x").unwrap_err().to_string();
         assert!(refusal(0).contains("entry x"), "its ratio is too high");
         assert!(refusal(1).contains("entry x"), "more than is left");

@@ -131,7 +131,7 @@ impl LabelTable {
     ///
     /// If the file cannot be read as a table, no column identifies the stars, or a label is not a number.
     pub fn read(bytes: &[u8]) -> Result<Self, LabelError> {
-        let unpacked = if container::is_gzip(bytes) { Some(container::gunzip(bytes)?) } else { None };
+        let unpacked = if container::is_gzip(bytes) { Some(container::gunzip(bytes, bytes.len())?) } else { None };
         let bytes = unpacked.as_deref().unwrap_or(bytes);
         if fits::Fits::identify(bytes) {
             let file = fits::Fits::parse(bytes)?;
@@ -143,7 +143,7 @@ impl LabelTable {
             };
         }
         if container::is_zip(bytes) {
-            let format = container::Zip::open(bytes)?.office_document().unwrap_or("a zip archive");
+            let format = container::Zip::open(std::io::Cursor::new(bytes))?.office_document().unwrap_or("a zip archive");
             return Err(ReadError::Unsupported { format, advice: "save the table as CSV and give that" }.into());
         }
         let decoded = text::decode_text(bytes);

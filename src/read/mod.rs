@@ -1,7 +1,8 @@
 //! Readers: from the bytes of a file to spectra. Files are recognised by their content, never by their name.
 //!
 //! [`read`] opens containers (`.gz`, `.zip`: `container`, `archive`), finds the reader of the format, and returns the
-//! spectra and the skipped parts with their reasons. Each survey or format has one module: `lamost`, `sdss`, `sdss5`,
+//! spectra and the skipped parts with their reasons. [`Parts`] reads files with many spectra in parts: zip archives,
+//! `.npz` bundles and large FITS tables; `member` reads a file in a zip archive at any position. Each survey or format has one module: `lamost`, `sdss`, `sdss5`,
 //! `desi`, `gaia_xp`, `xp_continuous`, `sparcl`, `one_d`, `text`, `npz`. `table` represents tables of all formats in one type; `columns`
 //! takes spectra from them, `images` from FITS images, `own_tables` from FITS tables of one column each. `fits` and `npy` decode these file formats. `unsupported`
 //! recognises formats that Specola does not read.
@@ -30,10 +31,12 @@ mod join;
 pub mod labels;
 mod lamost;
 mod medium;
+mod member;
 pub mod npy;
 mod npz;
 mod one_d;
 mod own_tables;
+mod parts;
 mod samples;
 mod sdss;
 mod sdss5;
@@ -44,12 +47,14 @@ mod unit;
 mod wcs;
 mod xp_continuous;
 
-pub use archive::Archive;
 pub use column_mapping::{preview, read_with_columns};
 pub use error::{LabelError, ReadError};
 pub use gaia_xp::{sampling_name, spectra_name};
 pub use join::{AmbiguousMatch, JoinKey, JoinResult, MatchedRow, SpectrumName};
 pub use labels::LabelTable;
+pub use parts::{LoadedPart, Parts};
+
+use std::io::Cursor;
 
 use crate::spectrum::Spectrum;
 use container::Zip;
@@ -123,6 +128,17 @@ const MAX_DEPTH: usize = 3;
 /// compute.
 const MAX_PIXELS: usize = 40_000_000;
 
+/// Maximum number of spectra in a part of a file ([`Parts`]).
+const MAX_PART_ROWS: usize = 64;
+
+/// Maximum number of pixels in a part of a file, if it has more than one spectrum.
+const MAX_PART_PIXELS: usize = 1 << 19;
+
+/// Number of spectra in a part of a file, for spectra of this many pixels.
+fn rows_per_part(pixels: usize) -> usize {
+    (MAX_PART_PIXELS / pixels.max(1)).clamp(1, MAX_PART_ROWS)
+}
+
 /// Maximum number of unreadable parts of a table that are listed individually.
 const MAX_LISTED: usize = 1000;
 
@@ -167,7 +183,7 @@ fn read_one(name: &str, bytes: &[u8], sampling: Option<&[u8]>, depth: usize) -> 
         return Err(ReadError::Nested { part: name.to_string() });
     }
     if container::is_gzip(bytes) {
-        let unpacked = container::gunzip(bytes).map_err(|error| match error {
+        let unpacked = container::gunzip(bytes, bytes.len()).map_err(|error| match error {
             ReadError::TooLarge { limit_mib, .. } if xp_continuous::is_table(bytes) => {
                 ReadError::LargeXpTable { limit_mib }
             }
@@ -251,34 +267,30 @@ fn read_fits(bytes: &[u8], stem: &str) -> Result<Contents, ReadError> {
 
 /// The arrays of an `.npz` file, without interpretation.
 pub fn arrays(bytes: &[u8]) -> Result<Vec<ArrayFile>, ReadError> {
-    let mut zip = Zip::open(bytes)?;
-    let files = zip.files();
-    unpack_arrays(&mut zip, &files)
-}
-
-fn unpack_arrays<T: AsRef<[u8]>>(zip: &mut Zip<T>, files: &[(usize, String)]) -> Result<Vec<ArrayFile>, ReadError> {
+    let mut zip = Zip::open(Cursor::new(bytes))?;
     let mut arrays = Vec::new();
-    for (index, file) in files {
-        arrays.push(ArrayFile { name: file.trim_end_matches(".npy").to_string(), bytes: zip.unpack(*index, file)? });
+    for (index, file) in zip.files() {
+        arrays.push(ArrayFile { name: file.trim_end_matches(".npy").to_string(), bytes: zip.unpack(index, &file)? });
     }
     Ok(arrays)
 }
 
 /// Reads a zip archive: a bundle of arrays if all entries are `.npy` files, else an archive of files.
 fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadError> {
-    let mut zip = Zip::open(bytes)?;
+    let zip = Zip::open(Cursor::new(bytes))?;
     if let Some(format) = zip.office_document() {
         return Err(ReadError::Unsupported { format, advice: "save its table as CSV and give that" });
     }
     if zip.is_bundle() {
-        let files = zip.files();
-        return npz::read(&unpack_arrays(&mut zip, &files)?, &stem(name));
+        return npz::Bundle::open(zip, &stem(name))?.read();
     }
-    let mut archive = Archive::at_depth(zip, depth)?;
+    let mut archive = archive::Archive::new(zip, depth)?;
     let mut contents = Contents::default();
     for position in 0..archive.len() {
-        let inner = archive.read(position);
-        contents.add(inner);
+        contents.add(match archive.unpack(position) {
+            Ok(entry) => entry.map_or_else(Contents::default, |entry| entry.read()),
+            Err((file, error)) => archive::refused(file, &error),
+        });
     }
     Ok(contents)
 }

@@ -32,6 +32,85 @@ impl Element {
     }
 }
 
+/// The header of an array.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ArrayHeader {
+    /// Length of each axis, the slowest first; empty for a scalar.
+    pub shape: Vec<usize>,
+    element: Element,
+    big_endian: bool,
+    /// Length of the header, bytes; the data follow.
+    pub header_bytes: usize,
+}
+
+/// Longest header that is read, bytes. `NumPy` writes some hundred.
+pub(crate) const MAX_HEADER_BYTES: usize = 1 << 16;
+
+impl ArrayHeader {
+    /// Parses the header from the first bytes of a `.npy` file, at least [`MAX_HEADER_BYTES`] of a longer one. `name` is
+    /// the name of the array in messages.
+    pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Self, ReadError> {
+        let bundle_error = |problem: &str| ReadError::Bundle {
+            array: name.to_string(),
+            problem: format!("{problem}; save it again with numpy.savez"),
+        };
+        if !bytes.starts_with(b"\x93NUMPY") {
+            return Err(bundle_error("it does not begin like a NumPy array"));
+        }
+        let (header_start, length) = match (bytes.get(6), bytes.get(8..12)) {
+            (Some(1), Some(n)) => (10, usize::from(u16::from_le_bytes([n[0], n[1]]))),
+            (Some(2 | 3), Some(n)) => (12, u32::from_le_bytes([n[0], n[1], n[2], n[3]]) as usize),
+            _ => return Err(bundle_error("its version is unknown or its header is truncated")),
+        };
+        let end = header_start + length.min(bytes.len());
+        let header = bytes.get(header_start..end).ok_or_else(|| bundle_error("its header is truncated"))?;
+        let header = String::from_utf8_lossy(header);
+        let (big_endian, element) = field(&header, "descr")
+            .and_then(|d| parse_descr(d.trim_matches(['\'', '"'])))
+            .ok_or_else(|| bundle_error("its elements are neither numbers nor plain strings"))?;
+        let shape = parse_shape(&header).ok_or_else(|| bundle_error("its shape cannot be understood"))?;
+        if field(&header, "fortran_order") == Some("True") && shape.len() > 1 {
+            return Err(bundle_error("it is in Fortran order; wrap it in numpy.ascontiguousarray"));
+        }
+        Ok(Self { shape, element, big_endian, header_bytes: end })
+    }
+
+    /// Checks that the stated shape has data of at least one byte an element within the `.npy` file of `file_bytes`
+    /// bytes. Nothing is allocated from a shape that was not checked.
+    pub(crate) fn check_size(&self, name: &str, file_bytes: u64) -> Result<(), ReadError> {
+        let available = file_bytes.saturating_sub(self.header_bytes as u64);
+        let size = self.shape.iter().try_fold(self.element.width(), |size, n| size.checked_mul(*n));
+        match size {
+            Some(size) if self.element.width() > 0 && available >= size as u64 => Ok(()),
+            _ => Err(ReadError::Bundle {
+                array: name.to_string(),
+                problem: "its data are shorter than its header states; save it again with numpy.savez".into(),
+            }),
+        }
+    }
+
+    /// Number of elements.
+    pub(crate) fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Size of an element, bytes.
+    pub(crate) fn width(&self) -> usize {
+        self.element.width()
+    }
+
+    /// True for 32-bit floats.
+    pub(crate) fn is_f32(&self) -> bool {
+        self.element == Element::Float(4)
+    }
+
+    /// The elements in `data`, as a one-dimensional array.
+    pub(crate) fn list<'a>(&self, data: &'a [u8]) -> Array<'a> {
+        let shape = vec![data.len() / self.element.width().max(1)];
+        Array { shape, element: self.element, big_endian: self.big_endian, data }
+    }
+}
+
 /// An array whose stated size was checked against the available bytes.
 #[derive(Debug)]
 pub struct Array<'a> {
@@ -45,50 +124,19 @@ pub struct Array<'a> {
 impl ArrayFile {
     /// Checks the header against the bytes.
     pub fn array(&self) -> Result<Array<'_>, ReadError> {
-        let bundle_error = |problem: &str| ReadError::Bundle {
-            array: self.name.clone(),
-            problem: format!("{problem}; save it again with numpy.savez"),
-        };
-        let b = &self.bytes;
-        if !b.starts_with(b"\x93NUMPY") {
-            return Err(bundle_error("it does not begin like a NumPy array"));
-        }
-        let (header_start, length) = match (b.get(6), b.get(8..12)) {
-            (Some(1), Some(n)) => (10, usize::from(u16::from_le_bytes([n[0], n[1]]))),
-            (Some(2 | 3), Some(n)) => (12, u32::from_le_bytes([n[0], n[1], n[2], n[3]]) as usize),
-            _ => return Err(bundle_error("its version is unknown or its header is truncated")),
-        };
-        let end = header_start + length.min(b.len());
-        let header = b.get(header_start..end).ok_or_else(|| bundle_error("its header is truncated"))?;
-        let header = String::from_utf8_lossy(header);
-        let (big_endian, element) = field(&header, "descr")
-            .and_then(|d| parse_descr(d.trim_matches(['\'', '"'])))
-            .ok_or_else(|| bundle_error("its elements are neither numbers nor plain strings"))?;
-        let shape = parse_shape(&header).ok_or_else(|| bundle_error("its shape cannot be understood"))?;
-        if field(&header, "fortran_order") == Some("True") && shape.len() > 1 {
-            return Err(bundle_error("it is in Fortran order; wrap it in numpy.ascontiguousarray"));
-        }
-        let size = shape.iter().try_fold(element.width(), |size, n| size.checked_mul(*n));
-        match size {
-            Some(size) if element.width() > 0 && b.len() - end >= size => {
-                Ok(Array { shape, element, big_endian, data: &b[end..end + size] })
-            }
-            _ => Err(bundle_error("its data are shorter than its header states")),
-        }
+        let header = ArrayHeader::parse(&self.name, &self.bytes)?;
+        header.check_size(&self.name, self.bytes.len() as u64)?;
+        let size = header.elements() * header.width();
+        Ok(Array {
+            shape: header.shape,
+            element: header.element,
+            big_endian: header.big_endian,
+            data: &self.bytes[header.header_bytes..header.header_bytes + size],
+        })
     }
 }
 
 impl Array<'_> {
-    /// Number of elements.
-    pub fn elements(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// True for 32-bit floats.
-    pub fn is_f32(&self) -> bool {
-        self.element == Element::Float(4)
-    }
-
     /// `count` numbers from index `start`; `None` for strings or beyond the end.
     pub fn numbers(&self, start: usize, count: usize) -> Option<Vec<f64>> {
         let width = self.element.width();

@@ -1,204 +1,324 @@
-//! `.npz` bundles (`numpy.savez`) of many spectra on one wavelength axis.
+//! `.npz` bundles (`numpy.savez`) of many spectra on one wavelength axis, read in parts of a few rows.
 //!
 //! Arrays: an axis whose name states medium, scale and unit (`wavelength_air_aa`, `log10_wavelength_vac_aa`,
 //! `loglam_vac`, `wave_vac_nm` …); `flux` `[n, pixels]` or `[pixels]`; optional `ivar` or `sigma` of the same shape;
 //! optional `id` or `name` `[n]`. The survey is recognised from the axis and the form of the ids.
 
-use super::axis::{Axis, Role, Scale, role};
-use super::error::{ReadError, truncate};
-use super::medium::{set_frame, set_medium};
-use super::npy::{Array, ArrayFile};
-use super::one_d::{is_miles_axis, miles};
-use super::samples::{Errors, Samples};
-use super::{Contents, MAX_PIXELS, gaia_xp};
-use crate::spectrum::{Frame, MIN_PIXELS, Medium, Meta, Source, Sourced, Survey};
+mod origin;
 
-/// Origin of all spectra of a bundle.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Origin {
-    Miles,
-    Lamost,
-    SdssTemplates,
-    SdssSpectra,
-    GaiaXp,
-    Unknown,
+use std::io::{self, Read, Seek};
+use std::sync::Arc;
+
+use super::axis::{Axis, Role, Scale, role};
+use super::container::Zip;
+use super::error::{ReadError, truncate};
+use super::member::Member;
+use super::npy::{ArrayHeader, MAX_HEADER_BYTES};
+use super::samples::{Errors, Samples};
+use super::{Contents, MAX_PIXELS, rows_per_part};
+use crate::spectrum::{self, MIN_PIXELS};
+use origin::Grid;
+
+/// Names of the array of ids, in order of preference.
+const ID_NAMES: [&str; 10] =
+    ["id", "ids", "obsid", "source_id", "targetid", "name", "names", "object", "star", "designation"];
+
+/// A bundle. Its arrays stay in the file until their rows are read.
+pub(crate) struct Bundle<R> {
+    file: R,
+    layout: Arc<Layout>,
+    flux: StoredArray,
+    errors: Option<StoredArray>,
+    ids: Option<StoredArray>,
 }
 
-/// Reads all spectra of a bundle. `stem` is the id of spectra without an id. Invalid spectra are skipped and listed by
-/// id.
-pub(crate) fn read(arrays: &[ArrayFile], stem: &str) -> Result<Contents, ReadError> {
-    let bundle_error = |array: &str, problem: &str| ReadError::Bundle { array: array.into(), problem: problem.into() };
-    let Some((axis_file, axis)) = arrays.iter().find_map(|a| match role(&a.name, "") {
-        Some(Role::Wavelength(axis)) => Some((a, axis)),
-        _ => None,
-    }) else {
-        let names: Vec<String> = arrays.iter().take(12).map(|a| truncate(&a.name)).collect();
-        let problem = format!(
-            "it is missing, and none of the arrays {} is a wavelength axis by its name; name the axis wavelength_vac_aa, wavelength_air_aa or loglam_vac",
-            names.join(", ")
-        );
-        return Err(bundle_error("wavelength_vac_aa", &problem));
+/// What all spectra of a bundle have in common.
+struct Layout {
+    /// Id of spectra without an id; a number follows if there are several.
+    stem: String,
+    /// Number of spectra.
+    rows: usize,
+    axis: Axis,
+    wave_aa: Vec<f64>,
+    wave_is_f32: bool,
+    /// The note about the wavelengths.
+    note: Option<String>,
+    grid: Grid,
+    /// Names and types of the arrays.
+    flux: (String, ArrayHeader),
+    errors: Option<(String, ArrayHeader)>,
+    ids: Option<(String, ArrayHeader)>,
+}
+
+/// An array in the file.
+struct StoredArray {
+    name: String,
+    header: ArrayHeader,
+    member: Member,
+    is_checked: bool,
+}
+
+impl StoredArray {
+    fn open(file: &mut (impl Read + Seek), name: String, mut member: Member) -> Result<Self, ReadError> {
+        let head_bytes = member.size().min(MAX_HEADER_BYTES as u64) as usize;
+        let head = member.read(file, 0, head_bytes).map_err(|e| damaged(&name, &e))?;
+        let header = ArrayHeader::parse(&name, &head)?;
+        header.check_size(&name, member.size())?;
+        Ok(Self { name, header, member, is_checked: false })
+    }
+
+    /// The bytes of `count` elements from index `start`.
+    fn elements(&mut self, file: &mut (impl Read + Seek), start: usize, count: usize) -> Result<Vec<u8>, ReadError> {
+        let width = self.header.width();
+        let position = (self.header.header_bytes as u64).saturating_add((start as u64).saturating_mul(width as u64));
+        self.member.read(file, position, count.saturating_mul(width)).map_err(|e| damaged(&self.name, &e))
+    }
+
+    fn check(&mut self, file: &mut (impl Read + Seek)) -> Result<bool, ReadError> {
+        if !self.is_checked {
+            self.is_checked = self.member.check(file).map_err(|e| damaged(&self.name, &e))?;
+        }
+        Ok(self.is_checked)
+    }
+
+    fn description(&self) -> (String, ArrayHeader) {
+        (self.name.clone(), self.header.clone())
+    }
+}
+
+fn damaged(array: &str, error: &io::Error) -> ReadError {
+    let problem = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it ends too early".to_string(),
+        _ => error.to_string(),
     };
-    let find_role = |wanted: Role| arrays.iter().find(|a| role(&a.name, "") == Some(wanted));
-    let flux_file = find_role(Role::Flux).ok_or_else(|| bundle_error("flux", "it is missing; add flux [n, pixels]"))?;
-    let (axis_array, flux) = (axis_file.array()?, flux_file.array()?);
-    let pixels = axis_array.elements();
-    let n = match flux.shape.as_slice() {
+    ReadError::Unpack { part: format!("array {array}"), problem }
+}
+
+fn bundle_error(array: &str, problem: impl Into<String>) -> ReadError {
+    ReadError::Bundle { array: array.into(), problem: problem.into() }
+}
+
+impl<R: Read + Seek> Bundle<R> {
+    /// Opens a bundle. `stem` is the id of spectra without an id.
+    ///
+    /// # Errors
+    ///
+    /// If wavelengths or fluxes are missing, or if the arrays do not fit together.
+    pub(crate) fn open(mut zip: Zip<R>, stem: &str) -> Result<Self, ReadError> {
+        let files: Vec<(usize, String, String)> = zip
+            .files()
+            .into_iter()
+            .map(|(index, file)| (index, file.trim_end_matches(".npy").to_string(), file))
+            .collect();
+        let find = |wanted: &dyn Fn(&str) -> bool| files.iter().find(|(_, name, _)| wanted(name));
+        let Some((axis_entry, axis)) = files.iter().find_map(|entry| match role(&entry.1, "") {
+            Some(Role::Wavelength(axis)) => Some((entry, axis)),
+            _ => None,
+        }) else {
+            let names: Vec<String> = files.iter().take(12).map(|(_, name, _)| truncate(name)).collect();
+            let problem = format!(
+                "it is missing, and none of the arrays {} is a wavelength axis by its name; name the axis wavelength_vac_aa, wavelength_air_aa or loglam_vac",
+                names.join(", ")
+            );
+            return Err(bundle_error("wavelength_vac_aa", problem));
+        };
+        let with_role = |wanted: Role| find(&|name| role(name, "") == Some(wanted));
+        let flux_entry =
+            with_role(Role::Flux).ok_or_else(|| bundle_error("flux", "it is missing; add flux [n, pixels]"))?;
+        let error_entry = with_role(Role::Ivar).or_else(|| with_role(Role::Sigma));
+        let id_entry = ID_NAMES.iter().find_map(|id| find(&|name| name.eq_ignore_ascii_case(id)));
+        let mut member = |entry: &(usize, String, String)| Ok((entry.1.clone(), zip.member(entry.0, &entry.2)?));
+        let axis_member = member(axis_entry)?;
+        let flux_member = member(flux_entry)?;
+        let error_member = error_entry.map(&mut member).transpose()?;
+        let id_member = id_entry.map(&mut member).transpose()?;
+        let mut file = zip.into_source();
+        let mut array = |(name, member): (String, Member)| StoredArray::open(&mut file, name, member);
+        let (mut axis_array, flux) = (array(axis_member)?, array(flux_member)?);
+        let errors = error_member.map(&mut array).transpose()?;
+        let ids = id_member.map(&mut array).transpose()?;
+
+        let pixels = axis_array.header.elements();
+        let rows = number_of_rows(&flux, &axis_array.name, pixels)?;
+        if let Some(errors) = errors.as_ref().filter(|e| e.header.shape != flux.header.shape) {
+            return Err(bundle_error(&errors.name, "its shape differs from the shape of the flux; save it again"));
+        }
+        if let Some(ids) = ids.as_ref().filter(|ids| ids.header.elements() != rows || ids.header.shape.len() > 1) {
+            return Err(not_ids(&ids.name, rows));
+        }
+        while !axis_array.check(&mut file)? {}
+        let stored = axis_array.elements(&mut file, 0, pixels)?;
+        let stored = axis_array.header.list(&stored).numbers(0, pixels);
+        let (wave_aa, note) =
+            axis.to_aa(stored.ok_or_else(|| bundle_error(&axis_array.name, "it does not hold numbers"))?);
+        let layout = Layout {
+            stem: stem.to_string(),
+            rows,
+            axis,
+            grid: Grid::of(&wave_aa, axis),
+            wave_aa,
+            wave_is_f32: axis_array.header.is_f32() && axis.scale != Some(Scale::Log10),
+            note,
+            flux: flux.description(),
+            errors: errors.as_ref().map(StoredArray::description),
+            ids: ids.as_ref().map(StoredArray::description),
+        };
+        let mut bundle = Self { file, layout: Arc::new(layout), flux, errors, ids };
+        // An array of the wrong type is an error of the whole bundle.
+        bundle.load(0, 1)?.read()?;
+        Ok(bundle)
+    }
+
+    /// Number of spectra.
+    pub(crate) fn rows(&self) -> usize {
+        self.layout.rows
+    }
+
+    /// Number of spectra in each part but the last.
+    pub(crate) fn rows_per_part(&self) -> usize {
+        rows_per_part(self.layout.wave_aa.len())
+    }
+
+    /// Compares the next piece of the arrays with their checksums. Returns true after the last.
+    ///
+    /// # Errors
+    ///
+    /// If an array is damaged.
+    pub(crate) fn check(&mut self) -> Result<bool, ReadError> {
+        for array in [Some(&mut self.flux), self.errors.as_mut(), self.ids.as_mut()].into_iter().flatten() {
+            if !array.check(&mut self.file)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Loads `count` rows from row `first`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub(crate) fn load(&mut self, first: usize, count: usize) -> Result<BundleRows, ReadError> {
+        let pixels = self.layout.wave_aa.len();
+        let count = count.min(self.layout.rows.saturating_sub(first));
+        let mut of = |array: &mut StoredArray, width: usize| {
+            array.elements(&mut self.file, first.saturating_mul(width), count.saturating_mul(width))
+        };
+        Ok(BundleRows {
+            flux: of(&mut self.flux, pixels)?,
+            errors: self.errors.as_mut().map(|errors| of(errors, pixels)).transpose()?,
+            ids: self.ids.as_mut().map(|ids| of(ids, 1)).transpose()?,
+            layout: self.layout.clone(),
+            first,
+            count,
+        })
+    }
+
+    /// All spectra.
+    ///
+    /// # Errors
+    ///
+    /// If the arrays are damaged, or have too many pixels to be in memory together.
+    pub(crate) fn read(mut self) -> Result<Contents, ReadError> {
+        if self.rows().saturating_mul(self.layout.wave_aa.len()) > MAX_PIXELS {
+            return Err(bundle_error(&self.flux.name, "it has more than 40 million pixels; split the bundle"));
+        }
+        while !self.check()? {}
+        self.load(0, self.rows())?.read()
+    }
+}
+
+/// Number of spectra in the array of fluxes.
+fn number_of_rows(flux: &StoredArray, axis: &str, pixels: usize) -> Result<usize, ReadError> {
+    let rows = match flux.header.shape.as_slice() {
         [p] if *p == pixels => 1,
         [n, p] if *p == pixels && pixels > 0 => *n,
         shape => {
-            return Err(bundle_error(
-                &flux_file.name,
-                &format!("its shape is {shape:?}, but the wavelength axis requires [n, {pixels}]; save it again"),
-            ));
+            let problem =
+                format!("its shape is {shape:?}, but the wavelength axis requires [n, {pixels}]; save it again");
+            return Err(bundle_error(&flux.name, problem));
         }
     };
-    if n == 0 {
-        return Err(bundle_error(&flux_file.name, "it has no rows; save the bundle again"));
+    if rows == 0 {
+        return Err(bundle_error(&flux.name, "it has no rows; save the bundle again"));
     }
-    if n > 1 && pixels < MIN_PIXELS {
-        return Err(bundle_error(
-            &axis_file.name,
-            &format!("it has {pixels} values; a spectrum needs at least {MIN_PIXELS} pixels"),
-        ));
+    if rows > 1 && pixels < MIN_PIXELS {
+        let problem = format!("it has {pixels} values; a spectrum needs at least {MIN_PIXELS} pixels");
+        return Err(bundle_error(axis, problem));
     }
-    if n.saturating_mul(pixels) > MAX_PIXELS {
-        return Err(bundle_error(&flux_file.name, "it has more than 40 million pixels; split the bundle"));
+    if pixels > spectrum::MAX_PIXELS {
+        let problem = format!("it has {pixels} values, more than the longest spectrum that is read; cut it into parts");
+        return Err(bundle_error(axis, problem));
     }
-    let error_file = find_role(Role::Ivar).or_else(|| find_role(Role::Sigma));
-    let error = error_file.map(ArrayFile::array).transpose()?;
-    if let (Some(error), Some(file)) = (&error, error_file)
-        && error.shape != flux.shape
-    {
-        return Err(bundle_error(&file.name, "its shape differs from the shape of the flux; save it again"));
-    }
-    let is_sigma = error_file.is_some_and(|f| role(&f.name, "") == Some(Role::Sigma));
-    let ids = ids(arrays, n, stem)?;
-    let stored_wave =
-        axis_array.numbers(0, pixels).ok_or_else(|| bundle_error(&axis_file.name, "it does not hold numbers"))?;
-    let (wave_aa, note) = axis.to_aa(stored_wave);
-    let origin = origin(&wave_aa, axis, &ids);
-    let wave_is_f32 = axis_array.is_f32() && axis.scale != Some(Scale::Log10);
+    Ok(rows)
+}
 
-    let mut contents = Contents::default();
-    for (i, id) in ids.into_iter().enumerate() {
-        let numbers = |array: &Array, name: &str| {
-            array
-                .numbers(i * pixels, pixels)
-                .ok_or_else(|| bundle_error(name, "it does not hold numbers; save it as floats"))
+fn not_ids(array: &str, rows: usize) -> ReadError {
+    let problem =
+        format!("it is not a list of {rows} strings or integers, one for each row of flux; save it again");
+    bundle_error(array, problem)
+}
+
+/// Rows of a bundle, loaded but not decoded.
+pub(crate) struct BundleRows {
+    layout: Arc<Layout>,
+    first: usize,
+    count: usize,
+    flux: Vec<u8>,
+    errors: Option<Vec<u8>>,
+    ids: Option<Vec<u8>>,
+}
+
+impl BundleRows {
+    /// The spectra. Invalid ones are skipped and listed by id.
+    ///
+    /// # Errors
+    ///
+    /// If an array does not hold what its name says.
+    pub(crate) fn read(&self) -> Result<Contents, ReadError> {
+        let layout = &*self.layout;
+        let pixels = layout.wave_aa.len();
+        let numbers = |bytes: &[u8], (name, header): &(String, ArrayHeader), row: usize| {
+            let numbers = header.list(bytes).numbers(row * pixels, pixels);
+            numbers.ok_or_else(|| bundle_error(name, "it does not hold numbers; save it as floats"))
         };
-        let row = numbers(&flux, &flux_file.name)?;
-        let errors = match (&error, error_file) {
-            (Some(error), Some(file)) => {
-                let values = numbers(error, &file.name)?;
-                Some(if is_sigma { Errors::Sigma(values) } else { Errors::Ivar(values) })
+        let mut contents = Contents::default();
+        for (row, id) in self.ids()?.into_iter().enumerate() {
+            let errors = match (&self.errors, &layout.errors) {
+                (Some(bytes), Some(array)) => Errors::of(role(&array.0, ""), numbers(bytes, array, row)?),
+                _ => None,
+            };
+            let mut meta = origin::meta(&id, layout.grid, layout.axis);
+            meta.wave_is_f32 = layout.wave_is_f32;
+            meta.notes.extend(layout.note.clone());
+            let flux = numbers(&self.flux, &layout.flux, row)?;
+            let samples = Samples { wave_aa: layout.wave_aa.clone(), flux, errors, mask: None };
+            match samples.into_spectrum(meta) {
+                Ok(spectrum) => contents.spectra.push(spectrum),
+                Err(error) => {
+                    let place = format!("row {} of the bundle", self.first + row);
+                    contents.skip(|| id, ReadError::samples(place)(error));
+                }
             }
-            _ => None,
+        }
+        Ok(contents)
+    }
+
+    /// The ids in the bundle; else the stem, with a number if there are several spectra.
+    fn ids(&self) -> Result<Vec<String>, ReadError> {
+        let (Some(bytes), Some((name, header))) = (&self.ids, &self.layout.ids) else {
+            let stem = &self.layout.stem;
+            let numbers = self.first..self.first + self.count;
+            return Ok(match self.layout.rows {
+                1 => vec![stem.clone()],
+                _ => numbers.map(|i| format!("{stem}-{i}")).collect(),
+            });
         };
-        let mut meta = meta(&id, origin, axis);
-        meta.wave_is_f32 = wave_is_f32;
-        meta.notes.extend(note.clone());
-        let samples = Samples { wave_aa: wave_aa.clone(), flux: row, errors, mask: None };
-        match samples.into_spectrum(meta) {
-            Ok(spectrum) => contents.spectra.push(spectrum),
-            Err(error) => {
-                contents.skip(|| id, ReadError::samples(format!("row {i} of the bundle"))(error));
-            }
-        }
+        header.list(bytes).words().ok_or_else(|| not_ids(name, self.layout.rows))
     }
-    Ok(contents)
-}
 
-/// The ids in the bundle; else the stem, with a number if there are several spectra.
-fn ids(arrays: &[ArrayFile], n: usize, stem: &str) -> Result<Vec<String>, ReadError> {
-    const NAMES: [&str; 10] =
-        ["id", "ids", "obsid", "source_id", "targetid", "name", "names", "object", "star", "designation"];
-    let file = NAMES.iter().find_map(|name| arrays.iter().find(|a| a.name.eq_ignore_ascii_case(name)));
-    let Some(file) = file else {
-        return Ok(if n == 1 { vec![stem.to_string()] } else { (0..n).map(|i| format!("{stem}-{i}")).collect() });
-    };
-    let words = file.array()?.words().filter(|w| w.len() == n);
-    words.ok_or_else(|| ReadError::Bundle {
-        array: file.name.clone(),
-        problem: format!("it is not a list of {n} strings or integers, one for each row of flux; save it again"),
-    })
-}
-
-fn origin(wave_aa: &[f64], axis: Axis, ids: &[String]) -> Origin {
-    let is_majority = |test: fn(&str) -> bool| 2 * ids.iter().filter(|id| test(id)).count() > ids.len();
-    let survey_grid = axis.medium != Some(Medium::Air)
-        && wave_aa.windows(2).take(50).all(|w| ((w[1] / w[0]).log10() - 1e-4).abs() < 1e-6);
-    if gaia_xp::is_grid(wave_aa) {
-        Origin::GaiaXp
-    } else if is_miles_axis(wave_aa) && axis.medium != Some(Medium::Vacuum) && is_majority(is_miles_id) {
-        Origin::Miles
-    } else if survey_grid && is_majority(is_lamost_id) {
-        Origin::Lamost
-    } else if survey_grid && is_majority(is_spectral_type) {
-        Origin::SdssTemplates
-    } else if survey_grid && is_majority(is_plate_mjd_fiber) {
-        Origin::SdssSpectra
-    } else {
-        Origin::Unknown
-    }
-}
-
-/// True for the id of a MILES star: `m0081V`.
-fn is_miles_id(id: &str) -> bool {
-    id.strip_prefix('m').is_some_and(|rest| {
-        let digits = rest.trim_end_matches(['V', 'v']);
-        (3..=5).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
-    })
-}
-
-/// True for day, plan, spectrograph and fibre of a LAMOST low-resolution spectrum: `spec-55862-B6212_sp06-005`.
-fn is_lamost_id(id: &str) -> bool {
-    id.starts_with("spec-") && id.contains("_sp")
-}
-
-/// True for the spectral type of a co-added `PyHammer` template (Kesseli et al. 2017): `F3_-2.0_Dwarf`, `A0`.
-fn is_spectral_type(id: &str) -> bool {
-    let mut bytes = id.bytes();
-    bytes.next().is_some_and(|b| b"OBAFGKMLTdC".contains(&b))
-        && bytes.next().is_some_and(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
-        && matches!(bytes.next(), None | Some(b'_' | b'.' | b'0'..=b'9'))
-}
-
-/// True for plate, MJD and fibre of SDSS: `1123-52882-0065`.
-fn is_plate_mjd_fiber(id: &str) -> bool {
-    let parts: Vec<&str> = id.trim_start_matches("spec-").split('-').collect();
-    parts.len() == 3
-        && parts[1].len() == 5
-        && parts.iter().all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
-}
-
-fn meta(id: &str, origin: Origin, axis: Axis) -> Meta {
-    let survey = |survey: Survey, frame, format| {
-        let mut meta = Meta::unknown(id, format);
-        meta.survey = survey;
-        let source = if axis.medium.is_some() { Source::File } else { Source::Survey };
-        meta.medium = Sourced::new(Medium::Vacuum, source);
-        meta.frame = Sourced::new(frame, Source::Survey);
-        meta.resolving_power = survey.resolving_power().map(|r| Sourced::new(r, Source::Survey));
-        meta
-    };
-    match origin {
-        Origin::Miles => {
-            let mut meta = miles(id, "bundle of MILES stars");
-            if axis.medium.is_some() {
-                meta.medium.source = Source::File;
-            }
-            meta
-        }
-        Origin::Lamost => survey(Survey::LamostLrs, Frame::Barycentric, "bundle of LAMOST spectra"),
-        Origin::SdssTemplates => survey(Survey::Sdss, Frame::Rest, "bundle of SDSS templates"),
-        Origin::SdssSpectra => survey(Survey::Sdss, Frame::Barycentric, "bundle of SDSS spectra"),
-        Origin::GaiaXp => gaia_xp::meta(id, "", false),
-        Origin::Unknown => {
-            let mut meta = Meta::unknown(id, "bundle of spectra");
-            set_medium(&mut meta, axis.medium, Medium::Vacuum);
-            set_frame(&mut meta, None);
-            meta
-        }
+    /// Size in memory, bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.flux.len() + self.errors.as_ref().map_or(0, Vec::len) + self.ids.as_ref().map_or(0, Vec::len)
     }
 }

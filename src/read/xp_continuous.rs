@@ -77,8 +77,8 @@ pub(crate) fn read(table: &Table, stem: &str) -> Result<Contents, ReadError> {
             let problem = "it has no rows; export it again".into();
             Err(ReadError::Layout { place: table.place.clone(), problem })
         }
-        (1, 0) => spectrum(table, &Prism::find_both(table), 0, stem).map(Contents::from_spectrum),
-        _ => Ok(read_rows(table, stem, 0)),
+        (1, 0) if table.is_whole() => spectrum(table, &Prism::find_both(table), 0, stem).map(Contents::from_spectrum),
+        _ => Ok(read_rows(table, stem, table.first_row.unwrap_or(0))),
     }
 }
 

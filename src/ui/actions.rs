@@ -258,15 +258,24 @@ impl Actions {
         self.open(files);
     }
 
-    /// Updates the contexts after a crash of the engine: running jobs are lost, predictions stay.
-    pub(super) fn handle_engine_loss(&self) {
+    /// Updates the contexts after a crash of the engine: predictions stay, unread files wait for the next engine, and the
+    /// file that the engine was reading is set aside. Returns true if there was such a file.
+    pub(super) fn handle_engine_loss(&self, why: &str) -> bool {
         self.finetune.handle_engine_loss();
-        self.jobs.clear_running();
+        let set_aside = self.jobs.interrupt();
+        for path in &set_aside {
+            self.opened_files.set_aside(path);
+            let reason = format!(
+                "the engine stopped while it read this file ({why}), so the file is set aside and the others are read; split it, or give it to the command-line program"
+            );
+            self.jobs.skip(path.clone(), reason);
+        }
         self.curves.drop_waiting();
         self.specclip.handle_engine_loss();
         self.similarity.handle_engine_loss();
         self.diagnostics.handle_engine_loss();
         self.rows.mark_interrupted();
+        !set_aside.is_empty()
     }
 
     /// Loads the sessions of earlier visits and offers to restore them.

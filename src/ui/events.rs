@@ -57,6 +57,7 @@ fn apply_spectra_event(actions: Actions, generation: u32, event: SpectraEvent) {
             engine.xp_loading.set(None);
             engine.xp_model.set(Some(*card));
         }
+        SpectraEvent::Reading { job, path } => jobs.begin_file(job, &path),
         SpectraEvent::Added { spectrum, summary, .. } => {
             actions.add_row(key(spectrum), *summary, PredictionStatus::Pending);
         }

@@ -88,7 +88,9 @@ fn App() -> impl IntoView {
     actions.provide();
     actions.engine.start(Handlers {
         on_event: Box::new(move |generation, event| events::apply(actions, generation, event)),
-        on_engine_crash: Box::new(move || actions.handle_engine_loss()),
+        on_engine_crash: Box::new(move |why| actions.handle_engine_loss(why)),
+        on_restart: Box::new(move || actions.jobs.resume()),
+        is_busy: Box::new(move || actions.jobs.running.with_untracked(|jobs| !jobs.is_empty())),
     });
     let samp = Samp::new();
     provide_context(samp);

@@ -238,7 +238,7 @@ pub(super) fn Notices() -> impl IntoView {
 /// Progress of the running jobs, with the button Cancel.
 #[component]
 pub(super) fn ProgressBar() -> impl IntoView {
-    let jobs = expect_context::<Jobs>();
+    let (jobs, engine) = (expect_context::<Jobs>(), expect_context::<Engine>());
     let total = Memo::new(move |_| {
         jobs.running.with(|jobs| {
             let sum = |field: fn(&Progress) -> u32| jobs.values().map(field).fold(0, u32::saturating_add);
@@ -271,6 +271,17 @@ pub(super) fn ProgressBar() -> impl IntoView {
                 ></progress>
                 <button data-testid="cancel" on:click=move |_| jobs.cancel()>"Cancel"</button>
             </div>
+            {move || engine.silent_s.get().map(|seconds| view! {
+                <div class="notice" role="alert" data-testid="silent">
+                    <p>{format!(
+                        "The engine has sent nothing for {seconds} s{}. It may need more time, or it may hang.",
+                        jobs.reading().map_or_else(String::new, |path| format!(" while it reads {path}"))
+                    )}</p>
+                    <button on:click=move |_| engine.stop_silent()>
+                        {if jobs.reading().is_some() { "Set this file aside" } else { "Restart the engine" }}
+                    </button>
+                </div>
+            })}
         </Show>
     }
 }

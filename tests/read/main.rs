@@ -3,6 +3,7 @@
 
 mod instruments;
 mod layouts;
+mod parts;
 mod real;
 mod synthetic;
 mod tables;

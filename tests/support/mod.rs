@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+#[cfg(not(target_family = "wasm"))]
+pub(crate) mod bundles;
 pub(crate) mod driver;
 pub(crate) mod golden;
 #[cfg(target_family = "wasm")]

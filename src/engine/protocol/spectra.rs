@@ -123,6 +123,14 @@ pub enum SpectraEvent {
     },
     /// The model for Gaia XP spectra is loaded.
     XpModelReady(Box<ModelCard>),
+    /// The engine begins to read a file or a part of it. If it stops before the next [`SpectraEvent::Progress`], this file
+    /// is the cause.
+    Reading {
+        /// Job that it belongs to.
+        job: JobId,
+        /// Its path.
+        path: String,
+    },
     /// A spectrum was read.
     Added {
         /// Job that it belongs to.

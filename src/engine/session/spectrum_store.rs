@@ -2,23 +2,24 @@
 //! again.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::engine::EngineError;
 use crate::engine::input_files::{Attachment, File, OpenedFile};
 use crate::engine::protocol::{Assumptions, SpectrumId};
+use crate::read::{Contents, Parts};
 use crate::spectrum::Spectrum;
 
 /// Limit of the flux arrays of predicted spectra in memory, bytes.
-const MAX_BYTES: usize = 512 << 20;
+const MAX_BYTES: usize = 256 << 20;
 
 /// Location of a spectrum in the files that the user opened.
 pub(super) struct FileLocation<F> {
     pub(super) file: Rc<File<F>>,
-    /// Position of the file in a zip archive.
-    pub(super) entry: Option<usize>,
-    /// Position of the spectrum in the file.
+    /// Part of the file, if it is read in parts.
+    pub(super) part: Option<usize>,
+    /// Position of the spectrum in the part or file.
     pub(super) index: usize,
 }
 
@@ -30,6 +31,8 @@ pub(super) struct StoredSpectrum<F> {
     pub(super) assumptions: Assumptions,
     /// The spectrum as it was read; `None` when its flux arrays were evicted.
     spectrum: Option<Spectrum>,
+    /// Time of the last use, if the flux arrays may be evicted.
+    last_use: Option<u64>,
 }
 
 impl<F> StoredSpectrum<F> {
@@ -50,19 +53,30 @@ impl<F> StoredSpectrum<F> {
 }
 
 /// All spectra of the session.
-pub(super) struct SpectrumStore<F> {
+pub(super) struct SpectrumStore<F: Attachment> {
     spectra: BTreeMap<SpectrumId, StoredSpectrum<F>>,
     next_id: SpectrumId,
-    /// Predicted spectra with flux arrays in memory, the least recently used first.
-    evictable: VecDeque<SpectrumId>,
+    /// Predicted spectra with flux arrays in memory, by the time of their last use.
+    evictable: BTreeMap<u64, SpectrumId>,
+    n_uses: u64,
+    /// The file that was read last, if it is read in parts: neighbours are often wanted next.
+    open: Option<(Rc<File<F>>, Box<Parts<F::Reader>>)>,
     /// Bytes of all flux arrays in memory.
     bytes: usize,
     max_bytes: usize,
 }
 
-impl<F> Default for SpectrumStore<F> {
+impl<F: Attachment> Default for SpectrumStore<F> {
     fn default() -> Self {
-        Self { spectra: BTreeMap::new(), next_id: 0, evictable: VecDeque::new(), bytes: 0, max_bytes: MAX_BYTES }
+        Self {
+            spectra: BTreeMap::new(),
+            next_id: 0,
+            evictable: BTreeMap::new(),
+            n_uses: 0,
+            open: None,
+            bytes: 0,
+            max_bytes: MAX_BYTES,
+        }
     }
 }
 
@@ -88,7 +102,8 @@ impl<F: Attachment> SpectrumStore<F> {
         self.next_id += 1;
         self.bytes += spectrum.bytes();
         let name = spectrum.meta.id.clone();
-        self.spectra.insert(id, StoredSpectrum { name, location, assumptions, spectrum: Some(spectrum) });
+        let stored = StoredSpectrum { name, location, assumptions, spectrum: Some(spectrum), last_use: None };
+        self.spectra.insert(id, stored);
         id
     }
 
@@ -109,6 +124,7 @@ impl<F: Attachment> SpectrumStore<F> {
     pub(super) fn clear(&mut self) {
         self.spectra.clear();
         self.evictable.clear();
+        self.open = None;
         self.bytes = 0;
     }
 
@@ -117,21 +133,34 @@ impl<F: Attachment> SpectrumStore<F> {
         let Some(stored) = self.spectra.get_mut(&id) else { return };
         let previous = std::mem::replace(&mut stored.assumptions, assumptions);
         if previous.columns != assumptions.columns {
-            self.bytes -= stored.bytes();
-            stored.spectrum = None;
+            self.evict(id);
         }
     }
 
     /// Marks predicted spectra as the most recently used, and evicts the flux arrays of other spectra while memory is
     /// short.
     pub(super) fn mark_evictable(&mut self, ids: Vec<SpectrumId>) {
-        self.evictable.retain(|id| !ids.contains(id));
         let n_newest = ids.len();
-        self.evictable.extend(ids);
+        for id in ids {
+            let Some(stored) = self.spectra.get_mut(&id) else { continue };
+            self.n_uses += 1;
+            if let Some(earlier) = stored.last_use.replace(self.n_uses) {
+                self.evictable.remove(&earlier);
+            }
+            self.evictable.insert(self.n_uses, id);
+        }
         while self.bytes > self.max_bytes && self.evictable.len() > n_newest {
-            let Some(stored) = self.evictable.pop_front().and_then(|id| self.spectra.get_mut(&id)) else { continue };
-            self.bytes -= stored.bytes();
-            stored.spectrum = None;
+            let Some((_, id)) = self.evictable.pop_first() else { break };
+            self.evict(id);
+        }
+    }
+
+    fn evict(&mut self, id: SpectrumId) {
+        let Some(stored) = self.spectra.get_mut(&id) else { return };
+        self.bytes -= stored.bytes();
+        stored.spectrum = None;
+        if let Some(last_use) = stored.last_use.take() {
+            self.evictable.remove(&last_use);
         }
     }
 
@@ -147,9 +176,9 @@ impl<F: Attachment> SpectrumStore<F> {
         let mut used = Vec::new();
         for &id in ids {
             match self.reload_one(id).await {
-                Ok(was_evicted) => {
+                Ok(()) => {
                     loaded.push(id);
-                    used.extend(Some(id).filter(|id| was_evicted || self.evictable.contains(id)));
+                    used.extend(Some(id).filter(|id| self.spectra.get(id).is_some_and(|s| s.last_use.is_some())));
                 }
                 Err(why) => failures.push((id, why)),
             }
@@ -158,25 +187,63 @@ impl<F: Attachment> SpectrumStore<F> {
         (loaded, failures)
     }
 
-    /// Reads evicted flux arrays again. Returns true when they had been evicted.
-    async fn reload_one(&mut self, id: SpectrumId) -> Result<bool, EngineError> {
-        let Some(stored) = self.spectra.get(&id).filter(|stored| stored.spectrum.is_none()) else { return Ok(false) };
-        let (file, entry, index) = (stored.location.file.clone(), stored.location.entry, stored.location.index);
+    /// Reads evicted flux arrays again, with those of the other spectra of the same part or file.
+    async fn reload_one(&mut self, id: SpectrumId) -> Result<(), EngineError> {
+        let Some(stored) = self.spectra.get(&id).filter(|stored| stored.spectrum.is_none()) else { return Ok(()) };
+        let (file, part, index) = (stored.location.file.clone(), stored.location.part, stored.location.index);
         let columns = stored.assumptions.columns;
-        // A file with assigned columns holds one spectrum.
-        let index = if columns.is_some() { 0 } else { index };
-        let mut contents = match file.open(columns.as_ref()).await? {
-            OpenedFile::Archive(mut archive) => archive.read(entry.unwrap_or_default()),
-            OpenedFile::Contents(contents) => contents,
-        };
-        if index >= contents.spectra.len() {
-            return Err(EngineError::FileChanged { file: file.path.clone() });
+        let changed = EngineError::FileChanged { file: file.path.clone() };
+        if columns.is_some() {
+            // A file with assigned columns holds one spectrum.
+            let OpenedFile::Contents(contents) = file.open(columns.as_ref()).await? else { return Err(changed) };
+            self.restore(id, contents.spectra.into_iter().next().ok_or(changed)?);
+            return Ok(());
         }
-        let spectrum = contents.spectra.swap_remove(index);
+        let contents = self.contents(&file, part).await?;
+        // The spectra of a part have successive numbers.
+        let first = id.checked_sub(index as SpectrumId);
+        for (i, spectrum) in contents.spectra.into_iter().enumerate() {
+            let Some(sibling) = first.map(|first| first + i as SpectrumId) else { break };
+            let is_sibling = |stored: &StoredSpectrum<F>| {
+                let location = &stored.location;
+                Rc::ptr_eq(&location.file, &file) && (location.part, location.index) == (part, i)
+            };
+            let is_evicted = |stored: &&StoredSpectrum<F>| {
+                stored.spectrum.is_none() && stored.assumptions.columns.is_none() && is_sibling(stored)
+            };
+            if self.spectra.get(&sibling).filter(is_evicted).is_some() {
+                self.restore(sibling, spectrum);
+            }
+        }
+        match self.spectra.get(&id).is_some_and(|stored| stored.spectrum.is_some()) {
+            true => Ok(()),
+            false => Err(changed),
+        }
+    }
+
+    /// The contents of a file, or of a part of it.
+    async fn contents(&mut self, file: &Rc<File<F>>, part: Option<usize>) -> Result<Contents, EngineError> {
+        if let (Some((open, parts)), Some(part)) = (&mut self.open, part)
+            && Rc::ptr_eq(open, file)
+        {
+            return Ok(parts.read(part));
+        }
+        match file.open(None).await? {
+            OpenedFile::Contents(contents) => Ok(contents),
+            OpenedFile::Parts(mut parts) => {
+                let contents = parts.read(part.unwrap_or_default());
+                self.open = Some((file.clone(), parts));
+                Ok(contents)
+            }
+        }
+    }
+
+    fn restore(&mut self, id: SpectrumId, spectrum: Spectrum) {
+        let Some(stored) = self.spectra.get_mut(&id) else { return };
         self.bytes += spectrum.bytes();
-        if let Some(stored) = self.spectra.get_mut(&id) {
-            stored.spectrum = Some(spectrum);
-        }
-        Ok(true)
+        stored.spectrum = Some(spectrum);
+        self.n_uses += 1;
+        stored.last_use = Some(self.n_uses);
+        self.evictable.insert(self.n_uses, id);
     }
 }

@@ -1,12 +1,16 @@
 //! Parser of Python's pickle format. It builds a tree and never executes code.
 //!
-//! Each operation adds at most one node, so the size of the file limits the memory. A class is stored as its name, a
-//! call as a record of its function and arguments.
+//! Each operation adds at most one node, and there is a limit on their number. A class is stored as its name, a call as a
+//! record of its function and arguments.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use super::error::ImportError;
+
+/// Largest number of nodes of a pickle; the published pickles have some thousand. A node takes 64 bytes, and an operation one
+/// byte of the file.
+const MAX_NODES: usize = 2_000_000;
 
 /// Index of a node in its tree.
 pub(super) type Id = u32;
@@ -85,7 +89,10 @@ impl Reader<'_> {
     }
 
     fn add(&mut self, node: Node) -> Result<Id, ImportError> {
-        let Ok(id) = Id::try_from(self.nodes.len()) else { return self.error("it has too many values") };
+        if self.nodes.len() >= MAX_NODES {
+            return self.error("it has too many values");
+        }
+        let id = self.nodes.len() as Id;
         self.nodes.push(node);
         Ok(id)
     }

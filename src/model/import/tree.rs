@@ -10,6 +10,11 @@ use super::pickle::{self, Id, Node};
 /// Largest number of visited tensors and modules in a file, since a hostile file may repeat one module many times.
 const MAX_VISITS: usize = 200_000;
 const MAX_DEPTH: usize = 40;
+/// Most axes of a tensor. One tuple of a hostile file may be the shape of every tensor, so it is measured before it is
+/// copied; so are names.
+const MAX_AXES: usize = 8;
+/// Longest name of a tensor, with the names of its modules, and longest key of a storage, bytes.
+const MAX_NAME: usize = 400;
 
 /// Data type of numbers in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +97,11 @@ impl Tree {
             Node::Text(range) => std::str::from_utf8(self.bytes.get(range.clone())?).ok(),
             _ => None,
         }
+    }
+
+    /// A text that is not too long for a name.
+    fn name(&self, id: Id) -> Option<&str> {
+        self.text(id).filter(|name| name.len() <= MAX_NAME)
     }
 
     pub(super) fn int(&self, id: Id) -> Option<i64> {
@@ -190,12 +200,13 @@ impl Tree {
         let [storage, offset, shape, stride, ..] = args else { return None };
         let unsigned = |id: &Id| self.int(*id).and_then(|n| u64::try_from(n).ok());
         let (location, dtype) = self.location(*storage)?;
+        let axes = |id: &Id| self.members(*id).filter(|members| members.len() <= MAX_AXES);
         Some(TensorEntry {
             dtype,
             location,
             offset: unsigned(offset)?,
-            shape: self.members(*shape)?.iter().map(|n| Some(unsigned(n)? as usize)).collect::<Option<_>>()?,
-            stride: self.members(*stride)?.iter().map(unsigned).collect::<Option<_>>()?,
+            shape: axes(shape)?.iter().map(|n| Some(unsigned(n)? as usize)).collect::<Option<_>>()?,
+            stride: axes(stride)?.iter().map(unsigned).collect::<Option<_>>()?,
         })
     }
 
@@ -212,7 +223,7 @@ impl Tree {
     pub(super) fn storage_ref(&self, id: Id) -> Option<(DataType, String, u64)> {
         let [_, class, key, _, n, ..] = self.members(id)? else { return None };
         let dtype = DataType::of_storage(self.class(*class)?.1)?;
-        Some((dtype, self.text(*key)?.to_string(), u64::try_from(self.int(*n)?).ok()?))
+        Some((dtype, self.name(*key)?.to_string(), u64::try_from(self.int(*n)?).ok()?))
     }
 
     /// Data type of every storage in the tree, by key.
@@ -234,8 +245,8 @@ impl Tree {
 
     /// All tensors of a dictionary.
     pub(super) fn tensors(&self, dict: Id) -> BTreeMap<String, TensorEntry> {
-        let named_tensor = |(key, value): &(Id, Id)| Some((self.text(*key)?.to_string(), self.tensor(*value)?));
-        self.items(dict).iter().filter_map(named_tensor).collect()
+        let named_tensor = |(key, value): &(Id, Id)| Some((self.name(*key)?.to_string(), self.tensor(*value)?));
+        self.items(dict).iter().take(MAX_VISITS).filter_map(named_tensor).collect()
     }
 
     /// All parameters and buffers of a module and of its submodules, under `PyTorch`'s names.
@@ -259,7 +270,7 @@ impl Tree {
             }
             let children = self.entry(state, "_modules").map(|dict| self.items(dict)).unwrap_or_default();
             for (name, child) in children.iter().take(MAX_VISITS - visits.min(MAX_VISITS)) {
-                if let Some(name) = self.text(*name).filter(|name| name.len() < 200) {
+                if let Some(name) = self.name(*name).filter(|name| prefix.len() + name.len() < MAX_NAME) {
                     pending.push((*child, format!("{prefix}{name}."), depth + 1));
                 }
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Length of a card, bytes.
-const CARD: usize = 80;
+pub(super) const CARD: usize = 80;
 
 /// Characters in each part of a string that continues in numbered keywords.
 const NUMBERED_TEXT: usize = 68;
@@ -13,6 +13,9 @@ const MAX_COMMENTS: usize = 1 << 16;
 
 /// Maximum number of cards, more than any real header has. Without `END` by then, the data are not a header.
 const MAX_CARDS: usize = 20_000;
+
+/// Length of the longest header, bytes.
+pub(super) const MAX_HEADER_BYTES: usize = MAX_CARDS * CARD;
 
 /// The value of a keyword.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +82,11 @@ impl Header {
                 self.values.entry(name).or_insert(value);
             }
         }
+    }
+
+    /// Changes an integer.
+    pub(super) fn set_integer(&mut self, key: &str, value: i64) {
+        self.values.insert(key.to_string(), Value::Integer(value));
     }
 
     /// True if the keyword exists and has a value.

@@ -9,6 +9,7 @@ mod header;
 mod image;
 mod number;
 mod table;
+mod table_file;
 mod tiles;
 
 pub use header::Header;
@@ -16,6 +17,7 @@ pub(crate) use header::parse_number;
 pub use image::Image;
 pub(crate) use number::{Number, Scaling};
 pub use table::{FitsColumn, Table};
+pub(crate) use table_file::{TableFile, TablePart};
 use tiles::Tiles;
 
 use super::error::{ReadError, truncate};
@@ -47,6 +49,8 @@ pub struct Hdu<'a> {
     pub header: Header,
     bytes: &'a [u8],
     data_bytes: u64,
+    /// Number of the first row in the table of the file, if the data are a part of it.
+    first_row: Option<usize>,
 }
 
 impl<'a> Fits<'a> {
@@ -112,7 +116,17 @@ impl<'a> Hdu<'a> {
         let available = (bytes.len() - start) as u64;
         let size = data_bytes.min(available) as usize;
         let length = start.saturating_add(size.next_multiple_of(BLOCK));
-        Ok((Self { index, header, bytes: &bytes[start..start + size], data_bytes }, length))
+        Ok((Self { index, header, bytes: &bytes[start..start + size], data_bytes, first_row: None }, length))
+    }
+
+    /// An HDU with all its data. `first_row` is the number of the first row if the data are a part of a table.
+    fn of_part(index: usize, header: Header, bytes: &'a [u8], first_row: Option<usize>) -> Self {
+        Self { index, header, bytes, data_bytes: bytes.len() as u64, first_row }
+    }
+
+    /// Number of the first row in the table of the file, if the data are a part of it.
+    pub(crate) fn first_row(&self) -> Option<usize> {
+        self.first_row
     }
 
     /// EXTNAME; empty if absent.

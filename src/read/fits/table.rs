@@ -1,5 +1,7 @@
 //! FITS binary tables: cells as numbers or text on request, variable-length arrays included (FITS standard 4.0, §7.3).
 
+use std::ops::Range;
+
 use super::super::error::{ReadError, truncate};
 use super::Hdu;
 use super::number::{Number, Scaling};
@@ -65,7 +67,7 @@ pub struct Table<'a> {
     /// Number of rows.
     pub rows: usize,
     hdu: usize,
-    row_bytes: usize,
+    pub(super) row_bytes: usize,
     bytes: &'a [u8],
     heap: &'a [u8],
 }
@@ -121,6 +123,16 @@ impl<'a> Table<'a> {
         }
         let heap_at = size("THEAP").or(row_bytes.checked_mul(rows)).unwrap_or(usize::MAX);
         Ok(Self { columns, rows, hdu: hdu.index, row_bytes, bytes, heap: bytes.get(heap_at..).unwrap_or(&[]) })
+    }
+
+    /// Place in a row, bytes, of the cells that point to arrays of numbers in the heap; with the width of these numbers.
+    pub(super) fn pointers(&self) -> Vec<(Range<usize>, usize)> {
+        let pointer = |c: &FitsColumn| match c.cell {
+            // The cell of an empty array may lack the pointer.
+            Cell::Pointer(Some(number)) if c.bytes > 0 => Some((c.offset..c.offset + c.bytes, number.width())),
+            _ => None,
+        };
+        self.columns.iter().filter_map(pointer).collect()
     }
 
     /// The column with this name; upper and lower case are equal.

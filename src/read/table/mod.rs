@@ -81,6 +81,8 @@ pub(crate) struct Table<'a> {
     pub bad_rows: Vec<BadRow>,
     /// Metadata of the table.
     pub params: Params,
+    /// Number of the first row in the table of the file, if these rows are a part of it.
+    pub first_row: Option<usize>,
     cells: Cells<'a>,
     /// Count of the numbers decoded from array cells so far.
     decoded: Cell<usize>,
@@ -107,6 +109,7 @@ impl<'a> Table<'a> {
             rows,
             bad_rows: Vec::new(),
             params: Params::default(),
+            first_row: None,
             cells: Cells::Text(cells),
             decoded: Cell::new(0),
         }
@@ -135,6 +138,7 @@ impl<'a> Table<'a> {
             rows: table.rows,
             bad_rows: Vec::new(),
             params: Params::of_headers(&hdu.header, primary),
+            first_row: hdu.first_row(),
             cells: Cells::Fits(table),
             decoded: Cell::new(0),
         }))
@@ -236,13 +240,23 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Number of a row in the table of the file, from 1.
+    pub(crate) fn row_number(&self, row: usize) -> usize {
+        self.first_row.unwrap_or(0) + row + 1
+    }
+
+    /// True if these rows are the whole table of the file.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.first_row.is_none()
+    }
+
     /// Place of a row, for messages.
     pub(crate) fn row_name(&self, row: usize) -> String {
         match &self.cells {
             Cells::Text(cells) if self.kind != votable::KIND && self.kind != FITS => {
                 format!("line {}", cells.line(row))
             }
-            _ => format!("row {}", row + 1),
+            _ => format!("row {}", self.row_number(row)),
         }
     }
 

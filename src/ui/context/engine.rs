@@ -22,6 +22,8 @@ pub(crate) struct Engine {
     pub model: RwSignal<Option<ModelCard>>,
     /// Card of the model for Gaia XP spectra, once it is loaded.
     pub xp_model: RwSignal<Option<ModelCard>>,
+    /// Time for which the engine has sent nothing although it has work, s.
+    pub silent_s: RwSignal<Option<u32>>,
     /// During the download of that model: bytes received and bytes in total.
     pub xp_loading: RwSignal<Option<(u64, u64)>>,
     notice: Notice,
@@ -38,6 +40,7 @@ impl Engine {
             gpu: RwSignal::new((GpuPhase::Untried, String::new())),
             model: RwSignal::new(None),
             xp_model: RwSignal::new(None),
+            silent_s: RwSignal::new(None),
             xp_loading: RwSignal::new(None),
             notice,
             pending_clears: StoredValue::new(0),
@@ -53,6 +56,7 @@ impl Engine {
             gpu: self.gpu,
             notice: self.notice.text(),
             pending_clears: self.pending_clears,
+            silent_s: self.silent_s,
         };
         self.link.set_value(Some(EngineLink::start(self.channel(), signals, handlers)));
     }
@@ -62,6 +66,13 @@ impl Engine {
         self.notice.clear();
         if let Some(link) = self.link.get_value() {
             link.restart();
+        }
+    }
+
+    /// Stops an engine that has been silent and starts a new one.
+    pub(crate) fn stop_silent(&self) {
+        if let Some(link) = self.link.get_value() {
+            link.stop_silent();
         }
     }
 

@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use super::engine::Engine;
 use crate::engine::protocol::{JobId, SpectraRequest};
 use crate::read::column_mapping::ColumnMapping;
+use crate::read::spectra_name;
 use crate::ui::files::NamedFile;
 
 /// A file, or a part of a file, that gave no spectrum.
@@ -40,8 +41,23 @@ pub(crate) struct Jobs {
     pub is_listing_files: RwSignal<bool>,
     /// Files, and parts of files, that gave no spectrum.
     pub skipped: RwSignal<Vec<SkippedItem>>,
+    /// Files of the running jobs.
+    files: StoredValue<BTreeMap<JobId, JobFiles>, LocalStorage>,
+    /// Files of jobs of a stopped engine that are read when it has been restarted.
+    waiting: StoredValue<Vec<JobFiles>, LocalStorage>,
     next: StoredValue<JobId>,
     engine: Engine,
+}
+
+/// Files of a job, which are sent again if the engine stops.
+#[derive(Clone, Default)]
+pub(crate) struct JobFiles {
+    /// The files that the engine has not begun to read.
+    pub unread: Vec<NamedFile>,
+    /// Columns that the user assigned.
+    pub columns: Option<ColumnMapping>,
+    /// Path of the file that the engine reads now.
+    pub reading: Option<String>,
 }
 
 impl Jobs {
@@ -51,6 +67,8 @@ impl Jobs {
             running: RwSignal::new(BTreeMap::new()),
             is_listing_files: RwSignal::new(false),
             skipped: RwSignal::new(Vec::new()),
+            files: StoredValue::new_local(BTreeMap::new()),
+            waiting: StoredValue::new_local(Vec::new()),
             next: StoredValue::new(0),
             engine,
         }
@@ -64,6 +82,9 @@ impl Jobs {
         self.running.update(|jobs| {
             jobs.insert(job, Progress { files_total, ..Progress::default() });
         });
+        self.files.update_value(|all| {
+            all.insert(job, JobFiles { unread: files.clone(), columns, reading: None });
+        });
         let (paths, files) = files.into_iter().map(|f| (f.path, f.file)).unzip();
         self.engine.send(SpectraRequest::Open { job, paths, columns }, files);
     }
@@ -75,11 +96,56 @@ impl Jobs {
         }
     }
 
+    /// Notes that the engine begins to read a file.
+    pub(crate) fn begin_file(&self, job: JobId, path: &str) {
+        self.files.update_value(|all| {
+            if let Some(files) = all.get_mut(&job) {
+                files.unread.retain(|file| file.path != path);
+                files.reading = Some(path.to_owned());
+            }
+        });
+    }
+
+    /// Path of the file that the engine reads now.
+    pub(crate) fn reading(&self) -> Option<String> {
+        self.files.with_value(|all| all.values().find_map(|files| files.reading.clone()))
+    }
+
+    /// Removes the running jobs after their engine has stopped. Their unread files wait for the next engine. Returns the
+    /// paths of the files that the engine was reading.
+    pub(crate) fn interrupt(&self) -> Vec<String> {
+        self.running.update(BTreeMap::clear);
+        let mut stopped = BTreeMap::new();
+        self.files.update_value(|all| stopped = std::mem::take(all));
+        let reading = stopped.values().filter_map(|files| files.reading.clone()).collect();
+        self.waiting.update_value(|waiting| waiting.extend(stopped.into_values()));
+        reading
+    }
+
+    /// Sends the files of interrupted jobs to a new engine.
+    pub(crate) fn resume(&self) {
+        let mut waiting = Vec::new();
+        self.waiting.update_value(|files| waiting = std::mem::take(files));
+        for JobFiles { mut unread, columns, .. } in waiting {
+            let paths: Vec<String> = unread.iter().map(|file| file.path.clone()).collect();
+            // A file with only the wavelengths of a file that was read is of no further use.
+            unread.retain(|file| spectra_name(&file.path).is_none_or(|spectra| paths.contains(&spectra)));
+            if !unread.is_empty() {
+                self.read(unread, columns);
+            }
+        }
+    }
+
     /// Sets the progress of a running job.
     pub(crate) fn set_progress(&self, job: JobId, progress: Progress) {
         self.running.update(|jobs| {
             if let Some(stored_progress) = jobs.get_mut(&job) {
                 *stored_progress = progress;
+            }
+        });
+        self.files.update_value(|all| {
+            if let Some(files) = all.get_mut(&job) {
+                files.reading = None;
             }
         });
     }
@@ -89,6 +155,9 @@ impl Jobs {
         self.running.update(|jobs| {
             jobs.remove(&job);
         });
+        self.files.update_value(|all| {
+            all.remove(&job);
+        });
     }
 
     /// Adds an item to the list of skipped files.
@@ -97,8 +166,9 @@ impl Jobs {
         self.skipped.update(|list| list.push(SkippedItem { source: source.into(), reason }));
     }
 
-    /// Removes the running jobs. Called when their engine has stopped or their spectra are cleared.
+    /// Removes the running jobs. Called when their spectra are cleared.
     pub(crate) fn clear_running(&self) {
-        self.running.update(BTreeMap::clear);
+        self.interrupt();
+        self.waiting.update_value(Vec::clear);
     }
 }

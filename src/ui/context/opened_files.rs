@@ -66,6 +66,12 @@ impl OpenedFiles {
         files
     }
 
+    /// Removes a file at which the engine stopped, so that reading all files again does not stop it again.
+    pub(crate) fn set_aside(&self, path: &str) {
+        self.files.update_value(|opened| opened.retain(|file| file.path != path));
+        self.autosave();
+    }
+
     /// Columns that the user assigned to a file.
     pub(crate) fn columns(&self, path: &str) -> Option<ColumnMapping> {
         self.assumptions.with_value(|all| all.get(&file_key(path))?.columns)

@@ -15,8 +15,8 @@ pub(super) mod trainers;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use gloo::timers::callback::Timeout;
-use leptos::prelude::{RwSignal, Set, SetValue, StoredValue};
+use gloo::timers::callback::{Interval, Timeout};
+use leptos::prelude::{GetUntracked, RwSignal, Set, SetValue, StoredValue, WithUntracked};
 
 use crate::engine::client::EngineClient;
 use crate::engine::protocol::{Backend, Event, SpectraEvent, WorkerEvent};
@@ -29,6 +29,12 @@ const WORKER_URL: &str = "./engine-worker.js";
 /// Time over which the link collects events into one batch, ms: about one frame. With thousands of spectra the page
 /// then updates 60 times a second instead of once per spectrum.
 const EVENT_BATCH_MS: u32 = 16;
+
+/// Interval at which the link looks for signs of life, ms.
+const WATCH_MS: u32 = 2_000;
+
+/// Time without a message after which a busy engine counts as silent, s. Reading a file of a GiB takes less.
+const SILENT_S: u32 = 30;
 
 /// The state of the engine.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,14 +69,21 @@ pub(super) struct LinkSignals {
     pub notice: RwSignal<Option<String>>,
     /// Number of `Clear` requests that the engine has not yet confirmed.
     pub pending_clears: StoredValue<u32>,
+    /// Time for which a busy engine has sent nothing, s; `None` below [`SILENT_S`].
+    pub silent_s: RwSignal<Option<u32>>,
 }
 
 /// The functions that the link calls.
 pub(super) struct Handlers {
     /// Applies an event. The number is the generation of the engine that sent it.
     pub on_event: Box<dyn Fn(u32, Event)>,
-    /// Updates the page after a crash.
-    pub on_engine_crash: Box<dyn Fn()>,
+    /// Updates the page after a crash with this reason. Returns true if the cause was set aside, so that a new engine will
+    /// not stop at it again.
+    pub on_engine_crash: Box<dyn Fn(&str) -> bool>,
+    /// Sends what the previous engine left undone to the new one.
+    pub on_restart: Box<dyn Fn()>,
+    /// True while the engine has files to read or spectra to predict.
+    pub is_busy: Box<dyn Fn() -> bool>,
 }
 
 /// The engine worker and the state needed to restart it.
@@ -84,6 +97,9 @@ pub(super) struct EngineLink {
     flush_timer: RefCell<Option<Timeout>>,
     /// True if the next crash restarts the engine automatically.
     can_restart: Cell<bool>,
+    /// Time of the last message, or of the last moment without work, ms since 1970.
+    last_sign_ms: Cell<f64>,
+    _watch: RefCell<Option<Interval>>,
 }
 
 impl EngineLink {
@@ -98,7 +114,11 @@ impl EngineLink {
             queue: RefCell::new(Vec::new()),
             flush_timer: RefCell::new(None),
             can_restart: Cell::new(true),
+            last_sign_ms: Cell::new(js_sys::Date::now()),
+            _watch: RefCell::new(None),
         });
+        let watched = link.clone();
+        *link._watch.borrow_mut() = Some(Interval::new(WATCH_MS, move || watched.watch()));
         link.spawn();
         link
     }
@@ -112,6 +132,28 @@ impl EngineLink {
     pub(super) fn restart(self: &Rc<Self>) {
         self.generation.set(self.generation.get() + 1);
         self.spawn();
+        (self.handlers.on_restart)();
+    }
+
+    /// Stops an engine that has been silent and starts a new one.
+    pub(super) fn stop_silent(self: &Rc<Self>) {
+        let seconds = self.signals.silent_s.get_untracked().unwrap_or_default();
+        self.can_restart.set(true);
+        self.on_crash(self.generation.get(), format!("it sent nothing for {seconds} s"));
+    }
+
+    /// Notes for how long a busy engine has been silent.
+    fn watch(&self) {
+        let is_idle = !(self.handlers.is_busy)()
+            || self.signals.status.with_untracked(|s| matches!(s, EngineStatus::Starting | EngineStatus::Loading { .. } | EngineStatus::Stopped(_)));
+        if is_idle {
+            self.last_sign_ms.set(js_sys::Date::now());
+        }
+        let silent_s = ((js_sys::Date::now() - self.last_sign_ms.get()) / 1000.0) as u32;
+        let silent_s = Some(silent_s).filter(|s| *s >= SILENT_S);
+        if self.signals.silent_s.get_untracked() != silent_s {
+            self.signals.silent_s.set(silent_s);
+        }
     }
 
     fn spawn(self: &Rc<Self>) {
@@ -141,6 +183,7 @@ impl EngineLink {
         if generation != self.generation.get() {
             return;
         }
+        self.last_sign_ms.set(js_sys::Date::now());
         self.queue.borrow_mut().push((generation, event));
         let mut flush_timer = self.flush_timer.borrow_mut();
         if flush_timer.is_none() {
@@ -172,9 +215,9 @@ impl EngineLink {
             return;
         }
         self.deliver();
-        (self.handlers.on_engine_crash)();
+        let is_cause_set_aside = (self.handlers.on_engine_crash)(&why);
         self.channel.connect(None);
-        if self.can_restart.replace(false) {
+        if self.can_restart.replace(false) || is_cause_set_aside {
             self.restart();
             self.signals.notice.set(Some(format!("The engine stopped ({why}) and was restarted.")));
         } else {
