@@ -41,6 +41,7 @@ impl WholeFile {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the file is read-only"));
         }
         let prefix = format!(".{name}.");
+        remove_abandoned(folder, &prefix);
         let mut builder = Builder::new();
         builder.prefix(&prefix).suffix(".part");
         // Unlike those of other temporary files, its readers are not only the user's own programs.
@@ -50,6 +51,8 @@ impl WholeFile {
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         let part = builder.tempfile_in(folder)?;
+        // Held until the file is closed: the part of a process that was killed has no lock. Some network disks have none.
+        let _ = part.as_file().try_lock();
         if let Some(earlier) = earlier {
             part.as_file().set_permissions(earlier.permissions())?;
         }
@@ -118,6 +121,17 @@ pub fn lock(path: &Path, on_wait: impl FnOnce()) -> io::Result<File> {
     }
 }
 
+/// Removes incomplete files of this name that killed processes left.
+fn remove_abandoned(folder: &Path, prefix: &str) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_part = name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(".part"));
+        if is_part && File::open(entry.path()).is_ok_and(|part| part.try_lock().is_ok()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Removes the incomplete files of this process; for the handler of a signal that ends it.
 pub fn remove_parts() {
     parts().drain(..).for_each(|part| drop(fs::remove_file(part)));
@@ -178,6 +192,21 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"first");
         write(&path, b"second").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
+    }
+
+    #[test]
+    fn parts_of_killed_processes_are_removed_and_those_of_running_ones_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.csv");
+        let running = WholeFile::create(&path).unwrap();
+        fs::write(folder.path().join(".out.csv.abc.part"), b"half").unwrap();
+        fs::write(folder.path().join(".other.csv.abc.part"), b"half").unwrap();
+        write(&path, b"whole").unwrap();
+        let parts = names(folder.path());
+        assert_eq!(parts.len(), 3, "{parts:?}");
+        assert!(!parts.contains(&".out.csv.abc.part".to_string()));
+        running.finish().unwrap();
+        assert_eq!(names(folder.path()), [".other.csv.abc.part", "out.csv"]);
     }
 
     #[test]

@@ -7,12 +7,20 @@
 // The worker is started from a blob (see src/engine/client.rs), so its own location does not contain the site's
 // address.
 self.scriptUrl = import.meta.url;
+
+// Written by the build.
+const VERSION = "";
+
 try {
-  const requested = new URL(import.meta.url).searchParams.get("program");
+  const { searchParams, search } = new URL(import.meta.url);
+  if ((searchParams.get("v") ?? VERSION) !== VERSION) {
+    throw new Error("this tab is of an earlier version than the files on the server; reload the page");
+  }
+  const requested = searchParams.get("program");
   const program = ["gpu", "trainer"].includes(requested) ? requested : "engine";
-  const { default: init } = await import(`./${program}.js`);
+  const { default: init } = await import(`./${program}.js${search}`);
   // Exposed, so that tests and developer tools can read the memory size.
-  self.engine = await init({ module_or_path: new URL(`./${program}_bg.wasm`, import.meta.url) });
+  self.engine = await init({ module_or_path: new URL(`./${program}_bg.wasm${search}`, import.meta.url) });
 } catch (error) {
   postMessage(`The compute engine could not be loaded: ${error?.message ?? error}`);
 }

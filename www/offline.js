@@ -4,6 +4,11 @@
 // Undefined on an insecure origin.
 const container = navigator.serviceWorker;
 const announceUpdate = () => dispatchEvent(new Event("specola-update"));
+const version = document.querySelector("meta[name=specola-version]")?.content;
+
+// For the life of this tab: the service worker keeps the files of the version.
+const lockName = `specola-page ${new URL("./", location.href).href} ${version}`;
+navigator.locks?.request(lockName, { mode: "shared" }, () => new Promise(() => {}));
 
 self.specolaOffline = {
   /** Registers the service worker and checks for a new version. Called once the engine and its weights have loaded. */
@@ -11,6 +16,7 @@ self.specolaOffline = {
     const isFirst = !container?.controller;
     const registration = await container?.register("./service-worker.js");
     if (!registration) return;
+    registration.active?.postMessage("clean");
     const whenInstalled = (worker) => worker?.addEventListener("statechange", () => {
       if (worker.state === "installed" && container.controller) announceUpdate();
     });

@@ -3,7 +3,8 @@
 //
 // All files of one version are cached and served together, so that page and engine always match. A new version is
 // fetched while the old one stays active. It waits until no tab uses the old one or the user asks for it
-// (www/offline.js).
+// (www/offline.js). Other tabs then keep the files of their version until they are closed: what they request names the
+// version (`?v=`), and they hold a lock with its name.
 
 // Written by the build (xtask/src/offline.rs): hashes by path; `first` are needed by every visit, `later` only on
 // demand.
@@ -26,8 +27,9 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(activate());
 });
 
-self.addEventListener("message", ({ data }) => {
-  if (data === "activate") self.skipWaiting();
+self.addEventListener("message", (event) => {
+  if (event.data === "activate") self.skipWaiting();
+  if (event.data === "clean") event.waitUntil(deleteUnused());
 });
 
 self.addEventListener("fetch", (event) => {
@@ -35,12 +37,20 @@ self.addEventListener("fetch", (event) => {
   if (event.request.method === "GET" && Object.hasOwn(hashes, path)) event.respondWith(respond(event.request, path));
 });
 
-/** Deletes earlier versions and takes control of open tabs, so that files they fetch later are cached too. */
+/** Takes control of open tabs, so that files they fetch later are cached too. */
 async function activate() {
-  const names = await caches.keys();
-  const old = names.filter((name) => name.startsWith(CACHE_PREFIX) && name !== CACHE);
-  await Promise.all(old.map((name) => caches.delete(name)));
+  await deleteUnused();
   await self.clients.claim();
+}
+
+/** Deletes earlier versions that no tab uses. */
+async function deleteUnused() {
+  // The name of a version that is fetched or waits is not known here.
+  if (self.registration.installing || self.registration.waiting) return;
+  const { held } = await navigator.locks.query();
+  const used = new Set([CACHE, ...held.map((lock) => lock.name)]);
+  const unused = (await caches.keys()).filter((name) => name.startsWith(CACHE_PREFIX) && !used.has(name));
+  await Promise.all(unused.map((name) => caches.delete(name)));
 }
 
 /** The path of a file relative to the page, without query and fragment; undefined outside the page. */
@@ -70,6 +80,12 @@ async function isWhole(cached, path) {
 
 /** The response to a request of the page: the cached file, or else the file from the server. */
 async function respond(request, path) {
+  const version = new URL(request.url).searchParams.get("v") ?? BUILD.version;
+  if (version !== BUILD.version) {
+    const earlier = await caches.match(urlOf(path), { cacheName: CACHE_PREFIX + version, ignoreVary: true });
+    // The server has no file of that version any more.
+    return earlier ? new Response(earlier.body, earlier) : new Response("", { status: 410 });
+  }
   const cached = await caches.match(urlOf(path), { cacheName: CACHE, ignoreVary: true });
   if (cached && await isWhole(cached, path)) {
     // `import.meta.url` of a script is the URL of its response. A new Response without URL gets the request URL with

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use super::{RunOutcome, print_message};
-use crate::read::{self, Contents, LoadedPart, MAX_FILE_BYTES, Parts, ReadError, XpBatch, XpBatches};
+use crate::read::{self, Contents, ListedParts, LoadedPart, MAX_FILE_BYTES, Parts, ReadError, XpBatch, XpBatches};
 use crate::spectrum::Spectrum;
 
 /// Largest number of files in memory at the same time.
@@ -269,6 +269,7 @@ fn read_parts(
             }
         });
         let mut has_parts = false;
+        let mut listed = ListedParts::default();
         for round in &receiver {
             has_parts = true;
             let contents: Vec<Result<Contents, ReadError>> = round.par_iter().map(|part| part.read(file)).collect();
@@ -276,11 +277,17 @@ fn read_parts(
             let mut loaded = Vec::new();
             for contents in contents {
                 match contents {
-                    Ok(contents) => loaded.extend(report.spectra(file, contents)),
+                    Ok(mut contents) => {
+                        listed.limit(&mut contents);
+                        loaded.extend(report.spectra(file, contents));
+                    }
                     Err(why) => report.failed(file, &why.to_string()),
                 }
             }
             on_spectra(loaded, report)?;
+        }
+        if let Some(rest) = listed.rest() {
+            report.failed(&format!("{file}: {}", rest.part), &rest.reason);
         }
         // Without a receiver, a failed output stops the loading.
         drop(receiver);

@@ -299,8 +299,9 @@ fn json(
     }
     if let Some(estimate) = record.prediction().and_then(|p| p.finetuned.as_ref()).filter(|t| t.label().is_none()) {
         let (value, error) = estimate.numbers();
-        row.insert(estimate.target.clone(), value.into());
-        row.insert(format!("e_{}", estimate.target), error.into());
+        let [name, name_of_error] = csv::finetuned_columns(&estimate.target);
+        row.insert(name, value.into());
+        row.insert(name_of_error, error.into());
     }
     for (name, value) in fit.into_iter().flat_map(|fit| check_fit::COLUMNS.into_iter().zip(fit)) {
         row.insert(name.into(), value.into());

@@ -142,6 +142,13 @@ impl EngineClient {
     }
 }
 
+/// Name of the version of this page, which its build wrote into `www/index.html`.
+fn page_version() -> Option<String> {
+    let document = web_sys::window()?.document()?;
+    let version = document.query_selector("meta[name=specola-version]").ok()??.get_attribute("content")?;
+    (!version.is_empty()).then_some(version)
+}
+
 /// A module worker that runs the script at `url` under the page's own content-security policy.
 ///
 /// A worker started from a URL has the policy of that URL's response headers, and a static host sends none. The engine
@@ -149,7 +156,11 @@ impl EngineClient {
 fn worker_under_policy(url: &str) -> Result<Worker, JsValue> {
     let base =
         web_sys::window().and_then(|w| w.document()).and_then(|d| d.base_uri().ok().flatten()).unwrap_or_default();
-    let script = format!("import {};", js_sys::JSON::stringify(&Url::new_with_base(url, &base)?.href().into())?);
+    let address = Url::new_with_base(url, &base)?;
+    if let Some(version) = page_version() {
+        address.search_params().set("v", &version);
+    }
+    let script = format!("import {};", js_sys::JSON::stringify(&address.href().into())?);
     let blob_options = BlobPropertyBag::new();
     blob_options.set_type("text/javascript");
     let blob = Blob::new_with_str_sequence_and_options(&Array::of1(&script.into()), &blob_options)?;

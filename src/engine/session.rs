@@ -28,7 +28,7 @@ use super::protocol::{
 use super::similarity::SimilarityState;
 use super::specclip::SpecClipState;
 use crate::read::column_mapping::ColumnMapping;
-use crate::read::{self, Contents};
+use crate::read::{self, Contents, ListedParts};
 use crate::result::Summary;
 use crate::spectrum::Spectrum;
 use crate::task::predict::{InferenceBackend, Predictor, raw_view};
@@ -313,9 +313,11 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             match open.parts.check() {
                 Ok(false) => {}
                 Ok(true) => {
-                    let (contents, part) = (open.parts.read(open.next), open.next);
+                    let (mut contents, part) = (open.parts.read(open.next), open.next);
                     open.next += 1;
+                    open.listed.limit(&mut contents);
                     if open.next == open.parts.len() {
+                        contents.skipped.extend(open.listed.rest());
                         job.open = None;
                     }
                     self.add_contents(i, &file, Some(part), contents);
@@ -329,7 +331,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             (self.emit)(SpectraEvent::Reading { job: job.id, path: file.path.clone() }.into());
             match file.open(job.columns.as_ref()).await {
                 Ok(OpenedFile::Parts(parts)) => {
-                    let open = OpenParts { parts, file, next: 0 };
+                    let open = OpenParts { parts, file, next: 0, listed: ListedParts::default() };
                     job.files_total += open.files_left() as u32 - 1;
                     job.open = Some(open);
                 }

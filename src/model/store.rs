@@ -234,20 +234,23 @@ pub use site::Site;
 
 #[cfg(all(target_arch = "wasm32", feature = "engine"))]
 mod site {
-    use js_sys::{Promise, Reflect, Uint8Array};
+    use js_sys::{Array, Promise, Reflect, Uint8Array};
     use wasm_bindgen::{JsCast, JsValue};
     use wasm_bindgen_futures::JsFuture;
     use web_sys::{
         Cache, DedicatedWorkerGlobalScope, ReadableStreamDefaultReader, RequestCache, RequestInit, Response,
     };
 
-    use super::Source;
+    use super::{MANIFEST, Source};
 
     /// A folder of a web site, as a worker accesses it.
     #[derive(Debug, Clone)]
     pub struct Site {
         scope: DedicatedWorkerGlobalScope,
         base: String,
+        /// Query with the version of the page, which the manifest belongs to; may be empty. Weights are named by their
+        /// hash.
+        query: String,
         /// Name of the browser cache for its files.
         cache: &'static str,
     }
@@ -260,14 +263,36 @@ mod site {
         /// the blob that started it.
         pub fn beside(scope: DedicatedWorkerGlobalScope, folder: &str, cache: &'static str) -> Result<Self, String> {
             let script = js_sys::Reflect::get(&scope, &"scriptUrl".into()).ok().and_then(|url| url.as_string());
-            let url = web_sys::Url::new_with_base(folder, &script.unwrap_or_default()).map_err(text)?;
-            Ok(Self { scope, base: url.href(), cache })
+            let script = script.unwrap_or_default();
+            let url = web_sys::Url::new_with_base(folder, &script).map_err(text)?;
+            let query = web_sys::Url::new(&script).map_or_else(|_| String::new(), |script| script.search());
+            Ok(Self { scope, base: url.href(), query, cache })
         }
 
         /// The browser cache, if there is one. Some private windows have none, and it needs a secure origin.
         async fn cache(&self) -> Option<Cache> {
             let request = self.scope.caches().ok()?.open(self.cache);
             JsFuture::from(request).await.ok()?.dyn_into().ok()
+        }
+    }
+
+    /// Time without a byte after which a request counts as stalled, ms.
+    const STALL_MS: i32 = 30_000;
+
+    impl Site {
+        /// The result of a promise, or an error if the server sends nothing for [`STALL_MS`].
+        async fn unless_stalled(&self, promise: &Promise) -> Result<JsValue, String> {
+            let timer = Promise::new(&mut |_, reject| {
+                // A browser that cannot set a timer waits without end.
+                let _ = self.scope.set_timeout_with_callback_and_timeout_and_arguments_0(&reject, STALL_MS);
+            });
+            match JsFuture::from(Promise::race(&Array::of2(promise, &timer))).await {
+                Ok(value) => Ok(value),
+                Err(reason) if reason.is_undefined() => {
+                    Err(format!("the server sent nothing for {} s", STALL_MS / 1000))
+                }
+                Err(reason) => Err(text(reason)),
+            }
         }
     }
 
@@ -283,8 +308,9 @@ mod site {
             // would be on the disk twice.
             let init = RequestInit::new();
             init.set_cache(RequestCache::NoStore);
-            let request = self.scope.fetch_with_str_and_init(&self.address(path), &init);
-            let response = JsFuture::from(request).await.map_err(text)?;
+            let query = if path == MANIFEST { self.query.as_str() } else { "" };
+            let request = self.scope.fetch_with_str_and_init(&format!("{}{query}", self.address(path)), &init);
+            let response = self.unless_stalled(&request).await?;
             let response: Response = response.dyn_into().map_err(text)?;
             if !response.ok() {
                 return Err(format!("the server returned {} {}", response.status(), response.status_text()));
@@ -293,7 +319,7 @@ mod site {
             let reader: ReadableStreamDefaultReader = body.get_reader().dyn_into().map_err(|e| text(e.into()))?;
             let mut bytes = Vec::new();
             loop {
-                let piece = JsFuture::from(reader.read()).await.map_err(text)?;
+                let piece = self.unless_stalled(&reader.read()).await?;
                 let value = Reflect::get(&piece, &"value".into()).map_err(text)?;
                 let Ok(value) = value.dyn_into::<Uint8Array>() else { return Ok(bytes) };
                 bytes.extend_from_slice(&value.to_vec());

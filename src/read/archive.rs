@@ -42,6 +42,13 @@ impl<R: Read + Seek> Archive<R> {
         self.files.len()
     }
 
+    /// The entries that cannot be read because others have their names.
+    pub(crate) fn hidden(&self) -> Option<SkippedPart> {
+        let n = self.zip.n_hidden();
+        let reason = "another entry of the archive has the same name; give each a name of its own".into();
+        (n > 0).then(|| SkippedPart { part: format!("{n} of the entries"), reason })
+    }
+
     /// Unpacks the file at `position`; `None` for one that is read with another.
     ///
     /// # Errors

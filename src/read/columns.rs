@@ -143,6 +143,10 @@ pub(crate) fn read(
     }
     gaia_xp::reject_unsupported(table)?;
     let Some(layout) = TableLayout::from_table(table) else { return Ok(None) };
+    if !layout.row_is_spectrum && table.rows > MAX_PIXELS {
+        let problem = format!("it has {} rows, one for each pixel, and 40 million are read; split it", table.rows);
+        return Err(ReadError::Layout { place: table.place.clone(), problem });
+    }
     let shared = if layout.wave.is_some() { None } else { shared_axis(table, &layout, others, header)? };
     let groups = group_rows(table, &layout);
     if groups.is_empty() && table.bad_rows.is_empty() {

@@ -48,6 +48,8 @@ pub(crate) struct Zip<R> {
     remaining_bytes: u64,
     /// The entries that were unpacked before; to unpack one again costs nothing.
     charged: Vec<bool>,
+    /// Number of entries that cannot be reached, because a later one has the same name.
+    n_hidden: usize,
 }
 
 impl<R: Read + Seek> Zip<R> {
@@ -55,9 +57,16 @@ impl<R: Read + Seek> Zip<R> {
     pub(crate) fn open(mut source: R) -> Result<Self, ReadError> {
         let failed = |e: &dyn std::error::Error| unpack_error("the zip directory", e);
         let size = source.seek(SeekFrom::End(0)).map_err(|e| failed(&e))?;
+        let n_stated = stated_entries(&mut source, size).map_err(|e| failed(&e))?;
         let archive = ZipArchive::new(source).map_err(|e| failed(&e))?;
         let remaining_bytes = size.saturating_mul(MAX_ZIP_RATIO).max(MAX_ZIP_UNPACKED);
-        Ok(Self { charged: vec![false; archive.len()], archive, remaining_bytes })
+        let n_hidden = n_stated.map_or(0, |n| n.saturating_sub(archive.len()));
+        Ok(Self { charged: vec![false; archive.len()], archive, remaining_bytes, n_hidden })
+    }
+
+    /// Number of entries that cannot be reached, because a later one has the same name.
+    pub(crate) fn n_hidden(&self) -> usize {
+        self.n_hidden
     }
 
     /// The kind of document that the archive is, if it is one of an office program.
@@ -137,6 +146,18 @@ impl<R: Read + Seek> Zip<R> {
     pub(crate) fn into_source(self) -> R {
         self.archive.into_inner()
     }
+}
+
+/// Number of entries that the end record of an archive states; `None` without one, and in a large archive, whose number
+/// is in another record.
+fn stated_entries(source: &mut (impl Read + Seek), size: u64) -> std::io::Result<Option<usize>> {
+    // A comment of at most 64 KiB follows the record.
+    const MAX_TAIL: u64 = (1 << 16) + 22;
+    let mut tail = Vec::new();
+    source.seek(SeekFrom::Start(size.saturating_sub(MAX_TAIL)))?;
+    source.by_ref().take(MAX_TAIL).read_to_end(&mut tail)?;
+    let record = tail.windows(4).rposition(|w| w == b"PK\x05\x06").and_then(|at| tail.get(at + 10..at + 12));
+    Ok(record.map(|n| usize::from(u16::from_le_bytes([n[0], n[1]]))).filter(|n| *n < usize::from(u16::MAX)))
 }
 
 /// A source that counts what was read from it.

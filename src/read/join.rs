@@ -140,6 +140,10 @@ pub fn join(table: &LabelTable, spectra: &[SpectrumName]) -> JoinResult {
             None => joined.spectra_without_row.push(i),
             Some((rows, key)) => match rows.as_slice() {
                 [row] => joined.matched.push(MatchedRow { spectrum: i, row: *row, key }),
+                // A row that is written twice is one row.
+                [row, others @ ..] if others.iter().all(|other| table.have_equal_values(*row, *other)) => {
+                    joined.matched.push(MatchedRow { spectrum: i, row: *row, key });
+                }
                 rows => joined.ambiguous.push(AmbiguousMatch { spectrum: i, rows: rows.to_vec() }),
             },
         }
@@ -206,6 +210,13 @@ mod tests {
         let ambiguous = |spectrum, rows: &[usize]| AmbiguousMatch { spectrum, rows: rows.to_vec() };
         assert_eq!(joined.ambiguous, [ambiguous(0, &[0, 1]), ambiguous(1, &[2, 3])]);
         assert!(joined.matched.is_empty() && joined.rows_without_spectrum.is_empty());
+    }
+
+    #[test]
+    fn a_row_that_is_written_twice_is_one_row() {
+        let joined = join(&table("id,teff\na,1\nb,2\na,1\n"), &named(&[("a", "q")]));
+        assert_eq!(joined.matched, [MatchedRow { spectrum: 0, row: 0, key: JoinKey::Id }]);
+        assert_eq!((joined.ambiguous.len(), joined.rows_without_spectrum), (0, vec![1]));
     }
 
     #[test]

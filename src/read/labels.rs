@@ -143,7 +143,8 @@ impl LabelTable {
             };
         }
         if container::is_zip(bytes) {
-            let format = container::Zip::open(std::io::Cursor::new(bytes))?.office_document().unwrap_or("a zip archive");
+            let format =
+                container::Zip::open(std::io::Cursor::new(bytes))?.office_document().unwrap_or("a zip archive");
             return Err(ReadError::Unsupported { format, advice: "save the table as CSV and give that" }.into());
         }
         let decoded = text::decode_text(bytes);
@@ -214,6 +215,13 @@ impl LabelTable {
             }
         }
         Ok(labels)
+    }
+
+    /// True if two rows have the same labels, errors and texts.
+    pub(super) fn have_equal_values(&self, a: usize, b: usize) -> bool {
+        let mut numbers = self.labels.values().chain(self.errors.values());
+        numbers.all(|column| column.get(a) == column.get(b))
+            && self.texts.values().all(|column| column.get(a) == column.get(b))
     }
 
     /// Number of rows.

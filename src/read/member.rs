@@ -48,7 +48,12 @@ impl Member {
     }
 
     /// `length` bytes from `position` of the unpacked file. `archive` is the archive's file.
-    pub(crate) fn read(&mut self, archive: &mut (impl Read + Seek), position: u64, length: usize) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(
+        &mut self,
+        archive: &mut (impl Read + Seek),
+        position: u64,
+        length: usize,
+    ) -> io::Result<Vec<u8>> {
         let is_inside = position.checked_add(length as u64).is_some_and(|end| end <= self.size);
         if !is_inside {
             return Err(io::ErrorKind::UnexpectedEof.into());

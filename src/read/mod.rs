@@ -99,12 +99,36 @@ impl Contents {
 
     /// With one line for all parts that were only counted.
     fn with_unlisted(mut self) -> Self {
-        if self.unlisted > 0 {
-            let part = format!("{} more", std::mem::take(&mut self.unlisted));
-            let reason = "they cannot be read either; the first are listed one by one".into();
-            self.skipped.push(SkippedPart { part, reason });
-        }
+        self.skipped.extend(unlisted(std::mem::take(&mut self.unlisted)));
         self
+    }
+}
+
+/// The line for parts that were only counted.
+fn unlisted(n: usize) -> Option<SkippedPart> {
+    let reason = "they cannot be read either; the first are listed one by one".into();
+    (n > 0).then(|| SkippedPart { part: format!("{n} more"), reason })
+}
+
+/// Limits the unreadable parts that are listed of a file that is read in parts.
+#[derive(Debug, Default)]
+pub struct ListedParts {
+    listed: usize,
+    unlisted: usize,
+}
+
+impl ListedParts {
+    /// Removes parts beyond the [`MAX_LISTED`] first of the file, and counts them.
+    pub fn limit(&mut self, contents: &mut Contents) {
+        let n = contents.skipped.len();
+        contents.skipped.truncate(MAX_LISTED - self.listed);
+        self.listed += contents.skipped.len();
+        self.unlisted += n - contents.skipped.len();
+    }
+
+    /// The line for the counted parts, at the end of the file.
+    pub fn rest(&self) -> Option<SkippedPart> {
+        unlisted(self.unlisted)
     }
 }
 
@@ -139,8 +163,8 @@ fn rows_per_part(pixels: usize) -> usize {
     (MAX_PART_PIXELS / pixels.max(1)).clamp(1, MAX_PART_ROWS)
 }
 
-/// Maximum number of unreadable parts of a table that are listed individually.
-const MAX_LISTED: usize = 1000;
+/// Maximum number of unreadable parts of a file that are listed individually; the rest is counted.
+pub const MAX_LISTED: usize = 1000;
 
 /// Reads a file. `name` gives the id of a spectrum without its own id; nothing else depends on it.
 ///
@@ -286,6 +310,7 @@ fn read_zip(name: &str, bytes: &[u8], depth: usize) -> Result<Contents, ReadErro
     }
     let mut archive = archive::Archive::new(zip, depth)?;
     let mut contents = Contents::default();
+    contents.skipped.extend(archive.hidden());
     for position in 0..archive.len() {
         contents.add(match archive.unpack(position) {
             Ok(entry) => entry.map_or_else(Contents::default, |entry| entry.read()),

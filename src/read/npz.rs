@@ -110,6 +110,10 @@ impl<R: Read + Seek> Bundle<R> {
             .into_iter()
             .map(|(index, file)| (index, file.trim_end_matches(".npy").to_string(), file))
             .collect();
+        if zip.n_hidden() > 0 {
+            let problem = "two arrays have the same name; save it again with numpy.savez".into();
+            return Err(ReadError::Layout { place: "the bundle".into(), problem });
+        }
         let find = |wanted: &dyn Fn(&str) -> bool| files.iter().find(|(_, name, _)| wanted(name));
         let Some((axis_entry, axis)) = files.iter().find_map(|entry| match role(&entry.1, "") {
             Some(Role::Wavelength(axis)) => Some((entry, axis)),
@@ -254,8 +258,7 @@ fn number_of_rows(flux: &StoredArray, axis: &str, pixels: usize) -> Result<usize
 }
 
 fn not_ids(array: &str, rows: usize) -> ReadError {
-    let problem =
-        format!("it is not a list of {rows} strings or integers, one for each row of flux; save it again");
+    let problem = format!("it is not a list of {rows} strings or integers, one for each row of flux; save it again");
     bundle_error(array, problem)
 }
 

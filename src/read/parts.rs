@@ -11,7 +11,9 @@ use super::container::{self, Zip};
 use super::error::ReadError;
 use super::fits::{Fits, TableFile, TablePart};
 use super::npz::{Bundle, BundleRows};
-use super::{Contents, MAX_FILE_BYTES, columns, desi, images, lamost, rows_per_part, sdss, stem, table, unsupported};
+use super::{
+    Contents, MAX_FILE_BYTES, SkippedPart, columns, desi, images, lamost, rows_per_part, sdss, stem, table, unsupported,
+};
 
 /// Smallest packed file that is unpacked to look for a large table, bytes.
 const MIN_PACKED_BYTES: u64 = 1 << 20;
@@ -138,7 +140,11 @@ impl<R: Read + Seek> Parts<R> {
                 table.load(first, per_part).map(Data::Table).map_err(|error| (rows(first, per_part), error))
             }
         };
-        LoadedPart { stem: self.stem.clone(), data }
+        let hidden = match &self.kind {
+            Kind::Archive(archive) if position == 0 => archive.hidden(),
+            _ => None,
+        };
+        LoadedPart { stem: self.stem.clone(), data, hidden }
     }
 
     /// The contents of the part at `position`. If it cannot be read, [`Contents::skipped`] gives the reason.
@@ -151,6 +157,8 @@ impl<R: Read + Seek> Parts<R> {
 pub struct LoadedPart {
     stem: String,
     data: Result<Data, (String, ReadError)>,
+    /// What the file lacks as a whole; told with the first part.
+    hidden: Option<SkippedPart>,
 }
 
 enum Data {
@@ -164,6 +172,12 @@ enum Data {
 impl LoadedPart {
     /// The contents. If the part cannot be read, [`Contents::skipped`] gives the reason.
     pub fn read(&self) -> Contents {
+        let mut contents = self.contents();
+        contents.skipped.extend(self.hidden.clone());
+        contents
+    }
+
+    fn contents(&self) -> Contents {
         let contents = match &self.data {
             Ok(Data::None) => return Contents::default(),
             Ok(Data::Entry(entry)) => return entry.read(),
@@ -228,7 +242,8 @@ fn is_read_in_parts<R: Read + Seek>(file: &mut TableFile<R>, stem: &str) -> Resu
         return Ok(false);
     }
     let (tables, damage) = table::of_fits(&fits);
-    let mut with_spectra = tables.iter().filter(|t| columns::main_columns(t).is_some() || columns::has_spectrum_in_each_row(t));
+    let mut with_spectra =
+        tables.iter().filter(|t| columns::main_columns(t).is_some() || columns::has_spectrum_in_each_row(t));
     let is_large = |t: &table::Table| !t.is_whole() && columns::has_spectrum_in_each_row(t);
     let has_only_large = with_spectra.next().is_some_and(is_large) && with_spectra.next().is_none();
     Ok(damage.is_none() && has_only_large && matches!(images::read(&fits, &tables, stem), Ok(None)))

@@ -10,7 +10,7 @@ use super::fits::parse_number;
 use super::medium::{medium_of_comments, set_frame, set_medium};
 use super::samples::{Errors, MaskConvention, Samples};
 use super::{gaia_xp, labels, unsupported};
-use crate::spectrum::{MIN_PIXELS, Medium, Meta, Source, Sourced, Spectrum};
+use crate::spectrum::{MAX_PIXELS, MIN_PIXELS, Medium, Meta, Source, Sourced, Spectrum};
 use crate::stats::median;
 
 /// Characters that start a comment line.
@@ -31,6 +31,9 @@ impl Row<'_> {
         self.cells.iter().any(|cell| number(cell, self.decimal_comma).is_some_and(f64::is_finite))
     }
 }
+
+/// Maximum length of a line, bytes. Its cells take several times as much memory.
+const MAX_LINE_BYTES: usize = 32 << 20;
 
 /// Maximum number of lines of a title before the numbers.
 const MAX_TITLE_LINES: usize = 50;
@@ -261,6 +264,13 @@ fn columns(text: &str) -> Result<TextColumns<'_>, ReadError> {
                 last_comment = Some(line_text.trim_start_matches(COMMENT).trim());
             }
         } else if !line_text.is_empty() {
+            if rows.len() >= MAX_PIXELS || line_text.len() > MAX_LINE_BYTES {
+                let problem = format!(
+                    "the text has more than {MAX_PIXELS} lines, or a line of more than {} MiB; a spectrum has fewer pixels, so cut it into parts",
+                    MAX_LINE_BYTES >> 20
+                );
+                return Err(ReadError::Text { line: i + 1, problem });
+            }
             rows.push(split(line_text, i + 1));
             if lines.len() <= MAX_TITLE_LINES {
                 lines.push(line_text);

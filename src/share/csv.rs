@@ -25,8 +25,21 @@ pub fn line(record: &Record, labels: &[Label]) -> String {
 /// The header line; before the flags, the columns of a fine-tuned label that is none of Specola's labels.
 pub fn header_with_label(labels: &[Label], finetuned_label: Option<&str>) -> String {
     match finetuned_label {
-        Some(name) => insert_before_flags(&header(labels), [name.to_owned(), format!("e_{name}")]),
+        Some(name) => insert_before_flags(&header(labels), finetuned_columns(name)),
         None => header(labels),
+    }
+}
+
+/// Names of the columns of a fine-tuned label that is none of Specola's, and of its errors. A name that another column has
+/// gets a prefix.
+pub fn finetuned_columns(label: &str) -> [String; 2] {
+    const OF_JSON: [&str; 6] = ["withheld", "measured", "model", "refused", "fit_rms", "fit_chi2"];
+    let error = format!("e_{label}");
+    let columns = csv_columns(&Label::ALL);
+    let is_taken = |name: &str| OF_JSON.contains(&name) || columns.iter().any(|c| c.name == name);
+    match is_taken(label) || is_taken(&error) {
+        true => [format!("finetuned_{label}"), format!("e_finetuned_{label}")],
+        false => [label.to_owned(), error],
     }
 }
 
@@ -79,6 +92,16 @@ mod tests {
     #[test]
     fn cells_with_separators_are_quoted() {
         assert_eq!(join(["a", "b,c", "d\"e"]), "a,\"b,c\",\"d\"\"e\"\n");
+    }
+
+    #[test]
+    fn a_fine_tuned_label_does_not_take_the_name_of_another_column() {
+        assert_eq!(finetuned_columns("age"), ["age", "e_age"]);
+        for taken in ["snr", "id", "teff", "fit_chi2"] {
+            assert_eq!(finetuned_columns(taken)[0], format!("finetuned_{taken}"));
+        }
+        let header = header_with_label(&[Label::Feh], Some("snr"));
+        assert_eq!(header, "file,id,survey,snr,feh,e_feh,finetuned_snr,e_finetuned_snr,flags\n");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The export dialogue: link, tables, spectra, session file, figure, citation.
 
+use std::sync::Arc;
+
 use leptos::{html, prelude::*, task::spawn_local};
 use wasm_bindgen_futures::JsFuture;
 
@@ -13,7 +15,7 @@ use super::plot_canvas::ChosenRange;
 use super::row::Row;
 use super::samp::OtherPrograms;
 use crate::plot::smooth;
-use crate::result::Label;
+use crate::result::{Label, SpectrumView};
 use crate::share::{self, Format, Record, citation, link, models_of, session, spectra};
 
 /// Maximum number of spectra with curves in one file. A session file with 2000 spectra has about 100 MB.
@@ -29,6 +31,7 @@ pub(super) fn ExportDialog() -> impl IntoView {
     let message = RwSignal::new(String::new());
     let width = RwSignal::new(Width::Double);
     let is_busy = RwSignal::new(false);
+    let collecting = Collecting { progress: RwSignal::new(None), is_cancelled: StoredValue::new(false) };
     let open = move |_| {
         message.set(String::new());
         if let Some(dialog) = dialog.get_untracked() {
@@ -43,19 +46,21 @@ pub(super) fn ExportDialog() -> impl IntoView {
     };
     let show_result = move |result: Result<String, String>| {
         message.set(result.unwrap_or_else(|error| error));
+        collecting.progress.set(None);
         is_busy.set(false);
     };
     let export_table = move |format| show_result(save_table(&untrack(|| table_view.export_rows()), format));
     let start = move |job: ExportJob| {
         is_busy.set(true);
-        message.set("Collecting the curves…".into());
+        message.set(String::new());
+        collecting.is_cancelled.set_value(false);
         spawn_local(async move {
             let exported = untrack(|| table_view.export_rows());
             show_result(match job {
-                ExportJob::Spectra => save_spectra(sources.curves, exported).await,
-                ExportJob::Session => save_session(sources, exported).await,
+                ExportJob::Spectra => save_spectra(sources.curves, exported, collecting).await,
+                ExportJob::Session => save_session(sources, exported, collecting).await,
                 ExportJob::BibTex => copy_bibtex(sources.engine, exported).await,
-                ExportJob::Link => copy_link(sources.curves, exported).await,
+                ExportJob::Link => copy_link(sources.curves, exported, collecting).await,
                 ExportJob::Svg => save_figure(sources, range, width.get_untracked(), false).await,
                 ExportJob::Png => save_figure(sources, range, width.get_untracked(), true).await,
             });
@@ -125,8 +130,34 @@ pub(super) fn ExportDialog() -> impl IntoView {
                 <p>"Citations of the method, the program and the surveys of these spectra, with the surveys’ acknowledgements."</p>
             </div>
             <p class="status-message" role="status" data-testid="export-status">{message}</p>
+            {move || collecting.progress.get().map(|(done, total)| view! {
+                <p class="progress-line" data-testid="export-progress">
+                    <span>{format!("Curves of {done} of {}", format::count_with_noun(total, "spectrum", "spectra"))}</span>
+                    <progress max=total.max(1) value=done aria-label="Progress of the export"></progress>
+                    <button data-testid="export-cancel" on:click=move |_| collecting.is_cancelled.set_value(true)>"Cancel"</button>
+                </p>
+            })}
             <p><button class="primary" on:click=close>"Close"</button></p>
         </dialog>
+    }
+}
+
+/// Progress of collecting curves, which the user can cancel.
+#[derive(Clone, Copy)]
+struct Collecting {
+    /// Spectra done, and spectra in total.
+    progress: RwSignal<Option<(usize, usize)>>,
+    is_cancelled: StoredValue<bool>,
+}
+
+impl Collecting {
+    /// Shows the progress; the returned function updates it, and returns false after Cancel.
+    fn start(self, total: usize) -> impl FnMut(usize) -> bool {
+        self.progress.set(Some((0, total)));
+        move |done| {
+            self.progress.set(Some((done, total)));
+            !self.is_cancelled.get_value()
+        }
     }
 }
 
@@ -192,14 +223,17 @@ fn describe_records(records: &[Record]) -> String {
     text + "."
 }
 
-async fn save_spectra(curves: Curves, rows: Vec<Row>) -> Result<String, String> {
+async fn save_spectra(curves: Curves, rows: Vec<Row>, collecting: Collecting) -> Result<String, String> {
     let (mut views, mut missing) = (Vec::new(), rows.len().saturating_sub(MAX_CURVES));
-    for row in rows.iter().take(MAX_CURVES) {
-        match curves.of(*row).await {
-            Ok(view) => views.push((row.summary.get_untracked().meta.id.clone(), view)),
+    let rows = &rows[..rows.len().min(MAX_CURVES)];
+    let each = |i: usize, view| {
+        match view {
+            Ok(view) => views.push((rows[i].summary.get_untracked().meta.id.clone(), view)),
             Err(_) => missing += 1,
         }
-    }
+        Ok(())
+    };
+    curves.for_each(rows, collecting.start(rows.len()), each).await?;
     let (text, written) = spectra::csv(views.iter().map(|(id, view)| (id.as_str(), &**view)));
     missing += views.len() - written;
     save_text("specola-spectra.csv", "text/csv", &text)?;
@@ -210,7 +244,7 @@ async fn save_spectra(curves: Curves, rows: Vec<Row>) -> Result<String, String> 
     ))
 }
 
-async fn save_session(sources: Sources, rows: Vec<Row>) -> Result<String, String> {
+async fn save_session(sources: Sources, rows: Vec<Row>, collecting: Collecting) -> Result<String, String> {
     let records: Vec<Record> = rows.iter().map(Row::record).collect();
     let skipped =
         sources.jobs.skipped.with_untracked(|list| list.iter().map(|s| (s.source.clone(), s.reason.clone())).collect());
@@ -218,11 +252,13 @@ async fn save_session(sources: Sources, rows: Vec<Row>) -> Result<String, String
     let active_adapter = sources.finetune.active_adapter.get_untracked();
     let adapter = active_adapter.as_ref().map(|adapter| (adapter.sha256.as_str(), adapter.file.as_slice()));
     let mut writer = session::Writer::new(&records, skipped, selected, adapter).map_err(|e| e.to_string())?;
-    for (i, row) in rows.iter().enumerate().take(MAX_CURVES) {
-        if let Ok(view) = sources.curves.of(*row).await {
-            writer.curves(i, &view).map_err(|e| e.to_string())?;
-        }
-    }
+    let with_curves = &rows[..rows.len().min(MAX_CURVES)];
+    let each = |i: usize, view: Result<Arc<SpectrumView>, String>| match view {
+        Ok(view) => writer.curves(i, &view).map_err(|e| e.to_string()),
+        // Counted in the summary.
+        Err(_) => Ok(()),
+    };
+    sources.curves.for_each(with_curves, collecting.start(with_curves.len()), each).await?;
     let (bytes, n_with_curves) = writer.finish().map_err(|e| e.to_string())?;
     save_bytes("specola.specola", "application/zip", &bytes)?;
     let without = omitted(records.len() - n_with_curves, "without curves");
@@ -238,15 +274,17 @@ fn omitted(n: usize, reason: &str) -> String {
     if n == 0 { ".".into() } else { format!("; {} {reason}.", format::count_with_noun(n, "spectrum", "spectra")) }
 }
 
-async fn copy_link(curves: Curves, rows: Vec<Row>) -> Result<String, String> {
+async fn copy_link(curves: Curves, rows: Vec<Row>, collecting: Collecting) -> Result<String, String> {
     if rows.len() > link::MAX_RESULTS {
         return Err(link::LinkEncodeError::TooMany(rows.len()).to_string());
     }
     let records: Vec<Record> = rows.iter().map(Row::record).collect();
     let mut views = Vec::new();
-    for row in &rows {
-        views.push(curves.of(*row).await.ok());
-    }
+    let each = |_, view: Result<Arc<SpectrumView>, String>| {
+        views.push(view.ok());
+        Ok(())
+    };
+    curves.for_each(&rows, collecting.start(rows.len()), each).await?;
     let results: Vec<_> = records.iter().zip(views.iter().map(|v| v.as_deref())).collect();
     let link = link::encode(&results, link::limit(rows.len())).map_err(|e| e.to_string())?;
     let location = window().location();

@@ -5,7 +5,7 @@ use leptos::{ev, html, prelude::*};
 use super::context::{Rows, Selection, TableView};
 use super::flag_chip::FlagChip;
 use super::format;
-use super::row::{PredictionStatus, Row};
+use super::row::{IMPORTED_GENERATION, PredictionStatus, Row};
 use crate::result::{Flag, FlagSet, Label};
 
 /// A row of the table. `index` counts from 0.
@@ -58,6 +58,11 @@ pub(super) fn TableRow(row: Row, index: usize) -> impl IntoView {
             </td>
             <th scope="row" class="id" data-testid="cell-id">
                 {move || row.summary.get().meta.id.clone()}
+                {(row.key.generation == IMPORTED_GENERATION).then(|| view! {
+                    <span class="imported" data-testid="imported" title="From a link or a session file; not computed in this tab">
+                        "imported"
+                    </span>
+                })}
                 <small>{move || row.summary.get().file.clone()}</small>
             </th>
             <td class="wide-only" data-testid="cell-survey">{move || row.summary.get().meta.survey.name()}</td>

@@ -137,3 +137,31 @@ fn stated_and_real_crc(archive: &[u8], name: &str) -> (u32, u32) {
     crc.update(&bytes);
     (stated, crc.sum())
 }
+
+/// An archive whose second entry gets the name of the first.
+fn with_one_name(first: &str, second: &str, content: &[u8]) -> Vec<u8> {
+    let mut bytes = in_memory(|out| {
+        let mut zip = zip::ZipWriter::new(out);
+        for name in [first, second] {
+            zip.start_file(name, zip::write::SimpleFileOptions::default())?;
+            zip.write_all(content)?;
+        }
+        zip.finish().map(drop).map_err(Into::into)
+    });
+    while let Some(at) = bytes.windows(second.len()).position(|w| w == second.as_bytes()) {
+        bytes[at..at + first.len()].copy_from_slice(first.as_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn an_entry_hidden_by_another_of_its_name_is_reported() {
+    let star: String = (0..40).map(|i| format!("{} {}\n", 5000 + i, 1 + i % 3)).collect();
+    let zip = with_one_name("a.txt", "b.txt", star.as_bytes());
+    for contents in [read("a.zip", &zip).unwrap(), parts("a.zip", zip.clone()).read(0)] {
+        assert_eq!(contents.spectra.len(), 1);
+        assert!(contents.skipped[0].reason.contains("same name"), "{:?}", contents.skipped);
+    }
+    let bundle = with_one_name("flux.npy", "ivar.npy", b"");
+    assert!(read("a.npz", &bundle).unwrap_err().to_string().contains("two arrays have the same name"));
+}

@@ -33,6 +33,14 @@ pub(crate) fn test(real: Option<&PathBuf>) -> Result<()> {
     run(&mut node)
 }
 
+/// Runs the attacks on the built page at full size.
+pub(crate) fn torture() -> Result<()> {
+    page::build()?;
+    let mut node = node(&serve::serve_page_in_background()?)?;
+    node.env("SPECOLA_TORTURE", "full").args(["--test", "--test-reporter=spec", "specs/torture.test.js"]);
+    run(&mut node)
+}
+
 /// Takes the screenshot of the README from the built page.
 pub(crate) fn screenshot() -> Result<()> {
     page::build()?;

@@ -35,6 +35,7 @@ Sets up, builds, serves and tests Specola.
                                                        time Specola beside PyTorch, onnxruntime-web and TensorFlow.js
   cargo xtask bench --open                             the same in your own browser
   cargo xtask package [--page]                         pack the native program, or the page, into target/package
+  cargo xtask torture                                  attack program and page at full size (about an hour, 5 GB of disk)
   cargo xtask screenshot                               take www/screenshot.png again
 
 `test --only` takes one of: fmt, words, structure, clippy, native, page, budget, browser; `bench --only` the beginning of a case's name.
@@ -96,6 +97,7 @@ fn command() -> Result<()> {
         "bench" => bench::bench(&bench),
         "package" => package::package(is_page),
         "screenshot" => browser::screenshot(),
+        "torture" => stages::torture(),
         "help" => {
             print!("{USAGE}");
             Ok(())

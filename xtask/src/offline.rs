@@ -13,6 +13,10 @@ use crate::site::hex;
 /// The line of `www/service-worker.js` that the list replaces.
 const PLACEHOLDER: &str = r#"const BUILD = { version: "", first: {}, later: {} };"#;
 
+/// Files with the name of the version, and the text in which it replaces the empty string.
+const WITH_VERSION: [(&str, &str); 2] =
+    [("index.html", r#"<meta name="specola-version" content="">"#), ("engine-worker.js", r#"const VERSION = "";"#)];
+
 /// When the service worker caches a file of the page.
 #[derive(Debug, PartialEq)]
 enum CacheTime {
@@ -37,8 +41,37 @@ fn cache_time(path: &str) -> CacheTime {
     }
 }
 
-/// Writes the list of the files in `dist`, which must have their final content.
+/// Writes the name of the version and the list of the files in `dist`, which must have their final content otherwise.
 pub(crate) fn write(dist: &Path) -> Result<()> {
+    let version = list(dist)?.version();
+    for (file, place) in WITH_VERSION {
+        let path = dist.join(file);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {file} of the built page"))?;
+        let text = replace_once(file, &text, place, &place.replace("\"\"", &format!("\"{version}\"")))?;
+        std::fs::write(&path, text).with_context(|| format!("writing the version into {file}"))?;
+    }
+    let FileList { first, later } = list(dist)?;
+    let script = dist.join("service-worker.js");
+    let text = std::fs::read_to_string(&script).context("reading the built service-worker.js")?;
+    let build = json!({ "version": version, "first": first, "later": later });
+    let text = replace_once("service-worker.js", &text, PLACEHOLDER, &format!("const BUILD = {build};"))?;
+    std::fs::write(script, text).context("writing the service worker's list of files")
+}
+
+/// Hashes by path.
+struct FileList {
+    first: BTreeMap<String, String>,
+    later: BTreeMap<String, String>,
+}
+
+impl FileList {
+    /// A name of the version, from the content of all files.
+    fn version(&self) -> String {
+        hex(&Sha256::digest(json!([self.first, self.later]).to_string())[..8])
+    }
+}
+
+fn list(dist: &Path) -> Result<FileList> {
     let (mut first, mut later) = (BTreeMap::new(), BTreeMap::new());
     for path in files(dist, "")? {
         let list = match cache_time(&path) {
@@ -51,19 +84,12 @@ pub(crate) fn write(dist: &Path) -> Result<()> {
         let path = if path == "index.html" { "./".into() } else { path };
         list.insert(path, format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(content))));
     }
-    let version = hex(&Sha256::digest(json!([first, later]).to_string())[..8]);
-    let script = dist.join("service-worker.js");
-    let text = std::fs::read_to_string(&script).context("reading the built service-worker.js")?;
-    std::fs::write(
-        script,
-        with_list(&text, &json!({ "version": version, "first": first, "later": later }).to_string())?,
-    )
-    .context("writing the service worker's list of files")
+    Ok(FileList { first, later })
 }
 
-fn with_list(script: &str, list: &str) -> Result<String> {
-    ensure!(script.matches(PLACEHOLDER).count() == 1, "www/service-worker.js must have the line `{PLACEHOLDER}` once");
-    Ok(script.replace(PLACEHOLDER, &format!("const BUILD = {list};")))
+fn replace_once(file: &str, text: &str, place: &str, with: &str) -> Result<String> {
+    ensure!(text.matches(place).count() == 1, "www/{file} must have the text `{place}` once");
+    Ok(text.replace(place, with))
 }
 
 /// Paths of all files below a folder, with `/` between the parts.
@@ -109,13 +135,19 @@ mod tests {
         std::fs::create_dir_all(root.join("models")).unwrap();
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../www/service-worker.js");
         std::fs::copy(source, root.join("service-worker.js")).unwrap();
-        std::fs::write(root.join("index.html"), "go()").unwrap();
+        std::fs::write(root.join("index.html"), WITH_VERSION[0].1).unwrap();
+        std::fs::write(root.join("engine-worker.js"), WITH_VERSION[1].1).unwrap();
+        std::fs::write(root.join("offline.js"), "go()").unwrap();
         std::fs::write(root.join("models/manifest.json"), "{}").unwrap();
         write(&root).unwrap();
         let text = std::fs::read_to_string(root.join("service-worker.js")).unwrap();
         // printf 'go()' | openssl dgst -sha256 -binary | base64
-        assert!(text.contains(r#""./":"sha256-5KYv+PUboo5h+0+YAtGRPbwv5d/QxzHslP4YGnUaxRw=""#), "{text}");
+        assert!(text.contains(r#""offline.js":"sha256-5KYv+PUboo5h+0+YAtGRPbwv5d/QxzHslP4YGnUaxRw=""#), "{text}");
         assert!(text.contains("models/manifest.json") && !text.contains("version: \"\""), "{text}");
+        let version = text.split_once("\"version\":\"").unwrap().1.split_once('"').unwrap().0;
+        let page = std::fs::read_to_string(root.join("index.html")).unwrap();
+        let worker = std::fs::read_to_string(root.join("engine-worker.js")).unwrap();
+        assert_eq!((page.contains(version), worker.contains(version), version.len()), (true, true, 16));
         assert!(write(&root).is_err(), "the placeholder is replaced once");
         std::fs::remove_dir_all(root).ok();
     }

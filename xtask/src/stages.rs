@@ -32,6 +32,21 @@ pub(crate) fn check() -> Result<()> {
     ])
 }
 
+/// The attacks of `tests/torture` on the program and of `torture.test.js` on the page, at full size, with a table of the
+/// outcomes.
+pub(crate) fn torture() -> Result<()> {
+    println!("\n| attack | outcome | memory | time |\n|---|---|---|---|");
+    let native = || {
+        let mut test = cargo();
+        test.args(["test", "--locked", "--release", "--test", "torture", "--", "--nocapture", "--test-threads=1"]);
+        run(test.env("SPECOLA_TORTURE", "full"))
+    };
+    run_stages(vec![
+        ("native", "attacks on the program", 40, Box::new(native)),
+        ("page", "attacks on the page", 20, Box::new(browser::torture)),
+    ])
+}
+
 /// All stages. `real` is a directory of real spectra; `../shared/data/real` is the default if it exists.
 pub(crate) fn test(real: Option<PathBuf>, only: Option<&str>) -> Result<()> {
     if let Some(dir) = &real {

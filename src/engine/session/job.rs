@@ -6,8 +6,8 @@ use std::rc::Rc;
 use super::MAX_BATCH;
 use crate::engine::input_files::{Attachment, File};
 use crate::engine::protocol::{JobId, SpectraEvent, SpectrumId};
-use crate::read::Parts;
 use crate::read::column_mapping::ColumnMapping;
+use crate::read::{ListedParts, Parts};
 
 /// Files that the user opened together.
 pub(super) struct Job<F: Attachment> {
@@ -31,6 +31,7 @@ pub(super) struct OpenParts<F: Attachment> {
     pub(super) file: Rc<File<F>>,
     /// Position of the part to read next.
     pub(super) next: usize,
+    pub(super) listed: ListedParts,
 }
 
 impl<F: Attachment> OpenParts<F> {

@@ -178,14 +178,13 @@ impl<R: Read + Seek> TableFile<R> {
 
     fn bytes(&mut self, start: u64, length: usize) -> Result<Vec<u8>, ReadError> {
         let mut bytes = Vec::new();
-        let read = self.file.seek(SeekFrom::Start(start)).and_then(|_| {
-            self.file.by_ref().take(length as u64).read_to_end(&mut bytes)
-        });
+        let read = self
+            .file
+            .seek(SeekFrom::Start(start))
+            .and_then(|_| self.file.by_ref().take(length as u64).read_to_end(&mut bytes));
         match read {
             Ok(n) if n == length => Ok(bytes),
-            Ok(n) => {
-                Err(ReadError::FitsTruncated { hdu: self.table, expected: length as u64, available: n as u64 })
-            }
+            Ok(n) => Err(ReadError::FitsTruncated { hdu: self.table, expected: length as u64, available: n as u64 }),
             Err(e) => Err(ReadError::Layout {
                 place: format!("the table in HDU {}", self.table),
                 problem: format!("the file cannot be read: {e}"),

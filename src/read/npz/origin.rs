@@ -80,13 +80,9 @@ pub(super) fn meta(id: &str, grid: Grid, axis: Axis) -> Meta {
             }
             meta
         }
-        Grid::Sloan if is_lamost_id(id) => {
-            survey(Survey::LamostLrs, Frame::Barycentric, "bundle of LAMOST spectra")
-        }
+        Grid::Sloan if is_lamost_id(id) => survey(Survey::LamostLrs, Frame::Barycentric, "bundle of LAMOST spectra"),
         Grid::Sloan if is_spectral_type(id) => survey(Survey::Sdss, Frame::Rest, "bundle of SDSS templates"),
-        Grid::Sloan if is_plate_mjd_fiber(id) => {
-            survey(Survey::Sdss, Frame::Barycentric, "bundle of SDSS spectra")
-        }
+        Grid::Sloan if is_plate_mjd_fiber(id) => survey(Survey::Sdss, Frame::Barycentric, "bundle of SDSS spectra"),
         _ => {
             let mut meta = Meta::unknown(id, "bundle of spectra");
             set_medium(&mut meta, axis.medium, Medium::Vacuum);

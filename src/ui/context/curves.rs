@@ -16,6 +16,9 @@ use crate::ui::row::{Row, RowKey};
 /// The curves of a spectrum, or the reason why there are none.
 type CurvesResult = Result<Arc<SpectrumView>, String>;
 
+/// Number of spectra whose curves are requested together.
+const AT_ONCE: usize = 64;
+
 /// Curves of the selected spectrum, and the tasks that wait for curves.
 #[derive(Clone, Copy)]
 pub(crate) struct Curves {
@@ -43,18 +46,45 @@ impl Curves {
         }
     }
 
-    /// Curves of a row, from memory, a session file or the engine.
-    pub(crate) async fn of(&self, row: Row) -> CurvesResult {
-        if let Some(stored) = self.imported.curves(row.key) {
-            return stored.get();
-        }
-        if !self.engine.is_current(row.key) {
-            return Err("the engine stopped and the curves are lost; read the file again".into());
-        }
+    /// Curves of a row, from memory, a session file or the engine. They are requested at once, so that the engine can
+    /// compute those of several rows before the first is awaited.
+    pub(crate) fn of(&self, row: Row) -> impl Future<Output = CurvesResult> + use<> {
+        let stored = self.imported.curves(row.key);
         let (sender, receiver) = channel();
-        self.waiting.update_value(|waiting| waiting.entry(row.key).or_default().push(sender));
-        self.request(row.key);
-        receiver.await.unwrap_or_else(|_| Err("the engine stopped before it sent the curves".into()))
+        let is_lost = stored.is_none() && !self.engine.is_current(row.key);
+        if stored.is_none() && !is_lost {
+            self.waiting.update_value(|waiting| waiting.entry(row.key).or_default().push(sender));
+            self.request(row.key);
+        }
+        async move {
+            match stored {
+                Some(stored) => stored.get(),
+                None if is_lost => Err("the engine stopped and the curves are lost; read the file again".into()),
+                None => receiver.await.unwrap_or_else(|_| Err("the engine stopped before it sent the curves".into())),
+            }
+        }
+    }
+
+    /// Passes the curves of all rows to `each`, in order, with the position of the row. `progress` gets the number of rows
+    /// done; it returns false to stop.
+    pub(crate) async fn for_each(
+        &self,
+        rows: &[Row],
+        mut progress: impl FnMut(usize) -> bool,
+        mut each: impl FnMut(usize, CurvesResult) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut done = 0;
+        for chunk in rows.chunks(AT_ONCE) {
+            let requested: Vec<_> = chunk.iter().map(|row| self.of(*row)).collect();
+            for curves in requested {
+                each(done, curves.await)?;
+                done += 1;
+            }
+            if !progress(done) {
+                return Err("Cancelled; nothing was saved.".into());
+            }
+        }
+        Ok(())
     }
 
     /// Sends received curves to the tasks that wait for them, and shows those of the selected row.

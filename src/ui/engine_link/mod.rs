@@ -145,7 +145,9 @@ impl EngineLink {
     /// Notes for how long a busy engine has been silent.
     fn watch(&self) {
         let is_idle = !(self.handlers.is_busy)()
-            || self.signals.status.with_untracked(|s| matches!(s, EngineStatus::Starting | EngineStatus::Loading { .. } | EngineStatus::Stopped(_)));
+            || self.signals.status.with_untracked(|s| {
+                matches!(s, EngineStatus::Starting | EngineStatus::Loading { .. } | EngineStatus::Stopped(_))
+            });
         if is_idle {
             self.last_sign_ms.set(js_sys::Date::now());
         }

@@ -1,6 +1,7 @@
 // The page without a connection: after one visit it opens, predicts, fine-tunes and exports offline. A new version is
 // offered, never forced. Clearing the local data removes the cached page.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { assertAccessible } from "../accessible.js";
 import { N_TRAINING, trainingSet, samples } from "../data.js";
@@ -97,27 +98,76 @@ scenario("a damaged file of the cached page is fetched again", async (visit) => 
   }
 }, { offline: true });
 
+/** Waits until these versions are cached, by the last words of their names. */
+async function waitForVersions(visit, expected) {
+  await visit.page.waitForFunction(async (expected) => {
+    const names = (await caches.keys()).filter((name) => name.startsWith("specola-page "));
+    return names.map((name) => name.split(" ").at(-1)).toSorted().join() === expected.toSorted().join();
+  }, expected);
+}
+
+/** What a new version on the server differs in: its name, and a training program that does not start. */
+const NEW_VERSION = {
+  "index.html": (text) => text.replace(/(name="specola-version" content=")[0-9a-f]+/, "$1another"),
+  "engine-worker.js": (text) => text.replace(/VERSION = "[0-9a-f]+"/, 'VERSION = "another"'),
+  "trainer.js": () => "throw new Error('the trainer of another version');",
+};
+const built = (path) => readFileSync(new URL(`../../../dist/${path}`, import.meta.url), "utf8");
+const hashOf = (text) => `sha256-${createHash("sha256").update(text).digest("base64")}`;
+
+/** The edit of a file of the new version, whose service worker has other hashes. */
+function editToNew(path) {
+  if (path === "service-worker.js") {
+    return (text) => Object.entries(NEW_VERSION).reduce(
+      (text, [file, edit]) => text.replace(hashOf(built(file)), hashOf(edit(built(file)))),
+      text.replace(/"version":"[0-9a-f]+"/, '"version":"another"'),
+    );
+  }
+  return NEW_VERSION[path || "index.html"];
+}
+
 let isNew = false;
 scenario("a new version is offered, and activated on demand", async (visit) => {
   await visit.ready();
   await waitForCache(visit);
-  const [before] = await versions(visit);
+  const before = (await versions(visit))[0].split(" ").at(-1);
   isNew = true;
   await visit.page.reload();
   await visit.part("update").waitFor();
   await assertAccessible(visit, "a new version is available");
   await visit.openSample();
   await visit.idle();
-  assert.deepEqual((await versions(visit)).toSorted(), [before, before.replace(/\S+$/, "another")].toSorted(), "both versions are cached until the user decides");
+  // Both versions are cached until the user decides.
+  await waitForVersions(visit, [before, "another"]);
   await Promise.all([visit.page.waitForEvent("load"), visit.part("update-now").click()]);
   await visit.part("restore").waitFor();
   await visit.ready();
-  assert.deepEqual(await versions(visit), [before.replace(/\S+$/, "another")]);
+  await waitForVersions(visit, ["another"]);
   assert.equal(await visit.part("update").count(), 0);
-}, {
-  offline: true,
-  edit: (path) => isNew && path === "service-worker.js" && ((text) => text.replace(/"version":"[0-9a-f]+"/, '"version":"another"')),
-});
+}, { offline: true, edit: (path) => isNew && editToNew(path) });
+
+let isNewForTabs = false;
+scenario("a tab keeps the files of its version while another tab uses a new one", async (visit) => {
+  await visit.ready();
+  await waitForCache(visit);
+  const before = (await versions(visit))[0].split(" ").at(-1);
+  await visit.drop(trainingSet());
+  await visit.predictions(N_TRAINING);
+  await visit.idle();
+
+  isNewForTabs = true;
+  const other = await visit.page.context().newPage();
+  await other.goto(visit.host.url);
+  await other.getByTestId("update").waitFor();
+  await Promise.all([other.waitForEvent("load"), other.getByTestId("update-now").click()]);
+  await other.locator('[data-testid="engine-status"][data-state="ready"]').waitFor();
+  assert.equal(await other.locator("meta[name=specola-version]").getAttribute("content"), "another");
+
+  // The trainer of the new version does not start; this tab has that of its own.
+  await visit.compareStrategies(["zero-shot", "residual"], { Folds: 2, "Maximum epochs": 4 });
+  assert.match(await visit.part("finetune-scores").innerText(), /Residual head/);
+  assert.deepEqual((await versions(visit)).map((name) => name.split(" ").at(-1)).toSorted(), [before, "another"].toSorted());
+}, { offline: true, timeoutFactor: 2, edit: (path) => isNewForTabs && editToNew(path) });
 
 scenario("clearing the local data removes caches and service worker", async (visit) => {
   await visit.ready();
