@@ -14,6 +14,9 @@ use super::{RunOutcome, print_message};
 use crate::read::{self, Contents, ListedParts, LoadedPart, MAX_FILE_BYTES, Parts, ReadError, XpBatch, XpBatches};
 use crate::spectrum::Spectrum;
 
+/// The message about a file of more than [`MAX_FILE_BYTES`].
+const TOO_LARGE: &str = "it is larger than 1 GiB; split it";
+
 /// Largest number of files in memory at the same time.
 const FILES_AT_ONCE: usize = 64;
 
@@ -231,6 +234,9 @@ fn open(entry: &FileToRead) -> Result<OpenedFile, String> {
         }
     }
     let file = File::open(&entry.path).map_err(|e| format!("cannot open it: {e}"))?;
+    if file.metadata().is_ok_and(|m| m.len() > MAX_FILE_BYTES) {
+        return Err(TOO_LARGE.into());
+    }
     let sampling = read::sampling_name(&name).and_then(|sampling| std::fs::read(sampling).ok());
     Ok(OpenedFile::Contents(read_bytes(file, &name, sampling.as_deref())?))
 }
@@ -245,7 +251,7 @@ fn read_bytes(stream: impl Read, name: &str, sampling: Option<&[u8]>) -> Result<
     let mut bytes = Vec::new();
     stream.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| format!("cannot read it: {e}"))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err("it is larger than 1 GiB; split it".into());
+        return Err(TOO_LARGE.into());
     }
     read::read_with_sampling(name, &bytes, sampling).map_err(|e| e.to_string())
 }

@@ -15,7 +15,7 @@ use super::table::{Params, Table};
 use super::text::is_like_sigma;
 use super::wcs::{self, HeaderAxis, RowAxes};
 use super::{Contents, MAX_PIXELS, SkippedPart, columns, labels};
-use crate::spectrum::{MIN_PIXELS, Medium, Meta};
+use crate::spectrum::{self, MIN_PIXELS, Medium, Meta};
 
 /// Maximum number of rows of an image without a list of apertures; more rows are an image of the slit.
 const MAX_ROWS: usize = 32;
@@ -132,6 +132,11 @@ fn read_plane(
 ) -> Result<bool, ReadError> {
     let (header, image, place) = (&plane.hdu.header, &plane.image, place_of(plane.hdu));
     let (width, rows) = (image.width(), image.axes.get(1).copied().unwrap_or(1));
+    if width > spectrum::MAX_PIXELS {
+        let problem =
+            format!("its rows have {width} pixels, more than the longest spectrum that is read; cut it into parts");
+        return Err(ReadError::Layout { place, problem });
+    }
     if width.saturating_mul(image.rows()) > MAX_PIXELS {
         return Err(ReadError::Layout { place, problem: "it has more than 40 million pixels; split it".into() });
     }

@@ -118,7 +118,9 @@ impl Writer {
 
     fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), SessionError> {
         let failed = |e: &dyn std::fmt::Display| SessionError::Write(e.to_string());
-        self.zip.start_file(name, SimpleFileOptions::default()).map_err(|e| failed(&e))?;
+        // Curves hardly shrink, so the fastest level is enough.
+        let options = SimpleFileOptions::default().compression_level(Some(1));
+        self.zip.start_file(name, options).map_err(|e| failed(&e))?;
         self.zip.write_all(bytes).map_err(|e| failed(&e))
     }
 }

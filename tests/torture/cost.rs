@@ -119,7 +119,7 @@ fn sparse_fits(folder: &Folder, cards: &[String], size: u64) {
 
 #[test]
 fn spectra_that_are_too_long() {
-    for (bytes, max_mib) in [(sized(120 << 20, 920 << 20), 1200.0), (sized(1100 << 20, 3200 << 20), MAX_MIB)] {
+    for bytes in [sized(120 << 20, 920 << 20), sized(1100 << 20, 3200 << 20)] {
         let pixels = bytes / 4;
         let write = |folder: &Folder| {
             let cards = [
@@ -132,7 +132,7 @@ fn spectra_that_are_too_long() {
             ];
             sparse_fits(folder, &cards, bytes as u64);
         };
-        among_good(&format!("one-dimensional FITS of {} MB", bytes / 1_000_000), "hostile.fits", write, max_mib);
+        among_good(&format!("one-dimensional FITS of {} MB", bytes / 1_000_000), "hostile.fits", write, MAX_MIB);
     }
     // A table with a pixel in each row.
     let bytes = sized(80 << 20, 900 << 20);
@@ -185,7 +185,7 @@ fn pickles_that_unfold() {
     pickle.extend([b'u', b'.']);
     folder.write("hostile.pt", &pickle);
     // One shape of many numbers, for many tensors.
-    let outcome = run(&folder, "import hostile.pt");
+    let outcome = run(&folder, "import --check hostile.pt");
     let attack = format!("pickle of {} kB with {} values", pickle.len() / 1000, 2 * n);
     let why: String = outcome.stderr.lines().next().unwrap_or_default().chars().take(110).collect();
     outcome.print(&attack, &why);

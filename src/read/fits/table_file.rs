@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::super::error::ReadError;
 use super::header::MAX_HEADER_BYTES;
 use super::{BLOCK, Fits, Hdu, Header, MAX_HDUS, Table, data_size};
+use crate::spectrum::MAX_PIXELS;
 
 /// Smallest table that is read in parts, bytes. A smaller file is read whole.
 const MIN_TABLE_BYTES: u64 = 4 << 20;
@@ -72,6 +73,7 @@ impl<R: Read + Seek> TableFile<R> {
             // The reader of whole files describes the damage.
             let Some((header, header_bytes)) = Header::parse(&head) else { return Ok(None) };
             let Ok(size) = data_size(index, &header) else { return Ok(None) };
+            check_length(index, &header)?;
             let start = offset.saturating_add(header_bytes.next_multiple_of(BLOCK) as u64);
             let is_table = header.text("XTENSION") == Some("BINTABLE") && !super::tiles::identify(&header);
             let mut data = Vec::new();
@@ -190,6 +192,17 @@ impl<R: Read + Seek> TableFile<R> {
                 problem: format!("the file cannot be read: {e}"),
             }),
         }
+    }
+}
+
+/// Refuses a file whose only image is longer than any spectrum that is read, before its data are read.
+fn check_length(index: usize, header: &Header) -> Result<(), ReadError> {
+    match (index, header.integer("NAXIS"), header.integer("NAXIS1")) {
+        (0, Some(1), Some(pixels)) if pixels > MAX_PIXELS as i64 => Err(ReadError::Layout {
+            place: "the image in HDU 0".into(),
+            problem: format!("it has {pixels} pixels, more than the longest spectrum that is read; cut it into parts"),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Curves of spectra: of the selected spectrum for the plots, of any spectrum for files and links.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use futures_channel::oneshot::{Sender, channel};
@@ -16,8 +16,11 @@ use crate::ui::row::{Row, RowKey};
 /// The curves of a spectrum, or the reason why there are none.
 type CurvesResult = Result<Arc<SpectrumView>, String>;
 
-/// Number of spectra whose curves are requested together.
+/// Number of spectra whose curves are requested ahead.
 const AT_ONCE: usize = 64;
+
+/// Number of spectra between two reports of progress.
+const PROGRESS_STEP: usize = 16;
 
 /// Curves of the selected spectrum, and the tasks that wait for curves.
 #[derive(Clone, Copy)]
@@ -73,14 +76,14 @@ impl Curves {
         mut progress: impl FnMut(usize) -> bool,
         mut each: impl FnMut(usize, CurvesResult) -> Result<(), String>,
     ) -> Result<(), String> {
+        let mut rows = rows.iter();
+        let mut requested: VecDeque<_> = rows.by_ref().take(AT_ONCE).map(|row| self.of(*row)).collect();
         let mut done = 0;
-        for chunk in rows.chunks(AT_ONCE) {
-            let requested: Vec<_> = chunk.iter().map(|row| self.of(*row)).collect();
-            for curves in requested {
-                each(done, curves.await)?;
-                done += 1;
-            }
-            if !progress(done) {
+        while let Some(curves) = requested.pop_front() {
+            each(done, curves.await)?;
+            done += 1;
+            requested.extend(rows.next().map(|row| self.of(*row)));
+            if done % PROGRESS_STEP == 0 && !progress(done) {
                 return Err("Cancelled; nothing was saved.".into());
             }
         }
