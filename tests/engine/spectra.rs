@@ -180,7 +180,7 @@ fn assumptions_are_set_and_reset() {
     let mut driver = session_with_model("assume");
     driver.open(1, &[("a.csv", &star_csv(3900.0, 5700.0))]);
     let first = driver.finish();
-    let Some(Event::Spectra(SpectraEvent::Added { summary: as_read, .. })) = first.first() else { panic!("{first:?}") };
+    let Some(Event::Spectra(SpectraEvent::Added { summary: as_read, .. })) = first.get(1) else { panic!("{first:?}") };
 
     let assumptions = Assumptions {
         medium: Some(Medium::Air),

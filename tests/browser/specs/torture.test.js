@@ -17,11 +17,19 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 const row = (attack, result, mib, seconds) => console.log(`| ${attack} | ${result} | ${mib === undefined ? "" : `${mib.toFixed(0)} MiB`} | ${seconds.toFixed(1)} s |`);
 
-/** Memory of the page's and the engine's programs, MiB. */
-async function memory(visit) {
-  const engine = visit.page.workers().map((worker) => worker.evaluate(() => self.engine?.memory.buffer.byteLength ?? 0).catch(() => 0));
-  const page = await visit.page.evaluate(() => (performance.memory?.usedJSHeapSize ?? 0) + (window.wasmBindings?.wasm?.memory?.buffer.byteLength ?? 0));
-  return ((await Promise.all(engine)).reduce((sum, bytes) => sum + bytes, 0) + page) / 2 ** 20;
+/** Peak of the resident memory of the tab's process, with its workers, MiB; undefined where the system does not tell. */
+async function peakMemory(visit) {
+  const session = await visit.page.context().browser().newBrowserCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  await session.detach();
+  const peaks = processInfo.filter(({ type }) => type === "renderer").map(({ id }) => {
+    try {
+      return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${id}/status`, "utf8"))[1]) / 1024;
+    } catch {
+      return undefined;
+    }
+  });
+  return peaks.filter((peak) => peak !== undefined).toSorted((a, b) => b - a)[0];
 }
 
 /** Seconds that an action takes. */
@@ -42,9 +50,9 @@ scenario(`a bundle of ${SPECTRA} spectra is predicted, shown and saved`, async (
     await visit.part("progress").waitFor();
     await visit.idle();
   });
-  const peak = await memory(visit);
+  const peak = await peakMemory(visit);
   row(`page: bundle of ${SPECTRA} spectra`, `predicted, ${(SPECTRA / seconds).toFixed(0)} a second`, peak, seconds);
-  assert.ok(peak < 1024, `${peak} MiB`);
+  assert.ok(peak === undefined || peak < 1024, `${peak} MiB`);
 
   // Rows from the beginning were let go from memory; they are found by their place in the file.
   const shown = [];
@@ -52,11 +60,15 @@ scenario(`a bundle of ${SPECTRA} spectra is predicted, shown and saved`, async (
     await visit.part("filter-text").fill(`star-${n}`);
     const target = visit.page.locator(`[data-testid="row"][data-id="star-${n}"]`);
     await target.waitFor();
-    shown.push(await timed(async () => {
-      await target.click();
-      await visit.page.waitForFunction((id) => document.querySelector("#detail-title")?.textContent === id
-        && document.querySelector('[data-testid="plot-normalised"] canvas'), `star-${n}`);
-    }));
+    // Timed in the page, without the time of the test's own messages.
+    shown.push(await visit.page.evaluate(async (id) => {
+      const isShown = () => document.querySelector("#detail-title")?.textContent === id
+        && document.querySelector('[data-testid="plot-normalised"] canvas');
+      const begin = performance.now();
+      document.querySelector(`[data-testid="row"][data-id="${id}"]`).click();
+      while (!isShown()) await new Promise(requestAnimationFrame);
+      return (performance.now() - begin) / 1000;
+    }, `star-${n}`));
   }
   row(`page: show one of ${SPECTRA} spectra`, `${shown.length} rows, the slowest in ${(1000 * Math.max(...shown)).toFixed(0)} ms`, undefined, Math.max(...shown));
   await visit.part("filter-text").fill("");
@@ -68,7 +80,7 @@ scenario(`a bundle of ${SPECTRA} spectra is predicted, shown and saved`, async (
     await visit.part("export-progress").waitFor();
     await download;
   });
-  row(`page: save the session of ${SPECTRA} spectra`, "saved, with progress", await memory(visit), saving);
+  row(`page: save the session of ${SPECTRA} spectra`, "saved, with progress", await peakMemory(visit), saving);
   // Saved again and cancelled.
   if (IS_FULL) {
     await visit.part("save-session").click();
@@ -76,6 +88,22 @@ scenario(`a bundle of ${SPECTRA} spectra is predicted, shown and saved`, async (
     await visit.page.getByText("Cancelled; nothing was saved.").waitFor();
   }
 }, { timeoutFactor: sized(1, 30) });
+
+const MANY = 50_000;
+scenario(`a bundle of ${MANY} spectra needs no more than 1 GiB`, async (visit) => {
+  visit.page.setDefaultTimeout(1_800_000);
+  const bundle = join(folder, "many.npz");
+  writeBundle(bundle, MANY);
+  await visit.ready();
+  const seconds = await timed(async () => {
+    await visit.choose([bundle]);
+    await visit.part("progress").waitFor();
+    await visit.idle();
+  });
+  const peak = await peakMemory(visit);
+  row(`page: bundle of ${MANY} spectra`, `predicted, ${(MANY / seconds).toFixed(0)} a second`, peak, seconds);
+  assert.ok(peak === undefined || peak < 1024, `${peak} MiB`);
+}, { skip: !IS_FULL && "only at full size", timeoutFactor: 30 });
 
 /** Three files of which the second stops the engine while it is read; `fault` runs in the engine's worker. */
 async function openWithFault(visit, fault) {
