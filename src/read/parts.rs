@@ -27,7 +27,7 @@ pub struct Parts<R> {
 
 enum Kind<R> {
     Archive(Archive<R>),
-    Bundle(Bundle<R>),
+    Bundle(Box<Bundle<R>>),
     Table(TableFile<R>),
 }
 
@@ -71,7 +71,7 @@ impl<R: Read + Seek> Parts<R> {
                 return Ok(None);
             }
             match zip.is_bundle() {
-                true => Kind::Bundle(Bundle::open(zip, &stem)?),
+                true => Kind::Bundle(Box::new(Bundle::open(zip, &stem)?)),
                 false => Kind::Archive(Archive::new(zip, 0)?),
             }
         } else if Fits::identify(&start) {
@@ -199,8 +199,11 @@ impl LoadedPart {
     }
 }
 
-/// A file and its first bytes; `None` for a packed file that is read whole.
-fn unpacked<R: Read + Seek>(mut file: R) -> Result<Option<(Source<R>, Vec<u8>)>, ReadError> {
+/// A file and its first bytes.
+type Opened<R> = (Source<R>, Vec<u8>);
+
+/// Opens a file; `None` for a packed file that is read whole.
+fn unpacked<R: Read + Seek>(mut file: R) -> Result<Option<Opened<R>>, ReadError> {
     let failed = |e: io::Error| container::unpack_error("the file", &e);
     let size = file.seek(SeekFrom::End(0)).map_err(failed)?;
     let mut start = Vec::new();
@@ -247,4 +250,106 @@ fn is_read_in_parts<R: Read + Seek>(file: &mut TableFile<R>, stem: &str) -> Resu
     let is_large = |t: &table::Table| !t.is_whole() && columns::has_spectrum_in_each_row(t);
     let has_only_large = with_spectra.next().is_some_and(is_large) && with_spectra.next().is_none();
     Ok(damage.is_none() && has_only_large && matches!(images::read(&fits, &tables, stem), Ok(None)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// A table with a spectrum in each row, the flux in the heap.
+    fn fits() -> Vec<u8> {
+        const ROWS: usize = 250;
+        const PIXELS: usize = 12;
+        let cards = |cards: &[String]| {
+            let mut bytes: Vec<u8> = cards.iter().flat_map(|card| format!("{card:<80}").into_bytes()).collect();
+            bytes.resize(bytes.len().next_multiple_of(2880), b' ');
+            bytes
+        };
+        let card = |text: &str| text.to_string();
+        let mut file = cards(&[
+            card("SIMPLE  =                    T"),
+            card("BITPIX  =                    8"),
+            card("NAXIS   =                    0"),
+            card("END"),
+        ]);
+        file.extend(cards(&[
+            card("XTENSION= 'BINTABLE'"),
+            card("BITPIX  =                    8"),
+            card("NAXIS   =                    2"),
+            format!("NAXIS1  = {:>20}", 4 * PIXELS + 8),
+            format!("NAXIS2  = {ROWS:>20}"),
+            format!("PCOUNT  = {:>20}", 4 * PIXELS * ROWS),
+            card("GCOUNT  =                    1"),
+            card("TFIELDS =                    2"),
+            card("TTYPE1  = 'wavelength'"),
+            format!("TFORM1  = '{PIXELS}E'"),
+            card("TTYPE2  = 'flux'"),
+            card("TFORM2  = '1PE'"),
+            card("END"),
+        ]));
+        for row in 0..ROWS {
+            (0..PIXELS).for_each(|i| file.extend((4000.0 + 10.0 * i as f32).to_be_bytes()));
+            file.extend((PIXELS as u32).to_be_bytes());
+            file.extend(((ROWS - 1 - row) as u32 * 4 * PIXELS as u32).to_be_bytes());
+        }
+        (0..ROWS * PIXELS).for_each(|i| file.extend((1.0 + (i % 7) as f32).to_be_bytes()));
+        file.resize(file.len().next_multiple_of(2880), 0);
+        file
+    }
+
+    fn npz(method: zip::CompressionMethod) -> Vec<u8> {
+        let npy = |shape: &str, data: &[u8]| {
+            let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
+            let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+            bytes.extend((header.len() as u16).to_le_bytes());
+            bytes.extend(header.as_bytes());
+            bytes.extend(data);
+            bytes
+        };
+        let floats = |n: usize, value: fn(usize) -> f32| (0..n).flat_map(|i| value(i).to_le_bytes()).collect::<Vec<u8>>();
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        zip.start_file("wave_vac_aa.npy", options).unwrap();
+        zip.write_all(&npy("(12,)", &floats(12, |i| 4000.0 + 10.0 * i as f32))).unwrap();
+        zip.start_file("flux.npy", options).unwrap();
+        zip.write_all(&npy("(200, 12)", &floats(2400, |i| 1.0 + (i % 7) as f32))).unwrap();
+        zip.finish().unwrap().into_inner()
+    }
+
+    /// Number of spectra in all parts.
+    fn read_all(bytes: Vec<u8>) -> Result<usize, ReadError> {
+        let Some(mut parts) = Parts::open("a", Cursor::new(bytes))? else { return Ok(0) };
+        while !parts.check()? {}
+        Ok((0..parts.len().min(500)).map(|i| parts.read(i).spectra.len()).sum())
+    }
+
+    #[test]
+    fn damaged_files_never_panic() {
+        let (stored, deflated) = (npz(zip::CompressionMethod::Stored), npz(zip::CompressionMethod::Deflated));
+        let mut rng = ChaCha8Rng::seed_from_u64(23);
+        for (intact, rows) in [(fits(), 250), (stored, 200), (deflated, 200)] {
+            assert_eq!(read_all(intact.clone()), Ok(rows));
+            let mut refused = 0;
+            for _ in 0..600 {
+                let mut damaged = intact.clone();
+                for _ in 0..rng.random_range(1..4) {
+                    let at = rng.random_range(0..damaged.len());
+                    damaged[at] = rng.random();
+                }
+                if rng.random_bool(0.2) {
+                    damaged.truncate(rng.random_range(0..damaged.len()));
+                }
+                match read_all(damaged) {
+                    Ok(n) => assert!(n <= rows),
+                    Err(_) => refused += 1,
+                }
+            }
+            assert!(refused > 20, "{refused}");
+        }
+    }
 }

@@ -52,6 +52,9 @@ impl<F> StoredSpectrum<F> {
     }
 }
 
+/// A file that is read in parts.
+type OpenFile<F> = (Rc<File<F>>, Box<Parts<<F as Attachment>::Reader>>);
+
 /// All spectra of the session.
 pub(super) struct SpectrumStore<F: Attachment> {
     spectra: BTreeMap<SpectrumId, StoredSpectrum<F>>,
@@ -60,7 +63,7 @@ pub(super) struct SpectrumStore<F: Attachment> {
     evictable: BTreeMap<u64, SpectrumId>,
     n_uses: u64,
     /// The file that was read last, if it is read in parts: neighbours are often wanted next.
-    open: Option<(Rc<File<F>>, Box<Parts<F::Reader>>)>,
+    open: Option<OpenFile<F>>,
     /// Bytes of all flux arrays in memory.
     bytes: usize,
     max_bytes: usize,

@@ -12,8 +12,8 @@ use super::header::MAX_HEADER_BYTES;
 use super::{BLOCK, Fits, Hdu, Header, MAX_HDUS, Table, data_size};
 use crate::spectrum::MAX_PIXELS;
 
-/// Smallest table that is read in parts, bytes. A smaller file is read whole.
-const MIN_TABLE_BYTES: u64 = 4 << 20;
+/// Smallest table that is read in parts, bytes. A smaller file is read whole. Unit tests use small tables.
+const MIN_TABLE_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 4 << 20 };
 
 /// Maximum size of all other HDUs, bytes.
 const MAX_OTHER_BYTES: u64 = 16 << 20;
