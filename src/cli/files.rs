@@ -17,11 +17,10 @@ use crate::spectrum::Spectrum;
 /// The message about a file of more than [`MAX_FILE_BYTES`].
 const TOO_LARGE: &str = "it is larger than 1 GiB; split it";
 
-/// Largest number of files in memory at the same time.
+/// Largest number of files whose spectra are passed on together.
 const FILES_AT_ONCE: usize = 64;
 
-/// Largest size of the files in memory at the same time, bytes, unless one alone is larger. Unpacked and as spectra, they
-/// take several times as much.
+/// Largest size of the files whose spectra are passed on together, bytes, unless one alone is larger; and of their spectra.
 const BYTES_AT_ONCE: u64 = 64 << 20;
 
 /// Largest number of batches or parts of rows that are read and passed on together: some hundred spectra, which keep all
@@ -85,17 +84,23 @@ pub(super) fn for_each_part(
     let files: Vec<FileToRead> = paths.iter().flat_map(|p| walk(p)).collect();
     let mut report = ImportReport { bar: progress_bar(files.len()), outcome: RunOutcome::Complete };
     for part in parts(&files) {
-        let opened: Vec<Result<OpenedFile, String>> = part.par_iter().map(open).collect();
         let mut loaded = Vec::new();
-        for (entry, opened) in part.iter().zip(opened) {
-            let file = entry.path.display().to_string();
-            match opened {
-                Ok(OpenedFile::Contents(contents)) => loaded.extend(report.spectra(&file, contents)),
-                Ok(OpenedFile::InParts(parts)) => {
-                    on_spectra(std::mem::take(&mut loaded), &report)?;
-                    read_parts(&file, parts, &mut report, &mut on_spectra)?;
+        // A few at a time, because a packed file may give far more than its own size.
+        for few in part.chunks(2 * rayon::current_num_threads()) {
+            let opened: Vec<Result<OpenedFile, String>> = few.par_iter().map(open).collect();
+            for (entry, opened) in few.iter().zip(opened) {
+                let file = entry.path.display().to_string();
+                match opened {
+                    Ok(OpenedFile::Contents(contents)) => loaded.extend(report.spectra(&file, contents)),
+                    Ok(OpenedFile::InParts(parts)) => {
+                        on_spectra(std::mem::take(&mut loaded), &report)?;
+                        read_parts(&file, parts, &mut report, &mut on_spectra)?;
+                    }
+                    Err(why) => report.failed(&file, &why),
                 }
-                Err(why) => report.failed(&file, &why),
+            }
+            if loaded.iter().map(|l| l.spectrum.bytes() as u64).sum::<u64>() > BYTES_AT_ONCE {
+                on_spectra(std::mem::take(&mut loaded), &report)?;
             }
         }
         on_spectra(loaded, &report)?;

@@ -47,18 +47,17 @@ mod unit;
 mod wcs;
 mod xp_continuous;
 
+use std::io::Cursor;
+
+use crate::spectrum::Spectrum;
 pub use column_mapping::{preview, read_with_columns};
+use container::Zip;
 pub use error::{LabelError, ReadError};
 pub use gaia_xp::{sampling_name, spectra_name};
 pub use join::{AmbiguousMatch, JoinKey, JoinResult, MatchedRow, SpectrumName};
 pub use labels::LabelTable;
-pub use parts::{LoadedPart, Parts};
-
-use std::io::Cursor;
-
-use crate::spectrum::Spectrum;
-use container::Zip;
 pub use npy::ArrayFile;
+pub use parts::{LoadedPart, Parts};
 pub(crate) use table::entity_char;
 pub use xp_continuous::{XpBatch, XpBatches};
 

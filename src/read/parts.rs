@@ -311,7 +311,8 @@ mod tests {
             bytes.extend(data);
             bytes
         };
-        let floats = |n: usize, value: fn(usize) -> f32| (0..n).flat_map(|i| value(i).to_le_bytes()).collect::<Vec<u8>>();
+        let floats =
+            |n: usize, value: fn(usize) -> f32| (0..n).flat_map(|i| value(i).to_le_bytes()).collect::<Vec<u8>>();
         let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
         let options = zip::write::SimpleFileOptions::default().compression_method(method);
         zip.start_file("wave_vac_aa.npy", options).unwrap();

@@ -92,7 +92,7 @@ fn GroupLine(group: Group) -> impl IntoView {
             let more = (n > sources.len()).then(|| view! { <li>{format!("and {} more", n - sources.len())}</li> });
             let listed = sources.into_iter().map(|s| view! { <li>{source(s)}</li> }).collect_view();
             view! {
-                <details>
+                <details open=n <= FILES_OF_A_REASON>
                     <summary>{format::count_with_noun(n, "item", "items")}</summary>
                     <ul>{listed} {more}</ul>
                 </details>

@@ -107,6 +107,24 @@ fn packed_bombs() {
     among_good(&attack, "hostile.csv.gz", |folder| drop(folder.write("hostile.csv.gz", bomb)), MAX_MIB);
 }
 
+#[test]
+fn packed_texts_are_not_in_memory_together() {
+    let (files, lines) = (sized(12, 64), sized(100_000, 1_000_000));
+    let folder = Folder::new("packed");
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gz.write_all(b"wavelength_vac_aa,flux\n").expect("memory can be written");
+    for i in 0..lines {
+        writeln!(gz, "{:.4},{}", 3700.0 + 5300.0 * i as f64 / lines as f64, 1 + i % 2).expect("memory can be written");
+    }
+    let packed = gz.finish().expect("memory can be written");
+    (0..files).for_each(|i| drop(folder.write(&format!("{i:02}.csv.gz"), &packed)));
+    let outcome = run(&folder, "predict .");
+    let attack = format!("{files} packed texts of {} kB with {lines} lines each", packed.len() / 1000);
+    outcome.print(&attack, &format!("{} results", rows(&outcome.stdout)));
+    assert_eq!(rows(&outcome.stdout), files, "{}", outcome.stderr);
+    outcome.assert_calm(&attack, 1000.0);
+}
+
 /// A FITS image or table header, and a file of this size with nothing in it.
 fn sparse_fits(folder: &Folder, cards: &[String], size: u64) {
     let mut header: Vec<u8> = cards.iter().flat_map(|card| format!("{card:<80}").into_bytes()).collect();
