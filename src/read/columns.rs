@@ -103,6 +103,15 @@ pub(crate) fn main_columns(table: &Table) -> Option<(Option<String>, String)> {
     Some((layout.wave.map(|(i, _)| name(i)), name(layout.flux)))
 }
 
+/// Refuses a table with a pixel in each row that has too many rows. `rows` is their number in the file.
+pub(crate) fn check_pixels(table: &Table, rows: usize) -> Result<(), ReadError> {
+    if rows <= MAX_PIXELS || TableLayout::from_table(table).is_none_or(|layout| layout.row_is_spectrum) {
+        return Ok(());
+    }
+    let problem = format!("it has {rows} rows, one for each pixel, and 40 million are read; split it");
+    Err(ReadError::Layout { place: table.place.clone(), problem })
+}
+
 /// True if each row of a table is a spectrum of its own, so that it can be read in parts.
 pub(crate) fn has_spectrum_in_each_row(table: &Table) -> bool {
     let is_sampled = || TableLayout::from_table(table).is_some_and(|layout| layout.row_is_spectrum);
@@ -143,10 +152,7 @@ pub(crate) fn read(
     }
     gaia_xp::reject_unsupported(table)?;
     let Some(layout) = TableLayout::from_table(table) else { return Ok(None) };
-    if !layout.row_is_spectrum && table.rows > MAX_PIXELS {
-        let problem = format!("it has {} rows, one for each pixel, and 40 million are read; split it", table.rows);
-        return Err(ReadError::Layout { place: table.place.clone(), problem });
-    }
+    check_pixels(table, table.rows)?;
     let shared = if layout.wave.is_some() { None } else { shared_axis(table, &layout, others, header)? };
     let groups = group_rows(table, &layout);
     if groups.is_empty() && table.bad_rows.is_empty() {

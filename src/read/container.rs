@@ -44,6 +44,8 @@ pub(crate) fn gunzip(stream: impl Read, packed: usize) -> Result<Vec<u8>, ReadEr
 /// An open zip archive. Only its directory is in memory.
 pub(crate) struct Zip<R> {
     archive: ZipArchive<R>,
+    /// Size of the archive.
+    archive_bytes: u64,
     /// Bytes that may still be unpacked.
     remaining_bytes: u64,
     /// The entries that were unpacked before; to unpack one again costs nothing.
@@ -61,7 +63,7 @@ impl<R: Read + Seek> Zip<R> {
         let archive = ZipArchive::new(source).map_err(|e| failed(&e))?;
         let remaining_bytes = size.saturating_mul(MAX_ZIP_RATIO).max(MAX_ZIP_UNPACKED);
         let n_hidden = n_stated.map_or(0, |n| n.saturating_sub(archive.len()));
-        Ok(Self { charged: vec![false; archive.len()], archive, remaining_bytes, n_hidden })
+        Ok(Self { charged: vec![false; archive.len()], archive, archive_bytes: size, remaining_bytes, n_hidden })
     }
 
     /// Number of entries that cannot be reached, because a later one has the same name.
@@ -135,8 +137,10 @@ impl<R: Read + Seek> Zip<R> {
             _ => return Err(problem("its compression is neither deflate nor none")),
         };
         let (packed, size) = (entry.compressed_size(), entry.size());
-        if size > (packed.saturating_mul(MAX_RATIO as u64)).max(RATIO_EXEMPT_BYTES as u64) {
-            return Err(ReadError::TooLarge { part, limit_mib: (packed as usize).saturating_mul(MAX_RATIO) >> 20 });
+        // Of the whole archive: errors that are the same everywhere pack to nothing beside the fluxes.
+        let limit = self.archive_bytes.saturating_mul(MAX_RATIO as u64).max(RATIO_EXEMPT_BYTES as u64);
+        if size > limit {
+            return Err(ReadError::TooLarge { part, limit_mib: (limit >> 20) as usize });
         }
         let start = entry.data_start().ok_or_else(|| problem("its place in the file is unknown"))?;
         Ok(Member::new(start, packed, size, entry.crc32(), is_deflated))

@@ -235,6 +235,7 @@ fn is_read_in_parts<R: Read + Seek>(file: &mut TableFile<R>, stem: &str) -> Resu
         // The rows may be the orders of one spectrum.
         return Ok(false);
     }
+    let file_rows = file.rows();
     let first = file.load(0, 1)?;
     let fits = first.fits();
     if unsupported::check_fits(&fits).is_err()
@@ -245,6 +246,8 @@ fn is_read_in_parts<R: Read + Seek>(file: &mut TableFile<R>, stem: &str) -> Resu
         return Ok(false);
     }
     let (tables, damage) = table::of_fits(&fits);
+    // Here, because the rows are not in memory yet.
+    tables.iter().filter(|t| !t.is_whole()).try_for_each(|t| columns::check_pixels(t, file_rows))?;
     let mut with_spectra =
         tables.iter().filter(|t| columns::main_columns(t).is_some() || columns::has_spectrum_in_each_row(t));
     let is_large = |t: &table::Table| !t.is_whole() && columns::has_spectrum_in_each_row(t);

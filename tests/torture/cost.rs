@@ -186,7 +186,7 @@ fn spectra_that_are_too_long() {
         &format!("FITS table of {} MB with a pixel in each row", bytes / 1_000_000),
         "hostile.fits",
         write,
-        2500.0,
+        MAX_MIB,
     );
 }
 
