@@ -39,9 +39,11 @@ fn is_miles_id(id: &str) -> bool {
     })
 }
 
-/// True for day, plan, spectrograph and fibre of a LAMOST low-resolution spectrum: `spec-55862-B6212_sp06-005`.
+/// True for day, plan, spectrograph and fibre of a LAMOST low-resolution spectrum, `spec-55862-B6212_sp06-005`, and for a
+/// file named by LAMOST's number of the observation, `1234567.fits`.
 fn is_lamost_id(id: &str) -> bool {
-    id.starts_with("spec-") && id.contains("_sp")
+    let is_obsid = |number: &str| (6..=10).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
+    id.starts_with("spec-") && id.contains("_sp") || id.strip_suffix(".fits").is_some_and(is_obsid)
 }
 
 /// True for the spectral type of a co-added `PyHammer` template (Kesseli et al. 2017): `F3_-2.0_Dwarf`, `A0`.
