@@ -39,7 +39,8 @@ impl Shape {
     }
 }
 
-fn npy_header(descr: &str, shape: &str) -> Vec<u8> {
+/// The header of a `.npy` file, version 1.
+pub(crate) fn npy_header(descr: &str, shape: &str) -> Vec<u8> {
     let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
     header.push_str(&" ".repeat((64 - (10 + header.len() + 1) % 64) % 64));
     header.push('\n');

@@ -7,7 +7,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::attack::{Outcome, rows, run, sized};
-use crate::support::bundles::{Shape, in_memory, write_npz};
+use crate::support::bundles::{Shape, in_memory, npy_header, write_npz};
 use crate::support::{Folder, star_csv};
 
 /// Largest memory for a small hostile file, MiB.
@@ -31,14 +31,7 @@ fn among_good(attack: &str, name: &str, write: impl FnOnce(&Folder), max_mib: f6
 }
 
 fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
-    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
-    header.push_str(&" ".repeat((64 - (10 + header.len() + 1) % 64) % 64));
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(data);
-    bytes
+    [npy_header(descr, shape).as_slice(), data].concat()
 }
 
 /// A deflated bundle of rows that are all zero.
