@@ -61,7 +61,7 @@ impl<R: Read + Seek> Zip<R> {
         let size = source.seek(SeekFrom::End(0)).map_err(|e| failed(&e))?;
         let n_stated = stated_entries(&mut source, size).map_err(|e| failed(&e))?;
         let archive = ZipArchive::new(source).map_err(|e| failed(&e))?;
-        let remaining_bytes = size.saturating_mul(MAX_ZIP_RATIO).max(MAX_ZIP_UNPACKED);
+        let remaining_bytes = max_unpacked(size);
         let n_hidden = n_stated.map_or(0, |n| n.saturating_sub(archive.len()));
         Ok(Self { charged: vec![false; archive.len()], archive, archive_bytes: size, remaining_bytes, n_hidden })
     }
@@ -107,7 +107,7 @@ impl<R: Read + Seek> Zip<R> {
         let is_charged = self.charged.get(index).copied().unwrap_or(false);
         let budget = if is_charged { u64::MAX } else { self.remaining_bytes };
         if budget == 0 {
-            let limit_mib = (MAX_ZIP_UNPACKED >> 20) as usize;
+            let limit_mib = (max_unpacked(self.archive_bytes) >> 20) as usize;
             return Err(ReadError::TooLarge { part: "the archive".into(), limit_mib });
         }
         let mut counted = Counted { source: entry, bytes: 0 };
@@ -150,6 +150,11 @@ impl<R: Read + Seek> Zip<R> {
     pub(crate) fn into_source(self) -> R {
         self.archive.into_inner()
     }
+}
+
+/// Maximum unpacked size of all entries of an archive of this size, bytes.
+fn max_unpacked(archive_bytes: u64) -> u64 {
+    archive_bytes.saturating_mul(MAX_ZIP_RATIO).max(MAX_ZIP_UNPACKED)
 }
 
 /// Number of entries that the end record of an archive states; `None` without one, and in a large archive, whose number

@@ -2,10 +2,12 @@
 //!
 //! [`read`] opens containers (`.gz`, `.zip`: `container`, `archive`), finds the reader of the format, and returns the
 //! spectra and the skipped parts with their reasons. [`Parts`] reads files with many spectra in parts: zip archives,
-//! `.npz` bundles and large FITS tables; `member` reads a file in a zip archive at any position. Each survey or format has one module: `lamost`, `sdss`, `sdss5`,
-//! `desi`, `gaia_xp`, `xp_continuous`, `sparcl`, `one_d`, `text`, `npz`. `table` represents tables of all formats in one type; `columns`
-//! takes spectra from them, `images` from FITS images, `own_tables` from FITS tables of one column each. `fits` and `npy` decode these file formats. `unsupported`
-//! recognises formats that Specola does not read.
+//! `.npz` bundles and large FITS tables; `member` reads a file in a zip archive at any position.
+//!
+//! Each survey or format has one module: `lamost`, `sdss`, `sdss5`, `desi`, `gaia_xp`, `xp_continuous`, `sparcl`, `one_d`,
+//! `text`, `npz`. `table` represents tables of all formats in one type; `columns` takes spectra from them, `images` from
+//! FITS images, `own_tables` from FITS tables of one column each. `fits` and `npy` decode these file formats.
+//! `unsupported` recognises formats that Specola does not read.
 //!
 //! What formats have in common has one place: `axis` and `unit` interpret names and units of columns, `wcs` wavelength
 //! axes in headers, `medium` what states air or vacuum and the velocity frame, `samples` missing values, errors, masks
