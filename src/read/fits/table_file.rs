@@ -62,8 +62,11 @@ impl<R: Read + Seek> TableFile<R> {
             move |e: std::io::Error| ReadError::FitsHeader { hdu, problem: format!("the file cannot be read: {e}") }
         };
         let end = file.seek(SeekFrom::End(0)).map_err(unreadable(0))?;
+        if end < MIN_TABLE_BYTES {
+            return Ok(None);
+        }
         let mut hdus: Vec<StoredHdu> = Vec::new();
-        let (mut large, mut other_bytes, mut offset) = (None, 0, 0);
+        let (mut large, mut other_bytes, mut offset) = (None, 0u64, 0);
         while offset < end && hdus.len() < MAX_HDUS {
             let index = hdus.len();
             let head = read_header(&mut file, offset).map_err(unreadable(index))?;
@@ -82,7 +85,7 @@ impl<R: Read + Seek> TableFile<R> {
                     return Ok(None);
                 }
             } else {
-                other_bytes += size;
+                other_bytes = size.saturating_add(other_bytes);
                 if other_bytes > MAX_OTHER_BYTES {
                     return Ok(None);
                 }
