@@ -8,7 +8,8 @@ use zip::CompressionMethod;
 
 use crate::support::bundles::{Shape, in_memory, write_fits, write_npz, write_zip};
 
-const SHAPE: Shape = Shape { rows: 300, pixels: 1500, has_ids: true };
+/// Two thirds of it are still larger than the smallest table that is read in parts.
+const SHAPE: Shape = Shape { rows: 400, pixels: 1500, has_ids: true };
 
 fn parts(name: &str, bytes: Vec<u8>) -> Parts<Cursor<Vec<u8>>> {
     let mut parts = Parts::open(name, Cursor::new(bytes)).expect("it opens").expect("it is read in parts");

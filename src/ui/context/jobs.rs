@@ -1,6 +1,6 @@
 //! Jobs that read files, and the files that gave no spectrum.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use leptos::prelude::*;
 
@@ -52,12 +52,21 @@ pub(crate) struct Jobs {
 /// Files of a job, which are sent again if the engine stops.
 #[derive(Clone, Default)]
 pub(crate) struct JobFiles {
-    /// The files that the engine has not begun to read.
-    pub unread: Vec<NamedFile>,
+    /// The files that the engine has not begun to read, in its order.
+    pub unread: VecDeque<NamedFile>,
     /// Columns that the user assigned.
     pub columns: Option<ColumnMapping>,
+    /// Path of the file that the engine began last.
+    pub begun: String,
+    /// True while the engine reads that file.
+    pub is_reading: bool,
+}
+
+impl JobFiles {
     /// Path of the file that the engine reads now.
-    pub reading: Option<String>,
+    fn reading(&self) -> Option<String> {
+        self.is_reading.then(|| self.begun.clone())
+    }
 }
 
 impl Jobs {
@@ -83,7 +92,7 @@ impl Jobs {
             jobs.insert(job, Progress { files_total, ..Progress::default() });
         });
         self.files.update_value(|all| {
-            all.insert(job, JobFiles { unread: files.clone(), columns, reading: None });
+            all.insert(job, JobFiles { unread: files.iter().cloned().collect(), columns, ..JobFiles::default() });
         });
         let (paths, files) = files.into_iter().map(|f| (f.path, f.file)).unzip();
         self.engine.send(SpectraRequest::Open { job, paths, columns }, files);
@@ -100,15 +109,21 @@ impl Jobs {
     pub(crate) fn begin_file(&self, job: JobId, path: &str) {
         self.files.update_value(|all| {
             if let Some(files) = all.get_mut(&job) {
-                files.unread.retain(|file| file.path != path);
-                files.reading = Some(path.to_owned());
+                // A file that is read in parts begins many times. The engine takes the files in their order, so the
+                // next one is at the front, behind at most those of wavelengths.
+                if files.begun != path {
+                    files.begun = path.to_owned();
+                    let place = files.unread.iter().position(|file| file.path == path);
+                    place.and_then(|i| files.unread.remove(i));
+                }
+                files.is_reading = true;
             }
         });
     }
 
     /// Path of the file that the engine reads now.
     pub(crate) fn reading(&self) -> Option<String> {
-        self.files.with_value(|all| all.values().find_map(|files| files.reading.clone()))
+        self.files.with_value(|all| all.values().find_map(JobFiles::reading))
     }
 
     /// Removes the running jobs after their engine has stopped. Their unread files wait for the next engine. Returns the
@@ -117,7 +132,7 @@ impl Jobs {
         self.running.update(BTreeMap::clear);
         let mut stopped = BTreeMap::new();
         self.files.update_value(|all| stopped = std::mem::take(all));
-        let reading = stopped.values().filter_map(|files| files.reading.clone()).collect();
+        let reading = stopped.values().filter_map(JobFiles::reading).collect();
         self.waiting.update_value(|waiting| waiting.extend(stopped.into_values()));
         reading
     }
@@ -131,7 +146,7 @@ impl Jobs {
             // A file with only the wavelengths of a file that was read is of no further use.
             unread.retain(|file| spectra_name(&file.path).is_none_or(|spectra| paths.contains(&spectra)));
             if !unread.is_empty() {
-                self.read(unread, columns);
+                self.read(unread.into(), columns);
             }
         }
     }
@@ -145,7 +160,7 @@ impl Jobs {
         });
         self.files.update_value(|all| {
             if let Some(files) = all.get_mut(&job) {
-                files.reading = None;
+                files.is_reading = false;
             }
         });
     }
