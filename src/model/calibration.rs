@@ -4,22 +4,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::nn::weights::{Tensors, WeightsError};
 use crate::result::Label;
+use crate::spectrum::Survey;
 
 /// Error of one label: σ² = floor² + (noise / S/N)², fitted on spectra outside the training set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorModel {
     /// The label.
     pub label: Label,
-    /// Error per [Fe/H] range; the first range that contains the predicted [Fe/H] applies.
+    /// Errors of kinds of spectra; the first that contains a spectrum applies.
     pub regimes: Vec<ErrorRegime>,
     /// Exponent p of σ ∝ coverage^−p, where coverage is the fraction of the model's pixels that are present.
     pub coverage_power: f64,
 }
 
-/// Error of one label in a range of [Fe/H].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Error of one label for spectra of a survey, or for predicted labels in some range. A limit that is `None` contains
+/// every spectrum.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ErrorRegime {
-    /// Upper limit of predicted [Fe/H]; `None` applies to all other values.
+    /// Survey of the spectra.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub survey: Option<Survey>,
+    /// Lower limit of predicted Teff, K.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teff_above: Option<f64>,
+    /// Upper limit of predicted log g.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logg_below: Option<f64>,
+    /// Upper limit of predicted [Fe/H].
     pub feh_below: Option<f64>,
     /// Error at infinite S/N, in the label's unit: the errors of the training labels and of the synthesis.
     pub floor: f64,
@@ -31,22 +42,53 @@ pub struct ErrorRegime {
     pub n: usize,
 }
 
+/// What selects the regime of an error: the survey of the spectrum, and the predicted labels (NaN if unknown).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ErrorKind {
+    /// Survey of the spectrum.
+    pub survey: Survey,
+    /// Predicted Teff, K.
+    pub teff_k: f64,
+    /// Predicted log g.
+    pub logg: f64,
+    /// Predicted [Fe/H].
+    pub feh: f64,
+}
+
+impl ErrorKind {
+    /// The kind of a spectrum with these predicted labels.
+    pub fn of(survey: Survey, value: impl Fn(Label) -> Option<f64>) -> Self {
+        let [teff_k, logg, feh] = [Label::Teff, Label::Logg, Label::Feh].map(|l| value(l).unwrap_or(f64::NAN));
+        Self { survey, teff_k, logg, feh }
+    }
+}
+
+impl ErrorRegime {
+    /// True for a spectrum of this kind.
+    pub fn contains(&self, kind: &ErrorKind) -> bool {
+        self.survey.is_none_or(|survey| survey == kind.survey)
+            && self.teff_above.is_none_or(|limit| kind.teff_k >= limit)
+            && self.logg_below.is_none_or(|limit| kind.logg < limit)
+            && self.feh_below.is_none_or(|limit| kind.feh < limit)
+    }
+}
+
 impl ErrorModel {
     /// Standard deviation of the label at a S/N, for a fraction `coverage` of the model's pixels. An unknown S/N counts
     /// as 30.
-    pub fn sigma(&self, feh: f64, snr: Option<f64>, coverage: f64) -> f64 {
+    pub fn sigma(&self, kind: &ErrorKind, snr: Option<f64>, coverage: f64) -> f64 {
         let snr = snr.unwrap_or(30.0).max(1.0);
-        let sigma_full_coverage = self.regime(feh).map_or(f64::NAN, |r| r.floor.hypot(r.noise / snr));
+        let sigma_full_coverage = self.regime(kind).map_or(f64::NAN, |r| r.floor.hypot(r.noise / snr));
         sigma_full_coverage * coverage.clamp(0.01, 1.0).powf(-self.coverage_power)
     }
 
     /// Part of [`sigma`](Self::sigma) that differs between two exposures of one star.
-    pub fn sigma_exposure(&self, feh: f64, snr: f64) -> f64 {
-        self.regime(feh).map_or(f64::NAN, |r| r.exposure.hypot(r.noise / snr.max(1.0)))
+    pub fn sigma_exposure(&self, kind: &ErrorKind, snr: f64) -> f64 {
+        self.regime(kind).map_or(f64::NAN, |r| r.exposure.hypot(r.noise / snr.max(1.0)))
     }
 
-    fn regime(&self, feh: f64) -> Option<&ErrorRegime> {
-        self.regimes.iter().find(|r| r.feh_below.is_none_or(|limit| feh < limit)).or(self.regimes.last())
+    fn regime(&self, kind: &ErrorKind) -> Option<&ErrorRegime> {
+        self.regimes.iter().find(|r| r.contains(kind)).or(self.regimes.last())
     }
 }
 

@@ -97,6 +97,8 @@ pub struct ConditionedSpectrum {
     gaps: Vec<(f64, f64)>,
     /// S/N per pixel of the model grid.
     pub snr: Option<Snr>,
+    /// Survey of the spectrum.
+    pub survey: Survey,
     /// Velocity frame of the spectrum's wavelengths.
     pub frame: Frame,
     /// Flags set by the preprocessing.
@@ -197,6 +199,7 @@ impl ConditionedSpectrum {
             kernel,
             resolving_power,
             snr,
+            survey,
             frame: spectrum.meta.frame.value,
             gaps: log10.windows(2).filter(|w| w[1] - w[0] > max_gap_dex).map(|w| (w[0], w[1])).collect(),
             flux: good.iter().map(|&i| spectrum.flux()[i]).collect(),

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::model::calibration::ErrorKind;
 use crate::nn::state_dict::parameters;
 use crate::result::diagnostics::{ModelFit, Saliency};
 use crate::result::finetune::FinetunedEstimate;
-use crate::result::{Label, Prediction, SpectrumView};
-use crate::spectrum::Spectrum;
+use crate::result::{Prediction, SpectrumView};
+use crate::spectrum::{Spectrum, Survey};
 use crate::task::finetune::adapter::{Adapter, AdapterError};
 use crate::task::predict::{InferenceBackend, LabelInput, Network, PredictError, Predictor};
 use crate::task::rest_frame::RestFrameSpectrum;
@@ -254,9 +255,11 @@ impl Pipeline {
         let merge =
             |((prediction, base_prediction), star): ((Result<_, _>, Result<_, _>), &Result<RestFrameSpectrum, _>)| {
                 let (prediction, base_prediction): (Prediction, Prediction) = (prediction?, base_prediction?);
-                let coverage = star.as_ref().map_or(0.0, |star| star.prepared.coverage);
+                let (survey, coverage) = star
+                    .as_ref()
+                    .map_or((Survey::Other, 0.0), |star| (star.conditioned.survey, star.prepared.coverage));
                 let value = values.next().ok_or(PredictError::Device)?;
-                let finetuned = replace_label(&active.adapter, base, base_prediction, value, coverage);
+                let finetuned = replace_label(&active.adapter, base, base_prediction, value, (survey, coverage));
                 Ok(if active.base.is_some() { prediction.with_finetuned(finetuned) } else { finetuned })
             };
         predictions.into_iter().zip(base_predictions).zip(stars).map(merge).collect()
@@ -325,12 +328,22 @@ async fn have_same_velocity_network(a: &Predictor, b: &Predictor) -> bool {
     }
 }
 
-/// Replaces the adapter's label in a prediction of its base model and flags the prediction. `coverage` is the fraction
-/// of the model's pixels that the spectrum covers.
-fn replace_label(adapter: &Adapter, base: &Predictor, prediction: Prediction, value: f64, coverage: f64) -> Prediction {
+/// Replaces the adapter's label in a prediction of its base model and flags the prediction. `spectrum` is the survey of
+/// the spectrum and the fraction of the model's pixels that it covers.
+fn replace_label(
+    adapter: &Adapter,
+    base: &Predictor,
+    prediction: Prediction,
+    value: f64,
+    spectrum: (Survey, f64),
+) -> Prediction {
     let card = adapter.card();
-    let is_feh = card.label() == Some(Label::Feh);
-    let feh = prediction.get(Label::Feh).filter(|_| !is_feh).map_or(value, |e| e.value);
+    let (survey, coverage) = spectrum;
+    let new_or_predicted = |label| match card.label() {
+        Some(new) if new == label => Some(value),
+        _ => prediction.get(label).map(|e| e.value),
+    };
+    let kind = ErrorKind::of(survey, new_or_predicted);
     let base_estimate = card.label().and_then(|label| prediction.get(label));
     let shipped_value = base_estimate.map(|e| e.value);
     let mut error = card.error;
@@ -340,7 +353,7 @@ fn replace_label(adapter: &Adapter, base: &Predictor, prediction: Prediction, va
         let noise = base.entry().errors.iter().find(|e| e.label == base_estimate.label).map_or(0.0, |errors| {
             let snr = prediction.snr.map(|s| s.value);
             let (sigma_spectrum, sigma_labelled_set) =
-                (errors.sigma(feh, snr, coverage), errors.sigma(feh, card.snr, 1.0));
+                (errors.sigma(&kind, snr, coverage), errors.sigma(&kind, card.snr, 1.0));
             (sigma_spectrum * sigma_spectrum - sigma_labelled_set * sigma_labelled_set).max(0.0).sqrt()
         });
         error = error.hypot(noise);

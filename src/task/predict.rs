@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::model::calibration::Subspace;
+use crate::model::calibration::{ErrorKind, Subspace};
 use crate::model::manifest::ModelEntry;
 use crate::model::regressor::Regressor;
 use crate::nn::weights::{Tensors, WeightsError};
@@ -352,7 +352,7 @@ impl Predictor {
     /// Assembles estimates, errors and flags from the networks' outputs.
     pub(super) fn assemble(&self, star: &RestFrameSpectrum, outputs: &[f64]) -> Prediction {
         let snr = star.conditioned.snr;
-        let feh = self.output_value(outputs, Label::Feh).unwrap_or(0.0);
+        let kind = ErrorKind::of(star.conditioned.survey, |label| self.output_value(outputs, label));
         let value = |label: Label| match label {
             // For a spectrum already in the rest frame, the measured shift is not the star's velocity.
             Label::Rv => Some(star.rv_kms).filter(|_| star.conditioned.frame != Frame::Rest),
@@ -364,7 +364,7 @@ impl Predictor {
             .iter()
             .filter_map(|&label| {
                 let errors = self.entry.errors.iter().find(|e| e.label == label);
-                let error = errors.map_or(f64::NAN, |e| e.sigma(feh, snr.map(|s| s.value), star.prepared.coverage));
+                let error = errors.map_or(f64::NAN, |e| e.sigma(&kind, snr.map(|s| s.value), star.prepared.coverage));
                 value(label).map(|value| Estimate { label, value, error })
             })
             .collect();

@@ -87,11 +87,18 @@ impl SpectralFeatures {
                     ));
                 }
             }
-            if let (Some((a, ea)), Some((b, eb))) = (self.he_4027, self.he_4473)
-                && a + b - 3.0 * ea.hypot(eb) > 0.3
-            {
-                return Some("the spectrum has He I lines, as hotter stars do".into());
-            }
+        }
+        // Two lines of He I together, Å. In A stars lines of metals in the same windows have up to 0.4 Å; F, G and K stars
+        // that are not metal-poor have more.
+        let he_limit_aa = match teff_k {
+            t if t >= 7600.0 => 0.5,
+            _ if feh < -1.0 => 0.3,
+            _ => f64::INFINITY,
+        };
+        if let (Some((a, ea)), Some((b, eb))) = (self.he_4027, self.he_4473)
+            && a + b - 3.0 * ea.hypot(eb) > he_limit_aa
+        {
+            return Some("the spectrum has He I lines, as hotter stars do".into());
         }
         None
     }
@@ -238,6 +245,18 @@ mod tests {
         };
         let hot = "hotter";
         for (ca_k, he_4027, he_4473, tio_7126, tio_5448, teff_k, feh, expected) in [
+            // The same B star where the network took it for an A star, and lines of metals in an A star.
+            (
+                (-0.1045, 0.0504),
+                (0.9363, 0.0528),
+                (1.0697, 0.0418),
+                (0.8823, 0.0031),
+                (0.9753, 0.002),
+                9500.0,
+                -0.5,
+                hot,
+            ),
+            ((0.9, 0.05), (0.21, 0.01), (0.22, 0.01), (0.98, 0.003), (0.99, 0.002), 9000.0, -0.1, ""),
             (
                 (-0.1045, 0.0504),
                 (0.9363, 0.0528),

@@ -5,7 +5,8 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::grid::{GRID_RESOLVING_POWER, Grid};
-use super::simulate::{IntrinsicSpectrum, ObservingConditions, observe, survey_like};
+use super::grid_correction::{FluxSignature, GridCorrection};
+use super::simulate::{IntrinsicSpectrum, ObservingConditions, lamost_line_spread, observe, survey_like};
 use crate::preprocess::grid::MODEL_PIXELS;
 use crate::spectrum::FWHM_OVER_SIGMA;
 
@@ -37,7 +38,11 @@ pub struct Dataset {
     pub coverage: Vec<f32>,
 }
 
-/// A real star of a spectral library, at rest.
+/// Scatter of a network's labels where the labels of its training are exact: Teff in K, log g, [Fe/H], [α/Fe]. A label
+/// with a larger error than this has a lower weight.
+const NETWORK_SCATTER: [f64; 4] = [60.0, 0.12, 0.06, 0.05];
+
+/// A real star of a spectral library or a survey, at rest.
 #[derive(Debug, Clone)]
 pub struct LibraryEntry {
     /// Its id.
@@ -50,8 +55,12 @@ pub struct LibraryEntry {
     pub flux: Vec<f64>,
     /// Line spread of the library, FWHM in Å.
     pub fwhm_aa: f64,
+    /// S/N per pixel of the model grid; infinite for a library, whose noise does not matter.
+    pub snr: f64,
     /// Labels in the order of [`Grid::LABELS`]; NaN if unknown.
     pub labels: [f64; 4],
+    /// Errors of the labels; 0 gives a label its full weight.
+    pub label_errors: [f64; 4],
 }
 
 impl Dataset {
@@ -70,12 +79,16 @@ impl Dataset {
         &self.inputs[row * MODEL_PIXELS..(row + 1) * MODEL_PIXELS]
     }
 
-    fn push(&mut self, input: Vec<f32>, targets: &[f64], star: usize, snr: f64) {
+    fn push(&mut self, input: Vec<f32>, targets: &[f64], errors: &[f64], star: usize, snr: f64) {
+        let weight = |(j, target): (usize, &f64)| {
+            let relative = errors.get(j).map_or(0.0, |e| e / NETWORK_SCATTER[j]);
+            if target.is_finite() { (1.0 / (1.0 + relative * relative)) as f32 } else { 0.0 }
+        };
         let valid_count = input.iter().filter(|x| x.is_finite()).count();
         self.coverage.push(valid_count as f32 / MODEL_PIXELS as f32);
         self.inputs.extend(input);
         self.targets.extend(targets.iter().map(|t| if t.is_finite() { *t as f32 } else { 0.0 }));
-        self.weights.extend(targets.iter().map(|t| if t.is_finite() { 1.0 } else { 0.0 }));
+        self.weights.extend(targets.iter().enumerate().map(weight));
         self.k = targets.len();
         self.star.push(star);
         self.snr.push(snr as f32);
@@ -92,73 +105,82 @@ impl Dataset {
         self.coverage.extend(other.coverage);
     }
 
-    /// The same rows with only one label known; the weights of the other labels become 0.
-    pub fn with_single_known_label(mut self, label: usize) -> Self {
-        let k = self.k;
-        self.weights.iter_mut().enumerate().filter(|(i, _)| i % k != label).for_each(|(_, w)| *w = 0.0);
-        self
-    }
-
     /// The same rows with one label as the only target.
     pub fn with_single_target(self, label: usize) -> Self {
         let column = |all: &[f32]| all.iter().skip(label).step_by(self.k).copied().collect();
         Self { targets: column(&self.targets), weights: column(&self.weights), k: 1, ..self }
     }
 
-    /// Means of row values by star. Returns the stars in increasing order, and for each the mean of `rows` over its
-    /// observations. Weights are S/N², with S/N limited to 100, so good observations dominate.
-    pub fn by_star(&self, rows: &[Vec<f64>]) -> (Vec<usize>, Vec<Vec<f64>>) {
-        let mut stars = self.star.clone();
-        stars.sort_unstable();
-        stars.dedup();
-        let (mut means, mut weights) = (vec![vec![0.0; self.k]; stars.len()], vec![0.0; stars.len()]);
-        for (row, values) in rows.iter().enumerate() {
-            let star = stars.binary_search(&self.star[row]).unwrap_or_default();
-            let weight = f64::from(self.snr[row]).min(100.0).powi(2);
-            means[star].iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value);
-            weights[star] += weight;
-        }
-        means.iter_mut().zip(&weights).for_each(|(mean, n)| mean.iter_mut().for_each(|value| *value /= n));
-        (stars, means)
-    }
-
-    /// The same rows with each label's weight multiplied by a factor.
-    pub fn with_label_weights(mut self, factors: [f32; 4]) -> Self {
-        let k = self.k;
-        self.weights.iter_mut().enumerate().for_each(|(i, w)| *w *= factors[i % k]);
+    /// The same rows with all weights multiplied by a factor.
+    pub fn with_weight(mut self, factor: f32) -> Self {
+        self.weights.iter_mut().for_each(|w| *w *= factor);
         self
     }
 
     /// `draws` observations of every listed node of the grid.
     pub fn of_grid(grid: &Grid, nodes: &[usize], draws: usize, dataset_use: DatasetUse, seed: u64) -> Self {
         let sigma_dex = 1.0 / GRID_RESOLVING_POWER / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
-        Self::observe_all(nodes.len(), draws, dataset_use, seed, |i| TrainingSpectrum {
+        Self::observe_all(nodes.len(), draws, dataset_use, seed, None, |i| TrainingSpectrum {
             star: nodes[i],
             log10: &grid.log10_vac,
             flux: grid.flux(nodes[i]),
             line_spread: LineSpread::Constant(sigma_dex),
+            snr: f64::INFINITY,
             labels: grid.labels[nodes[i]],
-            is_real: false,
+            label_errors: [0.0; 4],
+            origin: Origin::Grid,
         })
     }
 
-    /// `draws` observations of every listed star of a library.
+    /// `draws` observations of every listed node of the grid, corrected by real stars. Most have the line spread and the
+    /// signature of LAMOST.
+    pub fn of_corrected_grid(
+        grid: &Grid,
+        nodes: &[usize],
+        draws: usize,
+        (correction, signature): (&GridCorrection, Option<&FluxSignature>),
+        dataset_use: DatasetUse,
+        seed: u64,
+    ) -> Self {
+        let sigma_dex = 1.0 / GRID_RESOLVING_POWER / FWHM_OVER_SIGMA / std::f64::consts::LN_10;
+        Self::observe_all(nodes.len(), draws, dataset_use, seed, signature, |i| {
+            let labels = grid.labels[nodes[i]];
+            let mut flux = grid.flux(nodes[i]);
+            correction.apply([labels[0], labels[1], labels[2]], &grid.log10_vac, &mut flux);
+            TrainingSpectrum {
+                star: nodes[i],
+                log10: &grid.log10_vac,
+                flux,
+                line_spread: LineSpread::Constant(sigma_dex),
+                snr: f64::INFINITY,
+                labels,
+                label_errors: [0.0; 4],
+                origin: Origin::CorrectedGrid,
+            }
+        })
+    }
+
+    /// `draws` observations of every listed star of a library or survey. Those of a library mostly have the line spread
+    /// and the signature of LAMOST.
     pub fn of_library(
         stars: &[LibraryEntry],
         chosen: &[usize],
         draws: usize,
+        signature: Option<&FluxSignature>,
         dataset_use: DatasetUse,
         seed: u64,
     ) -> Self {
-        Self::observe_all(chosen.len(), draws, dataset_use, seed, |i| {
+        Self::observe_all(chosen.len(), draws, dataset_use, seed, signature, |i| {
             let star = &stars[chosen[i]];
             TrainingSpectrum {
                 star: chosen[i],
                 log10: &star.log10,
                 flux: star.flux.clone(),
                 line_spread: LineSpread::ConstantAa(star.fwhm_aa),
+                snr: star.snr,
                 labels: star.labels,
-                is_real: true,
+                label_errors: star.label_errors,
+                origin: if star.snr.is_finite() { Origin::Survey } else { Origin::Library },
             }
         })
     }
@@ -168,6 +190,7 @@ impl Dataset {
         draws: usize,
         dataset_use: DatasetUse,
         seed: u64,
+        signature: Option<&FluxSignature>,
         training_spectrum: impl Fn(usize) -> TrainingSpectrum<'a> + Sync,
     ) -> Self {
         let parts: Vec<Self> = (0..count)
@@ -177,17 +200,25 @@ impl Dataset {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed ^ ((training_spectrum.star as u64) << 20));
                 let mut part = Self::default();
                 for _ in 0..draws {
-                    let conditions = training_spectrum.observing_conditions(dataset_use, &mut rng);
-                    if let Some(input) = observe(&training_spectrum.as_star(), &conditions, &mut rng)
+                    let (conditions, is_lamost) = training_spectrum.observing_conditions(dataset_use, &mut rng);
+                    let signed = match signature.filter(|_| is_lamost) {
+                        None => None,
+                        Some(signature) => {
+                            let mut flux = training_spectrum.flux.clone();
+                            signature.apply(rng.random_range(0.5..1.5), training_spectrum.log10, &mut flux);
+                            Some(flux)
+                        }
+                    };
+                    let flux = signed.as_deref().unwrap_or(&training_spectrum.flux);
+                    if let Some(input) = observe(&training_spectrum.as_star(flux), &conditions, &mut rng)
                         && input.iter().any(|x| x.is_finite())
                     {
+                        // The noise of the spectrum itself and the added noise.
+                        let snr = (training_spectrum.snr.powi(-2) + conditions.snr.powi(-2)).powf(-0.5);
+                        let TrainingSpectrum { star, labels, label_errors, .. } = &training_spectrum;
                         match dataset_use {
-                            DatasetUse::Velocity => {
-                                part.push(input, &[conditions.rv_kms], training_spectrum.star, conditions.snr)
-                            }
-                            DatasetUse::Labels => {
-                                part.push(input, &training_spectrum.labels, training_spectrum.star, conditions.snr)
-                            }
+                            DatasetUse::Velocity => part.push(input, &[conditions.rv_kms], &[], *star, snr),
+                            DatasetUse::Labels => part.push(input, labels, label_errors, *star, snr),
                         }
                     }
                 }
@@ -207,26 +238,41 @@ enum LineSpread {
     ConstantAa(f64),
 }
 
+/// Where a training spectrum comes from; it decides what its simulated observations add.
+enum Origin {
+    /// The synthetic grid.
+    Grid,
+    /// The synthetic grid, corrected by real stars.
+    CorrectedGrid,
+    /// A library of real stars.
+    Library,
+    /// A survey: the spectra have its line spread, noise and calibration already.
+    Survey,
+}
+
 struct TrainingSpectrum<'a> {
     star: usize,
     log10: &'a [f64],
     flux: Vec<f64>,
     line_spread: LineSpread,
+    snr: f64,
     labels: [f64; 4],
-    is_real: bool,
+    label_errors: [f64; 4],
+    origin: Origin,
 }
 
 impl TrainingSpectrum<'_> {
-    fn as_star(&self) -> IntrinsicSpectrum<'_> {
+    fn as_star<'f>(&'f self, flux: &'f [f64]) -> IntrinsicSpectrum<'f> {
         let in_aa = FWHM_OVER_SIGMA * std::f64::consts::LN_10;
         let sigma_dex: Box<dyn Fn(f64) -> f64> = match self.line_spread {
             LineSpread::Constant(sigma) => Box::new(move |_| sigma),
             LineSpread::ConstantAa(fwhm) => Box::new(move |x| fwhm / 10f64.powf(x) / in_aa),
         };
-        IntrinsicSpectrum { log10: self.log10, flux: &self.flux, sigma_dex }
+        IntrinsicSpectrum { log10: self.log10, flux, sigma_dex }
     }
 
-    fn observing_conditions(&self, dataset_use: DatasetUse, rng: &mut ChaCha8Rng) -> ObservingConditions {
+    /// Conditions of an observation, and whether it is like LAMOST's.
+    fn observing_conditions(&self, dataset_use: DatasetUse, rng: &mut ChaCha8Rng) -> (ObservingConditions, bool) {
         // The range exceeds ±400 km/s, so that the network does not bias velocities near this limit inward.
         let rv_kms = match dataset_use {
             DatasetUse::Velocity => rng.random_range(-500.0..500.0),
@@ -241,16 +287,29 @@ impl TrainingSpectrum<'_> {
             }
         };
         let mut conditions = survey_like(rv_kms, assumed_rv_kms, rng);
-        if self.is_real {
-            // The spectrum already contains the library's line spread and the star's rotation. A little more broadening
-            // represents a spectrograph of lower resolution.
-            conditions.broadening_kms = if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.0..40.0) };
-            conditions.fwhm_aa = (0.0, 0.0);
-            // 15 % of the observations stay as good as the library itself.
-            if rng.random_bool(0.15) {
-                conditions.snr = f64::INFINITY;
+        let mut is_lamost = false;
+        match self.origin {
+            Origin::Grid => {}
+            Origin::CorrectedGrid => is_lamost = lamost_line_spread(&mut conditions, rng),
+            Origin::Library => {
+                is_lamost = lamost_line_spread(&mut conditions, rng);
+                // The spectrum already contains the star's rotation.
+                conditions.broadening_kms = if rng.random_bool(0.7) { 0.0 } else { rng.random_range(0.0..40.0) };
+                // 15 % of the observations stay as good as the library itself.
+                if rng.random_bool(0.15) {
+                    conditions.fwhm_aa = (0.0, 0.0);
+                    conditions.snr = f64::INFINITY;
+                    is_lamost = false;
+                }
+            }
+            Origin::Survey => {
+                conditions.fwhm_aa = (0.0, 0.0);
+                conditions.broadening_kms = if rng.random_bool(0.7) { 0.0 } else { rng.random_range(0.0..30.0) };
+                if rng.random_bool(0.4) {
+                    conditions.snr = f64::INFINITY;
+                }
             }
         }
-        conditions
+        (conditions, is_lamost)
     }
 }

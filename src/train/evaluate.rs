@@ -7,9 +7,11 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::error_calibration::calibrated_on_others;
+use super::errors::{Residual, residuals_within_stars};
+use crate::model::calibration::ErrorKind;
 use crate::read::{self, LabelTable};
 use crate::result::{Label, Prediction};
-use crate::spectrum::Spectrum;
+use crate::spectrum::{Spectrum, Survey};
 use crate::stats::median;
 use crate::stats::{mean_and_std, sigma_clip};
 use crate::task::metrics::{Metrics, sigma_standard_error};
@@ -148,6 +150,27 @@ fn visits<'a>(
     stars.into_values().filter(|visits| visits.len() > 1 && !is_variable(visits, table)).collect()
 }
 
+/// Residuals of repeat visits from the mean of each star, of all labels. `column` names the star.
+pub fn visit_residuals(
+    evaluated: &[EvaluatedSpectrum],
+    table: &LabelTable,
+    column: &str,
+) -> BTreeMap<Label, Vec<Residual>> {
+    let mut all: BTreeMap<Label, Vec<Residual>> = BTreeMap::new();
+    for (star, visits) in visits(evaluated, table, column).into_iter().enumerate() {
+        for label in Label::ALL {
+            let visit = |j: &&EvaluatedSpectrum| {
+                let kind = ErrorKind::of(Survey::LamostLrs, |label| j.prediction.get(label).map(|e| e.value));
+                let value = j.prediction.get(label)?.value;
+                Some(Residual { star, snr: j.prediction.snr?.value, value, kind, coverage: 1.0 })
+            };
+            let values: Vec<Residual> = visits.iter().filter_map(visit).collect();
+            all.entry(label).or_default().extend(residuals_within_stars(&values));
+        }
+    }
+    all
+}
+
 /// Velocity difference between visits, km/s, above which a star counts as variable.
 pub const VARIABLE_KMS: f64 = 20.0;
 
@@ -220,8 +243,9 @@ pub fn repeat_visit_scores(
         for visits in &stars {
             let visit = |j: &&EvaluatedSpectrum| {
                 let estimate = j.prediction.get(label)?;
-                let feh = j.prediction.get(Label::Feh).map_or(0.0, |e| e.value);
-                Some((estimate.value, estimate.error, errors.sigma_exposure(feh, j.prediction.snr?.value)))
+                // Repeat visits are LAMOST's.
+                let kind = ErrorKind::of(Survey::LamostLrs, |label| j.prediction.get(label).map(|e| e.value));
+                Some((estimate.value, estimate.error, errors.sigma_exposure(&kind, j.prediction.snr?.value)))
             };
             let values: Vec<(f64, f64, f64)> = visits.iter().filter_map(visit).collect();
             let n = values.len() as f64;

@@ -32,7 +32,7 @@ pub fn outputs(
     let nodes = Dataset::of_grid(grid, &held_out, 4, DatasetUse::Labels, seed + 3);
     let within: Vec<usize> =
         grid_range(&library.stars).into_iter().filter(|&s| in_teff_range(library.stars[s].labels[0])).collect();
-    let stars = Dataset::of_library(&library.stars, &within, 4, DatasetUse::Labels, seed + 7);
+    let stars = Dataset::of_library(&library.stars, &within, 4, None, DatasetUse::Labels, seed + 7);
 
     let train_network = |name: &str, data: &Dataset, log: &mut dyn FnMut(&str)| {
         let report = |epoch, loss| log(&format!("{name}: epoch {}/{}, loss {loss:.5}", epoch + 1, amount.epochs));

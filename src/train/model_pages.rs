@@ -62,7 +62,7 @@ fn purpose(entry: &ModelEntry) -> &'static str {
              labels from another source, and the control for all that real stars add."
         }
         Kind::Predictor => {
-            "Predicts Teff, log g, [Fe/H], [α/Fe] and the radial velocity of F, G and K stars from low-resolution optical spectra."
+            "Predicts Teff, log g, [Fe/H], [α/Fe] and the radial velocity of A, F, G and K stars from low-resolution optical spectra."
         }
         Kind::XpPredictor => "Predicts Teff, log g, [Fe/H] and [α/Fe] of stars from Gaia XP spectra.",
         Kind::XpPosterior => {
@@ -95,7 +95,10 @@ fn limits(entry: &ModelEntry) -> Vec<String> {
     }
     if !entry.label_range.is_empty() && entry.kind == Kind::Predictor {
         let (low, high) = TEFF_RANGE_K;
-        limits.push(format!("Its accuracy is measured for {low:.0}–{high:.0} K. Do not use it for hot stars or M dwarfs; most of them are flagged."));
+        limits.push(match is_synthetic(entry) {
+            true => format!("Its accuracy is measured for {low:.0}–{high:.0} K. Do not use it for hot stars or M dwarfs; most of them are flagged."),
+            false => format!("Its accuracy is measured for {low:.0}–{high:.0} K, and on A stars to 10,000 K, where the errors are larger. Do not use it for hotter stars or M dwarfs; most of them are flagged."),
+        });
     }
     let more: &[&str] = match entry.kind {
         Kind::Predictor if is_synthetic(entry) => &[
@@ -103,7 +106,8 @@ fn limits(entry: &ModelEntry) -> Vec<String> {
              errors are too small ([accuracy.md](report/accuracy.md)).",
         ],
         Kind::Predictor => &[
-            "It inherits the scale of the MILES labels, and the systematic differences between the catalogues that MILES compiled.",
+            "Its labels are on the scale of the Gaia benchmark stars and SPOCS II, [α/Fe] on Hypatia's. Labels of LAMOST's pipeline are on another scale; the difference is stated above.",
+            "Above 7200 K its labels rest on the scale of LAMOST's pipeline and of MILES: there are no benchmark stars.",
             "On simulated stars `lrs-mlp-synthetic` has a smaller σ ([routes.md](report/routes.md)).",
             "It does not accept Gaia XP spectra; `xp-mlp` predicts from them.",
         ],

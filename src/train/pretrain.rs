@@ -2,14 +2,8 @@
 //!
 //! 1. The velocity network and the label network are trained on simulated observations of the grid's nodes; one node in
 //!    ten is held out. Together they are **`lrs-mlp-synthetic`**, which uses no real star.
-//! 2. The label network is fine-tuned on the labelled stars of a library, with survey-like noise and velocities added:
-//!    **`lrs-mlp`**. The velocity network stays as it is.
-//!
-//! Before fine-tuning, the labels are smoothed over similar stars. After it, each output gets a linear bias correction.
-//! Cross-validation measures accuracy and errors; all stars of a cluster are on the same side of a split.
-//!
-//! Few real stars have [α/Fe]. Fine-tuning therefore also uses simulated stars with this label alone, so that [α/Fe]
-//! stays where the synthetic network put it.
+//! 2. The label network is trained further on the grid corrected by real stars and on real stars: **`lrs-mlp`**
+//!    ([`real_training`]). The velocity network stays as it is.
 //!
 //! Each stage writes its weights into the work folder, and is skipped if they exist. So an interrupted run can be
 //! resumed.
@@ -23,26 +17,22 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::bias_correction::correct_bias;
 use super::dataset::{Dataset, DatasetUse, LibraryEntry};
 use super::errors::{self, Residual};
-use super::folds::{cross_validated, error_calibration_of_folds, false_alarms, folds, write_out_of_fold};
 use super::grid::Grid;
-use super::label_smoothing::smooth_targets;
-use super::labelled_library::read_labelled;
 use super::pca;
+use super::real_training::{self, RealPlan};
 use super::train_regressor::{self, TrainConfig, initial_network};
-use crate::model::calibration::{ErrorModel, Subspace};
+use crate::model::calibration::{ErrorKind, ErrorModel, Subspace};
 use crate::model::manifest::{Accuracy, Kind, ModelEntry};
 use crate::model::publish::publish;
 use crate::model::regressor::Regressor;
 use crate::nn::weights::Tensors;
 use crate::preprocess::conditioning;
 use crate::result::Label;
-use crate::spectrum::{Spectrum, Survey};
+use crate::spectrum::Survey;
 use crate::stats::quantile;
 use crate::task::metrics::Metrics;
-use crate::task::predict::Predictor;
 use crate::whole_file;
 
 /// Widths of the hidden layers, as in the papers.
@@ -54,26 +44,13 @@ pub const TEFF_RANGE_K: (f64, f64) = (4200.0, 7200.0);
 /// Labels of the label network, in the order of its outputs.
 pub(super) const NETWORK_LABELS: [Label; 4] = Grid::LABELS;
 
-/// Positions of [Fe/H] and [α/Fe] in [`NETWORK_LABELS`].
-const FEH: usize = 2;
-const ALPHA_FE: usize = 3;
-
-/// Fraction of real stars that the flag for spectra unlike the training set should not affect.
-const FLAG_PASS_FRACTION: f64 = 0.995;
-
-/// Weight of each label of a real star in fine-tuning, in the order of [`NETWORK_LABELS`]. In the
-/// cross-validation on MILES log g profits from less fine-tuning than Teff and [Fe/H]: σ(log g) rises again while the
-/// others still fall.
-const REAL_WEIGHTS: [f32; 4] = [1.0, 0.3, 1.0, 0.5];
-
 /// Data, folders and amount of training.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// `spectra.npz` of the synthetic grid.
     pub grid: PathBuf,
-    /// Spectra of a library of real stars, and its label table. Without a library the run makes only the synthetic
-    /// model.
-    pub library: Option<(PathBuf, PathBuf)>,
+    /// Real stars; without them the run makes only the synthetic model.
+    pub real: Option<RealPlan>,
     /// Folder for the weights of the stages.
     pub work: PathBuf,
     /// Folder of the published models.
@@ -82,12 +59,6 @@ pub struct Plan {
     pub rv: TrainingAmount,
     /// Amount of training of the label network on simulated nodes.
     pub labels: TrainingAmount,
-    /// Amount of fine-tuning on real stars, for each member.
-    pub real: TrainingAmount,
-    /// Number of fine-tuned networks whose weights are averaged; the mean varies less than a single network.
-    pub members: usize,
-    /// Number of folds of the cross-validation.
-    pub folds: usize,
     /// Seed of all random numbers.
     pub seed: u64,
     /// Command line for the manifest.
@@ -106,6 +77,7 @@ pub struct TrainingAmount {
 /// Runs all stages whose weights are missing, and publishes the models. `log` gets a line for each step.
 pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> Result<()> {
     std::fs::create_dir_all(&plan.work)?;
+    check_work_folder(plan)?;
     let device = Device::flex();
     let grid = Grid::read(&plan.grid)?;
     let (train, held_out) = split_nodes(grid.len(), plan.seed);
@@ -161,75 +133,40 @@ pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> Result<()> {
     }
     publish(&plan.models, &bundle(&rv, &labels, &training_subspace)?, synthetic.clone(), default_name(plan))?;
 
-    let Some((spectra, table)) = &plan.library else { return Ok(()) };
-    let library = read_labelled(spectra, table)?;
-    let train_stars = grid_range(&library.stars);
-    log(&format!("library: {} labelled stars in the grid's range", train_stars.len()));
-    let replay =
-        Dataset::of_grid(&grid, &train, 1, DatasetUse::Labels, plan.seed + 5).with_single_known_label(ALPHA_FE);
-
-    let fold_of = folds(&library.stars, &train_stars, plan.folds, plan.seed);
-    let mut out_of_fold: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-    let mut residuals: BTreeMap<Label, Vec<Residual>> = BTreeMap::new();
-    let mut by_fold: Vec<BTreeMap<Label, Vec<Residual>>> = Vec::new();
-    let mut distances_by_fold: Vec<Vec<f64>> = Vec::new();
-    for fold in 0..plan.folds {
-        let (inside, outside): (Vec<usize>, Vec<usize>) = train_stars.iter().partition(|s| fold_of[s] != fold);
-        let finetuned = stage(plan, &format!("labels-fold{fold}"), &device, log, |log| {
-            fine_tune(plan, &labels, &library.stars, &inside, &replay, &format!("fold {fold}"), log)
-        })?;
-        let finetuned = bias_corrected(plan, finetuned, &library.stars, &inside, &device)?;
-        let predictor =
-            Predictor::from_parts(&synthetic, rv.clone(), finetuned.clone(), training_subspace.clone(), &device);
-        let spectra: Vec<&Spectrum> = outside.iter().map(|&s| &library.spectra[s]).collect();
-        for (star, prediction) in outside.iter().zip(pollster::block_on(predictor.predict(&spectra))) {
-            let Ok(prediction) = prediction else { continue };
-            let values = Label::ALL.map(|l| prediction.get(l).map_or(f64::NAN, |e| e.value));
-            out_of_fold.insert(*star, values.to_vec());
+    match &plan.real {
+        None => Ok(()),
+        Some(real) => {
+            real_training::run(plan, real, &Synthetic { grid, nodes: train, rv, labels, entry: synthetic }, log)
         }
-        let noisy = Dataset::of_library(&library.stars, &outside, 16, DatasetUse::Labels, plan.seed + 7);
-        let of_fold = residuals_of(&finetuned, &noisy, &device)?;
-        for (label, more) in &of_fold {
-            residuals.entry(*label).or_default().extend(more);
-        }
-        by_fold.push(of_fold);
-        distances_by_fold.push(distances(&training_subspace, &noisy));
     }
-    let shifted = Dataset::of_library(&library.stars, &train_stars, 16, DatasetUse::Velocity, plan.seed + 8);
-    let velocities = velocity_residuals(&rv, &shifted, &device)?;
-    let rv_accuracy = velocity_accuracy(&velocities, &shifted, "MILES stars shifted by up to 400 km/s, S/N 10–300");
-    residuals.insert(Label::Rv, velocities);
+}
 
-    let finetuned = stage(plan, "labels", &device, log, |log| {
-        fine_tune(plan, &labels, &library.stars, &train_stars, &replay, "all", log)
-    })?;
-    let finetuned = bias_corrected(plan, finetuned, &library.stars, &train_stars, &device)?;
-    let (low, high) = TEFF_RANGE_K;
-    let on = format!("MILES {low:.0}–{high:.0} K, {}-fold cross-validation by star and cluster", plan.folds);
-    let real = ModelEntry {
-        trained_on: format!(
-            "the synthetic spectra of lrs-mlp-synthetic, then {} labelled stars of the MILES library with survey-like noise and velocities added",
-            train_stars.len()
+/// What the stages without real stars give.
+pub(super) struct Synthetic {
+    pub grid: Grid,
+    /// The training nodes.
+    pub nodes: Vec<usize>,
+    pub rv: Regressor,
+    pub labels: Regressor,
+    pub entry: ModelEntry,
+}
+
+/// Refuses a work folder with stages of another command: they would be taken for this one's.
+fn check_work_folder(plan: &Plan) -> Result<()> {
+    let path = plan.work.join("mlp.command");
+    match std::fs::read_to_string(&path) {
+        Ok(earlier) => ensure!(
+            earlier == plan.command,
+            "{} has stages of another command, `{earlier}`; choose another folder with --work, or delete this one",
+            plan.work.display()
         ),
-        accuracy: cross_validated(&library, &out_of_fold, &on).into_iter().chain([rv_accuracy]).collect(),
-        measurements: error_calibration_of_folds(&by_fold, &library, &on)
-            .into_iter()
-            .chain([false_alarms(&distances_by_fold, FLAG_PASS_FRACTION, &on)])
-            .collect(),
-        errors: residuals.iter().map(|(label, r)| errors::fit(*label, r)).collect(),
-        max_distance: quantile(distances_by_fold.concat(), FLAG_PASS_FRACTION).unwrap_or(f64::NAN),
-        ..entry("lrs-mlp", plan)
-    };
-    for a in &real.accuracy {
-        log(&format!("{on}: {} N {} σ {:.4} bias {:+.4} R² {:.4}", a.label.symbol(), a.n, a.sigma, a.bias, a.r2));
+        Err(_) => whole_file::write(&path, plan.command.as_bytes())?,
     }
-    write_out_of_fold(&plan.work.join("out-of-fold.csv"), &library, &out_of_fold)?;
-    publish(&plan.models, &bundle(&rv, &finetuned, &training_subspace)?, real, default_name(plan))?;
     Ok(())
 }
 
 /// Reads a trained network from the work folder, or trains it and writes it there.
-fn stage(
+pub(super) fn stage(
     plan: &Plan,
     name: &str,
     device: &Device,
@@ -260,7 +197,7 @@ fn as_shipped(file: &[u8], device: &Device) -> Result<Regressor> {
     Ok(Regressor::load(&Tensors::parse(file)?, "", device)?)
 }
 
-fn progress<'a>(name: &'a str, epochs: usize, log: &'a mut dyn FnMut(&str)) -> impl FnMut(usize, f64) + 'a {
+pub(super) fn progress<'a>(name: &'a str, epochs: usize, log: &'a mut dyn FnMut(&str)) -> impl FnMut(usize, f64) + 'a {
     move |epoch, loss| log(&format!("{name}: epoch {}/{epochs}, loss {loss:.5}", epoch + 1))
 }
 
@@ -272,61 +209,10 @@ pub(super) fn synthetic_config(amount: TrainingAmount, seed: u64) -> TrainConfig
         weight_decay: 1e-2,
         dropout: 0.1,
         line_depth: 0.1,
+        ripple: 0.0,
         blank: 0.3,
         seed,
     }
-}
-
-/// Fine-tunes the label network on some stars of a library. Returns the mean of several networks, which start from the
-/// same weights and train with different noise.
-fn fine_tune(
-    plan: &Plan,
-    start: &Regressor,
-    stars: &[LibraryEntry],
-    chosen: &[usize],
-    replay: &Dataset,
-    name: &str,
-    log: &mut dyn FnMut(&str),
-) -> Result<Regressor> {
-    let mut members = Vec::new();
-    for member in 0..plan.members as u64 {
-        let seed = plan.seed + 6 + 1000 * member;
-        let mut data = Dataset::of_library(stars, chosen, plan.real.draws, DatasetUse::Labels, seed)
-            .with_label_weights(REAL_WEIGHTS);
-        let predicted = predict_all(start, &data, &Device::flex())?;
-        smooth_targets(&mut data, &predicted);
-        data.extend(replay.clone());
-        let config = TrainConfig {
-            epochs: plan.real.epochs,
-            batch: 128,
-            lr: 3e-4,
-            weight_decay: 1e-2,
-            dropout: 0.1,
-            line_depth: 0.05,
-            blank: 0.3,
-            seed: plan.seed + member,
-        };
-        let name = format!("{name}, member {}", member + 1);
-        let mut weights = Tensors::default();
-        train_regressor::train(start, &data, &config, progress(&name, plan.real.epochs, log))?
-            .store(&mut weights, "")?;
-        members.push(weights);
-    }
-    let mean = Tensors::mean(&members).context("no fine-tuned network to average; set at least one member")?;
-    Ok(Regressor::load(&mean, "", &Device::flex())?)
-}
-
-/// Applies the linear bias correction, fitted to the training stars, to the fine-tuned network.
-fn bias_corrected(
-    plan: &Plan,
-    network: Regressor,
-    stars: &[LibraryEntry],
-    chosen: &[usize],
-    device: &Device,
-) -> Result<Regressor> {
-    let data = Dataset::of_library(stars, chosen, 16, DatasetUse::Labels, plan.seed + 10);
-    let predicted = predict_all(&network, &data, device)?;
-    as_shipped(&file_of(&correct_bias(network, &data, &predicted))?, device)
 }
 
 /// Splits the nodes into training nodes and held-out nodes (one in ten). The split depends only on the seed, so all
@@ -355,7 +241,11 @@ pub(super) fn predict_all(network: &Regressor, data: &Dataset, device: &Device) 
     Ok(predictions)
 }
 
-fn residuals_of(network: &Regressor, data: &Dataset, device: &Device) -> Result<BTreeMap<Label, Vec<Residual>>> {
+pub(super) fn residuals_of(
+    network: &Regressor,
+    data: &Dataset,
+    device: &Device,
+) -> Result<BTreeMap<Label, Vec<Residual>>> {
     let predictions = predict_all(network, data, device)?;
     ensure!(data.k == NETWORK_LABELS.len(), "the data have {} labels, expected {}", data.k, NETWORK_LABELS.len());
     let mut all = BTreeMap::new();
@@ -365,7 +255,12 @@ fn residuals_of(network: &Regressor, data: &Dataset, device: &Device) -> Result<
             star: data.star[i],
             snr: f64::from(data.snr[i]).min(1000.0),
             value: predictions[i][j] - f64::from(data.targets[i * data.k + j]),
-            feh: predictions[i][FEH],
+            kind: ErrorKind {
+                survey: Survey::Miles,
+                teff_k: predictions[i][0],
+                logg: predictions[i][1],
+                feh: predictions[i][2],
+            },
             coverage: f64::from(data.coverage[i]),
         });
         all.insert(label, label_residuals.collect());
@@ -374,7 +269,7 @@ fn residuals_of(network: &Regressor, data: &Dataset, device: &Device) -> Result<
 }
 
 /// Residuals of velocities within ±400 km/s, in km/s.
-fn velocity_residuals(network: &Regressor, data: &Dataset, device: &Device) -> Result<Vec<Residual>> {
+pub(super) fn velocity_residuals(network: &Regressor, data: &Dataset, device: &Device) -> Result<Vec<Residual>> {
     let predictions = predict_all(network, data, device)?;
     Ok((0..data.len())
         .filter(|&i| data.targets[i].abs() <= 400.0)
@@ -382,7 +277,7 @@ fn velocity_residuals(network: &Regressor, data: &Dataset, device: &Device) -> R
             star: data.star[i],
             snr: f64::from(data.snr[i]).min(1000.0),
             value: predictions[i][0] - f64::from(data.targets[i]),
-            feh: 0.0,
+            kind: ErrorKind { survey: Survey::Miles, teff_k: f64::NAN, logg: f64::NAN, feh: f64::NAN },
             coverage: f64::from(data.coverage[i]),
         })
         .collect())
@@ -406,7 +301,7 @@ fn accuracy_of(
 }
 
 /// Accuracy of velocities within ±400 km/s, for the residuals of [`velocity_residuals`].
-fn velocity_accuracy(residuals: &[Residual], data: &Dataset, on: &str) -> Accuracy {
+pub(super) fn velocity_accuracy(residuals: &[Residual], data: &Dataset, on: &str) -> Accuracy {
     let truth = (0..data.len()).map(|i| f64::from(data.targets[i])).filter(|t| t.abs() <= 400.0);
     accuracy(Label::Rv, truth, residuals, on)
 }
@@ -421,11 +316,11 @@ pub fn in_teff_range(teff: f64) -> bool {
     (TEFF_RANGE_K.0..=TEFF_RANGE_K.1).contains(&teff)
 }
 
-fn distances(training_subspace: &Subspace, data: &Dataset) -> Vec<f64> {
+pub(super) fn distances(training_subspace: &Subspace, data: &Dataset) -> Vec<f64> {
     (0..data.len()).map(|i| training_subspace.distance(data.input(i), Some(f64::from(data.snr[i])))).collect()
 }
 
-fn bundle(rv: &Regressor, labels: &Regressor, training_subspace: &Subspace) -> Result<Vec<u8>> {
+pub(super) fn bundle(rv: &Regressor, labels: &Regressor, training_subspace: &Subspace) -> Result<Vec<u8>> {
     let mut tensors = Tensors::default();
     rv.store(&mut tensors, "rv.")?;
     labels.store(&mut tensors, "labels.")?;
@@ -434,12 +329,12 @@ fn bundle(rv: &Regressor, labels: &Regressor, training_subspace: &Subspace) -> R
     Ok(tensors.to_f16_file()?)
 }
 
-fn default_name(plan: &Plan) -> &'static str {
-    if plan.library.is_some() { "lrs-mlp" } else { "lrs-mlp-synthetic" }
+pub(super) fn default_name(plan: &Plan) -> &'static str {
+    if plan.real.is_some() { "lrs-mlp" } else { "lrs-mlp-synthetic" }
 }
 
 /// Manifest entry with the fields that both models share.
-fn entry(name: &str, plan: &Plan) -> ModelEntry {
+pub(super) fn entry(name: &str, plan: &Plan) -> ModelEntry {
     ModelEntry {
         name: name.into(),
         kind: Kind::Predictor,

@@ -12,6 +12,7 @@ use super::evaluate::{
 };
 use super::head_comparison;
 use super::pretrain::{TEFF_RANGE_K, in_teff_range};
+use crate::model::calibration::ErrorRegime;
 use crate::model::manifest::{Kind, Manifest, Measurement, ModelEntry};
 use crate::read::LabelTable;
 use crate::result::Label;
@@ -106,7 +107,7 @@ fn predictor_section(page: &mut String, entry: &ModelEntry) {
     catalogue_scatter(page, entry);
     error_table(page, entry);
     if !entry.measurements.is_empty() {
-        page.push_str("\nError calibration, on stars used neither for the network nor for the error model:\n\n");
+        page.push_str("\nError calibration, on stars used neither for the network nor for the error model, and other measurements:\n\n");
         measurement_table(page, &entry.measurements);
     }
 }
@@ -165,8 +166,8 @@ fn catalogue_scatter(page: &mut String, entry: &ModelEntry) {
             page,
             "\nCatalogues of the same stars differ, so part of the scatter comes from them: {}. Against the two sources with the smallest \
              errors, the benchmark stars (GBSv3) and SPOCS II, σ is far smaller than against the compilation.\n\n\
-             Length of fine-tuning, number of members, weights of labels and augmentation were chosen on these folds, on the LAMOST DR1 \
-             labels and on the repeat visits below.\n",
+             Weight of the grid, changes of the flux at random and the signature of LAMOST's flux calibration were chosen on these folds, in \
+             six trials; learning rate, epochs and draws were not changed after the first.\n",
             parts.join("; ")
         );
     }
@@ -192,6 +193,19 @@ fn accuracy_table(page: &mut String, entry: &ModelEntry) {
     }
 }
 
+/// The stars of an error regime, in words.
+fn regime_name(regime: &ErrorRegime) -> String {
+    let mut limits: Vec<String> =
+        regime.survey.map(|survey| format!("in {} spectra", survey.name())).into_iter().collect();
+    limits.extend(regime.teff_above.map(|limit| format!("Teff ≥ {limit:.0} K")));
+    limits.extend(regime.feh_below.map(|limit| format!("[Fe/H] < {limit}")));
+    limits.extend(regime.logg_below.map(|limit| format!("log g < {limit}")));
+    match limits.is_empty() {
+        true => "all others".into(),
+        false => limits.join(", "),
+    }
+}
+
 fn error_table(page: &mut String, entry: &ModelEntry) {
     page.push_str(
         "\nError model: σ² = floor² + (noise / S/N)². For incomplete spectra σ is multiplied by coverage^−p. Between exposures of one star, `exposure` replaces the floor.\n\n",
@@ -200,7 +214,7 @@ fn error_table(page: &mut String, entry: &ModelEntry) {
     for e in &entry.errors {
         let d = decimals(e.label);
         for r in &e.regimes {
-            let which = r.feh_below.map_or("all others".into(), |cut| format!("[Fe/H] < {cut}"));
+            let which = regime_name(r);
             let _ = writeln!(
                 page,
                 "| {} | {which} | {:.d$} | {:.d$} | {:.d$} | {} | {:.2} |",

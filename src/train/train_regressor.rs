@@ -30,6 +30,9 @@ pub struct TrainConfig {
     pub dropout: f64,
     /// Relative change of line depths (σ), correlated over 4–80 pixels. It represents errors of synthetic spectra.
     pub line_depth: f32,
+    /// Relative change of the flux (σ), correlated over 30–150 pixels (33–165 Å). It represents errors of the flux
+    /// calibration that the continuum does not remove; 1 % is what spectra of LAMOST have relative to MILES.
+    pub ripple: f32,
     /// Probability that a range of 5–100 pixels of a spectrum is blanked.
     pub blank: f64,
     /// Seed of all random numbers.
@@ -92,7 +95,8 @@ pub fn train(
     let mut network = layout.load(&weights, "", &device)?;
     let mut optimiser: ModuleOptimizer = adamw(config.weight_decay).into();
 
-    let line_depth_curves = random_line_depth_curves(config.line_depth, &mut rng);
+    let line_depth_curves = random_curves(config.line_depth, LINE_DEPTH_PIXELS, &mut rng);
+    let ripples = random_curves(config.ripple, RIPPLE_PIXELS, &mut rng);
     let mut order: Vec<usize> = (0..data.len()).collect();
     let steps_per_epoch = data.len() / config.batch;
     let total = (steps_per_epoch * config.epochs).max(1) as f64;
@@ -101,7 +105,7 @@ pub fn train(
         order.shuffle(&mut rng);
         let mut sum = 0.0;
         for (step, rows) in order.chunks_exact(config.batch).enumerate() {
-            let (x, y, w) = batch(start, data, rows, config, &line_depth_curves, &mut rng);
+            let (x, y, w) = batch(start, data, rows, config, [&line_depth_curves, &ripples], &mut rng);
             let x = Tensor::<2>::from_data(TensorData::new(x, [rows.len(), MODEL_PIXELS]), &device);
             let y = Tensor::<2>::from_data(TensorData::new(y, [rows.len(), data.k]), &device);
             let w = Tensor::<2>::from_data(TensorData::new(w, [rows.len(), data.k]), &device);
@@ -135,7 +139,7 @@ fn batch(
     data: &Dataset,
     rows: &[usize],
     config: &TrainConfig,
-    line_depth_curves: &[Vec<f32>],
+    [line_depth_curves, ripples]: [&[Vec<f32>]; 2],
     rng: &mut ChaCha8Rng,
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let mut x = Vec::with_capacity(rows.len() * MODEL_PIXELS);
@@ -148,6 +152,11 @@ fn batch(
             for (v, d) in augmented.iter_mut().zip(curve) {
                 *v = 1.0 - (1.0 - *v) * (1.0 + strength * d);
             }
+        }
+        if !ripples.is_empty() {
+            let strength: f32 = rng.random_range(0.0..1.5);
+            let ripple = &ripples[rng.random_range(0..ripples.len())];
+            augmented.iter_mut().zip(ripple).for_each(|(v, r)| *v *= 1.0 + strength * r);
         }
         if rng.random_bool(config.blank) {
             let width = rng.random_range(5..100);
@@ -164,14 +173,18 @@ fn batch(
     (x, y, w)
 }
 
-/// Smooth random curves with standard deviation `sigma`, each correlated over its own length of 4–80 pixels.
-fn random_line_depth_curves(sigma: f32, rng: &mut ChaCha8Rng) -> Vec<Vec<f32>> {
+/// Correlation lengths of changes of line depths and of the flux: the smallest in pixels, and the largest over it.
+const LINE_DEPTH_PIXELS: (f64, f64) = (4.0, 20.0);
+const RIPPLE_PIXELS: (f64, f64) = (30.0, 5.0);
+
+/// Smooth random curves with standard deviation `sigma`, each correlated over its own length.
+fn random_curves(sigma: f32, (shortest, ratio): (f64, f64), rng: &mut ChaCha8Rng) -> Vec<Vec<f32>> {
     if sigma <= 0.0 {
         return Vec::new();
     }
     (0..2048)
         .map(|_| {
-            let width: f64 = 4.0 * 20f64.powf(rng.random());
+            let width: f64 = shortest * ratio.powf(rng.random());
             let knots: Vec<f64> =
                 (0..(MODEL_PIXELS as f64 / width) as usize + 3).map(|_| StandardNormal.sample(rng)).collect();
             smooth_curve(width, &knots).map(|v| sigma * v as f32).collect()

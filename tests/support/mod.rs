@@ -114,7 +114,7 @@ pub(crate) fn write_untrained_model(folder: &Path) -> ModelEntry {
         fs::write(folder.join(&file), part).expect("a part can be written");
         Chunk { file, bytes: part.len() as u64, sha256 }
     });
-    let regimes = vec![ErrorRegime { feh_below: None, floor: 0.5, noise: 10.0, exposure: 0.1, n: 1 }];
+    let regimes = vec![ErrorRegime { floor: 0.5, noise: 10.0, exposure: 0.1, n: 1, ..ErrorRegime::default() }];
     let entry = ModelEntry {
         name: "untrained".into(),
         version: 1,
