@@ -381,7 +381,7 @@ fn another_base_model_is_fetched_and_finetuned() {
     session.ask(FinetuneRequest::Apply { strategy: Strategy::Residual });
     let events = session.finish();
     let finetuned: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
-    assert!(finetuned.len() == STARS && finetuned.iter().all(|(_, p)| p.model.starts_with("lrs-mlp 2 + feh")));
+    assert!(finetuned.len() == STARS && finetuned.iter().all(|(_, p)| p.model.starts_with("lrs-mlp 3 + feh")));
     let file = finetune_events_of(events).into_iter().find_map(|event| match event {
         FinetuneEvent::AdapterApplied { file, .. } => Some(file),
         _ => None,
