@@ -249,7 +249,7 @@ pub fn comparison(manifest: &Manifest, sets: &[BenchmarkSet], all: &[RoutePredic
     let win_counts =
         |of: usize| names.iter().zip(&wins).map(|(name, n)| format!("{name} {}", n[of])).collect::<Vec<_>>().join(", ");
     format!(
-        "\nσ and offset of every route; the smallest σ is bold. Only `lrs-mlp` was trained on real stars, those of MILES; its figures on MILES \
+        "\nσ and offset of every route; the smallest σ is bold. Only `lrs-mlp` was trained on real stars, those of MILES and LAMOST DR10; its figures on MILES \
          are cross-validated. Both predictors share one network for RV. Number of labels for which a route has the smallest σ, on real stars: {}; \
          on simulated stars: {}.\n\n| on | label | {} |\n|---|---|{}\n{lines}",
         win_counts(0),

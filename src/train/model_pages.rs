@@ -106,7 +106,7 @@ fn limits(entry: &ModelEntry) -> Vec<String> {
              errors are too small ([accuracy.md](report/accuracy.md)).",
         ],
         Kind::Predictor => &[
-            "Its labels are on the scale of the Gaia benchmark stars and SPOCS II, [α/Fe] on Hypatia's. Labels of LAMOST's pipeline are on another scale; the difference is stated above.",
+            "Its labels are on the scale of the Gaia benchmark stars and SPOCS II, [α/Fe] on Hypatia's. Labels of LAMOST's pipeline are on another scale ([accuracy.md](report/accuracy.md) has the difference).",
             "Above 7200 K its labels rest on the scale of LAMOST's pipeline and of MILES: there are no benchmark stars.",
             "On simulated stars `lrs-mlp-synthetic` has a smaller σ ([routes.md](report/routes.md)).",
             "It does not accept Gaia XP spectra; `xp-mlp` predicts from them.",
