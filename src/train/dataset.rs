@@ -180,7 +180,7 @@ impl Dataset {
                 snr: star.snr,
                 labels: star.labels,
                 label_errors: star.label_errors,
-                origin: if star.snr.is_finite() { Origin::Survey } else { Origin::Library },
+                origin: if star.snr.is_finite() { Origin::Survey } else { Origin::SpectralLibrary },
             }
         })
     }
@@ -245,7 +245,7 @@ enum Origin {
     /// The synthetic grid, corrected by real stars.
     CorrectedGrid,
     /// A library of real stars.
-    Library,
+    SpectralLibrary,
     /// A survey: the spectra have its line spread, noise and calibration already.
     Survey,
 }
@@ -291,7 +291,7 @@ impl TrainingSpectrum<'_> {
         match self.origin {
             Origin::Grid => {}
             Origin::CorrectedGrid => is_lamost = lamost_line_spread(&mut conditions, rng),
-            Origin::Library => {
+            Origin::SpectralLibrary => {
                 is_lamost = lamost_line_spread(&mut conditions, rng);
                 // The spectrum already contains the star's rotation.
                 conditions.broadening_kms = if rng.random_bool(0.7) { 0.0 } else { rng.random_range(0.0..40.0) };
