@@ -78,14 +78,15 @@ impl SpectralFeatures {
                 return Some("the spectrum has TiO bands, as cooler stars do".into());
             }
         }
-        if teff_k < 7600.0 && feh < -1.0 {
-            if let Some((width, error)) = self.ca_k {
-                let implied = ca_k_width_aa(teff_k, feh);
-                if width + 2.0 * error < (0.4 * implied).min(2.0) {
-                    return Some(format!(
-                        "Ca II K has an equivalent width of {width:.1} ± {error:.1} Å; the predicted labels imply {implied:.1} Å: the star may be hotter"
-                    ));
-                }
+        if teff_k < 7600.0
+            && feh < -1.0
+            && let Some((width, error)) = self.ca_k
+        {
+            let implied = ca_k_width_aa(teff_k, feh);
+            if width + 2.0 * error < (0.4 * implied).min(2.0) {
+                return Some(format!(
+                    "Ca II K has an equivalent width of {width:.1} ± {error:.1} Å; the predicted labels imply {implied:.1} Å: the star may be hotter"
+                ));
             }
         }
         // Two lines of He I together, Å. In A stars lines of metals in the same windows have up to 0.4 Å; F, G and K stars
