@@ -167,7 +167,7 @@ fn catalogue_scatter(page: &mut String, entry: &ModelEntry) {
             "\nCatalogues of the same stars differ, so part of the scatter comes from them: {}. Against the two sources with the smallest \
              errors, the benchmark stars (GBSv3) and SPOCS II, σ is far smaller than against the compilation.\n\n\
              Weight of the grid, changes of the flux at random and the signature of LAMOST's flux calibration were chosen on these folds, in \
-             six trials; learning rate, epochs and draws were not changed after the first.\n",
+             five trials; learning rate, epochs and draws were not changed after the first.\n",
             parts.join("; ")
         );
     }
