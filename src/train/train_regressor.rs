@@ -31,7 +31,7 @@ pub struct TrainConfig {
     /// Relative change of line depths (σ), correlated over 4–80 pixels. It represents errors of synthetic spectra.
     pub line_depth: f32,
     /// Relative change of the flux (σ), correlated over 30–150 pixels (33–165 Å). It represents errors of the flux
-    /// calibration that the continuum does not remove; 1 % is what spectra of LAMOST have relative to MILES.
+    /// calibration that the continuum does not remove.
     pub ripple: f32,
     /// Probability that a range of 5–100 pixels of a spectrum is blanked.
     pub blank: f64,
