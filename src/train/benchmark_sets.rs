@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
-use super::evaluate::{read_table, text, truth};
+use super::evaluate::{read_spectra, read_table, text, truth};
 use super::grid_sampler::{Population, RequiredParts};
 use super::pretrain::{TEFF_RANGE_K, in_teff_range};
 use super::simulate::{self, survey_like};
@@ -17,7 +17,7 @@ use super::simulate_desi::{self, desi_like};
 use super::simulate_xp::colour_excess;
 use super::training_loop::rng_of;
 use super::xp::stars::{LABELS, Part, XpStars};
-use crate::read::{self, LabelTable};
+use crate::read::LabelTable;
 use crate::result::Label;
 use crate::spectrum::{Spectrum, Survey};
 
@@ -53,9 +53,7 @@ impl BenchmarkSet {
     /// Stars outside [`TEFF_RANGE_K`] are excluded, by their Teff label, or by their spectral class where they have no
     /// label. The grid does not cover them, so their accuracy is unknown.
     pub fn standard(real: &Path, set: &str, name: &str, survey: Survey) -> Result<Self> {
-        let path = real.join(format!("{set}.npz"));
-        let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        let contents = read::read(&path.to_string_lossy(), &bytes).with_context(|| path.display().to_string())?;
+        let spectra = read_spectra(&real.join(format!("{set}.npz")))?;
         let table = read_table(&real.join(format!("{set}_labels.csv")))?;
         let row_of: BTreeMap<&str, usize> = table.id.iter().enumerate().map(|(i, id)| (id.as_str(), i)).collect();
         let is_inside = |s: &Spectrum| {
@@ -65,7 +63,7 @@ impl BenchmarkSet {
                 None => !is_class_m(&table, *row),
             })
         };
-        let spectra = contents.spectra.into_iter().filter(is_inside).collect();
+        let spectra = spectra.into_iter().filter(is_inside).collect();
         let (low, high) = TEFF_RANGE_K;
         Ok(Self { name: format!("{name}, {low:.0}–{high:.0} K"), survey, is_simulated: false, spectra, table })
     }

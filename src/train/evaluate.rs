@@ -62,13 +62,17 @@ pub struct RepeatScore {
     pub ratio_to_exposure: f64,
 }
 
+/// Reads the spectra of a file.
+pub fn read_spectra(file: &Path) -> Result<Vec<Spectrum>> {
+    let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    Ok(read::read(&file.to_string_lossy(), &bytes).with_context(|| file.display().to_string())?.spectra)
+}
+
 /// Reads files and predicts labels. Spectra that preprocessing or the model rejects are omitted.
 pub fn predict_files(predictor: &Predictor, files: &[PathBuf]) -> Result<Vec<(String, Prediction)>> {
     let mut all = Vec::new();
     for file in files {
-        let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-        let contents = read::read(&file.to_string_lossy(), &bytes).with_context(|| file.display().to_string())?;
-        for chunk in contents.spectra.chunks(128) {
+        for chunk in read_spectra(file)?.chunks(128) {
             let batch: Vec<&Spectrum> = chunk.iter().collect();
             let predictions = pollster::block_on(predictor.predict(&batch));
             all.extend(chunk.iter().zip(predictions).filter_map(|(s, p)| Some((s.meta.id.clone(), p.ok()?))));

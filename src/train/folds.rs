@@ -64,11 +64,14 @@ fn accuracy(
 
 /// Accuracy on stars of a library outside the training set: on all stars, then by source catalogue of the labels. The
 /// split by source matters because much of the scatter is the catalogues' own error.
-pub(super) fn cross_validated(library: &LabelledLibrary, predicted: &OutOfFold, on: &str) -> Vec<Accuracy> {
+pub(super) fn cross_validated(library: &LabelledLibrary, predicted: &OutOfFold, folds: usize) -> Vec<Accuracy> {
+    let (low, high) = TEFF_RANGE_K;
+    let on = |stars: &str| format!("MILES {stars}, {folds}-fold cross-validation by star and cluster");
+    let all_stars = on(&format!("{low:.0}–{high:.0} K"));
     let is_inside = |s: usize| in_teff_range(library.stars[s].labels[0]);
     let of_source = |s: usize, sources: &[&str]| is_inside(s) && sources.contains(&library.sources[s].as_str());
     let mut all: Vec<Accuracy> =
-        (0..NETWORK_LABELS.len()).filter_map(|j| accuracy(j, on, library, predicted, is_inside)).collect();
+        (0..NETWORK_LABELS.len()).filter_map(|j| accuracy(j, &all_stars, library, predicted, is_inside)).collect();
     let groups: [(&str, &[&str]); 4] = [
         ("GBSv3 and SPOCSII", &["GBSv3", "SPOCSII"]),
         ("GBSv3", &["GBSv3"]),
@@ -76,10 +79,10 @@ pub(super) fn cross_validated(library: &LabelledLibrary, predicted: &OutOfFold, 
         ("MILES", &["MILES"]),
     ];
     for (name, sources) in groups {
-        let on = format!("{on}, labels from {name}");
+        let on = format!("{all_stars}, labels from {name}");
         all.extend((0..3).filter_map(|j| accuracy(j, &on, library, predicted, |s| of_source(s, sources))));
     }
-    let on = on.replace("4200–7200 K", "giants of 4200–4600 K");
+    let on = on("giants of 4200–4600 K");
     let is_cool_giant = |s: usize| {
         let [teff_k, logg, ..] = library.stars[s].labels;
         (4200.0..=4600.0).contains(&teff_k) && logg < 3.5

@@ -238,8 +238,7 @@ fn unexplained(star: &LibraryEntry, correction: &GridCorrection, emulator: &Emul
     let model = |at: [f64; 4]| -> Option<Vec<f64>> {
         let labels = [at[0], at[1], at[2]];
         let synthetic = synthetic(labels, typical_alpha_fe(feh), at[3], Some(correction), emulator)?;
-        let ratio: Vec<f64> = real.iter().zip(&synthetic).map(|(r, s)| r.max(0.02) / s.max(0.02)).collect();
-        Some(divide_by_running_mean(&ratio, SMOOTH_PIXELS).into_iter().map(f64::ln).collect())
+        Some(ln_without_smooth_part(&real, &synthetic))
     };
     let mut residual = model(start)?;
     let mut derivatives = Vec::new();
@@ -277,8 +276,13 @@ fn ln_ratio(star: &LibraryEntry, emulator: &Emulator) -> Option<Vec<f64>> {
     let alpha_fe = if alpha_fe.is_finite() { alpha_fe } else { typical_alpha_fe(feh) };
     let synthetic = synthetic([teff_k, logg, feh], alpha_fe, star.fwhm_aa, None, emulator)?;
     let real = over_continuum(&linear(&star.log10, &star.flux, &fit_log10()))?;
-    let ratio: Vec<f64> = real.iter().zip(&synthetic).map(|(r, s)| r.max(0.02) / s.max(0.02)).collect();
-    Some(divide_by_running_mean(&ratio, SMOOTH_PIXELS).into_iter().map(f64::ln).collect())
+    Some(ln_without_smooth_part(&real, &synthetic))
+}
+
+/// ln(real / synthetic) without its smooth part, where the continuum fits of the two differ.
+fn ln_without_smooth_part(real: &[f64], synthetic: &[f64]) -> Vec<f64> {
+    let ratio: Vec<f64> = real.iter().zip(synthetic).map(|(r, s)| r.max(0.02) / s.max(0.02)).collect();
+    divide_by_running_mean(&ratio, SMOOTH_PIXELS).into_iter().map(f64::ln).collect()
 }
 
 /// Flux over continuum of a synthetic star on the fitting grid, with a line spread in Å.

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::dataset::LibraryEntry;
-use super::evaluate::{HEADER_RV, number, read_table};
+use super::evaluate::{HEADER_RV, number, read_spectra, read_table};
 use super::grid::Grid;
 use crate::preprocess::grid::{C_KMS, fit_log10};
 use crate::preprocess::snr::estimate;
-use crate::read::{self, LabelTable};
 use crate::result::Label;
 use crate::spectrum::Spectrum;
 
@@ -24,7 +23,8 @@ pub const LAMOST_FWHM_AA: f64 = 3.2;
 /// field of LAMOST, so that spectra of one exposure are mostly in one group.
 const FIELD_DEG: f64 = 5.0;
 
-/// Spectra with at least one label. The three lists have the same order.
+/// Spectra with at least one label. All lists have the same order.
+#[derive(Default)]
 pub struct LabelledLibrary {
     /// The spectra, as a user would load them.
     pub spectra: Vec<Spectrum>,
@@ -47,13 +47,9 @@ impl LabelledLibrary {
 /// Reads a bundle and its label table, and joins them by id. The group of a star is the column `cluster`, or the star
 /// itself where that is empty.
 pub fn read_labelled(bundle: &Path, labels: &Path) -> Result<LabelledLibrary> {
-    let bytes = std::fs::read(bundle).with_context(|| format!("reading {}", bundle.display()))?;
-    let contents = read::read(&bundle.to_string_lossy(), &bytes).with_context(|| bundle.display().to_string())?;
-    let table = std::fs::read(labels).with_context(|| format!("reading {}", labels.display()))?;
-    let table = LabelTable::read(&table).with_context(|| labels.display().to_string())?;
-    let mut joined =
-        LabelledLibrary { spectra: Vec::new(), stars: Vec::new(), sources: Vec::new(), rv_kms: Vec::new() };
-    for spectrum in contents.spectra {
+    let table = read_table(labels)?;
+    let mut joined = LabelledLibrary::default();
+    for spectrum in read_spectra(bundle)? {
         let id = spectrum.meta.id.clone();
         let labels = Grid::LABELS.map(|label| table.get(&id, label.name()).unwrap_or(f64::NAN));
         if labels.iter().all(|l| l.is_nan()) {
@@ -83,15 +79,12 @@ pub fn read_labelled(bundle: &Path, labels: &Path) -> Result<LabelledLibrary> {
 /// Reads spectra of LAMOST and the labels of its pipeline. Spectra without a header velocity are left out; the others
 /// are shifted to rest by it. The group of a star is its square on the sky.
 pub fn read_survey(bundle: &Path, labels: &Path) -> Result<LabelledLibrary> {
-    let bytes = std::fs::read(bundle).with_context(|| format!("reading {}", bundle.display()))?;
-    let contents = read::read(&bundle.to_string_lossy(), &bytes).with_context(|| bundle.display().to_string())?;
     let table = read_table(labels)?;
     let pixels = fit_log10();
     // A margin for the shift of the simulated observations.
     let range = pixels[0] - 3e-3..pixels[pixels.len() - 1] + 3e-3;
-    let mut joined =
-        LabelledLibrary { spectra: Vec::new(), stars: Vec::new(), sources: Vec::new(), rv_kms: Vec::new() };
-    for spectrum in contents.spectra {
+    let mut joined = LabelledLibrary::default();
+    for spectrum in read_spectra(bundle)? {
         let id = spectrum.meta.id.clone();
         let row = table.id.iter().position(|i| *i == id);
         let cell = |column: &str| row.and_then(|row| number(&table, column, row));

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
-use super::evaluate::{HEADER_RV, number, read_table, truth};
+use super::evaluate::{HEADER_RV, number, read_spectra, read_table, truth};
 use super::xp::augment::{add_noise, augment};
 use super::xp::emulator::XpEmulator;
 use super::xp::stars::{Part, XpStars};
@@ -16,7 +16,6 @@ use crate::model::xp_regressor::XP_LABELS;
 use crate::preprocess::conditioning::ConditionedSpectrum;
 use crate::preprocess::snr::estimate;
 use crate::preprocess::xp::{XP_PIXELS, grid_nm, normalise};
-use crate::read;
 use crate::result::Label;
 use crate::stats::median;
 
@@ -189,8 +188,7 @@ impl RealStars {
 /// The LAMOST spectra that have labels, velocity and enough S/N.
 fn read_lamost(real: &Path, seed: u64) -> Result<Vec<LamostStar>> {
     let path = real.join("lamost_dr10.npz");
-    let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-    let contents = read::read(&path.to_string_lossy(), &bytes).with_context(|| path.display().to_string())?;
+    let spectra = read_spectra(&path)?;
     let table = read_table(&real.join("lamost_dr10_labels.csv"))?;
     let star = |spectrum: &crate::spectrum::Spectrum| -> Option<LamostStar> {
         let id = &spectrum.meta.id;
@@ -205,7 +203,7 @@ fn read_lamost(real: &Path, seed: u64) -> Result<Vec<LamostStar>> {
             rv_kms: number(&table, HEADER_RV, row)?,
         })
     };
-    let stars: Vec<LamostStar> = contents.spectra.par_iter().filter_map(star).collect();
+    let stars: Vec<LamostStar> = spectra.par_iter().filter_map(star).collect();
     ensure!(!stars.is_empty(), "no spectrum of {} has labels and a velocity", path.display());
     Ok(stars)
 }

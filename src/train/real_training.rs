@@ -147,7 +147,7 @@ pub(super) fn run(plan: &Plan, real_plan: &RealPlan, synthetic: &Synthetic, log:
             survey_stars.len(),
         ),
         accuracy: [
-            cross_validated(&spectra.library, &of_library, &on),
+            cross_validated(&spectra.library, &of_library, n),
             vec![rv_accuracy],
             cross_validated_survey(&spectra.survey, &of_survey, n),
         ]
