@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use pollster::block_on;
 
-use super::evaluate::{read_table, text};
+use super::evaluate::{read_spectra, read_table, text};
 use super::report::decimals;
-use crate::read;
 use crate::result::{Flag, Label, Prediction};
 use crate::spectrum::Spectrum;
 use crate::task::xp_model::XpModel;
@@ -40,9 +39,7 @@ pub fn stars(real: &Path, model: &XpModel) -> Result<Vec<CalspecStar>> {
     files.sort();
     let mut spectra: Vec<Spectrum> = Vec::new();
     for file in &files {
-        let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-        let contents = read::read(&file.to_string_lossy(), &bytes).with_context(|| file.display().to_string())?;
-        spectra.extend(contents.spectra);
+        spectra.extend(read_spectra(file)?);
     }
     let predictions = block_on(model.predict(&spectra.iter().collect::<Vec<_>>()));
     let mut stars: Vec<CalspecStar> = Vec::new();
