@@ -68,7 +68,7 @@ scenario("the model card is shown, also on a narrow screen and with high contras
   await visit.part("open-card").click();
   const card = visit.part("card-dialog");
   assert.match(await card.innerText(), /SHA-256\s+[0-9a-f]{64}/);
-  assert.match(await visit.part("card-limits").innerText(), /Trained for Teff 3950 to 7550\sK/);
+  assert.match(await visit.part("card-limits").innerText(), /Trained for Teff 3950 to 10000\sK/);
   assert.match(await visit.part("card-within").innerText(), /Within 1\sσ \(expected 68\s%\): Teff \d+\s% \(\d+ stars\)/);
   const firstPlot = await visit.part("calibration").locator("canvas").evaluate((canvas) => canvas.toDataURL());
   await visit.part("card-set").selectOption({ index: 1 });
