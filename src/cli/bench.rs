@@ -32,7 +32,6 @@ use crate::task::finetune::training::Training;
 use crate::task::pipeline::Pipeline;
 use crate::task::predict::{LabelInput, Predictor};
 use crate::task::similarity::encoders::{self, prepare};
-use crate::task::synthetic_model::SyntheticModel;
 use crate::train::simulate::{self, IntrinsicSpectrum, survey_like};
 
 /// Number of simulated stars, also the size of the labelled set.
@@ -61,8 +60,7 @@ impl Bench {
     pub(super) fn run(&self) -> anyhow::Result<RunOutcome> {
         let allowed = 0.0..=86_400.0;
         ensure!(allowed.contains(&self.seconds), "--seconds must lie between 0 and 86400");
-        let synthetic_model = self.models.emulator()?;
-        let (stars, feh) = simulate_stars(synthetic_model.emulator())?;
+        let (stars, feh) = simulate_stars(self.models.emulator()?.emulator())?;
         let mut out = output::open(None)?;
         if self.format == OutputFormat::Csv {
             writeln!(out, "case,spectra,runs,ms_median,ms_fastest,spectra_per_s")?;
@@ -95,10 +93,8 @@ impl Bench {
 
         let predictor = pipeline.predictor();
         let stars: Vec<&Spectrum> = stars.iter().collect();
-        let label_inputs = || Ok(block_on(predictor.inputs(&stars, Some(&synthetic_model))));
-        self.time(&mut out, "compare with the emulator", N_STARS, label_inputs)?;
-        let features =
-            cache_features(predictor, &synthetic_model, label_inputs()?.into_iter().collect::<Result<_, _>>()?, &feh)?;
+        let label_inputs: Result<Vec<LabelInput>, _> = block_on(predictor.inputs(&stars)).into_iter().collect();
+        let features = cache_features(predictor, label_inputs?, &feh)?;
         let settings = Settings::default();
         for strategy in [Strategy::Residual, Strategy::Lora, Strategy::Full] {
             self.time(&mut out, &format!("fine-tune, {}", strategy.name()), N_STARS, || {
@@ -185,12 +181,7 @@ fn simulate_stars(emulator: &Emulator) -> anyhow::Result<(Vec<Spectrum>, Vec<f64
 }
 
 /// Features of the simulated stars, labelled with their [Fe/H].
-fn cache_features(
-    predictor: &Predictor,
-    emulator: &SyntheticModel,
-    inputs: Vec<LabelInput>,
-    feh: &[f64],
-) -> anyhow::Result<Rc<FeatureCache>> {
+fn cache_features(predictor: &Predictor, inputs: Vec<LabelInput>, feh: &[f64]) -> anyhow::Result<Rc<FeatureCache>> {
     let labelled_spectrum = |(i, (input, feh)): (usize, (LabelInput, &f64))| LabelCandidate {
         id: format!("star {i}"),
         group: String::new(),
@@ -202,6 +193,5 @@ fn cache_features(
     let labelled_spectra = inputs.into_iter().zip(feh).enumerate().map(labelled_spectrum).collect();
     let labelled_set = LabelledSet::new(Label::Feh.name(), labelled_spectra);
     let (labelled_set, _) = labelled_set.ok().context("the simulated stars cannot be used for training")?;
-    let labelled_set = labelled_set.with_emulator(Some(emulator.title().into()));
     Ok(Rc::new(block_on(FeatureCache::new(predictor, labelled_set, &Device::flex()))?))
 }

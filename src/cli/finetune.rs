@@ -24,7 +24,6 @@ use crate::task::finetune::labelled_set::{LabelCandidate, LabelledSet};
 use crate::task::finetune::split::Split;
 use crate::task::finetune::training::{Progress, Training};
 use crate::task::predict::Predictor;
-use crate::task::synthetic_model::SyntheticModel;
 
 /// Folds of the cross-validation when no test set is held out.
 const FOLDS: usize = 5;
@@ -47,7 +46,7 @@ pub(super) struct Finetune {
     /// Label column to train on: teff, logg, feh, `alpha_fe`, or any other
     #[arg(long, value_name = "LABEL")]
     target: String,
-    /// Strategy: zero-shot, residual, lora, full or scratch
+    /// Strategy: zero-shot, linear, gp, residual, lora, full or scratch
     #[arg(long, value_name = "STRATEGY", value_parser = parse_strategy)]
     strategy: Strategy,
     /// Group column: rows with equal cells (one star, one cluster) stay together in every split
@@ -74,11 +73,15 @@ pub(super) struct Finetune {
     /// Learning rate [default: depends on the strategy]
     #[arg(long, value_name = "RATE")]
     rate: Option<f64>,
-    /// Settings of Zhao et al. (2026): learning rate 1e-5, 200 epochs, no Gaussian-process correction, no augmentation
+    /// Settings of Zhao et al. (2026): learning rate 1e-5, 200 epochs, no augmentation
     #[arg(long, alias = "paper")]
     zhao2026: bool,
-    /// Leave out the Gaussian-process correction
-    #[arg(long, alias = "no-closed-form")]
+    /// Start the gradient steps of residual, lora or full from the GP correction, and keep an epoch only if it improves on
+    /// it significantly
+    #[arg(long)]
+    start_from_gp: bool,
+    /// Of earlier versions, in which the GP correction was the default
+    #[arg(long, alias = "no-closed-form", hide = true, conflicts_with = "start_from_gp")]
     no_gp: bool,
     /// Output file for the adapter
     #[arg(short, value_name = "ADAPTER")]
@@ -157,23 +160,13 @@ impl Finetune {
             require_column(&table, &cut.column)?;
         }
         let (_, predictor) = self.models.load(self.model.as_deref())?;
-        let mut emulator = None;
         let settings = self.settings();
-        if settings.gp_correction && Label::from_name(&self.target).is_some() {
-            match self.models.emulator() {
-                Ok(model) => emulator = Some(model),
-                Err(why) => print_message(&format!("fine-tuning without an emulator: {why}")),
-            }
-        }
-
-        let (labelled_spectra, outcome) = self.labelled_spectra(&table, &predictor, emulator.as_deref())?;
+        let (labelled_spectra, outcome) = self.labelled_spectra(&table, &predictor)?;
         let (labelled_set, warnings) = LabelledSet::new(&self.target, labelled_spectra).map_err(|warnings| {
             let messages: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("the labels cannot be used for training: {}", messages.join("; "))
         })?;
-        let labelled_set = labelled_set
-            .with_subset_cut(self.split_at.clone())
-            .with_emulator(emulator.as_ref().map(|m| m.title().into()));
+        let labelled_set = labelled_set.with_subset_cut(self.split_at.clone());
         warnings.iter().for_each(|warning| print_message(&warning.to_string()));
 
         let features = Rc::new(block_on(FeatureCache::new(&predictor, labelled_set, &Device::flex()))?);
@@ -234,7 +227,7 @@ impl Finetune {
         settings.seed = self.seed;
         settings.learning_rate = self.rate.or(settings.learning_rate);
         settings.epochs = self.epochs.unwrap_or(settings.epochs);
-        settings.gp_correction &= !self.no_gp;
+        settings.start_from_gp = self.start_from_gp && !self.no_gp;
         settings
     }
 
@@ -243,7 +236,6 @@ impl Finetune {
         &self,
         table: &LabelTable,
         predictor: &Predictor,
-        emulator: Option<&SyntheticModel>,
     ) -> anyhow::Result<(Vec<LabelCandidate>, RunOutcome)> {
         let loaded_spectra = RefCell::new(Vec::new());
         let outcome = for_each_part(&self.spectra, |part, _| {
@@ -292,7 +284,7 @@ impl Finetune {
             .par_chunks(BATCH)
             .flat_map_iter(|batch| {
                 let spectra: Vec<_> = batch.iter().map(|m| &loaded_spectra[m.spectrum].spectrum).collect();
-                block_on(predictor.inputs(&spectra, emulator))
+                block_on(predictor.inputs(&spectra))
             })
             .collect();
         let mut labelled_spectra = Vec::new();

@@ -145,14 +145,10 @@ impl Predict {
         let mut extra_label = None;
         if let Some((path, file, card)) = adapter {
             let adapter = block_on(Adapter::open(&file, &base)).with_context(|| path.display().to_string())?;
-            if let Some(title) = &adapter.card().emulator {
-                let emulator = self.models.emulator().with_context(|| format!("{} needs {title}", path.display()))?;
-                pipeline.set_emulator(emulator);
-            }
-            block_on(pipeline.set_adapter(adapter, &base)).with_context(|| path.display().to_string())?;
+            block_on(pipeline.set_adapter(adapter, &base));
             extra_label = Some(card.target).filter(|target| Label::from_name(target).is_none());
         }
-        if self.check_fit && pipeline.emulator().is_none() {
+        if self.check_fit {
             pipeline.set_emulator(self.models.emulator()?);
         }
         // Gaia XP spectra have their own model, which is loaded at the first of them.

@@ -117,11 +117,8 @@ pub(super) async fn xp_posterior() -> Result<XpPosteriorModel, EngineError> {
     XpPosteriorModel::fetch(&store()?, report).await.map_err(EngineError::Unavailable)
 }
 
-/// Downloads the emulator. The progress events are those of fine-tuning or of diagnostics.
-pub(super) async fn emulator(is_for_finetuning: bool) -> Result<SyntheticModel, EngineError> {
-    let report = |done, total| match is_for_finetuning {
-        true => post(FinetuneEvent::Fetching { done, total }),
-        false => post(DiagnosticsEvent::Loading { done, total }),
-    };
+/// Downloads the emulator.
+pub(super) async fn emulator() -> Result<SyntheticModel, EngineError> {
+    let report = |done, total| post(DiagnosticsEvent::Loading { done, total });
     SyntheticModel::fetch(&store()?, report).await.map_err(EngineError::Unavailable)
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::protocol::{Event, FinetuneEvent, FinetuneJob, SpectrumId};
 use super::trainer::{TrainerCommand, TrainerEvent, TrainerStatus};
-use crate::result::finetune::{LabelWarning, Metrics, Strategy, StrategyComparison, TrainingOutcome, TrainingRun};
+use crate::result::finetune::{Metrics, Strategy, StrategyComparison, TrainingOutcome, TrainingRun};
 use crate::task::finetune::cross_validation::{self, Plan};
 use crate::task::finetune::labelled_set::{LabelCandidate, LabelledSet, LabelledSpectrum};
 
@@ -96,13 +96,11 @@ impl RunDispatcher {
         }
     }
 
-    /// Starts a comparison on labelled spectra, each with its number. `emulator` is the name of the emulator that the
-    /// spectra were compared with, or the reason why there is none.
+    /// Starts a comparison on labelled spectra, each with its number.
     pub fn compare(
         &mut self,
         job: FinetuneJob,
         labelled_spectra: Vec<(SpectrumId, LabelCandidate)>,
-        emulator: Result<Option<String>, String>,
         emit: &mut impl FnMut(Event),
     ) {
         self.stop(emit);
@@ -111,16 +109,9 @@ impl RunDispatcher {
         }
         let (ids, labelled_spectra): (Vec<SpectrumId>, Vec<LabelCandidate>) = labelled_spectra.into_iter().unzip();
         let names: Vec<String> = labelled_spectra.iter().map(|e| e.id.clone()).collect();
-        let (labelled_set, mut warnings) = match LabelledSet::new(&job.target, labelled_spectra) {
+        let (labelled_set, warnings) = match LabelledSet::new(&job.target, labelled_spectra) {
             Ok((labelled_set, warnings)) => (labelled_set.with_subset_cut(job.subset_cut.clone()), warnings),
             Err(warnings) => return send(emit, FinetuneEvent::Refused(warnings)),
-        };
-        let labelled_set = match emulator {
-            Ok(emulator) => labelled_set.with_emulator(emulator),
-            Err(why) => {
-                warnings.push(LabelWarning::NoEmulator { why });
-                labelled_set
-            }
         };
         let plan = plan_for(&job, &labelled_set);
         let queue: VecDeque<TrainingRun> = plan.tasks(&labelled_set).into();

@@ -60,10 +60,7 @@ pub enum HostRequest {
     /// Download the joint density of the labels of Gaia XP spectra ([`Session::set_xp_posterior`]).
     FetchXpPosterior,
     /// Download the emulator ([`Session::set_emulator`]).
-    FetchEmulator {
-        /// True when fine-tuning needs it, false when diagnostics do: the progress events differ.
-        is_for_finetuning: bool,
-    },
+    FetchEmulator,
     /// Download the model of this name for fine-tuning or for an adapter ([`Session::add_base_model`]).
     FetchBaseModel(String),
 }

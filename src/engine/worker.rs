@@ -135,8 +135,8 @@ fn run_host_request(
                 let _ = stop.send(());
             }
         }
-        HostRequest::FetchEmulator { is_for_finetuning } => spawn_local(async move {
-            let emulator = downloads::emulator(is_for_finetuning).await;
+        HostRequest::FetchEmulator => spawn_local(async move {
+            let emulator = downloads::emulator().await;
             let _ = sender.unbounded_send(Input::Emulator(Box::new(emulator)));
         }),
         HostRequest::FetchXpModel => spawn_local(async move {
@@ -165,7 +165,7 @@ async fn handle_input<E: FnMut(Event)>(session: &mut Session<File, E>, input: In
         Input::Encoders(bundle) => session.set_encoders(*bundle),
         Input::XpPosterior(model) => session.set_xp_posterior(*model),
         Input::XpModel(model) => session.set_xp_model(*model),
-        Input::Emulator(emulator) => session.set_emulator(*emulator).await,
+        Input::Emulator(emulator) => session.set_emulator(*emulator),
     }
 }
 

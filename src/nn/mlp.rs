@@ -107,10 +107,9 @@ impl Mlp {
         activations
     }
 
-    /// Back-propagates a derivative: from the output of the last layer in `activations` to the input of hidden layer
-    /// `to`.
-    fn backpropagate(&self, activations: &[Tensor<2>], gradient: Tensor<2>, to: usize) -> Tensor<2> {
-        (to..activations.len()).rev().fold(gradient, |gradient, i| {
+    /// Back-propagates a derivative: from the output of the last layer in `activations` to the input of the network.
+    fn backpropagate(&self, activations: &[Tensor<2>], gradient: Tensor<2>) -> Tensor<2> {
+        (0..activations.len()).rev().fold(gradient, |gradient, i| {
             // An activation is positive exactly where its ReLU passes the derivative.
             let gradient = activations[i].clone().sign() * gradient;
             let gradient =
@@ -133,7 +132,7 @@ impl Mlp {
     /// `[batch, widths[0]]` → `[batch, widths[0]]`
     pub fn gradients(&self, x: Tensor<2>, output: usize) -> Tensor<2> {
         let activations = self.activations(&x, self.layers.len().saturating_sub(1));
-        self.output_gradient(output).map_or(x, |gradient| self.backpropagate(&activations, gradient, 0))
+        self.output_gradient(output).map_or(x, |gradient| self.backpropagate(&activations, gradient))
     }
 
     /// Derivative of a quantity with respect to each input, from its derivative `gradient` with respect to
@@ -142,19 +141,7 @@ impl Mlp {
     /// # Shapes
     /// `[batch, widths[0]]`, `[batch, widths[depth]]` → `[batch, widths[0]]`
     pub fn gradients_through_embedding(&self, x: Tensor<2>, depth: usize, gradient: Tensor<2>) -> Tensor<2> {
-        self.backpropagate(&self.activations(&x, depth), gradient, 0)
-    }
-
-    /// Derivative of a quantity with respect to each input, from its derivative `gradient` with respect to
-    /// [`Mlp::contributions`].
-    ///
-    /// # Shapes
-    /// `[batch, widths[0]]`, `[batch, widths[1]]` → `[batch, widths[0]]`
-    pub fn gradients_through_contributions(&self, x: Tensor<2>, output: usize, gradient: Tensor<2>) -> Tensor<2> {
-        let activations = self.activations(&x, self.layers.len().saturating_sub(1));
-        let (Some(last), Some(first)) = (self.output_gradient(output), activations.get(..1)) else { return x };
-        // Between two kinks of the ReLUs, the derivative of the output with respect to the first layer is constant.
-        self.backpropagate(first, self.backpropagate(&activations, last, 1) * gradient, 0)
+        self.backpropagate(&self.activations(&x, depth), gradient)
     }
 
     /// This network with changed weights in its linear layers.
@@ -163,17 +150,6 @@ impl Mlp {
             layer.weight = layer.weight.clone().map(|weight| change(i, weight));
         }
         self
-    }
-
-    /// Contribution of each unit of the first hidden layer to one output: its value times the output's derivative with
-    /// respect to it. Only for networks without `BatchNorm`.
-    ///
-    /// # Shapes
-    /// `[batch, widths[0]]` → `[batch, widths[1]]`
-    pub fn contributions(&self, x: Tensor<2>, output: usize) -> Tensor<2> {
-        let activations = self.activations(&x, self.layers.len().saturating_sub(1));
-        let (Some(last), Some(first)) = (self.output_gradient(output), activations.first()) else { return x };
-        first.clone() * self.backpropagate(&activations, last, 1)
     }
 
     /// This network with `BatchNorm` fixed to its running statistics, also while training: for the base of an adapter.

@@ -84,7 +84,10 @@ impl Theme {
             Paint::Grid => (self.grid, 1.0),
             Paint::Label => (self.label, 1.0),
             Paint::Ramp(height) => (ramp(f64::from(height) / 255.0), 1.0),
-            Paint::Series(i) => ([self.data, self.continuum, self.model, self.masked, self.label][i % 5], 1.0),
+            Paint::Series(i) => {
+                let colours = [self.data, self.continuum, self.model, self.masked, self.label, self.sigma, self.axis];
+                (colours[i % colours.len()], 1.0)
+            }
         }
     }
 }

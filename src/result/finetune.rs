@@ -19,6 +19,10 @@ pub const MIN_LABELS: usize = 10;
 pub enum Strategy {
     /// No part: the shipped network.
     ZeroShot,
+    /// The output layer, by ridge regression: a linear function of the last hidden layer is added to its output.
+    Linear,
+    /// No part: a Gaussian process over the embedding corrects the output.
+    Gp,
     /// A small network, the residual head, whose output is added to the output of the frozen base.
     Residual,
     /// Low-rank corrections of the hidden layers.
@@ -31,12 +35,15 @@ pub enum Strategy {
 
 impl Strategy {
     /// All strategies, the smallest change first.
-    pub const ALL: [Self; 5] = [Self::ZeroShot, Self::Residual, Self::Lora, Self::Full, Self::Scratch];
+    pub const ALL: [Self; 7] =
+        [Self::ZeroShot, Self::Linear, Self::Gp, Self::Residual, Self::Lora, Self::Full, Self::Scratch];
 
-    /// Name on the command line: `zero-shot`, `residual`, `lora`, `full`, `scratch`.
+    /// Name on the command line: `zero-shot`, `linear`, `gp`, `residual`, `lora`, `full`, `scratch`.
     pub fn name(self) -> &'static str {
         match self {
             Self::ZeroShot => "zero-shot",
+            Self::Linear => "linear",
+            Self::Gp => "gp",
             Self::Residual => "residual",
             Self::Lora => "lora",
             Self::Full => "full",
@@ -53,6 +60,8 @@ impl Strategy {
     pub fn title(self) -> &'static str {
         match self {
             Self::ZeroShot => "Zero-shot",
+            Self::Linear => "Linear correction",
+            Self::Gp => "GP correction",
             Self::Residual => "Residual head",
             Self::Lora => "LoRA",
             Self::Full => "Full fine-tuning",
@@ -63,6 +72,11 @@ impl Strategy {
     /// True if it starts from a trained network.
     pub fn is_transfer(self) -> bool {
         self != Self::Scratch
+    }
+
+    /// True if an optimiser trains weights; false for a strategy in closed form.
+    pub fn has_gradient_steps(self) -> bool {
+        !matches!(self, Self::ZeroShot | Self::Linear | Self::Gp)
     }
 }
 
@@ -105,10 +119,10 @@ pub struct Settings {
     /// Input of the residual head.
     #[serde(alias = "sight")]
     pub head_input: HeadInput,
-    /// Whether a Gaussian-process correction precedes the gradient steps. An epoch must then improve on it
-    /// significantly.
-    #[serde(alias = "closed_form")]
-    pub gp_correction: bool,
+    /// Whether the gradient steps start from the GP correction, and must improve on it significantly. Otherwise a
+    /// strategy is what its name says.
+    #[serde(alias = "gp_correction", alias = "closed_form")]
+    pub start_from_gp: bool,
     /// Noise added to the normalised flux in training (σ), in units of the continuum.
     pub noise: f32,
     /// Relative change of line depths in training (σ), correlated over 4–80 pixels.
@@ -131,7 +145,7 @@ impl Default for Settings {
             lora_alpha: 256.0,
             head_width: 384,
             head_input: HeadInput::Flux,
-            gp_correction: true,
+            start_from_gp: false,
             noise: 0.01,
             line_depth: 0.05,
             seed: 1,
@@ -143,20 +157,13 @@ impl Settings {
     /// Settings of the transfer study: learning rate 1e-5, 200 epochs, weight decay 1e-4, batches of 32, no
     /// extensions.
     pub fn zhao2026() -> Self {
-        Self {
-            learning_rate: Some(1e-5),
-            patience: 200,
-            gp_correction: false,
-            noise: 0.0,
-            line_depth: 0.0,
-            ..Self::default()
-        }
+        Self { learning_rate: Some(1e-5), patience: 200, noise: 0.0, line_depth: 0.0, ..Self::default() }
     }
 
     /// Learning rate of a strategy.
     pub fn learning_rate(&self, strategy: Strategy) -> f64 {
         self.learning_rate.unwrap_or(match strategy {
-            Strategy::ZeroShot => 0.0,
+            Strategy::ZeroShot | Strategy::Linear | Strategy::Gp => 0.0,
             Strategy::Residual => 3e-4,
             Strategy::Lora | Strategy::Full => 1e-4,
             Strategy::Scratch => 1e-3,
@@ -390,8 +397,6 @@ pub struct AdapterCard {
     pub base_sha256: String,
     /// Preprocessing of the training spectra.
     pub recipe: String,
-    /// Name and version of the emulator that the adapter needs, if any.
-    pub emulator: Option<String>,
     /// The strategy.
     pub strategy: Strategy,
     /// Name of the label: a label of Specola (`feh`) or any other.

@@ -1,11 +1,9 @@
 //! Tasks: stellar labels, fine-tuning, similarity search and diagnostics of spectra.
 
 pub mod metrics;
-pub mod output_index;
 pub mod rest_frame;
 mod spectral_type_check;
 pub mod synthetic_model;
-pub mod emulator_residual;
 pub mod predict;
 pub mod specclip;
 pub mod xp_model;

@@ -15,7 +15,7 @@ use crate::result::diagnostics::{ModelFit, Saliency};
 use crate::result::finetune::FinetunedEstimate;
 use crate::result::{Prediction, SpectrumView};
 use crate::spectrum::{Spectrum, Survey};
-use crate::task::finetune::adapter::{Adapter, AdapterError};
+use crate::task::finetune::adapter::Adapter;
 use crate::task::predict::{InferenceBackend, LabelInput, Network, PredictError, Predictor};
 use crate::task::rest_frame::RestFrameSpectrum;
 use crate::task::saliency::saliency;
@@ -32,8 +32,6 @@ pub enum PipelineError {
     Predict(#[from] PredictError),
     #[error(transparent)]
     Xp(#[from] XpPredictError),
-    #[error("the active adapter needs an emulator, which is not loaded; load the adapter again")]
-    NoEmulator,
     /// The model for Gaia XP spectra could not be loaded; the text gives the reason.
     #[error("{0}")]
     NoXpModel(String),
@@ -122,18 +120,13 @@ impl Pipeline {
     }
 
     /// Sets an adapter that was opened with `base`: the pipeline's model or another model.
-    ///
-    /// # Errors
-    /// When the adapter needs an emulator other than the pipeline's.
-    pub async fn set_adapter(&mut self, adapter: Adapter, base: &Arc<Predictor>) -> Result<(), AdapterError> {
-        adapter.check_emulator(self.emulator())?;
+    pub async fn set_adapter(&mut self, adapter: Adapter, base: &Arc<Predictor>) {
         let base = (!Arc::ptr_eq(base, &self.predictor)).then(|| base.clone());
         let shares_rest_frame = match &base {
             Some(base) => have_same_velocity_network(base, &self.predictor).await,
             None => true,
         };
         self.adapter = Some(ActiveAdapter { adapter, base, shares_rest_frame });
-        Ok(())
     }
 
     /// Returns to the predictions of the model.
@@ -230,9 +223,6 @@ impl Pipeline {
         outputs: Option<Vec<Vec<f64>>>,
         predictions: Vec<Result<Prediction, PipelineError>>,
     ) -> Vec<Result<Prediction, PipelineError>> {
-        if active.adapter.check_emulator(self.emulator()).is_err() {
-            return predictions.iter().map(|_| Err(PipelineError::NoEmulator)).collect();
-        }
         let base = active.base.as_ref().unwrap_or(&self.predictor);
         let shifted_by_base;
         let stars = if active.shares_rest_frame {
@@ -245,10 +235,7 @@ impl Pipeline {
             Some(base) => base.outputs_of(None, stars).await,
             None => outputs,
         };
-        let needs_emulator = active.adapter.trained_model().needs_emulator();
-        let mut rows = outputs.iter().flatten().map(Vec::as_slice);
-        let input = |star| base.input(star, rows.next().filter(|_| needs_emulator), self.emulator());
-        let inputs: Vec<LabelInput> = stars.iter().flatten().map(input).collect();
+        let inputs: Vec<LabelInput> = stars.iter().flatten().map(LabelInput::of).collect();
         let inputs: Vec<&LabelInput> = inputs.iter().collect();
         let mut values = active.adapter.predict(base, &inputs).await.unwrap_or_default().into_iter();
         let base_predictions = base.assemble_all(stars, outputs.as_deref());
@@ -270,16 +257,12 @@ impl Pipeline {
     pub async fn inputs_and_predictions(
         &self,
         base: &Arc<Predictor>,
-        emulator: Option<&SyntheticModel>,
         spectra: &[&Spectrum],
     ) -> Vec<Result<(LabelInput, Prediction), PipelineError>> {
         let stars = base.rest_frame(None, spectra).await;
         let outputs = base.outputs_of(None, &stars).await;
-        let mut rows = outputs.iter().flatten().map(Vec::as_slice);
-        let inputs: Vec<Result<LabelInput, PredictError>> = stars
-            .iter()
-            .map(|star| Ok(base.input(star.as_ref().map_err(Clone::clone)?, rows.next(), emulator)))
-            .collect();
+        let inputs: Vec<Result<LabelInput, PredictError>> =
+            stars.iter().map(|star| Ok(LabelInput::of(star.as_ref().map_err(Clone::clone)?))).collect();
         let predictions = base.assemble_all(&stars, outputs.as_deref()).into_iter().map(|prediction| Ok(prediction?));
         let active = self.adapter.as_ref().filter(|a| Arc::ptr_eq(a.base.as_ref().unwrap_or(&self.predictor), base));
         let predictions: Vec<Result<Prediction, PipelineError>> = match active {
@@ -311,7 +294,7 @@ impl Pipeline {
         let active = self.adapter.as_ref().filter(|active| active.adapter.card().target == target);
         let base = active.and_then(|active| active.base.as_ref()).unwrap_or(&self.predictor);
         let adapter = active.map(|active| &active.adapter);
-        Ok(saliency(base, adapter, self.emulator(), spectrum, target).await?)
+        Ok(saliency(base, adapter, spectrum, target).await?)
     }
 }
 

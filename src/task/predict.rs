@@ -18,11 +18,8 @@ use crate::preprocess::conditioning::{self, ConditionedSpectrum, PreparedInput, 
 use crate::preprocess::grid::{self, C_KMS};
 use crate::result::{Estimate, Flag, Label, Prediction, ProcessingStep, SpectrumView};
 use crate::spectrum::{Frame, Spectrum};
-use crate::task::emulator_residual::EmulatorResidual;
-use crate::task::output_index::OutputIndex;
 use crate::task::rest_frame::{RestFrameFlux, RestFrameSpectrum};
 use crate::task::spectral_type_check;
-use crate::task::synthetic_model::SyntheticModel;
 
 /// Why a model cannot be loaded.
 #[derive(Debug, Error)]
@@ -99,8 +96,13 @@ pub struct LabelInput {
     pub snr: Option<f64>,
     /// Fraction of the model's pixels that the spectrum covers.
     pub coverage: f64,
-    /// Residual from the emulator's spectrum; `None` without an emulator or outside of its grid.
-    pub emulator_residual: Option<EmulatorResidual>,
+}
+
+impl LabelInput {
+    /// Input of the label network for a star.
+    pub(super) fn of(star: &RestFrameSpectrum) -> Self {
+        Self { norm: star.prepared.norm.clone(), snr: star.snr(), coverage: star.prepared.coverage }
+    }
 }
 
 impl Predictor {
@@ -147,41 +149,10 @@ impl Predictor {
         &self.entry
     }
 
-    /// Inputs of the label network, in the order of `spectra`. With an emulator, each input contains the residual from
-    /// the emulator's spectrum.
-    pub async fn inputs(
-        &self,
-        spectra: &[&Spectrum],
-        emulator: Option<&SyntheticModel>,
-    ) -> Vec<Result<LabelInput, PredictError>> {
+    /// Inputs of the label network, in the order of `spectra`.
+    pub async fn inputs(&self, spectra: &[&Spectrum]) -> Vec<Result<LabelInput, PredictError>> {
         let stars = self.rest_frame(None, spectra).await;
-        let outputs = match emulator {
-            Some(_) => self.outputs_of(None, &stars).await.unwrap_or_default(),
-            None => Vec::new(),
-        };
-        let mut outputs = outputs.iter();
-        let mut input = |star: RestFrameSpectrum| self.input(&star, outputs.next().map(Vec::as_slice), emulator);
-        stars.into_iter().map(|star| star.map(&mut input)).collect()
-    }
-
-    /// Input of the label network for a star. With the network's outputs and an emulator, it contains the residual from
-    /// the emulator's spectrum at the predicted labels.
-    pub fn input(
-        &self,
-        star: &RestFrameSpectrum,
-        outputs: Option<&[f64]>,
-        emulator: Option<&SyntheticModel>,
-    ) -> LabelInput {
-        let residual = |outputs: &[f64]| {
-            let [teff, logg, feh, alpha_fe] = OutputIndex::stellar_parameters(&self.output_labels)?.map(|i| outputs[i]);
-            emulator?.emulator_residual(star, [teff, logg, feh, alpha_fe])
-        };
-        LabelInput {
-            norm: star.prepared.norm.clone(),
-            snr: star.snr(),
-            coverage: star.prepared.coverage,
-            emulator_residual: outputs.and_then(residual),
-        }
+        stars.into_iter().map(|star| Ok(LabelInput::of(&star?))).collect()
     }
 
     /// Normalised spectra in the rest frame, in the order of `spectra`; surveys are compared in this form.
@@ -209,6 +180,11 @@ impl Predictor {
     /// Labels of the label network, in the order of its outputs.
     pub fn outputs(&self) -> &[Label] {
         &self.output_labels
+    }
+
+    /// Position of a label among [`Predictor::outputs`]; `None` for a label that is not an output.
+    pub fn output_index(&self, label: Option<Label>) -> Option<usize> {
+        self.output_labels.iter().position(|output| Some(*output) == label)
     }
 
     /// One prediction per spectrum, in the same order.

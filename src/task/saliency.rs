@@ -5,18 +5,16 @@ use crate::result::diagnostics::Saliency;
 use crate::spectrum::Spectrum;
 use crate::task::finetune::adapter::Adapter;
 use crate::task::predict::{PredictError, Predictor};
-use crate::task::synthetic_model::SyntheticModel;
 
 /// ∂label/∂flux of each pixel, for `adapter` on its base model if an adapter is given. `None` for a label that neither
 /// predicts.
 pub async fn saliency(
     predictor: &Predictor,
     adapter: Option<&Adapter>,
-    emulator: Option<&SyntheticModel>,
     spectrum: &Spectrum,
     target: &str,
 ) -> Result<Option<Saliency>, PredictError> {
-    let input = predictor.inputs(&[spectrum], emulator).await.pop().ok_or(PredictError::Device)??;
+    let input = predictor.inputs(&[spectrum]).await.pop().ok_or(PredictError::Device)??;
     let output_position =
         Label::from_name(target).and_then(|label| predictor.outputs().iter().position(|l| *l == label));
     let shipped = match output_position {

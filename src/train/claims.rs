@@ -25,7 +25,7 @@ struct Claim<'a> {
 /// The strategy with the highest mean R² among `among`, and its R² by seed.
 fn best<'a>(rows: &'a [&Row], among: &[Strategy], subset: &str) -> Option<(&'a Row, Vec<f64>)> {
     let mean = |values: &[f64]| mean_and_std(values).0;
-    let candidates = rows.iter().filter(|row| among.contains(&row.variant.strategy) && !row.variant.is_gp_alone());
+    let candidates = rows.iter().filter(|row| among.contains(&row.variant.strategy));
     let candidates = candidates.filter_map(|row| Some((*row, row.figures(subset, |m| m.r2)?)));
     candidates.max_by(|a, b| mean(&a.1).total_cmp(&mean(&b.1)))
 }

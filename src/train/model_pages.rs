@@ -70,7 +70,7 @@ fn purpose(entry: &ModelEntry) -> &'static str {
         }
         Kind::Emulator => {
             "Gives the synthetic spectrum at given labels. The page and `specola predict --check-fit` compare it with the observed \
-             spectrum, and fine-tuning uses it to improve the base prediction."
+             spectrum."
         }
         Kind::EncoderPair => {
             "Embeds optical and Gaia XP spectra in one space. It finds similar spectra, predicts the spectrum in the other \

@@ -98,7 +98,7 @@ pub fn normal_set(predictor: &Predictor, set: &BenchmarkSet, max_count: usize) -
     let (mut encoder_inputs, mut snr) = (Vec::new(), Vec::new());
     for chunk in set.spectra.chunks(BATCH) {
         let chunk: Vec<&Spectrum> = chunk.iter().collect();
-        let inputs = block_on(predictor.inputs(&chunk, None)).into_iter().flatten();
+        let inputs = block_on(predictor.inputs(&chunk)).into_iter().flatten();
         for (encoder_input, input) in block_on(prepare(predictor, &chunk)).into_iter().flatten().zip(inputs) {
             encoder_inputs.push(encoder_input);
             snr.push(input.snr.unwrap_or(30.0));

@@ -15,7 +15,6 @@ use crate::task::finetune::cross_validation::metrics;
 use crate::task::finetune::feature_cache::FeatureCache;
 use crate::task::finetune::split::Split;
 use crate::task::finetune::training::{Progress, Training};
-use crate::task::predict::Predictor;
 
 /// The strategies, labels and settings that a table compares.
 #[derive(Debug, Clone)]
@@ -37,9 +36,10 @@ pub struct Comparison {
 }
 
 /// Strategies: their names on the command line and in tables.
-pub const STRATEGIES: [(&str, &str); 7] = [
+pub const STRATEGIES: [(&str, &str); 8] = [
     ("zero-shot", "Zero-shot"),
-    ("gp", "GP correction alone"),
+    ("linear", "Linear correction"),
+    ("gp", "GP correction"),
     ("residual", "Residual, flux"),
     ("residual-embedding", "Residual, embedding"),
     ("lora", "LoRA"),
@@ -59,11 +59,6 @@ impl Variant {
     #[cfg(test)]
     pub(super) fn with_default_settings(strategy: Strategy) -> Self {
         Self { name: strategy.title().into(), strategy, settings: Settings::default() }
-    }
-
-    /// True for the GP correction alone, without gradient steps. It is in the table only as a reference.
-    pub(super) fn is_gp_alone(&self) -> bool {
-        self.settings.gp_correction && self.settings.epochs == 0
     }
 }
 
@@ -142,7 +137,8 @@ fn variants(Comparison { settings, strategies, .. }: &Comparison) -> Vec<Variant
     let of = |(name, title): (&str, &str)| {
         let (strategy, settings) = match name {
             "zero-shot" => (Strategy::ZeroShot, settings.clone()),
-            "gp" => (Strategy::Residual, Settings { epochs: 0, ..settings.clone() }),
+            "linear" => (Strategy::Linear, settings.clone()),
+            "gp" => (Strategy::Gp, settings.clone()),
             "residual-embedding" => {
                 (Strategy::Residual, Settings { head_input: HeadInput::Embedding, ..settings.clone() })
             }
@@ -154,9 +150,7 @@ fn variants(Comparison { settings, strategies, .. }: &Comparison) -> Vec<Variant
         };
         Variant { name: title.into(), strategy, settings }
     };
-    let is_selected = |name: &str| {
-        (strategies.is_empty() || strategies.iter().any(|s| s == name)) && (settings.gp_correction || name != "gp")
-    };
+    let is_selected = |name: &str| strategies.is_empty() || strategies.iter().any(|s| s == name);
     STRATEGIES.into_iter().filter(|(name, _)| is_selected(name)).map(of).collect()
 }
 
@@ -166,7 +160,8 @@ fn settings_sentence(settings: &Settings) -> String {
     let rate = settings
         .learning_rate
         .map_or("each strategy's own learning rate".into(), |rate| format!("learning rate {rate:.0e}"));
-    let first = if settings.gp_correction { "With the GP correction; " } else { "Without the GP correction; " };
+    let first =
+        if settings.start_from_gp { "Gradient steps start from the GP correction; " } else { "Gradient steps: " };
     let percent = 100.0 * validation;
     format!(
         "{first}{rate}, at most {epochs} epochs, patience {patience} epochs, {percent:.0} % of the labels for validation."
@@ -176,9 +171,9 @@ fn settings_sentence(settings: &Settings) -> String {
 /// Deviations of a comparison from the default settings and strategies, for a heading.
 fn heading_suffix(comparison: &Comparison) -> String {
     let settings = &comparison.settings;
-    let settings_note = match (*settings == Settings::zhao2026(), settings.gp_correction) {
+    let settings_note = match (*settings == Settings::zhao2026(), settings.start_from_gp) {
         (true, _) => ", with the settings of the study",
-        (_, false) => ", without the GP correction",
+        (_, true) => ", from the GP correction",
         _ => "",
     };
     let strategies: Vec<String> = variants(comparison).into_iter().map(|variant| variant.name).collect();
@@ -188,12 +183,7 @@ fn heading_suffix(comparison: &Comparison) -> String {
 }
 
 /// Compares strategies by number of labelled stars. Returns a section of Markdown.
-pub fn transfer(
-    predictor: &Predictor,
-    case: &TransferCase,
-    comparison: &Comparison,
-    log: &mut dyn FnMut(&str),
-) -> Result<String> {
+pub fn transfer(case: &TransferCase, comparison: &Comparison, log: &mut dyn FnMut(&str)) -> Result<String> {
     let variants = variants(comparison);
     let mut page = format!(
         "## {}{}\n\n`{}` prints:\n\n\
@@ -201,14 +191,14 @@ pub fn transfer(
         case.title,
         heading_suffix(comparison),
         comparison.command,
-        predictor.entry().title(),
+        case.base.entry.title(),
         case.description,
         comparison.seeds.len(),
         settings_sentence(&comparison.settings)
     );
     let mut rows = Vec::new();
     for &label in &comparison.labels {
-        let features = case.feature_cache(predictor, label)?;
+        let features = case.feature_cache(label)?;
         let decimals = if label == Label::Teff { 0 } else { 3 };
         let unit = if label.unit().is_empty() { String::new() } else { format!(", {}", label.unit()) };
         let _ = write!(page, "\n**{}{unit}** ({} stars)\n\n", label.symbol(), features.labelled_set.len());
@@ -238,14 +228,9 @@ pub fn transfer(
 }
 
 /// The study's ablations on [Fe/H]: rank of `LoRA` and width of the residual head (A.2), learning rate from scratch
-/// (A.3). The runs omit the Gaussian-process correction, because it would hide their effect.
-pub fn ablation(
-    predictor: &Predictor,
-    case: &TransferCase,
-    comparison: &Comparison,
-    log: &mut dyn FnMut(&str),
-) -> Result<String> {
-    let settings = Settings { gp_correction: false, ..comparison.settings.clone() };
+/// (A.3).
+pub fn ablation(case: &TransferCase, comparison: &Comparison, log: &mut dyn FnMut(&str)) -> Result<String> {
+    let settings = comparison.settings.clone();
     let mut tables: Vec<(&str, &str, Vec<Variant>)> = Vec::new();
     let ranks = [8, 32, 128, 256].map(|rank| Variant {
         name: rank.to_string(),
@@ -270,12 +255,12 @@ pub fn ablation(
         "## Ablations, {}\n\n`{}` prints:\n\nFine-tuning of {} for [Fe/H]. {} Mean and standard error of {} seeds. {}\n",
         case.title,
         comparison.command,
-        predictor.entry().title(),
+        case.base.entry.title(),
         case.description,
         comparison.seeds.len(),
         settings_sentence(&settings)
     );
-    let features = case.feature_cache(predictor, Label::Feh)?;
+    let features = case.feature_cache(Label::Feh)?;
     for (title, column, variants) in tables {
         let _ = write!(
             page,

@@ -1,28 +1,34 @@
-//! Cases of the transfer study: labelled stars as inputs of the network to fine-tune.
+//! Cases of the transfer study: a network, and labelled stars to fine-tune it on.
 
+use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::tensor::Device;
+use pollster::block_on;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 
-use super::grid::{Grid, Seds};
-use super::grid_sampler::{Population, RequiredParts};
-use super::labelled_library::LabelledLibrary;
-use super::pairs::{OpticalSurvey, Pairs};
-use super::pretrain::{NETWORK_LABELS, TEFF_RANGE_K, in_teff_range, split_nodes};
-use crate::model::emulator::Emulator;
-use crate::preprocess::grid::MODEL_PIXELS;
+use super::objectives::regression::{LabelledVectors, Regression};
+use super::pretrain::NETWORK_LABELS;
+use super::training_loop::{self, Schedule};
+use crate::model::manifest::ModelEntry;
+use crate::model::regressor::Regressor;
+use crate::nn::MlpConfig;
 use crate::result::Label;
 use crate::result::finetune::Cell;
-use crate::spectrum::Spectrum;
-use crate::task::finetune::feature_cache::FeatureCache;
+use crate::task::finetune::feature_cache::{BaseNetwork, FeatureCache};
 use crate::task::finetune::labelled_set::{LabelCandidate, LabelledSet};
-use crate::task::predict::{LabelInput, Predictor};
-use crate::task::synthetic_model::SyntheticModel;
+use crate::task::predict::LabelInput;
 
-/// Simulated stars near each held-out node of the grid.
-const STARS_PER_NODE: usize = 2;
+pub mod desi;
+pub mod lamost;
+pub mod miles;
+pub mod xp;
+
+/// Dropout in the training of a base network.
+const DROPOUT: f64 = 0.1;
 
 /// A star of a case, with its labels.
 struct CaseStar {
@@ -39,76 +45,14 @@ pub struct TransferCase {
     pub title: &'static str,
     /// Training and test stars, in one or two sentences.
     pub description: String,
+    /// The network to fine-tune.
+    pub base: BaseNetwork,
     stars: Vec<CaseStar>,
-    /// Emulator for the comparison with the spectra.
-    emulator: Option<Arc<SyntheticModel>>,
 }
 
 impl TransferCase {
-    /// Real stars of MILES, in the Teff range where the grid and the labels are reliable.
-    pub fn miles(predictor: &Predictor, emulator: Option<Arc<SyntheticModel>>, library: &LabelledLibrary) -> Self {
-        let chosen = (0..library.stars.len()).filter(|i| in_teff_range(library.stars[*i].labels[0]));
-        let chosen: Vec<usize> = chosen.collect();
-        let spectra: Vec<&Spectrum> = chosen.iter().map(|i| &library.spectra[*i]).collect();
-        let inputs = pollster::block_on(predictor.inputs(&spectra, emulator.as_deref()));
-        let star = |(i, input): (&usize, Result<LabelInput, _>)| {
-            let star = &library.stars[*i];
-            Some(CaseStar { id: star.id.clone(), group: star.group.clone(), input: input.ok()?, labels: star.labels })
-        };
-        let (low, high) = TEFF_RANGE_K;
-        Self {
-            title: "Synthetic → MILES",
-            description: format!(
-                "Real stars of {low:.0}–{high:.0} K. The test stars are all others, without those of clusters with a labelled star."
-            ),
-            stars: chosen.iter().zip(inputs).filter_map(star).collect(),
-            emulator,
-        }
-    }
-
-    /// The study's case, simulated: a network trained on LAMOST-like spectra is fine-tuned on DESI-like spectra of
-    /// stars near held-out grid nodes.
-    pub fn desi(
-        predictor: &Predictor,
-        grid: &Grid,
-        grid_emulator: &Emulator,
-        emulator: Option<Arc<SyntheticModel>>,
-    ) -> Result<Self> {
-        let seed = predictor.entry().seed;
-        let (_, nodes) = split_nodes(grid.len(), seed);
-        let seds = Seds::new(grid, &[], Vec::new(), Vec::new())?;
-        let population = Population { grid, seds: &seds, emulator: grid_emulator, nodes: nodes.clone() };
-        let pairs =
-            Pairs { population, real: None, optical: OpticalSurvey::Desi, is_between_nodes: true, seed: seed + 11 };
-        let mut stars = Vec::new();
-        for draw in 0..STARS_PER_NODE {
-            for (node, pair) in nodes.iter().zip(pairs.of_nodes(&nodes, draw, RequiredParts::Lrs)?) {
-                let valid_count = pair.lrs.iter().filter(|v| v.is_finite()).count();
-                let coverage = valid_count as f64 / MODEL_PIXELS as f64;
-                let [teff, logg, feh, alpha_fe, ..] = pair.parameters;
-                stars.push(CaseStar {
-                    id: format!("node {node} star {draw}"),
-                    group: format!("node {node}"),
-                    input: LabelInput { norm: pair.lrs, snr: Some(pair.snr), coverage, emulator_residual: None },
-                    labels: [teff, logg, feh, alpha_fe],
-                });
-            }
-        }
-        Ok(Self {
-            title: "LAMOST-like → DESI-like",
-            description: format!(
-                "Simulated spectra like those of DESI's blue arm, of {} stars near {} held-out grid nodes; the network was trained on \
-                 LAMOST-like spectra. The test stars are all those near nodes without a labelled star.",
-                stars.len(),
-                nodes.len()
-            ),
-            stars,
-            emulator,
-        })
-    }
-
-    /// The stars with a label, and the features that the network computes from their spectra.
-    pub fn feature_cache(&self, predictor: &Predictor, label: Label) -> Result<Rc<FeatureCache>> {
+    /// The stars with a label, and the hidden layers of the network for their spectra.
+    pub fn feature_cache(&self, label: Label) -> Result<Rc<FeatureCache>> {
         let column = |of: Label| NETWORK_LABELS.iter().position(|l| *l == of).unwrap_or_default();
         let (column, feh) = (column(label), column(Label::Feh));
         let examples = self.stars.iter().filter(|star| star.labels[column].is_finite()).map(|star| LabelCandidate {
@@ -122,7 +66,67 @@ impl TransferCase {
         let labelled_set = LabelledSet::new(label.name(), examples.collect());
         let (labelled_set, _) = labelled_set
             .map_err(|r| anyhow::anyhow!(r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-        let labelled_set = labelled_set.with_emulator(self.emulator.as_ref().map(|m| m.title().into()));
-        Ok(Rc::new(pollster::block_on(FeatureCache::new(predictor, labelled_set, &Device::flex()))?))
+        Ok(Rc::new(block_on(FeatureCache::of_network(&self.base, labelled_set, &Device::flex()))?))
+    }
+
+    /// Stars with all labels of a network.
+    pub fn n_stars(&self) -> usize {
+        self.stars.len()
+    }
+}
+
+/// Training of a base network.
+struct BaseTraining<'a> {
+    name: &'a str,
+    hidden: &'a [usize],
+    outputs: &'a [Label],
+    steps: usize,
+    batch: usize,
+    seed: u64,
+    /// Folder for checkpoints, from which a stopped training resumes.
+    work: &'a Path,
+}
+
+impl BaseTraining<'_> {
+    /// Trains a network on labelled vectors; a tenth of them is for the check loss.
+    fn run(&self, vectors: &LabelledVectors, log: &mut dyn FnMut(&str)) -> Result<BaseNetwork> {
+        let device = Device::flex();
+        let mut rows: Vec<usize> = (0..vectors.len()).collect();
+        rows.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
+        let check = rows.split_off(rows.len() - rows.len() / 10);
+        let train = vectors.rows(&rows);
+        device.seed(self.seed);
+        let initial_network = train.regressor(self.hidden, DROPOUT, &device);
+        let widths = initial_network.widths.clone();
+        let (batch, seed) = (self.batch, self.seed);
+        let objective = Regression { train, held_out: vectors.rows(&check), initial_network, batch, seed };
+        let schedule = Schedule {
+            steps: self.steps,
+            warmup: self.steps / 20,
+            rate: 1e-3,
+            weight_decay: 1e-2,
+            beta_2: 0.999,
+            clip: Some(1.0),
+            every: (self.steps / 10).max(1),
+            seed,
+        };
+        let recipe = format!("{} {} {widths:?} {schedule:?}", self.name, vectors.len());
+        let start = |device: &Device| Ok(MlpConfig::new(widths.clone()).with_dropout(DROPOUT).init(device));
+        let folder = self.work.join(format!("transfer-{}", self.name));
+        let mut report = |progress: training_loop::Progress<'_>| -> Result<()> {
+            log(&format!("{}: {progress:?}", self.name));
+            Ok(())
+        };
+        let network = training_loop::run(&objective, start, &schedule, &recipe, &folder, &device, &mut report)
+            .with_context(|| format!("training {}", self.name))?;
+        let entry = ModelEntry {
+            name: self.name.into(),
+            version: 1,
+            labels: self.outputs.to_vec(),
+            seed,
+            ..ModelEntry::default()
+        };
+        let network: Regressor = objective.to_regressor(network);
+        Ok(BaseNetwork { entry, network, outputs: self.outputs.to_vec() })
     }
 }

@@ -147,7 +147,7 @@ export class Visit {
 
   /** Fine-tunes with each of these strategies and these numeric settings, and waits until training has ended. */
   async compareStrategies(strategies, settings = {}) {
-    for (const name of ["zero-shot", "residual", "lora", "full", "scratch"]) {
+    for (const name of ["zero-shot", "linear", "gp", "residual", "lora", "full", "scratch"]) {
       await this.part(`strategy-${name}`).setChecked(strategies.includes(name));
     }
     await this.page.getByText("Settings", { exact: true }).click();

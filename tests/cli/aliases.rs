@@ -73,11 +73,15 @@ fn help_shows_the_present_words_only() {
     for (command, present, earlier) in [
         ("", &["anomalies", "repeat-visits"][..], &["odd", "repeats"][..]),
         ("predict", &["--check-fit"], &["--fit"]),
-        ("finetune", &["--split-at", "--zhao2026", "--no-gp"], &["--cut", "--paper", "--no-closed-form"]),
+        (
+            "finetune",
+            &["--split-at", "--zhao2026", "--start-from-gp"],
+            &["--cut", "--paper", "--no-gp", "--no-closed-form"],
+        ),
         (
             "experiment transfer",
-            &["--strategies", "gp", "--zhao2026", "--no-gp"],
-            &["--ways", "closed-form", "--paper", "--no-closed-form"],
+            &["--strategies", "gp", "--zhao2026", "--start-from-gp"],
+            &["--ways", "closed-form", "--paper", "--no-gp", "--no-closed-form"],
         ),
     ] {
         let words = help(command);

@@ -51,7 +51,7 @@ fn finetuned_model_is_measured_saved_and_used() {
     let folder = folder("finetune");
     let report = report_of(&run(
         &folder,
-        &format!("{FINETUNE} --target feh --strategy residual --test-fraction 0.25 --split-at age=23 -o feh.adapter"),
+        &format!("{FINETUNE} --target feh --strategy gp --test-fraction 0.25 --split-at age=23 -o feh.adapter"),
     ));
     assert_eq!((&report["n_train"], &report["n_test"]), (&Value::from(18), &Value::from(6)));
     assert!(report["n_val"].as_u64().is_some_and(|n| (3..9).contains(&n)));
@@ -113,8 +113,10 @@ fn finetuned_model_is_measured_saved_and_used() {
 #[test]
 fn custom_label_becomes_a_column() {
     let folder = folder("own-label");
-    let report =
-        report_of(&run(&folder, &format!("{FINETUNE} --target age --strategy lora --test-fraction 0 -o age.adapter")));
+    let report = report_of(&run(
+        &folder,
+        &format!("{FINETUNE} --target age --strategy linear --test-fraction 0 -o age.adapter"),
+    ));
     assert_eq!((&report["n_train"], &report["n_test"]), (&Value::from(24), &Value::from(0)));
     assert!(report["measured_by"].as_str().is_some_and(|m| m.contains("cross-validation")), "{report}");
     assert!(report["sigma"].as_f64().is_some_and(|s| s < 7.0), "the labels' own spread is 14: {report}");
@@ -138,7 +140,7 @@ fn unusable_labels_have_clear_errors() {
     let kelvin: String = (0..24).map(|i| format!("star{i:02},{}\n", 5000 + i)).collect();
     folder.write("kelvin.csv", format!("id,feh\n{kelvin}"));
     for (arguments, phrase) in [
-        ("--labels labels.csv --target feh --strategy best", "zero-shot, residual, lora, full, scratch"),
+        ("--labels labels.csv --target feh --strategy best", "zero-shot, linear, gp, residual, lora, full, scratch"),
         ("--labels labels.csv --target mass --strategy full", "no column \"mass\"; it has"),
         ("--labels labels.csv --target kind --strategy full", "text in place of a number"),
         ("--labels labels.csv --target same --strategy full", "all 24 values of same are 1.5"),

@@ -348,8 +348,7 @@ fn bench_times_each_case_on_the_given_spectra() {
     let lines = json_lines(&output);
     let cases: Vec<(&str, u64)> =
         lines.iter().map(|l| (l["case"].as_str().unwrap_or_default(), l["spectra"].as_u64().unwrap_or(99))).collect();
-    let of_stars = ["compare with the emulator", "fine-tune, residual", "fine-tune, lora", "fine-tune, full"]
-        .map(|case| (case, 100));
+    let of_stars = ["fine-tune, residual", "fine-tune, lora", "fine-tune, full"].map(|case| (case, 100));
     let of_file = [("open the model", 0), ("read", 1), ("predict one", 1), ("predict all", 1), ("embed all", 1)];
     assert_eq!(cases, of_file.into_iter().chain(of_stars).collect::<Vec<_>>());
     for line in &lines {

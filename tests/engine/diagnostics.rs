@@ -63,21 +63,17 @@ fn emulator_is_fetched_on_request_and_its_spectrum_matches_the_task() {
     let (mut driver, spectrum) = session_with_sample();
     assert_eq!(driver.session.host_request(), None, "a prediction needs no emulator");
     assert!(ask(&mut driver, DiagnosticsRequest::CheckFit { spectrum }).is_empty());
-    assert_eq!(driver.session.host_request(), Some(HostRequest::FetchEmulator { is_for_finetuning: false }));
-    block_on(driver.session.set_emulator(Err("there is no network".into())));
+    assert_eq!(driver.session.host_request(), Some(HostRequest::FetchEmulator));
+    driver.session.set_emulator(Err("there is no network".into()));
     let events = diagnostics_events(&mut driver);
     let [DiagnosticsEvent::Fit { fit: Err(why), .. }] = &events[..] else { panic!("no error") };
     assert_eq!(why, "there is no network");
     let events = ask(&mut driver, DiagnosticsRequest::CheckFit { spectrum });
     assert!(events.is_empty());
-    assert_eq!(
-        driver.session.host_request(),
-        Some(HostRequest::FetchEmulator { is_for_finetuning: false }),
-        "the fetch is repeated"
-    );
+    assert_eq!(driver.session.host_request(), Some(HostRequest::FetchEmulator), "the fetch is repeated");
     driver.ask(Request::Diagnostics(DiagnosticsRequest::CheckFit { spectrum }));
     assert_eq!(driver.session.host_request(), None, "the fetch is under way");
-    block_on(driver.session.set_emulator(Ok(synthetic_model())));
+    driver.session.set_emulator(Ok(synthetic_model()));
     let events = diagnostics_events(&mut driver);
     let [DiagnosticsEvent::Fit { spectrum: fitted_spectrum, fit: Ok(fit) }] = &events[..] else {
         panic!("no model spectrum")
@@ -106,7 +102,7 @@ fn saliency_needs_no_emulator_and_unknown_labels_are_refused() {
     assert_eq!(driver.session.host_request(), None);
     let star =
         specola::read::read(SAMPLE, &std::fs::read(SAMPLE).expect("the sample")).expect("read").spectra.remove(0);
-    let direct = block_on(saliency(&predictor(), None, None, &star, "feh")).expect("at rest").expect("a label");
+    let direct = block_on(saliency(&predictor(), None, &star, "feh")).expect("at rest").expect("a label");
     assert_eq!((&got.target, &got.model), (&direct.target, &direct.model));
     assert!(got.gradient.iter().zip(&direct.gradient).all(|(a, b)| a.to_bits() == b.to_bits()));
 
@@ -117,7 +113,7 @@ fn saliency_needs_no_emulator_and_unknown_labels_are_refused() {
     }
     driver.ask(Request::Diagnostics(DiagnosticsRequest::CheckFit { spectrum }));
     driver.ask(Request::Spectra(SpectraRequest::Clear));
-    block_on(driver.session.set_emulator(Ok(synthetic_model())));
+    driver.session.set_emulator(Ok(synthetic_model()));
     assert!(diagnostics_events(&mut driver).is_empty(), "a cleared spectrum has no event");
 }
 

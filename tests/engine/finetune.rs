@@ -8,7 +8,6 @@ use std::rc::Rc;
 use pollster::block_on;
 
 use crate::support::driver::SessionDriver;
-use specola::engine::EngineError;
 use specola::engine::HostRequest;
 use specola::engine::finetuning::TrainerLink;
 use specola::engine::protocol::{
@@ -20,7 +19,6 @@ use specola::model::store::{Folder, Store};
 use specola::result::finetune::{LabelWarning, Settings, Strategy, StrategyComparison, SubsetCut};
 use specola::result::{Flag, Label, ModelCard, Prediction};
 use specola::task::predict::Predictor;
-use specola::task::synthetic_model::SyntheticModel;
 
 const STARS: usize = 30;
 
@@ -41,11 +39,6 @@ fn model(name: &str) -> Predictor {
     let entry = manifest.get(name).expect("a shipped model");
     let weights = block_on(store.weights(entry, |_, _| {})).expect("its weights");
     Predictor::new(entry, &weights, &burn::tensor::Device::flex()).expect("the model")
-}
-
-fn synthetic_model() -> Result<SyntheticModel, EngineError> {
-    let store = Store::new(Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models")));
-    block_on(SyntheticModel::fetch(&store, |_, _| {})).map_err(EngineError::Unavailable)
 }
 
 /// Depth of Mg b in star `i`: the label.
@@ -113,10 +106,6 @@ impl FinetuneSession {
     /// Handles a request of the session to its host. True if there was a request.
     fn fetch(&mut self) -> bool {
         match self.driver.session.host_request() {
-            Some(HostRequest::FetchEmulator { is_for_finetuning: true }) => {
-                block_on(self.driver.session.set_emulator(synthetic_model()));
-                true
-            }
             Some(HostRequest::FetchBaseModel(name)) => {
                 block_on(self.driver.session.add_base_model(Ok(model(&name))));
                 true
@@ -171,7 +160,7 @@ fn job(strategies: &[Strategy]) -> FinetuneJob {
         target: "feh".into(),
         groups: Some("pair".into()),
         strategies: strategies.to_vec(),
-        settings: Settings { epochs: 12, head_width: 32, ..Settings::default() },
+        settings: Settings { epochs: 12, head_width: 32, start_from_gp: true, ..Settings::default() },
         folds: 3,
         seeds: vec![1],
         subset_cut: None,
@@ -323,25 +312,6 @@ fn finetuned_model_predicts_until_its_adapter_is_removed() {
     assert!(restored == finetuned, "the same to the last bit");
     session.ask(FinetuneRequest::RemoveAdapter);
     session.finish();
-
-    // In a new session the adapter waits for the emulator. After a failed fetch the next load requests it again.
-    let mut fresh = FinetuneSession::new(0, &table());
-    fresh.finish();
-    for emulator in [Err("there is no network".into()), synthetic_model()] {
-        fresh.driver.session.request(load(&sha256), vec![file.clone()]);
-        assert!(finetune_events_of(fresh.driver.finish()).is_empty(), "it waits");
-        assert_eq!(fresh.driver.session.host_request(), Some(HostRequest::FetchEmulator { is_for_finetuning: true }));
-        let is_available = emulator.is_ok();
-        block_on(fresh.driver.session.set_emulator(emulator));
-        let events = fresh.finish();
-        let failed = FinetuneEvent::Failed("there is no network".into());
-        assert_eq!(finetune_events_of(events.clone()).contains(&failed), !is_available);
-        let got: Vec<(u32, Prediction)> = predictions(&events).into_iter().map(|(i, p)| (i, p.clone())).collect();
-        assert!(
-            got == if is_available { finetuned.clone() } else { Vec::new() },
-            "the same to the last bit, or nothing"
-        );
-    }
 
     // The saved file, opened as a network, gives the same predictions.
     session
@@ -567,31 +537,6 @@ fn tasks_of_a_lost_trainer_go_to_the_others() {
     assert_eq!(finetune_events.last(), Some(&FinetuneEvent::Finished { cancelled: true }));
 }
 
-/// Without an emulator, fine-tuning uses the network alone and gives a warning.
-#[test]
-fn finetuning_works_without_an_emulator() {
-    let mut session = FinetuneSession::new(1, &table());
-    session.finish();
-    session.ask(FinetuneRequest::Compare(Box::new(job(&[Strategy::Residual]))));
-    assert!(finetune_events_of(session.driver.finish()).is_empty(), "it waits for the emulator");
-    assert_eq!(session.driver.session.host_request(), Some(HostRequest::FetchEmulator { is_for_finetuning: true }));
-    block_on(session.driver.session.set_emulator(Err("there is no network".into())));
-    let events = finetune_events_of(session.finish());
-    let warnings = events.iter().find_map(|event| match event {
-        FinetuneEvent::Started { warnings, .. } => Some(warnings.clone()),
-        _ => None,
-    });
-    let warnings = warnings.expect("it begins");
-    assert!(warnings.contains(&LabelWarning::NoEmulator { why: "there is no network".into() }), "{warnings:?}");
-    assert_eq!(events.last(), Some(&FinetuneEvent::Finished { cancelled: false }));
-    session.ask(FinetuneRequest::Apply { strategy: Strategy::Residual });
-    let card = finetune_events_of(session.finish()).into_iter().find_map(|event| match event {
-        FinetuneEvent::AdapterApplied { card, .. } => Some(card),
-        _ => None,
-    });
-    assert_eq!(card.expect("an adapter in use").emulator, None);
-}
-
 #[test]
 fn constant_labels_are_refused() {
     let same: String = (0..STARS).map(|i| format!("star-{i},0.5\n")).collect();
@@ -609,7 +554,7 @@ fn constant_labels_are_refused() {
 fn landscape_centre_is_the_error_of_the_finetuned_model() {
     let mut session = FinetuneSession::new(2, &table());
     session.finish();
-    let settings = Settings { epochs: 12, head_width: 32, lora_rank: 8, gp_correction: false, ..Settings::default() };
+    let settings = Settings { epochs: 12, head_width: 32, lora_rank: 8, ..Settings::default() };
     session.ask(FinetuneRequest::ScanLandscape { strategy: Strategy::Lora });
     let finetune_events = finetune_events_of(session.finish());
     assert!(

@@ -1,7 +1,7 @@
 //! Saved adapters.
 
 use pollster::block_on;
-use specola::result::finetune::{HeadInput, Strategy};
+use specola::result::finetune::{HeadInput, Settings, Strategy};
 use specola::task::finetune::adapter::{Adapter, AdapterError};
 
 use crate::small_network::*;
@@ -12,18 +12,8 @@ fn saved_adapter_predicts_bit_for_bit_as_before() {
     for strategy in Strategy::ALL {
         finetuned(strategy, HeadInput::Flux);
     }
-    let (adapter, file) = finetuned_with(&cache(with_residuals(offset_set(60))), Strategy::Lora, HeadInput::Flux);
-    assert_eq!(adapter.card().emulator.as_deref(), Some("made 1"));
-    let refused = adapter.check_emulator(None).expect_err("no emulator is loaded");
-    assert!(refused.to_string().contains("needs the emulator made 1"), "{refused}");
-    // The card must name the emulator that the arrays need.
-    let mut changed = without_checksum(file.clone());
-    let from = br#"\"emulator\":\"made 1\""#;
-    let at = changed.windows(from.len()).position(|w| w == from).expect("it is in the card");
-    let mut replacement = br#"\"emulator\":null"#.to_vec();
-    replacement.resize(from.len(), b' ');
-    changed[at..at + from.len()].copy_from_slice(&replacement);
-    assert!(matches!(block_on(Adapter::open(&changed, &predictor(3))), Err(AdapterError::Card(_))));
+    let from_gp = Settings { start_from_gp: true, ..quick() };
+    finetuned_with(&cache(offset_set(60)), Strategy::Lora, from_gp);
     let (adapter, file) = finetuned(Strategy::Residual, HeadInput::Embedding);
     assert!(adapter.card().error > 0.0 && adapter.card().metrics[0].0 == "all");
     // Another network of the same shape.
@@ -34,7 +24,8 @@ fn saved_adapter_predicts_bit_for_bit_as_before() {
 
 #[test]
 fn invalid_adapters_are_rejected() {
-    let (_, file) = finetuned_with(&cache(with_residuals(offset_set(60))), Strategy::Residual, HeadInput::Flux);
+    let (_, file) =
+        finetuned_with(&cache(offset_set(60)), Strategy::Residual, Settings { start_from_gp: true, ..quick() });
     let predictor = predictor(3);
     let open = |bytes: &[u8]| block_on(Adapter::open(bytes, &predictor));
     let mut damaged = file.clone();
@@ -52,14 +43,14 @@ fn invalid_adapters_are_rejected() {
         other[at..at + from.len()].copy_from_slice(to.as_bytes());
         open(&other).expect_err("changed").to_string()
     };
-    let text = error_after("\\\"format\\\":2", "\\\"format\\\":9");
+    let text = error_after("\\\"format\\\":3", "\\\"format\\\":9");
     assert!(text.contains("format 9") && text.contains("update Specola"), "{text}");
-    let text = error_after("\\\"format\\\":2", "\\\"format\\\":1");
+    let text = error_after("\\\"format\\\":3", "\\\"format\\\":1");
     assert!(text.contains("format 1") && text.contains("fine-tune it again"), "{text}");
     error_after("\\\"head_width\\\":16", "\\\"head_width\\\":99");
     error_after("\\\"head_width\\\":16", "\\\"head_width\\\":-1");
     error_after("\\\"residual\\\"", "\\\"resirual\\\"");
-    error_after("closed_form.weights", "closed_form.weighty");
+    error_after("gp.weights", "gp.weighty");
     // A number in the arrays that is not finite.
     let mut other = file.clone();
     let end = other.len();

@@ -98,7 +98,7 @@ fn cross_validation_measures_and_recommends() {
     let (below, above) = labelled_set.spectra.iter().filter_map(|s| s.cut).partition::<Vec<f64>, _>(|v| *v < -0.5);
     let cache = cache(labelled_set);
     let plan = Plan {
-        strategies: vec![Strategy::ZeroShot, Strategy::Residual, Strategy::Scratch],
+        strategies: vec![Strategy::ZeroShot, Strategy::Gp, Strategy::Scratch],
         seeds: vec![1, 2],
         ..Plan::default()
     };
@@ -130,10 +130,10 @@ fn cross_validation_measures_and_recommends() {
         assert!((all.sigma.value / of_one_seed.sigma - 1.0).abs() < 0.3 && all.sigma.error > 0.0);
     }
     let choice = report.recommendation.expect("a choice");
-    assert_eq!(choice.strategy, Strategy::Residual, "{}", choice.reason);
+    assert_eq!(choice.strategy, Strategy::Gp, "{}", choice.reason);
     assert!(choice.reason.contains(" Zero-shot: "), "{}", choice.reason);
 
-    let points = Plan::learning_curve(&cache.labelled_set, vec![Strategy::Residual], 5, vec![1]);
+    let points = Plan::learning_curve(&cache.labelled_set, vec![Strategy::Gp], 5, vec![1]);
     assert_eq!(points.n_labels, [10, 25, 50, 80]);
     let settings = Settings { epochs: 0, ..settings };
     let outcomes: Vec<TrainingOutcome> = points

@@ -3,6 +3,7 @@
 
 mod adapter;
 mod cross_validation;
+mod pytorch;
 mod small_network;
 #[path = "../support/mod.rs"]
 mod support;

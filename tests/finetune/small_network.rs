@@ -13,7 +13,6 @@ use specola::preprocess::conditioning;
 use specola::preprocess::grid::MODEL_PIXELS;
 use specola::result::Label;
 use specola::result::finetune::{Cell, HeadInput, Settings, Strategy, TrainingOutcome, TrainingRun};
-use specola::task::emulator_residual::{BINS, EmulatorResidual};
 use specola::task::finetune::adapter::{self, Adapter};
 use specola::task::finetune::cross_validation::metrics;
 use specola::task::finetune::feature_cache::FeatureCache;
@@ -69,7 +68,7 @@ pub(crate) fn stars(n: usize) -> Vec<(LabelInput, [f64; 3])> {
             let norm = (0..MODEL_PIXELS)
                 .map(|p| 1.0 + 0.05 * (0..3).map(|k| z[k] * patterns[k][p]).sum::<f32>() + 0.01 * noise[p])
                 .collect();
-            let input = LabelInput { norm, snr: Some(100.0), coverage: 1.0, emulator_residual: None };
+            let input = LabelInput { norm, snr: Some(100.0), coverage: 1.0 };
             (input, [f64::from(z[0]), f64::from(z[1]), f64::from(z[2])])
         })
         .collect()
@@ -122,35 +121,12 @@ pub(crate) fn rms(labelled_set: &LabelledSet, outcome: &TrainingOutcome) -> f64 
     (errors.map(|d| d * d).sum::<f64>() / outcome.rows.len() as f64).sqrt()
 }
 
-/// The labelled set with residuals of an emulator for six of seven stars.
-pub(crate) fn with_residuals(mut labelled_set: LabelledSet) -> LabelledSet {
-    for (i, spectrum) in labelled_set.spectra.iter_mut().enumerate().filter(|(i, _)| i % 7 != 3) {
-        let sine = |k: usize, bin: usize| 0.01 * (0.02 * (k + 1) as f32 * bin as f32 + 0.7 * i as f32).sin();
-        let mut difference: Vec<f32> = (0..BINS).map(|bin| sine(3, bin)).collect();
-        difference[i] = f32::NAN;
-        let changes_per_step =
-            (0..7).flat_map(|k| (0..BINS).map(move |bin| 0.01 * (0.03 * (k + 2) as f32 * bin as f32).cos()));
-        let colour = (i % 5 != 0).then_some(0.01 * (i as f64).sin());
-        spectrum.input.emulator_residual = Some(EmulatorResidual {
-            difference,
-            changes_per_step: changes_per_step.collect(),
-            expected_rms: 0.02,
-            colour,
-        });
-    }
-    LabelledSet { emulator: Some("made 1".into()), ..labelled_set }
-}
-
 pub(crate) fn finetuned(strategy: Strategy, head_input: HeadInput) -> (Adapter, Vec<u8>) {
-    finetuned_with(&cache(offset_set(60)), strategy, head_input)
+    finetuned_with(&cache(offset_set(60)), strategy, Settings { head_input, ..quick() })
 }
 
-pub(crate) fn finetuned_with(
-    cache: &Rc<FeatureCache>,
-    strategy: Strategy,
-    head_input: HeadInput,
-) -> (Adapter, Vec<u8>) {
-    let settings = Settings { epochs: 4, head_input, ..quick() };
+pub(crate) fn finetuned_with(cache: &Rc<FeatureCache>, strategy: Strategy, settings: Settings) -> (Adapter, Vec<u8>) {
+    let settings = Settings { epochs: 4, ..settings };
     let mut training = train(cache, strategy, &settings);
     while block_on(training.advance()).expect("a step") != Progress::Done {}
     let outcome = block_on(training.outcome()).expect("an outcome");

@@ -1,7 +1,6 @@
 //! Predictions of the shipped and of untrained models.
 #![cfg(feature = "cli")]
 
-mod emulator_residual;
 mod inference_backend;
 mod real;
 mod shipped_models;

@@ -126,7 +126,7 @@ pub(crate) fn check_saliency(stars: &[(String, Spectrum)]) {
     for model in predictors() {
         for (name, star) in stars {
             let salient =
-                block_on(saliency(&model, None, None, star, "feh")).expect("at rest").expect("a label of the model");
+                block_on(saliency(&model, None, star, "feh")).expect("at rest").expect("a label of the model");
             let norm = block_on(model.rest_frame_flux(&[star])).remove(0).expect("at rest").norm;
             let column = model.outputs().iter().position(|l| *l == Label::Feh).expect("[Fe/H]");
             let network = model.label_network();
@@ -152,7 +152,7 @@ pub(crate) fn check_saliency(stars: &[(String, Spectrum)]) {
             let on_known_lines = count_on(&["Hβ", "Hγ", "Hδ", "Mg b", "Ca I", "Fe I", "Fe II"]);
             assert!(on_known_lines * 2 > features.len() && count_on(&["Hβ"]) > 0, "{}", descriptions.join(", "));
         }
-        assert!(block_on(saliency(&model, None, None, &stars[0].1, "rv")).expect("at rest").is_none());
+        assert!(block_on(saliency(&model, None, &stars[0].1, "rv")).expect("at rest").is_none());
     }
 }
 

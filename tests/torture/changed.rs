@@ -44,8 +44,7 @@ fn a_changed_byte_gives_an_error_or_the_same_answer() {
         labels.push_str(&format!("s{i},{}\n", -0.1 * f64::from(i)));
     }
     folder.write("labels.csv", labels);
-    let train =
-        "finetune --spectra stars --labels labels.csv --target feh --strategy residual --test-fraction 0 -o adapter";
+    let train = "finetune --spectra stars --labels labels.csv --target feh --strategy gp --test-fraction 0 -o adapter";
     let trained = run(&folder, train);
     assert_eq!(trained.status.code(), Some(0), "{}", trained.stderr);
     change(&folder, "an adapter", "adapter", "predict stars/s3.csv --adapter adapter");

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::SpectrumId;
+use crate::result::ModelCard;
 use crate::result::finetune::{
     AdapterCard, CurvePoint, Distance, Epoch, LabelWarning, Landscape, Settings, Strategy, StrategyComparison,
     SubsetCut, TrainingRun,
 };
-use crate::result::{Label, ModelCard};
 
 /// Training settings of a comparison, and how its results are measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,14 +30,6 @@ pub struct FinetuneJob {
     pub subset_cut: Option<SubsetCut>,
     /// True for a learning curve: the comparison is repeated with 10, 25, 50 … labels.
     pub is_learning_curve: bool,
-}
-
-impl FinetuneJob {
-    /// True when the spectra are compared with the emulator. The GP correction needs it, for labels that the emulator
-    /// has.
-    pub fn uses_emulator(&self) -> bool {
-        self.settings.gp_correction && Label::from_name(&self.target).is_some()
-    }
 }
 
 /// Page → engine.

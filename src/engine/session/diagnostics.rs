@@ -45,7 +45,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         match request {
             DiagnosticsRequest::CheckFit { spectrum } => {
                 self.diagnostics.fit = Some(spectrum);
-                self.fetch_emulator(false);
+                self.fetch_emulator();
             }
             DiagnosticsRequest::Posterior { spectrum } => {
                 self.diagnostics.posterior = Some(spectrum);

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use super::models::Emulator;
 use super::spectrum_store::StoredSpectrum;
 use super::{Attachment, MAX_BATCH, Session, UrgentTask};
 use crate::engine::EngineError;
@@ -18,9 +17,6 @@ use crate::task::finetune::mmd::distance;
 
 /// Spectra prepared in one step.
 const PREPARATION_BATCH: usize = 16;
-
-/// Spectra prepared in one step when they are compared with the emulator.
-const BATCH_WITH_EMULATOR: usize = 4;
 
 /// Seed of the permutations in the test of distances between abundance samples.
 const SEED: u64 = 1;
@@ -87,9 +83,6 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             FinetuneRequest::Compare(job) => {
                 let queue: VecDeque<SpectrumId> = self.label_tables.labelled_ids().collect();
                 let total = queue.len() as u32;
-                if job.uses_emulator() {
-                    self.fetch_emulator(true);
-                }
                 self.finetune.preparation = Some(Preparation { job: *job, queue, total, labelled_spectra: Vec::new() });
             }
             FinetuneRequest::Apply { strategy } => dispatcher.train_adapter(strategy, &mut self.emit),
@@ -128,20 +121,17 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         true
     }
 
-    /// True while labelled spectra can be prepared: base model and emulator are loaded, or known to be unavailable.
+    /// True while labelled spectra can be prepared: the base model is loaded, or known to be unavailable.
     fn can_prepare(&self) -> bool {
         let Some(preparation) = &self.finetune.preparation else { return false };
-        let job = &preparation.job;
-        let waits_for_emulator = job.uses_emulator() && matches!(self.models.emulator, Emulator::Fetching);
-        let has_base_model = self.models.base_model(job.base.as_deref()).is_some();
-        self.models.unavailable().is_some() || (has_base_model && !waits_for_emulator)
+        self.models.unavailable().is_some() || self.models.base_model(preparation.job.base.as_deref()).is_some()
     }
 
     /// Prepares some labelled spectra. After the last, starts the comparison.
     async fn prepare_some(&mut self) {
         let Some(mut preparation) = self.finetune.preparation.take() else { return };
-        let batch = if preparation.job.uses_emulator() { BATCH_WITH_EMULATOR } else { PREPARATION_BATCH };
-        let ids: Vec<SpectrumId> = preparation.queue.drain(..batch.min(preparation.queue.len())).collect();
+        let n = PREPARATION_BATCH.min(preparation.queue.len());
+        let ids: Vec<SpectrumId> = preparation.queue.drain(..n).collect();
         // A spectrum that cannot be read again is left out, like a spectrum without a label.
         let (ids, _) = self.store.reload_all(&ids).await;
         if let Some(reason) = self.models.unavailable().map(str::to_owned) {
@@ -150,13 +140,8 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         let labelled_spectra = self.labelled_spectra(&preparation.job, &ids).await;
         preparation.labelled_spectra.extend(labelled_spectra);
         if preparation.queue.is_empty() {
-            let emulator = match (preparation.job.uses_emulator(), &self.models.emulator) {
-                (true, Emulator::Ready(emulator)) => Ok(Some(emulator.title().to_owned())),
-                (true, Emulator::Failed(reason)) => Err(reason.clone()),
-                _ => Ok(None),
-            };
             let Preparation { job, labelled_spectra, .. } = preparation;
-            self.finetune.dispatcher.compare(job, labelled_spectra, emulator, &mut self.emit);
+            self.finetune.dispatcher.compare(job, labelled_spectra, &mut self.emit);
         } else {
             let done = preparation.total - preparation.queue.len() as u32;
             self.send(FinetuneEvent::Preparing { done, total: preparation.total });
@@ -172,8 +157,7 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
         let stored: Vec<(SpectrumId, &StoredSpectrum<F>, _)> =
             stored.filter_map(|(id, stored)| Some((id, stored, stored.with_assumptions()?))).collect();
         let spectra: Vec<&Spectrum> = stored.iter().map(|(_, _, spectrum)| spectrum.as_ref()).collect();
-        let emulator = self.models.emulator().filter(|_| job.uses_emulator());
-        let prepared = pipeline.inputs_and_predictions(base, emulator.map(|e| &**e), &spectra).await;
+        let prepared = pipeline.inputs_and_predictions(base, &spectra).await;
         let mut labelled_spectra = Vec::new();
         for ((id, stored, _), prepared) in stored.iter().zip(prepared) {
             let Ok((input, predicted)) = prepared else { continue };

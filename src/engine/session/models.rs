@@ -30,13 +30,11 @@ enum Status {
 /// State of the emulator.
 #[derive(Default)]
 pub(super) enum Emulator {
-    /// Not requested yet.
+    /// Not requested, or not available at the last request.
     #[default]
     Idle,
     Fetching,
     Ready(Arc<SyntheticModel>),
-    /// Reason why it is not available.
-    Failed(String),
 }
 
 /// All models of the session.
@@ -58,7 +56,7 @@ pub(super) struct Models {
     /// Joint density of the labels of Gaia XP spectra, once it is loaded.
     pub(super) xp_posterior: Option<Arc<XpPosteriorModel>>,
     pub(super) is_fetching_xp_posterior: bool,
-    /// Adapter that waits for its base model or the emulator: its file, and the hash that the file must have.
+    /// Adapter that waits for its base model: its file, and the hash that the file must have.
     pending_adapter: Option<(Vec<u8>, Option<String>)>,
 }
 
@@ -201,7 +199,7 @@ impl Models {
         has_model
     }
 
-    /// The adapter in a file, and its base model; `None` when the base model or the emulator must be downloaded first.
+    /// The adapter in a file, and its base model; `None` when the base model must be downloaded first.
     async fn open_adapter(
         &self,
         file: &[u8],
@@ -213,12 +211,11 @@ impl Models {
         let mut loaded = self.base_models.iter().chain([default]);
         let base = loaded.find(|p| p.entry().sha256 == card.base_sha256);
         let lacks_base = base.is_none() && self.card_of(&card.base_sha256).is_some();
-        if lacks_base || (card.emulator.is_some() && self.emulator().is_none()) {
+        if lacks_base {
             return Ok(None);
         }
         let base = base.unwrap_or(default);
         let adapter = Adapter::open(file, base).await?;
-        adapter.check_emulator(self.emulator().map(|emulator| &**emulator))?;
         match sha256.filter(|expected| *expected != adapter.sha256()) {
             Some(expected) => {
                 Err(EngineError::OtherAdapter { found: adapter.sha256().into(), expected: expected.into() })
@@ -257,33 +254,24 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
     }
 
     /// Sets the emulator, or the reason why it is not available.
-    pub async fn set_emulator(&mut self, emulator: Result<SyntheticModel, EngineError>) {
-        let pending = self.models.pending_adapter.take();
+    pub fn set_emulator(&mut self, emulator: Result<SyntheticModel, EngineError>) {
         match emulator {
-            Ok(emulator) => {
-                self.models.set_emulator(emulator);
-                if let Some((file, sha256)) = pending {
-                    self.apply_adapter(file, sha256).await;
-                }
-            }
+            Ok(emulator) => self.models.set_emulator(emulator),
             Err(why) => {
                 let reason = why.to_string();
                 if let Some(spectrum) = self.diagnostics.take_fit() {
-                    self.send(DiagnosticsEvent::Fit { spectrum, fit: Err(reason.clone()) });
+                    self.send(DiagnosticsEvent::Fit { spectrum, fit: Err(reason) });
                 }
-                if pending.is_some() {
-                    self.send(FinetuneEvent::Failed(reason.clone()));
-                }
-                self.models.emulator = Emulator::Failed(reason);
+                self.models.emulator = Emulator::Idle;
             }
         }
     }
 
     /// Requests the emulator, unless it is loaded or being downloaded. A download that failed is tried again.
-    pub(super) fn fetch_emulator(&mut self, is_for_finetuning: bool) {
-        if matches!(self.models.emulator, Emulator::Idle | Emulator::Failed(_)) {
+    pub(super) fn fetch_emulator(&mut self) {
+        if matches!(self.models.emulator, Emulator::Idle) {
             self.models.emulator = Emulator::Fetching;
-            self.host_requests.push_back(HostRequest::FetchEmulator { is_for_finetuning });
+            self.host_requests.push_back(HostRequest::FetchEmulator);
         }
     }
 
@@ -293,20 +281,13 @@ impl<F: Attachment, E: FnMut(Event)> Session<F, E> {
             Ok(Some((adapter, base))) => {
                 let card = Box::new(adapter.card().clone());
                 let sha256 = adapter.sha256().to_owned();
-                if let Some(pipeline) = self.models.pipeline_mut()
-                    && let Err(why) = pipeline.set_adapter(adapter, &base).await
-                {
-                    return self.send(FinetuneEvent::Failed(why.to_string()));
+                if let Some(pipeline) = self.models.pipeline_mut() {
+                    pipeline.set_adapter(adapter, &base).await;
                 }
                 self.send(FinetuneEvent::AdapterApplied { card, file, sha256 });
                 self.requeue_all();
             }
-            Ok(None) => {
-                if Adapter::card_of(&file).is_ok_and(|card| card.emulator.is_some()) {
-                    self.fetch_emulator(true);
-                }
-                self.models.pending_adapter = Some((file, sha256));
-            }
+            Ok(None) => self.models.pending_adapter = Some((file, sha256)),
             Err(why) => self.send(FinetuneEvent::Failed(why.to_string())),
         }
     }

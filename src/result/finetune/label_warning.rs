@@ -104,9 +104,6 @@ pub enum LabelWarning {
     FewLabels {
         usable: usize,
     },
-    NoEmulator {
-        why: String,
-    },
 }
 
 impl LabelWarning {
@@ -191,10 +188,6 @@ impl fmt::Display for LabelWarning {
             Self::FewLabels { usable } => {
                 write!(f, "{usable} labels are few: expect a correction common to all stars, and large error bars")
             }
-            Self::NoEmulator { why } => write!(
-                f,
-                "the emulator could not be loaded ({why}), so synthetic spectra are not used; compare again to use them"
-            ),
         }
     }
 }

@@ -16,12 +16,16 @@ use crate::nn::state_dict::parameters;
 use crate::nn::weights::{Tensors, WeightsError};
 use crate::result::finetune::{AdapterCard, Metrics, Settings};
 use crate::stats::median;
-use crate::task::output_index::OutputIndex;
 use crate::task::predict::{LabelInput, Predictor};
-use crate::task::synthetic_model::SyntheticModel;
 
-/// Version of the file format that this program writes and reads.
-pub const FORMAT: u32 = 2;
+/// Version of the file format that this program writes.
+pub const FORMAT: u32 = 3;
+
+/// Oldest version that it reads. An adapter of this version with a GP correction is refused: the correction was another.
+pub const OLDEST_FORMAT: u32 = 2;
+
+/// Beginning of the names of that correction's arrays.
+const EARLIER_GP: &str = "closed_form.";
 
 /// Largest file accepted, bytes.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -42,7 +46,7 @@ pub enum AdapterError {
     NotAnAdapter(String),
     #[error(transparent)]
     Damaged(#[from] Damaged),
-    #[error("this adapter has file format {found}; this version of Specola reads format {FORMAT}; {}", if *.found < FORMAT { "fine-tune it again" } else { "update Specola" })]
+    #[error("this adapter has file format {found}; this version of Specola reads formats {OLDEST_FORMAT} to {FORMAT}; {}", if *.found < FORMAT { "fine-tune it again" } else { "update Specola" })]
     Format { found: u32 },
     #[error(
         "this adapter needs the base model {base} ({}…); the model in use is {found} ({}…). Choose {base}, or fine-tune {found}", sha256_prefix(.base_sha256), sha256_prefix(.found_sha256)
@@ -50,8 +54,10 @@ pub enum AdapterError {
     OtherBase { base: String, base_sha256: String, found: String, found_sha256: String },
     #[error("this adapter needs the preprocessing {found}; the model uses {expected}. Fine-tune the model again")]
     Recipe { found: String, expected: String },
-    #[error("this adapter needs the emulator {expected}, {found}. Load this emulator, or fine-tune again")]
-    OtherEmulator { expected: String, found: String },
+    #[error(
+        "this adapter contains the Gaussian-process correction of an earlier Specola, which used synthetic spectra; this version has another. Fine-tune again"
+    )]
+    EarlierGp,
     #[error("the adapter's card is invalid: {0}; save it again")]
     Card(String),
     #[error("the adapter's arrays do not fit: {0}")]
@@ -83,7 +89,6 @@ pub fn card(
         base_sha256: cache.entry.sha256.clone(),
         recipe: cache.entry.recipe.clone(),
         strategy: model.strategy(),
-        emulator: labelled_set.emulator.clone().filter(|_| model.needs_emulator()),
         target: labelled_set.target.clone(),
         labels,
         settings: settings.clone(),
@@ -149,7 +154,7 @@ impl Adapter {
         let json = json.ok_or_else(|| not_an_adapter("it has no card"))?;
         let format = serde_json::from_str::<serde_json::Value>(&json).ok().and_then(|card| card["format"].as_u64());
         match format {
-            Some(format) if format == u64::from(FORMAT) => {}
+            Some(format) if (u64::from(OLDEST_FORMAT)..=u64::from(FORMAT)).contains(&format) => {}
             Some(format) => {
                 return Err(AdapterError::Format { found: u32::try_from(format).unwrap_or(u32::MAX) });
             }
@@ -182,30 +187,17 @@ impl Adapter {
             return Err(AdapterError::Recipe { found: card.recipe, expected: entry.recipe.clone() });
         }
         let arrays = Tensors::parse(file)?;
+        if arrays.names().any(|name| name.starts_with(EARLIER_GP)) {
+            return Err(AdapterError::EarlierGp);
+        }
         let base = predictor.label_network();
         let base_arrays = parameters(&base.mlp, "").await?;
-        let output_index = OutputIndex::of(card.label(), predictor.outputs());
         let device = predictor.device();
-        let model =
-            FinetunedModel::load(&arrays, card.strategy, &card.settings, base, output_index, &base_arrays, device)?;
-        if model.needs_emulator() != card.emulator.is_some() {
-            return Err(AdapterError::Card("its emulator entry does not match its arrays".into()));
-        }
+        let model = FinetunedModel::load(&arrays, card.strategy, &card.settings, base, &base_arrays, device)?;
         if !(model.scale.is_finite() && model.scale > 0.0) {
             return Err(AdapterError::Card("the scale of its labels is not a positive number".into()));
         }
         Ok(Self { card, model, sha256: sha256_hex(file) })
-    }
-
-    /// Checks that the loaded emulator is the emulator that the adapter needs.
-    pub fn check_emulator(&self, synthetic_model: Option<&SyntheticModel>) -> Result<(), AdapterError> {
-        let Some(expected) =
-            self.card.emulator.clone().filter(|title| synthetic_model.is_none_or(|m| m.title() != title))
-        else {
-            return Ok(());
-        };
-        let found = synthetic_model.map_or("and none is loaded".into(), |m| format!("and {} is loaded", m.title()));
-        Err(AdapterError::OtherEmulator { expected, found })
     }
 
     /// The card.

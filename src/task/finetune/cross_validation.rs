@@ -196,7 +196,16 @@ fn score_error(score: &StrategyScore) -> Option<MeanWithError> {
 /// A recommended strategy has an unclipped RMS of at most this factor times the lowest RMS of all strategies.
 const MAX_RMS_RATIO: f64 = 1.25;
 
-/// The simplest strategy within one standard error of the best strategy.
+/// Titles as a list: "A, B and C".
+fn list(strategies: &[Strategy]) -> String {
+    let titles: Vec<&str> = strategies.iter().map(|strategy| strategy.title()).collect();
+    match titles.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        all => all.concat(),
+    }
+}
+
+/// The simplest strategy within one standard error of the best strategy. Strategies within it tie.
 fn recommend(labelled_set: &LabelledSet, scores: &[StrategyScore]) -> Option<Recommendation> {
     let all: Vec<(&StrategyScore, MeanWithError)> = scores.iter().filter_map(|s| Some((s, score_error(s)?))).collect();
     // Clipping hides the gross outliers of a strategy; R² does not.
@@ -205,58 +214,37 @@ fn recommend(labelled_set: &LabelledSet, scores: &[StrategyScore]) -> Option<Rec
         if unexplained_variance.is_finite() { unexplained_variance.max(0.0).sqrt() } else { f64::INFINITY }
     };
     let lowest_rms = all.iter().map(|(score, _)| unclipped_rms(score)).fold(f64::INFINITY, f64::min);
-    let has_no_gross_outliers = |score: &StrategyScore| unclipped_rms(score) <= MAX_RMS_RATIO * lowest_rms;
-    let eligible: Vec<(Strategy, MeanWithError)> =
-        all.iter().filter(|(s, _)| has_no_gross_outliers(s)).map(|(s, m)| (s.strategy, *m)).collect();
+    let has_outliers = |score: &StrategyScore| unclipped_rms(score) > MAX_RMS_RATIO * lowest_rms;
+    let eligible: Vec<(&StrategyScore, MeanWithError)> =
+        all.iter().filter(|(score, _)| !has_outliers(score)).copied().collect();
     let (best, best_error) = *eligible.iter().min_by(|a, b| a.1.value.total_cmp(&b.1.value))?;
-    // Strategies are in order of the number of weights that they change: choose the first within the error.
-    let (recommended, recommended_error) =
-        *eligible.iter().find(|(_, m)| m.value <= best_error.value + best_error.error)?;
+    let limit = best_error.value + best_error.error;
+    // Strategies are in order of the number of weights that they change.
+    let tied: Vec<Strategy> = eligible.iter().filter(|(_, m)| m.value <= limit).map(|(s, _)| s.strategy).collect();
+    let recommended = *tied.first()?;
+    let error_of = |strategy| all.iter().find(|(s, _)| s.strategy == strategy).map(|(_, m)| *m);
     let format_value = |v: f64| if v >= 10.0 { format!("{v:.0}") } else { format!("{v:.3}") };
     let value_with_error = |m: MeanWithError| format!("{} ± {}", format_value(m.value), format_value(m.error));
-    let n = labelled_set.len();
-    // Gradient steps that never improve on the correction leave all strategies with equal predictions.
-    let predictions_of = |strategy| scores.iter().find(|s| s.strategy == strategy).map(|s| s.out_of_fold.as_slice());
-    let has_equal_predictions = |strategy: &Strategy| {
-        let pairs =
-            predictions_of(*strategy).unwrap_or_default().iter().zip(predictions_of(recommended).unwrap_or_default());
-        let differences = pairs.map(|(a, b)| a.zip(*b).map_or(0.0, |(a, b)| (a - b).abs()));
-        differences.fold(0.0, f64::max) < 1e-3 * recommended_error.value
-    };
-    let equal_strategies: Vec<&str> =
-        scores.iter().map(|s| s.strategy).filter(has_equal_predictions).map(Strategy::title).collect();
-    let mut reason = if let [first @ .., last] = equal_strategies.as_slice()
-        && !first.is_empty()
-    {
-        format!(
-            "{} and {last} give the same predictions with {n} labels. Their total error, √(σ² + offset²), is {}. No epoch of training improved on the Gaussian-process correction; {} changes the fewest weights.",
-            first.join(", "),
-            value_with_error(recommended_error),
-            recommended.title()
-        )
-    } else if recommended == best || recommended_error.value == best_error.value {
-        format!(
-            "{} has the smallest total error, √(σ² + offset²): {}.",
+    let mut reason = format!(
+        "{} has the smallest total error, √(σ² + offset²): {}.",
+        best.strategy.title(),
+        value_with_error(best_error)
+    );
+    if tied.len() > 1 {
+        reason.push_str(&format!(
+            " With {} labels {} tie: they are within one standard error of it. {} changes the network least{}.",
+            labelled_set.len(),
+            list(&tied),
             recommended.title(),
-            value_with_error(recommended_error)
-        )
-    } else {
-        format!(
-            "{} has the smallest total error, √(σ² + offset²): {}. {} is within one standard error of it ({}) and changes less of the network, so it is the safer choice with {n} labels.",
-            best.title(),
-            value_with_error(best_error),
-            recommended.title(),
-            value_with_error(recommended_error)
-        )
-    };
-    let zero_shot = all.iter().find(|(score, _)| score.strategy == Strategy::ZeroShot);
-    if let Some((score, m)) = zero_shot.filter(|_| recommended != Strategy::ZeroShot) {
-        reason.push_str(&format!(" {}: {}.", score.strategy.title(), format_value(m.value)));
+            error_of(recommended).map_or(String::new(), |m| format!(" ({})", value_with_error(m)))
+        ));
     }
-    let clipped = all
-        .iter()
-        .filter(|(s, m)| !has_no_gross_outliers(s) && m.value < recommended_error.value + recommended_error.error);
-    for (score, m) in clipped {
+    if recommended == Strategy::ZeroShot {
+        reason.push_str(" Fine-tuning gives no significant gain: keep Zero-shot.");
+    } else if let Some(m) = error_of(Strategy::ZeroShot) {
+        reason.push_str(&format!(" {}: {}.", Strategy::ZeroShot.title(), format_value(m.value)));
+    }
+    for (score, m) in all.iter().filter(|(score, m)| has_outliers(score) && m.value < limit) {
         reason.push_str(&format!(
             " {} has an error of {} only after clipping of gross outliers: its R² is {:.2}; the best R² is {:.2}.",
             score.strategy.title(),
@@ -264,23 +252,6 @@ fn recommend(labelled_set: &LabelledSet, scores: &[StrategyScore]) -> Option<Rec
             score.subsets[0].r2.value,
             1.0 - lowest_rms * lowest_rms
         ));
-    }
-    let others = |s: &&StrategyScore| {
-        s.strategy != recommended && s.strategy != Strategy::ZeroShot && !has_equal_predictions(&s.strategy)
-    };
-    let others: Vec<&StrategyScore> = scores.iter().filter(others).collect();
-    let is_duplicate =
-        |a: &&StrategyScore| others.iter().any(|b| a.strategy != b.strategy && a.out_of_fold == b.out_of_fold);
-    let equal_titles: Vec<&str> =
-        others.iter().copied().filter(|a| is_duplicate(a)).map(|s| s.strategy.title()).collect();
-    if !equal_titles.is_empty() {
-        reason.push_str(&format!(
-            " {} give the same predictions: no epoch of training improved on the Gaussian-process correction.",
-            equal_titles.join(" and ")
-        ));
-    }
-    if recommended == Strategy::ZeroShot {
-        reason.push_str(" Fine-tuning gives no significant gain: keep Zero-shot.");
     }
     Some(Recommendation { strategy: recommended, reason })
 }

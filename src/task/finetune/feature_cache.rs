@@ -1,9 +1,8 @@
-//! A labelled set and the network's features of every spectrum, computed once for all trainings.
+//! A labelled set and the network's hidden layers for every spectrum, computed once for all trainings.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use thiserror::Error;
 
-use super::features::{CorrectionInput, Features, extract_features};
 use super::gp_correction::GpCorrection;
 use super::labelled_set::LabelledSet;
 use super::ridge::RidgeHead;
@@ -12,7 +11,7 @@ use crate::model::regressor::Regressor;
 use crate::nn::state_dict::parameters;
 use crate::nn::weights::{Tensors, WeightsError};
 use crate::nn::{Mlp, MlpConfig};
-use crate::task::output_index::OutputIndex;
+use crate::result::Label;
 use crate::task::predict::Predictor;
 
 /// Spectra in one pass of the network.
@@ -42,7 +41,7 @@ pub enum FinetuneError {
     Weights(#[from] WeightsError),
 }
 
-/// A labelled set, the network to fine-tune, and its features of the spectra.
+/// A labelled set, the network to fine-tune, and its hidden layers for the spectra.
 #[derive(Debug)]
 pub struct FeatureCache {
     /// The labelled spectra.
@@ -54,15 +53,30 @@ pub struct FeatureCache {
     /// All arrays of the base network, on the host.
     pub(super) arrays: Tensors,
     /// The base network's output for the label; `None` for a label that it does not predict.
-    pub(super) output_index: Option<OutputIndex>,
-    /// Features of each spectrum.
-    features: Vec<Features>,
+    pub(super) output_index: Option<usize>,
+    /// Second hidden layer of each spectrum.
+    embeddings: Vec<Vec<f32>>,
     pub(super) embedding_width: usize,
     /// Last hidden layer, `[n][width]`.
     pub(super) last_hidden: Vec<f32>,
     pub(super) last_width: usize,
     /// Device of the training.
     pub(super) device: Device,
+}
+
+/// Embeddings, the second hidden layer, of standardised spectra.
+///
+/// # Shapes
+/// `rows`: `[n · input]` → one embedding per spectrum
+pub(super) async fn embeddings(
+    base: &Regressor,
+    rows: &[f32],
+    device: &Device,
+) -> Result<Vec<Vec<f32>>, FinetuneError> {
+    let depth = embedding_depth(&base.widths);
+    let x = matrix(rows.to_vec(), base.input_mean.len(), device);
+    let all = values(base.mlp.embed(x, depth)).await?;
+    Ok(all.chunks(base.widths[depth]).map(<[f32]>::to_vec).collect())
 }
 
 /// Reads a tensor's values without blocking.
@@ -77,22 +91,51 @@ pub(super) fn matrix(rows: Vec<f32>, width: usize, device: &Device) -> Tensor<2>
     Tensor::from_data(TensorData::new(rows, [n, width]), device)
 }
 
+/// A network to fine-tune.
+#[derive(Debug, Clone)]
+pub struct BaseNetwork {
+    /// Its entry in a manifest.
+    pub entry: ModelEntry,
+    /// The network.
+    pub network: Regressor,
+    /// Labels of its outputs.
+    pub outputs: Vec<Label>,
+}
+
+impl BaseNetwork {
+    /// The label network of a model.
+    pub fn of(predictor: &Predictor) -> Self {
+        let (entry, network) = (predictor.entry().clone(), predictor.label_network().clone());
+        Self { entry, network, outputs: predictor.outputs().to_vec() }
+    }
+}
+
 impl FeatureCache {
-    /// Computes the features of every spectrum with the label network of `predictor`.
+    /// Computes the hidden layers for every spectrum with the label network of `predictor`.
     pub async fn new(predictor: &Predictor, labelled_set: LabelledSet, device: &Device) -> Result<Self, FinetuneError> {
-        let base = predictor.label_network().clone();
+        Self::of_network(&BaseNetwork::of(predictor), labelled_set, device).await
+    }
+
+    /// Computes the hidden layers of a network for every spectrum.
+    pub async fn of_network(
+        base_network: &BaseNetwork,
+        labelled_set: LabelledSet,
+        device: &Device,
+    ) -> Result<Self, FinetuneError> {
+        let base = base_network.network.clone();
         let layers = base.widths.len() - 1;
         let depth = embedding_depth(&base.widths);
         if depth == 0 {
             return Err(FinetuneError::Shallow);
         }
-        let output_index = OutputIndex::of(labelled_set.label(), predictor.outputs());
-        let (mut features, mut last_hidden) = (Vec::new(), Vec::new());
+        let label = labelled_set.label();
+        let output_index = base_network.outputs.iter().position(|output| Some(*output) == label);
+        let (mut all_embeddings, mut last_hidden) = (Vec::new(), Vec::new());
         for chunk in labelled_set.spectra.chunks(BATCH) {
             let mut rows = Vec::new();
             chunk.iter().for_each(|s| base.standardise_into(&s.input.norm, &mut rows));
-            features.extend(extract_features(&base, output_index, &rows, predictor.device()).await?);
-            let x = matrix(rows, base.input_mean.len(), predictor.device());
+            all_embeddings.extend(embeddings(&base, &rows, device).await?);
+            let x = matrix(rows, base.input_mean.len(), device);
             last_hidden.extend(values(base.mlp.embed(x, layers - 1)).await?);
         }
         Ok(Self {
@@ -100,10 +143,10 @@ impl FeatureCache {
             embedding_width: base.widths[depth],
             last_width: base.widths[layers - 1],
             labelled_set,
-            entry: predictor.entry().clone(),
+            entry: base_network.entry.clone(),
             base,
             output_index,
-            features,
+            embeddings: all_embeddings,
             last_hidden,
             device: device.clone(),
         })
@@ -112,29 +155,28 @@ impl FeatureCache {
     /// The base network's prediction for each spectrum, in the label's unit; `None` for a label that it does not
     /// predict.
     pub fn base_predictions(&self) -> Option<Vec<f64>> {
-        let OutputIndex { target, .. } = self.output_index?;
-        Some(self.features.iter().map(|features| features.labels[target]).collect())
+        let (index, head) = (self.output_index?, self.base_head()?);
+        let (mean, scale) = (f64::from(self.base.output_mean[index]), f64::from(self.base.output_scale[index]));
+        Some((0..self.labelled_set.len()).map(|row| head.at(self.last_hidden(row)) * scale + mean).collect())
     }
 
-    /// The input of the Gaussian-process correction for a row.
-    pub(super) fn star(&self, row: usize) -> CorrectionInput<'_> {
-        CorrectionInput { features: &self.features[row], input: &self.labelled_set.spectra[row].input }
+    /// Fits the GP correction to the standardised residuals of `rows`. Also gives the leave-one-out prediction of each
+    /// row.
+    pub(super) fn gp_correction(&self, rows: &[usize], residuals: &[f64]) -> Option<(GpCorrection, Vec<f64>)> {
+        let embeddings: Vec<&[f32]> = rows.iter().map(|row| self.embedding(*row)).collect();
+        GpCorrection::fit(&embeddings, residuals)
     }
 
-    /// Fits the correction to the residuals of `rows`, in units of `scale`. Also gives the leave-one-out prediction of
-    /// each row.
-    pub(super) fn gp_correction(
-        &self,
-        rows: &[usize],
-        scale: f32,
-        residuals: &[f64],
-    ) -> Option<(GpCorrection, Vec<f64>)> {
-        let stars: Vec<CorrectionInput> = rows.iter().map(|row| self.star(*row)).collect();
-        GpCorrection::fit(&stars, self.output_index, scale, residuals)
+    /// Fits a linear function of the last hidden layer to the standardised residuals of `rows`. Also gives the
+    /// leave-one-out prediction of each row.
+    pub(super) fn ridge(&self, rows: &[usize], residuals: &[f64]) -> Option<(RidgeHead, Vec<f64>)> {
+        let features: Vec<f32> = rows.iter().flat_map(|row| self.last_hidden(*row)).copied().collect();
+        RidgeHead::fit(&features, self.last_width, residuals)
     }
 
+    /// Second hidden layer of a row.
     pub(super) fn embedding(&self, row: usize) -> &[f32] {
-        &self.features[row].embedding
+        &self.embeddings[row]
     }
 
     pub(super) fn last_hidden(&self, row: usize) -> &[f32] {
@@ -147,8 +189,7 @@ impl FeatureCache {
 
     /// The base network's output layer for the label.
     pub(super) fn base_head(&self) -> Option<RidgeHead> {
-        let (OutputIndex { target: index, .. }, outputs, name) =
-            (self.output_index?, self.base.n_outputs(), self.last_layer());
+        let (index, outputs, name) = (self.output_index?, self.base.n_outputs(), self.last_layer());
         let weights = self.arrays.get(&format!("{name}weight"), &[outputs, self.last_width]).ok()?;
         let bias = self.arrays.get(&format!("{name}bias"), &[outputs]).ok()?;
         let weights = weights[index * self.last_width..(index + 1) * self.last_width].to_vec();

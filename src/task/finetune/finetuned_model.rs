@@ -1,10 +1,8 @@
-//! A fine-tuned network with a Gaussian-process correction. It has its own weights, or the base's hidden layers with an
-//! adapter.
+//! A fine-tuned network: its own weights, or the base's hidden layers with an adapter; a GP correction may be added.
 
 use burn::tensor::{Device, Tensor};
 
-use super::feature_cache::{FinetuneError, embedding_depth, matrix, one_output, values, with_head};
-use super::features::{CorrectionInput, HALVES, extract_features, masked_to_half};
+use super::feature_cache::{FinetuneError, embedding_depth, embeddings, matrix, one_output, values, with_head};
 use super::gp_correction::GpCorrection;
 use super::ridge::RidgeHead;
 use super::{AdapterLayers, TrainableModel};
@@ -15,7 +13,6 @@ use crate::nn::state_dict::{StateDict, parameters};
 use crate::nn::weights::{Tensors, WeightsError};
 use crate::nn::{Mlp, MlpConfig};
 use crate::result::finetune::{HeadInput, Settings, Strategy};
-use crate::task::output_index::OutputIndex;
 use crate::task::predict::LabelInput;
 
 /// A fine-tuned model of one label.
@@ -23,9 +20,7 @@ use crate::task::predict::LabelInput;
 pub struct FinetunedModel {
     pub(super) strategy: Strategy,
     pub(super) network: InferenceModel,
-    /// Output of the base network for this label, if there is one.
-    pub(super) output_index: Option<OutputIndex>,
-    /// Gaussian-process correction, in standardised units; its kernel uses features of the base network.
+    /// GP correction, in standardised units; its kernel uses the embedding of the base network.
     pub(super) gp_correction: Option<GpCorrection>,
     /// Offset of the standardised output, in the label's unit.
     pub(super) mean: f32,
@@ -54,11 +49,6 @@ impl FinetunedModel {
         self.strategy
     }
 
-    /// True when the model needs the residual of the star from the emulator's spectrum.
-    pub fn needs_emulator(&self) -> bool {
-        self.gp_correction.as_ref().is_some_and(GpCorrection::needs_emulator)
-    }
-
     /// Predictions for spectra, in the label's unit; `base` is its base network.
     pub async fn predict(
         &self,
@@ -85,17 +75,14 @@ impl FinetunedModel {
         };
         let mut predictions: Vec<f64> = values(output).await?.into_iter().map(f64::from).collect();
         if let Some(correction) = &self.gp_correction {
-            for ((prediction, features), input) in
-                predictions.iter_mut().zip(extract_features(base, self.output_index, &rows, device).await?).zip(inputs)
-            {
-                *prediction += correction.at(&CorrectionInput { features: &features, input }, self.scale);
+            for (prediction, embedding) in predictions.iter_mut().zip(embeddings(base, &rows, device).await?) {
+                *prediction += correction.at(&embedding);
             }
         }
         Ok(predictions.into_iter().map(|y| y * f64::from(self.scale) + f64::from(self.mean)).collect())
     }
 
-    /// ∂label/∂flux of each pixel, in the label's unit per unit of the continuum; NaN for a missing pixel. The label
-    /// update from the emulator counts as constant.
+    /// ∂label/∂flux of each pixel, in the label's unit per unit of the continuum; NaN for a missing pixel.
     pub async fn gradients(
         &self,
         base: &Regressor,
@@ -118,49 +105,13 @@ impl FinetunedModel {
         };
         let mut gradients = values(gradients).await?;
         if let Some(correction) = &self.gp_correction {
-            self.add_correction_slopes(correction, base, input, &mut gradients, device).await?;
+            let rows = base.standardised(&[norm]);
+            let gradient = correction.gradient_at(&embeddings(base, &rows, device).await?.concat());
+            let gradient = matrix(gradient, base.widths[depth], device);
+            let more = values(base.mlp.gradients_through_embedding(x, depth, gradient)).await?;
+            gradients.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
         }
         Ok(base.gradients_in_units(norm, gradients, self.scale))
-    }
-
-    /// Adds the gradient of the Gaussian-process correction to `gradients`, in standardised units.
-    async fn add_correction_slopes(
-        &self,
-        correction: &GpCorrection,
-        base: &Regressor,
-        input: &LabelInput,
-        gradients: &mut [f32],
-        device: &Device,
-    ) -> Result<(), FinetuneError> {
-        let mut add = |gradient: &[f32], factor: f32| {
-            gradients.iter_mut().zip(gradient).for_each(|(s, gradient)| *s += factor * gradient)
-        };
-        let rows = base.standardised(&[&input.norm]);
-        let as_row = |rows: &[f32]| matrix(rows.to_vec(), rows.len(), device);
-        for features in extract_features(base, self.output_index, &rows, device).await? {
-            let [embedding_slopes, hidden_slopes] =
-                correction.slopes_at(&CorrectionInput { features: &features, input });
-            let depth = embedding_depth(&base.widths);
-            add(
-                &values(base.mlp.gradients_through_embedding(as_row(&rows), depth, as_row(&embedding_slopes))).await?,
-                1.0,
-            );
-            let Some(OutputIndex { target, .. }) = self.output_index else { continue };
-            let contribution_slopes =
-                base.mlp.gradients_through_contributions(as_row(&rows), target, as_row(&hidden_slopes));
-            add(&values(contribution_slopes).await?, 1.0);
-            if !correction.starts_from_update() {
-                continue;
-            }
-            // The correction replaces the prediction from all pixels by the mean of the predictions from all pixels and
-            // both halves.
-            add(&values(base.mlp.gradients(as_row(&rows), target)).await?, -2.0 / 3.0);
-            for half in &HALVES {
-                let gradients = values(base.mlp.gradients(as_row(&masked_to_half(half, &rows)), target)).await?;
-                add(&masked_to_half(half, &gradients), 1.0 / 3.0);
-            }
-        }
-        Ok(())
     }
 
     /// Arrays of the model that the base network does not contain.
@@ -178,7 +129,7 @@ impl FinetunedModel {
             arrays.insert("output.bias", &[1], vec![head.bias]);
         }
         if let Some(correction) = &self.gp_correction {
-            correction.store(&mut arrays, "closed_form.");
+            correction.store(&mut arrays, "gp.");
         }
         arrays.insert("standardisation", &[2], vec![self.mean, self.scale]);
         Ok(arrays)
@@ -190,7 +141,6 @@ impl FinetunedModel {
         strategy: Strategy,
         settings: &Settings,
         base: &Regressor,
-        output_index: Option<OutputIndex>,
         base_arrays: &Tensors,
         device: &Device,
     ) -> Result<Self, WeightsError> {
@@ -207,7 +157,7 @@ impl FinetunedModel {
         };
         let network = match strategy {
             Strategy::Full | Strategy::Scratch => InferenceModel::Network(all_weights()?),
-            Strategy::ZeroShot => {
+            Strategy::ZeroShot | Strategy::Linear | Strategy::Gp => {
                 let (head, network) = frozen()?;
                 InferenceModel::Frozen(head, network)
             }
@@ -225,9 +175,8 @@ impl FinetunedModel {
                 InferenceModel::Residual(head, network, residual, settings.head_input)
             }
         };
-        let widths = [base.widths[embedding_depth(&base.widths)], base.widths[1]];
-        let gp_correction = GpCorrection::load(arrays, "closed_form.", output_index, widths)?;
-        Ok(Self { strategy, network, output_index, gp_correction, mean, scale })
+        let gp_correction = GpCorrection::load(arrays, "gp.", base.widths[embedding_depth(&base.widths)])?;
+        Ok(Self { strategy, network, gp_correction, mean, scale })
     }
 
     /// The trained model, for a scan of the loss around its weights.

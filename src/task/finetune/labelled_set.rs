@@ -59,8 +59,6 @@ pub struct LabelledSet {
     pub spectra: Vec<LabelledSpectrum>,
     /// The user's subset cut.
     pub subset_cut: Option<SubsetCut>,
-    /// Name and version of the emulator that the spectra were compared with, if any.
-    pub emulator: Option<String>,
 }
 
 impl LabelledSet {
@@ -83,7 +81,7 @@ impl LabelledSet {
                 Cell::Text(text) => texts.push(text),
             }
         }
-        let mut labelled_set = Self { target: target.into(), spectra, subset_cut: None, emulator: None };
+        let mut labelled_set = Self { target: target.into(), spectra, subset_cut: None };
         if missing > 0 {
             warnings.push(LabelWarning::Missing { n: missing });
         }
@@ -137,11 +135,6 @@ impl LabelledSet {
     /// The same set with a subset cut; the cut applies to the values given with the spectra.
     pub fn with_subset_cut(self, subset_cut: Option<SubsetCut>) -> Self {
         Self { subset_cut, ..self }
-    }
-
-    /// The same set with the name and version of the emulator that the spectra were compared with.
-    pub fn with_emulator(self, emulator: Option<String>) -> Self {
-        Self { emulator, ..self }
     }
 
     /// All stars, the metal-poor, the metal-rich, and both sides of the user's cut. Subsets with too few stars or with

@@ -1,9 +1,9 @@
-//! A new network output: ridge regression on the last hidden layer.
+//! A network output, or a change of one: ridge regression on the last hidden layer.
 
 use crate::linalg::SymmetricMatrix;
 
 /// Candidate penalties, in units of the mean square of a feature times the number of stars.
-const PENALTIES: [f64; 8] = [1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0];
+const PENALTIES: [f64; 9] = [1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0, 100.0];
 
 /// Weights and bias of an output.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,12 @@ impl RidgeHead {
     pub(super) fn at(&self, features: &[f32]) -> f64 {
         let sum: f64 = features.iter().zip(&self.weights).map(|(f, w)| f64::from(*f) * f64::from(*w)).sum();
         sum + f64::from(self.bias)
+    }
+
+    /// The sum of two outputs.
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        let weights = self.weights.iter().zip(&other.weights).map(|(a, b)| a + b).collect();
+        Self { weights, bias: self.bias + other.bias }
     }
 
     /// Ridge regression; leave-one-out errors choose the penalty. Also gives the leave-one-out output of each star.

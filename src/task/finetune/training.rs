@@ -9,27 +9,21 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::augment::Augment;
-use super::feature_cache::{FeatureCache, FinetuneError, matrix, one_output, values};
-use super::finetuned_model::{FinetunedModel, InferenceModel, head_input_width};
-use super::gp_correction::GpCorrection;
-use super::init::seeded_init;
+use super::feature_cache::{FeatureCache, FinetuneError, matrix, values};
+use super::finetuned_model::FinetunedModel;
 use super::landscape_scan::{LandscapeScan, subsample};
-use super::ridge::RidgeHead;
 use super::split::Split;
-use super::{AdapterLayers, TrainStep, TrainableModel};
-use crate::nn::MlpConfig;
-use crate::nn::lora::LoraConfig;
-use crate::nn::residual_head::{ResidualHead, ResidualHeadConfig};
+use super::start::Start;
+use super::train_state::{Checkpoint, TrainState, TrainingInput};
 use crate::result::finetune::{Epoch, HeadInput, Landscape, Settings, Strategy, TrainingOutcome, TrainingRun};
 use crate::stats::mean_and_std;
-use crate::task::output_index::OutputIndex;
 use crate::task::predict::LabelInput;
 
 /// Optimiser steps per call of [`Training::advance`]: a few tens of milliseconds each.
 const STEPS_PER_CALL: usize = 4;
 
-/// Standard errors by which an epoch must improve on the Gaussian-process correction. Otherwise the few validation
-/// stars would select, among many epochs, the epoch that fits the errors of their own labels.
+/// Standard errors by which an epoch must improve on a GP correction that the training starts from. Otherwise the few
+/// validation stars would select, among many epochs, the epoch that fits the errors of their own labels.
 const MIN_IMPROVEMENT_SIGMA: f64 = 3.0;
 
 /// Separates the random stream of the training from the streams of the split.
@@ -49,63 +43,13 @@ pub enum Progress {
     Done,
 }
 
-/// The trained network with its optimiser.
-enum TrainState {
-    Untrained,
-    Network(Box<TrainStep<TrainableModel>>),
-    ResidualHead(Box<TrainStep<ResidualHead>>),
-}
-
-/// Trained weights, without gradients.
-#[derive(Clone)]
-enum Checkpoint {
-    Unchanged,
-    Network(TrainableModel),
-    ResidualHead(ResidualHead),
-}
-
-impl TrainState {
-    fn checkpoint(&self) -> Checkpoint {
-        match self {
-            Self::Untrained => Checkpoint::Unchanged,
-            Self::Network(train_step) => Checkpoint::Network(train_step.trained_model()),
-            Self::ResidualHead(train_step) => Checkpoint::ResidualHead(train_step.trained_model()),
-        }
-    }
-
-    fn step(&mut self, input_batch: TrainingInput, y: Tensor<2>, rate: f64) -> Option<Tensor<1>> {
-        match self {
-            Self::Untrained => None,
-            Self::Network(train_step) => Some(train_step.step_by(
-                |model| model.forward_from_first(input_batch.x, input_batch.first_layer),
-                y,
-                rate,
-            )),
-            Self::ResidualHead(train_step) => Some(train_step.step(input_batch.x, y, rate)),
-        }
-    }
-}
-
-/// Network input of a batch; also the output of a frozen first layer, if cached.
-struct TrainingInput {
-    x: Tensor<2>,
-    first_layer: Option<Tensor<2>>,
-}
-
 /// One training: a strategy on one split.
 pub struct Training {
     cache: Rc<FeatureCache>,
     task: TrainingRun,
     settings: Settings,
     split: Split,
-    /// Output layer on the base's hidden layers: the base's own, or a new one.
-    head: RidgeHead,
-    /// Standardisation of the label: y = (label − mean)/scale.
-    mean: f32,
-    scale: f32,
-    gp_correction: Option<GpCorrection>,
-    /// Standardised target of each row; only the rows of the split are set.
-    targets: Vec<f32>,
+    start: Start,
     augment: Augment,
     train_state: TrainState,
     /// Cached outputs of `LoRA`'s frozen first layer, where no augmentation changes them.
@@ -128,7 +72,7 @@ pub struct Training {
 }
 
 impl Training {
-    /// Prepares a training: output layer, Gaussian-process correction, initial network.
+    /// Prepares a training: its [`Start`] and the initial network. A closed-form strategy is complete after this.
     pub fn new(
         cache: Rc<FeatureCache>,
         task: TrainingRun,
@@ -141,28 +85,13 @@ impl Training {
         if split.train.len() < 2 {
             return Err(FinetuneError::NothingLeft);
         }
-        let is_transfer = task.strategy.is_transfer();
-        let (mean, scale) = match cache.output_index.filter(|_| is_transfer) {
-            Some(OutputIndex { target, .. }) => (cache.base.output_mean[target], cache.base.output_scale[target]),
-            None => {
-                let labels: Vec<f64> = split.train.iter().map(|i| cache.labelled_set.spectra[*i].value).collect();
-                let (mean, std) = mean_and_std(&labels);
-                (mean as f32, std.max(1e-6) as f32)
-            }
-        };
-        let standardised_labels: Vec<f64> =
-            cache.labelled_set.spectra.iter().map(|s| (s.value - f64::from(mean)) / f64::from(scale)).collect();
         let settings = Settings { seed: task.seed, ..settings.clone() };
-        let mut training = Self {
-            head: RidgeHead { weights: vec![0.0; cache.last_width], bias: 0.0 },
-            mean,
-            scale,
-            gp_correction: None,
-            targets: standardised_labels.iter().map(|t| *t as f32).collect(),
+        let start = Start::new(&cache, task.strategy, &split, &settings)?;
+        let train_state = TrainState::new(&cache, task.strategy, &start.head, &settings)?;
+        Ok(Self {
             augment: Augment::new(&settings),
-            train_state: TrainState::Untrained,
             first_layer_outputs: BTreeMap::new(),
-            best: Checkpoint::Unchanged,
+            best: train_state.checkpoint(),
             best_epoch: 0,
             best_losses: Vec::new(),
             lowest_validation_loss: (f64::INFINITY, 0),
@@ -172,90 +101,14 @@ impl Training {
             losses: None,
             history: Vec::new(),
             rng: ChaCha8Rng::seed_from_u64(task.seed ^ TRAINING_STREAM),
-            is_done: task.strategy == Strategy::ZeroShot,
+            is_done: !task.strategy.has_gradient_steps(),
             is_cancelled: false,
+            start,
+            train_state,
             cache,
             task,
             settings,
             split,
-        };
-        if is_transfer {
-            training.begin_from_base(&standardised_labels)?;
-        }
-        training.train_state = training.initial_state()?;
-        training.best = training.train_state.checkpoint();
-        Ok(training)
-    }
-
-    /// Sets the output layer and the Gaussian-process correction; the remainder becomes the targets.
-    fn begin_from_base(&mut self, standardised_labels: &[f64]) -> Result<(), FinetuneError> {
-        let (cache, train) = (&self.cache, &self.split.train);
-        // Prediction of output layer and correction for each training star. Each part that is fitted to the labels
-        // predicts the star from the other stars (leave-one-out).
-        let mut leave_one_out: Vec<f64>;
-        match cache.base_head() {
-            Some(head) => {
-                leave_one_out = train.iter().map(|i| head.at(cache.last_hidden(*i))).collect();
-                self.head = head;
-            }
-            None => {
-                let features: Vec<f32> = train.iter().flat_map(|i| cache.last_hidden(*i)).copied().collect();
-                let targets: Vec<f64> = train.iter().map(|i| standardised_labels[*i]).collect();
-                let (head, head_leave_one_out) =
-                    RidgeHead::fit(&features, cache.last_width, &targets).ok_or(FinetuneError::NothingLeft)?;
-                self.head = head;
-                leave_one_out = head_leave_one_out;
-            }
-        }
-        if self.settings.gp_correction && self.task.strategy != Strategy::ZeroShot {
-            let residuals: Vec<f64> =
-                train.iter().zip(&leave_one_out).map(|(i, a)| standardised_labels[*i] - a).collect();
-            if let Some((correction, leave_one_out_correction)) = cache.gp_correction(train, self.scale, &residuals) {
-                leave_one_out.iter_mut().zip(&leave_one_out_correction).for_each(|(a, l)| *a += l);
-                self.gp_correction = Some(correction);
-            }
-        }
-        // A network that contains the output layer learns the label minus the leave-one-out correction. A residual head
-        // learns the remainder after output layer and correction.
-        let adds_to_base = self.task.strategy == Strategy::Residual;
-        for (k, i) in train.iter().enumerate() {
-            let head_output = if adds_to_base { 0.0 } else { self.head.at(cache.last_hidden(*i)) };
-            self.targets[*i] = (standardised_labels[*i] - leave_one_out[k] + head_output) as f32;
-        }
-        for i in &self.split.validation {
-            let head_output = if adds_to_base { self.head.at(cache.last_hidden(*i)) } else { 0.0 };
-            let correction =
-                self.gp_correction.as_ref().map_or(0.0, |correction| correction.at(&cache.star(*i), self.scale));
-            self.targets[*i] = (standardised_labels[*i] - correction - head_output) as f32;
-        }
-        Ok(())
-    }
-
-    fn initial_state(&self) -> Result<TrainState, FinetuneError> {
-        let (cache, settings) = (&self.cache, &self.settings);
-        let device = cache.device.clone().autodiff();
-        let decay = settings.weight_decay;
-        let seed = self.task.seed;
-        let network = |model| TrainState::Network(Box::new(TrainStep::new(model, decay)));
-        Ok(match self.task.strategy {
-            Strategy::ZeroShot => TrainState::Untrained,
-            Strategy::Full => network(TrainableModel::full(cache.with_head(&self.head, &device)?)),
-            Strategy::Scratch => {
-                let uninitialised = MlpConfig::new(one_output(&cache.base.widths)).init(&device);
-                network(TrainableModel::full(seeded_init(uninitialised, seed, |_| false, &device)?))
-            }
-            Strategy::Lora => {
-                let base = cache.with_head(&self.head, &device)?;
-                let config = LoraConfig::new().with_rank(settings.lora_rank).with_alpha(settings.lora_alpha);
-                let lora = seeded_init(config.init(&base, &device), seed, |name| name.ends_with("lora_B"), &device)?;
-                network(TrainableModel::adapted(base, AdapterLayers::Lora(lora)))
-            }
-            Strategy::Residual => {
-                let config = ResidualHeadConfig::new(head_input_width(settings.head_input, &cache.base.widths));
-                let head = config.with_hidden(settings.head_width).init(&device);
-                let head = seeded_init(head, seed, |name| name.starts_with("2."), &device)?;
-                TrainState::ResidualHead(Box::new(TrainStep::new(head, decay)))
-            }
         })
     }
 
@@ -312,9 +165,8 @@ impl Training {
 
     fn step(&mut self, rows: &[usize]) {
         let device = self.cache.device.clone().autodiff();
-        let input_batch =
-            TrainingInput { x: self.input(rows, true, &device), first_layer: self.first_layer(rows, &device) };
-        let y = matrix(rows.iter().map(|i| self.targets[*i]).collect(), 1, &device);
+        let input_batch = self.training_input(rows, true, &device);
+        let y = matrix(rows.iter().map(|i| self.start.targets[*i]).collect(), 1, &device);
         let rate = self.settings.learning_rate(self.task.strategy);
         if let Some(loss) = self.train_state.step(input_batch, y, rate) {
             let loss = loss.inner();
@@ -341,10 +193,11 @@ impl Training {
         Ok(())
     }
 
-    fn first_layer(&self, rows: &[usize], device: &Device) -> Option<Tensor<2>> {
+    fn training_input(&mut self, rows: &[usize], is_augmented: bool, device: &Device) -> TrainingInput {
         let cached: Option<Vec<&[f32]>> =
             rows.iter().map(|i| self.first_layer_outputs.get(i).map(Vec::as_slice)).collect();
-        Some(matrix(cached?.concat(), self.cache.base.widths[1], device))
+        let first_layer = cached.map(|cached| matrix(cached.concat(), self.cache.base.widths[1], device));
+        TrainingInput { x: self.input(rows, is_augmented, device), first_layer }
     }
 
     /// Network input of `rows`, augmented during training.
@@ -388,7 +241,7 @@ impl Training {
             // The best model is from an earlier epoch and stays.
             return Err(FinetuneError::NotFinite { epoch: self.epoch });
         }
-        let min_sigma = if self.gp_correction.is_some() { MIN_IMPROVEMENT_SIGMA } else { 0.0 };
+        let min_sigma = if self.start.gp_correction.is_some() { MIN_IMPROVEMENT_SIGMA } else { 0.0 };
         if self.history.is_empty() || validation_loss.is_none() || is_better(&row_losses, &self.best_losses, min_sigma)
         {
             (self.best, self.best_epoch, self.best_losses) = (checkpoint, self.epoch, row_losses);
@@ -407,57 +260,29 @@ impl Training {
         let device = self.cache.device.clone();
         let mut losses = Vec::with_capacity(rows.len());
         for chunk in rows.chunks(BATCH) {
-            let x = self.input(chunk, false, &device);
-            let output = match checkpoint {
-                Checkpoint::Unchanged => return Ok(Vec::new()),
-                Checkpoint::Network(model) => model.forward_from_first(x, self.first_layer(chunk, &device)),
-                Checkpoint::ResidualHead(head) => head.forward(x),
+            let Some(output) = checkpoint.forward(self.training_input(chunk, false, &device)) else {
+                return Ok(Vec::new());
             };
-            let differences =
-                values(output).await?.into_iter().zip(chunk).map(|(y, i)| f64::from(y - self.targets[*i]));
-            losses.extend(differences.map(|d| d * d));
+            let outputs = values(output).await?.into_iter().zip(chunk);
+            losses.extend(outputs.map(|(y, i)| f64::from(y - self.start.targets[*i]).powi(2)));
         }
         Ok(losses)
     }
 
-    /// The best model so far. The correction is refitted to training and validation labels.
+    /// The best model so far. A GP correction that it starts from is refitted to training and validation labels.
     pub fn trained_model(&self) -> Result<FinetunedModel, FinetuneError> {
-        let cache = &self.cache;
-        let frozen = || cache.with_head(&self.head, &cache.device);
-        let network = match (&self.best, self.task.strategy) {
-            (Checkpoint::Network(model), Strategy::Lora) => match model.adapter() {
-                Some(AdapterLayers::Lora(lora)) => InferenceModel::Lora(self.head.clone(), frozen()?, lora.clone()),
-                _ => InferenceModel::Frozen(self.head.clone(), frozen()?),
-            },
-            (Checkpoint::Network(model), _) => InferenceModel::Network(model.base().clone()),
-            (Checkpoint::ResidualHead(head), _) => {
-                InferenceModel::Residual(self.head.clone(), frozen()?, head.clone(), self.settings.head_input)
-            }
-            (Checkpoint::Unchanged, _) => InferenceModel::Frozen(self.head.clone(), frozen()?),
+        let (cache, start) = (&self.cache, &self.start);
+        let gp_correction = match self.task.strategy.has_gradient_steps() {
+            true => start.refitted_gp(cache, &self.split),
+            false => start.gp_correction.clone(),
         };
         Ok(FinetunedModel {
             strategy: self.task.strategy,
-            network,
-            output_index: cache.output_index,
-            gp_correction: self.refit_gp_correction(),
-            mean: self.mean,
-            scale: self.scale,
+            network: self.best.inference_model(cache, &start.head, &self.settings, &cache.device)?,
+            gp_correction,
+            mean: start.mean,
+            scale: start.scale,
         })
-    }
-
-    fn refit_gp_correction(&self) -> Option<GpCorrection> {
-        let correction = self.gp_correction.clone()?;
-        if self.cache.base_head().is_none() || self.split.validation.is_empty() {
-            return Some(correction);
-        }
-        let rows: Vec<usize> = self.split.train.iter().chain(&self.split.validation).copied().collect();
-        let residual = |i: &usize| {
-            let standardised_label =
-                (self.cache.labelled_set.spectra[*i].value - f64::from(self.mean)) / f64::from(self.scale);
-            standardised_label - self.head.at(self.cache.last_hidden(*i))
-        };
-        let residuals: Vec<f64> = rows.iter().map(residual).collect();
-        self.cache.gp_correction(&rows, self.scale, &residuals).map(|(refitted, _)| refitted).or(Some(correction))
     }
 
     /// Predictions of the best model for rows of the labelled set, in the label's unit.
@@ -471,22 +296,24 @@ impl Training {
         Ok(predictions)
     }
 
-    /// A scan of the loss around the best model, on its training and validation labels; `None` for a zero-shot model.
+    /// A scan of the loss around the best model, on its training and validation labels; `None` for a strategy without
+    /// gradient steps.
     pub async fn landscape_scan(&mut self) -> Result<Option<LandscapeScan>, FinetuneError> {
         let labelled_rows: Vec<usize> = self.split.train.iter().chain(&self.split.validation).copied().collect();
         let rows = subsample(&labelled_rows);
         let device = self.cache.device.clone();
-        let y = matrix(rows.iter().map(|i| self.targets[*i]).collect(), 1, &device);
+        let y = matrix(rows.iter().map(|i| self.start.targets[*i]).collect(), 1, &device);
         let input_batch = (self.input(&rows, false, &device), y);
         let landscape =
             Landscape::empty(self.task.strategy, &self.cache.labelled_set.target, self.task.seed, rows.len());
+        let scale = self.start.scale;
         Ok(match &self.best {
             Checkpoint::Unchanged => None,
             Checkpoint::Network(model) => {
-                Some(LandscapeScan::around_model(model, input_batch, self.scale, landscape).await?)
+                Some(LandscapeScan::around_model(model, input_batch, scale, landscape).await?)
             }
             Checkpoint::ResidualHead(head) => {
-                Some(LandscapeScan::around_head(head, input_batch, self.scale, landscape).await?)
+                Some(LandscapeScan::around_head(head, input_batch, scale, landscape).await?)
             }
         })
     }

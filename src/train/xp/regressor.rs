@@ -112,8 +112,8 @@ pub fn train(
     Ok(regressor)
 }
 
-/// Components and standardisation of the labels, without networks.
-fn standardisation(stars: &XpStars, rows: &[usize], plan: &XpPlan, device: &Device) -> Result<XpRegressor> {
+/// Principal components of the shapes of some stars, those with a high S/N.
+pub fn components(stars: &XpStars, rows: &[usize], n: usize, seed: u64, device: &Device) -> Result<XpComponents> {
     let shapes: Vec<f32> = rows
         .iter()
         .filter(|&&i| stars.snr[i] >= MIN_SNR_OF_COMPONENTS)
@@ -121,22 +121,30 @@ fn standardisation(stars: &XpStars, rows: &[usize], plan: &XpPlan, device: &Devi
         .flat_map(|features| features.shape)
         .collect();
     ensure!(
-        shapes.len() > plan.components * XP_PIXELS,
-        "{} training stars with S/N ≥ {MIN_SNR_OF_COMPONENTS} are too few for {} components",
-        shapes.len() / XP_PIXELS,
-        plan.components
+        shapes.len() > n * XP_PIXELS,
+        "{} training stars with S/N ≥ {MIN_SNR_OF_COMPONENTS} are too few for {n} components",
+        shapes.len() / XP_PIXELS
     );
-    let (basis, _) = pca::fit(shapes, XP_PIXELS, plan.components, plan.seed, device);
+    let (basis, _) = pca::fit(shapes, XP_PIXELS, n, seed, device);
     // The file holds 16-bit floats; the networks learn from the components as they are stored.
-    let stored = |v: f32| f16::from_f32(v).to_f32();
     let lengths = basis.components.chunks_exact(XP_PIXELS).map(|c| c.iter().map(|v| v * v).sum::<f32>().sqrt());
     let scale: Vec<f32> = lengths.collect();
     let direction = |(c, length): (&[f32], &f32)| c.iter().map(|v| stored(v / length)).collect::<Vec<f32>>();
-    let components = XpComponents {
+    Ok(XpComponents {
         mean: basis.mean.iter().map(|v| stored(*v)).collect(),
         directions: basis.components.chunks_exact(XP_PIXELS).zip(&scale).flat_map(direction).collect(),
         scale: scale.iter().map(|v| stored(*v)).collect(),
-    };
+    })
+}
+
+/// A number as the file of the weights holds it.
+fn stored(v: f32) -> f32 {
+    f16::from_f32(v).to_f32()
+}
+
+/// Components and standardisation of the labels, without networks.
+fn standardisation(stars: &XpStars, rows: &[usize], plan: &XpPlan, device: &Device) -> Result<XpRegressor> {
+    let components = components(stars, rows, plan.components, plan.seed, device)?;
     let mut widths = vec![components.input_width()];
     widths.extend(HIDDEN);
     widths.push(2 * XP_LABELS);

@@ -53,6 +53,8 @@ impl Part {
 /// The stars, in the order of the file.
 #[derive(Debug, Clone, Default)]
 pub struct XpStars {
+    /// Gaia's source id of each star.
+    pub source_id: Vec<String>,
     /// Flux on the XP grid in units of the star's median, `[n][343]`, flattened.
     flux: Vec<f32>,
     /// Errors of the flux, `[n][343]`, flattened.
@@ -124,6 +126,7 @@ impl XpStars {
             median(&mut ratio.collect()).unwrap_or(0.0) as f32
         };
         Self {
+            source_id: source_id.to_vec(),
             part: source_id.iter().map(|id| Part::of(id, seed)).collect(),
             labels: labels.iter().map(|star| std::array::from_fn(|j| usable(j, star[j]))).collect(),
             teff_error: labels.iter().map(|star| star[0].1).collect(),

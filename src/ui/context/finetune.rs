@@ -102,7 +102,7 @@ impl Finetune {
     /// The initial state: no labels, no results.
     pub(crate) fn new(engine: Engine) -> Self {
         let error = RwSignal::new(None);
-        let default_strategies = [Strategy::ZeroShot, Strategy::Residual, Strategy::Lora, Strategy::Full];
+        let default_strategies = Strategy::ALL.into_iter().filter(|strategy| strategy.is_transfer());
         Self {
             base_models: RwSignal::new(Vec::new()),
             base_model: RwSignal::new(None),
@@ -111,7 +111,7 @@ impl Finetune {
             group_column: RwSignal::new(None),
             subset_column: RwSignal::new(None),
             subset_threshold: RwSignal::new(None),
-            strategies: RwSignal::new(default_strategies.into()),
+            strategies: RwSignal::new(default_strategies.collect()),
             settings: RwSignal::new(Settings::default()),
             folds: RwSignal::new(5),
             seeds: RwSignal::new(1),

@@ -29,6 +29,7 @@ fn Card(adapter: ActiveAdapter) -> impl IntoView {
     };
     let unit = Label::from_name(&card.target).map_or("", Label::unit);
     let error = if card.error >= 10.0 { format!("{:.0}", card.error) } else { format!("{:.3}", card.error) };
+    let is_from_gp = card.settings.start_from_gp && card.strategy.has_gradient_steps();
     let panel = NodeRef::<html::Div>::new();
     // The panel is above the button that the user pressed, perhaps out of sight.
     Effect::new(move |_| {
@@ -40,8 +41,8 @@ fn Card(adapter: ActiveAdapter) -> impl IntoView {
         <div class="active-adapter" data-testid="adapter" role="status" node_ref=panel>
             <p>
                 <strong>{target} " is predicted by a fine-tuned model. "</strong>
-                "Strategy: " {card.strategy.title()} ", trained on " {format::count_with_noun(card.labels.n, "label", "labels")}
-                ". Base model: " {card.base.clone()} {card.emulator.clone().map(|emulator| format!(" and {emulator}"))}
+                "Strategy: " {card.strategy.title()} {is_from_gp.then_some(", from the GP correction")} ", trained on " {format::count_with_noun(card.labels.n, "label", "labels")}
+                ". Base model: " {card.base.clone()}
                 ". Error: ± " {error} " " {unit} " (" {card.error_basis.clone()}
                 "). The fine-tuned model applies to all spectra on this page."
             </p>

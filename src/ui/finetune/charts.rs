@@ -14,6 +14,8 @@ use crate::result::finetune::{CurvePoint, Epoch, Landscape, Strategy, StrategyCo
 fn paint(strategy: Strategy) -> Paint {
     Paint::Series(match strategy {
         Strategy::ZeroShot => 4,
+        Strategy::Linear => 6,
+        Strategy::Gp => 5,
         Strategy::Residual => 0,
         Strategy::Lora => 1,
         Strategy::Full => 2,

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use super::charts;
 use super::setup::symbol;
 use crate::result::Label;
-use crate::result::finetune::{Landscape, Strategy};
+use crate::result::finetune::Landscape;
 use crate::ui::chart_canvas::ChartCanvas;
 use crate::ui::context::{Finetune, Notice};
 use crate::ui::download::save_text;
@@ -17,10 +17,10 @@ use crate::ui::format;
 #[component]
 pub(super) fn LandscapePanel() -> impl IntoView {
     let finetune = expect_context::<Finetune>();
-    let strategy = move || finetune.shown().filter(|s| *s != Strategy::ZeroShot);
+    let strategy = move || finetune.shown().filter(|s| s.has_gradient_steps());
     let button_text = move || match strategy() {
         Some(strategy) => format!("Scan the loss around {}", strategy.title()),
-        None => "Choose a trained strategy above".into(),
+        None => "Choose a strategy with training epochs above".into(),
     };
     view! {
         <details class="landscape" data-testid="landscape">
@@ -65,7 +65,7 @@ fn summary(landscape: &Landscape) -> String {
     );
     if landscape.is_flat() {
         return format!(
-            "{begin}, and the same at all 441 points. No training epoch improved on the Gaussian-process correction: the trained weights are still zero, and there is no map."
+            "{begin}, and the same at all 441 points. No training epoch improved on the start of the training: the trained weights are still zero, and there is no map."
         );
     }
     let coordinates = format!("α = {alpha:.1}, β = {beta:.1}").replace('-', "\u{2212}");
@@ -111,6 +111,7 @@ fn LandscapeResult(landscape: Arc<Landscape>) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::result::finetune::Strategy;
 
     #[test]
     fn summary_states_errors_and_minimum() {

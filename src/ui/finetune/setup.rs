@@ -164,6 +164,10 @@ fn StrategyField(strategy: Strategy) -> impl IntoView {
     let finetune = expect_context::<Finetune>();
     let description = match strategy {
         Strategy::ZeroShot => "the shipped model, unchanged",
+        Strategy::Linear => "adds a linear function of the last hidden layer, in closed form; no training epochs",
+        Strategy::Gp => {
+            "adds the mean error of similar labelled stars (Gaussian process), in closed form; no training epochs"
+        }
         Strategy::Residual => "trains a small network that corrects the shipped model",
         Strategy::Lora => "trains low-rank corrections to the weights of the layers",
         Strategy::Full => "trains all weights",
@@ -196,6 +200,14 @@ fn SettingsFields() -> impl IntoView {
                     "As in Zhao et al. (2026)"
                 </button>
             </p>
+            <label class="choice" title="Residual head, LoRA and full fine-tuning then learn what the GP correction leaves, and an epoch is kept only if it improves on it significantly. Without it they start from the shipped model">
+                <input
+                    type="checkbox" data-testid="start-from-gp"
+                    prop:checked=move || finetune.settings.with(|s| s.start_from_gp)
+                    on:change=move |e| finetune.settings.update(|s| s.start_from_gp = event_target_checked(&e))
+                />
+                "Start from the GP correction"
+            </label>
             <div class="settings">
                 <NumberField finetune name="Folds" min=2.0 max=20.0 get=|finetune| f64::from(finetune.folds.get()) set=|finetune, v| finetune.folds.set(v as u32)/>
                 <NumberField finetune name="Number of seeds" min=1.0 max=10.0 get=|finetune| f64::from(finetune.seeds.get()) set=|finetune, v| finetune.seeds.set(v as u32)/>

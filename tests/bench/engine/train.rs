@@ -126,7 +126,7 @@ async fn feature_cache(widths: &[usize], n: usize, device: &Device) -> Result<Rc
     let spectrum = |i: usize, value: f32| LabelledSpectrum {
         id: i.to_string(),
         group: i.to_string(),
-        input: LabelInput { norm: row(i), snr: None, coverage: 1.0, emulator_residual: None },
+        input: LabelInput { norm: row(i), snr: None, coverage: 1.0 },
         value: f64::from(value),
         feh: None,
         cut: None,
@@ -135,7 +135,6 @@ async fn feature_cache(widths: &[usize], n: usize, device: &Device) -> Result<Rc
         target: "feh".into(),
         spectra: (0..n).zip(pseudo_random("target", 0, n, 1.0, 0.0)).map(|(i, value)| spectrum(i, value)).collect(),
         subset_cut: None,
-        emulator: None,
     };
     let cache = FeatureCache::new(&predictor(widths, device)?, labelled_set, device).await;
     cache.map(Rc::new).map_err(|why| why.to_string())

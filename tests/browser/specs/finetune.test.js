@@ -37,7 +37,7 @@ function writeLabelledSet(header, row) {
 
 /** Selects only these strategies. */
 async function selectStrategies(visit, strategies) {
-  for (const name of ["zero-shot", "residual", "lora", "full", "scratch"]) {
+  for (const name of ["zero-shot", "linear", "gp", "residual", "lora", "full", "scratch"]) {
     await visit.part(`strategy-${name}`).setChecked(strategies.includes(name));
   }
 }
@@ -72,7 +72,7 @@ describe("fine-tuning", () => {
     await visit.part("finetune-subset-column").selectOption("pair");
     await visit.part("finetune-subset-threshold").fill("10");
     assert.match(await visit.part("base-description").innerText(), /includes the MILES stars/);
-    await selectStrategies(visit, ["zero-shot", "residual"]);
+    await selectStrategies(visit, ["zero-shot", "gp"]);
     await visit.page.getByText("Settings", { exact: true }).click();
     await fillSetting(visit, "Folds", 2);
     await fillSetting(visit, "Maximum epochs", 8);
@@ -80,15 +80,15 @@ describe("fine-tuning", () => {
     await visit.part("finetune-scores").waitFor();
     await waitForTraining(visit);
     const sigma = async (strategy) => number(await visit.part(`sigma-${strategy}-all`).innerText());
-    assert.ok((await sigma("residual")) < (await sigma("zero-shot")), await visit.part("finetune-scores").innerText());
-    assert.match(await visit.part("recommendation").innerText(), /Residual head has the smallest total error/);
+    assert.ok((await sigma("gp")) < (await sigma("zero-shot")), await visit.part("finetune-scores").innerText());
+    assert.match(await visit.part("recommendation").innerText(), /GP correction has the smallest total error/);
     assert.match(await visit.part("finetune-scores").innerText(), /pair < 10\s.*\s20\s[^]*pair ≥ 10\s.*\s20\s/);
     const plot = await visit.part("finetune-one-to-one").locator("canvas").boundingBox();
     assert.ok(plot.width > 200 && plot.height > 200);
 
     await visit.part("finetune-apply").click();
     await visit.part("adapter").waitFor();
-    assert.match(await visit.part("adapter").innerText(), /Residual head, trained on 40 labels/);
+    assert.match(await visit.part("adapter").innerText(), /GP correction, trained on 40 labels/);
     await visit.part("sensitivity").selectOption("feh");
     await visit.page.getByText(/before fine-tuning; model: lrs-mlp \d+/).waitFor();
     await visit.part("sensitivity").selectOption("");
@@ -116,7 +116,7 @@ describe("fine-tuning", () => {
     const session = await save("save-session");
     await visit.part("export-status").getByText(/with the adapter/).waitFor();
     await visit.page.keyboard.press("Escape");
-    assert.match(adapter, /specola-feh-residual\.safetensors$/);
+    assert.match(adapter, /specola-feh-gp\.safetensors$/);
     assert.ok(readFileSync(adapter).length > 1000);
 
     await assertAccessible(visit, "fine-tuned");
@@ -145,13 +145,13 @@ describe("fine-tuning", () => {
     await visit.part("adapter").waitFor({ state: "detached" });
     await visit.drop([session]);
     await visit.part("adapter").waitFor();
-    assert.match(await visit.part("adapter").innerText(), /Residual head, trained on 40 labels/);
+    assert.match(await visit.part("adapter").innerText(), /GP correction, trained on 40 labels/);
 
     // Reloading the page loses neither files nor adapter.
     await visit.page.reload();
     await visit.part("restore-yes").first().click();
     await visit.part("adapter").waitFor();
-    assert.match(await visit.part("adapter").innerText(), /Residual head, trained on 40 labels/);
+    assert.match(await visit.part("adapter").innerText(), /GP correction, trained on 40 labels/);
   }, { timeoutFactor: 2 });
 
   scenario("the loss landscape is scanned and drawn, and the scan can be stopped", async (visit) => {
@@ -161,7 +161,6 @@ describe("fine-tuning", () => {
     await visit.idle();
     await selectStrategies(visit, ["zero-shot", "residual"]);
     await visit.page.getByText("Settings", { exact: true }).click();
-    // These settings have no Gaussian-process correction, so training changes the weights.
     await visit.page.getByRole("button", { name: "As in Zhao et al. (2026)" }).click();
     await fillSetting(visit, "Folds", 2);
     await fillSetting(visit, "Maximum epochs", 6);

@@ -128,10 +128,10 @@ scenario("first visit by keyboard only: from the sample training set to a fine-t
   printTime("keyboard", "similar spectra found");
 
   // Fine-tune.
-  for (const name of ["zero-shot", "residual", "lora", "full", "scratch"]) {
+  for (const name of ["zero-shot", "linear", "gp", "residual", "lora", "full", "scratch"]) {
     await tabTo(`strategy-${name}`);
     const isChecked = await page.evaluate(() => document.activeElement.checked);
-    if (isChecked !== ["zero-shot", "residual"].includes(name)) await page.keyboard.press("Space");
+    if (isChecked !== ["zero-shot", "gp"].includes(name)) await page.keyboard.press("Space");
   }
   await press("finetune-compare");
   await visit.part("finetune-scores").waitFor();

@@ -42,10 +42,8 @@ for (const basePath of ["/", "/some/where/"]) {
     await visit.drop(trainingSet());
     await visit.predictions(N_TRAINING);
     await visit.idle();
-    await visit.compareStrategies(["zero-shot", "residual"], { Folds: 2, "Maximum epochs": 4 });
-    assert.match(await visit.part("finetune-scores").innerText(), /Residual head/);
-    // The emulator was not downloaded while there was a connection.
-    assert.match(await visit.part("label-warnings").innerText(), /The emulator could not be loaded/);
+    await visit.compareStrategies(["zero-shot", "gp"], { Folds: 2, "Maximum epochs": 4 });
+    assert.match(await visit.part("finetune-scores").innerText(), /GP correction/);
     await visit.part("finetune-apply").click();
     await visit.part("adapter").waitFor();
 
@@ -164,8 +162,8 @@ scenario("a tab keeps the files of its version while another tab uses a new one"
   assert.equal(await other.locator("meta[name=specola-version]").getAttribute("content"), "another");
 
   // The trainer of the new version does not start; this tab has that of its own.
-  await visit.compareStrategies(["zero-shot", "residual"], { Folds: 2, "Maximum epochs": 4 });
-  assert.match(await visit.part("finetune-scores").innerText(), /Residual head/);
+  await visit.compareStrategies(["zero-shot", "gp"], { Folds: 2, "Maximum epochs": 4 });
+  assert.match(await visit.part("finetune-scores").innerText(), /GP correction/);
   assert.deepEqual((await versions(visit)).map((name) => name.split(" ").at(-1)).toSorted(), [before, "another"].toSorted());
 }, { offline: true, timeoutFactor: 2, edit: (path) => isNewForTabs && editToNew(path) });
 
