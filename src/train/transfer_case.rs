@@ -68,11 +68,6 @@ impl TransferCase {
             .map_err(|r| anyhow::anyhow!(r.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
         Ok(Rc::new(block_on(FeatureCache::of_network(&self.base, labelled_set, &Device::flex()))?))
     }
-
-    /// Stars with all labels of a network.
-    pub fn n_stars(&self) -> usize {
-        self.stars.len()
-    }
 }
 
 /// Training of a base network.

@@ -2,9 +2,9 @@
 //!
 //! A network's errors vary slowly from star to star; the labels have errors too. So the residuals label − prediction are
 //! smoothed over similar stars by a Gaussian process whose inputs are the network's second hidden layer, the embedding.
-//! Its covariance is a constant plus a squared exponential, both of one variance. That variance, the length scale and the noise of the
-//! labels maximise the marginal likelihood (Rasmussen & Williams 2006, §5.4). There is no learning rate and no number of
-//! epochs. For a star unlike all labelled ones only the constant remains.
+//! Its covariance is a constant plus a squared exponential, both of one variance. That variance, the length scale and the
+//! noise of the labels maximise the marginal likelihood (Rasmussen & Williams 2006, §5.4). There is no learning rate and
+//! no number of epochs. For a star unlike all labelled ones only the constant remains.
 
 use crate::linalg::{CholeskyFactor, SymmetricMatrix};
 use crate::nn::weights::{Tensors, WeightsError};
@@ -52,7 +52,7 @@ fn distance_square(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
 }
 
-/// Squared distances of some stars, covariances at a length scale, and the fits of the residuals.
+/// A Gaussian-process regression: covariance, residuals and the relative weight of each label.
 struct GpProblem<'a> {
     covariance: &'a SymmetricMatrix,
     residuals: &'a [f64],
